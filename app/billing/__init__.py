@@ -1,0 +1,1 @@
+"""The rules of billing, as pure functions: money, periods, quantities, states."""

@@ -1,0 +1,1 @@
+"""Whom an invoice is addressed to."""

@@ -1,0 +1,1 @@
+"""Engine, connections, declarative base and column types; no queries."""

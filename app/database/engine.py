@@ -1,0 +1,47 @@
+"""Connections to PostgreSQL: one that reads, and one that is a transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.settings import DatabaseSettings
+
+
+class Database:
+    """The pool of connections of one process."""
+
+    def __init__(self, settings: DatabaseSettings, **connect_args: Any) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            max_overflow=0,
+            pool_timeout=settings.database_pool_timeout,
+            pool_pre_ping=False,
+            connect_args={
+                "server_settings": {
+                    "application_name": "cloud-invoicing",
+                    "statement_timeout": f"{settings.database_statement_timeout}s",
+                    "timezone": "UTC",
+                },
+                **connect_args,
+            },
+        )
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection whose statements each stand alone; it saves two round trips."""
+        async with self._reading.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction that commits at the end, or rolls back on error."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()

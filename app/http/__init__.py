@@ -1,0 +1,1 @@
+"""The conventions of the wire that every endpoint group shares."""

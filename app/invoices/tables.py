@@ -1,0 +1,149 @@
+"""Invoices and their items.
+
+Totals are kept by the database: `total_price`, `incurred_costs` and `compensations` by triggers on
+the items, `total_cost` and an item's `price` as generated columns. The migration that makes the
+triggers is their source.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.vocabulary import BillingUnit, InvoiceState
+from app.database.base import Base, Json, Key, Money2, Money10, Percent, PublicId, Words, one_of
+
+invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
+
+
+class Invoice(Base):
+    """What a customer owes for one month."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "year", "month"),
+        one_of("state", InvoiceState),
+        CheckConstraint("month BETWEEN 1 AND 12", name="month_is_of_a_year"),
+        CheckConstraint("year BETWEEN 1 AND 9999", name="year_is_of_the_calendar"),
+        CheckConstraint("tax_percent >= 0", name="tax_percent_is_not_negative"),
+        CheckConstraint(
+            "(invoice_date IS NULL) = (due_date IS NULL)", name="due_date_follows_invoice_date"
+        ),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    number: Mapped[int] = mapped_column(
+        BigInteger, invoice_numbers, server_default=invoice_numbers.next_value(), unique=True
+    )
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    year: Mapped[int] = mapped_column(SmallInteger)
+    month: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(
+        default=InvoiceState.PENDING, server_default=InvoiceState.PENDING
+    )
+    tax_percent: Mapped[Percent]
+    created: Mapped[date]
+    invoice_date: Mapped[date | None]
+    """When the invoice was issued, that is, left the state pending."""
+    due_date: Mapped[date | None]
+    backend_id: Mapped[Words] = mapped_column(String(255))
+    payment_url: Mapped[Words] = mapped_column(String(200))
+    reference_number: Mapped[Words] = mapped_column(String(300))
+    cancel_reason: Mapped[Words]
+    source: Mapped[str | None]
+    """Where the invoice was imported from; none for one that was made here."""
+    total_price: Mapped[Money2] = mapped_column(default=Decimal(0), server_default="0")
+    """The sum of the items' prices, without tax; exact."""
+    incurred_costs: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
+    """The exact sum of unit price times quantity over items without a credit."""
+    compensations: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
+    """The exact sum of unit price times quantity over items with a credit."""
+    total_cost: Mapped[Money2] = mapped_column(
+        Computed("round(total_price * (100 + tax_percent) / 100, 2)", persisted=True)
+    )
+    """The total with tax, rounded half up to cents."""
+    revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
+    """Grows, by a trigger, with each change of the invoice or its items."""
+    imported_revision: Mapped[int | None] = mapped_column(BigInteger)
+    """The revision that the last import left; where it is not `revision`, it was changed here."""
+
+
+Index(
+    "ix_invoices_newest_first",
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index(
+    "ix_invoices_state_newest_first",
+    Invoice.state,
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index("ix_invoices_created_customer_id", Invoice.created, Invoice.customer_id)
+Index("ix_invoices_month", Invoice.month)
+Index("ix_invoices_total_cost", Invoice.total_cost)
+
+_AMOUNT = "(unit_price * quantity)"
+
+
+class InvoiceItem(Base):
+    """One line of an invoice."""
+
+    __tablename__ = "invoice_items"
+    __table_args__ = (
+        one_of("unit", BillingUnit),
+        CheckConstraint(
+            "customer_credit_id IS NULL OR credit", name="customer_credit_makes_a_credit"
+        ),
+        Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    unit_price: Mapped[Money10]
+    quantity: Mapped[Money10]
+    unit: Mapped[str]
+    measured_unit: Mapped[Words]
+    article_code: Mapped[Words] = mapped_column(String(30))
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    project_name: Mapped[Words]
+    """The project's name when the item was made; it outlives the project."""
+    project_uuid: Mapped[UUID | None]
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"), index=True)
+    offering_id: Mapped[int | None] = mapped_column(ForeignKey("offerings.id"), index=True)
+    """The item's own offering; where it has a resource, the resource's offering counts."""
+    plan_component_id: Mapped[int | None] = mapped_column(
+        ForeignKey("plan_components.id"), index=True
+    )
+    details: Mapped[Json]
+    backend_uuid: Mapped[UUID | None]
+    credit: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Whether the item gives back instead of charging: a compensation."""
+    customer_credit_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer_credits.id"), index=True
+    )
+    price: Mapped[Decimal] = mapped_column(
+        Numeric(28, 2),
+        Computed(f"sign({_AMOUNT}) * ceil(abs({_AMOUNT}) * 100) / 100", persisted=True),
+    )
+    """Unit price times quantity, rounded away from zero to cents."""

@@ -1,0 +1,1 @@
+"""Messages about invoices: recipients, templates, delivery over SMTP."""

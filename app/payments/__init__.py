@@ -1,0 +1,1 @@
+"""Payments, their proofs, and how customers pay."""

@@ -1,0 +1,174 @@
+"""Every setting of the service: its name, default, unit and what it is for.
+
+Settings are read from the environment, by the names below in upper case. `Settings` is built once,
+by the command that starts, and handed to what needs it.
+"""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from arq.connections import RedisSettings
+from babel import Locale, UnknownLocaleError
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    UrlConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import Url
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+Network = IPv4Network | IPv6Network
+
+
+def _split_networks(value: object) -> object:
+    if isinstance(value, str):
+        return [ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()]
+    return value
+
+
+def _postgresql_url(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError("not a database URL") from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ValueError("the scheme must be postgresql://")
+    return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def _redis_url(url: str) -> str:
+    try:
+        RedisSettings.from_dsn(url)
+    except (AssertionError, ValueError) as error:
+        raise ValueError("the scheme must be redis://, rediss:// or unix://") from error
+    return url
+
+
+def _known_currency(code: str) -> str:
+    if code not in Locale.parse("en").currencies:
+        raise ValueError(f"{code} is not an ISO 4217 currency code")
+    return code
+
+
+def _known_locale(identifier: str) -> str:
+    try:
+        return str(Locale.parse(identifier.replace("-", "_")))
+    except (UnknownLocaleError, ValueError) as error:
+        raise ValueError(f"{identifier} is not a known locale") from error
+
+
+def _without_end_slash(url: AnyHttpUrl | None) -> str | None:
+    return None if url is None else str(url).rstrip("/")
+
+
+class IssuerDetails(BaseModel):
+    """Who issues the invoices; keys beyond the documented ones are sent as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = ""
+    address: str = ""
+    country: str = ""
+    country_name: str = ""
+    email: str = ""
+    postal: str = ""
+    phone_number: str = ""
+    bank_name: str = ""
+    bank_account: str = ""
+    vat_code: str = ""
+
+
+BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_end_slash)]
+
+
+class DatabaseSettings(BaseSettings):
+    """Where the records are, and how many connections a process keeps to them."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+
+    database_url: Annotated[str, AfterValidator(_postgresql_url)]
+    """PostgreSQL, as `postgresql://user:password@host:port/name`."""
+    database_pool_size: PositiveInt = 16
+    """Connections that a process keeps at most; further requests wait for one."""
+    database_pool_timeout: PositiveInt = 10
+    """Seconds that a request waits for a connection before it is answered with 503."""
+    database_statement_timeout: PositiveInt = 30
+    """Seconds after which PostgreSQL gives up a statement of a request."""
+
+
+class Settings(DatabaseSettings):
+    """The settings of the API and the worker."""
+
+    redis_url: Annotated[str, AfterValidator(_redis_url)]
+    """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`."""
+
+    smtp_url: Annotated[Url, UrlConstraints(allowed_schemes=["smtp", "smtps"])] | None = None
+    """The mail server, as `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://`.
+    Without it, mail is written as files to MAIL_DIR."""
+    smtp_timeout: PositiveInt = 30
+    """Seconds that one exchange with the mail server may take."""
+    mail_from: str = "billing@localhost"
+    """The sender of notifications, an address or `Name <address>`."""
+    mail_dir: Path = Path("var/mail")
+    """Where `.eml` files go when there is no SMTP_URL."""
+
+    public_url: BaseUrl = None
+    """Base of the links to this service; by default the request's own scheme and host."""
+    platform_url: BaseUrl = None
+    """Base of the links to customers and resources; by default the same as PUBLIC_URL."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_networks)] = ()
+    """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are believed."""
+    wire_uuid_style: Literal["hyphens", "hex"] = "hyphens"
+    """How UUIDs are sent: RFC 9562 with hyphens, or 32 hex digits beside a Waldur."""
+
+    currency: Annotated[str, AfterValidator(_known_currency)] = "EUR"
+    """The ISO 4217 code of every amount."""
+    locale: Annotated[str, AfterValidator(_known_locale)] = "en"
+    """The locale of country names, and of dates and amounts on documents and in mail."""
+    issuer_details: IssuerDetails = IssuerDetails()
+    """A JSON object: name, address, country, country_name, email, postal, phone_number, bank_name,
+    bank_account, vat_code, and what else is wanted."""
+    payment_interval_days: int = Field(default=30, ge=0)
+    """Days from the invoice date to the due date."""
+    notify_on_issue: bool = False
+    """Whether the customer is notified of each newly issued invoice."""
+
+    proof_dir: Path = Path("var/proofs")
+    """Where proofs of payment are kept: one place for all processes."""
+    proof_max_bytes: PositiveInt = 10 * 1024 * 1024
+    """The largest proof that is taken, in bytes."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @model_validator(mode="after")
+    def _name_the_issuers_country(self) -> Self:
+        issuer = self.issuer_details
+        if not issuer.country_name and issuer.country:
+            territories = Locale.parse(
+                self.locale, sep="-" if "-" in self.locale else "_"
+            ).territories
+            issuer.country_name = territories.get(issuer.country.upper(), "")
+        return self
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Name each setting that is missing or wrong, and why, one a line."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"]).upper()
+        if problem["type"] == "missing":
+            lines.append(f"{name} is not set.")
+        else:
+            lines.append(f"{name} is wrong: {problem['msg'].removeprefix('Value error, ')}.")
+    return lines

@@ -1,0 +1,1 @@
+"""The arq worker: jobs, schedule, the outbox relay."""
