@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.settings import DatabaseSettings
 from app.tables import metadata
 
-
 # Two instances that start at once must not migrate at once; the number only has to be our own.
 MIGRATION_LOCK = 4_812_201_900_417
 LOCK_TIMEOUT = "10s"

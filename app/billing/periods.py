@@ -1,0 +1,65 @@
+"""Billing periods: calendar months in UTC."""
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Self
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Period:
+    """One calendar month, for which a customer gets one invoice."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def of(cls, day: date) -> Self:
+        """Return the period that a day (or a moment in UTC) lies in."""
+        return cls(day.year, day.month)
+
+    def shifted(self, months: int) -> Self:
+        """Return the period that many months later, or earlier if negative."""
+        year, month = divmod(self.year * 12 + self.month - 1 + months, 12)
+        return type(self)(year, month + 1)
+
+    @property
+    def first_day(self) -> date:
+        """The first day of the month."""
+        return date(self.year, self.month, 1)
+
+    @property
+    def last_day(self) -> date:
+        """The last day of the month."""
+        return date(self.year, self.month, monthrange(self.year, self.month)[1])
+
+    @property
+    def start(self) -> datetime:
+        """The first moment of the month."""
+        return datetime(self.year, self.month, 1, tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The last moment of the month, to the microsecond."""
+        last = self.last_day
+        return datetime(last.year, last.month, last.day, 23, 59, 59, 999999, tzinfo=UTC)
+
+    def __str__(self) -> str:
+        return f"{self.year}-{self.month}"
+
+
+def year_before(day: date) -> date:
+    """Return the same day twelve months earlier; 29 February becomes 28 February."""
+    year = day.year - 1
+    return date(year, day.month, min(day.day, monthrange(year, day.month)[1]))
+
+
+def last_thirteen(today: date) -> list[Period]:
+    """Return the periods from the same month a year ago to the running one, oldest first."""
+    running = Period.of(today)
+    return [running.shifted(months) for months in range(-12, 1)]
+
+
+def due_date(invoice_date: date, payment_interval_days: int) -> date:
+    """Return the day by which an invoice issued on `invoice_date` is to be paid."""
+    return invoice_date + timedelta(days=payment_interval_days)

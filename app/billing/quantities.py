@@ -1,0 +1,30 @@
+"""How quantities of line items are told."""
+
+from decimal import Decimal
+
+from app.billing.vocabulary import BillingUnit
+
+_SHARES = {
+    BillingUnit.HALF_MONTH: "percents from half a month",
+    BillingUnit.MONTH: "percents from a month",
+    BillingUnit.QUARTER: "percents from a quarter",
+    BillingUnit.QUANTITY: "",
+}
+_COUNTED = {BillingUnit.HOUR: ("hour", "hours"), BillingUnit.DAY: ("day", "days")}
+
+
+def whole_factor(quantity: Decimal) -> int | None:
+    """Return the number of units charged where it is whole, else None."""
+    factor = int(quantity)
+    return factor if factor == quantity else None
+
+
+def shown_measured_unit(own: str, unit: str, quantity: Decimal) -> str:
+    """Return the item's own measured unit, else the one that follows from its billing unit."""
+    if own:
+        return own
+    billing_unit = BillingUnit(unit)
+    if billing_unit in _COUNTED:
+        one, many = _COUNTED[billing_unit]
+        return many if quantity > 1 else one
+    return _SHARES[billing_unit]

@@ -1,0 +1,31 @@
+"""What router functions ask for: settings and connections."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.engine import Database
+from app.settings import Settings
+
+
+def _settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
+
+
+def _database(request: Request) -> Database:
+    return cast(Database, request.app.state.database)
+
+
+async def _reading(
+    database: Annotated[Database, Depends(_database)],
+) -> AsyncIterator[AsyncConnection]:
+    async with database.reading() as connection:
+        yield connection
+
+
+CurrentSettings = Annotated[Settings, Depends(_settings)]
+CurrentDatabase = Annotated[Database, Depends(_database)]
+Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
+"""A connection whose statements each stand alone; given back before the response is sent."""

@@ -1,0 +1,154 @@
+"""Servers, databases and clients that the tests share.
+
+Servers are started once, by the process that starts the tests, unless DATABASE_URL and REDIS_URL
+name ones. Each process migrates one template database; each test that asks for a database gets a
+clone of it.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app import clock
+from app.database.engine import Database
+from app.settings import DatabaseSettings, Settings
+from tests.support.factories import Factories
+
+ROOT = Path(__file__).parent.parent
+_servers = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once, before xdist starts its workers, which inherit the addresses."""
+    if hasattr(config, "workerinput"):
+        return
+    if "DATABASE_URL" not in os.environ:
+        from app.embedded.postgresql import EmbeddedPostgresql
+
+        place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
+        server = EmbeddedPostgresql(Path(place) / "postgresql", durable=False)
+        os.environ["DATABASE_URL"] = _servers.enter_context(server).url
+    if "REDIS_URL" not in os.environ:
+        from app.embedded.valkey import EmbeddedValkey
+
+        place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
+        queue = EmbeddedValkey(Path(place) / "valkey")
+        os.environ["REDIS_URL"] = _servers.enter_context(queue).url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers."""
+    if not hasattr(config, "workerinput"):
+        _servers.close()
+
+
+def _server_url() -> str:
+    return DatabaseSettings().database_url
+
+
+def _database_url(name: str) -> str:
+    return make_url(_server_url()).set(database=name).render_as_string(hide_password=False)
+
+
+async def _administer(*statements: str) -> None:
+    engine = create_async_engine(_server_url(), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring a database to a revision."""
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, revision)
+
+
+@pytest.fixture(scope="session")
+def template_database() -> Iterator[str]:
+    """The name of a database with every migration and no rows, for cloning."""
+    name = f"template_{uuid4().hex}"
+    asyncio.run(_administer(f"CREATE DATABASE {name}"))
+    migrate(_database_url(name))
+    yield name
+    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def database_url(template_database: str) -> AsyncIterator[str]:
+    """The URL of a database of the test's own, migrated and empty."""
+    name = f"test_{uuid4().hex}"
+    await _administer(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
+    yield _database_url(name)
+    await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def empty_database_url() -> AsyncIterator[str]:
+    """The URL of a database of the test's own without any table."""
+    name = f"empty_{uuid4().hex}"
+    await _administer(f"CREATE DATABASE {name}")
+    yield _database_url(name)
+    await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a service on the test's own database; change with `model_copy(update=…)`."""
+    return Settings(
+        database_url=database_url,
+        database_pool_size=5,
+        redis_url=os.environ["REDIS_URL"],
+        mail_dir=tmp_path / "mail",
+        proof_dir=tmp_path / "proofs",
+        log_format="console",
+    )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The test's own database, as the service reaches it."""
+    database = Database(settings)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[AsyncConnection]:
+    """A connection that commits each statement at once."""
+    async with database.reading() as connection:
+        yield connection
+
+
+@pytest.fixture
+def make(connection: AsyncConnection) -> Factories:
+    """Factories of rows."""
+    return Factories(connection)
+
+
+@pytest.fixture(autouse=True)
+def _running_clock() -> Iterator[None]:
+    yield
+    clock.freeze(None)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of contracts, recordings and sample data beside a development checkout."""
+    place = Path(os.environ.get("SHARED_DIR", ROOT.parent / "shared"))
+    if not place.is_dir():
+        pytest.skip("the folder `shared` is not beside this checkout")
+    return place

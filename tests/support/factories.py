@@ -1,0 +1,293 @@
+"""Rows for tests: each factory fills in what the test does not care about."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.periods import Period, due_date
+from app.billing.vocabulary import BillingType, BillingUnit, CustomerRoleName, InvoiceState
+from app.billing.vocabulary import PaymentType as PaymentKind
+from app.catalogue.tables import (
+    Category,
+    Offering,
+    OfferingComponent,
+    Plan,
+    PlanComponent,
+    Resource,
+    ServiceProvider,
+)
+from app.customers.tables import Customer, Project
+from app.database.base import Base
+from app.identity.tables import AccessSubnet, CustomerRole, Token, User
+from app.invoices.tables import Invoice, InvoiceItem
+from app.payments.tables import CustomerCredit, Payment, PaymentProfile
+
+EARLY = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a test needs to know of a row that was made."""
+
+    id: int
+    uuid: UUID
+
+
+@dataclass(frozen=True)
+class UserRow(Row):
+    """A user and the key of a token of theirs."""
+
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers with which this user calls."""
+        return {"Authorization": f"Token {self.key}"}
+
+
+class Factories:
+    """Inserts rows over one connection."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._counter = count(1)
+
+    async def _insert(self, table: type[Base], values: dict[str, Any]) -> Row:
+        values = {"uuid": uuid4(), **values}
+        statement = insert(table).values(**values).returning(table.__table__.c.id)
+        identifier = (await self._connection.execute(statement)).scalar_one()
+        return Row(identifier, values["uuid"])
+
+    async def user(self, **values: Any) -> UserRow:
+        """Make a user with a token."""
+        number = next(self._counter)
+        row = await self._insert(
+            User,
+            {
+                "username": f"user-{number}-{uuid4().hex[:6]}",
+                "email": f"user-{number}@example.com",
+                "created_at": EARLY,
+                **values,
+            },
+        )
+        key = uuid4().hex
+        await self.token(row, key)
+        return UserRow(row.id, row.uuid, key)
+
+    async def staff(self) -> UserRow:
+        """Make a user who may do everything."""
+        return await self.user(is_staff=True)
+
+    async def support(self) -> UserRow:
+        """Make a user who may see everything."""
+        return await self.user(is_support=True)
+
+    async def token(self, user: Row, key: str, **values: Any) -> Row:
+        """Make a token of a user from its key."""
+        digest = sha256(key.encode()).hexdigest()
+        return await self._insert(
+            Token, {"user_id": user.id, "digest": digest, "created_at": EARLY, **values}
+        )
+
+    async def role(self, user: Row, customer: Row, **values: Any) -> Row:
+        """Give a user a role at a customer, by default the owner's."""
+        return await self._insert(
+            CustomerRole,
+            {
+                "user_id": user.id,
+                "customer_id": customer.id,
+                "role": CustomerRoleName.OWNER,
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def owner(self, customer: Row, **values: Any) -> UserRow:
+        """Make a user who is an owner of the customer."""
+        user = await self.user(**values)
+        await self.role(user, customer)
+        return user
+
+    async def subnet(self, customer: Row, network: str | None) -> Row:
+        """Give a customer an access subnet."""
+        return await self._insert(AccessSubnet, {"customer_id": customer.id, "network": network})
+
+    async def customer(self, **values: Any) -> Row:
+        """Make a customer."""
+        number = next(self._counter)
+        return await self._insert(
+            Customer,
+            {
+                "name": f"Customer {number}",
+                "email": f"billing-{number}@example.com",
+                "country": "EE",
+                "default_tax_percent": Decimal(20),
+                "accounting_start_date": EARLY,
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def project(self, customer: Row, **values: Any) -> Row:
+        """Make a project of a customer."""
+        return await self._insert(
+            Project,
+            {
+                "customer_id": customer.id,
+                "name": f"Project {next(self._counter)}",
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def service_provider(self, customer: Row, **values: Any) -> Row:
+        """Record a customer as a service provider."""
+        return await self._insert(
+            ServiceProvider, {"customer_id": customer.id, "created_at": EARLY, **values}
+        )
+
+    async def category(self, **values: Any) -> Row:
+        """Make a category."""
+        return await self._insert(Category, {"title": f"Category {next(self._counter)}", **values})
+
+    async def offering(self, provider: Row | None = None, **values: Any) -> Row:
+        """Make an offering of a customer, in a category of its own."""
+        if "category_id" not in values:
+            values["category_id"] = (await self.category()).id
+        return await self._insert(
+            Offering,
+            {
+                "name": f"Offering {next(self._counter)}",
+                "customer_id": provider.id if provider else None,
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def component(self, offering: Row, **values: Any) -> Row:
+        """Make a component of an offering."""
+        return await self._insert(
+            OfferingComponent,
+            {
+                "offering_id": offering.id,
+                "type": "cpu",
+                "name": "CPU",
+                "billing_type": BillingType.LIMIT,
+                **values,
+            },
+        )
+
+    async def plan(self, offering: Row, **values: Any) -> Row:
+        """Make a plan of an offering."""
+        return await self._insert(
+            Plan,
+            {
+                "offering_id": offering.id,
+                "name": f"Plan {next(self._counter)}",
+                "unit": BillingUnit.MONTH,
+                "unit_price": Decimal(0),
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def plan_component(self, plan: Row, component: Row | None, **values: Any) -> Row:
+        """Make the price of a component in a plan."""
+        return await self._insert(
+            PlanComponent,
+            {
+                "plan_id": plan.id,
+                "component_id": component.id if component else None,
+                "price": Decimal(1),
+                **values,
+            },
+        )
+
+    async def resource(self, project: Row, offering: Row, **values: Any) -> Row:
+        """Make a resource of a project."""
+        return await self._insert(
+            Resource,
+            {
+                "project_id": project.id,
+                "offering_id": offering.id,
+                "name": f"Resource {next(self._counter)}",
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def invoice(
+        self,
+        customer: Row,
+        period: Period = Period(2026, 10),  # noqa: B008 - frozen
+        state: InvoiceState = InvoiceState.PENDING,
+        **values: Any,
+    ) -> Row:
+        """Make an invoice; one that is not pending was issued on the first of the next month."""
+        if state is not InvoiceState.PENDING and "invoice_date" not in values:
+            values["invoice_date"] = period.shifted(1).first_day
+        if values.get("invoice_date") and "due_date" not in values:
+            values["due_date"] = due_date(values["invoice_date"], 30)
+        return await self._insert(
+            Invoice,
+            {
+                "customer_id": customer.id,
+                "year": period.year,
+                "month": period.month,
+                "state": state,
+                "tax_percent": Decimal(20),
+                "created": period.first_day,
+                **values,
+            },
+        )
+
+    async def item(self, invoice: Row, price: str | Decimal = "10", **values: Any) -> Row:
+        """Make a line item; by default one of a price, for the month of October 2026."""
+        period = Period(2026, 10)
+        return await self._insert(
+            InvoiceItem,
+            {
+                "invoice_id": invoice.id,
+                "name": f"Item {next(self._counter):03}",
+                "unit_price": Decimal(price),
+                "quantity": Decimal(1),
+                "unit": BillingUnit.QUANTITY,
+                "start": period.start,
+                "end": period.end,
+                **values,
+            },
+        )
+
+    async def profile(self, customer: Row, **values: Any) -> Row:
+        """Make a payment profile, active unless said otherwise."""
+        return await self._insert(
+            PaymentProfile,
+            {"customer_id": customer.id, "payment_type": PaymentKind.INVOICES, **values},
+        )
+
+    async def payment(self, profile: Row, **values: Any) -> Row:
+        """Make a payment."""
+        return await self._insert(
+            Payment,
+            {
+                "profile_id": profile.id,
+                "date_of_payment": date(2026, 11, 5),
+                "sum": Decimal(10),
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def credit(self, customer: Row, **values: Any) -> Row:
+        """Make a credit of a customer."""
+        return await self._insert(
+            CustomerCredit,
+            {"customer_id": customer.id, "value": Decimal(100), "created_at": EARLY, **values},
+        )
