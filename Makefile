@@ -1,0 +1,74 @@
+# What a person does here; `make` alone lists it.
+VENV ?= .venv
+# The address of `make run`; where the port is busy a free one is taken.
+HOST ?= 127.0.0.1
+PORT ?= 8000
+IMAGE ?= cloud-invoicing
+# More arguments for pytest, such as ARGS="tests/invoices -x".
+ARGS ?=
+
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+PYTHONS := 3.11 3.12 3.13
+
+ifeq ($(CI),true)
+export NO_COLOR := 1
+export PY_COLORS := 0
+export TERM := dumb
+PYTEST += --color=no
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: ## Start the service here, with a PostgreSQL and a Valkey of its own and demonstration data.
+	@tools/install $(VENV) requirements/local.txt
+	@$(BIN)/python -m app run --host $(HOST) --port $(PORT) --stop-with-parent
+
+install: ## Make the virtual environment with everything that development needs.
+	@tools/install $(VENV) requirements/dev.txt
+
+test: lint typecheck tests ## Check everything, in under ten minutes.
+
+tests: install
+	$(PYTEST) -n logical -m 'not slow' --cov --cov-report=term $(ARGS)
+
+test-all: lint typecheck ## Check everything on every Python that is found, slow tests too.
+	@set -e; for version in $(PYTHONS); do \
+		if ! tools/find-python $$version >/dev/null 2>&1; then \
+			echo "Python $$version is not installed: left out."; continue; \
+		fi; \
+		echo "Python $$version:"; \
+		tools/install $(VENV)-$$version requirements/dev.txt $$version; \
+		$(VENV)-$$version/bin/python -m pytest -n logical -m '' $(ARGS); \
+	done
+
+lint: install ## Check style, formatting and who imports whom.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PYTHONPATH=. $(BIN)/lint-imports
+
+format: install ## Put the code in order.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+typecheck: install ## Check the types.
+	$(BIN)/mypy
+
+lock: install ## Renew the lock files; ARGS=--upgrade takes newer versions.
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
+
+migrate: install ## Bring the database at DATABASE_URL to the newest revision.
+	$(BIN)/python -m app migrate
+
+revision: install ## Write a migration from what the tables have become; MESSAGE="what it does".
+	$(BIN)/alembic revision --autogenerate --message "$(MESSAGE)"
+
+openapi: install ## Write openapi.json, the checked-in contract.
+	$(BIN)/python -m app openapi > openapi.json
+
+image: ## Build the container image.
+	docker build --tag $(IMAGE) .

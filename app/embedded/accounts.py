@@ -1,0 +1,50 @@
+"""The ordinary user that a server runs as when we are root."""
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+_NOBODY_ID = 65534
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user and its group, by number."""
+
+    uid: int
+    gid: int
+
+
+def unprivileged_account(directory: Path) -> Account | None:
+    """Return who runs the server that lives in `directory`; None means the current user.
+
+    Only root needs another one: whoever owns the directory already, so that data made by an
+    ordinary user stays theirs, and `nobody` for a new one.
+    """
+    if os.geteuid() != 0:
+        return None
+    owner = directory.stat()
+    if owner.st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        return Account(_NOBODY_ID, _NOBODY_ID)
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def can_execute(path: Path, account: Account | None) -> bool:
+    """Tell whether the account may run the program at `path`, every directory above included."""
+    if account is None:
+        return os.access(path, os.X_OK)
+    return all(_allows_x(step, account) for step in (path, *path.parents))
+
+
+def _allows_x(path: Path, account: Account) -> bool:
+    status = path.stat()
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & 0o100)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & 0o010)
+    return bool(status.st_mode & 0o001)
