@@ -27,6 +27,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.mailbox import Mailbox
+
 Network = IPv4Network | IPv6Network
 
 
@@ -65,6 +67,11 @@ def _known_locale(identifier: str) -> str:
         return str(Locale.parse(identifier.replace("-", "_")))
     except (UnknownLocaleError, ValueError) as error:
         raise ValueError(f"{identifier} is not a known locale") from error
+
+
+def _one_mailbox(value: str) -> str:
+    Mailbox.parse(value)
+    return value
 
 
 def _without_end_slash(url: AnyHttpUrl | None) -> str | None:
@@ -117,7 +124,7 @@ class Settings(DatabaseSettings):
     Without it, mail is written as files to MAIL_DIR."""
     smtp_timeout: PositiveInt = 30
     """Seconds that one exchange with the mail server may take."""
-    mail_from: str = "billing@localhost"
+    mail_from: Annotated[str, AfterValidator(_one_mailbox)] = "billing@localhost"
     """The sender of notifications, an address or `Name <address>`."""
     mail_dir: Path = Path("var/mail")
     """Where `.eml` files go when there is no SMTP_URL."""

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.billing.vocabulary import DeliveryState
 from app.database.base import Base, Key, PublicId, Words, one_of
 
+OPEN = "state IN ('pending', 'sending')"
+"""The condition of a delivery that is still on its way."""
+
 
 class Delivery(Base):
     """A notification of an invoice on its way to a recipient, and what became of it."""
@@ -18,14 +21,14 @@ class Delivery(Base):
         Index(
             "uq_notification_deliveries_open_invoice_id_recipient",
             "invoice_id",
-            "recipient",
+            text("lower(recipient)"),
             unique=True,
-            postgresql_where=text("state IN ('pending', 'sending')"),
+            postgresql_where=text(OPEN),
         ),
         Index(
             "ix_notification_deliveries_open_next_attempt_at",
             "next_attempt_at",
-            postgresql_where=text("state IN ('pending', 'sending')"),
+            postgresql_where=text(OPEN),
         ),
     )
 

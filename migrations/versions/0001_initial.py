@@ -509,7 +509,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_notification_deliveries_open_invoice_id_recipient",
         "notification_deliveries",
-        ["invoice_id", "recipient"],
+        ["invoice_id", sa.literal_column("lower(recipient)")],
         unique=True,
         postgresql_where=sa.text("state IN ('pending', 'sending')"),
     )
