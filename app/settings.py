@@ -4,6 +4,7 @@ Settings are read from the environment, by the names below in upper case. `Setti
 by the command that starts, and handed to what needs it.
 """
 
+import json
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -38,6 +39,15 @@ def _split_networks(value: object) -> object:
     return value
 
 
+def _json_object(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"not JSON: {error}") from error
+    return value
+
+
 def _postgresql_url(url: str) -> str:
     try:
         parsed = make_url(url)
@@ -51,7 +61,7 @@ def _postgresql_url(url: str) -> str:
 def _redis_url(url: str) -> str:
     try:
         RedisSettings.from_dsn(url)
-    except (AssertionError, ValueError) as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError("the scheme must be redis://, rediss:// or unix://") from error
     return url
 
@@ -142,7 +152,9 @@ class Settings(DatabaseSettings):
     """The ISO 4217 code of every amount."""
     locale: Annotated[str, AfterValidator(_known_locale)] = "en"
     """The locale of country names, and of dates and amounts on documents and in mail."""
-    issuer_details: IssuerDetails = IssuerDetails()
+    issuer_details: Annotated[IssuerDetails, NoDecode, BeforeValidator(_json_object)] = (
+        IssuerDetails()
+    )
     """A JSON object: name, address, country, country_name, email, postal, phone_number, bank_name,
     bank_account, vat_code, and what else is wanted."""
     payment_interval_days: int = Field(default=30, ge=0)
@@ -162,9 +174,7 @@ class Settings(DatabaseSettings):
     def _name_the_issuers_country(self) -> Self:
         issuer = self.issuer_details
         if not issuer.country_name and issuer.country:
-            territories = Locale.parse(
-                self.locale, sep="-" if "-" in self.locale else "_"
-            ).territories
+            territories = Locale.parse(self.locale).territories
             issuer.country_name = territories.get(issuer.country.upper(), "")
         return self
 

@@ -1,0 +1,26 @@
+"""The clock is read in one place, in UTC."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from app import clock
+
+
+def test_it_runs_in_utc() -> None:
+    assert clock.now().tzinfo is UTC
+    assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)
+
+
+def test_a_test_can_set_it() -> None:
+    moment = datetime(2026, 11, 24, 1, tzinfo=timezone(timedelta(hours=2)))
+    clock.freeze(moment)
+    assert clock.now() == moment
+    assert clock.today() == date(2026, 11, 23)
+    clock.freeze(None)
+    assert clock.now() != moment
+
+
+def test_a_naive_moment_is_refused() -> None:
+    with pytest.raises(ValueError, match="timezone-aware"):
+        clock.freeze(datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused

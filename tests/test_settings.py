@@ -1,0 +1,74 @@
+"""Settings: documented, and told by name when they are missing or wrong."""
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, problems
+from tests.conftest import ROOT
+
+GOOD = {"DATABASE_URL": "postgresql://user:secret@host/name", "REDIS_URL": "redis://host:6379/0"}
+
+
+@pytest.fixture(autouse=True)
+def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    table = (ROOT / "docs" / "operating.md").read_text().split("## Settings")[1].split("\n## ")[0]
+    documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
+    assert documented == {name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://host/name"),
+        ("DATABASE_URL", "nonsense"),
+        ("REDIS_URL", "http://host"),
+        ("SMTP_URL", "http://host"),
+        ("CURRENCY", "ZZZZ"),
+        ("LOCALE", "tlh_XX"),
+        ("WIRE_UUID_STYLE", "urn"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,gateway"),
+        ("PROOF_MAX_BYTES", "0"),
+        ("PAYMENT_INTERVAL_DAYS", "-1"),
+        ("PUBLIC_URL", "ftp://host"),
+        ("ISSUER_DETAILS", '{"name": 1}'),
+        ("ISSUER_DETAILS", "{name"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    lines = problems(error.value)
+    assert len(lines) == 1
+    assert lines[0].startswith(name)
+
+
+def test_each_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("REDIS_URL", "")
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert problems(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+
+
+def test_values_arrive_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://billing.example.com/base/")
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    monkeypatch.setenv("ISSUER_DETAILS", '{"country": "EE", "phone": {"code": "372"}}')
+    monkeypatch.setenv("LOCALE", "de-CH")
+    settings = Settings()
+    assert settings.database_url.startswith("postgresql+asyncpg://user:secret@host")
+    assert settings.public_url == "https://billing.example.com/base"
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    assert settings.issuer_details.country_name == "Estland"
+    assert settings.issuer_details.model_dump()["phone"] == {"code": "372"}
+    assert settings.locale == "de_CH"
