@@ -1,0 +1,86 @@
+"""What commands share: settings or a clear end, a database for a while, failures in one line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+    from app.settings import DatabaseSettings, Settings
+
+_Settings = TypeVar("_Settings", bound="DatabaseSettings")
+_Result = TypeVar("_Result")
+
+FAILED = 1
+MISUSED = 2
+"""The exit codes: what was asked for failed, or could not be understood."""
+
+
+def fail(*lines: str, code: int = FAILED) -> NoReturn:
+    """End the command with lines on standard error."""
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(code)
+
+
+def load_settings() -> "Settings":
+    """Return every setting of the service, or end with a line for each one missing or wrong."""
+    from app.settings import Settings  # noqa: PLC0415 - keeps --help fast
+
+    return _load(Settings)
+
+
+def load_database_settings() -> "DatabaseSettings":
+    """Return the settings of the database alone, or end with a line for each problem."""
+    from app.settings import DatabaseSettings  # noqa: PLC0415 - keeps --help fast
+
+    return _load(DatabaseSettings)
+
+
+def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result:
+    """Run an action on the database that DATABASE_URL names and return its result.
+
+    A database that does not answer ends the command with one line.
+    """
+    from app.database.engine import Database  # noqa: PLC0415 - keeps --help fast
+
+    settings = load_database_settings()
+
+    async def run() -> _Result:
+        database = Database(settings)
+        try:
+            await _reach(database)
+            return await action(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _reach(database: "Database") -> None:
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
+
+    try:
+        async with database.reading():
+            return
+    except (OSError, SQLAlchemyError) as error:
+        reason = getattr(error, "orig", None) or error
+        where = database.engine.url.render_as_string(hide_password=True)
+        fail(f"The database {where} cannot be reached: {str(reason).splitlines()[0]}.")
+
+
+def _load(kind: type[_Settings]) -> _Settings:
+    from pydantic import ValidationError  # noqa: PLC0415 - keeps --help fast
+    from pydantic_settings import SettingsError  # noqa: PLC0415
+
+    from app.settings import problems  # noqa: PLC0415
+
+    try:
+        return kind()
+    except ValidationError as error:
+        fail(*problems(error), code=MISUSED)
+    except SettingsError as error:  # a JSON object that does not parse; its text names the field
+        name = str(error).split('"')[1].upper()
+        fail(f"{name} is wrong: it is not JSON.", code=MISUSED)

@@ -1,0 +1,98 @@
+"""The commands as a person calls them: in a process of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from app.database.engine import Database
+from app.settings import DatabaseSettings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/nothing",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with these settings and no others."""
+    environment = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env=environment | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_shows_each_command() -> None:
+    answer = app("--help")
+    assert answer.returncode == 0
+    for command in ("serve", "migrate"):
+        assert f"  {command} " in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"DATABASE_URL": SETTINGS["DATABASE_URL"]}, "REDIS_URL is not set."),
+        (SETTINGS | {"DATABASE_URL": "mysql://db/x"}, "DATABASE_URL is wrong: the scheme must"),
+        (SETTINGS | {"PROOF_MAX_BYTES": "0"}, "PROOF_MAX_BYTES is wrong: Input should be greater"),
+        (SETTINGS | {"ISSUER_DETAILS": "{name"}, "ISSUER_DETAILS is wrong: it is not JSON."),
+        (SETTINGS | {"SMTP_URL": "http://mail"}, "SMTP_URL is wrong: URL scheme should be"),
+    ],
+)
+def test_a_setting_that_is_missing_or_wrong_ends_the_start(
+    settings: dict[str, str], line: str
+) -> None:
+    answer = app("serve", **settings)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(line)
+    assert answer.stderr.count("\n") == 1
+
+
+def test_every_problem_is_named() -> None:
+    answer = app("serve")
+    assert answer.stderr.splitlines() == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+
+
+def test_a_database_that_does_not_answer_is_said_in_one_line() -> None:
+    answer = app("migrate", DATABASE_URL="postgresql://someone:secret@127.0.0.1:1/nothing")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The database postgresql+asyncpg://someone:***@127.0.0.1:1/")
+    assert answer.stderr.count("\n") == 1
+
+
+async def test_migrate_goes_up_and_down(empty_database_url: str) -> None:
+    plain = make_url(empty_database_url).set(drivername="postgresql")
+    url = plain.render_as_string(hide_password=False)
+
+    async def tables() -> int:
+        database = Database(DatabaseSettings(database_url=url))
+        try:
+            async with database.reading() as connection:
+                found = await connection.exec_driver_sql(
+                    "select count(*) from pg_tables where schemaname = 'public'"
+                )
+                return int(found.scalar_one())
+        finally:
+            await database.close()
+
+    assert app("migrate", DATABASE_URL=url).returncode == 0
+    assert await tables() > 10
+    assert app("migrate", DATABASE_URL=url).returncode == 0
+    assert app("migrate", "--to", "base", "--down", DATABASE_URL=url).returncode == 0
+    assert await tables() == 1  # Alembic's own
+
+    unknown = app("migrate", "--to", "nowhere", DATABASE_URL=url)
+    assert unknown.returncode == 1
+    assert unknown.stderr == "Can't locate revision identified by 'nowhere'.\n"
