@@ -128,6 +128,10 @@ class Settings(DatabaseSettings):
 
     redis_url: Annotated[str, AfterValidator(_redis_url)]
     """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`."""
+    queue_name: str = Field(default="invoicing", min_length=1)
+    """The queue's name; deployments that share a Redis server need one each."""
+    job_lease: PositiveInt = 30
+    """Seconds after which a job whose worker died is taken up by another."""
 
     smtp_url: Annotated[Url, UrlConstraints(allowed_schemes=["smtp", "smtps"])] | None = None
     """The mail server, as `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://`.

@@ -112,6 +112,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         database_url=database_url,
         database_pool_size=5,
         redis_url=os.environ["REDIS_URL"],
+        queue_name=make_url(database_url).database or "",
         mail_dir=tmp_path / "mail",
         proof_dir=tmp_path / "proofs",
         log_format="console",

@@ -1,13 +1,53 @@
-"""The only place that writes the outbox."""
+"""The only place that reads and writes the outbox.
 
-from datetime import datetime
+An entry is open until `done_at` is set. Who runs one first claims it: a claim counts as an attempt
+and moves `due_at` to when the claim lapses, so that an entry whose worker died comes back by
+itself. What is written about an entry afterwards counts only while the claim is still held, which
+the number of attempts tells.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.outbox.tables import OutboxEntry
+
+
+class ClaimLost(Exception):
+    """The entry was done, or claimed anew, by another in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run an entry until the lease ends."""
+
+    id: int
+    job: str
+    arguments: dict[str, Any]
+    attempt: int
+    """The number of this attempt, from 1."""
+
+    @property
+    def _held(self) -> ColumnElement[bool]:
+        return and_(
+            OutboxEntry.id == self.id,
+            OutboxEntry.attempts == self.attempt,
+            OutboxEntry.done_at.is_(None),
+        )
 
 
 async def record(
@@ -27,3 +67,92 @@ async def record(
         .returning(OutboxEntry.id)
     )
     return (await connection.execute(statement)).scalar_one()
+
+
+async def record_once_since(connection: AsyncConnection, job: str, moment: datetime) -> int | None:
+    """Record a job unless one of its name is open, or was recorded at `moment` or later.
+
+    Two callers at once record it once. Returns the entry's id, or None where there was one.
+    """
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("outbox:" + job))))
+    another = exists().where(
+        OutboxEntry.job == job,
+        or_(OutboxEntry.done_at.is_(None), OutboxEntry.created_at >= moment),
+    )
+    if (await connection.execute(select(another))).scalar_one():
+        return None
+    return await record(connection, job, {})
+
+
+async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> list[Claim]:
+    """Claim at most `limit` due entries, those due longest first, for the length of the lease."""
+    now = clock.now()
+    due = (
+        select(OutboxEntry.id)
+        .where(OutboxEntry.done_at.is_(None), OutboxEntry.due_at <= now)
+        .order_by(OutboxEntry.due_at, OutboxEntry.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        update(OutboxEntry)
+        .where(OutboxEntry.id == due.c.id)
+        .values(attempts=OutboxEntry.attempts + 1, due_at=now + lease)
+        .returning(OutboxEntry.id, OutboxEntry.job, OutboxEntry.arguments, OutboxEntry.attempts)
+    )
+    rows = await connection.execute(statement)
+    return sorted((Claim(*row) for row in rows), key=lambda claim: claim.id)
+
+
+async def renew(connection: AsyncConnection, claim: Claim, lease: timedelta) -> None:
+    """Hold a claim for another lease from now. Raises ClaimLost."""
+    await _write(connection, claim, due_at=clock.now() + lease)
+
+
+async def finish(connection: AsyncConnection, claim: Claim) -> None:
+    """Mark the entry as done. Raises ClaimLost.
+
+    In the transaction of a job's own changes, it makes them happen once, however often it runs.
+    """
+    await _write(connection, claim, done_at=clock.now(), last_error="")
+
+
+async def postpone(connection: AsyncConnection, claim: Claim, until: datetime) -> None:
+    """Make the entry due again at a moment; nothing failed. Raises ClaimLost."""
+    await _write(connection, claim, due_at=until)
+
+
+async def fail(connection: AsyncConnection, claim: Claim, error: str, pause: timedelta) -> None:
+    """Keep why an attempt failed; the next one is due after the pause. Raises ClaimLost."""
+    await _write(connection, claim, due_at=clock.now() + pause, last_error=error)
+
+
+async def give_up(connection: AsyncConnection, claim: Claim, error: str) -> None:
+    """End an entry that cannot succeed: it is done, and keeps its error. Raises ClaimLost."""
+    await _write(connection, claim, done_at=clock.now(), last_error=error)
+
+
+async def _write(connection: AsyncConnection, claim: Claim, **values: Any) -> None:
+    result = await connection.execute(update(OutboxEntry).where(claim._held).values(values))
+    if result.rowcount == 0:
+        raise ClaimLost(f"Another worker has taken entry {claim.id} of the outbox.")
+
+
+async def purge(
+    connection: AsyncConnection, *, done_before: datetime, failed_before: datetime, limit: int
+) -> int:
+    """Delete at most `limit` entries done before one moment, or given up before another."""
+    old = (
+        select(OutboxEntry.id)
+        .where(
+            or_(
+                and_(OutboxEntry.done_at < done_before, OutboxEntry.last_error == ""),
+                and_(OutboxEntry.done_at < failed_before, OutboxEntry.last_error != ""),
+            )
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    result = await connection.execute(delete(OutboxEntry).where(OutboxEntry.id.in_(old)))
+    return result.rowcount

@@ -1,0 +1,147 @@
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.database.engine import Database
+from app.outbox import repository as outbox
+from app.outbox.tables import OutboxEntry
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture(autouse=True)
+def _noon() -> None:
+    clock.freeze(NOON)
+
+
+def later(seconds: float) -> None:
+    clock.freeze(NOON + timedelta(seconds=seconds))
+
+
+async def rows(connection: AsyncConnection) -> list[Any]:
+    return list(await connection.execute(select(OutboxEntry.__table__).order_by(OutboxEntry.id)))
+
+
+async def test_an_entry_that_is_rolled_back_was_never_there(
+    database: Database, connection: AsyncConnection
+) -> None:
+    async with database.engine.connect() as transaction:
+        await outbox.record(transaction, "deliver", {"delivery": "x"})
+        await transaction.rollback()
+    assert await rows(connection) == []
+
+
+async def test_a_claim_takes_what_is_due_longest(connection: AsyncConnection) -> None:
+    second = await outbox.record(connection, "b", {"n": 2})
+    first = await outbox.record(connection, "a", {"n": 1}, NOON - timedelta(hours=1))
+    await outbox.record(connection, "c", {}, NOON + timedelta(seconds=1))
+    claims = await outbox.claim(connection, 1, LEASE)
+    assert [(claim.id, claim.job, claim.arguments) for claim in claims] == [(first, "a", {"n": 1})]
+    assert [claim.id for claim in await outbox.claim(connection, 9, LEASE)] == [second]
+    assert await outbox.claim(connection, 9, LEASE) == []
+
+
+async def test_claims_at_once_never_share_an_entry(
+    database: Database, connection: AsyncConnection
+) -> None:
+    recorded = {await outbox.record(connection, "a", {}) for _ in range(40)}
+
+    async def some() -> list[int]:
+        async with database.transaction() as transaction:
+            claims = await outbox.claim(transaction, 10, LEASE)
+            await asyncio.sleep(0.02)
+            return [claim.id for claim in claims]
+
+    taken = Counter(id_ for ids in await asyncio.gather(*(some() for _ in range(4))) for id_ in ids)
+    assert set(taken) <= recorded
+    assert set(taken.values()) == {1}
+
+
+async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) -> None:
+    await outbox.record(connection, "a", {})
+    (claim,) = await outbox.claim(connection, 1, LEASE)
+    later(29)
+    await outbox.renew(connection, claim, LEASE)
+    later(58)
+    assert await outbox.claim(connection, 1, LEASE) == []
+    later(59)
+    (again,) = await outbox.claim(connection, 1, LEASE)
+    assert (again.id, again.attempt) == (claim.id, 2)
+    for write in (
+        outbox.finish(connection, claim),
+        outbox.renew(connection, claim, LEASE),
+        outbox.postpone(connection, claim, NOON),
+        outbox.fail(connection, claim, "too late", LEASE),
+        outbox.give_up(connection, claim, "too late"),
+    ):
+        with pytest.raises(outbox.ClaimLost):
+            await write
+    (row,) = await rows(connection)
+    assert (row.done_at, row.last_error) == (None, "")
+
+
+async def test_a_done_entry_is_done_once(connection: AsyncConnection) -> None:
+    await outbox.record(connection, "a", {})
+    (claim,) = await outbox.claim(connection, 1, LEASE)
+    await outbox.finish(connection, claim)
+    with pytest.raises(outbox.ClaimLost):
+        await outbox.finish(connection, claim)
+    later(3600)
+    assert await outbox.claim(connection, 1, LEASE) == []
+
+
+async def test_a_failure_keeps_its_error_until_it_is_done(connection: AsyncConnection) -> None:
+    await outbox.record(connection, "a", {})
+    (claim,) = await outbox.claim(connection, 1, LEASE)
+    await outbox.fail(connection, claim, "no route", timedelta(seconds=10))
+    (row,) = await rows(connection)
+    assert (row.last_error, row.done_at) == ("no route", None)
+    later(9)
+    assert await outbox.claim(connection, 1, LEASE) == []
+    later(10)
+    (claim,) = await outbox.claim(connection, 1, LEASE)
+    await outbox.finish(connection, claim)
+    (row,) = await rows(connection)
+    assert (row.last_error, row.done_at) == ("", NOON + timedelta(seconds=10))
+
+
+async def test_a_job_is_recorded_once_for_a_moment(
+    database: Database, connection: AsyncConnection
+) -> None:
+    async def one() -> int | None:
+        async with database.transaction() as transaction:
+            return await outbox.record_once_since(transaction, "close-month", NOON)
+
+    recorded = await asyncio.gather(*(one() for _ in range(4)))
+    assert len([id_ for id_ in recorded if id_ is not None]) == 1
+    (claim,) = await outbox.claim(connection, 1, LEASE)
+    await outbox.finish(connection, claim)
+    assert await one() is None
+    later(1)
+    async with database.transaction() as transaction:
+        next_moment = NOON + timedelta(seconds=1)
+        assert await outbox.record_once_since(transaction, "close-month", next_moment) is not None
+        assert await outbox.record_once_since(transaction, "reconcile", next_moment) is not None
+
+
+async def test_a_purge_keeps_open_and_young_entries_and_errors_longer(
+    connection: AsyncConnection,
+) -> None:
+    await outbox.record(connection, "open", {})
+    for job in ("done", "given-up", "done-lately"):
+        await outbox.record(connection, job, {}, NOON - timedelta(hours=1))
+    done, given_up, lately = await outbox.claim(connection, 3, LEASE)
+    await outbox.finish(connection, done)
+    await outbox.give_up(connection, given_up, "no such invoice")
+    later(60)
+    await outbox.finish(connection, lately)
+    limits = {"done_before": NOON + timedelta(seconds=1), "failed_before": NOON, "limit": 10}
+    assert await outbox.purge(connection, **limits) == 1  # type: ignore[arg-type] # of mixed types
+    assert [row.job for row in await rows(connection)] == ["open", "given-up", "done-lately"]
