@@ -1,0 +1,72 @@
+"""JSON objects as PostgreSQL stores them: to text and back without losing a digit."""
+
+import json
+import re
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+_FRACTION = re.compile(rb"[:,\[]\s*-?\d+(?:\.|[eE])")
+
+
+def has_fractions(line: bytes) -> bool:
+    """Whether a line of JSON may hold a number with a fraction or an exponent; rarely mistaken."""
+    return _FRACTION.search(line) is not None
+
+
+def load_exactly(line: bytes) -> Any:
+    """Read JSON with each number that has a fraction or an exponent as a Decimal."""
+    return json.loads(line, parse_float=Decimal)
+
+
+def dump_object(value: dict[str, Any]) -> str:
+    """Return the JSON text of an object, Decimals digit by digit.
+
+    Raises ValueError for what PostgreSQL does not store or JSON does not know: NUL, lone
+    surrogates, numbers that are not finite, other types, hundreds of levels.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_stand_in)
+    except (TypeError, RecursionError) as error:
+        raise ValueError("not a JSON object that can be stored") from error
+    except ValueError as error:
+        raise ValueError("numbers must be finite") from error
+    if _MARK in text:
+        text = _write(value)
+    if "\\u0000" in text and _has_nul(value):
+        raise ValueError("NUL characters cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("lone surrogates cannot be stored") from error
+    return text
+
+
+_MARK = "\ue000decimal\ue000"
+
+
+def _stand_in(value: object) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(type(value).__name__)
+    if not isfinite(value):
+        raise ValueError("numbers must be finite")
+    return _MARK
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, dict):
+        members = (f"{json.dumps(key, ensure_ascii=False)}: {_write(value[key])}" for key in value)
+        return "{" + ", ".join(members) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_write, value)) + "]"
+    if isinstance(value, Decimal):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any("\0" in key or _has_nul(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
