@@ -1,0 +1,96 @@
+"""How much of a billing unit is charged for a part of a month or a quarter."""
+
+from calendar import monthrange
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from app.billing.money import half_up
+from app.billing.vocabulary import BillingUnit
+
+_HOUR = timedelta(hours=1)
+_HALF = 15  # the first half of a month has 15 days, the second one the rest
+
+
+def days_touched(start: datetime, end: datetime) -> int:
+    """Return the number of calendar days from `start` to `end`, both of them included."""
+    return (end.date() - start.date()).days + 1
+
+
+def hours_begun(start: datetime, end: datetime) -> int:
+    """Return the number of hours begun between two moments; `end` may be a last microsecond."""
+    return -((start - end) // _HOUR)
+
+
+def quarter_of(day: date) -> tuple[date, date]:
+    """Return the first and the last day of the quarter of a year that a day lies in."""
+    first_month = (day.month - 1) // 3 * 3 + 1
+    last_month = first_month + 2
+    last_day = monthrange(day.year, last_month)[1]
+    return date(day.year, first_month, 1), date(day.year, last_month, last_day)
+
+
+def charged_quantity(unit: BillingUnit, start: datetime, end: datetime) -> Decimal:
+    """Return how many units are charged from `start` to `end`, the last moment that is charged.
+
+    Shares of a month, half a month or a quarter go by days and are rounded half up to two
+    decimals; half a month is from the 1st to the 15th, or from the 16th to the end. Hours and days
+    count once begun. A quantity has no length: it is charged once.
+
+    Raises ValueError if the time ends before it starts, or leaves the month or quarter.
+    """
+    if end < start:
+        raise ValueError("The time charged ends before it starts.")
+    if unit is BillingUnit.QUANTITY:
+        return Decimal(1)
+    if unit is BillingUnit.HOUR:
+        return Decimal(hours_begun(start, end))
+    if unit is BillingUnit.DAY:
+        return Decimal(days_touched(start, end))
+    return half_up(_share(unit, start.date(), end.date()))
+
+
+def _share(unit: BillingUnit, first: date, last: date) -> Decimal:
+    if unit is BillingUnit.QUARTER:
+        quarter_start, quarter_end = quarter_of(first)
+        if last > quarter_end:
+            raise ValueError("The time charged leaves the quarter.")
+        return Decimal((last - first).days + 1) / ((quarter_end - quarter_start).days + 1)
+    if (first.year, first.month) != (last.year, last.month):
+        raise ValueError("The time charged leaves the month.")
+    month_days = monthrange(first.year, first.month)[1]
+    if unit is BillingUnit.MONTH:
+        return Decimal(last.day - first.day + 1) / month_days
+    first_half = max(0, min(last.day, _HALF) - first.day + 1)
+    second_half = max(0, last.day - max(first.day, _HALF + 1) + 1)
+    return Decimal(first_half) / _HALF + Decimal(second_half) / (month_days - _HALF)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPeriod:
+    """A time during which a resource had one limit, which was charged whether used or not."""
+
+    start: datetime
+    end: datetime
+    quantity: int
+
+    def told(self, unit: BillingUnit) -> dict[str, str | int]:
+        """Return the period as an item's details tell it; its lengths are hours or days."""
+        count = hours_begun if unit is BillingUnit.HOUR else days_touched
+        length = count(self.start, self.end)
+        return {
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "quantity": self.quantity,
+            "billing_periods": length,
+            "total": str(self.quantity * length),
+        }
+
+
+def charged_limit(unit: BillingUnit, periods: Iterable[LimitPeriod]) -> Decimal:
+    """Return how many units are charged for limits that changed over time."""
+    return sum(
+        (period.quantity * charged_quantity(unit, period.start, period.end) for period in periods),
+        Decimal(0),
+    )
