@@ -1,1 +1,5 @@
-"""A made-up data set for a first look."""
+"""A made-up but lifelike data set, to try the service on: thirteen months up to the running one."""
+
+from app.demo.loading import DemoSummary, load
+
+__all__ = ["DemoSummary", "load"]

@@ -1,0 +1,54 @@
+"""Loading the demonstration: once, in one transaction."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import exists, select
+
+from app import clock
+from app.customers.tables import Customer
+from app.database.engine import Database
+from app.demo.catalogue import add_catalogue
+from app.demo.invoicing import add_invoices
+from app.demo.people import add_people
+from app.demo.rows import Rows
+from app.demo.subscriptions import add_resources
+from app.identity.tables import User
+
+STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
+"""Users that a newcomer gets tokens of."""
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What was loaded: the rows of each table; none where the database was in use already."""
+
+    loaded: bool
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.loaded:
+            return "The database has users or customers already; no demonstration was loaded."
+        counted = ", ".join(
+            f"{count:,} {table.replace('_', ' ')}" for table, count in self.rows.items()
+        )
+        return f"Loaded a demonstration: {counted}."
+
+
+def demonstration() -> Rows:
+    """Return the rows of the demonstration, told from today's point of view."""
+    rows = Rows()
+    now = clock.now()
+    add_people(rows, now)
+    add_catalogue(rows, now)
+    add_resources(rows, now)
+    add_invoices(rows, now)
+    return rows
+
+
+async def load(database: Database) -> DemoSummary:
+    """Load the demonstration into a database without users and customers; else do nothing."""
+    async with database.transaction() as connection:
+        in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
+        if (await connection.execute(in_use)).scalar_one():
+            return DemoSummary(loaded=False)
+        return DemoSummary(loaded=True, rows=await demonstration().insert(connection))
