@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
@@ -25,11 +25,14 @@ def fail(*lines: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load_settings() -> "Settings":
-    """Return every setting of the service, or end with a line for each one missing or wrong."""
+def load_settings(**known: str) -> "Settings":
+    """Return every setting of the service, or end with a line for each one missing or wrong.
+
+    Those in `known` are taken as they are, whatever the environment says.
+    """
     from app.settings import Settings  # noqa: PLC0415 - keeps --help fast
 
-    return _load(Settings)
+    return _load(Settings, **known)
 
 
 def load_database_settings() -> "DatabaseSettings":
@@ -59,6 +62,11 @@ def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result
     return asyncio.run(run())
 
 
+def check_database() -> None:
+    """End the command with one line where the database that DATABASE_URL names does not answer."""
+    with_database(_reach)
+
+
 async def _reach(database: "Database") -> None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
@@ -71,14 +79,14 @@ async def _reach(database: "Database") -> None:
         fail(f"The database {where} cannot be reached: {str(reason).splitlines()[0]}.")
 
 
-def _load(kind: type[_Settings]) -> _Settings:
+def _load(kind: type[_Settings], **known: Any) -> _Settings:
     from pydantic import ValidationError  # noqa: PLC0415 - keeps --help fast
     from pydantic_settings import SettingsError  # noqa: PLC0415
 
     from app.settings import problems  # noqa: PLC0415
 
     try:
-        return kind()
+        return kind(**known)
     except ValidationError as error:
         fail(*problems(error), code=MISUSED)
     except SettingsError as error:  # a JSON object that does not parse; its text names the field

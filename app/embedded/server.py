@@ -6,15 +6,14 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import ClassVar, Self
 
 from app.embedded.accounts import Account, unprivileged_account
+from app.embedded.process import tied
 
-_LAUNCHER = Path(__file__).with_name("launch.py")
 _POLL_SECONDS = 0.02
 _START_SECONDS = 120.0
 """Recovery after a crash can take a while."""
@@ -136,16 +135,14 @@ class EmbeddedServer:
         """
         if self._server_lock is None:
             raise ServerError(f"{self.name} has not taken its directory.")
-        account = self.account or Account(-1, -1)
-        launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
-        numbers = (os.getpid(), self.stop_signals[0][0].value, account.uid, account.gid)
         return subprocess.Popen(  # noqa: S603 - our own launcher and binaries
-            [*launcher, *map(str, numbers), *command],
+            tied(command, self.stop_signals[0][0], self.account),
             cwd=directory,
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": str(directory)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            umask=0o077,
             pass_fds=[self._server_lock],
             # Ctrl-C reaches everyone in the terminal's group; we stop the server when it is time.
             process_group=0,

@@ -1,13 +1,10 @@
 """`migrate`: the database's shape."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.support import fail, with_database
-
-_CONFIGURATION = Path(__file__).parents[3] / "alembic.ini"
+from app.cli.support import check_database, fail
 
 
 def register(cli: typer.Typer) -> None:
@@ -22,17 +19,12 @@ def migrate(
     ] = False,
 ) -> None:
     """Bring the database to the newest revision, or to the one named."""
-    from alembic import command  # noqa: PLC0415 - keeps --help fast
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415 - keeps --help fast
 
-    with_database(_nothing)  # tells in one line where it cannot be reached
-    move = command.downgrade if down else command.upgrade
+    from app.database import migration  # noqa: PLC0415
+
+    check_database()
     try:
-        move(Config(_CONFIGURATION), to)
+        migration.migrate(to, down=down)
     except CommandError as error:
         fail(f"{error}.".replace("..", "."))
-
-
-async def _nothing(_: object) -> None:
-    pass
