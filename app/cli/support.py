@@ -81,7 +81,6 @@ async def _reach(database: "Database") -> None:
 
 def _load(kind: type[_Settings], **known: Any) -> _Settings:
     from pydantic import ValidationError  # noqa: PLC0415 - keeps --help fast
-    from pydantic_settings import SettingsError  # noqa: PLC0415
 
     from app.settings import problems  # noqa: PLC0415
 
@@ -89,6 +88,3 @@ def _load(kind: type[_Settings], **known: Any) -> _Settings:
         return kind(**known)
     except ValidationError as error:
         fail(*problems(error), code=MISUSED)
-    except SettingsError as error:  # a JSON object that does not parse; its text names the field
-        name = str(error).split('"')[1].upper()
-        fail(f"{name} is wrong: it is not JSON.", code=MISUSED)

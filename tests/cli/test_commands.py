@@ -47,7 +47,7 @@ def test_help_shows_each_command() -> None:
         ({"DATABASE_URL": SETTINGS["DATABASE_URL"]}, "REDIS_URL is not set."),
         (SETTINGS | {"DATABASE_URL": "mysql://db/x"}, "DATABASE_URL is wrong: the scheme must"),
         (SETTINGS | {"PROOF_MAX_BYTES": "0"}, "PROOF_MAX_BYTES is wrong: Input should be greater"),
-        (SETTINGS | {"ISSUER_DETAILS": "{name"}, "ISSUER_DETAILS is wrong: it is not JSON."),
+        (SETTINGS | {"ISSUER_DETAILS": "{name"}, "ISSUER_DETAILS is wrong: not JSON: "),
         (SETTINGS | {"SMTP_URL": "http://mail"}, "SMTP_URL is wrong: URL scheme should be"),
     ],
 )
