@@ -1,0 +1,122 @@
+"""Rules for single fields of a request body, in Django REST framework's words.
+
+Each function returns the value to keep, or raises `FieldError` with everything that is wrong.
+"""
+
+import re
+from datetime import date
+from typing import Any, Final
+from unicodedata import category
+
+from pydantic import AnyUrl, TypeAdapter, ValidationError
+
+from app.http.errors import InvalidFields
+
+REQUIRED: Final = "This field is required."
+NULL: Final = "This field may not be null."
+_NO_STRING: Final = "Not a valid string."
+_NO_URL: Final = "Enter a valid URL."
+_NO_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_URL: Final = re.compile(
+    r"(?:https?|ftps?)://(?P<rest>(?:[^\s/?#\\@]*@)?(?P<host>\[[^\s/?#\\@\]]+\]|[^\s/?#\\@:\[\]]+)"
+    r"(?::[0-9]{1,5})?(?:[/?#]\S*)?)",
+    re.IGNORECASE,
+)
+_ADDRESS: Final = re.compile(r"\[.+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_url_parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
+
+
+class FieldError(Exception):
+    """What is wrong with the value of a field."""
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__(*messages)
+        self.messages = list(messages)
+
+
+class FieldErrors:
+    """Gathers what is wrong with each field, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, list[str]] = {}
+
+    def add(self, field: str, *messages: str) -> None:
+        """Note what is wrong with a field."""
+        self._fields.setdefault(field, []).extend(messages)
+
+    def raise_if_any(self) -> None:
+        """Raise `InvalidFields` where anything was noted."""
+        if self._fields:
+            raise InvalidFields(self._fields)
+
+
+def text(value: Any, max_length: int) -> str:
+    """Return the text without white space around it; a number as its text."""
+    return _text(value, max_length, otherwise=_NO_STRING)
+
+
+def url(value: Any, max_length: int) -> str:
+    """Return an absolute http, https, ftp or ftps URL as it was given, or an empty text."""
+    return _text(value, max_length, otherwise=_NO_URL, is_url=True)
+
+
+def iso_date(value: Any) -> date:
+    """Return a date from `YYYY-MM-DD`, exactly."""
+    if value is None:
+        raise FieldError(NULL)
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise FieldError(_NO_DATE)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise FieldError(_NO_DATE) from None
+
+
+def _text(value: Any, max_length: int, *, otherwise: str, is_url: bool = False) -> str:
+    if value is None:
+        raise FieldError(NULL)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise FieldError(otherwise)
+    words = str(value).strip()
+    messages = []
+    if len(words) > max_length:
+        messages.append(f"Ensure this field has no more than {max_length} characters.")
+    if "\0" in words:
+        messages.append("Null characters are not allowed.")
+    if surrogate := next((c for c in words if category(c) == "Cs"), None):
+        messages.append(f"Surrogate characters are not allowed: U+{ord(surrogate):X}.")
+    if is_url and words and not _is_url(words):
+        messages.append(_NO_URL)
+    if messages:
+        raise FieldError(*messages)
+    return words
+
+
+def _is_url(words: str) -> bool:
+    shape = _URL.fullmatch(words)
+    if not shape or any(category(c) in ("Cc", "Cs") for c in words):
+        return False
+    try:
+        # The parser looks closely at hosts of the schemes that it knows; ftps is not among them.
+        host = _url_parser.validate_python("https://" + shape["rest"]).host or ""
+    except ValidationError:
+        return False
+    if _ADDRESS.fullmatch(host):
+        # The parser reads 1.2 and 0x7f000001 as addresses, too.
+        return _ADDRESS.fullmatch(shape["host"]) is not None
+    return host == "localhost" or _is_domain(host)
+
+
+def _is_domain(host: str) -> bool:
+    labels = host.removesuffix(".").split(".")
+    last = labels[-1]
+    return (
+        len(labels) > 1
+        and len(host) <= 253
+        and len(last) > 1
+        and not last.isdecimal()
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
