@@ -1,0 +1,221 @@
+"""Proofs of payment: files under PROOF_DIR, one place for all processes.
+
+A proof arrives piece by piece in a temporary file there. `keep` checks it, makes it durable and
+gives it its name, a random key: what the sender called it is only a text beside it. A payment is
+recorded after that; where that fails, the file is removed, or swept later.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+from unicodedata import category
+
+UNFINISHED: Final = ".part"
+"""How the names of files end that are still arriving."""
+
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
+_NAME_MAX: Final = 200
+_HEAD: Final = 64
+_WRITE_AT_ONCE: Final = 256 * 1024
+
+_SIGNATURES: Final = (
+    (b"%PDF-", "application/pdf"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"II+\0", "image/tiff"),
+    (b"MM\0+", "image/tiff"),
+)
+_HEIC_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+)
+
+
+class ProofTooLarge(Exception):
+    """More bytes than a proof may have."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"The proof is larger than {max_bytes} bytes.")
+
+
+class ProofRefused(Exception):
+    """A file that is no proof: empty, or of a type that is not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof that is kept, as its payment tells of it."""
+
+    key: str
+    name: str
+    media_type: str
+    size: int
+    """In bytes."""
+    sha256: str
+
+
+class ProofStore:
+    """The folder of proofs."""
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+
+    def begin(self, name: str) -> "IncomingProof":
+        """Begin a proof that its sender calls `name`; nothing is written before its bytes."""
+        return IncomingProof(self.directory, self.max_bytes, safe_name(name))
+
+    def path(self, key: str) -> Path:
+        """Return where the proof with this key is; raises `ValueError` for what is no key."""
+        if not _KEY.fullmatch(key):
+            raise ValueError("not the key of a proof")
+        return self.directory / key
+
+    async def remove(self, key: str) -> None:
+        """Remove a proof, if it is there."""
+        await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
+
+    def older_than(self, moment: datetime) -> list[str]:
+        """Return the names of files last written before `moment`, unfinished ones included.
+
+        They are keys, or keys with `UNFINISHED` behind; other files are not the store's own.
+        """
+        if not self.directory.is_dir():
+            return []
+        with os.scandir(self.directory) as files:
+            return [
+                file.name
+                for file in files
+                if _KEY.fullmatch(file.name.removesuffix(UNFINISHED))
+                and datetime.fromtimestamp(file.stat().st_mtime, UTC) < moment
+            ]
+
+
+class IncomingProof:
+    """A proof on its way in. As a context, it leaves no temporary file behind."""
+
+    def __init__(self, directory: Path, max_bytes: int, name: str) -> None:
+        self.name = name
+        self.size = 0
+        self._key = secrets.token_hex(16)
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._head = b""
+        self._digest = sha256()
+        self._waiting = bytearray()
+        self._file: BinaryIO | None = None
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._directory / f"{self._key}{UNFINISHED}"
+
+    async def write(self, data: bytes) -> None:
+        """Take the next piece; raises `ProofTooLarge`."""
+        self.size += len(data)
+        if self.size > self._max_bytes:
+            raise ProofTooLarge(self._max_bytes)
+        if len(self._head) < _HEAD:
+            self._head += data[: _HEAD - len(self._head)]
+        self._waiting += data
+        if len(self._waiting) >= _WRITE_AT_ONCE:
+            await asyncio.to_thread(self._write_waiting)
+
+    def check(self) -> str:
+        """Return the media type, by content; raises `ProofRefused`, in words for the sender."""
+        if not self.size:
+            raise ProofRefused("The submitted file is empty.")
+        found = media_type(self._head)
+        if found is None:
+            raise ProofRefused(
+                "The submitted file is of an unknown type."
+                " Submit a PDF, PNG, JPEG, TIFF, WebP or HEIC file."
+            )
+        return found
+
+    async def keep(self) -> Proof:
+        """Make the proof durable under its key; raises `ProofRefused`."""
+        found = self.check()
+        await asyncio.to_thread(self._finish)
+        return Proof(self._key, self.name, found, self.size, self._digest.hexdigest())
+
+    async def discard(self) -> None:
+        """Remove what has arrived; does nothing after `keep`."""
+        await asyncio.to_thread(self._remove)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # Not awaited in a thread: a request that is cancelled cleans up all the same.
+        self._remove()
+
+    def _write_waiting(self) -> None:
+        if self._file is None:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._file = os.fdopen(os.open(self._unfinished, flags, mode=0o600), "wb")
+        self._digest.update(self._waiting)
+        self._file.write(self._waiting)
+        self._waiting.clear()
+
+    def _finish(self) -> None:
+        self._write_waiting()
+        if self._file is None:  # pragma: no cover - `_write_waiting` opened it
+            raise RuntimeError("the file is not open")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+        self._unfinished.rename(self._directory / self._key)
+        _sync_directory(self._directory)
+
+    def _remove(self) -> None:
+        self._waiting.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._unfinished.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    # A rename is durable once its directory is; Windows cannot open one, and does not need to.
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def media_type(head: bytes) -> str | None:
+    """Tell the media type of a file from its first bytes; None for what is not taken as proof."""
+    for signature, found in _SIGNATURES:
+        if head.startswith(signature):
+            return found
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[4:8] == b"ftyp":
+        # The major brand, its version, then the brands that it is compatible with.
+        length = min(int.from_bytes(head[:4]), len(head))
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))}
+        if brands & _HEIC_BRANDS:
+            return "image/heic"
+    return None
+
+
+def safe_name(name: str) -> str:
+    """Return a file name as a text to show: no path, no control characters, not too long."""
+    last = re.split(r"[/\\]", name)[-1]
+    # Control, format (which reverse a line, say), surrogate, line and paragraph separators.
+    words = "".join(c for c in last if category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")).strip()
+    if len(words) > _NAME_MAX:
+        suffix = Path(words).suffix[:20]
+        words = words[: _NAME_MAX - len(suffix)] + suffix
+    return words if words.strip(".") else "proof"
