@@ -42,11 +42,11 @@ class Nudge:
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = monotonic() + REST
             if not failed_before:
-                _log.warning("queue_unreachable", error=str(error) or type(error).__name__)
+                _log.warning("queue unreachable", error=str(error) or type(error).__name__)
         else:
             self._resting_until = None
             if failed_before:
-                _log.info("queue_reachable_again")
+                _log.info("queue reachable again")
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""

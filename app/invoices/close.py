@@ -1,0 +1,170 @@
+"""The month's close: invoices of past months are issued, those of the running month opened.
+
+Every step stands alone, looks at what is still to do, and does it at most once: the close may run
+at any time, twice at once, and be killed anywhere.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    SmallInteger,
+    and_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from app import clock
+from app.billing.periods import Period
+from app.billing.vocabulary import InvoiceState
+from app.customers.tables import Customer
+from app.database.engine import Database
+from app.invoices.issue import issue
+from app.invoices.tables import Invoice
+from app.outbox.outcome import Summary
+from app.settings import Settings
+
+_BATCH: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+async def close_month(
+    database: Database,
+    settings: Settings,
+    *,
+    include_imported: bool = False,
+    notify_imported: bool = False,
+) -> Summary:
+    """Issue what is pending of months before the running one, and open the running month's.
+
+    Imported invoices are left to who imported them unless `include_imported`, and nobody is
+    written to about them unless `notify_imported`. One invoice that cannot be issued does not stop
+    the others: it is told in the summary's failures. A database that goes away ends the run.
+    """
+    summary = Summary()
+    running = Period.of(clock.today())
+    async for invoice_id, number in _pending_before(database, running, include_imported):
+        try:
+            async with database.transaction() as connection:
+                state = await issue(
+                    connection, invoice_id, settings, notify_imported=notify_imported
+                )
+        except Exception as error:
+            if _is_unreachable(error):
+                raise
+            _log.exception("invoice not issued", number=number)
+            summary.failures.append(f"invoice {number}: {_reason(error)}")
+            continue
+        if state is not None:
+            summary.counts["issued" if state == InvoiceState.CREATED else "issued as paid"] += 1
+    await _open(database, running, summary)
+    return summary
+
+
+async def _pending_before(
+    database: Database, running: Period, include_imported: bool
+) -> AsyncIterator[tuple[int, int]]:
+    """Yield id and number of each pending invoice of an earlier month, in order of creation."""
+    past = or_(
+        Invoice.year < running.year,
+        and_(Invoice.year == running.year, Invoice.month < running.month),
+    )
+    ours = true() if include_imported else Invoice.source.is_(None)
+    last = 0
+    while True:
+        statement = (
+            select(Invoice.id, Invoice.number)
+            .where(Invoice.state == InvoiceState.PENDING, past, ours, Invoice.id > last)
+            .order_by(Invoice.id)
+            .limit(_BATCH)
+        )
+        async with database.reading() as connection:
+            batch = (await connection.execute(statement)).all()
+        for invoice_id, number in batch:
+            yield invoice_id, number
+        if len(batch) < _BATCH:
+            return
+        last = batch[-1].id
+
+
+async def _open(database: Database, running: Period, summary: Summary) -> None:
+    """Open the running month's invoice for each customer whose accounting runs and who has none."""
+    last = 0
+    while True:
+        statement = (
+            select(Customer.id)
+            .where(_to_be_invoiced(running), Customer.id > last)
+            .order_by(Customer.id)
+            .limit(_BATCH)
+        )
+        async with database.reading() as connection:
+            customers = (await connection.execute(statement)).scalars().all()
+        if not customers:
+            return
+        try:
+            async with database.transaction() as connection:
+                result = await connection.execute(_opening(running, customers))
+        except Exception as error:
+            if _is_unreachable(error):
+                raise
+            _log.exception("invoices not opened", first=customers[0], last=customers[-1])
+            summary.failures.append(
+                f"opening for customers {customers[0]} to {customers[-1]}: {_reason(error)}"
+            )
+        else:
+            summary.counts["opened"] += result.rowcount
+        last = customers[-1]
+
+
+def _to_be_invoiced(running: Period) -> ColumnElement[bool]:
+    # Who has an invoice is left out here, rather than by the conflict alone, since each row that
+    # conflicts would use up an invoice number.
+    has_one = exists().where(
+        Invoice.customer_id == Customer.id,
+        Invoice.year == running.year,
+        Invoice.month == running.month,
+    )
+    return and_(~Customer.archived, Customer.accounting_start_date <= clock.now(), ~has_one)
+
+
+def _opening(running: Period, customers: Sequence[int]) -> Insert:
+    rows = (
+        select(
+            func.gen_random_uuid(),
+            Customer.id,
+            literal(running.year, SmallInteger),
+            literal(running.month, SmallInteger),
+            literal(InvoiceState.PENDING.value),
+            Customer.default_tax_percent,
+            literal(clock.today(), Date),
+        )
+        .where(Customer.id.in_(customers), _to_be_invoiced(running))
+        .order_by(Customer.id)
+    )
+    columns = ["uuid", "customer_id", "year", "month", "state", "tax_percent", "created"]
+    return (
+        insert(Invoice)
+        .from_select(columns, rows)
+        .on_conflict_do_nothing(index_elements=[Invoice.customer_id, Invoice.year, Invoice.month])
+    )
+
+
+def _is_unreachable(error: Exception) -> bool:
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, OSError | NoConnection)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).partition("\n")[0] or type(error).__name__

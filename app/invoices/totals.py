@@ -1,0 +1,109 @@
+"""Reconciling the totals that invoices keep with what their items say.
+
+Triggers keep the totals; drift means that something went around them. What is found is told,
+since someone should know why, and mended.
+"""
+
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Row, Select, and_, func, or_, select, update
+
+from app.database.engine import Database
+from app.invoices.tables import Invoice, InvoiceItem
+from app.outbox.outcome import Summary
+
+_BATCH: Final = 500
+
+_log = structlog.get_logger(__name__)
+
+_exact = InvoiceItem.unit_price * InvoiceItem.quantity
+_TRUE: Final = {
+    "total_price": func.coalesce(func.sum(InvoiceItem.price), 0),
+    "incurred_costs": func.coalesce(func.sum(_exact).filter(~InvoiceItem.credit), 0),
+    "compensations": func.coalesce(func.sum(_exact).filter(InvoiceItem.credit), 0),
+}
+
+
+async def reconcile_totals(database: Database) -> Summary:
+    """Compare the kept totals of every invoice with its items; report and mend each that drifted.
+
+    Invoices without drift are not touched: they keep their revision.
+    """
+    summary = Summary()
+    last = 0
+    while True:
+        async with database.reading() as connection:
+            upper = (await connection.execute(_end_of_batch(last))).scalar_one()
+            if upper is None:
+                return summary
+            drifted = (await connection.execute(_drifted(last, upper))).all()
+        for row in drifted:
+            await _mend(database, row.id, summary)
+        last = upper
+
+
+def _end_of_batch(last: int) -> Select[int | None]:
+    batch = select(Invoice.id).where(Invoice.id > last).order_by(Invoice.id).limit(_BATCH)
+    return select(func.max(batch.subquery().c.id))
+
+
+def _drifted(last: int, upper: int) -> Select[int]:
+    # One statement sees items and totals as of one moment: a change under way is no drift.
+    sums = (
+        select(InvoiceItem.invoice_id, *(true.label(name) for name, true in _TRUE.items()))
+        .where(InvoiceItem.invoice_id > last, InvoiceItem.invoice_id <= upper)
+        .group_by(InvoiceItem.invoice_id)
+        .subquery()
+    )
+    return (
+        select(Invoice.id)
+        .outerjoin(sums, sums.c.invoice_id == Invoice.id)
+        .where(
+            and_(Invoice.id > last, Invoice.id <= upper),
+            or_(*(getattr(Invoice, name) != func.coalesce(sums.c[name], 0) for name in _TRUE)),
+        )
+        .order_by(Invoice.id)
+    )
+
+
+async def _mend(database: Database, invoice_id: int, summary: Summary) -> None:
+    stored_columns = (getattr(Invoice, name) for name in _TRUE)
+    async with database.transaction() as connection:
+        # Whoever changes items changes this row in the same transaction. Once it is locked, the
+        # next statement sees the items of all who came before; who comes after adds to the result.
+        stored = (
+            await connection.execute(
+                select(Invoice.number, *stored_columns)
+                .where(Invoice.id == invoice_id)
+                .with_for_update()
+            )
+        ).one_or_none()
+        if stored is None:
+            return
+        true = (
+            await connection.execute(
+                select(*(sum_.label(name) for name, sum_ in _TRUE.items())).where(
+                    InvoiceItem.invoice_id == invoice_id
+                )
+            )
+        ).one()
+        drift = _differences(stored, true)
+        if not drift:
+            return
+        await connection.execute(
+            update(Invoice).where(Invoice.id == invoice_id).values(**true._mapping)
+        )
+    words = ", ".join(drift)
+    _log.warning("totals drifted", number=stored.number, drift=words)
+    summary.counts["mended"] += 1
+    summary.notes.append(f"invoice {stored.number} had {words}")
+
+
+def _differences(stored: Row[*tuple[Any, ...]], true: Row[*tuple[Any, ...]]) -> list[str]:
+    pairs = ((name, getattr(stored, name), getattr(true, name)) for name in _TRUE)
+    return [
+        f"{name} {kept.normalize():f} instead of {right.normalize():f}"
+        for name, kept, right in pairs
+        if kept != right
+    ]
