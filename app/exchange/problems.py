@@ -1,0 +1,28 @@
+"""What PostgreSQL refused, in words for whoever wrote the file."""
+
+from sqlalchemy.exc import DBAPIError
+
+_REASONS = {
+    "uq_users_username": "another user has this username",
+    "uq_tokens_digest": "another token has this digest",
+    "uq_service_providers_customer_id": "the customer has another service provider",
+    "uq_customer_credits_customer_id": "the customer has another credit",
+    "uq_invoices_customer_id_year_month": "the customer has another invoice for this month",
+    "uq_invoices_number": "another invoice has this number",
+    "uq_payment_profiles_active_customer_id": "the customer has another active payment profile",
+    "uq_notification_deliveries_message_id": "another delivery has this message id",
+}
+_OF_THE_DATA = ("22", "23", "54")
+"""The classes of SQLSTATE that tell of values: wrong, against a constraint, too large."""
+
+
+def reason(error: BaseException) -> str | None:
+    """Tell what is wrong with the data; None where the error is of another sort."""
+    cause: BaseException | None = error
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig else None
+    if not str(getattr(cause, "sqlstate", "")).startswith(_OF_THE_DATA):
+        return None
+    known = _REASONS.get(getattr(cause, "constraint_name", None) or "")
+    detail = getattr(cause, "detail", None)
+    return known or (f"{cause}: {detail}" if detail else str(cause))
