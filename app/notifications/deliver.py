@@ -1,0 +1,172 @@
+"""Sending one delivery: the job's body, safe to run twice, at once, and to be killed at any point.
+
+A delivery is claimed, sent, and settled. The claim is a lease that outlasts the longest attempt, so
+that no two workers send the same delivery. What is left is the moment between the mail server's
+acceptance and our record of it: where that is lost, because the connection or the worker died, the
+delivery is sent again with the same Message-ID.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import clock
+from app.billing.vocabulary import InvoiceState
+from app.database.engine import Database
+from app.mailbox import InvalidAddress
+from app.notifications import invoices, smtp
+from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.notifications.files import FileTransport
+from app.notifications.messages import compose
+from app.notifications.repository import Claim, Deliveries
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PAUSES = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=6),
+    timedelta(hours=12),
+    timedelta(hours=24),
+)
+"""What is waited after each failed attempt; after the one that follows the last, it has failed."""
+
+_SLACK = timedelta(minutes=1)
+"""What a lease has beyond the longest attempt: to settle it, and for clocks that differ."""
+_SETTLING_PAUSES = (0.5, 1, 2, 4, 8)
+"""Seconds between tries to record an acceptance while the database is away."""
+
+
+class Transport(Protocol):
+    """Something that takes messages."""
+
+    async def send(self, message: EmailMessage) -> None:
+        """Return once the message is taken; raise a TemporaryFailure or PermanentFailure."""
+
+
+def longest_attempt(settings: Settings) -> timedelta:
+    """Return how long one attempt may take, all exchanges together; it is given up then.
+
+    The job that calls `deliver` must be allowed a minute more.
+    """
+    return timedelta(seconds=60 + 4 * settings.smtp_timeout)
+
+
+async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -> datetime | None:
+    """Send a delivery that is due; return when to come again, None once there is nothing to do.
+
+    A delivery that another worker is sending is left alone: its lease's end is returned.
+    """
+    deliveries = Deliveries(database)
+    lease_until = clock.now() + longest_attempt(settings) + _SLACK
+    claim = await deliveries.claim(delivery_uuid, lease_until)
+    if claim is None:
+        return await deliveries.next_attempt(delivery_uuid)
+    try:
+        async with AsyncExitStack() as connections:
+            await _hand_over(database, settings, claim, connections)
+            await _finish(_record_acceptance(deliveries, claim))
+    except PermanentFailure as failure:
+        await _give_up(deliveries, claim, str(failure))
+    except TemporaryFailure as failure:
+        return await _postpone(deliveries, claim, str(failure))
+    return None
+
+
+async def _hand_over(
+    database: Database, settings: Settings, claim: Claim, connections: AsyncExitStack
+) -> None:
+    """Return once the message is accepted; whatever goes wrong is one of the two failures."""
+    limit = longest_attempt(settings).total_seconds()
+    try:
+        async with asyncio.timeout(limit):
+            message = await _message(database, settings, claim)
+            transport = await connections.enter_async_context(_transport(settings, claim))
+            await transport.send(message)
+    except (PermanentFailure, TemporaryFailure):
+        raise
+    except TimeoutError as error:
+        raise TemporaryFailure(f"The attempt took longer than {limit:.0f} seconds.") from error
+    except Exception as error:
+        # A fault of ours is tried again like one of the mail server's, and must not go unseen.
+        log.exception("delivery attempt broke", delivery=str(claim.uuid))
+        raise TemporaryFailure(f"Unexpected error: {type(error).__name__}.") from error
+
+
+async def _message(database: Database, settings: Settings, claim: Claim) -> EmailMessage:
+    invoice = await invoices.read(database, claim.invoice_id)
+    if invoice.state != InvoiceState.CREATED:
+        # Paid or canceled since: a demand for money would be wrong now.
+        raise PermanentFailure(f"Not sent, since the invoice is {invoice.state} meanwhile.")
+    try:
+        return await asyncio.to_thread(
+            compose, settings, invoice, recipient=claim.recipient, message_id=claim.message_id
+        )
+    except InvalidAddress as error:
+        raise PermanentFailure(str(error)) from error
+
+
+@asynccontextmanager
+async def _transport(settings: Settings, claim: Claim) -> AsyncIterator[Transport]:
+    if settings.smtp_url is None:
+        yield FileTransport(settings.mail_dir, claim.uuid)
+        return
+    async with smtp.connected(settings.smtp_url, settings.smtp_timeout) as transport:
+        yield transport
+
+
+async def _record_acceptance(deliveries: Deliveries, claim: Claim) -> None:
+    """Record that the message is out, trying again while the database is away."""
+    for pause in _SETTLING_PAUSES:
+        try:
+            await deliveries.sent(claim)
+        except (OSError, SQLAlchemyError):
+            log.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
+            await asyncio.sleep(pause)
+        else:
+            break
+    else:
+        await deliveries.sent(claim)
+    log.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
+
+
+async def _finish(work: Coroutine[None, None, None]) -> None:
+    """Run to the end even when the worker is told to stop meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def _postpone(deliveries: Deliveries, claim: Claim, reason: str) -> datetime | None:
+    if claim.attempt > len(PAUSES):
+        await _give_up(deliveries, claim, reason)
+        return None
+    until = clock.now() + PAUSES[claim.attempt - 1]
+    if not await deliveries.postponed(claim, reason, until):
+        return await deliveries.next_attempt(claim.uuid)
+    log.warning(
+        "delivery postponed",
+        delivery=str(claim.uuid),
+        attempt=claim.attempt,
+        until=until.isoformat(),
+        reason=reason,
+    )
+    return until
+
+
+async def _give_up(deliveries: Deliveries, claim: Claim, reason: str) -> None:
+    if await deliveries.failed(claim, reason):
+        log.error("delivery failed", delivery=str(claim.uuid), attempt=claim.attempt, reason=reason)

@@ -1,0 +1,33 @@
+"""Mail as files, where there is no mail server."""
+
+import asyncio
+import os
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class FileTransport:
+    """Writes messages to a directory, each named for its delivery, so that none is there twice."""
+
+    def __init__(self, directory: Path, delivery: UUID) -> None:
+        self._path = directory / f"{delivery}.eml"
+
+    async def send(self, message: EmailMessage) -> None:
+        """Write the message, wholly or not at all."""
+        await asyncio.to_thread(self._write, message.as_bytes(policy=SMTPUTF8))
+        log.info("mail written", path=str(self._path.absolute()))
+
+    def _write(self, content: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._path.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)

@@ -1,0 +1,77 @@
+"""How amounts, quantities and dates are written for a reader, by the deployment's locale."""
+
+import unicodedata
+from datetime import date
+from decimal import Decimal
+
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_currency
+
+from app.billing.money import CENT, EXACT
+from app.billing.periods import Period
+
+LONGEST_TEXT = 300
+"""Characters of a name that are shown; a longer one is cut."""
+
+_MOST_DECIMALS = 10
+
+
+def one_line(text: str) -> str:
+    """Return a text fit for a header or a line: no line breaks, no control characters, not long."""
+    printable = "".join(
+        " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
+        for character in text
+    )
+    return shortened(" ".join(printable.split()))
+
+
+def shortened(text: str) -> str:
+    """Cut a text that is longer than a reader would want."""
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+
+
+class Formats:
+    """Writes values in one locale and currency."""
+
+    def __init__(self, locale: str, currency: str) -> None:
+        self.locale = Locale.parse(locale, sep="-" if "-" in locale else "_")
+        self.currency = currency
+
+    def money(self, amount: Decimal) -> str:
+        """Write an amount in cents with the currency: `€1,234.50`."""
+        return format_currency(
+            amount.quantize(CENT, context=EXACT),
+            self.currency,
+            locale=self.locale,
+            currency_digits=False,
+        )
+
+    def amount(self, amount: Decimal) -> str:
+        """Write an amount with all its decimals, two at least: `1,234.50`, `0.0125`."""
+        return self._decimal(amount, least=2)
+
+    def quantity(self, quantity: Decimal) -> str:
+        """Write a quantity with those decimals that count: `744`, `0.5`."""
+        return self._decimal(quantity, least=0)
+
+    def percent(self, percent: Decimal) -> str:
+        """Write a percentage of 100: `20%`, `5.5%`."""
+        pattern = self.locale.percent_formats[None]
+        return str(pattern.apply(percent / 100, self.locale, force_frac=(0, _MOST_DECIMALS)))
+
+    def day(self, day: date | None) -> str:
+        """Write a date, or nothing: `Nov 1, 2026`."""
+        return format_date(day, "medium", locale=self.locale) if day else ""
+
+    def month(self, period: Period) -> str:
+        """Write a period: `October 2026`."""
+        return format_skeleton("yMMMM", period.first_day, locale=self.locale)
+
+    def country(self, code: str) -> str:
+        """Name a country by its two letters; an unknown code stays as it is."""
+        return self.locale.territories.get(code.upper(), code) if code else ""
+
+    def _decimal(self, value: Decimal, least: int) -> str:
+        pattern = self.locale.decimal_formats[None]
+        return str(pattern.apply(value, self.locale, force_frac=(least, _MOST_DECIMALS)))

@@ -1,0 +1,48 @@
+"""The message of a delivery, whole."""
+
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from app import clock
+from app.mailbox import InvalidAddress, Mailbox
+from app.notifications.rendering import Rendering
+from app.notifications.statement import Statement
+from app.settings import Settings
+
+
+def compose(
+    settings: Settings, invoice: Statement, *, recipient: str, message_id: str
+) -> EmailMessage:
+    """Compose the notification of an invoice, with the invoice attached as an HTML document.
+
+    Raises InvalidAddress where the recipient is not an e-mail address.
+    """
+    rendering = Rendering(settings, invoice)
+    message = EmailMessage()
+    message["From"] = Mailbox.parse(settings.mail_from).for_header
+    message["To"] = Mailbox.parse(recipient).for_header
+    reply_to = _reply_to(settings)
+    if reply_to:
+        message["Reply-To"] = reply_to.for_header
+    message["Subject"] = rendering.subject()
+    message["Date"] = format_datetime(clock.now())
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(rendering.text(), cte="quoted-printable")
+    message.add_alternative(rendering.html(), subtype="html", cte="quoted-printable")
+    message.add_attachment(
+        rendering.document().encode(),
+        maintype="text",
+        subtype="html",
+        params={"charset": "utf-8"},
+        filename=f"invoice-{invoice.number}.html",
+    )
+    return message
+
+
+def _reply_to(settings: Settings) -> Mailbox | None:
+    """Answers go to the issuer, where its address is known and can be written to."""
+    try:
+        return Mailbox.parse(settings.issuer_details.email)
+    except InvalidAddress:
+        return None

@@ -1,0 +1,116 @@
+"""The only place that changes deliveries once they are recorded.
+
+A delivery is claimed and settled by compare-and-set. The count of attempts is the claim's token: a
+claim that was lost, since its lease ran out and another worker made the next attempt, can no longer
+report a failure.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Update, select, update
+
+from app import clock
+from app.billing.vocabulary import DeliveryState
+from app.database.engine import Database
+from app.notifications.tables import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is ours to send until the lease ends."""
+
+    uuid: UUID
+    invoice_id: int
+    recipient: str
+    message_id: str
+    attempt: int
+    """Counts from 1."""
+
+
+class Deliveries:
+    """Deliveries on their way."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, uuid: UUID, lease_until: datetime) -> Claim | None:
+        """Take a delivery that is due for sending, or whose lease has ended; else return None."""
+        now = clock.now()
+        statement = (
+            update(Delivery)
+            .where(
+                Delivery.uuid == uuid,
+                Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+                Delivery.next_attempt_at <= now,
+            )
+            .values(
+                state=DeliveryState.SENDING,
+                attempts=Delivery.attempts + 1,
+                next_attempt_at=lease_until,
+            )
+            .returning(
+                Delivery.uuid,
+                Delivery.invoice_id,
+                Delivery.recipient,
+                Delivery.message_id,
+                Delivery.attempts,
+            )
+        )
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return Claim(*row) if row else None
+
+    async def next_attempt(self, uuid: UUID) -> datetime | None:
+        """Return when a delivery is to be looked at again; None for one that is settled or gone."""
+        statement = select(Delivery.next_attempt_at).where(
+            Delivery.uuid == uuid,
+            Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+        )
+        async with self._database.reading() as connection:
+            return (await connection.execute(statement)).scalar_one_or_none()
+
+    async def sent(self, claim: Claim) -> bool:
+        """Settle a delivery as sent, even where the lease was lost: its message is out.
+
+        Return whether it was not settled before.
+        """
+        return await self._settle(
+            update(Delivery)
+            .where(
+                Delivery.uuid == claim.uuid,
+                Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+            )
+            .values(
+                state=DeliveryState.SENT, next_attempt_at=None, last_error="", sent_at=clock.now()
+            )
+        )
+
+    async def postponed(self, claim: Claim, reason: str, until: datetime) -> bool:
+        """Give a delivery back, to be tried again later; False where the claim was lost."""
+        return await self._settle(
+            _claimed(claim).values(
+                state=DeliveryState.PENDING, next_attempt_at=until, last_error=reason
+            )
+        )
+
+    async def failed(self, claim: Claim, reason: str) -> bool:
+        """Settle a delivery as failed; False where the claim was lost."""
+        return await self._settle(
+            _claimed(claim).values(
+                state=DeliveryState.FAILED, next_attempt_at=None, last_error=reason
+            )
+        )
+
+    async def _settle(self, statement: Update) -> bool:
+        async with self._database.transaction() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+
+def _claimed(claim: Claim) -> Update:
+    return update(Delivery).where(
+        Delivery.uuid == claim.uuid,
+        Delivery.state == DeliveryState.SENDING,
+        Delivery.attempts == claim.attempt,
+    )
