@@ -1,12 +1,13 @@
 """How amounts, quantities and dates are written for a reader, by the deployment's locale."""
 
 import unicodedata
+from copy import copy
 from datetime import date
 from decimal import Decimal
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton
-from babel.numbers import format_currency
+from babel.numbers import NumberPattern, format_currency
 
 from app.billing.money import CENT, EXACT
 from app.billing.periods import Period
@@ -37,6 +38,9 @@ class Formats:
     def __init__(self, locale: str, currency: str) -> None:
         self.locale = Locale.parse(locale, sep="-" if "-" in locale else "_")
         self.currency = currency
+        self._amounts = _with_decimals(self.locale.decimal_formats[None], 2)
+        self._quantities = _with_decimals(self.locale.decimal_formats[None], 0)
+        self._percents = _with_decimals(self.locale.percent_formats[None], 0)
 
     def money(self, amount: Decimal) -> str:
         """Write an amount in cents with the currency: `€1,234.50`."""
@@ -49,16 +53,15 @@ class Formats:
 
     def amount(self, amount: Decimal) -> str:
         """Write an amount with all its decimals, two at least: `1,234.50`, `0.0125`."""
-        return self._decimal(amount, least=2)
+        return str(self._amounts.apply(amount, self.locale))
 
     def quantity(self, quantity: Decimal) -> str:
         """Write a quantity with those decimals that count: `744`, `0.5`."""
-        return self._decimal(quantity, least=0)
+        return str(self._quantities.apply(quantity, self.locale))
 
     def percent(self, percent: Decimal) -> str:
         """Write a percentage of 100: `20%`, `5.5%`."""
-        pattern = self.locale.percent_formats[None]
-        return str(pattern.apply(percent / 100, self.locale, force_frac=(0, _MOST_DECIMALS)))
+        return str(self._percents.apply(percent / 100, self.locale))
 
     def day(self, day: date | None) -> str:
         """Write a date, or nothing: `Nov 1, 2026`."""
@@ -72,6 +75,8 @@ class Formats:
         """Name a country by its two letters; an unknown code stays as it is."""
         return self.locale.territories.get(code.upper(), code) if code else ""
 
-    def _decimal(self, value: Decimal, least: int) -> str:
-        pattern = self.locale.decimal_formats[None]
-        return str(pattern.apply(value, self.locale, force_frac=(least, _MOST_DECIMALS)))
+
+def _with_decimals(pattern: NumberPattern, least: int) -> NumberPattern:
+    adapted = copy(pattern)
+    adapted.frac_prec = (least, _MOST_DECIMALS)
+    return adapted

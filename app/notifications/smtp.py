@@ -85,7 +85,13 @@ async def connected(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
             with _told_as_failures():
                 await _login(client, host, url)
         yield SmtpTransport(client, patience)
-    finally:
+    except (PermanentFailure, TemporaryFailure):
+        await _leave(client)
+        raise
+    except BaseException:
+        client.close()
+        raise
+    else:
         await _leave(client)
 
 

@@ -1,12 +1,9 @@
 """Which deliveries are recorded, and for whom."""
 
-from datetime import UTC, datetime
-
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
 from app.billing.vocabulary import CustomerRoleName, DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.identity.tables import User
@@ -14,24 +11,8 @@ from app.notifications.schedule import NOBODY, schedule
 from app.notifications.tables import Delivery
 from app.outbox.tables import OutboxEntry
 from app.settings import Settings
+from tests.notifications.conftest import NOW
 from tests.support.factories import Factories, Row
-
-NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _standing_clock() -> None:
-    clock.freeze(NOW)
-
-
-@pytest.fixture
-async def customer(make: Factories) -> Row:
-    return await make.customer(email="accounts@example.com")
-
-
-@pytest.fixture
-async def invoice(make: Factories, customer: Row) -> Row:
-    return await make.invoice(customer, state=InvoiceState.CREATED)
 
 
 async def _recipients(connection: AsyncConnection) -> list[str]:

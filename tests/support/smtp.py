@@ -43,6 +43,8 @@ class MailSink:
     answers: list[str] = field(default_factory=list)
     pause: float = 0
     sessions: int = 0
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a message has been accepted."""
 
     @property
     def url(self) -> str:
@@ -78,6 +80,7 @@ class MailSink:
         assert isinstance(content, bytes)
         assert envelope.mail_from is not None
         self.mailbox.append(Received(envelope.mail_from, list(envelope.rcpt_tos), content))
+        self.arrival.set()
         return "250 OK: kept"
 
 
@@ -117,6 +120,8 @@ class FaultyServer:
     port: int = 0
     accepted: int = 0
     """Messages that arrived whole."""
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a message has arrived whole."""
 
     @property
     def url(self) -> str:
@@ -152,6 +157,7 @@ class FaultyServer:
         while await reader.readline() not in (b".\r\n", b""):
             pass
         self.accepted += 1
+        self.arrival.set()
         if self.fault is Fault.DROPS_AFTER_DATA:
             return False
         if self.fault is Fault.HANGS_AFTER_DATA:

@@ -1,0 +1,119 @@
+"""A scheduled delivery, mail servers, and what became of deliveries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic_core import Url
+from sqlalchemy import Row as ResultRow
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.database.engine import Database
+from app.notifications.deliver import deliver
+from app.notifications.schedule import schedule
+from app.notifications.tables import Delivery
+from app.settings import Settings
+from tests.support.factories import Factories, Row
+from tests.support.smtp import MailSink, mail_sink
+
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _standing_clock() -> None:
+    clock.freeze(NOW)
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[MailSink]:
+    """A mail server that takes everything."""
+    async with mail_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def to_sink(settings: Settings, sink: MailSink) -> Settings:
+    """Settings of a service that sends to the mail server `sink`."""
+    return sending_to(settings, sink.url)
+
+
+def sending_to(settings: Settings, url: str) -> Settings:
+    """Return settings with that mail server and a patience of one second."""
+    return settings.model_copy(update={"smtp_url": Url(url), "smtp_timeout": 1})
+
+
+@pytest.fixture
+async def customer(make: Factories) -> Row:
+    return await make.customer(name="Institute of Physics", email="accounts@example.com")
+
+
+@pytest.fixture
+async def invoice(make: Factories, customer: Row) -> Row:
+    """An issued invoice with one item of 10.00, and 20 % of tax."""
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice, "10")
+    return invoice
+
+
+@pytest.fixture
+async def delivery(connection: AsyncConnection, invoice: Row, settings: Settings) -> UUID:
+    """A delivery of the invoice to the customer's own address, due now."""
+    (uuid,) = await schedule(connection, invoice.id, settings)
+    return uuid
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the tests deliver, and see what became of it; by default of the one delivery."""
+
+    database: Database
+    connection: AsyncConnection
+    settings: Settings
+    delivery: UUID
+
+    async def deliver(self, *, server: str = "", delivery: UUID | None = None) -> datetime | None:
+        """Deliver as the worker does, perhaps over another mail server."""
+        settings = sending_to(self.settings, server) if server else self.settings
+        return await deliver(self.database, settings, delivery or self.delivery)
+
+    async def row(self, delivery: UUID | None = None) -> ResultRow[Any]:
+        """Return the row of a delivery."""
+        statement = select(Delivery.__table__).where(Delivery.uuid == (delivery or self.delivery))
+        return (await self.connection.execute(statement)).one()
+
+    async def state(self) -> str:
+        """Return the state of the delivery."""
+        state: str = (await self.row()).state
+        return state
+
+    async def set(self, **values: Any) -> None:
+        """Change the delivery behind the service's back."""
+        await self.connection.execute(
+            update(Delivery).where(Delivery.uuid == self.delivery).values(values)
+        )
+
+    async def reaches(self, state: DeliveryState, within: float = 5) -> None:
+        """Wait until the delivery is in a state."""
+        async with asyncio.timeout(within):
+            while await self.state() != state:  # noqa: ASYNC110 - another process could set it
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def desk(
+    database: Database, connection: AsyncConnection, to_sink: Settings, delivery: UUID
+) -> Desk:
+    """A service that sends to `sink`, with a delivery that is due."""
+    return Desk(database, connection, to_sink, delivery)
+
+
+def later(by: timedelta) -> None:
+    """Set the clock forward."""
+    clock.freeze(clock.now() + by)

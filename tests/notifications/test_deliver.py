@@ -1,0 +1,265 @@
+"""A delivery is sent once, tried again after what passes, and ended by what does not."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.invoices.tables import Invoice
+from app.notifications.deliver import PAUSES, deliver, longest_attempt
+from app.notifications.schedule import schedule
+from app.notifications.tables import Delivery
+from app.settings import Settings
+from tests.notifications.conftest import NOW, Desk, later
+from tests.support.factories import Factories, Row
+from tests.support.smtp import Fault, MailSink, faulty_server
+
+
+async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailSink) -> None:
+    assert await desk.deliver() is None
+
+    (received,) = sink.mailbox
+    assert received.recipients == ["accounts@example.com"]
+    row = await desk.row()
+    assert received.message["Message-ID"] == row.message_id
+    assert (row.state, row.sent_at, row.attempts) == (DeliveryState.SENT, NOW, 1)
+    assert (row.next_attempt_at, row.last_error) == (None, "")
+
+
+async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailSink) -> None:
+    await desk.deliver()
+    assert await desk.deliver() is None
+    assert len(sink.mailbox) == 1
+
+
+async def test_an_unknown_delivery_is_nothing_to_do(desk: Desk, sink: MailSink) -> None:
+    assert await desk.deliver(delivery=uuid4()) is None
+    assert sink.sessions == 0
+
+
+async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> None:
+    sink.pause = 0.3
+    outcomes = await asyncio.gather(*(desk.deliver() for _ in range(3)))
+    assert len(sink.mailbox) == 1
+    lease = NOW + longest_attempt(desk.settings) + timedelta(minutes=1)
+    assert sorted(outcomes, key=str) == [lease, lease, None]
+
+
+async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailSink) -> None:
+    due = NOW + timedelta(minutes=1)
+    await desk.set(next_attempt_at=due)
+    assert await desk.deliver() == due
+    assert sink.mailbox == []
+
+
+async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -> None:
+    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
+        # Killed while the server holds the message: neither sent nor failed is ever recorded.
+        killed = asyncio.create_task(desk.deliver(server=faulty.url))
+        await asyncio.wait_for(faulty.arrival.wait(), 5)
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+    row = await desk.row()
+    assert row.state == DeliveryState.SENDING
+
+    lapses = await desk.deliver()
+    assert lapses == row.next_attempt_at
+    assert sink.mailbox == []
+    clock.freeze(lapses)
+    assert await desk.deliver() is None
+
+    (received,) = sink.mailbox
+    assert received.message["Message-ID"] == row.message_id
+    assert (await desk.row()).attempts == 2
+
+
+async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: MailSink) -> None:
+    async with faulty_server(Fault.HANGS_BEFORE_DATA) as faulty:
+        slow = asyncio.create_task(desk.deliver(server=faulty.url))
+        await desk.reaches(DeliveryState.SENDING)
+        later(timedelta(hours=1))
+        assert await desk.deliver() is None
+        assert await slow is None
+    assert len(sink.mailbox) == 1
+    assert await desk.state() == DeliveryState.SENT
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.HANGS_AT_QUIT])
+async def test_a_server_that_fails_is_tried_again_later(
+    desk: Desk, sink: MailSink, fault: Fault
+) -> None:
+    async with faulty_server(fault) as faulty, asyncio.timeout(10):
+        again = await desk.deliver(server=faulty.url)
+
+    assert again == NOW + PAUSES[0]
+    row = await desk.row()
+    assert (row.state, row.next_attempt_at) == (DeliveryState.PENDING, again)
+    assert row.last_error.startswith("No answer from the mail server: ")
+    later(PAUSES[0])
+    assert await desk.deliver() is None
+    (received,) = sink.mailbox
+    assert received.message["Message-ID"] == row.message_id
+
+
+async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
+    assert await desk.deliver(server="smtp://127.0.0.1:1") == NOW + PAUSES[0]
+    row = await desk.row()
+    assert row.state == DeliveryState.PENDING
+    assert "Error connecting to 127.0.0.1 on port 1" in row.last_error
+
+
+async def test_a_farewell_that_hangs_takes_nothing_back(desk: Desk) -> None:
+    async with faulty_server(Fault.HANGS_AT_QUIT) as faulty:
+        sending = asyncio.create_task(desk.deliver(server=faulty.url))
+        await desk.reaches(DeliveryState.SENT, within=1.5)  # the farewell's end is 2 s away
+        assert not sending.done()
+        assert await sending is None
+    assert faulty.accepted == 1
+
+
+async def test_a_worker_told_to_stop_still_records_what_was_accepted(
+    desk: Desk, sink: MailSink
+) -> None:
+    sink.pause = 0.2
+    sending = asyncio.create_task(desk.deliver())
+    await desk.reaches(DeliveryState.SENDING)
+    async with desk.database.transaction() as lock:
+        # While the row is locked, the record of the acceptance has to wait.
+        await lock.execute(update(Delivery).values(last_error=""))
+        await asyncio.wait_for(sink.arrival.wait(), 5)
+        await asyncio.sleep(0.1)
+        sending.cancel()
+        await asyncio.sleep(0.1)
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await desk.state() == DeliveryState.SENT
+
+
+async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
+    desk: Desk, make: Factories, customer: Row, invoice: Row, sink: MailSink
+) -> None:
+    await make.owner(customer, email="gone@example.com")
+    await make.owner(customer, email="ada@example.com")
+    sink.refused["gone@example.com"] = "550 5.1.1 No such user"
+    gone, ada = await schedule(desk.connection, invoice.id, desk.settings)
+
+    assert [await desk.deliver(delivery=uuid) for uuid in (gone, ada)] == [None, None]
+
+    row = await desk.row(gone)
+    assert (row.state, row.next_attempt_at) == (DeliveryState.FAILED, None)
+    assert row.last_error == "The mail server answered 550 5.1.1 No such user"
+    assert (await desk.row(ada)).state == DeliveryState.SENT
+    assert [mail.recipients for mail in sink.mailbox] == [["ada@example.com"]]
+
+
+async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
+    sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
+    assert await desk.deliver() == NOW + PAUSES[0]
+    row = await desk.row()
+    assert row.last_error == "The mail server answered 451 4.7.1 Greylisted, try again"
+
+    sink.refused.clear()
+    sink.answers.append("452 4.3.1 No space left")
+    later(PAUSES[0])
+    assert await desk.deliver() == clock.now() + PAUSES[1]
+    later(PAUSES[1])
+    assert await desk.deliver() is None
+
+    assert len(sink.mailbox) == 1
+    row = await desk.row()
+    assert (row.state, row.attempts, row.last_error) == (DeliveryState.SENT, 3, "")
+
+
+async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: MailSink) -> None:
+    sink.answers.append("554 5.7.1 Looks like spam")
+    assert await desk.deliver() is None
+    row = await desk.row()
+    assert (row.state, row.attempts) == (DeliveryState.FAILED, 1)
+    assert row.last_error == "The mail server answered 554 5.7.1 Looks like spam"
+
+
+async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> None:
+    sink.refused["accounts@example.com"] = "450 4.2.1 Mailbox busy"
+    pauses = []
+    while (again := await desk.deliver()) is not None:
+        pauses.append(again - clock.now())
+        clock.freeze(again)
+
+    assert pauses == sorted(set(pauses)) == list(PAUSES)
+    row = await desk.row()
+    assert (row.state, row.attempts) == (DeliveryState.FAILED, len(PAUSES) + 1)
+    assert row.last_error == "The mail server answered 450 4.2.1 Mailbox busy"
+
+
+@pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])
+async def test_an_invoice_that_is_no_longer_open_is_not_sent(
+    desk: Desk, sink: MailSink, state: InvoiceState
+) -> None:
+    await desk.connection.execute(update(Invoice).values(state=state))
+    assert await desk.deliver() is None
+    row = await desk.row()
+    assert row.state == DeliveryState.FAILED
+    assert row.last_error == f"Not sent, since the invoice is {state} meanwhile."
+    assert sink.sessions == 0
+
+
+async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: MailSink) -> None:
+    hostile = "a@example.com\r\nBcc: everyone@example.com"
+    await desk.set(recipient=hostile)
+    assert await desk.deliver() is None
+    row = await desk.row()
+    assert row.state == DeliveryState.FAILED
+    assert row.last_error == f"{hostile!r} is not an e-mail address."
+    assert sink.sessions == 0
+
+
+async def _deliver_to_files(desk: Desk, settings: Settings) -> object:
+    return await deliver(desk.database, settings, desk.delivery)
+
+
+async def test_a_fault_of_ours_is_tried_again_and_not_silent(
+    desk: Desk, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.mail_dir.write_text("in the way")
+    assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
+    assert (await desk.row()).last_error == "Unexpected error: FileExistsError."
+    assert "delivery attempt broke" in capsys.readouterr().out
+
+
+async def test_without_a_mail_server_mail_becomes_a_file(
+    desk: Desk, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await _deliver_to_files(desk, settings) is None
+    # As if the worker had died after writing.
+    await desk.set(state=DeliveryState.SENDING, next_attempt_at=NOW)
+    assert await _deliver_to_files(desk, settings) is None
+
+    (path,) = settings.mail_dir.iterdir()
+    assert path.name == f"{desk.delivery}.eml"
+    assert b"To: accounts@example.com\r\n" in path.read_bytes()
+    assert str(path) in capsys.readouterr().out
+    assert await desk.state() == DeliveryState.SENT
+
+
+async def test_an_acceptance_is_recorded_once_the_database_is_back(
+    desk: Desk, sink: MailSink
+) -> None:
+    sink.pause = 0.2
+    sending = asyncio.create_task(desk.deliver())
+    await desk.reaches(DeliveryState.SENDING)
+    await _rename(desk.connection, "notification_deliveries", "away")
+    await asyncio.wait_for(sink.arrival.wait(), 5)
+    await asyncio.sleep(0.2)
+    await _rename(desk.connection, "away", "notification_deliveries")
+    assert await sending is None
+    assert await desk.state() == DeliveryState.SENT
+    assert len(sink.mailbox) == 1
+
+
+async def _rename(connection: AsyncConnection, table: str, name: str) -> None:
+    await connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
