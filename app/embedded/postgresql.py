@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,8 +49,8 @@ class EmbeddedPostgresql(EmbeddedServer):
         if major is None:
             self._create_cluster(self._programs)
 
-    def command(self) -> list[str]:
-        """Return the server's program and arguments."""
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, for data in `directory`."""
         options = {
             "listen_addresses": "" if self.port is None else "127.0.0.1",
             "port": str(self.port or _SOCKET_PORT),
@@ -68,7 +67,7 @@ class EmbeddedPostgresql(EmbeddedServer):
                 "wal_level": "minimal",
                 "max_wal_senders": "0",
             }
-        command = [self._program("postgres"), "-D", self._data_argument(self.data)]
+        command = [self._program("postgres"), "-D", directory]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         return command
@@ -87,9 +86,7 @@ class EmbeddedPostgresql(EmbeddedServer):
         if fresh.exists():
             shutil.rmtree(fresh)
         self.make_own_directory(fresh)
-        command = [
-            self._program("initdb"),
-            f"--pgdata={self._data_argument(fresh)}",
+        options = [
             "--username=postgres",
             "--auth=trust",
             "--encoding=UTF8",
@@ -97,12 +94,15 @@ class EmbeddedPostgresql(EmbeddedServer):
             "--no-instructions",
         ]
         if programs.major >= _BUILTIN_LOCALES_SINCE:
-            command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self._durable:
-            command.append("--no-sync")
+            options.append("--no-sync")
+        initdb = self._program("initdb")
         log = self.open_log()
         try:
-            self.process = self.spawn(command, fresh, log)
+            self.process = self.spawn(
+                lambda directory: [initdb, f"--pgdata={directory}", *options], fresh, log
+            )
             failed = self.process.wait()
         finally:
             os.close(log)
@@ -117,13 +117,6 @@ class EmbeddedPostgresql(EmbeddedServer):
         if self._programs is None:
             raise ServerError("PostgreSQL has not been prepared.")
         return str(self._programs.directory / name)
-
-    def _data_argument(self, directory: Path) -> str:
-        # PostgreSQL insists on an absolute path, which another user may not be able to follow
-        # from the root down. Linux has one that leads straight to where the process started.
-        if self.account is not None and sys.platform == "linux":
-            return "/proc/self/cwd"
-        return str(directory)
 
 
 def _free_port() -> int:

@@ -6,8 +6,10 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -120,33 +122,47 @@ class EmbeddedServer:
         """Make the data directory what the server expects; ServerError says why it cannot."""
         raise NotImplementedError
 
-    def command(self) -> list[str]:
-        """Return the server's program and arguments; it starts inside the data directory."""
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, for data in `directory`."""
         raise NotImplementedError
 
     def ready(self) -> bool:
         """Tell whether the started server answers."""
         raise NotImplementedError
 
-    def spawn(self, command: list[str], directory: Path, log: int) -> subprocess.Popen[bytes]:
-        """Start a program in `directory` as the server's user, tied to our own life.
+    def spawn(
+        self, command: Callable[[str], list[str]], directory: Path, log: int
+    ) -> subprocess.Popen[bytes]:
+        """Start a program as the server's user, tied to our own life.
 
-        It inherits a lock, so that the directory is free only once both of us are gone.
+        `command` gets the path by which the program is to reach `directory`: another user may not
+        be able to follow the real one from the root down, but on Linux an open directory has one
+        that leads straight to it. The program inherits a lock as well, so that the server's
+        directory is free only once both of us are gone.
         """
         if self._server_lock is None:
             raise ServerError(f"{self.name} has not taken its directory.")
-        return subprocess.Popen(  # noqa: S603 - our own launcher and binaries
-            tied(command, self.stop_signals[0][0], self.account),
-            cwd=directory,
-            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": str(directory)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            umask=0o077,
-            pass_fds=[self._server_lock],
-            # Ctrl-C reaches everyone in the terminal's group; we stop the server when it is time.
-            process_group=0,
-        )
+        path, inherited = str(directory), [self._server_lock]
+        if self.account is not None and sys.platform == "linux":
+            entrance = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            path = f"/proc/self/fd/{entrance}"
+            inherited.append(entrance)
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own launcher and binaries
+                tied(command(path), self.stop_signals[0][0], self.account),
+                cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                umask=0o077,
+                pass_fds=inherited,
+                # Ctrl-C reaches everyone in the terminal's group; we stop the server in its time.
+                process_group=0,
+            )
+        finally:
+            for entrance in inherited[1:]:
+                os.close(entrance)
 
     def own(self, path: Path) -> None:
         """Give a file or directory to the server's user."""
@@ -174,8 +190,7 @@ class EmbeddedServer:
     def _take_directory(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.account = unprivileged_account(self.home)
-        # Only the directory itself changes hands: what lies above stays as closed as it is. The
-        # server gets in all the same, since it starts inside and names its files from there.
+        # Only the directory itself changes hands: what lies above stays as closed as it is.
         self.own(self.home)
         self._lock_directory()
         self.make_own_directory(self.home / "run")
@@ -200,7 +215,7 @@ class EmbeddedServer:
         self.prepare()
         log = self.open_log()
         try:
-            self.process = self.spawn(self.command(), self.data, log)
+            self.process = self.spawn(self.command, self.data, log)
         finally:
             os.close(log)
         give_up = time.monotonic() + _START_SECONDS

@@ -29,16 +29,16 @@ class EmbeddedValkey(EmbeddedServer):
         self._program = find_valkey(self.account)
         self.make_own_directory(self.data)
 
-    def command(self) -> list[str]:
-        """Return the server's program and arguments."""
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, for data in `directory`."""
         if self._program is None:
             raise ServerError("Valkey has not been prepared.")
         return [
             str(self._program),
             *("--port", "0"),
+            *("--dir", directory),
             *("--unixsocket", f"../run/{self.socket_name}"),
             *("--unixsocketperm", "700"),
-            *("--dir", "."),
             *("--appendonly", "yes"),
             *("--save", ""),
         ]

@@ -229,3 +229,32 @@ def test_programs_below_a_closed_home_are_copied_to_a_readable_place(
         assert len(list(readable.iterdir())) == 1
         # What the system's cleaner took is put back.
         program.unlink()
+
+
+@pytest.mark.skipif(shutil.which("postgres") is None, reason="there is no postgres on PATH")
+async def test_servers_on_path_serve_where_there_is_no_wheel_and_keep_their_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without_wheels:
+        without_wheels.setattr("app.embedded.binaries.find_spec", lambda _: None)
+        with EmbeddedPostgresql(tmp_path / "pg", durable=False) as server:
+            version = await ask(server, "show server_version")
+    with EmbeddedPostgresql(tmp_path / "pg", durable=False) as server:
+        assert await ask(server, "show server_version") == version
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (EmbeddedPostgresql, r"^PostgreSQL is missing: .* or set DATABASE_URL\.$"),
+        (EmbeddedValkey, r"^Valkey is missing: .* or set REDIS_URL\.$"),
+    ],
+)
+def test_a_machine_with_neither_wheel_nor_server_is_told_so(
+    kind: type[EmbeddedServer], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.embedded.binaries.find_spec", lambda _: None)
+    monkeypatch.setattr("app.embedded.binaries._DEBIAN_SERVERS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServerError, match=message):
+        kind(tmp_path / "home").start()
