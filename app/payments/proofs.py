@@ -21,6 +21,7 @@ UNFINISHED: Final = ".part"
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
 _NAME_MAX: Final = 200
+_SUFFIX_MAX: Final = 20
 _HEAD: Final = 64
 _WRITE_AT_ONCE: Final = 256 * 1024
 
@@ -216,6 +217,7 @@ def safe_name(name: str) -> str:
     # Control, format (which reverse a line, say), surrogate, line and paragraph separators.
     words = "".join(c for c in last if category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")).strip()
     if len(words) > _NAME_MAX:
-        suffix = Path(words).suffix[:20]
+        suffix = Path(words).suffix
+        suffix = suffix if len(suffix) <= _SUFFIX_MAX else ""
         words = words[: _NAME_MAX - len(suffix)] + suffix
     return words if words.strip(".") else "proof"
