@@ -61,6 +61,10 @@ class Proof:
     """In bytes."""
     sha256: str
 
+    def matches(self, content: bytes) -> bool:
+        """Tell whether this is the proof's content, unharmed."""
+        return sha256(content).hexdigest() == self.sha256
+
 
 class ProofStore:
     """The folder of proofs."""

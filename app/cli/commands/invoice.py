@@ -1,0 +1,43 @@
+"""`invoice`: what an operator does to single invoices."""
+
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from app.cli.support import fail, with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command()(cancel)
+    group.callback()(_group)
+    cli.add_typer(group, name="invoice", help="Cancel an invoice.")
+
+
+def _group() -> None:
+    # A group with a single command needs a callback to stay a group.
+    pass
+
+
+def cancel(
+    uuid: Annotated[UUID, typer.Argument(help="The invoice.")],
+    why: Annotated[str, typer.Option(help="The reason; it is kept with the invoice.")],
+) -> None:
+    """Cancel an invoice that is pending or created."""
+    from app.invoices.cancel import CannotCancel  # noqa: PLC0415 - keeps --help fast
+    from app.invoices.cancel import cancel as cancel_invoice  # noqa: PLC0415
+
+    async def run(database: "Database") -> int:
+        async with database.transaction() as connection:
+            return await cancel_invoice(connection, uuid, why)
+
+    try:
+        number = with_database(run)
+    except CannotCancel as error:
+        fail(str(error))
+    typer.echo(f"Invoice {number} is canceled.")

@@ -1,0 +1,77 @@
+"""`payment`: what was paid."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.support import with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+
+_COLUMNS = {
+    "uuid": "payment",
+    "date_of_payment": "date",
+    "sum": "sum",
+    "customer_name": "customer",
+    "invoice_number": "invoice",
+    "proof_name": "proof",
+}
+"""What the table shows of a payment, and under which heading."""
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command("list")(list_payments)
+    group.callback()(_group)
+    cli.add_typer(group, name="payment", help="Show payments.")
+
+
+def _group() -> None:
+    # A group with a single command needs a callback to stay a group.
+    pass
+
+
+def list_payments(
+    customer: Annotated[UUID | None, typer.Option(help="Only this customer's.")] = None,
+    invoice: Annotated[UUID | None, typer.Option(help="Only this invoice's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
+) -> None:
+    """List payments, newest first."""
+    from app.payments.repository import listing  # noqa: PLC0415 - keeps --help fast
+
+    async def run(database: "Database") -> Sequence[Mapping[str, Any]]:
+        async with database.reading() as connection:
+            rows = await listing(connection, customer=customer, invoice=invoice)
+            return [dict(row) for row in rows]
+
+    payments = with_database(run)
+    if as_json:
+        # Sums as text: JSON numbers are read as binary fractions.
+        typer.echo(json.dumps(payments, default=str, ensure_ascii=False, indent=2))
+    else:
+        _show(payments)
+
+
+def _show(payments: Sequence[Mapping[str, Any]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - keeps --help fast
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for heading in _COLUMNS.values():
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "sum" else "left")
+    for payment in payments:
+        shown = ("" if payment[name] is None else str(payment[name]) for name in _COLUMNS)
+        table.add_row(*map(Text, shown))
+    console = Console()
+    if not console.is_terminal:
+        # What is piped on is cut nowhere.
+        boundless = console.options.update(width=sys.maxsize)
+        console.width = console.measure(table, options=boundless).maximum
+    console.print(table)

@@ -1,0 +1,71 @@
+"""`proof`: proofs of payment, read back."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from app.cli.support import fail, load_settings, with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+    from app.payments.proofs import Proof
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command("get")(get)
+    group.callback()(_group)
+    cli.add_typer(group, name="proof", help="Read back proofs of payment.")
+
+
+def _group() -> None:
+    # A group with a single command needs a callback to stay a group.
+    pass
+
+
+def get(
+    payment: Annotated[UUID, typer.Argument(help="The payment.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where to write; - for the standard output. By default the name that its sender"
+            " gave it, in this folder. Nothing is overwritten.",
+        ),
+    ] = None,
+) -> None:
+    """Write the proof of a payment to a file."""
+    from app.payments.proofs import ProofStore, safe_name  # noqa: PLC0415 - keeps --help fast
+    from app.payments.repository import proof_of  # noqa: PLC0415
+
+    settings = load_settings()
+
+    async def run(database: "Database") -> "Proof | None":
+        async with database.reading() as connection:
+            return await proof_of(connection, payment)
+
+    proof = with_database(run)
+    if proof is None:
+        fail(f"There is no payment {payment} with a proof.")
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    try:
+        content = store.path(proof.key).read_bytes()
+    except OSError as error:
+        fail(f"The proof cannot be read: {error}.")
+    if not proof.matches(content):
+        fail(f"The file {store.path(proof.key)} is not the proof any more: its digest differs.")
+    if output == Path("-"):
+        sys.stdout.buffer.write(content)
+        return
+    target = output or Path(safe_name(proof.name))
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except OSError as error:
+        fail(f"The proof cannot be written: {error}.")
+    typer.echo(f"{target}: {proof.media_type}, {proof.size} bytes.")
