@@ -9,7 +9,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -87,13 +87,28 @@ def template_database() -> Iterator[str]:
     asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@asynccontextmanager
+async def _clone(template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    await _administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    try:
+        yield _database_url(name)
+    finally:
+        await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 async def database_url(template_database: str) -> AsyncIterator[str]:
     """The URL of a database of the test's own, migrated and empty."""
-    name = f"test_{uuid4().hex}"
-    await _administer(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
-    yield _database_url(name)
-    await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+    async with _clone(template_database) as url:
+        yield url
+
+
+@pytest.fixture
+async def second_database_url(template_database: str) -> AsyncIterator[str]:
+    """The URL of another such database."""
+    async with _clone(template_database) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""What is exported can be imported, and then everything is as it was."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.engine import Database
+from app.exchange.exporter import ProofMissing, export
+from app.exchange.jsonl import load_file
+from app.exchange.kinds import KINDS
+from app.payments.proofs import ProofStore
+from app.settings import Settings
+from tests.exchange.oddities import fill
+
+
+async def exported(database: Database, settings: Settings, **options: Any) -> bytes:
+    return b"".join([piece async for piece in export(database, settings, **options)])
+
+
+@pytest.fixture
+def second_settings(settings: Settings, second_database_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        **{
+            **settings.model_dump(exclude_unset=True),
+            "database_url": second_database_url,
+            "proof_dir": tmp_path / "second proofs",
+        }
+    )
+
+
+async def test_export_and_import_give_the_same_export(
+    database: Database,
+    settings: Settings,
+    second_settings: Settings,
+    connection: AsyncConnection,
+    tmp_path: Path,
+) -> None:
+    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    first = await exported(database, settings)
+    assert {kind.name for kind in KINDS} == {
+        line.split(b'"')[3].decode() for line in first.splitlines()
+    }
+    file = tmp_path / "export.jsonl"
+    file.write_bytes(first)
+    second = Database(second_settings)
+    try:
+        report = await load_file(second, second_settings, str(file))
+        assert sum(each.created for each in report.counts.values()) == first.count(b"\n")
+        assert await exported(second, second_settings) == first
+        again = await load_file(second, second_settings, str(file))
+        assert not any(each.created or each.updated for each in again.counts.values())
+        back = await load_file(database, settings, str(file))
+        assert not any(each.created or each.updated for each in back.counts.values())
+        totals = text(
+            "SELECT number, total_price, total_cost, incurred_costs, compensations,"
+            " coalesce(imported_revision = revision, false) FROM invoices ORDER BY id"
+        )
+        async with second.reading() as other:
+            assert (await other.execute(totals)).all() == (await connection.execute(totals)).all()
+    finally:
+        await second.close()
+
+
+async def test_a_proof_that_is_gone_is_told(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    (file,) = settings.proof_dir.iterdir()
+    file.write_bytes(b"other")
+    with pytest.raises(ProofMissing, match="not what was stored"):
+        await exported(database, settings)
+    file.unlink()
+    with pytest.raises(ProofMissing, match="missing"):
+        await exported(database, settings)
+    assert b'"content"' not in await exported(database, settings, proofs=False)
+
+
+async def test_an_empty_database_exports_nothing(database: Database, settings: Settings) -> None:
+    assert await exported(database, settings) == b""
