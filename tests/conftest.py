@@ -11,17 +11,22 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url, text
+from fastapi import FastAPI
+from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app import clock
 from app.database.engine import Database
+from app.main import create_app
 from app.settings import DatabaseSettings, Settings
+from tests.support.clients import client_of
 from tests.support.factories import Factories
 
 ROOT = Path(__file__).parent.parent
@@ -168,3 +173,32 @@ def shared() -> Path:
     if not place.is_dir():
         pytest.skip("the folder `shared` is not beside this checkout")
     return place
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The API on the test's own database, started."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API, from 127.0.0.1, that does not follow redirects."""
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+def statements(app: FastAPI) -> Iterator[list[str]]:
+    """The SQL statements that the API has executed, in their order; clear it as needed."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    engine = app.state.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)

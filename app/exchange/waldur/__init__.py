@@ -1,0 +1,1 @@
+"""Bring a Waldur's billing records over, by reading its database."""
