@@ -1,11 +1,12 @@
 """Connections to PostgreSQL: one that reads, and one that is a transaction."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.database.failures import connecting, working
 from app.settings import DatabaseSettings
 
 
@@ -32,15 +33,29 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection whose statements each stand alone; it saves two round trips."""
-        async with self._reading.connect() as connection:
-            yield connection
+        """Yield a connection whose statements each stand alone; it saves two round trips.
+
+        Raises DatabaseUnavailable where the database is not to be had, now or amid the work.
+        """
+        async with AsyncExitStack() as stack:
+            with connecting():
+                connection = await stack.enter_async_context(self._reading.connect())
+            with working():
+                yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in a transaction that commits at the end, or rolls back on error."""
-        async with self.engine.begin() as connection:
-            yield connection
+        """Yield a connection in a transaction that commits at the end, or rolls back on error.
+
+        Raises DatabaseUnavailable where the database is not to be had, now or amid the work; it
+        is not known then whether a commit under way was done.
+        """
+        async with AsyncExitStack() as stack:
+            with connecting():
+                connection = await stack.enter_async_context(self.engine.connect())
+            with working():
+                async with connection.begin():
+                    yield connection
 
     async def close(self) -> None:
         """Close every connection."""

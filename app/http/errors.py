@@ -4,7 +4,22 @@ Anything in the service raises an `ApiError`; `install` turns it, and whatever e
 into a response.
 """
 
+from collections.abc import Iterable
 from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from app import log
+from app.database.failures import DatabaseUnavailable
+from app.http.json import json_response
+
+_logger = log.get(__name__)
+RETRY_AFTER = "5"
+"""Seconds after which a client may try again when the database was not to be had."""
 
 
 class ApiError(Exception):
@@ -78,3 +93,53 @@ class UnsupportedMediaType(ApiError):
 
     def __init__(self, media_type: str) -> None:
         super().__init__(415, {"detail": f'Unsupported media type "{media_type}" in request.'})
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer with this module's errors.
+
+    What nothing here knows is left to the middleware of requests, which answers 500.
+    """
+    app.add_exception_handler(ApiError, _tell_api_error)
+    app.add_exception_handler(DatabaseUnavailable, _tell_unavailable)
+    app.add_exception_handler(RequestValidationError, _tell_invalid_request)
+    app.add_exception_handler(HTTPException, _tell_http_exception)
+
+
+def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
+    """Name every method that works on a path, over all routes."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(list(routes)):
+        pattern = getattr(route, "path_regex", None)
+        if route.methods and pattern is not None and pattern.match(path):
+            methods |= route.methods
+    return sorted(methods)
+
+
+async def _tell_api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 - for the type; Starlette looked it up by it
+    return json_response(error.body, error.status, error.headers)
+
+
+async def _tell_unavailable(request: Request, error: Exception) -> Response:
+    _logger.warning("database unavailable", reason=str(error).splitlines()[0])
+    detail = "The database is not available now. Try again."
+    return json_response({"detail": detail}, 503, {"Retry-After": RETRY_AFTER})
+
+
+async def _tell_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type
+    fields: dict[str, list[str]] = {}
+    for problem in error.errors():
+        fields.setdefault(str(problem["loc"][-1]), []).append(problem["msg"])
+    return json_response(fields, 400)
+
+
+async def _tell_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type
+    details = {404: "Not found.", 405: f'Method "{request.method}" not allowed.'}
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
+    detail = details.get(error.status_code, error.detail)
+    return json_response({"detail": detail}, error.status_code, headers)

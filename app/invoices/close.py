@@ -22,13 +22,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
 
 from app import clock
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
 from app.database.engine import Database
+from app.database.failures import ConnectionLost
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice
 from app.outbox.outcome import Summary
@@ -161,8 +161,7 @@ def _opening(running: Period, customers: Sequence[int]) -> Insert:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, OSError | NoConnection)
+    return isinstance(error, ConnectionLost)
 
 
 def _reason(error: Exception) -> str:

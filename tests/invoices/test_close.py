@@ -12,6 +12,7 @@ from app.billing.periods import Period
 from app.billing.vocabulary import PaymentType
 from app.customers.tables import Customer
 from app.database.engine import Database
+from app.database.failures import ConnectionLost
 from app.invoices import close as module
 from app.invoices.close import close_month
 from app.invoices.tables import Invoice
@@ -202,6 +203,6 @@ async def test_a_database_that_goes_away_ends_the_run(
         update={"database_url": "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"}
     )
     gone = Database(nowhere)
-    with pytest.raises(OSError, match="Connect"):
+    with pytest.raises(ConnectionLost, match="Connect"):
         await close_month(gone, settings)
     await gone.close()

@@ -1,0 +1,57 @@
+"""Which failures mean that the database cannot answer now, though the request was good."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_CLASSES = ("08", "53", "57")
+"""SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout."""
+_STATES = ("40001", "40P01", "55P03", "25006")
+"""Lost to a concurrent transaction; a lock not to be had; a standby that takes no writes."""
+
+
+class DatabaseUnavailable(SQLAlchemyError):
+    """The database is away, full, too slow or restarting; the same request may work later."""
+
+    def __init__(self, orig: BaseException) -> None:
+        cause = orig.orig if isinstance(orig, DBAPIError) and orig.orig else orig
+        super().__init__(str(cause).partition("\n")[0] or type(cause).__name__)
+        self.orig = orig
+
+
+class ConnectionLost(DatabaseUnavailable):
+    """There is no connection, or no longer: other statements will fail as this one did."""
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Tell every failure to get a connection as `ConnectionLost`."""
+    try:
+        yield
+    except (OSError, PoolTimeout, DBAPIError, asyncpg.PostgresError) as error:
+        raise ConnectionLost(error) from error
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Tell failures of statements that are not the statement's fault as `DatabaseUnavailable`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise ConnectionLost(error) from error
+        if _is_passing(error):
+            raise DatabaseUnavailable(error) from error
+        raise
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        # The driver's own: the connection broke or was closed beneath the statement.
+        cause = error.orig.__cause__ if error.orig else None
+        return isinstance(cause, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+    return state.startswith(_CLASSES) or state in _STATES

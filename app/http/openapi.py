@@ -1,0 +1,231 @@
+"""The OpenAPI document and its pages: what FastAPI derives, completed by this API's conventions."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, RootModel
+from pydantic.json_schema import models_json_schema
+
+from app.http.parameters import FromQuery
+from app.http.policies import Access, access_of, dependencies_of
+
+SCHEMA_PATH = "/api/schema.json"
+DOCS_PATH = "/api/docs"
+_REFERENCE = "#/components/schemas/{model}"
+_DESCRIPTION = """\
+Invoices of a cloud or of usage-billed services: what Waldur documents under `/api/invoices/`.
+
+Send a token as `Authorization: Token KEY`. Amounts are in the deployment's one currency.
+"""
+
+_bodies: dict[str, type[BaseModel]] = {}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, in words."""
+
+    detail: str
+
+
+class FieldErrors(RootModel[dict[str, list[str]]]):
+    """What is wrong with each field or parameter."""
+
+
+class RuleErrors(RootModel[list[str]]):
+    """A rule that is no field's."""
+
+
+_ERRORS = {
+    400: "The parameters or the body are wrong, or a rule forbids it.",
+    401: "There is no good token.",
+    403: "The caller's role does not allow it.",
+    404: "There is no such invoice or page, or not for this caller.",
+    409: "The state of the invoice does not allow it.",
+    413: "The body is too large.",
+    415: "The body is of a media type that is not read.",
+    500: "The service failed; the answer has an id to find it in the log.",
+    503: "The database is not available now.",
+}
+LIST_HEADERS = {
+    "X-Result-Count": {
+        "description": "Total number of results available",
+        "schema": {"type": "integer"},
+        "example": 42,
+    },
+    "Link": {
+        "description": "The pages `first`, `prev`, `next` and `last`, where they exist (RFC 8288)",
+        "schema": {"type": "string"},
+        "example": '<https://api.example.com/api/invoices/?page=2>; rel="next"',
+    },
+}
+COUNT_HEADER = {"X-Result-Count": LIST_HEADERS["X-Result-Count"]}
+
+
+def application(
+    version: str, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+) -> FastAPI:
+    """Return an application that documents itself, with pages that need no other site."""
+    app = FastAPIOffline(
+        title="Cloud invoicing",
+        version=version,
+        description=_DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[{"name": "invoices", "description": "Invoices, their items and sums."}],
+        openapi_url=SCHEMA_PATH,
+        docs_url=DOCS_PATH,
+        redoc_url=None,
+        static_url=f"{DOCS_PATH}/assets",
+        swagger_ui_oauth2_redirect_url=f"{DOCS_PATH}/oauth2-redirect",
+        lifespan=lifespan,
+    )
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to extend the document
+    return app
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of error responses, for a route's `responses`.
+
+    401, 403, 500 and 503 are documented for every operation where they can happen.
+    """
+    return {status: _error_response(status) for status in statuses}
+
+
+def request_body(
+    *,
+    json: type[BaseModel],
+    form: type[BaseModel] | None = None,
+    multipart: type[BaseModel] | None = None,
+    required: bool = False,
+) -> dict[str, Any]:
+    """Return the documentation of a body that a route reads itself, for its `openapi_extra`.
+
+    The models become components, by the names of their classes.
+    """
+    models = {
+        "application/json": json,
+        "application/x-www-form-urlencoded": form,
+        "multipart/form-data": multipart,
+    }
+    content = {}
+    for media_type, model in models.items():
+        if model is not None:
+            _bodies[model.__name__] = model
+            content[media_type] = {"schema": _reference(model)}
+    return {"requestBody": {"content": content, "required": required}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _error_response(status: int) -> dict[str, Any]:
+    schema: dict[str, Any] = _reference(ErrorDetail)
+    if status == 400:
+        schema = {"anyOf": [_reference(m) for m in (FieldErrors, RuleErrors, ErrorDetail)]}
+    response: dict[str, Any] = {
+        "description": _ERRORS[status],
+        "content": {"application/json": {"schema": schema}},
+    }
+    if status == 401:
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status == 503:
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return response
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    for operation, dependant in _operations(app, document):
+        _complete(operation, dependant)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas.update(_components([ErrorDetail, FieldErrors, RuleErrors, *_bodies.values()]))
+    components["schemas"] = {name: schemas[name] for name in sorted(schemas)}
+    components["securitySchemes"] = {
+        "tokenAuth": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token KEY`",
+        },
+        "bearerAuth": {"type": "http", "scheme": "bearer", "description": "The same key."},
+    }
+    return document
+
+
+def _operations(
+    app: FastAPI, document: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], Dependant]]:
+    for route in iter_route_contexts(app.routes):
+        path = document["paths"].get(route.path_format, {})
+        for method in route.methods or ():
+            if route.include_in_schema and method.lower() in path:
+                yield path[method.lower()], route.dependant
+
+
+def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
+    """Add what this API's own dependencies read and demand, and every error response."""
+    parameters = operation.get("parameters", [])
+    for dependency in dependencies_of(dependant):
+        if isinstance(dependency, FromQuery):
+            parameters += _parameters(dependency)
+    if parameters:
+        operation["parameters"] = sorted(parameters, key=lambda p: (p["in"] != "path", p["name"]))
+    statuses = [500, 503]
+    access = access_of(dependant)
+    if access is not None:
+        operation["security"] = [{"tokenAuth": []}, {"bearerAuth": []}]
+        statuses.append(401)
+    if access is Access.STAFF:
+        statuses.append(403)
+    responses = operation["responses"]
+    responses.pop("422", None)
+    responses.update({str(status): _error_response(status) for status in statuses})
+    operation["responses"] = {status: responses[status] for status in sorted(responses)}
+
+
+def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:
+    """Yield the documentation of what a class of parameters reads."""
+    for name, schema in reader.model.model_json_schema()["properties"].items():
+        if name in reader.undocumented:
+            continue
+        parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+        for key in ("description", "style", "explode"):
+            if key in schema:
+                parameter[key] = schema.pop(key)
+        if examples := schema.pop("examples", None):
+            parameter["example"] = examples[0]
+        schema.pop("title", None)
+        schema.pop("default", None)  # as Python has it; what counts stands in the description
+        yield parameter | {"schema": schema}
+
+
+def _components(models: list[type[BaseModel]]) -> dict[str, Any]:
+    inputs = [(model, "validation") for model in models]
+    _, definitions = models_json_schema(
+        inputs,  # type: ignore[arg-type]  # a list of pairs with a literal
+        ref_template=_REFERENCE,
+    )
+    found: dict[str, Any] = definitions["$defs"]
+    return found

@@ -1,0 +1,86 @@
+"""Pages of a list: page and page_size, X-Result-Count and Link."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Request
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from app.http.errors import NotFound
+from app.http.links import Links
+from app.http.parameters import QueryParameters, refused
+
+DEFAULT_PAGE_SIZE = 10
+LARGEST_PAGE_SIZE = 300
+_DIGITS = 18
+"""No count has more: a longer number is beyond every list, and too long to convert."""
+
+
+def _page_size(text: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        raise refused("A valid integer is required.")
+    size = int(text[: _DIGITS + 1])
+    if size < 1:
+        raise refused("Ensure this value is greater than or equal to 1.")
+    return min(size, LARGEST_PAGE_SIZE)
+
+
+class Paging(QueryParameters):
+    """Which page is asked for, not yet compared with how many there are."""
+
+    page: Annotated[str, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        default="1", examples=[1]
+    )
+    """A page number within the paginated result set; `last` is the last one."""
+    page_size: Annotated[
+        int,
+        PlainValidator(_page_size),
+        WithJsonSchema({"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}),
+    ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
+    """Number of results to return per page; more than 300 is taken as 300."""
+
+
+class Page:
+    """One page of a list whose length is known."""
+
+    def __init__(self, paging: Paging, count: int) -> None:
+        """Find the page; raises NotFound for one that there is not."""
+        self.count = count
+        self.size = paging.page_size
+        self.last = max(1, -(-count // self.size))
+        self.number = self.last if paging.page == "last" else _number(paging.page)
+        if not 1 <= self.number <= self.last:
+            raise NotFound("Invalid page.")
+
+    @property
+    def offset(self) -> int:
+        """How many results come before the page."""
+        return (self.number - 1) * self.size
+
+    def headers(self, request: Request, links: Links) -> dict[str, str]:
+        """Return X-Result-Count and Link, absolute and with every other parameter kept."""
+        targets = {"first": 1}
+        if self.number > 1:
+            targets["prev"] = self.number - 1
+        if self.number < self.last:
+            targets["next"] = self.number + 1
+        targets["last"] = self.last
+        base = f"{links.base}{request.url.path}"
+        kept = [pair for pair in request.query_params.multi_items() if pair[0] != "page"]
+        entries = [f'<{_url(base, kept, page)}>; rel="{rel}"' for rel, page in targets.items()]
+        return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}
+
+
+def _number(text: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        raise NotFound("Invalid page.")
+    return int(text) if len(text) <= _DIGITS else 10**_DIGITS
+
+
+def _url(base: str, kept: list[tuple[str, str]], page: int) -> str:
+    parameters = [*kept, ("page", str(page))] if page > 1 else kept
+    # Sorted by name as Waldur does, so that equal requests have equal links.
+    query = urlencode(sorted(parameters, key=lambda pair: pair[0]))
+    return f"{base}?{query}" if query else base

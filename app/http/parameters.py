@@ -1,0 +1,206 @@
+"""Query parameters: read all at once, told apart and refused in Django REST framework's words.
+
+An operation names one class of parameters; what is wrong with any of them is answered together.
+Empty values count as absent, and of a repeated single-valued parameter the last counts.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar, get_origin
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+from starlette.datastructures import QueryParams
+
+from app.http.errors import InvalidFields
+
+UUID_PATTERN = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
+_UUID = re.compile(
+    "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+)
+_DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?"
+)
+_WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
+_DIGITS_OF_64_BITS = 18
+
+
+class QueryParameters(BaseModel):
+    """What an operation reads of the query; the docstrings of its fields document it."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+Parameters = TypeVar("Parameters", bound=QueryParameters)
+
+
+class FromQuery(Generic[Parameters]):
+    """A dependency that reads a class of parameters.
+
+    Those of the class `hidden`, a base of it, are accepted but not documented.
+    """
+
+    def __init__(
+        self, model: type[Parameters], *, hidden: type[QueryParameters] = QueryParameters
+    ) -> None:
+        self.model = model
+        self.undocumented = frozenset(hidden.model_fields)
+        self._repeated = {
+            name: get_origin(field.annotation) is tuple
+            for name, field in model.model_fields.items()
+        }
+
+    def __call__(self, request: Request) -> Parameters:
+        """Return what the query says.
+
+        Raises InvalidFields with each parameter that is wrong.
+        """
+        return self.read(request.query_params)
+
+    def read(self, query: QueryParams) -> Parameters:
+        """Return what a query says; raises InvalidFields."""
+        values: dict[str, Any] = {}
+        for name, repeated in self._repeated.items():
+            if repeated:
+                given: Any = [value for value in query.getlist(name) if value]
+            else:
+                given = query.get(name)
+            if given:
+                values[name] = given
+        try:
+            return self.model.model_validate(values)
+        except ValidationError as error:
+            raise InvalidFields(_messages(error)) from None
+
+
+def _messages(error: ValidationError) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        fields.setdefault(str(problem["loc"][0]), []).append(problem["msg"])
+    return fields
+
+
+def refused(message: str) -> PydanticCustomError:
+    """Return the error that refuses a value, to be raised in a validator."""
+    return PydanticCustomError("refused", "{message}", {"message": message})
+
+
+def to_uuid(text: str) -> UUID | None:
+    """Return the UUID that a text is, with hyphens or without, in any case; else None."""
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def find_uuid(text: str) -> UUID | None:
+    """Return the last UUID within a text, as in a link; None where there is none."""
+    found = None
+    for part in re.findall(r"[0-9a-fA-F-]+", text):
+        found = to_uuid(part) or found
+    return found
+
+
+def _uuid(text: str) -> UUID:
+    uuid = to_uuid(text.strip())
+    if uuid is None:
+        raise refused("Enter a valid UUID.")
+    return uuid
+
+
+def _date(text: str) -> date:
+    matched = _DATE.fullmatch(text.strip())
+    try:
+        if matched:
+            return date(*(int(part) for part in matched.groups()))
+    except ValueError:
+        pass
+    raise refused("Enter a valid date.")
+
+
+def _decimal(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise refused("Enter a number.")
+    return Decimal(text.strip())
+
+
+def _whole(text: str) -> int:
+    text = text.strip()
+    if not _WHOLE.fullmatch(text):
+        raise refused("Enter a whole number." if _NUMBER.fullmatch(text) else "Enter a number.")
+    digits = text.split(".")[0]
+    # What no column could hold need not be exact, only beyond.
+    return int(digits[: _DIGITS_OF_64_BITS + 1])
+
+
+def _flag(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.strip().lower() not in known:
+        raise refused("Must be a valid boolean.")
+    return known[text.strip().lower()]
+
+
+def _words(text: str) -> str:
+    if "\0" in text:
+        raise refused("Null characters are not allowed.")
+    return text
+
+
+QueryUuid = Annotated[
+    UUID | None, PlainValidator(_uuid), WithJsonSchema({"type": "string", "format": "uuid"})
+]
+QueryUuidText = Annotated[
+    UUID | None,
+    PlainValidator(_uuid),
+    WithJsonSchema({"type": "string", "pattern": f"^{UUID_PATTERN}$"}),
+]
+"""A UUID that the documentation calls a string."""
+QueryDate = Annotated[
+    date | None, PlainValidator(_date), WithJsonSchema({"type": "string", "format": "date"})
+]
+QueryDecimal = Annotated[
+    Decimal | None, PlainValidator(_decimal), WithJsonSchema({"type": "number"})
+]
+QueryInteger = Annotated[int | None, PlainValidator(_whole), WithJsonSchema({"type": "integer"})]
+QueryFlag = Annotated[bool | None, PlainValidator(_flag), WithJsonSchema({"type": "boolean"})]
+QueryText = Annotated[str | None, PlainValidator(_words), WithJsonSchema({"type": "string"})]
+
+
+def _not_available(word: str) -> PydanticCustomError:
+    return refused(f"Select a valid choice. {word} is not one of the available choices.")
+
+
+def choice(allowed: Iterable[str]) -> PlainValidator:
+    """Return the validator of a parameter that is one of the given words."""
+    words = frozenset(allowed)
+
+    def check(given: str) -> str:
+        if given not in words:
+            raise _not_available(given)
+        return given
+
+    return PlainValidator(check)
+
+
+def choices(allowed: Iterable[str], *, commas: bool = False) -> PlainValidator:
+    """Return the validator of a repeated parameter of the given words, perhaps with commas."""
+    words = frozenset(allowed)
+
+    def check(given: list[str]) -> tuple[str, ...]:
+        if commas:
+            given = [part.strip() for value in given for part in value.split(",")]
+        chosen = tuple(word for word in given if word)
+        for word in chosen:
+            if word not in words:
+                raise _not_available(word)
+        return chosen
+
+    return PlainValidator(check)

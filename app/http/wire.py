@@ -1,0 +1,81 @@
+"""How values are written: the types of which every schema of an answer is made.
+
+Serialising takes the answer's `Links` as its context, for links and the style of UUIDs.
+"""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, cast
+from uuid import UUID
+
+from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
+
+from app.billing.money import CENT, EXACT
+from app.http.links import Links
+
+_TEN = Decimal("1E-10")
+
+
+def _ten_decimals(value: Decimal) -> str:
+    return format(value.quantize(_TEN, ROUND_HALF_EVEN, EXACT), "f")
+
+
+def _two_decimals(value: Decimal) -> str:
+    return format(value.quantize(CENT, ROUND_HALF_EVEN, EXACT), "f")
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def links_of(info: SerializationInfo) -> Links:
+    """Return the links of the answer that is being written."""
+    return cast(Links, info.context)
+
+
+def _uuid(value: UUID, info: SerializationInfo) -> str:
+    return links_of(info).uuid(value)
+
+
+DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=str)]
+"""Exactly ten decimals, never an exponent; document it with `decimal_schema`."""
+DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
+"""Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
+JsonNumber = Annotated[
+    Decimal,
+    PlainSerializer(float, return_type=float),
+    WithJsonSchema({"type": "number", "format": "double"}),
+]
+"""A float, from here on only."""
+WireUuid = Annotated[
+    UUID,
+    PlainSerializer(_uuid, return_type=str),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
+"""With hyphens, or in 32 hex digits where WIRE_UUID_STYLE says so."""
+UtcTimestamp = Annotated[
+    datetime,
+    PlainSerializer(_utc, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""In UTC with a Z; microseconds where they are not zero."""
+
+
+def link(collection: str, *, platform: bool = False) -> object:
+    """Return what writes a UUID as the link to a record of a collection."""
+
+    def write(value: UUID, info: SerializationInfo) -> str:
+        links = links_of(info)
+        build = links.on_platform if platform else links.here
+        return build(collection, value)
+
+    return PlainSerializer(write, return_type=str)
+
+
+URI = WithJsonSchema({"type": "string", "format": "uri"})
+
+
+def decimal_schema(digits: int, places: int) -> WithJsonSchema:
+    """Return the documented schema of a decimal string."""
+    pattern = rf"^-?\d{{0,{digits}}}(?:\.\d{{0,{places}}})?$"
+    return WithJsonSchema({"type": "string", "format": "decimal", "pattern": pattern})

@@ -1,0 +1,84 @@
+"""Who is calling: the token of a request, looked up by its digest."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import bindparam, select
+
+from app import clock
+from app.http.dependencies import CurrentDatabase
+from app.http.errors import NotAuthenticated, PermissionDenied
+from app.http.formats import require_json
+from app.http.forwarded import client_address
+from app.http.policies import Access, enforces
+from app.identity.caller import Caller
+from app.identity.tables import Token, User
+from app.identity.tokens import digest
+
+_SCHEMES = ("token", "bearer")
+
+_holder = (
+    select(
+        User.id, User.is_staff, User.is_support, User.is_active, Token.expires_at, Token.revoked_at
+    )
+    .join(User, User.id == Token.user_id)
+    .where(Token.digest == bindparam("digest"))
+)
+
+
+def key_of(header: str | None) -> str:
+    """Return the key that an Authorization header carries.
+
+    Raises NotAuthenticated where there is none.
+    """
+    scheme, *rest = (header or "").split() or [""]
+    if scheme.lower() not in _SCHEMES:
+        raise NotAuthenticated
+    if not rest:
+        raise NotAuthenticated("Invalid token header. No credentials provided.")
+    if len(rest) > 1:
+        raise NotAuthenticated("Invalid token header. Token string should not contain spaces.")
+    return rest[0]
+
+
+def _is_past(moment: datetime | None) -> bool:
+    return moment is not None and moment <= clock.now()
+
+
+async def _identify(request: Request, database: CurrentDatabase) -> Caller:
+    key = key_of(request.headers.get("authorization"))
+    # A connection for this alone: whoever changes something then opens a transaction, and must
+    # not hold one connection while waiting for another.
+    async with database.reading() as connection:
+        found = (await connection.execute(_holder, {"digest": digest(key)})).one_or_none()
+    if found is None or _is_past(found.revoked_at):
+        raise NotAuthenticated("Invalid token.")
+    if not found.is_active:
+        raise NotAuthenticated("User inactive or deleted.")
+    if _is_past(found.expires_at):
+        raise NotAuthenticated("Token has expired.")
+    return Caller(found.id, found.is_staff, found.is_support, client_address(request))
+
+
+Identified = Annotated[Caller, Depends(_identify)]
+
+
+@enforces(Access.AUTHENTICATED)
+async def authenticated(request: Request, caller: Identified) -> Caller:
+    """Let in whoever has a good token."""
+    require_json(request)
+    return caller
+
+
+@enforces(Access.STAFF)
+async def staff_only(request: Request, caller: Identified) -> Caller:
+    """Let in staff; anyone else is refused before anything else is looked at."""
+    if not caller.is_staff:
+        raise PermissionDenied
+    require_json(request)
+    return caller
+
+
+Authenticated = Annotated[Caller, Depends(authenticated)]
+StaffOnly = Annotated[Caller, Depends(staff_only)]

@@ -1,0 +1,221 @@
+"""What the invoices API sends: the documented fields in their order, and how each is written.
+
+Rows are dicts of native values with just the keys that are sent; an encoder below writes them in
+one pass. A key that has no value is left out, or None where its type allows it.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+from app.billing.vocabulary import BillingUnit, InvoiceState
+from app.http.links import Links
+from app.http.parameters import to_uuid
+from app.http.wire import (
+    URI,
+    DecimalString2,
+    DecimalString10,
+    JsonNumber,
+    UtcTimestamp,
+    WireUuid,
+    decimal_schema,
+    link,
+    links_of,
+)
+
+_documented = with_config(ConfigDict(use_attribute_docstrings=True))
+_TEN = decimal_schema(12, 10)
+
+
+class InvoiceStateEnum(StrEnum):
+    """The states of an invoice, by the name that the documentation has for them."""
+
+    PENDING = InvoiceState.PENDING
+    CREATED = InvoiceState.CREATED
+    PAID = InvoiceState.PAID
+    CANCELED = InvoiceState.CANCELED
+
+
+@_documented
+class CustomerDetails(TypedDict, total=False):
+    """Whom an invoice is addressed to, or who issues it."""
+
+    name: Annotated[str, Field(max_length=150)]
+    address: Annotated[str, Field(max_length=300)]
+    country: Annotated[str, Field(max_length=2)]
+    country_name: str | None
+    email: Annotated[str, WithJsonSchema({"type": "string", "format": "email", "maxLength": 75})]
+    postal: Annotated[str, Field(max_length=20)]
+    phone_number: Annotated[str, Field(max_length=255)]
+    bank_name: Annotated[str, Field(max_length=150)]
+    bank_account: Annotated[str, Field(max_length=50)]
+    vat_code: Annotated[str, Field(max_length=20)]
+    """VAT number"""
+
+
+class ResourceLimitPeriod(TypedDict, total=False):
+    """A part of a billing period in which a limit did not change."""
+
+    start: str
+    end: str
+    quantity: int
+    billing_periods: int
+    total: str
+
+
+class InvoiceItemDetails(TypedDict, total=False):
+    """What was kept about the item when it was made; keys beyond these are sent as they are."""
+
+    resource_name: str
+    resource_uuid: WireUuid
+    plan_name: str
+    plan_uuid: WireUuid
+    offering_type: str
+    offering_name: str
+    offering_uuid: WireUuid
+    service_provider_name: str
+    service_provider_uuid: WireUuid
+    plan_component_id: int
+    offering_component_type: str
+    offering_component_name: str
+    resource_limit_periods: list[ResourceLimitPeriod]
+
+
+_UUIDS_IN_DETAILS = ("resource_uuid", "plan_uuid", "offering_uuid", "service_provider_uuid")
+
+
+def _with_wire_uuids(details: dict[str, Any], links: Links) -> dict[str, Any]:
+    """Write the documented UUIDs in the style of the wire; a Waldur stores hex digits."""
+    changed = {}
+    for key in _UUIDS_IN_DETAILS:
+        stored = details.get(key)
+        if isinstance(stored, str) and (uuid := to_uuid(stored)):
+            changed[key] = links.uuid(uuid)
+    return {**details, **changed} if changed else details
+
+
+@_documented
+class InvoiceItem(TypedDict, total=False):
+    """One line of an invoice."""
+
+    uuid: WireUuid
+    url: Annotated[UUID, link("invoice-items"), URI]
+    name: str
+    price: JsonNumber
+    tax: Annotated[DecimalString2, decimal_schema(8, 2)]
+    total: Annotated[DecimalString2, decimal_schema(20, 2)]
+    unit_price: Annotated[DecimalString10, _TEN]
+    unit: BillingUnit
+    factor: int
+    """The number of units charged, where it is whole."""
+    measured_unit: str
+    start: UtcTimestamp
+    """Date and time when item usage has started."""
+    end: UtcTimestamp
+    """Date and time when item usage has ended."""
+    article_code: Annotated[str, Field(max_length=30)]
+    project_name: str
+    project_uuid: WireUuid
+    quantity: Annotated[DecimalString10, _TEN]
+    # No return type, so that the documented schema stays that of the details.
+    details: Annotated[
+        InvoiceItemDetails,
+        PlainSerializer(lambda value, info: _with_wire_uuids(value, links_of(info))),
+    ]
+    resource: Annotated[UUID, link("marketplace-resources", platform=True), URI] | None
+    resource_uuid: WireUuid
+    resource_name: str
+    billing_type: str
+    backend_uuid: WireUuid | None
+    credit: bool
+    """Whether the item gives back instead of charging."""
+
+
+@_documented
+class Invoice(TypedDict, total=False):
+    """What a customer owes for one month."""
+
+    url: Annotated[UUID, link("invoices"), URI]
+    uuid: WireUuid
+    number: int
+    customer: Annotated[UUID, link("customers", platform=True), URI]
+    price: Annotated[DecimalString10, _TEN]
+    tax: Annotated[DecimalString10, _TEN]
+    total: Annotated[DecimalString10, _TEN]
+    state: InvoiceStateEnum
+    year: Annotated[int, Field(ge=0, le=32767)]
+    month: Annotated[int, Field(ge=1, le=12)]
+    # As the operator has set it, further keys included.
+    issuer_details: Annotated[CustomerDetails, PlainSerializer(lambda value: value)]
+    invoice_date: date | None
+    """Date then invoice moved from state pending to created."""
+    due_date: date
+    customer_details: CustomerDetails
+    items: list[InvoiceItem]
+    backend_id: Annotated[str, Field(max_length=255)]
+    payment_url: Annotated[
+        str, WithJsonSchema({"type": "string", "format": "uri", "maxLength": 200})
+    ]
+    """URL for initiating payment via payment gateway."""
+    reference_number: Annotated[str, Field(max_length=300)]
+    """Reference number associated with the invoice."""
+    compensations: JsonNumber
+    incurred_costs: JsonNumber
+
+
+class InvoiceStatsOffering(TypedDict):
+    """What one offering makes of an invoice."""
+
+    offering_name: str
+    aggregated_price: JsonNumber
+    aggregated_tax: JsonNumber
+    aggregated_total: JsonNumber
+    service_category_title: str
+    service_provider_name: str
+    service_provider_uuid: WireUuid
+
+
+class InvoiceGrowthCustomerPeriod(TypedDict):
+    """The monthly sums of one major customer."""
+
+    name: str
+    periods: list[JsonNumber]
+
+
+@_documented
+class InvoiceGrowth(TypedDict):
+    """Monthly sums of a year, of major customers and of all others."""
+
+    periods: list[str]
+    """Months as `2026-1`, oldest first; the other lists follow them."""
+    total_periods: list[JsonNumber]
+    other_periods: list[JsonNumber]
+    customer_periods: list[InvoiceGrowthCustomerPeriod]
+
+
+FIELDS = tuple(Invoice.__annotations__)
+"""The keys of an invoice in their documented order."""
+
+Row = dict[str, Any]
+"""Some keys of a schema above with native values."""
+
+
+class _Encoder:
+    """Writes rows of one schema as JSON, in one pass and without looking at them twice."""
+
+    def __init__(self, schema: Any) -> None:
+        self._adapter: TypeAdapter[Any] = TypeAdapter(schema)
+
+    def __call__(self, content: Any, links: Links) -> bytes:
+        return self._adapter.dump_json(content, context=links)
+
+
+encode_invoice = _Encoder(Invoice)
+encode_invoices = _Encoder(list[Invoice])
+encode_items = _Encoder(list[InvoiceItem])
+encode_stats = _Encoder(list[InvoiceStatsOffering])
+encode_growth = _Encoder(InvoiceGrowth)

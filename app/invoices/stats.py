@@ -1,0 +1,83 @@
+"""What each offering makes of an invoice."""
+
+from uuid import UUID
+
+from sqlalchemy import collate, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing import money
+from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
+from app.customers.tables import Customer
+from app.database.statements import AnySelect
+from app.http.pagination import Page
+from app.invoices.filters import StatsParameters
+from app.invoices.items import offerings_of
+from app.invoices.repository import FoundInvoice
+from app.invoices.representation import CODE_POINTS
+from app.invoices.schemas import Row
+from app.invoices.tables import InvoiceItem
+
+NOBODY = UUID(int=0)
+"""The provider of an offering that no customer sells: RFC 9562's nil UUID."""
+
+
+async def page_of(
+    connection: AsyncConnection, invoice: FoundInvoice, parameters: StatsParameters
+) -> Page:
+    """Return which page is meant; raises NotFound where there is none."""
+    sums = _sums(invoice, parameters).subquery()
+    counted = await connection.execute(select(func.count()).select_from(sums))
+    return Page(parameters, counted.scalar_one())
+
+
+async def rows_of(
+    connection: AsyncConnection, invoice: FoundInvoice, parameters: StatsParameters, page: Page
+) -> list[Row]:
+    """Return a page of sums by offering, ordered by its name."""
+    sums = _sums(invoice, parameters).subquery()
+    statement = (
+        select(
+            Offering.name,
+            sums.c.price,
+            Category.title,
+            func.coalesce(Customer.name, "").label("provider_name"),
+            func.coalesce(ServiceProvider.uuid, Customer.uuid, NOBODY).label("provider_uuid"),
+        )
+        .join(sums, sums.c.offering_id == Offering.id)
+        .join(Category, Category.id == Offering.category_id)
+        .outerjoin(Customer, Customer.id == Offering.customer_id)
+        .outerjoin(ServiceProvider, ServiceProvider.customer_id == Customer.id)
+        .order_by(collate(Offering.name, CODE_POINTS), Offering.uuid)
+        .limit(page.size)
+        .offset(page.offset)
+    )
+    found = await connection.execute(statement)
+    return [
+        {
+            "offering_name": row.name,
+            "aggregated_price": money.away_from_zero(row.price),
+            "aggregated_tax": money.away_from_zero(money.tax_on(row.price, invoice.tax_percent)),
+            "aggregated_total": money.away_from_zero(
+                money.with_tax(row.price, invoice.tax_percent)
+            ),
+            "service_category_title": row.title,
+            "service_provider_name": row.provider_name,
+            "service_provider_uuid": row.provider_uuid,
+        }
+        for row in found
+    ]
+
+
+def _sums(invoice: FoundInvoice, parameters: StatsParameters) -> AnySelect:
+    """Return the sum of item prices by offering; items that have no offering are left out."""
+    offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
+    statement = (
+        select(offering_id.label("offering_id"), func.sum(InvoiceItem.price).label("price"))
+        .select_from(InvoiceItem)
+        .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
+        .where(InvoiceItem.invoice_id == invoice.id, offering_id.is_not(None))
+        .group_by(offering_id)
+    )
+    if parameters.provider_uuid:
+        statement = statement.where(offering_id.in_(offerings_of(parameters.provider_uuid)))
+    return statement

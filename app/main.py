@@ -1,0 +1,56 @@
+"""The one place where the service is put together."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette_compress import CompressMiddleware
+
+from app import __version__, health, log
+from app.database.engine import Database
+from app.http import errors, openapi, slashes
+from app.http.forwarded import ForwardedMiddleware
+from app.http.requests import RequestMiddleware
+from app.invoices.router import router as invoices
+from app.outbox.nudge import Nudge
+from app.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Put the API together; it opens its connections when it starts, not here."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(settings)
+        nudge = Nudge(settings)
+        app.state.database = database
+        app.state.nudge = nudge
+        # What exists by now lives as long as the process; the collector need not walk it again.
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
+            await nudge.aclose()
+            await database.close()
+
+    app = openapi.application(version=__version__, lifespan=lifespan)
+    app.state.settings = settings
+    errors.install(app)
+    slashes.install(app)
+    # The last added is the first that a request meets.
+    app.add_middleware(CompressMiddleware, brotli=False)
+    app.add_middleware(RequestMiddleware)
+    app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
+    app.include_router(health.router)
+    app.include_router(invoices)
+    return app
+
+
+def create_app_from_environment() -> FastAPI:
+    """Put the API together from the environment's settings, with their logs."""
+    settings = Settings()
+    log.configure(settings)
+    return create_app(settings)
