@@ -1,0 +1,175 @@
+"""`import` and `export`, as an operator calls them."""
+
+import asyncio
+import gzip
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typer.testing import CliRunner, Result
+
+from app.catalogue.tables import Category
+from app.cli.main import build
+from app.cli.progress import progress_bar
+from app.payments.proofs import ProofStore
+from app.settings import Settings
+from tests.exchange.oddities import fill
+from tests.support.factories import Factories
+
+
+async def call(settings: Settings, *arguments: str, stdin: bytes | None = None) -> Result:
+    environment = {
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "PROOF_DIR": str(settings.proof_dir),
+    }
+    # In a thread: a command has an event loop of its own.
+    return await asyncio.to_thread(
+        CliRunner().invoke, build(), arguments, env=environment, input=stdin
+    )
+
+
+def category(title: object) -> str:
+    return json.dumps({"kind": "category", "uuid": str(uuid4()), "title": title}) + "\n"
+
+
+async def titles(connection: AsyncConnection) -> list[str]:
+    return list((await connection.execute(select(Category.title))).scalars())
+
+
+async def test_export_and_import(
+    settings: Settings,
+    second_database_url: str,
+    connection: AsyncConnection,
+    tmp_path: Path,
+) -> None:
+    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    file, packed = tmp_path / "all.jsonl", tmp_path / "all.jsonl.gz"
+    for target in (file, packed):
+        answer = await call(settings, "export", "-o", str(target))
+        assert (answer.exit_code, answer.output) == (0, "")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert gzip.decompress(packed.read_bytes()) == file.read_bytes()
+    assert (await call(settings, "export")).stdout_bytes == file.read_bytes()
+    await call(settings, "export", "-o", str(tmp_path / "again.gz"))
+    assert (tmp_path / "again.gz").read_bytes() == packed.read_bytes()
+
+    second = settings.model_copy(
+        update={"database_url": second_database_url, "proof_dir": tmp_path / "second"}
+    )
+    answer = await call(second, "import", str(packed))
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines()[0] == f"{packed}:"
+    assert "  invoice item              72 new         0 changed         0 unchanged" in (
+        answer.stdout
+    )
+    assert (await call(second, "export")).stdout_bytes == file.read_bytes()
+    answer = await call(second, "import", "-", stdin=file.read_bytes())
+    assert "  invoice item               0 new         0 changed        72 unchanged" in (
+        answer.stdout
+    )
+
+
+async def test_bad_lines(settings: Settings, connection: AsyncConnection, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_text(category("Compute"))
+    bad.write_text(category("Storage") + category(5) + category("Network"))
+    answer = await call(settings, "import", str(good), str(bad))
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines() == [
+        "line 2: title: Input should be a valid string",
+        f"{bad}: 1 bad line was found; nothing of it is kept.",
+    ]
+    assert await titles(connection) == ["Compute"]
+    answer = await call(settings, "import", "--keep-good", str(bad))
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines()[1] == f"{bad}: 1 bad line was left out, the others are kept."
+    assert await titles(connection) == ["Compute", "Storage", "Network"]
+    bad.write_text("".join(category(number) for number in range(150)))
+    answer = await call(settings, "import", str(bad))
+    assert len(answer.stderr.splitlines()) == 101
+    assert "100 bad lines were found, and looking for more ended there" in answer.stderr
+
+
+async def test_failures_are_told_in_a_line(
+    settings: Settings, connection: AsyncConnection, make: Factories, tmp_path: Path
+) -> None:
+    answer = await call(settings, "import", str(tmp_path / "none"))
+    assert (answer.exit_code, answer.stderr) == (
+        1,
+        f"{tmp_path / 'none'} cannot be read: No such file or directory.\n",
+    )
+    answer = await call(settings, "export", "-o", str(tmp_path / "no" / "folder"))
+    assert answer.exit_code == 2
+    assert "cannot be written" in answer.stderr
+    await connection.execute(select(func.pg_advisory_lock(4_817_220_311)))
+    (tmp_path / "file").write_text(category("Compute"))
+    answer = await call(settings, "import", str(tmp_path / "file"))
+    assert (answer.exit_code, answer.stderr) == (
+        1,
+        "Another import is running on this database.\n",
+    )
+    profile = await make.profile(await make.customer())
+    await make.payment(
+        profile,
+        proof_key="0" * 32,
+        proof_name="x",
+        proof_media_type="application/pdf",
+        proof_size=1,
+        proof_sha256="0" * 64,
+    )
+    target = tmp_path / "out"
+    answer = await call(settings, "export", "-o", str(target))
+    assert answer.exit_code == 1
+    assert "is missing" in answer.stderr
+    assert not target.exists()
+    answer = await call(settings, "export", "-o", str(target), "--no-proofs")
+    assert answer.exit_code == 0
+    assert json.loads(target.read_text().splitlines()[-1])["proof"] is None
+    assert sorted(file for file in os.listdir(tmp_path) if file not in ("proofs", "mail")) == [
+        "file",
+        "out",
+    ]
+
+
+async def test_an_empty_file(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = await call(settings, "import", str(tmp_path / "file"))
+    assert (answer.exit_code, answer.stdout) == (0, f"{tmp_path / 'file'}:\n  no records\n")
+
+
+async def test_a_database_without_tables(
+    settings: Settings, empty_database_url: str, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"database_url": empty_database_url})
+    (tmp_path / "file").write_text(category("Compute"))
+    for arguments in (("import", str(tmp_path / "file")), ("export",)):
+        answer = await call(settings, *arguments)
+        assert answer.exit_code == 1
+        assert 'relation "' in answer.stderr
+        assert answer.stderr.count("\n") == 1
+
+
+async def test_progress_is_shown_on_a_terminal(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, _: str) -> int:
+            return 0
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress_bar("file", 10) as update:
+        assert update is not None
+        update(5)
