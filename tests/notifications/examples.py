@@ -1,0 +1,72 @@
+"""Invoices and parts of messages that the tests speak of."""
+
+from datetime import date
+from decimal import Decimal
+from email.message import EmailMessage
+from typing import Any
+
+from app.billing.periods import Period
+from app.billing.vocabulary import InvoiceState
+from app.notifications import messages
+from app.notifications.statement import Customer, Line, Statement
+from app.settings import Settings
+
+
+def compose(settings: Settings, invoice: Statement) -> EmailMessage:
+    """Compose the message to some recipient."""
+    return messages.compose(
+        settings, invoice, recipient="ada@example.com", message_id="<1@billing.example>"
+    )
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    """Return the text of a message, `plain` or `html`."""
+    part = message.get_body((kind,))
+    assert part is not None
+    content: str = part.get_content()
+    return content
+
+
+def document(message: EmailMessage) -> str:
+    """Return the attached invoice."""
+    (attachment,) = message.iter_attachments()
+    content: str = attachment.get_content()
+    return content
+
+
+def statement(**changes: Any) -> Statement:
+    """Return an invoice of one item: 1,234.50 and 20 % of tax."""
+    line = Line(
+        project="Climate",
+        name="Virtual machine",
+        price=Decimal("1234.50"),
+        tax_percent=Decimal(20),
+        quantity=Decimal("0.5000000000"),
+        unit="month",
+        unit_price=Decimal("2469.0000000000"),
+        start=date(2026, 10, 1),
+        end=date(2026, 10, 31),
+    )
+    values: dict[str, Any] = {
+        "number": 100112,
+        "state": InvoiceState.CREATED,
+        "period": Period(2026, 10),
+        "invoice_date": date(2026, 11, 1),
+        "due_date": date(2026, 12, 1),
+        "payment_url": "https://pay.example/100112?a=1&b=2",
+        "reference_number": "RF18 5390",
+        "tax_percent": Decimal(20),
+        "price": Decimal("1234.50"),
+        "total": Decimal("1481.40"),
+        "compensations": Decimal(0),
+        "items": 1,
+        "customer": Customer("Institute", "Street 1", "10115", "EE", "", "", "EE999"),
+        "lines": [line],
+        "summed_up": False,
+    }
+    return Statement(**{**values, **changes})
+
+
+def fields(line: Line) -> dict[str, Any]:
+    """Return a line's values by name."""
+    return {name: getattr(line, name) for name in Line.__slots__}
