@@ -6,7 +6,6 @@ something else. A password is never sent in the clear, but on the machine itself
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from email.message import EmailMessage
@@ -134,9 +133,15 @@ def _told_as_failures() -> Iterator[None]:
     except aiosmtplib.SMTPResponseException as error:
         # Whatever else the server refuses, our sender or our login, an operator can mend.
         raise _answered(error, permanent=error.code == _TOO_LARGE) from error
-    except (aiosmtplib.SMTPException, ssl.SSLError, OSError, TimeoutError) as error:
-        reason = getattr(error, "message", "") or str(error) or type(error).__name__
-        raise TemporaryFailure(f"No answer from the mail server: {reason}.") from error
+    except (OSError, TimeoutError) as error:
+        raise TemporaryFailure(f"No answer from the mail server: {_reason(error)}.") from error
+    except aiosmtplib.SMTPException as error:
+        raise TemporaryFailure(f"The mail server cannot be used: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    # The library's own errors are told by their message alone; some end in a full stop.
+    return str(getattr(error, "message", error) or type(error).__name__).rstrip(".")
 
 
 def _answered(

@@ -1,6 +1,7 @@
 """Mail servers for tests: one that takes mail, and one that misbehaves. Both on loopback."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,12 +34,14 @@ class Received:
 class MailSink:
     """A mail server that keeps what it accepts in `mailbox`.
 
-    `refused` maps a recipient to the answer it gets, as `550 No such user`; `answers` are given to
+    `refused` maps a recipient to the answer it gets, as `550 No such user`, and `refused_sender` is
+    the answer that every sender gets; `answers` are given to
     the next messages instead of accepting them; `pause` is awaited before a message is accepted.
     """
 
     port: int = 0
     mailbox: list[Received] = field(default_factory=list)
+    refused_sender: str = ""
     refused: dict[str, str] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
     pause: float = 0
@@ -54,6 +57,21 @@ class MailSink:
     def to(self, recipient: str) -> list[Received]:
         """Return what arrived for one recipient."""
         return [mail for mail in self.mailbox if recipient in mail.recipients]
+
+    async def handle_MAIL(  # noqa: N802 - as aiosmtpd calls it
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Answer a sender."""
+        if self.refused_sender:
+            return self.refused_sender
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - as aiosmtpd calls it
         self,
@@ -85,15 +103,21 @@ class MailSink:
 
 
 @asynccontextmanager
-async def mail_sink(**options: Any) -> AsyncIterator[MailSink]:
-    """Run a mail server on a free port, in this event loop; options go to aiosmtpd's SMTP."""
+async def mail_sink(
+    *, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[MailSink]:
+    """Run a mail server on a free port, in this event loop; options go to aiosmtpd's SMTP.
+
+    With `tls` it speaks TLS from the start; the option `tls_context` lets it offer STARTTLS.
+    """
     sink = MailSink()
+    settings: dict[str, Any] = {"enable_SMTPUTF8": True, "hostname": "sink.example", **options}
 
     def session() -> SMTP:
         sink.sessions += 1
-        return SMTP(sink, enable_SMTPUTF8=True, hostname="sink.example", **options)
+        return SMTP(sink, **settings)
 
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0, ssl=tls)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -1,0 +1,153 @@
+"""How the mail server is spoken to: encryption, passwords, addresses in other scripts."""
+
+import shutil
+import ssl
+import subprocess
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from pydantic_core import Url
+
+from app.mailbox import Mailbox
+from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.notifications.smtp import connected
+from tests.support.smtp import mail_sink
+
+# Another name of this machine, which does not look like it: the rules for others apply.
+ELSEWHERE = "0.0.0.0"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's side of TLS, with a certificate that nobody has signed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    place = tmp_path_factory.mktemp("certificate")
+    key, signed = place / "key.pem", place / "certificate.pem"
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run(
+        [openssl, "req", *kind, "-subj", "/CN=sink", "-keyout", key, "-out", signed],
+        check=True,
+        capture_output=True,
+    )
+    return _context(key, signed)
+
+
+def _context(key: Path, certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _message(recipient: str = "ada@example.com") -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = Mailbox.parse("billing@example.com").for_header
+    message["To"] = Mailbox.parse(recipient).for_header
+    message.set_content("Hello\n.\n..\n")
+    return message
+
+
+async def _send(url: str, message: EmailMessage | None = None) -> None:
+    async with connected(Url(url), 2) as transport:
+        await transport.send(message or _message())
+
+
+class Door:
+    """Lets in who knows the password, and remembers what was tried."""
+
+    def __init__(self) -> None:
+        self.tried: list[tuple[bytes, bytes]] = []
+        self.encrypted: list[bool] = []
+
+    def __call__(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
+        """Check a login."""
+        assert isinstance(data, LoginPassword)
+        self.tried.append((data.login, data.password))
+        self.encrypted.append(session.ssl is not None)
+        return AuthResult(success=data.password == b"p@ss:word/1", handled=False)
+
+
+async def test_starttls_is_used_where_offered(certificate: ssl.SSLContext) -> None:
+    door = Door()
+    async with mail_sink(tls_context=certificate, authenticator=door) as sink:
+        await _send(f"smtp://us%40er:p%40ss%3Aword%2F1@127.0.0.1:{sink.port}")
+    assert len(sink.mailbox) == 1
+    assert door.tried == [(b"us@er", b"p@ss:word/1")]
+    assert door.encrypted == [True]
+
+
+async def test_smtps_is_encrypted_from_the_start(certificate: ssl.SSLContext) -> None:
+    async with mail_sink(tls=certificate) as sink:
+        await _send(f"smtps://localhost:{sink.port}")
+    assert len(sink.mailbox) == 1
+
+
+async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContext) -> None:
+    async with mail_sink(tls_context=certificate) as sink:
+        with pytest.raises(TemporaryFailure, match="certificate verify failed"):
+            await _send(f"smtp://{ELSEWHERE}:{sink.port}")
+    assert sink.mailbox == []
+
+
+async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
+    door = Door()
+    async with mail_sink(authenticator=door, auth_require_tls=False) as sink:
+        with pytest.raises(TemporaryFailure, match="offers no encryption"):
+            await _send(f"smtp://user:secret@{ELSEWHERE}:{sink.port}")
+    assert door.tried == []
+    assert sink.mailbox == []
+
+
+async def test_a_password_may_stay_in_the_clear_on_this_machine() -> None:
+    async with mail_sink(authenticator=Door(), auth_require_tls=False) as sink:
+        await _send(f"smtp://user:p%40ss%3Aword%2F1@127.0.0.1:{sink.port}")
+    assert len(sink.mailbox) == 1
+
+
+async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
+    async with mail_sink(authenticator=Door(), auth_require_tls=False) as sink:
+        with pytest.raises(TemporaryFailure, match="535") as refused:
+            await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
+    assert "secret" not in str(refused.value)
+    assert sink.mailbox == []
+
+
+async def test_a_server_without_logins_is_a_failure_that_can_be_mended() -> None:
+    async with mail_sink() as sink:
+        with pytest.raises(TemporaryFailure, match="AUTH extension is not supported"):
+            await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
+
+
+async def test_a_server_may_not_know_other_scripts() -> None:
+    async with mail_sink(enable_SMTPUTF8=False) as sink:
+        with pytest.raises(PermanentFailure, match="SMTPUTF8"):
+            await _send(sink.url, _message("søren@example.com"))
+        # A domain in another script is no trouble: it has a form in ASCII.
+        await _send(sink.url, _message("soren@bücher.example"))
+    assert sink.mailbox[0].recipients == ["soren@xn--bcher-kva.example"]
+
+
+async def test_a_message_that_is_too_large_for_the_server_has_failed() -> None:
+    message = _message()
+    message.add_attachment(b"x" * 5000, maintype="text", subtype="html", filename="x.html")
+    async with mail_sink(data_size_limit=3000) as sink:
+        with pytest.raises(PermanentFailure, match="552"):
+            await _send(sink.url, message)
+
+
+async def test_a_sender_that_is_refused_can_be_mended() -> None:
+    async with mail_sink() as sink:
+        sink.refused_sender = "553 5.7.1 Sender not allowed"
+        with pytest.raises(TemporaryFailure, match="Sender not allowed"):
+            await _send(sink.url)
+
+
+async def test_lines_of_dots_arrive_as_they_are() -> None:
+    async with mail_sink() as sink:
+        await _send(sink.url)
+    assert sink.mailbox[0].message.get_content().splitlines() == ["Hello", ".", ".."]
