@@ -1,0 +1,93 @@
+"""`delivery`: what became of notifications."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.billing.vocabulary import DeliveryState
+from app.cli import table
+from app.cli.support import fail, with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+
+_COLUMNS = {
+    "uuid": "delivery",
+    "state": "state",
+    "invoice_number": "invoice",
+    "recipient": "recipient",
+    "attempts": "attempts",
+    "next_attempt_at": "next attempt",
+    "sent_at": "sent",
+    "last_error": "last error",
+}
+"""What the table shows of a delivery, and under which heading."""
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command("list")(list_deliveries)
+    group.command("retry")(retry_deliveries)
+    cli.add_typer(group, name="delivery", help="Show notifications; try failed ones again.")
+
+
+def list_deliveries(
+    state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
+    invoice: Annotated[
+        UUID | None, typer.Option(help="Only those of the invoice with this UUID.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
+) -> None:
+    """List deliveries, newest first."""
+    from app.notifications.listing import listing  # noqa: PLC0415 - keeps --help fast
+
+    async def run(database: "Database") -> Sequence[Mapping[str, Any]]:
+        async with database.reading() as connection:
+            rows = await listing(connection, state=state, invoice=invoice, limit=limit)
+            return [dict(row) for row in rows]
+
+    deliveries = with_database(run)
+    if as_json:
+        typer.echo(json.dumps(deliveries, default=_plain, ensure_ascii=False, indent=2))
+    else:
+        table.show([_brief(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"])
+
+
+def retry_deliveries(
+    deliveries: Annotated[list[UUID], typer.Argument(help="UUIDs of failed deliveries.")],
+) -> None:
+    """Try failed deliveries again, from their first attempt."""
+    from app.notifications.listing import CannotRetry, retry  # noqa: PLC0415 - keeps --help fast
+
+    async def run(database: "Database") -> list[str]:
+        problems = []
+        for delivery in deliveries:
+            try:
+                async with database.transaction() as connection:
+                    await retry(connection, delivery)
+            except CannotRetry as problem:
+                problems.append(str(problem))
+            else:
+                typer.echo(f"The delivery {delivery} is pending again.")
+        return problems
+
+    problems = with_database(run)
+    if problems:
+        fail(*problems)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _brief(delivery: Mapping[str, Any]) -> Mapping[str, Any]:
+    moments = {
+        name: delivery[name] and f"{delivery[name]:%Y-%m-%d %H:%M:%SZ}"
+        for name in ("next_attempt_at", "sent_at")
+    }
+    return {**delivery, **moments}

@@ -1,0 +1,28 @@
+"""Rows as a table, for a terminal or for what reads on."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def show(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, right: Iterable[str] = ()
+) -> None:
+    """Print the named columns of rows under their headings; those in `right` end at the right.
+
+    A terminal's width is kept to, with longer text cut; anything else gets whole lines.
+    """
+    from rich.console import Console  # noqa: PLC0415 - keeps --help fast
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for name, heading in columns.items():
+        table.add_column(heading, no_wrap=True, justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*(Text("" if row[name] is None else str(row[name])) for name in columns))
+    console = Console()
+    if not console.is_terminal:
+        boundless = console.options.update(width=sys.maxsize)
+        console.width = console.measure(table, options=boundless).maximum
+    console.print(table)

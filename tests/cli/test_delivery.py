@@ -1,0 +1,103 @@
+"""The commands about deliveries."""
+
+import asyncio
+import json
+import subprocess
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.notifications.schedule import schedule
+from app.notifications.tables import Delivery
+from app.outbox.tables import OutboxEntry
+from app.settings import Settings
+from tests.cli.test_commands import app
+from tests.support.factories import Factories, Row
+
+
+@pytest.fixture
+async def invoice(make: Factories) -> Row:
+    customer = await make.customer(email="accounts@example.com")
+    return await make.invoice(customer, state=InvoiceState.CREATED)
+
+
+@pytest.fixture
+async def failed(connection: AsyncConnection, invoice: Row, settings: Settings) -> UUID:
+    (uuid,) = await schedule(connection, invoice.id, settings)
+    await connection.execute(
+        update(Delivery).values(
+            state=DeliveryState.FAILED, attempts=8, last_error="No [answer]", next_attempt_at=None
+        )
+    )
+    await connection.execute(delete(OutboxEntry))
+    return uuid
+
+
+async def _app(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(app, *arguments, DATABASE_URL=settings.database_url)
+
+
+async def test_deliveries_are_listed(
+    connection: AsyncConnection, settings: Settings, invoice: Row, failed: UUID
+) -> None:
+    (pending,) = await schedule(connection, invoice.id, settings)
+
+    answer = await _app(settings, "delivery", "list")
+    heading, first, second = answer.stdout.splitlines()
+    assert heading.split()[:3] == ["delivery", "state", "invoice"]
+    assert first.split()[:2] == [str(pending), "pending"]
+    assert second.split()[:2] == [str(failed), "failed"]
+    assert second.rstrip().endswith("No [answer]")
+
+    only = await _app(settings, "delivery", "list", "--state", "failed", "--json")
+    (delivery,) = json.loads(only.stdout)
+    assert (delivery["uuid"], delivery["attempts"]) == (str(failed), 8)
+    assert delivery["recipient"] == "accounts@example.com"
+    of_another = await _app(settings, "delivery", "list", "--invoice", str(uuid4()), "--json")
+    assert json.loads(of_another.stdout) == []
+
+
+async def test_a_failed_delivery_is_tried_again(
+    connection: AsyncConnection, settings: Settings, failed: UUID
+) -> None:
+    answer = await _app(settings, "delivery", "retry", str(failed))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout == f"The delivery {failed} is pending again.\n"
+
+    row = (await connection.execute(select(Delivery.__table__))).one()
+    assert (row.state, row.attempts) == (DeliveryState.PENDING, 0)
+    assert row.next_attempt_at is not None
+    (entry,) = await connection.execute(select(OutboxEntry.job, OutboxEntry.arguments))
+    assert tuple(entry) == ("deliver", {"delivery": str(failed)})
+
+    again = await _app(settings, "delivery", "retry", str(failed))
+    assert again.returncode == 1
+    assert again.stderr == f"The delivery {failed} has not failed: it is pending.\n"
+
+
+async def test_a_delivery_is_not_retried_beside_another(
+    connection: AsyncConnection, settings: Settings, invoice: Row, failed: UUID
+) -> None:
+    await schedule(connection, invoice.id, settings)
+    unknown = uuid4()
+    answer = await _app(settings, "delivery", "retry", str(failed), str(unknown))
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines() == [
+        "Another delivery of the invoice to accounts@example.com is on its way already.",
+        f"There is no delivery {unknown}.",
+    ]
+    assert len((await connection.execute(select(OutboxEntry.id))).all()) == 1
+
+
+async def test_what_nobody_was_to_get_cannot_be_retried(
+    connection: AsyncConnection, settings: Settings, make: Factories
+) -> None:
+    invoice = await make.invoice(await make.customer(email=""), state=InvoiceState.CREATED)
+    await schedule(connection, invoice.id, settings)
+    uuid = (await connection.execute(select(Delivery.uuid))).scalar_one()
+    answer = await _app(settings, "delivery", "retry", str(uuid))
+    assert answer.returncode == 1
+    assert "has no recipient" in answer.stderr
