@@ -16,10 +16,13 @@ from typer.testing import CliRunner, Result
 from app.catalogue.tables import Category
 from app.cli.main import build
 from app.cli.progress import progress_bar
+from app.customers.tables import Customer
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 from tests.exchange.oddities import fill
+from tests.support import waldur_sample
 from tests.support.factories import Factories
+from tests.support.waldur import create_waldur
 
 
 async def call(settings: Settings, *arguments: str, stdin: bytes | None = None) -> Result:
@@ -174,3 +177,31 @@ async def test_progress_is_shown_on_a_terminal(
     with progress_bar("file", 10) as update:
         assert update is not None
         update(5)
+
+
+async def test_import_from_a_waldur(
+    settings: Settings, empty_database_url: str, connection: AsyncConnection
+) -> None:
+    await create_waldur(empty_database_url, waldur_sample.COLUMNS, waldur_sample.rows())
+    answer = await call(settings, "import", "--format", "waldur", empty_database_url)
+    assert answer.exit_code == 0
+    assert "customer" in answer.stdout
+    assert (await connection.execute(select(func.count()).select_from(Customer))).scalar_one() == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("mysql://waldur:secret@db/waldur",), 1),
+        (("postgresql://waldur:secret@127.0.0.1:1/waldur",), 1),
+        (("postgresql://a/b", "postgresql://c/d"), 2),
+        (("--keep-good", "postgresql://a/b"), 2),
+    ],
+)
+async def test_a_waldur_that_cannot_be_read(
+    settings: Settings, arguments: tuple[str, ...], code: int
+) -> None:
+    answer = await call(settings, "import", "--format", "waldur", *arguments)
+    assert answer.exit_code == code
+    assert answer.stderr.count("\n") == 1
+    assert "secret" not in answer.output

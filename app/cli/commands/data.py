@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
-from app.cli.progress import progress_bar
+from app.cli.importers import import_jsonl, import_waldur
 from app.cli.support import FAILED, MISUSED, fail, load_settings, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database
-    from app.exchange.report import Report
-    from app.settings import Settings
 
 
 class Format(StrEnum):
     """What can be imported."""
 
     JSONL = "jsonl"
+    WALDUR = "waldur"
 
 
 def register(cli: typer.Typer) -> None:
@@ -39,11 +38,11 @@ def import_(
         typer.Argument(
             metavar="FILE...",
             help="What to import, one after the other; - is standard input, and a name that ends"
-            " in .gz is unpacked.",
+            " in .gz is unpacked. For waldur the address of its database, postgresql://…",
         ),
     ],
     format: Annotated[  # noqa: A002 - the option's name
-        Format, typer.Option(help="What the files are.")
+        Format, typer.Option(help="What the source is.")
     ] = Format.JSONL,
     keep_good: Annotated[
         bool,
@@ -56,78 +55,15 @@ def import_(
 ) -> None:
     """Import data; what is there already, by UUID, is updated where it differs.
 
-    Ends with 1 where a line was bad or a file could not be read.
+    Ends with 1 where a line was bad or a source could not be read.
     """
-    settings = load_settings()
+    if format is Format.WALDUR:
+        if len(sources) > 1 or keep_good:
+            fail("--format waldur takes one address, and no --keep-good.", code=MISUSED)
+        import_waldur(sources[0])
+        return
     for source in sources:
-        with _failures_in_a_line(source):
-            _import_jsonl(source, settings, keep_good=keep_good)
-
-
-def _import_jsonl(source: str, settings: "Settings", *, keep_good: bool) -> None:
-    from app.exchange.jsonl import STDIN, load_file  # noqa: PLC0415 - keeps --help fast
-
-    size = None
-    if source != STDIN and Path(source).is_file():
-        size = Path(source).stat().st_size
-
-    async def run(database: "Database") -> "Report":
-        with progress_bar(source, size) as progress:
-            return await load_file(
-                database, settings, source, keep_good=keep_good, progress=progress
-            )
-
-    report = with_database(run)
-    _tell(source, report)
-    if report.fault_count:
-        _tell_faults(report)
-        fail(f"{source}: {_bad(report)} left out, the others are kept.")
-
-
-def _tell(source: str, report: "Report") -> None:
-    typer.echo(f"{source}:")
-    if not report.counts:
-        typer.echo("  no records")
-    width = max((len(kind) for kind in report.counts), default=0)
-    for kind, counts in report.counts.items():
-        typer.echo(
-            f"  {kind.replace('_', ' '):<{width}} {counts.created:>9,} new"
-            f" {counts.updated:>9,} changed {counts.unchanged:>9,} unchanged"
-        )
-
-
-def _tell_faults(report: "Report") -> None:
-    for fault in report.faults:
-        typer.echo(str(fault), err=True)
-    more = report.fault_count - len(report.faults)
-    if more:
-        typer.echo(f"and {more} more", err=True)
-
-
-def _bad(report: "Report") -> str:
-    count = report.fault_count
-    return "1 bad line was" if count == 1 else f"{count} bad lines were"
-
-
-@contextmanager
-def _failures_in_a_line(source: str) -> Iterator[None]:
-    """End the command with what a person can act on; nothing of the source is kept."""
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
-
-    from app.exchange.jsonl import UnreadableFile  # noqa: PLC0415
-    from app.exchange.report import FAULTS_TOLD, BadRecords, ImportRunning  # noqa: PLC0415
-
-    try:
-        yield
-    except BadRecords as bad:
-        _tell_faults(bad.report)
-        stopped = ", and looking for more ended there" * (bad.report.fault_count >= FAULTS_TOLD)
-        fail(f"{source}: {_bad(bad.report)} found{stopped}; nothing of it is kept.")
-    except (UnreadableFile, ImportRunning) as error:
-        fail(f"{str(error).rstrip('.')}.")
-    except (OSError, SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        fail(f"{source}: nothing of it is kept: {reason}.")
+        import_jsonl(source, keep_good=keep_good)
 
 
 def export(

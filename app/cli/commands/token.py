@@ -1,0 +1,127 @@
+"""`token`: keys to the API."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+import typer
+
+from app.cli import table
+from app.cli.support import fail, with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+
+_COLUMNS: Final = {
+    "uuid": "token",
+    "username": "user",
+    "name": "name",
+    "created_at": "created",
+    "expires_at": "expires",
+    "state": "state",
+}
+"""What the table shows of a token, and under which heading."""
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command("create")(create_token)
+    group.command("list")(list_tokens)
+    group.command("revoke")(revoke_token)
+    cli.add_typer(group, name="token", help="Make, show and revoke tokens of the API.")
+
+
+def lifetime(value: str) -> timedelta:
+    """Read a lifetime: a whole number of minutes, hours, days or weeks, such as 90d."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", value)
+    if match is None:
+        raise typer.BadParameter("a lifetime is a number and m, h, d or w, such as 12h or 90d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def create_token(
+    username: Annotated[str, typer.Argument(help="Whose token it is.")],
+    name: Annotated[str, typer.Option(help="What it is for, shown in lists.")] = "",
+    valid: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--lifetime",
+            parser=lifetime,
+            metavar="TIME",
+            help="How long it works, such as 12h or 90d; forever if left out.",
+        ),
+    ] = None,
+) -> None:
+    """Make a token and write its key, which cannot be shown again, to standard output."""
+    from app.identity import users  # noqa: PLC0415 - keeps --help fast
+    from app.identity.tokens import create  # noqa: PLC0415
+
+    if "\0" in name:
+        raise typer.BadParameter("NUL characters cannot be stored")
+
+    async def run(database: "Database") -> str | None:
+        async with database.transaction() as connection:
+            user = await users.find(connection, username)
+            if user is None:
+                return None
+            return await create(connection, user.id, name=name, lifetime=valid)
+
+    key = with_database(run)
+    if key is None:
+        fail(f"There is no user {username}.")
+    typer.echo("This key is shown only now:", err=True)
+    typer.echo(key)
+
+
+def list_tokens(
+    username: Annotated[str | None, typer.Argument(help="Only this user's.")] = None,
+) -> None:
+    """List tokens, newest first; their keys are known to nobody."""
+    from app.identity import users  # noqa: PLC0415 - keeps --help fast
+
+    async def run(database: "Database") -> Sequence[Mapping[str, Any]] | None:
+        async with database.reading() as connection:
+            if username is not None and await users.find(connection, username) is None:
+                return None
+            return [dict(token) for token in await users.tokens(connection, username)]
+
+    tokens = with_database(run)
+    if tokens is None:
+        fail(f"There is no user {username}.")
+    table.show([_shown(token) for token in tokens], _COLUMNS)
+
+
+def _shown(token: Mapping[str, Any]) -> dict[str, Any]:
+    from app import clock  # noqa: PLC0415 - keeps --help fast
+
+    state = "active"
+    if token["revoked_at"] is not None:
+        state = "revoked"
+    elif token["expires_at"] is not None and token["expires_at"] <= clock.now():
+        state = "expired"
+    elif not token["is_active"]:
+        state = "user inactive"
+    times = {
+        name: token[name] and f"{token[name]:%Y-%m-%d %H:%M}"
+        for name in ("created_at", "expires_at")
+    }
+    return {**token, **times, "state": state}
+
+
+def revoke_token(
+    token: Annotated[UUID, typer.Argument(help="The token, as `token list` names it.")],
+) -> None:
+    """Make a token useless from now on."""
+    from app.identity.tokens import revoke  # noqa: PLC0415 - keeps --help fast
+
+    async def run(database: "Database") -> bool:
+        async with database.transaction() as connection:
+            return await revoke(connection, token)
+
+    if not with_database(run):
+        fail(f"There is no token {token} that works.")
+    typer.echo(f"The token {token} is revoked.")

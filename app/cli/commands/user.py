@@ -1,0 +1,57 @@
+"""`user`: who may call the API."""
+
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from app.cli.support import fail, with_database
+
+if TYPE_CHECKING:
+    from app.database.engine import Database
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(no_args_is_help=True)
+    group.command("create")(create_user)
+    group.callback()(_group)
+    cli.add_typer(group, name="user", help="Make users.")
+
+
+def _group() -> None:
+    # A group with a single command needs a callback to stay a group.
+    pass
+
+
+def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
+    username: Annotated[str, typer.Argument(help="The name, which no other user has.")],
+    full_name: Annotated[str, typer.Option(help="As on messages.")] = "",
+    email: Annotated[str, typer.Option(help="Where notifications go.")] = "",
+    staff: Annotated[bool, typer.Option("--staff", help="May see and change everything.")] = False,
+    support: Annotated[bool, typer.Option("--support", help="May see everything.")] = False,
+    owner_of: Annotated[
+        list[UUID] | None, typer.Option(help="A customer that the user is an owner of; repeatable.")
+    ] = None,
+) -> None:
+    """Make a user and write its UUID to standard output."""
+    from app.identity.users import (  # noqa: PLC0415 - keeps --help fast
+        NewUser,
+        NoSuchCustomer,
+        UserExists,
+        create,
+    )
+
+    if not username.strip() or "\0" in username + full_name + email:
+        raise typer.BadParameter("a username is not blank, and NUL characters cannot be stored")
+    user = NewUser(username, full_name, email, staff, support, tuple(owner_of or ()))
+
+    async def run(database: "Database") -> UUID:
+        async with database.transaction() as connection:
+            return await create(connection, user)
+
+    try:
+        uuid = with_database(run)
+    except (UserExists, NoSuchCustomer) as error:
+        fail(str(error))
+    typer.echo(str(uuid))
