@@ -49,7 +49,7 @@ test-all: lint typecheck ## Check everything on every Python that is found, slow
 lint: install ## Check style, formatting and who imports whom.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	PYTHONPATH=. $(BIN)/lint-imports
+	PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
 format: install ## Put the code in order.
 	$(BIN)/ruff check --fix

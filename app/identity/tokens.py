@@ -47,3 +47,12 @@ async def revoke(connection: AsyncConnection, uuid: UUID) -> bool:
         .values(revoked_at=clock.now())
     )
     return revoked.rowcount == 1
+
+
+async def revoke_named(connection: AsyncConnection, name: str) -> None:
+    """Make every token of that name useless from now on."""
+    await connection.execute(
+        update(Token)
+        .where(Token.name == name, Token.revoked_at.is_(None))
+        .values(revoked_at=clock.now())
+    )

@@ -37,7 +37,7 @@ def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_help_shows_each_command() -> None:
     answer = app("--help")
     assert answer.returncode == 0
-    for command in ("serve", "migrate"):
+    for command in ("run", "serve", "migrate"):
         assert f"  {command} " in answer.stdout
 
 

@@ -1,0 +1,72 @@
+"""What someone who starts the service for the first time needs: tokens and first calls."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from app.database.engine import Database
+from app.demo.loading import OWNER, STAFF, SUPPORT
+from app.identity import tokens
+from app.identity.tables import User
+
+_TOKEN_NAME = "run"  # noqa: S105 - what the tokens of a run are called in `token list`
+_TOKEN_LIFETIME = timedelta(hours=12)
+_ROLES = {"staff": STAFF, "support": SUPPORT, "owner": OWNER}
+_PATHS = {
+    "staff": "invoices/?page_size=1",
+    "support": "invoices/growth/",
+    "owner": "invoices/?field=number&field=state&field=total",
+}
+
+
+@dataclass(frozen=True)
+class FreshToken:
+    """A key that was made just now, and who may use it."""
+
+    role: str
+    username: str
+    key: str
+
+
+async def fresh_tokens(database: Database) -> list[FreshToken]:
+    """Make a token for each of the demonstration's users who is there.
+
+    Those of an earlier run are revoked.
+    """
+    async with database.transaction() as connection:
+        await tokens.revoke_named(connection, _TOKEN_NAME)
+        there = select(User.username, User.id).where(User.username.in_(_ROLES.values()))
+        ids = {user.username: user.id for user in await connection.execute(there)}
+        return [
+            FreshToken(
+                role,
+                username,
+                await tokens.create(
+                    connection, ids[username], name=_TOKEN_NAME, lifetime=_TOKEN_LIFETIME
+                ),
+            )
+            for role, username in _ROLES.items()
+            if username in ids
+        ]
+
+
+def greeting(address: str, fresh: list[FreshToken]) -> str:
+    """Return the text that welcomes a newcomer to the service at `address`."""
+    hours = _TOKEN_LIFETIME.total_seconds() / 3600
+    lines = ["", f"The service is ready at {address}; its documentation is at {address}/api/docs."]
+    if fresh:
+        lines += ["", f"Tokens, good for {hours:.0f} hours:"]
+        lines += [f"  {token.role:8} {token.key}  ({token.username})" for token in fresh]
+        lines += ["", "Try:", *(f"  {call}" for call in _calls(address, fresh))]
+    else:
+        lines += ["", "A key to the API: `python -m app token create --help`."]
+    lines += ["", "Ctrl-C ends it."]
+    return "\n".join(lines)
+
+
+def _calls(address: str, fresh: list[FreshToken]) -> list[str]:
+    return [
+        f"curl -s -H 'Authorization: Token {token.key}' '{address}/api/{_PATHS[token.role]}'"
+        for token in fresh
+    ]

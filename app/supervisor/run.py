@@ -1,0 +1,144 @@
+"""Starts everything in its order, watches over it, and ends it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import typer
+
+from app import demo
+from app.database.engine import Database
+from app.database.migration import migrate
+from app.embedded.postgresql import EmbeddedPostgresql
+from app.embedded.process import end_with_parent
+from app.embedded.server import EmbeddedServer, ServerError
+from app.embedded.valkey import EmbeddedValkey
+from app.settings import DatabaseSettings
+from app.supervisor import children, newcomer
+from app.supervisor.addresses import answers, free_port, reachable_host
+
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_READY_SECONDS = 60.0
+_WATCH_SECONDS = 0.5
+
+
+def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = False) -> int:
+    """Run the service until it is asked to end; return the exit code.
+
+    Servers are started in `data`, but for those that DATABASE_URL and REDIS_URL name.
+    """
+    for number in _END_SIGNALS:  # also where we were started in the background, SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    if stop_with_parent:
+        end_with_parent(signal.SIGTERM)
+    with ExitStack() as stack:
+        try:
+            servers = _start_servers(data, stack)
+            chosen = _choose_port(host, port)
+            migrate()
+            greeting = asyncio.run(_prepare(f"http://{reachable_host(host)}:{chosen}"))
+            return asyncio.run(_supervise(host, chosen, servers, greeting))
+        except ServerError as error:
+            typer.echo(str(error), err=True)
+            return 1
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            for number in _END_SIGNALS:  # what is left to do is to end, in peace
+                signal.signal(number, signal.SIG_IGN)
+
+
+def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
+    servers: list[EmbeddedServer] = []
+    if not os.environ.get("DATABASE_URL"):
+        postgresql = stack.enter_context(EmbeddedPostgresql(data / "postgresql"))
+        os.environ["DATABASE_URL"] = postgresql.url
+        servers.append(postgresql)
+    if not os.environ.get("REDIS_URL"):
+        valkey = stack.enter_context(EmbeddedValkey(data / "valkey"))
+        os.environ["REDIS_URL"] = valkey.url
+        servers.append(valkey)
+    for server in servers:
+        typer.echo(f"{server.name} runs in {server.home}.")
+    for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
+        if not os.environ.get(name):
+            os.environ[name] = str(data / folder)
+    if not os.environ.get("LOG_FORMAT"):
+        os.environ["LOG_FORMAT"] = "console"
+    return servers
+
+
+def _choose_port(host: str, port: int) -> int:
+    try:
+        chosen = free_port(host, port)
+    except OSError as error:
+        raise ServerError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+    if port not in (0, chosen):
+        typer.echo(f"Port {port} is busy; taking {chosen} instead.")
+    return chosen
+
+
+async def _prepare(address: str) -> str:
+    database = Database(DatabaseSettings())
+    try:
+        demonstration = await demo.load(database)
+        if demonstration.loaded:
+            typer.echo(str(demonstration))
+        return newcomer.greeting(address, await newcomer.fresh_tokens(database))
+    finally:
+        await database.close()
+
+
+async def _supervise(host: str, port: int, servers: Sequence[EmbeddedServer], greeting: str) -> int:
+    asked_to_end = asyncio.Event()
+    for number in _END_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    api = await children.start("serve", "--host", host, "--port", str(port))
+    try:
+        endings = [
+            asyncio.create_task(_told(asked_to_end)),
+            asyncio.create_task(_ended(api)),
+            asyncio.create_task(_any_stopped(servers)),
+            asyncio.create_task(_greet(host, port, greeting)),
+            asyncio.create_task(children.keep_running("worker", name="The worker")),
+        ]
+        first, others = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        typer.echo("Stopping.")
+        for ending in others:
+            ending.cancel()
+        await asyncio.gather(children.stop(api), *others, return_exceptions=True)
+        return max(ending.result() or 0 for ending in first)
+    finally:
+        await children.stop(api)
+
+
+async def _told(asked_to_end: asyncio.Event) -> int:
+    await asked_to_end.wait()
+    return 0
+
+
+async def _ended(api: asyncio.subprocess.Process) -> int:
+    code = await api.wait()
+    typer.echo(f"The API ended by itself with code {code}.", err=True)
+    return code if code > 0 else 1
+
+
+async def _any_stopped(servers: Sequence[EmbeddedServer]) -> int:
+    while True:
+        for server in servers:
+            if not server.running:
+                typer.echo(f"{server.name} stopped by itself: {server.last_words()}", err=True)
+                return 1
+        await asyncio.sleep(_WATCH_SECONDS)
+
+
+async def _greet(host: str, port: int, greeting: str) -> int:
+    """Tell the newcomer once the service is ready; come back only if it never is."""
+    if await answers(reachable_host(host), port, "/health/ready", _READY_SECONDS):
+        typer.echo(greeting)
+        await asyncio.Event().wait()
+    typer.echo("The service did not become ready.", err=True)
+    return 1
