@@ -28,7 +28,6 @@ from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
 from app.database.engine import Database
-from app.database.failures import ConnectionLost
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice
 from app.outbox.outcome import Summary
@@ -61,8 +60,7 @@ async def close_month(
                     connection, invoice_id, settings, notify_imported=notify_imported
                 )
         except Exception as error:
-            if _is_unreachable(error):
-                raise
+            await _expect_answer(database)
             _log.exception("invoice not issued", number=number)
             summary.failures.append(f"invoice {number}: {_reason(error)}")
             continue
@@ -116,8 +114,7 @@ async def _open(database: Database, running: Period, summary: Summary) -> None:
             async with database.transaction() as connection:
                 result = await connection.execute(_opening(running, customers))
         except Exception as error:
-            if _is_unreachable(error):
-                raise
+            await _expect_answer(database)
             _log.exception("invoices not opened", first=customers[0], last=customers[-1])
             summary.failures.append(
                 f"opening for customers {customers[0]} to {customers[-1]}: {_reason(error)}"
@@ -160,8 +157,10 @@ def _opening(running: Period, customers: Sequence[int]) -> Insert:
     )
 
 
-def _is_unreachable(error: Exception) -> bool:
-    return isinstance(error, ConnectionLost)
+async def _expect_answer(database: Database) -> None:
+    """Raise what the database raises where it is the database that fails, not one row."""
+    async with database.reading() as connection:
+        await connection.execute(select(1))
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,95 @@
+"""`job`: one of the worker's jobs, by hand."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.support import MISUSED, fail, load_settings, with_database
+
+if TYPE_CHECKING:
+    from app.outbox.outcome import Summary
+    from app.settings import Settings
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(job)
+
+
+def job(
+    name: Annotated[str, typer.Argument(help="The job's name, or `list` for all of them.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What the job is given.")
+    ] = None,
+    include_imported: Annotated[
+        bool, typer.Option(help="close_month: issue imported invoices, too.")
+    ] = False,
+    notify_imported: Annotated[
+        bool,
+        typer.Option(help="close_month: with NOTIFY_ON_ISSUE, write to their customers, too."),
+    ] = False,
+) -> None:
+    """Run one of the worker's jobs here and now, and tell what it did.
+
+    Ends with code 1 where something failed.
+    """
+    from app import log  # noqa: PLC0415 - keeps --help fast
+    from app.outbox.outcome import Impossible, Later  # noqa: PLC0415
+    from app.worker.jobs import CLOSE_MONTH, registry  # noqa: PLC0415
+
+    settings = load_settings()
+    log.configure(settings)
+    jobs = registry(settings)
+    if name == "list":
+        for known, about in jobs.items():
+            typer.echo(f"{known:18} {about.about}")
+        return
+    if name not in jobs:
+        fail(f"There is no job {name}; there are {', '.join(jobs)}.", code=MISUSED)
+    given: dict[str, Any] = _parse(arguments or [])
+    flags = {"include_imported": include_imported, "notify_imported": notify_imported}
+    if name == CLOSE_MONTH:
+        given |= flags
+    elif any(flags.values()):
+        fail("--include-imported and --notify-imported are for close_month.", code=MISUSED)
+    try:
+        summary = _run(settings, name, given)
+    except Later as later:
+        typer.echo(f"{name}: {later}.")
+    except Impossible as error:
+        fail(str(error))
+    else:
+        _tell(name, summary)
+
+
+def _parse(arguments: list[str]) -> dict[str, str]:
+    pairs = [argument.partition("=") for argument in arguments]
+    if not all(equals for _, equals, _ in pairs):
+        fail("An argument is a name and a value, as in invoice=UUID.", code=MISUSED)
+    return {name: value for name, _, value in pairs}
+
+
+def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "Summary | None":
+    from inspect import signature  # noqa: PLC0415 - keeps --help fast
+
+    from app.worker.job import Run  # noqa: PLC0415
+    from app.worker.jobs import registry  # noqa: PLC0415
+
+    function = registry(settings)[name].function
+    try:
+        signature(function).bind(None, **arguments)
+    except TypeError as error:
+        fail(f"{name}: {error}.", code=MISUSED)
+    return with_database(lambda database: function(Run(database, settings), **arguments))
+
+
+def _tell(name: str, summary: "Summary | None") -> None:
+    if summary is None:
+        typer.echo(f"{name}: done.")
+        return
+    typer.echo(f"{name}: {summary.in_brief}.")
+    for note in summary.notes:
+        typer.echo(f"  {note}")
+    if summary.failures:
+        fail(*summary.failures, f"{len(summary.failures)} failed.")

@@ -1,0 +1,38 @@
+"""Removing proofs that no payment names: of uploads that broke off, or were never recorded."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from app import clock
+from app.database.engine import Database
+from app.outbox.outcome import Summary
+from app.payments.proofs import ProofStore
+from app.payments.tables import Payment
+from app.settings import Settings
+
+SAFE_AGE: Final = timedelta(days=1)
+"""Younger files may belong to a payment that is just being recorded."""
+_BATCH: Final = 1000
+
+
+async def sweep_proofs(database: Database, settings: Settings) -> Summary:
+    """Remove files of the proof store that no payment names and that are older than a day."""
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    summary = Summary()
+    names = await asyncio.to_thread(store.older_than, clock.now() - SAFE_AGE)
+    for start in range(0, len(names), _BATCH):
+        batch = names[start : start + _BATCH]
+        async with database.reading() as connection:
+            named = await connection.execute(
+                select(Payment.proof_key).where(Payment.proof_key.in_(batch))
+            )
+            kept = set(named.scalars())
+        for name in batch:
+            if name not in kept:
+                path = store.directory / name
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+                summary.counts["removed"] += 1
+    return summary

@@ -1,0 +1,117 @@
+"""What the worker can run: each job by its name.
+
+A job may be run twice, by two workers at once, and be killed anywhere, with the effect of once.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app import clock
+from app.invoices.close import close_month
+from app.invoices.issue import NOTIFY, may_be_notified
+from app.invoices.tables import Invoice
+from app.invoices.totals import reconcile_totals
+from app.notifications import schedule
+from app.notifications.deliver import deliver, longest_attempt
+from app.outbox import repository as outbox
+from app.outbox.outcome import Impossible, Later, Summary
+from app.payments.sweep import sweep_proofs
+from app.settings import Settings
+from app.worker.job import Job, Run
+
+CLOSE_MONTH: Final = "close_month"
+RECONCILE_TOTALS: Final = "reconcile_totals"
+SWEEP_PROOFS: Final = "sweep_proofs"
+PURGE_OUTBOX: Final = "purge_outbox"
+
+_KEEP_DONE: Final = timedelta(days=7)
+_KEEP_GIVEN_UP: Final = timedelta(days=90)
+_PURGE_BATCH: Final = 5000
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Impossible(f"{text!r} is not a UUID.") from error
+
+
+async def _deliver(run: Run, *, delivery: str) -> None:
+    again = await deliver(run.database, run.settings, _uuid(delivery))
+    if again is not None:
+        raise Later(again)
+
+
+async def _notify(run: Run, *, invoice: str) -> Summary:
+    summary = Summary()
+    uuid = _uuid(invoice)
+    async with run.database.transaction() as connection:
+        await run.finish(connection)
+        found = select(Invoice.id).where(Invoice.uuid == uuid)
+        invoice_id = (await connection.execute(found)).scalar_one_or_none()
+        if invoice_id is None:
+            raise Impossible(f"There is no invoice {invoice} (any more).")
+        if await may_be_notified(connection, invoice_id):
+            scheduled = await schedule.schedule(connection, invoice_id, run.settings)
+            summary.counts["deliveries scheduled"] = len(scheduled)
+    return summary
+
+
+async def _close_month(
+    run: Run, *, include_imported: bool = False, notify_imported: bool = False
+) -> Summary:
+    return await close_month(
+        run.database,
+        run.settings,
+        include_imported=include_imported,
+        notify_imported=notify_imported,
+    )
+
+
+async def _reconcile_totals(run: Run) -> Summary:
+    return await reconcile_totals(run.database)
+
+
+async def _sweep_proofs(run: Run) -> Summary:
+    return await sweep_proofs(run.database, run.settings)
+
+
+async def _purge_outbox(run: Run) -> Summary:
+    now = clock.now()
+    summary = Summary()
+    while True:
+        async with run.database.transaction() as connection:
+            purged = await outbox.purge(
+                connection,
+                done_before=now - _KEEP_DONE,
+                failed_before=now - _KEEP_GIVEN_UP,
+                limit=_PURGE_BATCH,
+            )
+        summary.counts["purged"] += purged
+        if purged < _PURGE_BATCH:
+            return summary
+
+
+def registry(settings: Settings) -> Mapping[str, Job]:
+    """Return every job by its name."""
+    short, long = timedelta(minutes=5), timedelta(hours=2)
+    return {
+        schedule.JOB: Job(
+            _deliver,
+            longest_attempt(settings) + timedelta(minutes=2),
+            "Sends one notification to one recipient: delivery=UUID.",
+        ),
+        NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
+        CLOSE_MONTH: Job(
+            _close_month, long, "Issues invoices of past months and opens those of the running one."
+        ),
+        RECONCILE_TOTALS: Job(
+            _reconcile_totals, long, "Compares the totals of invoices with their items, and mends."
+        ),
+        SWEEP_PROOFS: Job(_sweep_proofs, long, "Removes proofs that no payment names."),
+        PURGE_OUTBOX: Job(_purge_outbox, long, "Forgets what the outbox has long done."),
+    }

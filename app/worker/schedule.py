@@ -1,0 +1,70 @@
+"""What happens by the clock, in UTC.
+
+At its time a job is recorded in the outbox, once however many workers there are. Where none was
+running then, the first that starts afterwards records it: what matters is the last time that has
+passed, not the moment of looking.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+import structlog
+
+from app import clock
+from app.database.engine import Database
+from app.outbox import repository as outbox
+from app.worker import jobs
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Daily:
+    """A job and the times of day at which it is due."""
+
+    job: str
+    times: tuple[time, ...]
+
+    def last_due(self, now: datetime) -> datetime:
+        """Return the last time that has come by `now`."""
+        days = (now.date(), now.date() - timedelta(days=1))
+        moments = (datetime.combine(day, at, UTC) for day in days for at in self.times)
+        return max(moment for moment in moments if moment <= now)
+
+
+SCHEDULE: Final = (
+    # Daily, not monthly: customers whose accounting starts in mid-month get their invoice too, and
+    # a month whose first day was missed is closed as soon as it can be.
+    Daily(jobs.CLOSE_MONTH, (time(0, 5), time(6, 5))),
+    Daily(jobs.RECONCILE_TOTALS, (time(2, 30),)),
+    Daily(jobs.SWEEP_PROOFS, (time(3, 30),)),
+    Daily(jobs.PURGE_OUTBOX, (time(4, 30),)),
+)
+
+
+class Scheduler:
+    """Records what is due; the database is asked once for each time that comes."""
+
+    def __init__(self, database: Database, schedule: tuple[Daily, ...] = SCHEDULE) -> None:
+        self._database = database
+        self._schedule = schedule
+        self._seen: dict[str, datetime] = {}
+
+    async def record_due(self) -> list[str]:
+        """Record each job whose time has come; return the names of those recorded.
+
+        Raises what the database raises; the next call tries again.
+        """
+        recorded = []
+        for daily in self._schedule:
+            moment = daily.last_due(clock.now())
+            if self._seen.get(daily.job) == moment:
+                continue
+            async with self._database.transaction() as connection:
+                entry = await outbox.record_once_since(connection, daily.job, moment)
+            self._seen[daily.job] = moment
+            if entry is not None:
+                _log.info("job scheduled", job=daily.job, entry=entry)
+                recorded.append(daily.job)
+        return recorded

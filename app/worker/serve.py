@@ -1,0 +1,109 @@
+"""The worker's process, from its start to an orderly end."""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from arq.connections import ArqRedis
+from arq.worker import Worker
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database.engine import Database
+from app.outbox.queue import connect
+from app.settings import Settings
+from app.worker import settings as arq
+from app.worker.jobs import registry
+from app.worker.runner import Runner
+from app.worker.schedule import Scheduler
+
+PATIENCE: Final = 20.0
+"""Seconds that running jobs have to end once the worker is asked to; then they are handed back."""
+_REDIS_TIMEOUT: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class WorkerProcess:
+    """Runs jobs until it is asked to stop, on arq; without Redis it looks by itself, less often."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings)
+        self._runner = Runner(self._database, settings, registry(settings))
+        self._scheduler = Scheduler(self._database)
+        self._asked_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the worker to end: it starts nothing more."""
+        self._asked_to_stop.set()
+
+    async def run(self) -> None:
+        """Work until asked to stop; running jobs end, or are handed back."""
+        _log.info("worker started", queue=self._settings.queue_name)
+        lost = False
+        try:
+            while not self._asked_to_stop.is_set():
+                try:
+                    await self._listen()
+                except (RedisError, OSError) as error:
+                    if not lost:
+                        _log.warning("queue unreachable", error=str(error))
+                    lost = True
+                    await self._look()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._asked_to_stop.wait(), arq.LOOK_EVERY)
+        finally:
+            await self._runner.stop(PATIENCE)
+            await self._database.close()
+            _log.info("worker stopped")
+
+    async def _listen(self) -> None:
+        """Let arq run until it loses Redis, which raises, or until asked to stop."""
+        redis = connect(self._settings, timeout=_REDIS_TIMEOUT)
+        worker = arq.build(self._settings, redis, self._runner, self._scheduler)
+        listening = asyncio.create_task(worker.async_run())
+        asked = asyncio.create_task(self._asked_to_stop.wait())
+        try:
+            await asyncio.wait([listening, asked], return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                await listening
+        finally:
+            asked.cancel()
+            listening.cancel()
+            await asyncio.wait([listening, asked])
+            await self._close(worker, redis)
+
+    async def _close(self, worker: Worker, redis: ArqRedis) -> None:
+        """End arq's functions and connections; its own way calls what redis-py warns of."""
+        if worker.tasks:
+            _, slow = await asyncio.wait(worker.tasks.values(), timeout=_REDIS_TIMEOUT)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        with suppress(RedisError, OSError):
+            await redis.delete(worker.health_check_key)
+        with suppress(RedisError, OSError):
+            await redis.aclose(close_connection_pool=True)
+
+    async def _look(self) -> None:
+        """Do what arq would have started, had it heard from Redis."""
+        try:
+            await self._scheduler.record_due()
+            await self._runner.relay()
+        except SQLAlchemyError as error:
+            _log.warning("outbox not read", error=str(error).partition("\n")[0])
+
+
+async def serve(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    process = WorkerProcess(settings)
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, process.stop)
+    # arq tells each look at the outbox; what matters is told by the jobs.
+    logging.getLogger("arq").setLevel(logging.WARNING)
+    await process.run()

@@ -1,0 +1,68 @@
+"""How arq is set up: it listens on Redis for nudges, and keeps the time.
+
+The jobs themselves are entries of the outbox. So nothing that matters is in Redis, and what arq
+does not do (run again what raised, or what a killed worker held) does not matter.
+"""
+
+from typing import Any, Final
+
+import structlog
+from arq.connections import ArqRedis
+from arq.cron import cron
+from arq.worker import Worker, func
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.outbox.queue import RELAY, deserialize, serialize
+from app.settings import Settings
+from app.worker.runner import Runner
+from app.worker.schedule import Scheduler
+
+LOOK_EVERY: Final = 2
+"""Seconds between two looks at the outbox; a nudge makes one at once."""
+_HEALTH_EVERY: Final = 30
+_TIMEOUT: Final = 20
+"""Seconds that arq's functions may take. They only start jobs; a worker that is killed blocks the
+function's name for so long, and ten seconds more."""
+
+_log = structlog.get_logger(__name__)
+
+
+def health_check_key(settings: Settings) -> str:
+    """Return the key that is on Redis while a worker is alive, for half a minute at a time."""
+    return f"{settings.queue_name}:health"
+
+
+def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Scheduler) -> Worker:
+    """Return an arq worker that starts what is due; it is not running yet."""
+
+    async def relay(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+        try:
+            await runner.relay()
+        except SQLAlchemyError as error:
+            _log.warning("outbox not read", error=str(error).partition("\n")[0])
+
+    async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+        try:
+            if await scheduler.record_due():
+                await runner.relay()
+        except SQLAlchemyError as error:
+            _log.warning("schedule not read", error=str(error).partition("\n")[0])
+
+    # Names make job ids, which are the server's, not the queue's.
+    queue = settings.queue_name
+    return Worker(
+        functions=[func(relay, name=RELAY, keep_result=0, max_tries=1)],
+        cron_jobs=[
+            cron(relay, name=f"{queue}:look", second=set(range(0, 60, LOOK_EVERY))),
+            cron(schedule, name=f"{queue}:schedule", second=0, run_at_startup=True),
+        ],
+        redis_pool=redis,
+        queue_name=queue,
+        job_timeout=_TIMEOUT,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        health_check_interval=_HEALTH_EVERY,
+        health_check_key=health_check_key(settings),
+        handle_signals=False,
+        log_results=False,
+    )
