@@ -303,7 +303,7 @@ async def test_a_database_that_restarts_does_not_lose_the_entry(
     await runner.idle()
     entry = await the_entry(connection)
     assert entry.done_at is None
-    assert "connection" in entry.last_error
+    assert entry.last_error
     clock.freeze(entry.due_at)
     await runner.relay()
     await runner.idle()
