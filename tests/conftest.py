@@ -28,6 +28,7 @@ from app.main import create_app
 from app.settings import DatabaseSettings, Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories
+from tests.support.server import Server, run_server
 
 ROOT = Path(__file__).parent.parent
 _servers = ExitStack()
@@ -158,6 +159,13 @@ async def connection(database: Database) -> AsyncIterator[AsyncConnection]:
 def make(connection: AsyncConnection) -> Factories:
     """Factories of rows."""
     return Factories(connection)
+
+
+@pytest.fixture
+async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+    """The real server on the test's own database, for tests where the wire matters."""
+    async with run_server({"DATABASE_URL": database_url}, tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

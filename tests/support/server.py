@@ -1,0 +1,81 @@
+"""The real server on a free port, for tests where the wire matters."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent.parent
+
+PATIENCE = 30.0
+"""Seconds until the server must answer, or have ended."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running API."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    """Return a TCP port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@asynccontextmanager
+async def run_server(settings: Mapping[str, str], place: Path) -> AsyncIterator[Server]:
+    """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`."""
+    port = free_port()
+    log = place / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PROOF_DIR": str(place / "proofs"),
+                "MAIL_DIR": str(place / "mail"),
+                **settings,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        if not await _answers(url, process):
+            raise AssertionError(f"the server has ended:\n{log.read_text()}")
+        yield Server(url, process)
+    finally:
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+async def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server answers; tell whether it does, or has ended."""
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(base_url=url) as client:
+        while process.poll() is None:
+            try:
+                if (await client.get("/health/live")).status_code == 200:
+                    return True
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+        return False
