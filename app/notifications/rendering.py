@@ -45,7 +45,6 @@ class Rendering:
         return self._render(
             "document.html",
             columns=5 if self.invoice.summed_up else 7,
-            language=self.formats.locale.language,
             payment_details=self._payment_details(),
             whole_period=self._whole_period,
         )

@@ -1,0 +1,145 @@
+"""The attached invoice in a real browser: on A4, on a wide and on a narrow screen."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from app.notifications.rendering import Rendering
+from app.notifications.statement import Line, Statement
+from app.settings import IssuerDetails, Settings
+from tests.notifications.examples import fields, statement
+
+A4 = {"width": 794, "height": 1123}
+"""In CSS pixels."""
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """A page of a Chromium that may not reach anything."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"there is no browser to print with, none of {', '.join(_BROWSERS)}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = await browser.new_context(offline=True, viewport=None, no_viewport=True)
+        yield await context.new_page()
+        await browser.close()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of an issuer."""
+    issuer = IssuerDetails(name="Northern Cloud", address="Ülikooli 18\nTartu", vat_code="EE1")
+    return Settings(
+        database_url="postgresql://nowhere/none",
+        redis_url="redis://nowhere",
+        issuer_details=issuer,
+    )
+
+
+def _long_invoice(items: int) -> Statement:
+    example = fields(statement().lines[0])
+    lines = [
+        Line(
+            **example
+            | {
+                "project": f"Project {number * 3 // items}",
+                "name": f"Virtual machine / worker-{number:03} / of-a-name-without-any-space"
+                + "-that-goes-on" * (number % 7),
+                "quantity": Decimal("0.5483870968"),
+                "unit_price": Decimal("12345.1234567891"),
+                "unit": "GB-hours",
+                "price": Decimal("-1234567.89") if number % 5 == 0 else Decimal("6769.25"),
+                "credit": number % 5 == 0,
+            }
+        )
+        for number in range(items)
+    ]
+    price = sum((line.price for line in lines), Decimal(0))
+    return replace(statement(), lines=lines, price=price, total=price, items=items)
+
+
+async def _sideways(page: Page) -> int:
+    """Return by how many pixels the page is wider than it can show."""
+    overflow: int = await page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return overflow
+
+
+async def _print(page: Page, path: Path) -> bytes:
+    return await page.pdf(path=path, prefer_css_page_size=True)
+
+
+def _sheets(pdftotext: str, path: Path) -> list[str]:
+    """Return the text of each sheet."""
+    command = [pdftotext, "-layout", str(path), "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return text.rstrip("\f").split("\f")
+
+
+async def test_a_short_invoice_is_one_sheet_of_a4(
+    page: Page, settings: Settings, tmp_path: Path
+) -> None:
+    await page.set_content(Rendering(settings, statement()).document())
+    pdf = await _print(page, tmp_path / "invoice.pdf")
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+    (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+    assert [float(side) for side in box] == pytest.approx([595.3, 841.9], abs=1)
+
+
+async def test_nothing_reaches_beyond_the_paper_or_the_screen(
+    page: Page, settings: Settings
+) -> None:
+    await page.set_content(Rendering(settings, _long_invoice(60)).document())
+    # On paper, the margins of 16 mm a side are gone from what the page has.
+    await page.set_viewport_size({"width": A4["width"] - 121, "height": A4["height"]})
+    await page.emulate_media(media="print")
+    assert await _sideways(page) <= 0
+    await page.emulate_media(media="screen")
+    for width in (1400, A4["width"], 390):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await _sideways(page) <= 0
+
+
+async def test_the_head_of_the_table_is_on_every_sheet(
+    page: Page, settings: Settings, tmp_path: Path
+) -> None:
+    pdftotext = shutil.which("pdftotext")
+    if pdftotext is None:
+        pytest.skip("there is no pdftotext to read the printed sheets with")
+    await page.set_content(Rendering(settings, _long_invoice(100)).document())
+    path = tmp_path / "invoice.pdf"
+    await _print(page, path)
+    sheets = _sheets(pdftotext, path)
+    assert len(sheets) > 3
+    for number, sheet in enumerate(sheets, start=1):
+        if "worker-" in sheet:
+            assert re.search(r"Description +Quantity +Unit +Unit price +Price +Tax +Total", sheet)
+        assert re.search(rf"Invoice 100112 +{number} / {len(sheets)}", sheet)
+    # A project's heading is never the last line of a sheet, nor its sum the first one.
+    for sheet in sheets:
+        lines = [line.strip() for line in sheet.splitlines() if line.strip()]
+        assert not re.fullmatch(r"Project \d", lines[-2])
+        assert "without tax" not in lines[1]
+
+
+async def test_the_document_loads_nothing_from_elsewhere(page: Page, settings: Settings) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    await page.set_content(Rendering(settings, statement()).document())
+    assert asked == []
+    assert complaints == []
