@@ -6,6 +6,8 @@ from email.headerregistry import Address
 from email.policy import SMTP
 from typing import Any
 
+import idna
+
 
 class InvalidAddress(ValueError):
     """A text that is not one e-mail address; its message says so in a sentence."""
@@ -33,12 +35,12 @@ class Mailbox:
         if defects or len(header.addresses) != 1:
             raise InvalidAddress(f"{value!r} is not an e-mail address.")
         address: Address = header.addresses[0]
-        try:
-            domain = address.domain.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise InvalidAddress(f"{value!r} has a domain that cannot exist.") from error
-        if not address.username or not domain:
+        if not address.username or not address.domain:
             raise InvalidAddress(f"{value!r} is not an e-mail address.")
+        try:
+            domain = _in_ascii(address.domain)
+        except idna.IDNAError as error:
+            raise InvalidAddress(f"{value!r} has a domain that cannot exist.") from error
         return cls(address.display_name, address.username, domain)
 
     @property
@@ -50,3 +52,11 @@ class Mailbox:
     def for_header(self) -> Address:
         """The address with its name, for a header."""
         return Address(self.name, self.user, self.domain)
+
+
+def _in_ascii(domain: str) -> str:
+    if domain.isascii():
+        return domain
+    # Not Python's own codec, which knows the rules of 2003: it makes straße.de into strasse.de,
+    # which belongs to somebody else.
+    return idna.encode(domain, uts46=True).decode("ascii")

@@ -14,6 +14,7 @@ from app.mailbox import InvalidAddress, Mailbox
             "b@xn--bcher-kva.example",
             "Ä Firm <b@xn--bcher-kva.example>",
         ),
+        ("b@Straße.example", "b@xn--strae-oqa.example", "b@xn--strae-oqa.example"),
         ("ä@example.com", "ä@example.com", "ä@example.com"),
         ('"a b"@example.com', '"a b"@example.com', '"a b"@example.com'),
     ],
@@ -37,7 +38,8 @@ def test_an_address_is_read(text: str, address: str, header: str) -> None:
         "a@example.com>",
         "a@example.com\r\nBcc: everyone@example.com",
         "Firm\nBcc: everyone@example.com <a@example.com>",
-        "a@" + 70 * "x" + ".example",
+        "a@" + 70 * "ü" + ".example",
+        "a@ü..example",
         "\ud800@example.com",
     ],
 )

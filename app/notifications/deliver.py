@@ -40,6 +40,7 @@ PAUSES = (
     timedelta(hours=24),
 )
 """What is waited after each failed attempt; after the one that follows the last, it has failed."""
+MOST_ATTEMPTS = len(PAUSES) + 1
 
 _SLACK = timedelta(minutes=1)
 """What a lease has beyond the longest attempt: to settle it, and for clocks that differ."""
@@ -72,6 +73,10 @@ async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -
     claim = await deliveries.claim(delivery_uuid, lease_until)
     if claim is None:
         return await deliveries.next_attempt(delivery_uuid)
+    if claim.attempt > MOST_ATTEMPTS:
+        # Only claims that nobody came back from lead here, such as of a worker that dies of it.
+        await _give_up(deliveries, claim, "The worker ended in the middle of the last attempts.")
+        return None
     try:
         async with AsyncExitStack() as connections:
             await _hand_over(database, settings, claim, connections)
@@ -151,7 +156,7 @@ async def _finish(work: Coroutine[None, None, None]) -> None:
 
 
 async def _postpone(deliveries: Deliveries, claim: Claim, reason: str) -> datetime | None:
-    if claim.attempt > len(PAUSES):
+    if claim.attempt >= MOST_ATTEMPTS:
         await _give_up(deliveries, claim, reason)
         return None
     until = clock.now() + PAUSES[claim.attempt - 1]

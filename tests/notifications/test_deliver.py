@@ -7,11 +7,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from app import clock
 from app.billing.vocabulary import DeliveryState, InvoiceState
 from app.invoices.tables import Invoice
-from app.notifications.deliver import PAUSES, deliver, longest_attempt
+from app.notifications.deliver import MOST_ATTEMPTS, PAUSES, deliver, longest_attempt
 from app.notifications.schedule import schedule
 from app.notifications.tables import Delivery
 from app.settings import Settings
@@ -196,6 +197,17 @@ async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> Non
     assert row.last_error == "The mail server answered 450 4.2.1 Mailbox busy"
 
 
+async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
+    desk: Desk, sink: MailSink
+) -> None:
+    await desk.set(state=DeliveryState.SENDING, attempts=MOST_ATTEMPTS, last_error="Something")
+    assert await desk.deliver() is None
+    row = await desk.row()
+    assert (row.state, row.next_attempt_at) == (DeliveryState.FAILED, None)
+    assert row.last_error == "The worker ended in the middle of the last attempts."
+    assert sink.sessions == 0
+
+
 @pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])
 async def test_an_invoice_that_is_no_longer_open_is_not_sent(
     desk: Desk, sink: MailSink, state: InvoiceState
@@ -223,18 +235,18 @@ async def _deliver_to_files(desk: Desk, settings: Settings) -> object:
 
 
 async def test_a_fault_of_ours_is_tried_again_and_not_silent(
-    desk: Desk, settings: Settings, capsys: pytest.CaptureFixture[str]
+    desk: Desk, settings: Settings
 ) -> None:
     settings.mail_dir.write_text("in the way")
-    assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
+    with capture_logs() as logged:
+        assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
     assert (await desk.row()).last_error == "Unexpected error: FileExistsError."
-    assert "delivery attempt broke" in capsys.readouterr().out
+    assert "delivery attempt broke" in [entry["event"] for entry in logged]
 
 
-async def test_without_a_mail_server_mail_becomes_a_file(
-    desk: Desk, settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert await _deliver_to_files(desk, settings) is None
+async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: Settings) -> None:
+    with capture_logs() as logged:
+        assert await _deliver_to_files(desk, settings) is None
     # As if the worker had died after writing.
     await desk.set(state=DeliveryState.SENDING, next_attempt_at=NOW)
     assert await _deliver_to_files(desk, settings) is None
@@ -242,7 +254,7 @@ async def test_without_a_mail_server_mail_becomes_a_file(
     (path,) = settings.mail_dir.iterdir()
     assert path.name == f"{desk.delivery}.eml"
     assert b"To: accounts@example.com\r\n" in path.read_bytes()
-    assert str(path) in capsys.readouterr().out
+    assert {"event": "mail written", "path": str(path), "log_level": "info"} in logged
     assert await desk.state() == DeliveryState.SENT
 
 
