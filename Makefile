@@ -68,7 +68,8 @@ revision: install ## Write a migration from what the tables have become; MESSAGE
 	$(BIN)/alembic revision --autogenerate --message "$(MESSAGE)"
 
 openapi: install ## Write openapi.json, the checked-in contract.
-	$(BIN)/python -m app openapi > openapi.json
+	$(BIN)/python -m app openapi > openapi.json.new
+	mv openapi.json.new openapi.json
 
 image: ## Build the container image.
 	docker build --tag $(IMAGE) .

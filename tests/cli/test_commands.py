@@ -1,5 +1,6 @@
 """The commands as a person calls them: in a process of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_help_shows_each_command() -> None:
     answer = app("--help")
     assert answer.returncode == 0
-    for command in ("run", "serve", "migrate"):
+    for command in ("run", "serve", "migrate", "openapi"):
         assert f"  {command} " in answer.stdout
 
 
@@ -96,3 +97,11 @@ async def test_migrate_goes_up_and_down(empty_database_url: str) -> None:
     unknown = app("migrate", "--to", "nowhere", DATABASE_URL=url)
     assert unknown.returncode == 1
     assert unknown.stderr == "Can't locate revision identified by 'nowhere'.\n"
+
+
+def test_the_contract_is_printed_without_any_setting() -> None:
+    answer = app("openapi")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert document["openapi"].startswith("3.1")
+    assert "/api/invoices/" in document["paths"]

@@ -1,0 +1,21 @@
+"""`openapi`: the contract, as the service would serve it."""
+
+import typer
+
+from app.cli.support import load_settings
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(openapi)
+
+
+def openapi() -> None:
+    """Print the OpenAPI document; nothing needs to run for it."""
+    import json  # noqa: PLC0415 - keeps --help fast
+
+    from app.main import create_app  # noqa: PLC0415
+
+    # Nothing is connected to, so that any address will do.
+    settings = load_settings(database_url="postgresql:///", redis_url="unix:///none")
+    typer.echo(json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False))
