@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
-
 from app.database.engine import Database
 from app.demo.loading import OWNER, STAFF, SUPPORT
-from app.identity import tokens
-from app.identity.tables import User
+from app.identity import tokens, users
 
 _TOKEN_NAME = "run"  # noqa: S105 - what the tokens of a run are called in `token list`
 _TOKEN_LIFETIME = timedelta(hours=12)
@@ -34,21 +31,17 @@ async def fresh_tokens(database: Database) -> list[FreshToken]:
 
     Those of an earlier run are revoked.
     """
+    fresh = []
     async with database.transaction() as connection:
         await tokens.revoke_named(connection, _TOKEN_NAME)
-        there = select(User.username, User.id).where(User.username.in_(_ROLES.values()))
-        ids = {user.username: user.id for user in await connection.execute(there)}
-        return [
-            FreshToken(
-                role,
-                username,
-                await tokens.create(
-                    connection, ids[username], name=_TOKEN_NAME, lifetime=_TOKEN_LIFETIME
-                ),
-            )
-            for role, username in _ROLES.items()
-            if username in ids
-        ]
+        for role, username in _ROLES.items():
+            user = await users.find(connection, username)
+            if user is not None:
+                key = await tokens.create(
+                    connection, user.id, name=_TOKEN_NAME, lifetime=_TOKEN_LIFETIME
+                )
+                fresh.append(FreshToken(role, username, key))
+    return fresh
 
 
 def greeting(address: str, fresh: list[FreshToken]) -> str:

@@ -107,3 +107,14 @@ async def serve(settings: Settings) -> None:
     # arq tells each look at the outbox; what matters is told by the jobs.
     logging.getLogger("arq").setLevel(logging.WARNING)
     await process.run()
+
+
+async def is_alive(settings: Settings) -> bool:
+    """Tell whether a worker has given a sign of life on the queue within half a minute."""
+    redis = connect(settings, timeout=_REDIS_TIMEOUT)
+    try:
+        return bool(await redis.exists(arq.health_check_key(settings)))
+    except (RedisError, OSError):
+        return False
+    finally:
+        await redis.aclose(close_connection_pool=True)

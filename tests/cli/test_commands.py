@@ -38,7 +38,7 @@ def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_help_shows_each_command() -> None:
     answer = app("--help")
     assert answer.returncode == 0
-    for command in ("run", "serve", "migrate", "openapi"):
+    for command in ("run", "serve", "migrate", "openapi", "worker"):
         assert f"  {command} " in answer.stdout
 
 
@@ -64,6 +64,12 @@ def test_a_setting_that_is_missing_or_wrong_ends_the_start(
 def test_every_problem_is_named() -> None:
     answer = app("serve")
     assert answer.stderr.splitlines() == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+
+
+def test_a_worker_that_nobody_heard_of_is_not_alive() -> None:
+    answer = app("worker", "--check", **SETTINGS)
+    assert answer.returncode == 1
+    assert answer.stderr == "No worker has been heard of lately.\n"
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_line() -> None:

@@ -189,6 +189,21 @@ def test_nothing_is_left_when_the_caller_is_killed(data: Path) -> None:
         run.close()
 
 
+def test_the_end_of_the_worker_is_mended_and_that_of_the_api_is_the_end(data: Path) -> None:
+    run = Run(data, "--port", "0")
+    try:
+        worker = run.member("-m app worker")
+        os.kill(worker, signal.SIGKILL)
+        run.member("-m app worker", but=worker)
+        assert "The worker ended with code -9; starting it again in 1 s." in run.complaints()
+        os.kill(run.member("-m app serve"), signal.SIGKILL)
+        assert run.wait() == 1
+        assert "The API ended by itself with code -9." in run.complaints()
+        assert "Traceback" not in run.complaints()
+    finally:
+        run.close()
+
+
 def test_the_end_of_a_server_is_the_end(data: Path) -> None:
     run = Run(data, "--port", "0")
     try:

@@ -22,6 +22,7 @@ from app.outbox.queue import connect
 from app.outbox.tables import OutboxEntry
 from app.settings import Settings
 from app.worker import settings as arq
+from app.worker.serve import is_alive
 from tests.support.factories import Factories
 from tests.support.worker import kill, open_entries, until, worker_here, worker_process
 
@@ -37,6 +38,7 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
     make: Factories, connection: AsyncConnection, settings: Settings
 ) -> None:
     await make.customer()
+    assert not await is_alive(settings)
     async with worker_here(settings):
 
         async def scheduled_is_done() -> bool:
@@ -45,9 +47,7 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
 
         await until(scheduled_is_done)
         assert await number_of(connection) == 1
-        redis = connect(settings, timeout=5)
-        assert await redis.exists(arq.health_check_key(settings))
-        await redis.aclose(close_connection_pool=True)
+        assert await is_alive(settings)
 
         await outbox.record(connection, "purge_outbox", {})
         nudge = Nudge(settings)

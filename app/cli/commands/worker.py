@@ -1,8 +1,10 @@
 """`worker`: what runs in the background."""
 
+from typing import Annotated
+
 import typer
 
-from app.cli.support import load_settings
+from app.cli.support import fail, load_settings
 
 
 def register(cli: typer.Typer) -> None:
@@ -10,14 +12,23 @@ def register(cli: typer.Typer) -> None:
     cli.command()(worker)
 
 
-def worker() -> None:
+def worker(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only tell, by the exit code, whether a worker is alive."),
+    ] = False,
+) -> None:
     """Run jobs until it is asked to end (SIGTERM or Ctrl-C)."""
     settings = load_settings()
 
     import asyncio  # noqa: PLC0415 - keeps --help fast
 
     from app import log  # noqa: PLC0415
-    from app.worker.serve import serve  # noqa: PLC0415
+    from app.worker.serve import is_alive, serve  # noqa: PLC0415
 
+    if check:
+        if not asyncio.run(is_alive(settings)):
+            fail("No worker has been heard of lately.")
+        return
     log.configure(settings)
     asyncio.run(serve(settings))

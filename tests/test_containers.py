@@ -1,0 +1,95 @@
+"""The Dockerfile and compose.yaml say what our commands and settings understand."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from typer.main import get_command
+
+from app.cli.main import build
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+
+
+def understood(arguments: list[str]) -> Any:
+    """Parse the arguments as `python -m app` would, and run nothing."""
+    command: Any = get_command(build())
+    words = list(arguments)
+    while commands := getattr(command, "commands", None):
+        command = commands[words.pop(0)]
+    return command.make_context(command.name, words)
+
+
+def instruction(name: str) -> list[str]:
+    (found,) = re.findall(rf"^{name} (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    words: list[str] = json.loads(found)
+    return words
+
+
+def test_the_image_serves_by_default() -> None:
+    assert instruction("ENTRYPOINT") == ["python", "-m", "app"]
+    context = understood(instruction("CMD"))
+    assert context.params["host"] == "0.0.0.0"
+    assert f"EXPOSE {context.params['port']}\n" in DOCKERFILE
+    assert f"127.0.0.1:{context.params['port']}/health/live" in DOCKERFILE
+
+
+def test_the_image_has_what_the_ignore_file_lets_through() -> None:
+    let_through = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY ([^-]\S*)", DOCKERFILE, re.MULTILINE)
+    assert sorted(let_through) == sorted(copied)
+    assert all((ROOT / path).exists() for path in copied)
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\d+)", DOCKERFILE.rpartition("FROM")[2], re.MULTILINE)
+    assert users
+    assert int(users[-1]) > 0
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compose_calls_commands_that_exist(name: str) -> None:
+    assert understood(OURS[name]["command"]).info_name == OURS[name]["command"][0]
+    check = OURS[name].get("healthcheck", {}).get("test")
+    if check is not None:
+        assert check[:4] == ["CMD", "python", "-m", "app"]
+        assert understood(check[4:])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_compose_sets_settings_that_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {field.upper() for field in Settings.model_fields}
+    assert set(OURS[name]["environment"]) <= known
+    for setting, value in OURS[name]["environment"].items():
+        monkeypatch.setenv(setting, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+    assert Settings().smtp_url is not None
+    # The image's own settings lie in the volume that all share.
+    assert OURS[name]["volumes"] == ["data:/data"]
+    assert re.search(r"PROOF_DIR=/data/", DOCKERFILE)
+
+
+def test_compose_waits_for_what_is_needed() -> None:
+    assert {"api", "worker", "migrate"} == set(OURS)
+    for name in ("api", "worker"):
+        assert OURS[name]["depends_on"]["migrate"] == {
+            "condition": "service_completed_successfully"
+        }
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[needed]["healthcheck"]
+    declared = set(COMPOSE["volumes"])
+    used = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+    }
+    assert used == declared
