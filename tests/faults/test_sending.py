@@ -1,0 +1,128 @@
+"""Workers that die while they send, and several that send at once: real processes, real SMTP."""
+
+import asyncio
+from datetime import timedelta
+
+from pydantic_core import Url
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.notifications.schedule import schedule
+from app.notifications.tables import Delivery
+from app.outbox.tables import OutboxEntry
+from app.settings import Settings
+from tests.support.factories import Factories
+from tests.support.smtp import Fault, faulty_server, mail_sink
+from tests.support.worker import kill, until, worker_process
+
+RECIPIENTS = 20
+_AT_ONCE = 8
+"""Jobs that a worker runs at once."""
+
+
+async def _schedule(
+    connection: AsyncConnection, make: Factories, settings: Settings, recipients: int
+) -> list[str]:
+    """Record deliveries of one invoice; return their Message-IDs."""
+    customer = await make.customer()
+    for number in range(recipients):
+        await make.owner(customer, email=f"owner-{number}@example.com")
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice)
+    await schedule(connection, invoice.id, settings)
+    return list((await connection.execute(select(Delivery.message_id))).scalars())
+
+
+def _to(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"smtp_url": Url(url), "smtp_timeout": 20, "job_lease": 1})
+
+
+async def _number(connection: AsyncConnection, state: DeliveryState) -> int:
+    statement = select(func.count()).where(Delivery.state == state)
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def test_a_killed_worker_leaves_its_delivery_to_another_but_not_at_once(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    (message_id,) = await _schedule(connection, make, settings, 1)
+    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
+        async with worker_process(_to(settings, faulty.url)) as process:
+            await asyncio.wait_for(faulty.arrival.wait(), 30)
+            await kill(process)
+
+    async def is_taken_up_again() -> bool:
+        statement = select(OutboxEntry.attempts).where(OutboxEntry.job == "deliver")
+        return (await connection.execute(statement)).scalar_one() >= 2
+
+    async def is_sent() -> bool:
+        return await _number(connection, DeliveryState.SENT) == 1
+
+    async with mail_sink() as sink, worker_process(_to(settings, sink.url)):
+        await until(is_taken_up_again)
+        assert await _number(connection, DeliveryState.SENDING) == 1
+        assert sink.sessions == 0
+        # The first worker's time is over.
+        over = clock.now() - timedelta(seconds=1)
+        await connection.execute(update(Delivery).values(next_attempt_at=over))
+        await connection.execute(
+            update(OutboxEntry).where(OutboxEntry.job == "deliver").values(due_at=over)
+        )
+        await until(is_sent)
+    assert [mail.message["Message-ID"] for mail in sink.mailbox] == [message_id]
+
+
+async def test_several_workers_send_each_delivery_once(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    message_ids = await _schedule(connection, make, settings, RECIPIENTS)
+
+    async def all_are_sent() -> bool:
+        return await _number(connection, DeliveryState.SENT) == RECIPIENTS
+
+    async with mail_sink() as sink:
+        # Slower than a job's lease, so that each worker is tempted to take over the other's.
+        sink.pause = 1.5
+        to_sink = _to(settings, sink.url)
+        async with worker_process(to_sink), worker_process(to_sink):
+            await until(all_are_sent, 60)
+    assert sorted(mail.message["Message-ID"] for mail in sink.mailbox) == sorted(message_ids)
+    assert len({tuple(mail.recipients) for mail in sink.mailbox}) == RECIPIENTS
+
+
+async def test_a_worker_killed_again_and_again_loses_nothing(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    message_ids = await _schedule(connection, make, settings, RECIPIENTS)
+
+    async def all_are_sent() -> bool:
+        return await _number(connection, DeliveryState.SENT) == RECIPIENTS
+
+    async with mail_sink() as sink:
+        sink.pause = 0.2
+        to_sink = _to(settings, sink.url)
+        for sent in (1, 6):
+            async with worker_process(to_sink) as process:
+
+                async def some_are_sent(number: int = sent) -> bool:
+                    return len(sink.mailbox) >= number
+
+                await until(some_are_sent)
+                await kill(process)
+        over = clock.now() - timedelta(seconds=1)
+        await connection.execute(
+            update(Delivery)
+            .where(Delivery.state == DeliveryState.SENDING)
+            .values(next_attempt_at=over)
+        )
+        await connection.execute(
+            update(OutboxEntry).where(OutboxEntry.done_at.is_(None)).values(due_at=over)
+        )
+        async with worker_process(to_sink):
+            await until(all_are_sent, 60)
+    arrived = [mail.message["Message-ID"] for mail in sink.mailbox]
+    assert set(arrived) == set(message_ids)
+    # Only what was on its way at one of the two kills may have come twice, as itself.
+    assert len(arrived) <= RECIPIENTS + 2 * _AT_ONCE
