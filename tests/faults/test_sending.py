@@ -48,10 +48,12 @@ async def test_a_killed_worker_leaves_its_delivery_to_another_but_not_at_once(
     connection: AsyncConnection, make: Factories, settings: Settings
 ) -> None:
     (message_id,) = await _schedule(connection, make, settings, 1)
-    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
-        async with worker_process(_to(settings, faulty.url)) as process:
-            await asyncio.wait_for(faulty.arrival.wait(), 30)
-            await kill(process)
+    async with (
+        faulty_server(Fault.HANGS_AFTER_DATA) as faulty,
+        worker_process(_to(settings, faulty.url)) as process,
+    ):
+        await asyncio.wait_for(faulty.arrival.wait(), 30)
+        await kill(process)
 
     async def is_taken_up_again() -> bool:
         statement = select(OutboxEntry.attempts).where(OutboxEntry.job == "deliver")
