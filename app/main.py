@@ -12,8 +12,10 @@ from app.database.engine import Database
 from app.http import errors, openapi, slashes
 from app.http.forwarded import ForwardedMiddleware
 from app.http.requests import RequestMiddleware
+from app.invoices.action_router import router as invoice_actions
 from app.invoices.router import router as invoices
 from app.outbox.nudge import Nudge
+from app.payments.router import router as payments
 from app.settings import Settings
 
 
@@ -46,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
     app.include_router(health.router)
     app.include_router(invoices)
+    app.include_router(invoice_actions)
+    app.include_router(payments)
     return app
 
 

@@ -44,8 +44,9 @@ class FieldErrors:
         self._fields: dict[str, list[str]] = {}
 
     def add(self, field: str, *messages: str) -> None:
-        """Note what is wrong with a field."""
-        self._fields.setdefault(field, []).extend(messages)
+        """Note what is wrong with a field; without a message, nothing is."""
+        if messages:
+            self._fields.setdefault(field, []).extend(messages)
 
     def raise_if_any(self) -> None:
         """Raise `InvalidFields` where anything was noted."""

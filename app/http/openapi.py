@@ -76,7 +76,10 @@ def application(
         version=version,
         description=_DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": "invoices", "description": "Invoices, their items and sums."}],
+        openapi_tags=[
+            {"name": "invoices", "description": "Invoices, their items and sums."},
+            {"name": "payments", "description": "What was paid."},
+        ],
         openapi_url=SCHEMA_PATH,
         docs_url=DOCS_PATH,
         redoc_url=None,

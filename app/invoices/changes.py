@@ -15,13 +15,6 @@ ANNOTATIONS: Final = {"backend_id": 255, "payment_url": 200, "reference_number":
 """Texts that staff may set in any state, and their greatest lengths in characters."""
 
 
-async def state_of(connection: AsyncConnection, invoice_id: int) -> InvoiceState | None:
-    """Return the state of an invoice; None if it does not exist."""
-    statement = select(Invoice.state).where(Invoice.id == invoice_id)
-    state = (await connection.execute(statement)).scalar_one_or_none()
-    return None if state is None else InvoiceState(state)
-
-
 async def locked_state_of(connection: AsyncConnection, invoice_id: int) -> InvoiceState | None:
     """Return the state of an invoice, which stays so until the caller's transaction ends."""
     statement = select(Invoice.state).where(Invoice.id == invoice_id).with_for_update()

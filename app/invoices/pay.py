@@ -14,6 +14,7 @@ from app.http.bodies import Body, read_body
 from app.http.errors import ApiError, BrokenRule, Conflict, TooLarge
 from app.http.multipart import FilePart
 from app.invoices import changes
+from app.invoices.repository import FoundInvoice
 from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
@@ -22,30 +23,31 @@ _NOT_A_FILE = "The submitted data was not a file. Check the encoding type on the
 _log = structlog.get_logger(__name__)
 
 
-async def pay(database: Database, proofs: ProofStore, invoice_id: int, request: Request) -> None:
+async def pay(
+    database: Database, proofs: ProofStore, invoice: FoundInvoice, request: Request
+) -> None:
     """Mark a created invoice as paid; with a body that has any field, record the payment.
 
-    The state is checked before the body is read, which may take long and for which no connection
-    is held, and again when the change is written.
+    The state as it was found is checked before the body is read, which may take long and for which
+    no connection is held; and the state of then when the change is written.
 
     Raises `Conflict` in any other state, what `read_body` raises, `InvalidFields`, `TooLarge`, and
     `BrokenRule` where the customer has no active payment profile. After each of them nothing has
     changed and no file is left.
     """
-    async with database.reading() as connection:
-        if await changes.state_of(connection, invoice_id) is not InvoiceState.CREATED:
-            raise _wrong_state()
+    if invoice.state is not InvoiceState.CREATED:
+        raise _wrong_state()
     async with _ProofReceiver(proofs) as receiver:
         body = await read_body(request, receiver)
         submitted = _submitted(body, receiver) if body.fields else None
         if submitted is None or submitted.proof is None:
-            await _write(database, invoice_id, submitted.date if submitted else None, None)
+            await _write(database, invoice.id, submitted.date if submitted else None, None)
             return
         proof = await submitted.proof.keep()
         try:
-            await _write(database, invoice_id, submitted.date, proof)
+            await _write(database, invoice.id, submitted.date, proof)
         except Exception as error:
-            recorded = await _is_recorded(database, invoice_id, proof, after=error)
+            recorded = await _is_recorded(database, invoice.id, proof, after=error)
             if recorded is False:
                 await proofs.remove(proof.key)
             if not recorded:

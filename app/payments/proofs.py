@@ -34,6 +34,16 @@ _SIGNATURES: Final = (
     (b"II+\0", "image/tiff"),
     (b"MM\0+", "image/tiff"),
 )
+MEDIA_TYPES: Final = (
+    "application/pdf",
+    "image/png",
+    "image/jpeg",
+    "image/tiff",
+    "image/webp",
+    "image/heic",
+)
+"""What a proof may be."""
+
 _HEIC_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 )

@@ -1,0 +1,66 @@
+"""Proofs of payment, read back by staff."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path
+from fastapi.responses import FileResponse
+
+from app.http.dependencies import CurrentDatabase, CurrentSettings
+from app.http.errors import NotFound
+from app.http.openapi import error_responses
+from app.http.parameters import to_uuid
+from app.identity.authentication import StaffOnly
+from app.payments.proofs import MEDIA_TYPES, ProofStore
+from app.payments.repository import proof_of
+
+router = APIRouter(prefix="/api/payments", tags=["payments"])
+
+_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The proof, as a download",
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}}
+            for media_type in MEDIA_TYPES
+        },
+    }
+}
+# What a browser is told, so that it shows nothing of the file as a part of this site.
+_SAFE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cache-Control": "private, no-store",
+}
+
+
+@router.get(
+    "/{uuid}/proof/",
+    operation_id="payments_proof_retrieve",
+    summary="Download a proof of payment",
+    response_class=FileResponse,
+    responses=_FILE | error_responses(404),
+)
+@router.head("/{uuid}/proof/", include_in_schema=False)
+async def download_proof(
+    uuid: Annotated[
+        str,
+        Path(
+            description="The payment's UUID, with or without hyphens.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
+    _caller: StaffOnly,
+    database: CurrentDatabase,
+    settings: CurrentSettings,
+) -> FileResponse:
+    """Read back the proof of a payment, with the type that it has by its content."""
+    payment = to_uuid(uuid)
+    proof = None
+    if payment is not None:
+        async with database.reading() as connection:
+            proof = await proof_of(connection, payment)
+    if proof is None:
+        raise NotFound("No Payment with a proof matches the given query.")
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    return FileResponse(
+        store.path(proof.key), media_type=proof.media_type, filename=proof.name, headers=_SAFE
+    )
