@@ -1,0 +1,133 @@
+"""From charges to the lines of invoices: sums per group, exact to the last digit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from typing import NamedTuple
+
+from app.exchange.focus.reader import Charge
+
+EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
+"""Sums are exact or fail; they are never rounded."""
+
+
+class GroupKey(NamedTuple):
+    """What the charges of one line have in common."""
+
+    account: str
+    period_start: datetime
+    period_end: datetime
+    sub_account: str
+    provider: str
+    category: str
+    service: str
+    resource: str
+    description: str
+    pricing_unit: str
+    charge_category: str
+
+
+class InvoiceKey(NamedTuple):
+    """Whose invoice of which month; in the order in which they get their numbers."""
+
+    year: int
+    month: int
+    account: str
+
+
+@dataclass(slots=True)
+class Group:
+    """The sums of some charges."""
+
+    billed_cost: Decimal
+    start: datetime
+    end: datetime
+    """Exclusive."""
+    charges: int = 0
+    pricing_quantity: Decimal | None = None
+    consumed: dict[str, Decimal] = field(default_factory=dict)
+    """By unit."""
+
+
+@dataclass
+class Names:
+    """The newest name of each thing that has an identifier; then the last in the alphabet."""
+
+    _names: dict[tuple[str, ...], tuple[datetime, str]] = field(default_factory=dict)
+
+    def note(self, key: tuple[str, ...], since: datetime, name: str) -> None:
+        """Remember a name, unless a newer one is known."""
+        if name and (key not in self._names or self._names[key] < (since, name)):
+            self._names[key] = (since, name)
+
+    def of(self, *key: str) -> str:
+        """Return the name of a thing; its identifier, the last part of its key, if it has none."""
+        return self._names[key][1] if key in self._names else key[-1]
+
+
+@dataclass
+class Bill:
+    """The charges of a file, grouped."""
+
+    groups: dict[GroupKey, Group] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    rows: int = 0
+    currencies: dict[str, int] = field(default_factory=dict)
+    """How many rows there were of each currency, those left out included."""
+    clashes: set[str] = field(default_factory=set)
+    """Billing accounts that several providers name differently."""
+
+
+def group(charges: Iterable[Charge], currency: str | None = None) -> Bill:
+    """Sum up charges; where a currency is given, only those in it."""
+    bill = Bill()
+    providers: dict[str, dict[str, str]] = {}
+    with localcontext(EXACT):
+        for charge in charges:
+            bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + 1
+            if currency is not None and charge.currency != currency:
+                continue
+            bill.rows += 1
+            _add(bill, charge)
+            if charge.account_name:
+                named = providers.setdefault(charge.account, {})
+                named.setdefault(charge.provider, charge.account_name)
+    bill.clashes = {
+        account
+        for account, named in providers.items()
+        if len(named) > 1 and len(set(named.values())) > 1
+    }
+    return bill
+
+
+def _add(bill: Bill, charge: Charge) -> None:
+    key = GroupKey(
+        charge.account,
+        charge.period_start,
+        charge.period_end,
+        charge.sub_account,
+        charge.provider,
+        charge.category,
+        charge.service,
+        charge.resource,
+        charge.description,
+        charge.pricing_unit,
+        charge.charge_category,
+    )
+    sums = bill.groups.get(key)
+    if sums is None:
+        sums = bill.groups[key] = Group(Decimal(0), charge.charge_start, charge.charge_end)
+    sums.billed_cost += charge.billed_cost
+    sums.charges += 1
+    sums.start = min(sums.start, charge.charge_start)
+    sums.end = max(sums.end, charge.charge_end)
+    if charge.pricing_quantity is not None:
+        sums.pricing_quantity = (sums.pricing_quantity or Decimal(0)) + charge.pricing_quantity
+    if charge.consumed_quantity is not None:
+        before = sums.consumed.get(charge.consumed_unit, Decimal(0))
+        sums.consumed[charge.consumed_unit] = before + charge.consumed_quantity
+    names, since = bill.names, charge.charge_start
+    names.note((charge.account,), since, charge.account_name)
+    names.note((charge.account, charge.sub_account), since, charge.sub_account_name)
+    names.note((charge.provider, charge.resource), since, charge.resource_name)

@@ -1,0 +1,55 @@
+"""No amount is gained or lost when a bill is cut into lines."""
+
+from decimal import Decimal
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.billing import money
+from app.exchange.focus.amounts import split, ten_places
+
+costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
+tiny = st.decimals(min_value=Decimal("-0.001"), max_value=Decimal("0.001"), places=20)
+bills = st.dictionaries(
+    st.integers(0, 5), st.lists(costs | tiny, min_size=1, max_size=20), min_size=1
+)
+
+
+@given(bills)
+@example({1: [Decimal("0.00000000005")], 2: [Decimal("0.00000000005")]})
+@example({1: [Decimal("-0.005")], 2: [Decimal("0.005")]})
+def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
+    result = split(bill)
+    whole = sum((sum(own, Decimal(0)) for own in bill.values()), Decimal(0))
+    assert result.billed == whole
+    assert result.charged == ten_places(whole)
+    largest = max(bill, key=lambda key: abs(result.invoices[key].billed))
+    for key, own in bill.items():
+        amounts = result.invoices[key]
+        assert len(amounts.unit_prices) == len(own)
+        if key != largest:
+            assert amounts.charged == ten_places(amounts.billed)
+        shown = sum(map(money.away_from_zero, amounts.unit_prices), Decimal(0))
+        assert shown + amounts.rounding == amounts.price == money.half_up(sum(own, Decimal(0)))
+        assert amounts.rounding == amounts.rounding.quantize(money.CENT)
+        moved = [
+            index
+            for index, price in enumerate(amounts.unit_prices)
+            if abs(price - own[index]) > Decimal("5e-11")
+        ]
+        # All but the largest line are at most half a unit of the tenth decimal away.
+        assert all(abs(own[index]) == max(map(abs, own)) for index in moved)
+
+
+def test_tiny_charges_do_not_inflate_a_bill() -> None:
+    amounts = split({"one": [Decimal("0.0001")] * 300}).invoices["one"]
+    assert amounts.price == Decimal("0.03")
+    assert amounts.rounding == Decimal("-2.97")
+
+
+def test_no_rounding_where_none_is_needed() -> None:
+    assert split({"one": [Decimal("1.50"), Decimal("-0.25")]}).invoices["one"].rounding == 0
+
+
+def test_no_bill_at_all() -> None:
+    assert split({}).price == 0

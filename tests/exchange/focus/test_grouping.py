@@ -1,0 +1,90 @@
+"""What is summed up into one line, and under which names."""
+
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.exchange.focus import cells
+from app.exchange.focus.grouping import Bill, group
+from app.exchange.focus.reader import read
+from tests.exchange.focus.files import row, write
+
+
+def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None) -> Bill:
+    return group(read(write(path / "f.csv", rows)), currency)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("BillingAccountId", "acc-2"),
+        ("BillingPeriodStart", "2026-08-01 00:00:00"),
+        ("SubAccountId", "sub-2"),
+        ("ServiceName", "Disks"),
+        ("ServiceCategory", "Storage"),
+        ("ProviderName", "Another"),
+        ("ResourceId", "vm-2"),
+        ("ChargeDescription", "Other hours"),
+        ("PricingUnit", "Days"),
+        ("ChargeCategory", "Credit"),
+    ],
+)
+def test_what_tells_lines_apart(tmp_path: Path, column: str, value: str) -> None:
+    assert len(grouped(tmp_path, [row(), row(**{column: value})]).groups) == 2
+
+
+def test_everything_else_is_summed_up(tmp_path: Path) -> None:
+    rows = [
+        row(BilledCost="0.00000000001", PricingQuantity="0.1", ConsumedQuantity="3"),
+        row(
+            BilledCost="2",
+            PricingQuantity="NULL",
+            ChargePeriodStart="2026-09-02",
+            ChargePeriodEnd="2026-09-03",
+            ResourceName="renamed since",
+        ),
+        row(BilledCost="-1e-3", ConsumedUnit="Days"),
+    ]
+    ((_, sums),) = grouped(tmp_path, rows).groups.items()
+    assert sums.billed_cost == Decimal("1.99900000001")
+    assert sums.charges == 3
+    assert sums.start == cells.moment("2026-09-02")
+    assert sums.end == cells.moment("2026-09-10 11:00:00")
+    assert sums.pricing_quantity == Decimal("1.1")
+    assert sums.consumed == {"Hours": 4, "Days": 1}
+
+
+def test_the_newest_name_counts_whatever_the_order(tmp_path: Path) -> None:
+    old = row(SubAccountName="Old", ChargePeriodStart="2026-09-01")
+    none = row(SubAccountName="NULL", ChargePeriodStart="2026-09-10 10:30:00")
+    for rows in ([old, row(), none], [none, row(), old]):
+        assert grouped(tmp_path, rows).names.of("acc-1", "sub-1") == "Team A"
+    assert grouped(tmp_path, [none]).names.of("acc-1", "sub-1") == "sub-1"
+
+
+def test_only_the_chosen_currency_is_summed_up(tmp_path: Path) -> None:
+    rows = [row(BillingCurrency="usd"), row(BilledCost="7"), row(BillingCurrency="USD")]
+    bill = grouped(tmp_path, rows, "USD")
+    assert bill.rows == 2
+    assert bill.currencies == {"USD": 2, "EUR": 1}
+    assert [sums.billed_cost for sums in bill.groups.values()] == [2]
+
+
+def test_accounts_that_providers_name_differently_are_noticed(tmp_path: Path) -> None:
+    other = row(ProviderName="Another", BillingAccountName="Other")
+    assert grouped(tmp_path, [row(), other]).clashes == {"acc-1"}
+    assert not grouped(tmp_path, [row(), row(BillingAccountName="Renamed")]).clashes
+
+
+@given(st.lists(st.decimals(-1000, 1000, places=12), min_size=1, max_size=30))
+def test_sums_are_exact(costs: list[Decimal]) -> None:
+    cells_of = row()
+    with TemporaryDirectory() as place:
+        path = write(Path(place) / "f.csv", [{**cells_of, "BilledCost": str(c)} for c in costs])
+        bill = group(read(path))
+    ((_, sums),) = bill.groups.items()
+    assert sums.billed_cost * 10**12 == sum(int(cost * 10**12) for cost in costs)
