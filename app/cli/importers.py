@@ -30,7 +30,7 @@ def import_jsonl(source: str, *, keep_good: bool) -> None:
                 database, settings, source, keep_good=keep_good, progress=progress
             )
 
-    with _failures_in_a_line(source):
+    with failures_in_a_line(source):
         report = with_database(run)
     _tell(source, report)
     if report.fault_count:
@@ -58,7 +58,7 @@ def import_waldur(url: str) -> None:
             return await importer.run(url, database, settings, count)
 
     try:
-        with _failures_in_a_line("The import from the Waldur failed"):
+        with failures_in_a_line("The import from the Waldur failed"):
             report = with_database(run)
     except (WaldurUnreadable, HalfInvoice) as error:
         fail(str(error))
@@ -97,7 +97,7 @@ def _bad(report: "Report") -> str:
 
 
 @contextmanager
-def _failures_in_a_line(source: str) -> Iterator[None]:
+def failures_in_a_line(source: str) -> Iterator[None]:
     """End the command with what a person can act on; nothing of the source is kept."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 

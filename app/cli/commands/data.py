@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
+from app.cli.focus import import_focus
 from app.cli.importers import import_jsonl, import_waldur
 from app.cli.support import FAILED, MISUSED, fail, load_settings, with_database
 
@@ -24,6 +25,7 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     WALDUR = "waldur"
+    FOCUS = "focus"
 
 
 def register(cli: typer.Typer) -> None:
@@ -32,7 +34,7 @@ def register(cli: typer.Typer) -> None:
     cli.command()(export)
 
 
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 - one for each option
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -49,14 +51,34 @@ def import_(
         typer.Option(
             "--keep-good",
             help="Keep the good lines of a file that has bad ones; without it, such a file leaves"
-            " nothing.",
+            " nothing. Of focus: import the invoices that can still be changed.",
         ),
+    ] = False,
+    tax: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="Of focus: the tax of the invoices.")
+    ] = None,
+    currency: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Of focus: import only charges in this currency."),
+    ] = None,
+    issue: Annotated[
+        bool, typer.Option("--issue", help="Of focus: issue the invoices of past months.")
+    ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="With --issue: notify as NOTIFY_ON_ISSUE says.")
     ] = False,
 ) -> None:
     """Import data; what is there already, by UUID, is updated where it differs.
 
     Ends with 1 where a line was bad or a source could not be read.
     """
+    if format is Format.FOCUS:
+        import_focus(
+            sources, tax=tax, currency=currency, issue=issue, notify=notify, keep_good=keep_good
+        )
+        return
+    if tax or currency or issue or notify:
+        fail("--tax, --currency, --issue and --notify go with --format focus.", code=MISUSED)
     if format is Format.WALDUR:
         if len(sources) > 1 or keep_good:
             fail("--format waldur takes one address, and no --keep-good.", code=MISUSED)

@@ -1,0 +1,247 @@
+"""Importing a cost export: read, group, compare with what is there, write in one transaction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from app import clock
+from app.billing.periods import Period
+from app.billing.vocabulary import InvoiceState
+from app.database.engine import Database
+from app.exchange.focus import identifiers, stored
+from app.exchange.focus.grouping import Bill, group
+from app.exchange.focus.mapping import Draft, Mapping
+from app.exchange.focus.outcome import Fate, InvoiceOutcome, Outcome, counted
+from app.exchange.focus.problems import NotImported
+from app.exchange.focus.reader import Progress, read
+from app.exchange.focus.stored import StoredInvoice
+from app.exchange.kinds import KIND_OF
+from app.exchange.loader import Loader, importing
+from app.exchange.records import Record
+from app.exchange.report import BadRecords, ImportRunning
+from app.invoices.issue import issue
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Options:
+    """What whoever imports may choose."""
+
+    tax_percent: Decimal | None = None
+    """Of every invoice; none means 0 for new ones, and what they have for others."""
+    currency: str | None = None
+    """Only charges in this currency; none means all, which must be in the deployment's."""
+    issue: bool = False
+    """Issue the invoices of past months."""
+    notify: bool = False
+    """Notify of what is issued, where NOTIFY_ON_ISSUE is on."""
+    keep_good: bool = False
+    """Leave out the invoices that cannot be changed any more, and take the others."""
+
+
+async def run(
+    database: Database,
+    settings: Settings,
+    path: Path,
+    options: Options = Options(),
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Import a file and return what was done; raises NotImported with nothing written.
+
+    `progress` is called with the part that is done: one half is reading, the other writing.
+    """
+    bill = group(read(path, lambda part: progress(part / 2)), options.currency)
+    warnings = _check_currency(bill, settings.currency, options.currency)
+    warnings += [
+        f"The billing account {account} has several names at several providers; it is one customer."
+        for account in sorted(bill.clashes)
+    ]
+    mapping = Mapping(bill, options.tax_percent or Decimal(0))
+    try:
+        async with importing(database, settings) as loader:
+            invoices = await _Import(loader, mapping, options, progress).run()
+    except ImportRunning as error:
+        raise NotImported(str(error)) from error
+    except BadRecords as error:
+        raise NotImported(*(fault.reason for fault in error.report.faults)) from error
+    currency = options.currency or settings.currency
+    outcome = Outcome(
+        currency=currency,
+        rows=bill.rows,
+        invoices=[each for _, each in invoices],
+        billed=mapping.split.billed,
+        charged=mapping.split.charged,
+        price=mapping.split.price,
+        left_out={name: n for name, n in bill.currencies.items() if name != currency},
+        warnings=warnings,
+    )
+    if options.issue:
+        kept = [uuid for uuid, each in invoices if each.fate is not Fate.REFUSED]
+        await _issue(database, settings, kept, outcome, notify=options.notify)
+    return outcome
+
+
+def _check_currency(bill: Bill, ours: str, chosen: str | None) -> list[str]:
+    found = ", ".join(
+        f"{name} ({counted(count, 'charge')})" for name, count in bill.currencies.items()
+    )
+    if not bill.currencies:
+        return ["The file has no charges."]
+    if chosen is None and set(bill.currencies) != {ours}:
+        raise NotImported(
+            f"The invoices of this service are in {ours}; the file is in {found}.",
+            "Choose the charges to import with --currency.",
+        )
+    if chosen is not None and chosen not in bill.currencies:
+        raise NotImported(f"The file has no charges in {chosen}; it is in {found}.")
+    if chosen is not None and chosen != ours:
+        return [
+            f"The amounts are in {chosen} and were taken as they are; "
+            f"this service shows them as {ours}."
+        ]
+    return []
+
+
+class _Import:
+    """The part of an import that happens in its transaction."""
+
+    def __init__(
+        self, loader: Loader, mapping: Mapping, options: Options, progress: Progress
+    ) -> None:
+        self._loader = loader
+        self._connection = loader.connection
+        self._mapping = mapping
+        self._options = options
+        self._progress = progress
+
+    async def run(self) -> list[tuple[UUID, InvoiceOutcome]]:
+        """Write what the file says; return each invoice's UUID and what became of it."""
+        drafts = self._mapping.drafts
+        if not drafts:
+            return []
+        there = await stored.invoices_of(self._connection, {each.customer for each in drafts})
+        pairs = [
+            (each, there.get((each.customer, each.key.year, each.key.month))) for each in drafts
+        ]
+        final = await self._final(pairs)
+        refused = [
+            (draft, found, why)
+            for draft, found in pairs
+            if found is not None and (why := final.get(found.id))
+        ]
+        if refused and not self._options.keep_good:
+            raise NotImported(
+                *(
+                    f"Invoice {found.number} ({draft.key.year}-{draft.key.month:02}, "
+                    f"{self._mapping.customer_name(draft.key.account)}): {why}."
+                    for draft, found, why in refused
+                ),
+                "Nothing was imported; --keep-good takes the other invoices.",
+            )
+        await self._write([pair for pair in pairs if pair[1] is None or pair[1].id not in final])
+        return await self._outcomes(pairs, final)
+
+    async def _final(self, pairs: Iterable[tuple[Draft, StoredInvoice | None]]) -> dict[int, str]:
+        """Return the invoices that stay as they are, with why where the file differs."""
+        final = {}
+        for draft, found in pairs:
+            if found is None:
+                continue
+            if not found.is_ours:
+                final[found.id] = "it was not made by such an import"
+            elif found.state is not InvoiceState.PENDING:
+                final[found.id] = await self._against(draft, found)
+        return final
+
+    async def _against(self, draft: Draft, found: StoredInvoice) -> str:
+        items = self._mapping.items(draft, found.uuid)
+        rounding = identifiers.rounding(draft.key)
+        count = await stored.differences(self._connection, found.id, items, rounding)
+        if count:
+            lines = "1 line of it differs" if count == 1 else f"{count:,} lines of it differ"
+            return f"it is {found.state} and {lines} in the file"
+        tax = self._options.tax_percent
+        if tax is not None and tax != found.tax_percent:
+            return f"it is {found.state} with a tax of {found.tax_percent:f} %"
+        return ""
+
+    async def _write(self, pairs: list[tuple[Draft, StoredInvoice | None]]) -> None:
+        await self._add_references()
+        for draft, found in pairs:
+            if found is None:
+                await self._loader.add(self._mapping.invoice(draft))
+        there = [found for _, found in pairs if found is not None]
+        ids, tax = [found.id for found in there], self._options.tax_percent
+        await stored.take_over(self._connection, ids, tax or Decimal(0))
+        if tax is not None:
+            await stored.set_tax(self._connection, ids, tax)
+        total, done = sum(len(draft.lines) for draft, _ in pairs), 0
+        for draft, found in pairs:
+            for item in self._mapping.items(draft, found.uuid if found else draft.uuid):
+                await self._loader.add(item)
+            done += len(draft.lines)
+            self._progress(0.5 + done / total / 2)
+        await self._loader.drop_other_items([found.uuid for found in there])
+
+    async def _add_references(self) -> None:
+        """Add what is not there yet; what is may have been completed here and stays as it is."""
+        by_kind: dict[type[Record], list[Record]] = {}
+        for record in self._mapping.references():
+            by_kind.setdefault(type(record), []).append(record)
+        for model, records in by_kind.items():
+            uuids = [record.uuid for record in records]
+            there = await stored.already_there(self._connection, KIND_OF[model], uuids)
+            for record in records:
+                if record.uuid not in there:
+                    await self._loader.add(record)
+            await self._loader.flush()
+
+    async def _outcomes(
+        self, pairs: list[tuple[Draft, StoredInvoice | None]], final: dict[int, str]
+    ) -> list[tuple[UUID, InvoiceOutcome]]:
+        uuids = [found.uuid if found else draft.uuid for draft, found in pairs]
+        now = await stored.revisions(self._connection, uuids)
+        outcomes = []
+        for uuid, (draft, found) in zip(uuids, pairs, strict=True):
+            number, revision = now[uuid]
+            fate, note = _fate(found, revision, final)
+            key, name = draft.key, self._mapping.customer_name(draft.key.account)
+            outcomes.append(
+                (uuid, InvoiceOutcome(name, key.year, key.month, number, fate, draft.amounts, note))
+            )
+        updated = [uuid for uuid, each in outcomes if each.fate is Fate.UPDATED]
+        await self._loader.note_imported(updated)
+        return outcomes
+
+
+def _fate(found: StoredInvoice | None, revision: int, final: dict[int, str]) -> tuple[Fate, str]:
+    if found is None:
+        return Fate.CREATED, ""
+    if final.get(found.id):
+        return Fate.REFUSED, final[found.id]
+    if revision == found.revision:
+        return Fate.UNCHANGED, ""
+    if found.was_changed_here:
+        return Fate.UPDATED, "it was changed here; its items are the file's again"
+    return Fate.UPDATED, ""
+
+
+async def _issue(
+    database: Database, settings: Settings, uuids: list[UUID], outcome: Outcome, *, notify: bool
+) -> None:
+    """Issue what is pending of past months, each in its own transaction, as the close does."""
+    running = Period.of(clock.today())
+    async with database.reading() as connection:
+        pending = await stored.pending_before(connection, uuids, running)
+    for invoice_id, number in pending:
+        try:
+            async with database.transaction() as connection:
+                state = await issue(connection, invoice_id, settings, notify_imported=notify)
+        except DBAPIError as error:
+            outcome.not_issued.append(f"Invoice {number} was not issued: {error.orig}")
+        else:
+            outcome.issued += state is not None

@@ -1,0 +1,69 @@
+"""`import --format focus`, as an operator calls it."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.invoices.tables import Invoice
+from app.settings import Settings
+from tests.cli.test_data import call
+from tests.exchange.focus.files import row, write
+
+
+async def test_a_file_is_imported_and_its_sums_are_told(
+    settings: Settings, tmp_path: Path, connection: AsyncConnection
+) -> None:
+    rows = [row(BilledCost="0.00123"), row(BilledCost="2.00000000001", ResourceId="vm-2")]
+    path = write(tmp_path / "costs.csv", rows)
+    options = ["--tax", "9.5", "--issue", "--currency", "eur"]
+    result = await call(settings, "import", "--format", "focus", *options, str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    (line,) = [line for line in result.stdout.splitlines() if "100001" in line]
+    told = "100001 2026-09 Õunaaed OÜ 2.00123000001 2.0012300000 2.00 created"
+    assert " ".join(line.split()) == told
+    assert "Issued: 1 invoice." in result.stdout
+    stored = select(Invoice.state, Invoice.tax_percent, Invoice.total_price)
+    assert tuple((await connection.execute(stored)).one()) == (
+        "created",
+        Decimal("9.50"),
+        Decimal(2),
+    )
+
+
+async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    write(good, [row()])
+    write(bad, [row(BilledCost="a lot")])
+    result = await call(settings, "import", "--format", "focus", str(bad), str(good))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"{bad}: nothing was imported.",
+        "  line 2: BilledCost is not a number: a lot",
+    ]
+    await call(settings, "import", "--format", "focus", "--issue", str(good))
+    write(good, [row(BilledCost="2")])
+    result = await call(settings, "import", "--format", "focus", "--keep-good", str(good))
+    assert result.exit_code == 1
+    assert "refused" in result.stdout
+    assert "left as they are" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--tax", "100", "--format", "focus"], "--tax is of 100"),
+        (["--tax", "x", "--format", "focus"], "--tax is of 100"),
+        (["--tax", "1.001", "--format", "focus"], "--tax is of 100"),
+        (["--notify", "--format", "focus"], "--notify goes with --issue."),
+        (["--issue"], "go with --format focus"),
+    ],
+)
+async def test_options_that_make_no_sense(
+    settings: Settings, options: list[str], told: str
+) -> None:
+    result = await call(settings, "import", *options, "file.csv")
+    assert result.exit_code == 2
+    assert told in result.stderr

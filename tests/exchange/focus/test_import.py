@@ -1,0 +1,408 @@
+"""What an import writes, and what it does the second time."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.periods import Period
+from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
+from app.customers.tables import Customer, Project
+from app.database.engine import Database
+from app.exchange.focus import identifiers
+from app.exchange.focus.grouping import InvoiceKey
+from app.exchange.focus.importer import Options, run
+from app.exchange.focus.outcome import Fate, Outcome
+from app.exchange.focus.problems import NotImported
+from app.invoices.close import close_month
+from app.invoices.tables import Invoice, InvoiceItem
+from app.payments.tables import PaymentProfile
+from app.settings import Settings
+from tests.exchange.focus.files import row, write
+from tests.support.factories import Factories
+
+
+class Importer:
+    """Imports rows and looks at the database."""
+
+    def __init__(self, database: Database, settings: Settings, place: Path) -> None:
+        self.database, self.settings, self.place = database, settings, place
+
+    async def __call__(self, *rows: dict[str, str], **options: Any) -> Outcome:
+        path = write(self.place / "costs.csv", rows)
+        return await run(self.database, self.settings, path, Options(**options))
+
+    async def fates(self, *rows: dict[str, str], **options: Any) -> list[Fate]:
+        return [each.fate for each in (await self(*rows, **options)).invoices]
+
+    async def refusal(self, *rows: dict[str, str], **options: Any) -> str:
+        before = await self.everything()
+        with pytest.raises(NotImported) as caught:
+            await self(*rows, **options)
+        assert await self.everything() == before
+        return str(caught.value)
+
+    async def everything(self) -> dict[str, list[str]]:
+        """Every row of the database, as text."""
+        async with self.database.reading() as connection:
+            names = await connection.execute(
+                text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+            )
+            rows = {}
+            for name in names.scalars().all():
+                found = await connection.execute(text(f'SELECT t::text FROM "{name}" AS t'))
+                rows[name] = sorted(found.scalars())
+            return rows
+
+
+@pytest.fixture
+def importer(database: Database, settings: Settings, tmp_path: Path) -> Importer:
+    clock.freeze(datetime(2026, 10, 15, tzinfo=UTC))
+    return Importer(database, settings, tmp_path)
+
+
+async def items(connection: AsyncConnection, name: str | None = None) -> list[Any]:
+    statement = select(*InvoiceItem.__table__.c).order_by(InvoiceItem.id)
+    if name is not None:
+        statement = statement.where(InvoiceItem.name == name)
+    return list((await connection.execute(statement)).all())
+
+
+OCTOBER = {
+    "BillingPeriodStart": "2026-10-01",
+    "BillingPeriodEnd": "2026-11-01",
+    "ChargePeriodStart": "2026-10-02",
+    "ChargePeriodEnd": "2026-10-03",
+}
+
+
+async def test_what_becomes_of_a_charge(importer: Importer, connection: AsyncConnection) -> None:
+    await importer(row(BilledCost="1.2345678901"), row(BilledCost="2"))
+    item, rounding = await items(connection)
+    assert item.name == "Hours of a machine"
+    assert item.unit_price == Decimal("3.2345678901")
+    assert (item.quantity, item.unit, item.measured_unit) == (1, "quantity", "")
+    assert item.start == datetime(2026, 9, 10, 10, tzinfo=UTC)
+    assert item.end == datetime(2026, 9, 10, 10, 59, 59, 999999, tzinfo=UTC)
+    assert (item.project_name, item.credit) == ("Team A", False)
+    assert item.details["billed_cost"] == "3.2345678901"
+    assert (item.details["pricing_quantity"], item.details["pricing_unit"]) == ("2", "Hours")
+    assert (item.details["consumed_quantity"], item.details["consumed_unit"]) == ("2", "Hours")
+    assert (item.details["charge_category"], item.details["charge_count"]) == ("Usage", 2)
+    statement = (
+        select(
+            Resource.name.label("resource"),
+            Resource.uuid.label("resource_uuid"),
+            Offering.name.label("offering"),
+            Offering.uuid.label("offering_uuid"),
+            Category.title,
+            Project.name.label("project"),
+            Project.uuid.label("project_uuid"),
+            Customer.name.label("customer"),
+            ServiceProvider.uuid.label("provider_uuid"),
+        )
+        .join(Offering, Offering.id == Resource.offering_id)
+        .join(Category, Category.id == Offering.category_id)
+        .join(Project, Project.id == Resource.project_id)
+        .join(Customer, Customer.id == Project.customer_id)
+        .join(ServiceProvider, ServiceProvider.customer_id == Offering.customer_id)
+        .where(Resource.id == item.resource_id)
+    )
+    told = (await connection.execute(statement)).one()
+    assert (told.resource, told.offering, told.title) == ("masin", "Machines", "Compute")
+    assert (told.project, told.customer) == ("Team A", "Õunaaed OÜ")
+    assert item.project_uuid == told.project_uuid
+    for key in ("resource_uuid", "offering_uuid"):
+        assert item.details[key] == str(getattr(told, key))
+    assert item.details["service_provider_uuid"] == str(told.provider_uuid)
+    assert item.details["service_provider_name"] == "Pilveke"
+    assert (rounding.name, rounding.unit_price) == ("Rounding", Decimal("-0.01"))
+    assert (rounding.resource_id, rounding.offering_id, rounding.details) == (None, None, {})
+    invoice = (await connection.execute(select(*Invoice.__table__.c))).one()
+    assert (invoice.year, invoice.month, invoice.state) == (2026, 9, "pending")
+    assert (invoice.source, invoice.tax_percent) == ("focus", 0)
+    assert (invoice.created, invoice.total_price) == (date(2026, 9, 1), Decimal("3.23"))
+    assert invoice.revision == invoice.imported_revision
+
+
+async def test_signs_and_credits(importer: Importer, connection: AsyncConnection) -> None:
+    await importer(
+        row(BilledCost="10"),
+        row(BilledCost="-2.5", ChargeCategory="Credit", ChargeDescription="Given"),
+        row(BilledCost="-1.25", ChargeCategory="Adjustment", ChargeDescription="Corrected"),
+    )
+    found = {item.name: (item.unit_price, item.credit) for item in await items(connection)}
+    assert found == {
+        "Hours of a machine": (10, False),
+        "Given": (Decimal("-2.5"), True),
+        "Corrected": (Decimal("-1.25"), False),
+    }
+    sums = select(Invoice.incurred_costs, Invoice.compensations, Invoice.total_price)
+    assert tuple((await connection.execute(sums)).one()) == (
+        Decimal("8.75"),
+        Decimal("-2.5"),
+        Decimal("6.25"),
+    )
+
+
+async def test_what_a_file_leaves_out(importer: Importer, connection: AsyncConnection) -> None:
+    await importer(
+        row(
+            BillingAccountName="NULL",
+            SubAccountId="NULL",
+            SubAccountName="NULL",
+            ResourceId="",
+            ResourceName="",
+            ChargeDescription="NULL",
+            PricingQuantity="",
+            ConsumedQuantity="",
+        )
+    )
+    (item,) = await items(connection)
+    assert item.name == "Machines: Usage"
+    assert item.resource_id is None
+    assert item.offering_id is not None
+    assert item.project_name == "acc-1"
+    assert "resource_uuid" not in item.details
+    assert "pricing_quantity" not in item.details
+    names = await connection.execute(select(Customer.name).order_by(Customer.name))
+    assert list(names.scalars()) == ["Pilveke", "acc-1"]
+
+
+async def test_one_resource_in_several_places_is_several(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(row(), row(SubAccountId="sub-2"), row(ServiceName="Disks"))
+    assert (await connection.execute(select(func.count(Resource.id)))).scalar_one() == 3
+
+
+async def test_the_time_charged_stays_within_the_billing_period_where_it_meets_it(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(
+        row(ChargeDescription="long", ChargePeriodStart="2026-08-15", ChargePeriodEnd="2026-12-01"),
+        row(ChargeDescription="late", ChargePeriodStart="2026-08-15", ChargePeriodEnd="2026-08-16"),
+        row(ChargeDescription="now", ChargePeriodStart="2026-09-05", ChargePeriodEnd="2026-09-05"),
+    )
+    found = {item.name: (item.start, item.end) for item in await items(connection)}
+    period = Period(2026, 9)
+    assert found["long"] == (period.start, period.end)
+    assert found["late"][0] == datetime(2026, 8, 15, tzinfo=UTC)
+    assert found["now"][0] == found["now"][1] == datetime(2026, 9, 5, tzinfo=UTC)
+
+
+async def test_a_second_time_changes_nothing(importer: Importer) -> None:
+    rows = [row(BilledCost="0.001"), row(BillingAccountId="2"), row(**OCTOBER)]
+    assert await importer.fates(*rows) == [Fate.CREATED] * 3
+    before = await importer.everything()
+    assert await importer.fates(*reversed(rows)) == [Fate.UNCHANGED] * 3
+    assert await importer.everything() == before
+
+
+async def test_what_was_completed_here_stays(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(row())
+    await connection.execute(update(Customer).values(email="a@example.com", name="Ours"))
+    await connection.execute(update(Invoice).values(payment_url="https://pay.example"))
+    await importer(row(BilledCost="5"))
+    emails = await connection.execute(select(Customer.email, Customer.name).distinct())
+    assert emails.all() == [("a@example.com", "Ours")]
+    assert (await connection.execute(select(Invoice.payment_url))).scalar_one() != ""
+
+
+async def test_a_changed_file_updates_a_pending_invoice(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    same, gone = row(), row(ChargeDescription="gone", BilledCost="0.001")
+    await importer(same, gone, row(ChargeDescription="dearer"))
+    first = {item.name: item for item in await items(connection)}
+    assert set(first) == {"Hours of a machine", "gone", "dearer", "Rounding"}
+    new, dearer = row(ChargeDescription="new"), row(ChargeDescription="dearer", BilledCost="3.5")
+    assert await importer.fates(same, dearer, new) == [Fate.UPDATED]
+    then = {item.name: item for item in await items(connection)}
+    assert set(then) == {"Hours of a machine", "new", "dearer"}
+    assert then["Hours of a machine"] == first["Hours of a machine"]
+    assert (then["dearer"].id, then["dearer"].price) == (first["dearer"].id, Decimal("3.50"))
+    numbers = select(
+        Invoice.number, Invoice.total_price, Invoice.revision - Invoice.imported_revision
+    )
+    assert tuple((await connection.execute(numbers)).one()) == (100001, Decimal("5.50"), 0)
+
+
+async def test_an_issued_invoice_is_refused_if_the_file_differs(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    rows = [row(BilledCost="0.001"), row(**OCTOBER)]
+    outcome = await importer(*rows, issue=True)
+    assert outcome.issued == 1
+    dates = select(Invoice.state, Invoice.invoice_date).order_by(Invoice.number)
+    issued = [tuple(each) for each in await connection.execute(dates)]
+    assert issued == [("created", date(2026, 10, 15)), ("pending", None)]
+    before = await importer.everything()
+    assert await importer.fates(*rows, issue=True) == [Fate.UNCHANGED] * 2
+    renamed = [each | {"SubAccountName": "New", "ResourceName": "new"} for each in rows[:1]]
+    assert await importer.fates(*renamed) == [Fate.UNCHANGED]
+    assert await importer.everything() == before
+    changed = [row(BilledCost="0.002"), row(**OCTOBER, BilledCost="4")]
+    told = await importer.refusal(*changed)
+    assert "Invoice 100001 (2026-9" not in told
+    assert "Invoice 100001 (2026-09, Õunaaed OÜ): it is created and 1 line of it differs" in told
+    assert await importer.fates(*changed, keep_good=True) == [Fate.REFUSED, Fate.UPDATED]
+    prices = select(Invoice.total_price).order_by(Invoice.number)
+    assert list((await connection.execute(prices)).scalars()) == [0, 4]
+    assert "2 lines of it differ" in await importer.refusal(row(ChargeDescription="other"))
+    assert "a tax of 0.00 %" in await importer.refusal(rows[0], tax_percent=Decimal(20))
+
+
+async def test_a_hand_made_change_is_told_of(
+    importer: Importer, connection: AsyncConnection, make: Factories
+) -> None:
+    await importer(row())
+    (item,) = await items(connection)
+    await connection.execute(
+        update(InvoiceItem).where(InvoiceItem.id == item.id).values(unit_price=99)
+    )
+    outcome = await importer(row())
+    assert outcome.invoices[0].fate is Fate.UPDATED
+    assert "was changed here" in outcome.invoices[0].note
+    assert "was changed here" in "\n".join(outcome.lines())
+    assert await importer.fates(row()) == [Fate.UNCHANGED]
+
+
+async def test_an_invoice_that_the_month_opened_is_taken_over(
+    importer: Importer, connection: AsyncConnection, database: Database, settings: Settings
+) -> None:
+    await importer(row())
+    await close_month(database, settings)
+    opened = select(Invoice.uuid, Invoice.source).where(Invoice.month == 10)
+    ((uuid, source),) = await connection.execute(opened)  # none for the provider
+    assert source is None
+    assert await importer.fates(row(**OCTOBER)) == [Fate.UPDATED]
+    assert (await connection.execute(opened)).all() == [(uuid, "focus")]
+    assert await importer.fates(row(**OCTOBER)) == [Fate.UNCHANGED]
+
+
+async def test_an_invoice_made_here_is_refused(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(row())
+    await connection.execute(update(Invoice).values(source=None))
+    assert "was not made by such an import" in await importer.refusal(row())
+
+
+async def test_tax_is_zero_unless_given(importer: Importer, connection: AsyncConnection) -> None:
+    async def tax() -> Any:
+        statement = select(Invoice.tax_percent, Customer.default_tax_percent).join(
+            Customer, Customer.id == Invoice.customer_id
+        )
+        return tuple((await connection.execute(statement)).one())
+
+    await importer(row(), tax_percent=Decimal(20))
+    assert await tax() == (20, 20)
+    assert await importer.fates(row()) == [Fate.UNCHANGED]
+    assert await importer.fates(row(), tax_percent=Decimal(0)) == [Fate.UPDATED]
+    assert (await tax())[0] == 0
+
+
+async def test_currencies(importer: Importer, connection: AsyncConnection) -> None:
+    dollars = row(BillingCurrency="USD", BilledCost="7")
+    told = await importer.refusal(row(), dollars, dollars)
+    assert "EUR (1 charge), USD (2 charges)" in told
+    assert "--currency" in told
+    assert "are in EUR" in await importer.refusal(dollars)
+    assert "no charges in GBP" in await importer.refusal(dollars, currency="GBP")
+    outcome = await importer(row(), dollars, currency="USD")
+    assert outcome.left_out == {"EUR": 1}
+    assert "Left out: 1 charge in EUR." in list(outcome.lines())
+    assert "this service shows them as EUR" in outcome.warnings[0]
+    assert [item.unit_price for item in await items(connection)] == [7]
+
+
+async def test_a_file_without_charges(importer: Importer) -> None:
+    outcome = await importer()
+    assert outcome.invoices == []
+    assert "The file has no charges." in list(outcome.lines())
+
+
+async def test_sums_that_no_invoice_can_hold(importer: Importer) -> None:
+    told = await importer.refusal(*[row(BilledCost="-999999999998")] * 2)
+    assert (
+        told == "The charges for Hours of a machine add up to -1999999999996: too much for a line."
+    )
+
+
+async def test_numbers_follow_month_and_account(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    outcome = await importer(
+        row(**OCTOBER), row(BillingAccountId="b"), row(BillingAccountId="a"), row(**OCTOBER)
+    )
+    assert [(each.month, each.number) for each in outcome.invoices] == [
+        (9, 100001),
+        (9, 100002),
+        (10, 100003),
+    ]
+    a = select(Invoice.number).where(Invoice.uuid == identifiers.invoice(InvoiceKey(2026, 9, "a")))
+    assert (await connection.execute(a)).scalar_one() == 100001
+
+
+async def test_a_fixed_price_contract_is_paid_at_once(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(row())
+    customer = (await connection.execute(select(Invoice.customer_id))).scalar_one()
+    await connection.execute(
+        insert(PaymentProfile).values(customer_id=customer, payment_type="fixed_price")
+    )
+    assert (await importer(row(), issue=True)).issued == 1
+    assert (await connection.execute(select(Invoice.state))).scalar_one() == "paid"
+
+
+async def test_the_sample(
+    importer: Importer,
+    shared: Path,
+    make: Factories,
+    connection: AsyncConnection,
+    client: httpx.AsyncClient,
+) -> None:
+    settings = importer.settings.model_copy(update={"currency": "USD"})
+    path = shared / "data" / "focus_sample.csv"
+    outcome = await run(importer.database, settings, path, Options(issue=True))
+    assert outcome.billed == Decimal("20.52022672899")
+    assert outcome.charged == Decimal("20.5202267290")
+    prices = [each.amounts.price for each in outcome.invoices]
+    assert prices == [Decimal(price) for price in ("1.98", "18.01", "0.30", "0.24")]
+    stored = select(func.sum(InvoiceItem.unit_price)).where(InvoiceItem.name != "Rounding")
+    assert (await connection.execute(stored)).scalar_one() == Decimal("20.5202267290")
+    # Hundreds of tiny charges, each rounded away from zero.
+    inflated = select(func.sum(InvoiceItem.price)).where(InvoiceItem.name != "Rounding")
+    assert (await connection.execute(inflated)).scalar_one() == Decimal("25.87")
+    before = await importer.everything()
+    again = await run(importer.database, settings, path, Options(issue=True))
+    assert {each.fate for each in again.invoices} == {Fate.UNCHANGED}
+    assert await importer.everything() == before
+
+    headers = (await make.staff()).headers
+    answer = await client.get("/api/invoices/", params={"year": 2024, "month": 9}, headers=headers)
+    shown = {each["number"]: each for each in answer.json()}
+    assert [shown[number]["price"] for number in (100001, 100002, 100003)] == [
+        "1.9800000000",
+        "18.0100000000",
+        "0.3000000000",
+    ]
+    invoice = shown[100002]
+    assert invoice["state"] == "created"
+    assert invoice["customer_details"]["name"] == "SunBird"
+    cents = sum(round(item["price"] * 100) for item in invoice["items"])
+    assert cents == 1801
+    assert sum(item["name"] == "Rounding" for item in invoice["items"]) == 1
+    given = [item for item in invoice["items"] if item["credit"]]
+    assert [item["unit_price"] for item in given] == ["-2.6137000000"]
+    assert invoice["compensations"] == -2.6137
