@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
@@ -166,6 +167,20 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
     """The real server on the test's own database, for tests where the wire matters."""
     async with run_server({"DATABASE_URL": database_url}, tmp_path) as server:
         yield server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plain_logs() -> None:
+    """Spare failing tests the pages of variables that structlog shows unless told otherwise."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
+    )
 
 
 @pytest.fixture(autouse=True)

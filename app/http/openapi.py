@@ -52,6 +52,8 @@ _ERRORS = {
     500: "The service failed; the answer has an id to find it in the log.",
     503: "The database is not available now.",
 }
+NO_BODY = "No response body"
+"""The description of a response without one."""
 LIST_HEADERS = {
     "X-Result-Count": {
         "description": "Total number of results available",
@@ -157,8 +159,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
         routes=app.routes,
     )
-    for operation, dependant in _operations(app, document):
+    for method, operation, dependant in _operations(app, document):
         _complete(operation, dependant)
+        _drop_bodies(method, operation["responses"])
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -179,12 +182,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _operations(
     app: FastAPI, document: dict[str, Any]
-) -> Iterator[tuple[dict[str, Any], Dependant]]:
+) -> Iterator[tuple[str, dict[str, Any], Dependant]]:
     for route in iter_route_contexts(app.routes):
         path = document["paths"].get(route.path_format, {})
         for method in route.methods or ():
             if route.include_in_schema and method.lower() in path:
-                yield path[method.lower()], route.dependant
+                yield method, path[method.lower()], route.dependant
 
 
 def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
@@ -206,6 +209,13 @@ def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
     responses.pop("422", None)
     responses.update({str(status): _error_response(status) for status in statuses})
     operation["responses"] = {status: responses[status] for status in sorted(responses)}
+
+
+def _drop_bodies(method: str, responses: dict[str, Any]) -> None:
+    """Leave no content where there is no body: on HEAD, and where a route says so."""
+    for response in responses.values():
+        if method == "HEAD" or response["description"] == NO_BODY:
+            response.pop("content", None)
 
 
 def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:

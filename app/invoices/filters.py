@@ -5,7 +5,16 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
-from sqlalchemy import ColumnElement, ScalarSelect, UnaryExpression, false, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Numeric,
+    ScalarSelect,
+    UnaryExpression,
+    false,
+    literal,
+    select,
+)
 
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
@@ -200,10 +209,17 @@ def _sum_conditions(filters: InvoiceFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     total = Invoice.total_price * (100 + Invoice.tax_percent) / 100
     if filters.min_sum is not None:
-        found += [Invoice.total_cost >= filters.min_sum - _CENT, total >= filters.min_sum]
+        least = filters.min_sum
+        found += [Invoice.total_cost >= _exactly(least - _CENT), total >= _exactly(least)]
     if filters.max_sum is not None:
-        found += [Invoice.total_cost <= filters.max_sum + _CENT, total <= filters.max_sum]
+        most = filters.max_sum
+        found += [Invoice.total_cost <= _exactly(most + _CENT), total <= _exactly(most)]
     return found
+
+
+def _exactly(value: Decimal) -> BindParameter[Decimal]:
+    # Not as the column's type, which would round what is asked for, or be too narrow for it.
+    return literal(value, Numeric())
 
 
 def ordering(order: tuple[str, ...]) -> list[UnaryExpression[Any]]:

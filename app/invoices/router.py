@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from app.http.dependencies import CurrentDatabase, CurrentSettings, Reading
 from app.http.json import encoded, head_response
 from app.http.links import RequestLinks
-from app.http.openapi import COUNT_HEADER, LIST_HEADERS, error_responses
+from app.http.openapi import COUNT_HEADER, LIST_HEADERS, NO_BODY, error_responses
 from app.http.parameters import FromQuery
 from app.http.streaming import JsonStream
 from app.identity.authentication import Authenticated
@@ -38,15 +38,18 @@ from app.invoices.schemas import (
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
 _Responses = dict[int | str, dict[str, Any]]
-_LISTED: _Responses = {200: {"headers": LIST_HEADERS}}
-_COUNT: _Responses = {200: {"description": "No response body", "headers": LIST_HEADERS}}
-_GROWTH: _Responses = {200: {"headers": COUNT_HEADER}}
-_GROWTH_COUNT: _Responses = {200: {"description": "No response body", "headers": COUNT_HEADER}}
+_ONE: _Responses = {200: {"description": "The invoice."}}
+_ITEMS: _Responses = {200: {"description": "Its items."}}
+_LISTED: _Responses = {200: {"description": "A page of the list.", "headers": LIST_HEADERS}}
+_COUNT: _Responses = {200: {"description": NO_BODY, "headers": LIST_HEADERS}}
+_GROWTH: _Responses = {200: {"description": "The sums.", "headers": COUNT_HEADER}}
+_GROWTH_COUNT: _Responses = {200: {"description": NO_BODY, "headers": COUNT_HEADER}}
 
 InvoiceUuid = Annotated[
     str,
     Path(
         description="The invoice's UUID, with or without hyphens.",
+        examples=["a1b2c3d4-e5f6-7890-abcd-ef1234567890"],
         json_schema_extra={"format": "uuid"},
     ),
 ]
@@ -138,7 +141,7 @@ async def count_growth(
     operation_id="invoices_retrieve",
     summary="Retrieve",
     response_model=Invoice,
-    responses=error_responses(400, 404),
+    responses=_ONE | error_responses(400, 404),
 )
 @router.head("/{uuid}/", include_in_schema=False)
 async def retrieve_invoice(  # noqa: PLR0913 - one by one what the request brings
@@ -160,7 +163,7 @@ async def retrieve_invoice(  # noqa: PLR0913 - one by one what the request bring
     operation_id="invoices_items_retrieve",
     summary="Get invoice items",
     response_model=list[InvoiceItem],
-    responses=error_responses(400, 404),
+    responses=_ITEMS | error_responses(400, 404),
 )
 async def list_items(
     uuid: InvoiceUuid,
