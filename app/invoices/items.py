@@ -48,9 +48,7 @@ def _statement(parameters: ItemsParameters) -> AnySelect:
     if parameters.conceal_compensation_items:
         statement = statement.where(~InvoiceItem.credit)
     if parameters.query is not None:
-        statement = statement.where(
-            func.lower(Resource.name).contains(func.lower(parameters.query), autoescape=True)
-        )
+        statement = statement.where(Resource.name.icontains(parameters.query, autoescape=True))
     if parameters.project_uuid:
         statement = statement.where(
             func.coalesce(InvoiceItem.project_uuid, Project.uuid) == parameters.project_uuid

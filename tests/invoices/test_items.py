@@ -1,0 +1,236 @@
+"""The items of one invoice: order, filters, and streaming in bounded memory."""
+
+import asyncio
+import tracemalloc
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.invoices.items import CHUNK
+from tests.support.clients import client_of
+from tests.support.factories import Factories, Row, UserRow
+
+
+class Shop:
+    """An invoice with items of two offerings of two providers, and some without any."""
+
+    def __init__(self, make: Factories, client: httpx.AsyncClient) -> None:
+        self._make = make
+        self._client = client
+
+    async def stock(self) -> None:
+        make = self._make
+        self.staff = await make.staff()
+        customer = await make.customer()
+        self.invoice = await make.invoice(customer)
+        self.zoo = await make.customer(name="Zoo")
+        self.ark = await make.customer(name="ark")
+        self.provider = await make.service_provider(self.zoo)
+        self.project = await make.project(customer, name="P")
+        self.cats = await make.offering(self.zoo)
+        self.dogs = await make.offering(self.ark)
+        self.cat = await make.resource(self.project, self.cats, name="Tom_cat 100%")
+        self.dog = await make.resource(self.project, self.dogs, name="rexÄ")
+        await make.item(
+            self.invoice, name="a", resource_id=self.cat.id, project_id=self.project.id,
+            project_name="P", offering_id=self.dogs.id,
+        )  # fmt: skip
+        await make.item(self.invoice, name="b", resource_id=self.dog.id, project_name="A")
+        self.elsewhere = uuid4()
+        await make.item(
+            self.invoice, name="c", offering_id=self.dogs.id, project_uuid=self.elsewhere
+        )
+        await make.item(self.invoice, "-1", name="D", credit=True, project_name="a")
+        await make.item(self.invoice, "0", name="free")
+
+    async def get(self, query: str = "") -> httpx.Response:
+        url = f"/api/invoices/{self.invoice.uuid}/items/?{query}"
+        return await self._client.get(url, headers=self.staff.headers)
+
+    async def names(self, query: str = "") -> str:
+        answer = await self.get(query)
+        assert answer.status_code == 200, answer.text
+        return "".join(item["name"] for item in answer.json())
+
+
+@pytest.fixture
+async def shop(make: Factories, client: httpx.AsyncClient) -> Shop:
+    shop = Shop(make, client)
+    await shop.stock()
+    return shop
+
+
+async def test_orders_and_filters(shop: Shop) -> None:
+    cases = {
+        "": "cbaD",  # by stored project name: "", "A", "P", "a"
+        "o=": "cbaD",
+        "o=project_name": "baDc",
+        "o=-project_name": "Dabc",
+        "o=name": "Dabc",
+        "o=-name": "cbaD",
+        "o=resource_name": "abcD",
+        "o=-resource_name": "bacD",
+        "o=provider_name": "acbD",  # of the resource's offering before the item's own
+        "o=-provider_name": "cbaD",
+        "o=name&o=-name": "cbaD",
+        "conceal_compensation_items=true": "cba",
+        "conceal_compensation_items=0": "cbaD",
+        "query=REX": "b",
+        "query=rex%C3%A4": "b",
+        "query=_cat": "a",
+        "query=t_m": "",
+        "query=0%25": "a",
+        "query=%25": "a",
+        "query=%5C": "",
+        "query=": "cbaD",
+        f"project_uuid={shop.project.uuid}": "a",
+        f"project_uuid={shop.elsewhere.hex}": "c",
+        f"offering_uuid={shop.cats.uuid.hex.upper()}": "a",
+        f"offering_uuid={shop.dogs.uuid}": "cb",
+        f"offering_uuid={uuid4()}": "",
+        f"provider_uuid={shop.provider.uuid}": "a",
+        f"provider_uuid={shop.zoo.uuid}": "a",
+        f"provider_uuid={shop.ark.uuid}&o=-name": "cb",
+        "state=pending&year=2026": "cbaD",
+    }
+    assert {query: await shop.names(query) for query in cases} == cases
+
+
+async def test_items_are_those_of_the_invoice(shop: Shop, client: httpx.AsyncClient) -> None:
+    whole = await client.get(
+        f"/api/invoices/{shop.invoice.uuid}/?field=items", headers=shop.staff.headers
+    )
+    answer = await shop.get()
+    assert answer.json() == whole.json()["items"]
+    assert answer.headers["content-type"] == "application/json"
+    assert "x-result-count" not in answer.headers
+
+
+async def test_wrong_parameters(shop: Shop) -> None:
+    answer = await shop.get(
+        "o=price&query=%00&project_uuid=1&conceal_compensation_items=maybe&state=x"
+    )
+    assert answer.status_code == 400
+    invalid = "Select a valid choice. {} is not one of the available choices."
+    assert answer.json() == {
+        "o": [invalid.format("price")],
+        "query": ["Null characters are not allowed."],
+        "project_uuid": ["Enter a valid UUID."],
+        "conceal_compensation_items": ["Must be a valid boolean."],
+        "state": [invalid.format("x")],
+    }
+    answer = await shop.get("state=paid")
+    assert (answer.status_code, answer.json()) == (
+        404, {"detail": "No Invoice matches the given query."},
+    )  # fmt: skip
+
+
+async def test_head_reads_no_items(
+    shop: Shop, client: httpx.AsyncClient, statements: list[str]
+) -> None:
+    statements.clear()
+    url = f"/api/invoices/{shop.invoice.uuid}/items/"
+    answer = await client.head(url, headers=shop.staff.headers)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/json"
+    assert not any("invoice_items" in text for text in statements)
+
+
+async def test_an_invoice_without_items(make: Factories, client: httpx.AsyncClient) -> None:
+    invoice = await make.invoice(await make.customer())
+    staff = await make.staff()
+    answer = await client.get(f"/api/invoices/{invoice.uuid}/items/", headers=staff.headers)
+    assert answer.content == b"[]"
+
+
+MANY = 20_000
+
+
+@pytest.fixture
+async def large(make: Factories, connection: AsyncConnection) -> Row:
+    invoice = await make.invoice(await make.customer())
+    # One statement, with the triggers at work once: as a row by row insert it takes minutes.
+    await connection.execute(
+        text(
+            "INSERT INTO invoice_items"
+            ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", details)'
+            " SELECT gen_random_uuid(), :invoice, 'Item ' || to_char(n, 'FM000000'), 1, 1, 'hour',"
+            " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', 200))"
+            " FROM generate_series(1, :many) n"
+        ),
+        {"invoice": invoice.id, "many": MANY},
+    )
+    return invoice
+
+
+async def parts_of(
+    app: FastAPI, invoice: Row, user: UserRow, until: int | None = None
+) -> list[int]:
+    """Call the application as a server does; return the sizes of the parts that it sends.
+
+    With `until`, the client goes away after that many parts.
+    """
+    sizes: list[int] = []
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.body":
+            body = message["body"]
+            assert isinstance(body, bytes)
+            sizes.append(len(body))
+            if until is not None and len(sizes) == until:
+                gone.set()
+                await asyncio.sleep(0)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "GET", "scheme": "http", "path": f"/api/invoices/{invoice.uuid}/items/",
+        "raw_path": b"", "query_string": b"", "root_path": "", "server": ("x", 80),
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"authorization", f"Token {user.key}".encode()), (b"host", b"x")],
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]  # plain dicts are messages
+    return sizes
+
+
+async def test_many_items_in_little_memory(
+    app: FastAPI, make: Factories, large: Row, statements: list[str]
+) -> None:
+    user = await make.staff()
+    tracemalloc.start()
+    sizes = await parts_of(app, large, user)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(sizes) > 10_000_000
+    assert max(sizes) < 1_000_000
+    assert len(sizes) >= MANY / CHUNK
+    assert peak < sum(sizes) / 2
+    assert len(statements) == 3  # who calls, which invoice, its items by a cursor
+
+
+async def test_many_items_are_whole(app: FastAPI, make: Factories, large: Row) -> None:
+    user = await make.staff()
+    async with client_of(app) as client:
+        answer = await client.get(f"/api/invoices/{large.uuid}/items/", headers=user.headers)
+    names = [item["name"] for item in answer.json()]
+    assert names == [f"Item {number:06}" for number in range(1, MANY + 1)]
+
+
+async def test_a_client_that_goes_away_frees_its_connection(
+    app: FastAPI, make: Factories, large: Row
+) -> None:
+    user = await make.staff()
+    for _ in range(2 * app.state.settings.database_pool_size):
+        sizes = await parts_of(app, large, user, until=2)
+        assert len(sizes) < 10
+    assert app.state.database.engine.pool.checkedout() == 0
+    async with client_of(app) as client:
+        assert (await client.get("/api/invoices/", headers=user.headers)).is_success
