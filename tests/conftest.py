@@ -20,14 +20,15 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
-from sqlalchemy import event, make_url, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy import event, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
 from app.main import create_app
-from app.settings import DatabaseSettings, Settings
+from app.settings import Settings
 from tests.support.clients import client_of
+from tests.support.databases import administer, url_of_database
 from tests.support.factories import Factories
 from tests.support.server import Server, run_server
 
@@ -59,24 +60,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _servers.close()
 
 
-def _server_url() -> str:
-    return DatabaseSettings().database_url
-
-
-def _database_url(name: str) -> str:
-    return make_url(_server_url()).set(database=name).render_as_string(hide_password=False)
-
-
-async def _administer(*statements: str) -> None:
-    engine = create_async_engine(_server_url(), isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            for statement in statements:
-                await connection.execute(text(statement))
-    finally:
-        await engine.dispose()
-
-
 def migrate(url: str, revision: str = "head") -> None:
     """Bring a database to a revision."""
     config = Config(ROOT / "alembic.ini")
@@ -88,20 +71,20 @@ def migrate(url: str, revision: str = "head") -> None:
 def template_database() -> Iterator[str]:
     """The name of a database with every migration and no rows, for cloning."""
     name = f"template_{uuid4().hex}"
-    asyncio.run(_administer(f"CREATE DATABASE {name}"))
-    migrate(_database_url(name))
+    asyncio.run(administer(f"CREATE DATABASE {name}"))
+    migrate(url_of_database(name))
     yield name
-    asyncio.run(_administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @asynccontextmanager
 async def _clone(template: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
-    await _administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    await administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
-        yield _database_url(name)
+        yield url_of_database(name)
     finally:
-        await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+        await administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -122,9 +105,9 @@ async def second_database_url(template_database: str) -> AsyncIterator[str]:
 async def empty_database_url() -> AsyncIterator[str]:
     """The URL of a database of the test's own without any table."""
     name = f"empty_{uuid4().hex}"
-    await _administer(f"CREATE DATABASE {name}")
-    yield _database_url(name)
-    await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+    await administer(f"CREATE DATABASE {name}")
+    yield url_of_database(name)
+    await administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
