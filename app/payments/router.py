@@ -20,7 +20,8 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
         "description": "The proof, as a download",
         "content": {
             media_type: {"schema": {"type": "string", "format": "binary"}}
-            for media_type in MEDIA_TYPES
+            # The first is sent by none, but is what client generators know as a file.
+            for media_type in ("application/octet-stream", *MEDIA_TYPES)
         },
     }
 }

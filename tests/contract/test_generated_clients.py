@@ -1,0 +1,114 @@
+"""Clients generated from the service's own schema compile and call it."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.data import Sample, make_sample
+from tests.support.factories import Factories
+from tests.support.server import Server
+
+HERE = Path(__file__).parent
+PYTHON_CALLS = """
+import datetime, json, sys
+from uuid import UUID
+from invoicing_client import AuthenticatedClient
+from invoicing_client.api.invoices import (
+    invoices_growth_retrieve, invoices_items_retrieve, invoices_list, invoices_paid,
+    invoices_retrieve, invoices_send_notification, invoices_set_backend_id, invoices_stats_list,
+)
+from invoicing_client.models import BackendIdRequest, Invoice, InvoiceItem, PaidRequest
+
+url, key, created, payable = sys.argv[1:]
+client = AuthenticatedClient(base_url=url, token=key, prefix="Token")
+invoices = invoices_list.sync(client=client)
+assert any(str(invoice.uuid) == created for invoice in invoices), invoices
+invoice = invoices_retrieve.sync(UUID(created), client=client)
+assert isinstance(invoice, Invoice)
+items = invoices_items_retrieve.sync(UUID(created), client=client)
+assert isinstance(items[0], InvoiceItem) and len(items) == len(invoice.items)
+assert items[0].details["note"] == [1]
+assert invoices_stats_list.sync(UUID(created), client=client)[0].offering_name
+assert len(invoices_growth_retrieve.sync(client=client).periods) == 13
+body = BackendIdRequest(backend_id="b")
+answer = invoices_set_backend_id.sync_detailed(UUID(created), client=client, body=body)
+assert answer.status_code == 200
+assert "scheduled" in invoices_send_notification.sync(UUID(created), client=client).detail
+paid = invoices_paid.sync(
+    UUID(payable), client=client, body=PaidRequest(date=datetime.date(2026, 11, 5))
+)
+assert paid.state == "paid", paid
+"""
+
+
+async def run(*command: str, cwd: Path, **environment: str) -> str:
+    """Run a program to its end and return what it printed; it must succeed."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def schema_of(server: Server) -> dict[str, Any]:
+    async with httpx.AsyncClient() as client:
+        found: dict[str, Any] = (await client.get(f"{server.url}/api/schema.json")).json()
+    return found
+
+
+def arguments(server: Server, sample: Sample) -> list[str]:
+    return [server.url, sample.staff.key, str(sample.created.uuid), str(sample.payable[0].uuid)]
+
+
+async def test_openapi_python_client(make: Factories, server: Server, tmp_path: Path) -> None:
+    sample = await make_sample(make)
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(await schema_of(server)))
+    options = tmp_path / "options.yaml"
+    options.write_text(
+        "project_name_override: invoicing-client\n"
+        "package_name_override: invoicing_client\n"
+        "post_hooks: []\n"
+    )
+    printed = await run(
+        *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"),
+        *("--meta", "none", "--path", str(schema), "--config", str(options)),
+        *("--output-path", str(tmp_path / "invoicing_client")),
+        cwd=tmp_path,
+    )
+    assert "warning" not in printed.lower()
+    await run(
+        *(sys.executable, "-c", PYTHON_CALLS, *arguments(server, sample)),
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+
+
+@pytest.mark.slow
+async def test_hey_api_client(make: Factories, server: Server, tmp_path: Path) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("Node.js is not on this machine")
+    sample = await make_sample(make)
+    place = tmp_path / "client"
+    shutil.copytree(HERE / "typescript", place)
+    (place / "schema.json").write_text(json.dumps(await schema_of(server)))
+    await run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
+    await run("npm", "run", "generate", cwd=place)
+    await run("npm", "run", "check", cwd=place)
+    await run("node", "built/calls.js", *arguments(server, sample), cwd=place)

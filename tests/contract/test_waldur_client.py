@@ -1,0 +1,75 @@
+"""The `waldur-api-client` of PyPI simply works, in its newest version and in 7.9."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.invoices.tables import Invoice
+from tests.conftest import ROOT
+from tests.support.data import ITEMS, make_sample
+from tests.support.factories import Factories
+from tests.support.server import Server
+
+CALLS = Path(__file__).parent / "waldur_client_calls.py"
+OLDER = ROOT / "requirements" / "waldur-api-client-7.9.txt"
+
+
+@pytest.fixture(scope="session")
+def older_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with version 7.9 of the client, to be put before the newest one."""
+    place = tmp_path_factory.mktemp("waldur-api-client-7.9")
+    pip = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--require-hashes", "--target", str(place), "-r", str(OLDER)], check=True)
+    return place
+
+
+@pytest.mark.parametrize("version", ["newest", "7.9"])
+async def test_every_call_works(
+    version: str,
+    make: Factories,
+    connection: AsyncConnection,
+    server: Server,
+    request: pytest.FixtureRequest,
+) -> None:
+    sample = await make_sample(make)
+    number, total = (
+        await connection.execute(
+            select(Invoice.number, Invoice.total_price * 12 / 10).where(
+                Invoice.id == sample.created.id
+            )
+        )
+    ).one()
+    facts = {
+        "uuids": [str(invoice.uuid) for invoice in sample.newest_first],
+        "pending": str(sample.pending.uuid),
+        "created": str(sample.created.uuid),
+        "payable": [str(invoice.uuid) for invoice in sample.payable],
+        "customer": str(sample.customer.uuid),
+        "customer_name": "Õun & Sons",
+        "number": number,
+        "total": f"{total:.10f}",
+        "items": ITEMS,
+        "offerings": ["Virtual machines"],
+    }
+    environment = dict(os.environ)
+    if version == "7.9":
+        environment["PYTHONPATH"] = str(request.getfixturevalue("older_client"))
+    arguments = [server.url, sample.staff.key, sample.stranger.key, json.dumps(facts)]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, str(CALLS), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(" calls\n")
