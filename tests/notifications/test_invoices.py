@@ -124,6 +124,21 @@ async def test_an_invoice_of_too_many_items_is_summed_up(
     assert "This invoice has 14 items, too many to list here." in page
 
 
+async def test_a_summary_has_an_end_too(
+    database: Database, make: Factories, customer: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invoices, "SUMMED_LINES", 2)
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    for number in range(5):
+        await make.item(invoice, str(number + 1), project_name=f"P{number}")
+    read = await invoices.read(database, invoice.id, listed_items=4)
+    assert [(line.project, line.price, line.items) for line in read.lines] == [
+        ("P0", Decimal(1), 1),
+        ("P1", Decimal(2), 1),
+        ("Further projects", Decimal(12), 3),
+    ]
+
+
 @pytest.mark.slow
 async def test_the_largest_invoice_makes_a_message_that_servers_take(
     database: Database, make: Factories, customer: Row, settings: Settings
