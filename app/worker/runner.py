@@ -23,8 +23,11 @@ from app.worker.job import Job, Run
 
 MOST_ATTEMPTS: Final = 20
 """After so many attempts, about half a day, an entry that always fails is given up."""
+_MOST_CLAIMS: Final = 100
+"""So many claims only come together where a job takes its worker down each time."""
 _FIRST_PAUSE: Final = timedelta(seconds=10)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
+_SHORTEST_WAIT: Final = timedelta(seconds=1)
 _AT_ONCE: Final = 8
 _ERROR_LENGTH: Final = 2000
 _SETTLING_PAUSES: Final = (0.2, 1.0, 3.0)
@@ -108,7 +111,7 @@ class Runner:
         try:
             summary = await self._call(run, claim)
         except Later as later:
-            until = later.until
+            until = max(later.until, clock.now() + _SHORTEST_WAIT)
             await self._settle(claim, lambda c: outbox.postpone(c, claim, until))
         except outbox.ClaimLost:
             log.warning("job left to another worker")
@@ -125,6 +128,8 @@ class Runner:
                 await self._settle(claim, lambda c: outbox.finish(c, claim))
 
     async def _call(self, run: Run, claim: outbox.Claim) -> Summary | None:
+        if claim.attempt > _MOST_CLAIMS:
+            raise Impossible(f"Begun {_MOST_CLAIMS} times and never ended.")
         job = self._jobs.get(claim.job)
         if job is None:  # perhaps one of a newer version, which another worker has
             raise LookupError(f"This worker has no job {claim.job}.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -132,6 +132,39 @@ async def test_what_cannot_succeed_is_given_up_at_once(
     entry = await the_entry(connection)
     assert entry.done_at is not None
     assert entry.last_error == "There is no such invoice."
+
+
+async def test_what_takes_its_worker_down_each_time_is_given_up(
+    runner_of: Make, connection: AsyncConnection
+) -> None:
+    runs = []
+
+    async def job(run: Run) -> None:
+        runs.append(1)
+
+    await outbox.record(connection, "j", {})
+    await connection.execute(update(OutboxEntry).values(attempts=100))
+    runner = runner_of(job)
+    await runner.relay()
+    await runner.idle()
+    entry = await the_entry(connection)
+    assert entry.done_at is not None
+    assert entry.last_error == "Begun 100 times and never ended."
+    assert not runs
+
+
+async def test_later_is_never_at_once(runner_of: Make, connection: AsyncConnection) -> None:
+    clock.freeze(NOON)
+
+    async def job(run: Run) -> None:
+        raise Later(NOON - MINUTE)
+
+    await outbox.record(connection, "j", {})
+    runner = runner_of(job)
+    await runner.relay()
+    await runner.idle()
+    entry = await the_entry(connection)
+    assert (entry.attempts, entry.due_at) == (1, NOON + timedelta(seconds=1))
 
 
 async def test_what_asks_for_later_has_not_failed(
