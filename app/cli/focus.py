@@ -1,4 +1,7 @@
-"""What `import --format focus` does: a cloud's cost export becomes invoices."""
+"""What `import --format focus` does: a cloud's cost export becomes invoices.
+
+An export may come in several files: together they are one bill.
+"""
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -28,7 +31,7 @@ def import_focus(  # noqa: PLR0913 - one for each option
     notify: bool,
     keep_good: bool,
 ) -> None:
-    """Import files one after the other; end the command where one is not, or not all, imported."""
+    """Import files that are one bill together; end the command where not all is imported."""
     from app.exchange.focus.importer import Options  # noqa: PLC0415 - keeps --help fast
 
     if notify and not issue:
@@ -40,10 +43,12 @@ def import_focus(  # noqa: PLR0913 - one for each option
         notify=notify,
         keep_good=keep_good,
     )
-    settings = load_settings()
-    for source in sources:
-        with failures_in_a_line(source):
-            _import_file(source, settings, chosen)
+    paths = [Path(source) for source in sources]
+    if len({path.resolve() for path in paths}) < len(paths):
+        fail("A file is named twice, and would be billed twice.", code=MISUSED)
+    name = sources[0] if len(sources) == 1 else f"{len(sources)} files"
+    with failures_in_a_line(name):
+        _import(name, paths, load_settings(), chosen)
 
 
 def _percent(text: str) -> Decimal:
@@ -57,25 +62,25 @@ def _percent(text: str) -> Decimal:
     return percent
 
 
-def _import_file(source: str, settings: "Settings", chosen: "Options") -> None:
-    """Import a file and tell what was done, or end the command with why it was not."""
+def _import(name: str, paths: list[Path], settings: "Settings", chosen: "Options") -> None:
+    """Import files and tell what was done, or end the command with why they were not."""
     from app.exchange.focus.importer import run  # noqa: PLC0415 - keeps --help fast
     from app.exchange.focus.problems import NotImported  # noqa: PLC0415
 
     async def action(database: "Database") -> "Outcome":
-        with progress_bar(source, _STEPS) as bar:
+        with progress_bar(name, _STEPS) as bar:
             if bar is None:
-                return await run(database, settings, Path(source), chosen)
+                return await run(database, settings, paths, chosen)
             return await run(
-                database, settings, Path(source), chosen, lambda part: bar(int(part * _STEPS))
+                database, settings, paths, chosen, lambda part: bar(int(part * _STEPS))
             )
 
     try:
         outcome = with_database(action)
     except NotImported as error:
-        fail(f"{source}: nothing was imported.", *(f"  {line}" for line in error.lines))
-    typer.echo(f"{source}:")
+        fail(f"{name}: nothing was imported.", *(f"  {line}" for line in error.lines))
+    typer.echo(f"{name}:")
     for line in outcome.lines():
         typer.echo(f"  {line}")
     if outcome.refused or outcome.not_issued:
-        fail(f"{source}: some invoices were left as they are.")
+        fail(f"{name}: some invoices were left as they are.")

@@ -29,7 +29,8 @@ class DemoSummary:
         if not self.loaded:
             return "The database has users or customers already; no demonstration was loaded."
         counted = ", ".join(
-            f"{count:,} {table.replace('_', ' ')}" for table, count in self.rows.items()
+            f"{count:,} {table.replace('_', ' ').removesuffix('s' if count == 1 else '')}"
+            for table, count in self.rows.items()
         )
         return f"Loaded a demonstration: {counted}."
 

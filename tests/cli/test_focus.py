@@ -40,9 +40,14 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
     result = await call(settings, "import", "--format", "focus", str(bad), str(good))
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{bad}: nothing was imported.",
-        "  line 2: BilledCost is not a number: a lot",
+        "2 files: nothing was imported.",
+        f"  {bad}: line 2: BilledCost is not a number: a lot",
     ]
+    twice = await call(settings, "import", "--format", "focus", str(good), str(good))
+    assert (twice.exit_code, twice.stderr.strip()) == (
+        2,
+        "A file is named twice, and would be billed twice.",
+    )
     await call(settings, "import", "--format", "focus", "--issue", str(good))
     write(good, [row(BilledCost="2")])
     result = await call(settings, "import", "--format", "focus", "--keep-good", str(good))

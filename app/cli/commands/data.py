@@ -40,7 +40,8 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         typer.Argument(
             metavar="FILE...",
             help="What to import, one after the other; - is standard input, and a name that ends"
-            " in .gz is unpacked. For waldur the address of its database, postgresql://…",
+            " in .gz is unpacked. Of focus, several files are one bill. For waldur the address of"
+            " its database, postgresql://…",
         ),
     ],
     format: Annotated[  # noqa: A002 - the option's name

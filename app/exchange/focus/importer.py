@@ -1,6 +1,6 @@
 """Importing a cost export: read, group, compare with what is there, write in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from app.exchange.focus.grouping import Bill, group
 from app.exchange.focus.mapping import Draft, Mapping
 from app.exchange.focus.outcome import Fate, InvoiceOutcome, Outcome, counted
 from app.exchange.focus.problems import NotImported
-from app.exchange.focus.reader import Progress, read
+from app.exchange.focus.reader import Charge, Progress, read
 from app.exchange.focus.stored import StoredInvoice
 from app.exchange.kinds import KIND_OF
 from app.exchange.loader import Loader, importing
@@ -46,21 +46,23 @@ class Options:
 async def run(
     database: Database,
     settings: Settings,
-    path: Path,
+    paths: Sequence[Path],
     options: Options = Options(),
     progress: Progress = lambda _: None,
 ) -> Outcome:
-    """Import a file and return what was done; raises NotImported with nothing written.
+    """Import files that are one bill together; return what was done.
 
-    `progress` is called with the part that is done: one half is reading, the other writing.
+    `progress` is called with the part that is done: one half is reading, the other writing. Raises
+    NotImported with nothing written.
     """
-    bill = group(read(path, lambda part: progress(part / 2)), options.currency)
+    bill = group(_charges(paths, progress), options.currency)
     warnings = _check_currency(bill, settings.currency, options.currency)
     warnings += [
         f"The billing account {account} has several names at several providers; it is one customer."
         for account in sorted(bill.clashes)
     ]
-    mapping = Mapping(bill, options.tax_percent or Decimal(0))
+    currency = options.currency or settings.currency
+    mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
     try:
         async with importing(database, settings) as loader:
             invoices = await _Import(loader, mapping, options, progress).run()
@@ -68,7 +70,6 @@ async def run(
         raise NotImported(str(error)) from error
     except BadRecords as error:
         raise NotImported(*(fault.reason for fault in error.report.faults)) from error
-    currency = options.currency or settings.currency
     outcome = Outcome(
         currency=currency,
         rows=bill.rows,
@@ -83,6 +84,20 @@ async def run(
         kept = [uuid for uuid, each in invoices if each.fate is not Fate.REFUSED]
         await _issue(database, settings, kept, outcome, notify=options.notify)
     return outcome
+
+
+def _charges(paths: Sequence[Path], progress: Progress) -> Iterator[Charge]:
+    for position, path in enumerate(paths):
+
+        def report(part: float, before: int = position) -> None:
+            progress((before + part) / len(paths) / 2)
+
+        try:
+            yield from read(path, report)
+        except NotImported as error:
+            if len(paths) == 1:
+                raise
+            raise NotImported(*(f"{path}: {line}" for line in error.lines)) from error
 
 
 def _check_currency(bill: Bill, ours: str, chosen: str | None) -> list[str]:
@@ -153,6 +168,8 @@ class _Import:
                 continue
             if not found.is_ours:
                 final[found.id] = "it was not made by such an import"
+            elif found.currency not in (None, self._mapping.currency):
+                final[found.id] = f"its charges are in {found.currency}"
             elif found.state is not InvoiceState.PENDING:
                 final[found.id] = await self._against(draft, found)
         return final

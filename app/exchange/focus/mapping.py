@@ -54,7 +54,8 @@ class Mapping:
     Raises NotImported where a line would be more than an invoice can hold.
     """
 
-    def __init__(self, bill: Bill, tax_percent: Decimal) -> None:
+    def __init__(self, bill: Bill, currency: str, tax_percent: Decimal) -> None:
+        self.currency = currency
         self._bill = bill
         self._tax_percent = tax_percent
         by_invoice: dict[InvoiceKey, list[GroupKey]] = {}
@@ -202,6 +203,7 @@ class Mapping:
             "charge_category": key.charge_category,
             "charge_count": group.charges,
             "billed_cost": _plain(group.billed_cost),
+            "billing_currency": self.currency,
         }
         if key.resource:
             details["resource_name"] = self._resource_name(key)

@@ -35,6 +35,8 @@ class StoredInvoice:
     revision: int
     imported_revision: int | None
     has_items: bool
+    currency: str | None
+    """Of the charges that were imported into it; none where there are none."""
 
     @property
     def is_ours(self) -> bool:
@@ -55,6 +57,13 @@ async def invoices_of(
 ) -> dict[tuple[UUID, int, int], StoredInvoice]:
     """Return the invoices of customers by customer, year and month, locked until the end."""
     has_items = exists().where(InvoiceItem.invoice_id == Invoice.id)
+    of_a_charge = InvoiceItem.details["billing_currency"].astext
+    currency = (
+        select(of_a_charge)
+        .where(InvoiceItem.invoice_id == Invoice.id, of_a_charge.is_not(None))
+        .limit(1)
+        .scalar_subquery()
+    )
     statement = (
         select(
             Customer.uuid.label("customer"),
@@ -69,6 +78,7 @@ async def invoices_of(
             Invoice.revision,
             Invoice.imported_revision,
             has_items.label("has_items"),
+            currency.label("currency"),
         )
         .join(Customer, Customer.id == Invoice.customer_id)
         .where(_is_any(Customer.uuid, customers))

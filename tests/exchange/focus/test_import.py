@@ -36,7 +36,7 @@ class Importer:
 
     async def __call__(self, *rows: dict[str, str], **options: Any) -> Outcome:
         path = write(self.place / "costs.csv", rows)
-        return await run(self.database, self.settings, path, Options(**options))
+        return await run(self.database, self.settings, [path], Options(**options))
 
     async def fates(self, *rows: dict[str, str], **options: Any) -> list[Fate]:
         return [each.fate for each in (await self(*rows, **options)).invoices]
@@ -94,6 +94,7 @@ async def test_what_becomes_of_a_charge(importer: Importer, connection: AsyncCon
     assert item.details["billed_cost"] == "3.2345678901"
     assert (item.details["pricing_quantity"], item.details["pricing_unit"]) == ("2", "Hours")
     assert (item.details["consumed_quantity"], item.details["consumed_unit"]) == ("2", "Hours")
+    assert item.details["billing_currency"] == "EUR"
     assert (item.details["charge_category"], item.details["charge_count"]) == ("Usage", 2)
     statement = (
         select(
@@ -325,6 +326,30 @@ async def test_currencies(importer: Importer, connection: AsyncConnection) -> No
     assert [item.unit_price for item in await items(connection)] == [7]
 
 
+async def test_a_bill_in_another_currency_does_not_replace_one(importer: Importer) -> None:
+    rows = [row(), row(BillingCurrency="USD")]
+    await importer(*rows, currency="USD")
+    assert "its charges are in USD" in await importer.refusal(*rows, currency="EUR")
+    assert "its charges are in USD" in await importer.refusal(rows[0])
+
+
+async def test_several_files_are_one_bill(importer: Importer, tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "part-1.csv", [row(BilledCost="0.004")]),
+        write(tmp_path / "part-2.csv", [row(BilledCost="0.004"), row(**OCTOBER)]),
+    ]
+    seen: list[float] = []
+    outcome = await run(
+        importer.database, importer.settings, paths, Options(), progress=seen.append
+    )
+    assert [each.amounts.billed for each in outcome.invoices] == [Decimal("0.008"), 1]
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    write(paths[1], [row(BilledCost="x")])
+    with pytest.raises(NotImported, match=r"part-2\.csv: line 2: BilledCost"):
+        await run(importer.database, importer.settings, paths)
+
+
 async def test_a_file_without_charges(importer: Importer) -> None:
     outcome = await importer()
     assert outcome.invoices == []
@@ -374,7 +399,7 @@ async def test_the_sample(
 ) -> None:
     settings = importer.settings.model_copy(update={"currency": "USD"})
     path = shared / "data" / "focus_sample.csv"
-    outcome = await run(importer.database, settings, path, Options(issue=True))
+    outcome = await run(importer.database, settings, [path], Options(issue=True))
     assert outcome.billed == Decimal("20.52022672899")
     assert outcome.charged == Decimal("20.5202267290")
     prices = [each.amounts.price for each in outcome.invoices]
@@ -385,7 +410,7 @@ async def test_the_sample(
     inflated = select(func.sum(InvoiceItem.price)).where(InvoiceItem.name != "Rounding")
     assert (await connection.execute(inflated)).scalar_one() == Decimal("25.87")
     before = await importer.everything()
-    again = await run(importer.database, settings, path, Options(issue=True))
+    again = await run(importer.database, settings, [path], Options(issue=True))
     assert {each.fate for each in again.invoices} == {Fate.UNCHANGED}
     assert await importer.everything() == before
 
