@@ -42,6 +42,7 @@ BATCH: Final = 5000
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """Everything that waits is written when its lines have so many bytes."""
 _LOCK: Final = 4_817_220_311  # any number, the same for every import
+_STAGING: Final = {kind: Staging(kind) for kind in KINDS}
 NOT_SENT: Final = "Was not sent yet when it was exported."
 
 
@@ -88,7 +89,7 @@ class Loader:
         self.report = Report()
         self.proofs = ProofFiles(connection, store)
         self._keep_good = keep_good
-        self._staging = {kind: Staging(kind) for kind in KINDS}
+        self._prepared: set[Kind] = set()
         self._waiting: dict[Kind, list[_Waiting]] = {kind: [] for kind in KINDS}
         self._waiting_bytes = 0
         self._line = 0
@@ -152,8 +153,7 @@ class Loader:
     async def drop_other_items(self, invoices: Sequence[UUID]) -> int:
         """Delete the items of these invoices that were not among the records; return how many."""
         await self.flush()
-        staging = self._staging[KIND_OF[InvoiceItem]]
-        await staging.prepare(self.connection)
+        staging = await self._staging(KIND_OF[InvoiceItem])
         others = delete(InvoiceItemRow).where(
             InvoiceItemRow.invoice_id.in_(
                 select(InvoiceRow.id).where(InvoiceRow.uuid.in_(invoices))
@@ -180,8 +180,14 @@ class Loader:
             await self.proofs.drop(str(waiting.proof[0]))
         self.refuse(Fault(waiting.line, reason, record.kind, record.uuid))
 
+    async def _staging(self, kind: Kind) -> Staging:
+        if kind not in self._prepared:
+            await _STAGING[kind].prepare(self.connection)
+            self._prepared.add(kind)
+        return _STAGING[kind]
+
     async def _write(self, kind: Kind, batch: list[_Waiting]) -> None:
-        await self._staging[kind].prepare(self.connection)
+        await self._staging(kind)
         failed = await self._attempt(kind, batch)
         # One row may have stood in the way of another that came before it, and have moved since.
         while failed:
@@ -227,7 +233,7 @@ class Loader:
                 await self._refuse(waiting, f"there is no {field.replace('_', ' ')} {named}")
 
     async def _write_rows(self, kind: Kind, batch: list[_Waiting]) -> Written:
-        staging = self._staging[kind]
+        staging = await self._staging(kind)
         if kind.model is CustomerCredit:
             return await self._write_credits(staging, batch)
         return await staging.write(self.connection, [_row(kind, each) for each in batch])

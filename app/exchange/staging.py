@@ -61,11 +61,10 @@ class Written:
 
 
 class Staging:
-    """The temporary tables and the statements of one kind in one transaction."""
+    """The temporary tables and the statements of one kind, the same in every transaction."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self._created = False
         metadata = MetaData()
         temporary: dict[str, Any] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DROP"}
         self._flagged = kind.model is Invoice
@@ -88,11 +87,9 @@ class Staging:
         """Every record of the kind so far: its UUID and its line."""
 
     async def prepare(self, connection: AsyncConnection) -> None:
-        """Make the temporary tables, the first time it is called."""
-        if not self._created:
-            await connection.execute(CreateTable(self._stage))
-            await connection.execute(CreateTable(self.seen))
-            self._created = True
+        """Make the temporary tables, which go with the transaction."""
+        await connection.execute(CreateTable(self._stage))
+        await connection.execute(CreateTable(self.seen))
 
     async def write(self, connection: AsyncConnection, rows: Sequence[Sequence[object]]) -> Written:
         """Write rows: the values of the stage's columns, the line last and rising."""

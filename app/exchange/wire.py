@@ -15,6 +15,7 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PlainValidator,
     StringConstraints,
 )
@@ -97,9 +98,11 @@ Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """Any JSON object whose numbers are finite; a number with a fraction may be a Decimal."""
 
-Amount10 = Annotated[Decimal, BeforeValidator(_amount), Field(max_digits=22, decimal_places=10)]
+_READ = BeforeValidator(_amount)
+_WRITE = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # never an exponent
+Amount10 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=22, decimal_places=10)]
 """Money or a quantity: up to 12 digits before the point and 10 after it."""
-Amount5 = Annotated[Decimal, BeforeValidator(_amount), Field(max_digits=16, decimal_places=5)]
-Amount2 = Annotated[Decimal, BeforeValidator(_amount), Field(max_digits=22, decimal_places=2)]
-Percent = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, max_digits=4, decimal_places=2)]
+Amount5 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=16, decimal_places=5)]
+Amount2 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=22, decimal_places=2)]
+Percent = Annotated[Decimal, _READ, _WRITE, Field(ge=0, max_digits=4, decimal_places=2)]
 """Of 100, below 100; "20" stands for 20 %."""

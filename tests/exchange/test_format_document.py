@@ -1,0 +1,56 @@
+"""The document of the format tells every kind with every field, and its example is true."""
+
+import json
+import re
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from app.exchange.kinds import KINDS
+from app.exchange.records import Proof, any_record
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data-format.md"
+SECTIONS = {
+    title: re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| .*\|$", body, re.MULTILINE)
+    for title, body in re.findall(
+        r"^### (.+?)\n(.*?)(?=^### |\Z)", DOCUMENT.read_text(), re.M | re.S
+    )
+}
+
+
+def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
+    return [
+        (name, field.is_required()) for name, field in model.model_fields.items() if name != "kind"
+    ]
+
+
+def test_every_kind_is_told_in_order() -> None:
+    told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
+    assert told == [kind.name for kind in KINDS]
+
+
+def test_every_field_is_told() -> None:
+    models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in KINDS}
+    models["The `proof` of a `payment`"] = Proof
+    for title, model in models.items():
+        told = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
+        assert told == fields(model), title
+
+
+def test_what_is_told_to_stand_for_a_field_left_out_does() -> None:
+    for kind in KINDS:
+        for name, _, left_out in SECTIONS[f"`{kind.name}`"]:
+            if left_out != "required":
+                default = kind.model.model_fields[name].default
+                written = json.loads(left_out.strip("`"))
+                assert (str(default) if isinstance(written, str) else default) in (
+                    written,
+                    tuple(written) if isinstance(written, list) else written,
+                )
+
+
+def test_the_example_can_be_read() -> None:
+    example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert example is not None
+    full = re.sub(r'"(\w{4})…"', r'"\1cafe-0000-4000-8000-000000000000"', example[1])
+    assert len([any_record.validate_json(line) for line in full.splitlines()]) == 3
