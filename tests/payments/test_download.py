@@ -1,0 +1,74 @@
+"""Proofs read back by staff: as they were sent, as a download."""
+
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from app.payments.proofs import Proof, ProofStore
+from app.settings import Settings
+from tests.support.factories import Factories, Row
+
+PDF = b"%PDF-1.7\n\0\xff" + b"x" * 5000
+NO_PAYMENT = {"detail": "No Payment with a proof matches the given query."}
+
+
+@pytest.fixture
+async def proof(settings: Settings) -> Proof:
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    async with store.begin('quittung "õ".pdf') as incoming:
+        await incoming.write(PDF)
+        return await incoming.keep()
+
+
+@pytest.fixture
+async def payment(make: Factories, proof: Proof) -> Row:
+    return await make.payment(
+        await make.profile(await make.customer()),
+        proof_key=proof.key,
+        proof_name=proof.name,
+        proof_media_type=proof.media_type,
+        proof_size=proof.size,
+        proof_sha256=proof.sha256,
+    )
+
+
+async def test_staff_downloads_a_proof(
+    client: httpx.AsyncClient, make: Factories, payment: Row
+) -> None:
+    headers = (await make.staff()).headers | {"Accept-Encoding": "identity"}
+    path = f"/api/payments/{payment.uuid}/proof/"
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200
+    assert answer.content == PDF
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == (
+        "attachment; filename*=utf-8''quittung%20%22%C3%B5%22.pdf"
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "private, no-store"
+
+    head = await client.head(path, headers=headers)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(PDF))
+
+    part = await client.get(path, headers=headers | {"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"%PDF")
+
+
+async def test_what_is_not_there(client: httpx.AsyncClient, make: Factories, payment: Row) -> None:
+    headers = (await make.staff()).headers
+    bare = await make.payment(await make.profile(await make.customer()))
+    for uuid in (bare.uuid, uuid4(), "malformed"):
+        answer = await client.get(f"/api/payments/{uuid}/proof/", headers=headers)
+        assert (answer.status_code, answer.json()) == (404, NO_PAYMENT)
+
+
+async def test_nobody_else_downloads_it(
+    client: httpx.AsyncClient, make: Factories, payment: Row
+) -> None:
+    for uuid in (payment.uuid, uuid4()):
+        path = f"/api/payments/{uuid}/proof/"
+        assert (await client.get(path)).status_code == 401
+        for user in (await make.support(), await make.owner(await make.customer())):
+            assert (await client.get(path, headers=user.headers)).status_code == 403
