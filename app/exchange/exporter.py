@@ -13,15 +13,19 @@ from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
+    Date,
+    DateTime,
     FromClause,
     Numeric,
     Row,
     Select,
     Text,
+    case,
     cast,
     false,
     func,
     literal,
+    literal_column,
     null,
     select,
     text,
@@ -41,6 +45,15 @@ from app.settings import Settings
 
 _ROWS_AT_ONCE: Final = 1000
 _BYTES_AT_ONCE: Final = 3 * 64 * 1024  # a multiple of 3: base64 of a piece has no padding inside
+_SPANS: Final = {
+    Date: ("DATE '0001-01-01'", "DATE '9999-12-31'"),
+    DateTime: (
+        "TIMESTAMPTZ '0001-01-01 00:00:00+00'",
+        "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'",
+    ),
+}
+"""The first and the last that a reader has: the driver stores them as infinite, and reads
+them back as these."""
 _NO_PROOF: Final = b'"proof":null}'
 
 
@@ -81,8 +94,7 @@ def _lines(kind: Kind) -> Select[Any]:
     tables: list[FromClause] = [table]
     given: dict[str, ColumnElement[Any]] = {"kind": literal(kind.name), **_of_one_kind(kind)}
     for column in kind.columns:
-        # As text an amount keeps its digits in every reader.
-        given[column.name] = cast(column, Text) if isinstance(column.type, Numeric) else column
+        given[column.name] = _written(column)
     for reference in kind.references:
         target = reference.target.alias(f"of_{reference.field}")
         source = source.outerjoin(target, target.c.id == reference.column)
@@ -93,6 +105,16 @@ def _lines(kind: Kind) -> Select[Any]:
     line = cast(func.row_to_json(record.table_valued()), Text).label("line")
     proof = [table.c[name] for name in PROOF_COLUMNS if name in table.c]
     return select(line, *proof).select_from(source.join(record, true())).order_by(table.c.id)
+
+
+def _written(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, Numeric):  # as text it keeps its digits in every reader
+        return cast(column, Text)
+    for kind, (first, last) in _SPANS.items():
+        if isinstance(column.type, kind):
+            within = func.greatest(func.least(column, literal_column(last)), literal_column(first))
+            return case((column.is_not(None), within))
+    return column
 
 
 def _of_one_kind(kind: Kind) -> dict[str, ColumnElement[Any]]:

@@ -37,6 +37,9 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     )
     owner = await make.owner(buyer, full_name=ODD_TEXT, is_active=False)
     await make.role(owner, seller, role="reader", is_active=False, expires_at=datetime.now(UTC))
+    # The driver stores the first and the last moment as infinite.
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    await make.role(owner, buyer, created_at=first, expires_at=last)
     await make.token(owner, "old", revoked_at=datetime.now(UTC), expires_at=datetime.now(UTC))
     for network in ("10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0", None):
         await make.subnet(buyer, network)
@@ -48,7 +51,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     gone = await make.plan_component(plan, None)
     project = await make.project(buyer, name=ODD_TEXT, is_removed=True)
     resource = await make.resource(project, offering, plan_id=plan.id)
-    credit = await make.credit(buyer, value=Decimal("-5.00001"), end_date=date(2027, 1, 1))
+    credit = await make.credit(buyer, value=Decimal("-5.00001"), end_date=date.max)
     await connection.execute(
         insert(CustomerCreditOffering),
         [{"customer_credit_id": credit.id, "offering_id": each.id} for each in (lonely, offering)],

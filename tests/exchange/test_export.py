@@ -49,6 +49,7 @@ async def test_export_and_import_give_the_same_export(
     assert {kind.name for kind in KINDS} == {
         line.split(b'"')[3].decode() for line in first.splitlines()
     }
+    assert b"infinity" not in first
     file = tmp_path / "export.jsonl"
     file.write_bytes(first)
     second = Database(second_settings)

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 from pydantic import AwareDatetime
@@ -178,7 +178,6 @@ def test_records_come_back_from_json(graph: list[Record]) -> None:
 @given(graph=graphs())
 @configured(
     max_examples=15,
-    phases=[Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
