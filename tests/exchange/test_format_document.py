@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from pydantic import BaseModel
+from sqlalchemy import Numeric
 
 from app.exchange.kinds import KINDS
 from app.exchange.records import Proof, any_record
@@ -54,3 +55,24 @@ def test_the_example_can_be_read() -> None:
     assert example is not None
     full = re.sub(r'"(\w{4})…"', r'"\1cafe-0000-4000-8000-000000000000"', example[1])
     assert len([any_record.validate_json(line) for line in full.splitlines()]) == 3
+
+
+def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
+    for kind in KINDS:
+        schema = kind.model.model_json_schema(mode="validation")["properties"]
+        for column in kind.columns:
+            length = getattr(column.type, "length", None)
+            if length is not None:
+                assert schema[column.name]["maxLength"] == length, column
+            if isinstance(column.type, Numeric):
+                metadata = kind.model.model_fields[column.name].metadata
+                limits = {
+                    name: getattr(each, name, None)
+                    for each in metadata
+                    for name in ("max_digits", "decimal_places")
+                    if getattr(each, name, None) is not None
+                }
+                assert limits == {
+                    "max_digits": column.type.precision,
+                    "decimal_places": column.type.scale,
+                }, column
