@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.vocabulary import DeliveryState
@@ -158,7 +158,8 @@ class Loader:
             InvoiceItemRow.invoice_id.in_(
                 select(InvoiceRow.id).where(InvoiceRow.uuid.in_(invoices))
             ),
-            InvoiceItemRow.uuid.not_in(select(staging.seen.c.uuid)),
+            # Not NOT IN, which PostgreSQL answers row by row once the list outgrows its memory.
+            ~exists().where(staging.seen.c.uuid == InvoiceItemRow.uuid),
         )
         return (await self.connection.execute(others)).rowcount
 
