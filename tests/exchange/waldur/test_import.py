@@ -6,10 +6,12 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.exchange.waldur.conftest import Import, dump
+from tests.support.factories import Factories
 from tests.support.waldur import add_rows, execute
 from tests.support.waldur_sample import KEYS, invoice, item, uid
 
@@ -282,3 +284,31 @@ async def test_an_invoice_too_large_to_add_up_stays_out(waldur: str, bring: Impo
     report = await bring()
     reason = "its items add up to more than an invoice can hold"
     assert report.left_out["invoice", reason].examples == ["number 100004"]
+
+
+async def test_the_old_keys_go_on_working(
+    bring: Import, connection: AsyncConnection, client: httpx.AsyncClient
+) -> None:
+    await bring()
+
+    async def numbers(name: str) -> tuple[int, Any]:
+        headers = {"Authorization": f"Token {KEYS[name]}"}
+        answer = await client.get("/api/invoices/?field=number", headers=headers)
+        return answer.status_code, answer.json()
+
+    every = [{"number": number} for number in (100003, 100002, 100001)]
+    assert await numbers("root") == (200, every)
+    assert await numbers("olga") == (200, every)
+    assert await numbers("rita") == (401, {"detail": "Token has expired."})
+
+
+async def test_a_user_of_the_same_name_here_stands(
+    bring: Import, connection: AsyncConnection, make: Factories
+) -> None:
+    await make.user(username="olga", full_name="Another Olga")
+    report = await bring()
+    reason = "another user has this username"
+    assert report.left_out["user", reason].examples == [uid("olga")]
+    names = await rows(connection, "SELECT full_name FROM users WHERE username = 'olga'")
+    assert names == [{"full_name": "Another Olga"}]
+    assert {kind for kind, _ in report.left_out} >= {"token", "customer_role"}
