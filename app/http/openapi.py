@@ -224,6 +224,7 @@ def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:
         if name in reader.undocumented:
             continue
         parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
+        parameter["allowEmptyValue"] = True  # it then counts as absent
         for key in ("description", "style", "explode"):
             if key in schema:
                 parameter[key] = schema.pop(key)

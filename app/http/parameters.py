@@ -24,16 +24,17 @@ from starlette.datastructures import QueryParams
 
 from app.http.errors import InvalidFields
 
-UUID_PATTERN = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
-_UUID = re.compile(
+_UUID_PATTERN = (
     "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 )
+_UUID = re.compile(_UUID_PATTERN)
 _DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _NUMBER = re.compile(
-    r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?"
+    r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
 )
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _DIGITS_OF_64_BITS = 18
+_BEYOND_AMOUNTS = Decimal("1E40")
 
 
 class QueryParameters(BaseModel):
@@ -129,7 +130,9 @@ def _date(text: str) -> date:
 def _decimal(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text.strip()):
         raise refused("Enter a number.")
-    return Decimal(text.strip())
+    value = Decimal(text.strip())
+    # What no amount reaches need not be exact, only beyond.
+    return value if abs(value) < _BEYOND_AMOUNTS else _BEYOND_AMOUNTS.copy_sign(value)
 
 
 def _whole(text: str) -> int:
@@ -160,7 +163,7 @@ QueryUuid = Annotated[
 QueryUuidText = Annotated[
     UUID | None,
     PlainValidator(_uuid),
-    WithJsonSchema({"type": "string", "pattern": f"^{UUID_PATTERN}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{_UUID_PATTERN})$"}),
 ]
 """A UUID that the documentation calls a string."""
 QueryDate = Annotated[

@@ -75,6 +75,12 @@ def link(collection: str, *, platform: bool = False) -> object:
 URI = WithJsonSchema({"type": "string", "format": "uri"})
 
 
+def text_schema(form: str, max_length: int) -> WithJsonSchema:
+    """Return the schema of a text that has a format unless it is empty, for want of a value."""
+    filled = {"type": "string", "format": form, "maxLength": max_length}
+    return WithJsonSchema({"anyOf": [filled, {"type": "string", "maxLength": 0}]})
+
+
 def decimal_schema(digits: int, places: int) -> WithJsonSchema:
     """Return the documented schema of a decimal string."""
     pattern = rf"^-?\d{{0,{digits}}}(?:\.\d{{0,{places}}})?$"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema, with_config
+from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from app.billing.vocabulary import BillingUnit, InvoiceState
@@ -25,6 +25,7 @@ from app.http.wire import (
     decimal_schema,
     link,
     links_of,
+    text_schema,
 )
 
 _documented = with_config(ConfigDict(use_attribute_docstrings=True))
@@ -48,7 +49,7 @@ class CustomerDetails(TypedDict, total=False):
     address: Annotated[str, Field(max_length=300)]
     country: Annotated[str, Field(max_length=2)]
     country_name: str | None
-    email: Annotated[str, WithJsonSchema({"type": "string", "format": "email", "maxLength": 75})]
+    email: Annotated[str, text_schema("email", 75)]
     postal: Annotated[str, Field(max_length=20)]
     phone_number: Annotated[str, Field(max_length=255)]
     bank_name: Annotated[str, Field(max_length=150)]
@@ -157,9 +158,7 @@ class Invoice(TypedDict, total=False):
     customer_details: CustomerDetails
     items: list[InvoiceItem]
     backend_id: Annotated[str, Field(max_length=255)]
-    payment_url: Annotated[
-        str, WithJsonSchema({"type": "string", "format": "uri", "maxLength": 200})
-    ]
+    payment_url: Annotated[str, text_schema("uri", 200)]
     """URL for initiating payment via payment gateway."""
     reference_number: Annotated[str, Field(max_length=300)]
     """Reference number associated with the invoice."""

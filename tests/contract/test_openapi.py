@@ -125,8 +125,9 @@ def shape(schema: dict[str, Any]) -> dict[str, Any]:
         schema = schema["allOf"][0]
     nullable = schema.get("nullable", False)
     if "anyOf" in schema:
-        (schema,) = [part for part in schema["anyOf"] if part != {"type": "null"}]
-        nullable = True
+        nullable = {"type": "null"} in schema["anyOf"]
+        empty = {"type": "string", "maxLength": 0}  # what has no value
+        (schema,) = [p for p in schema["anyOf"] if p not in ({"type": "null"}, empty)]
     kept = ("type", "format", "enum", "pattern", "maxLength", "minimum", "maximum", "$ref")
     made = {key: schema[key] for key in kept if key in schema} | {"nullable": nullable}
     if "enum" in made:

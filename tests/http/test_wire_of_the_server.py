@@ -1,0 +1,86 @@
+"""What only the real server shows: bytes on the wire, streaming, clients that go away."""
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.support.factories import Factories, Row
+from tests.support.server import Server
+
+MANY = 3000
+
+
+async def with_items(make: Factories, connection: AsyncConnection) -> Row:
+    invoice = await make.invoice(await make.customer())
+    await connection.execute(
+        text(
+            "INSERT INTO invoice_items"
+            ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", details)'
+            " SELECT gen_random_uuid(), :invoice, 'Item ' || n, 1, 1, 'hour',"
+            " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', 2000))"
+            " FROM generate_series(1, :many) n"
+        ),
+        {"invoice": invoice.id, "many": MANY},
+    )
+    return invoice
+
+
+async def busy(connection: AsyncConnection) -> int:
+    """Count the connections that are amid a transaction on this database."""
+    found = await connection.execute(
+        text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state LIKE 'idle in transaction%'"
+        )
+    )
+    return int(found.scalar_one())
+
+
+async def test_heads_streams_and_clients_that_go_away(
+    server: Server, make: Factories, connection: AsyncConnection
+) -> None:
+    invoice = await with_items(make, connection)
+    user = await make.staff()
+    items = f"/api/invoices/{invoice.uuid}/items/"
+    async with httpx.AsyncClient(base_url=server.url, headers=user.headers) as client:
+        for path in ("/api/invoices/", "/api/invoices/growth/", items, items[:-6], "/health/live"):
+            head = await client.head(path)
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers.get("content-length") != "0"
+            assert head.headers["content-type"] == "application/json"
+        for encoding in ("identity", "gzip"):
+            answer = await client.get(items, headers={"Accept-Encoding": encoding})
+            assert answer.headers["transfer-encoding"] == "chunked"
+            assert len(answer.json()) == MANY
+
+    # A client that asks, reads a little and hangs up, without a word.
+    address = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    request = f"GET {items} HTTP/1.1\r\nHost: x\r\nAuthorization: Token {user.key}\r\n\r\n"
+    writer.write(request.encode())
+    assert (await reader.read(100)).startswith(b"HTTP/1.1 200 OK")
+    assert await busy(connection) == 1
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while await busy(connection):
+            await asyncio.sleep(0.05)
+
+
+async def test_logs_are_json_without_keys(server: Server, make: Factories) -> None:
+    user = await make.staff()
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        await client.get("/api/invoices/?token=in-the-query", headers=user.headers)
+        await client.get("/api/invoices/", headers={"Authorization": "Bearer wrong-key"})
+    server.process.terminate()
+    await asyncio.to_thread(server.process.wait, 30)
+    lines = server.log.read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    requests = [entry for entry in entries if entry.get("path") == "/api/invoices/"]
+    assert [entry["status"] for entry in requests] == [200, 401]
+    assert all(entry["request_id"] for entry in requests)
+    for secret in (user.key, "in-the-query", "wrong-key"):
+        assert secret not in "".join(lines)
