@@ -24,6 +24,8 @@ class Server:
 
     url: str
     process: subprocess.Popen[bytes]
+    log: Path
+    """What it has written so far."""
 
 
 def free_port() -> int:
@@ -57,7 +59,7 @@ async def run_server(settings: Mapping[str, str], place: Path) -> AsyncIterator[
         url = f"http://127.0.0.1:{port}"
         if not await _answers(url, process):
             raise AssertionError(f"the server has ended:\n{log.read_text()}")
-        yield Server(url, process)
+        yield Server(url, process, log)
     finally:
         process.terminate()
         try:
