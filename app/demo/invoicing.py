@@ -32,6 +32,9 @@ _CANCELED = {
 _REFUNDED = ("gletscher", 3)
 """Whose invoice gives something back for an outage, and how many months ago."""
 
+_FIRST_NUMBER = 1001
+"""Below the sequence, whose numbers stay free for what is imported beside a demonstration."""
+
 _PAYMENT_INTERVAL_DAYS = 30
 
 
@@ -113,6 +116,7 @@ class _Month:
         invoice = self._rows.add(
             Invoice,
             self._key,
+            number=_FIRST_NUMBER + len(self._rows.of(Invoice)),
             customer_id=identifier(Customer, self._organization.key),
             year=self._period.year,
             month=self._period.month,

@@ -82,6 +82,12 @@ async def test_thirteen_months_up_to_the_running_one(connection: AsyncConnection
     assert [tuple(row) for row in pending] == [(2026, 11)]
 
 
+async def test_numbers_of_the_sequence_stay_free(connection: AsyncConnection) -> None:
+    numbers = list(await connection.scalars(select(Invoice.number).order_by(Invoice.id)))
+    assert numbers == list(range(1001, 1001 + len(numbers)))
+    assert await connection.scalar(text("SELECT nextval('invoice_numbers')")) == 100001
+
+
 async def test_issued_invoices_have_their_dates(connection: AsyncConnection) -> None:
     statement = select(Invoice.year, Invoice.month, Invoice.invoice_date, Invoice.due_date).where(
         Invoice.state != "pending"
