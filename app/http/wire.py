@@ -10,18 +10,22 @@ from uuid import UUID
 
 from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
 
-from app.billing.money import CENT, EXACT
+from app.billing.money import half_even, quantized
 from app.http.links import Links
 
 _TEN = Decimal("1E-10")
 
 
 def _ten_decimals(value: Decimal) -> str:
-    return format(value.quantize(_TEN, ROUND_HALF_EVEN, EXACT), "f")
+    return format(quantized(value, _TEN, ROUND_HALF_EVEN), "f")
 
 
 def _two_decimals(value: Decimal) -> str:
-    return format(value.quantize(CENT, ROUND_HALF_EVEN, EXACT), "f")
+    return format(half_even(value), "f")
+
+
+def _number(value: Decimal) -> float:
+    return float(value or abs(value))
 
 
 def _utc(value: datetime) -> str:
@@ -43,7 +47,7 @@ DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=s
 """Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
 JsonNumber = Annotated[
     Decimal,
-    PlainSerializer(float, return_type=float),
+    PlainSerializer(_number, return_type=float),
     WithJsonSchema({"type": "number", "format": "double"}),
 ]
 """A float, from here on only."""

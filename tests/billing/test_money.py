@@ -49,3 +49,11 @@ def test_halves() -> None:
     assert money.half_even(Decimal("0.005")) == Decimal("0.00")
     assert money.half_even(Decimal("0.015")) == Decimal("0.02")
     assert money.away_from_zero(Decimal("0.0000000001")) == Decimal("0.01")
+
+
+def test_zero_has_no_sign() -> None:
+    assert str(money.tax_on(Decimal("-12.35"), Decimal("0.00"))) == "0.0000"
+    for rounded in (money.half_up, money.half_even, money.away_from_zero):
+        assert str(rounded(Decimal("-0.000"))) == "0.00"
+    assert str(money.half_up(Decimal("-0.001"))) == "0.00"
+    assert str(money.half_even(Decimal("-0.005"))) == "0.00"

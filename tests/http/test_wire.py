@@ -40,10 +40,24 @@ def test_no_exponents(value: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("0.005", "0.00"), ("0.015", "0.02"), ("-0.025", "-0.02"), ("7", "7.00"), ("1E-9", "0.00")],
+    [
+        ("0.005", "0.00"),
+        ("0.015", "0.02"),
+        ("-0.025", "-0.02"),
+        ("7", "7.00"),
+        ("1E-9", "0.00"),
+        ("-0.0019", "0.00"),
+    ],
 )
 def test_two_decimals_half_even(value: str, text: str) -> None:
     assert written(wire.DecimalString2, Decimal(value)) == text
+
+
+@pytest.mark.parametrize("value", ["-0", "-0E-10", "-1E-11"])
+def test_zero_has_no_sign(value: str) -> None:
+    assert written(wire.DecimalString10, Decimal(value)) == "0.0000000000"
+    assert written(wire.DecimalString2, Decimal(value)) == "0.00"
+    assert str(written(wire.JsonNumber, Decimal("-0.00"))) == "0.0"
 
 
 def test_numbers() -> None:
