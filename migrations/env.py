@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.database.failures import working
 from app.settings import DatabaseSettings
 from app.tables import metadata
 
@@ -33,8 +34,9 @@ async def connect_and_run() -> None:
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
     engine = create_async_engine(url)
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(run)
+        with working():
+            async with engine.connect() as connection:
+                await connection.run_sync(run)
     finally:
         await engine.dispose()
 

@@ -2,10 +2,12 @@
 
 import importlib
 import pkgutil
+import sys
 
 import typer
 
 from app.cli import commands
+from app.cli.support import FAILED
 
 
 def build() -> typer.Typer:
@@ -23,5 +25,16 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
-    build()(prog_name="python -m app")
+    """Run the command that the arguments name.
+
+    Where the database goes away meanwhile, that is told in one line.
+    """
+    try:
+        build()(prog_name="python -m app")
+    except Exception as error:
+        from app.database.failures import DatabaseUnavailable  # noqa: PLC0415 - keeps --help fast
+
+        if not isinstance(error, DatabaseUnavailable):
+            raise
+        typer.echo(f"The database cannot be used now: {error}.", err=True)
+        sys.exit(FAILED)

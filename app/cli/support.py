@@ -16,6 +16,8 @@ _Result = TypeVar("_Result")
 FAILED = 1
 MISUSED = 2
 """The exit codes: what was asked for failed, or could not be understood."""
+_NOT_MIGRATED = ("42P01", "42703")
+"""SQLSTATE: a table, or a column, that is not there."""
 
 
 def fail(*lines: str, code: int = FAILED) -> NoReturn:
@@ -45,9 +47,11 @@ def load_database_settings() -> "DatabaseSettings":
 def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result:
     """Run an action on the database that DATABASE_URL names and return its result.
 
-    A database that does not answer ends the command with one line.
+    A database that does not answer, or is not migrated, ends the command with one line.
     """
-    from app.database.engine import Database  # noqa: PLC0415 - keeps --help fast
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - keeps --help fast
+
+    from app.database.engine import Database  # noqa: PLC0415
 
     settings = load_database_settings()
 
@@ -56,6 +60,13 @@ def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result
         try:
             await _reach(database)
             return await action(database)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
+                fail(
+                    f"The database is not migrated ({_first_line(error)}):"
+                    " `python -m app migrate` does it."
+                )
+            raise
         finally:
             await database.close()
 
@@ -74,9 +85,16 @@ async def _reach(database: "Database") -> None:
         async with database.reading():
             return
     except (OSError, SQLAlchemyError) as error:
-        reason = getattr(error, "orig", None) or error
-        where = database.engine.url.render_as_string(hide_password=True)
-        fail(f"The database {where} cannot be reached: {str(reason).splitlines()[0]}.")
+        # A password may also stand among the options.
+        url = database.engine.url.difference_update_query(["password"])
+        where = url.render_as_string(hide_password=True)
+        fail(f"The database {where} cannot be reached: {_first_line(error)}.")
+
+
+def _first_line(error: Exception) -> str:
+    """Tell what went wrong, without the statement, in one line."""
+    reason = getattr(error, "orig", None) or error
+    return next(iter(str(reason).splitlines()), type(reason).__name__).rstrip(".")
 
 
 def _load(kind: type[_Settings], **known: Any) -> _Settings:

@@ -1,5 +1,6 @@
 """The commands as a person calls them: in a process of their own."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from app.database.engine import Database
 from app.settings import DatabaseSettings
 
 ROOT = Path(__file__).parents[2]
+NOBODY = "a4f5b6c7-0000-4000-8000-000000000000"
 SETTINGS = {
     "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/nothing",
     "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -103,6 +105,57 @@ async def test_migrate_goes_up_and_down(empty_database_url: str) -> None:
     unknown = app("migrate", "--to", "nowhere", DATABASE_URL=url)
     assert unknown.returncode == 1
     assert unknown.stderr == "Can't locate revision identified by 'nowhere'.\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "token list",
+        "token create someone",
+        "user create someone",
+        f"invoice cancel {NOBODY} --why none",
+        "payment list",
+        f"proof get {NOBODY}",
+        "delivery list",
+        "job close_month",
+        "demo",
+    ],
+)
+def test_a_database_that_is_not_migrated_is_said_in_one_line(
+    empty_database_url: str, command: str
+) -> None:
+    answer = app(*command.split(), **SETTINGS | {"DATABASE_URL": empty_database_url})
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The database is not migrated (")
+    assert answer.stderr.endswith("): `python -m app migrate` does it.\n")
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://someone:geheim@{}", "postgresql://{}?user=someone&password=geheim"],
+)
+def test_a_password_is_never_told(url: str) -> None:
+    answer = app("token", "list", DATABASE_URL=url.format("127.0.0.1:1/nothing"))
+    assert answer.returncode == 1
+    assert "geheim" not in answer.stdout + answer.stderr
+
+
+async def test_a_database_that_cannot_be_used_now_is_said_in_one_line(
+    database: Database, database_url: str
+) -> None:
+    settings = {"DATABASE_URL": database_url.replace("+asyncpg", "")}
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("LOCK TABLE tokens")
+        reading = asyncio.to_thread(
+            app, "token", "list", DATABASE_STATEMENT_TIMEOUT="1", **settings
+        )
+        migrating = asyncio.to_thread(app, "migrate", "--to", "base", "--down", **settings)
+        for answer in await asyncio.gather(reading, migrating):
+            assert answer.returncode == 1
+            assert answer.stderr.startswith("The database cannot be used now: ")
+            assert answer.stderr.endswith(" timeout.\n")
+            assert answer.stderr.count("\n") == 1
 
 
 def test_the_contract_is_printed_without_any_setting() -> None:
