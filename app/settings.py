@@ -32,6 +32,22 @@ from app.mailbox import Mailbox
 
 Network = IPv4Network | IPv6Network
 
+_URL_OPTIONS = frozenset(
+    {
+        "host",
+        "port",
+        "user",
+        "password",
+        "passfile",
+        "ssl",
+        "target_session_attrs",
+        "prepared_statement_cache_size",
+        "krbsrvname",
+        "gsslib",
+    }
+)
+"""What the driver takes as text behind the `?` of a database's URL."""
+
 
 def _split_networks(value: object) -> object:
     if isinstance(value, str):
@@ -55,6 +71,13 @@ def _postgresql_url(url: str) -> str:
         raise ValueError("not a database URL") from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError("the scheme must be postgresql://")
+    # libpq's name, which hosters hand out, for what the driver calls otherwise.
+    if "sslmode" in parsed.query:
+        mode = parsed.query["sslmode"]
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    unknown = sorted(parsed.query.keys() - _URL_OPTIONS)
+    if unknown:
+        raise ValueError(f"its option {unknown[0]} is not known")
     return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 

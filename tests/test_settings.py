@@ -4,6 +4,7 @@ import re
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
 from app.settings import Settings, problems
 from tests.conftest import ROOT
@@ -30,6 +31,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
     [
         ("DATABASE_URL", "mysql://host/name"),
         ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "postgresql://host/name?sslmod=require"),
         ("REDIS_URL", "http://host"),
         ("SMTP_URL", "http://host"),
         ("CURRENCY", "ZZZZ"),
@@ -58,6 +60,14 @@ def test_each_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError) as error:
         Settings()
     assert problems(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+
+
+@pytest.mark.parametrize("mode", ["disable", "require", "verify-full"])
+def test_encryption_is_asked_for_as_libpq_names_it(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://host/name?sslmode={mode}")
+    assert make_url(Settings().database_url).query == {"ssl": mode}
 
 
 def test_values_arrive_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
