@@ -9,8 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
+from app.cli.commands.serve import SHUTDOWN_SECONDS
 from app.cli.main import build
 from app.settings import Settings
+from app.worker.serve import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -74,6 +76,12 @@ def test_compose_sets_settings_that_exist(name: str, monkeypatch: pytest.MonkeyP
     # The image's own settings lie in the volume that all share.
     assert OURS[name]["volumes"] == ["data:/data"]
     assert re.search(r"PROOF_DIR=/data/", DOCKERFILE)
+
+
+def test_compose_lets_requests_and_jobs_end() -> None:
+    needed = max(SHUTDOWN_SECONDS, PATIENCE)
+    for service in OURS.values():
+        assert int(service["stop_grace_period"].removesuffix("s")) > needed
 
 
 def test_compose_waits_for_what_is_needed() -> None:

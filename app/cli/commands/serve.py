@@ -8,7 +8,7 @@ import typer
 
 from app.cli.support import load_settings
 
-_SHUTDOWN_SECONDS = 30
+SHUTDOWN_SECONDS = 30
 """How long requests that are under way may take to finish once the service is asked to end."""
 
 
@@ -42,5 +42,5 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
