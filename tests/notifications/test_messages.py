@@ -1,5 +1,6 @@
 """What a recipient gets: headers, text, HTML and the attached invoice."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -27,6 +28,14 @@ def test_answers_go_to_the_issuer(settings: Settings) -> None:
     assert message["Reply-To"] == "help@issuer.example"
     assert message["From"] == "Nördlich <no-reply@issuer.example>"
     assert b"=?utf-8?q?N=C3=B6rdlich?= <no-reply@issuer.example>" in message.as_bytes()
+
+
+def test_a_customer_whose_name_is_abbreviated_ends_no_sentence(settings: Settings) -> None:
+    invoice = statement()
+    invoice = replace(invoice, customer=replace(invoice.customer, name="Kettle & Sons Ltd."))
+    message = compose(settings, invoice)
+    for text in (body(message, "plain"), body(message, "html")):
+        assert "Ltd.." not in text
 
 
 def test_the_document_tells_everything(settings: Settings) -> None:
