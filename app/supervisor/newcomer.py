@@ -11,7 +11,7 @@ _TOKEN_NAME = "run"  # noqa: S105 - what the tokens of a run are called in `toke
 _TOKEN_LIFETIME = timedelta(hours=12)
 _ROLES = {"staff": STAFF, "support": SUPPORT, "owner": OWNER}
 _PATHS = {
-    "staff": "invoices/?page_size=1",
+    "staff": "invoices/?state=created&page_size=1",
     "support": "invoices/growth/",
     "owner": "invoices/?field=number&field=state&field=total",
 }

@@ -1,6 +1,7 @@
 """Starts everything in its order, watches over it, and ends it."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Sequence
@@ -87,9 +88,20 @@ async def _prepare(address: str) -> str:
         demonstration = await demo.load(database)
         if demonstration.loaded:
             typer.echo(str(demonstration))
-        return newcomer.greeting(address, await newcomer.fresh_tokens(database))
+        fresh = await newcomer.fresh_tokens(database)
+        if fresh:
+            _name_an_issuer()
+        return newcomer.greeting(address, fresh)
     finally:
         await database.close()
+
+
+def _name_an_issuer() -> None:
+    """Let a made-up company issue the demonstration's invoices, unless the operator names one."""
+    if not os.environ.get("ISSUER_DETAILS"):
+        os.environ["ISSUER_DETAILS"] = json.dumps(demo.ISSUER)
+        if not os.environ.get("MAIL_FROM"):
+            os.environ["MAIL_FROM"] = demo.MAIL_FROM
 
 
 async def _supervise(host: str, port: int, servers: Sequence[EmbeddedServer], greeting: str) -> int:

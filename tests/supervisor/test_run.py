@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -126,8 +127,13 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert set(first.tokens) == {"staff", "support", "owner"}
         calls = [line.strip() for line in first.greeting.splitlines() if line.startswith("  curl ")]
         assert len(calls) == 3
-        for call in calls:
-            assert answer_to(call)
+        answers = [answer_to(call) for call in calls]
+        assert all(answers)
+        # The first thing that a newcomer sees is an invoice as it is sent to customers.
+        (invoice,) = answers[0]
+        assert invoice["state"] == "created"
+        assert invoice["items"]
+        assert all(invoice["issuer_details"].values()), invoice["issuer_details"]
         first.process.send_signal(signal.SIGINT)
         assert first.wait() == 0
         assert "Traceback" not in first.complaints()
@@ -157,7 +163,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         second.close()
 
 
-def answer_to(call: str) -> object:
+def answer_to(call: str) -> Any:
     """What a printed curl line answers; without curl, what the same request does."""
     words = shlex.split(call)
     if shutil.which("curl"):
