@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app.http.wire import text_schema
 from app.invoices.changes import ANNOTATIONS
 
 
@@ -21,7 +22,7 @@ def _text(field: str) -> Any:
     return Field(default="", max_length=ANNOTATIONS[field], json_schema_extra=_without_default)
 
 
-_URI = WithJsonSchema({"type": "string", "format": "uri", "maxLength": ANNOTATIONS["payment_url"]})
+_URI = text_schema("uri", ANNOTATIONS["payment_url"])
 _Proof = Annotated[
     bytes,
     WithJsonSchema({"type": "string", "format": "binary"}),

@@ -19,7 +19,6 @@ PUBLIC = {
     "/health/ready",
     "/api/schema.json",
     "/api/docs",
-    "/api/docs/oauth2-redirect",
     "/api/docs/assets",
 }
 """What anyone may call."""

@@ -9,32 +9,23 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from app.notifications.rendering import Rendering
 from app.notifications.statement import Line, Statement
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import fields, statement
+from tests.support.browser import browser_page
 
 A4 = {"width": 794, "height": 1123}
 """In CSS pixels."""
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """A page of a Chromium that may not reach anything."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"there is no browser to print with, none of {', '.join(_BROWSERS)}")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=found,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        context = await browser.new_context(offline=True, viewport=None, no_viewport=True)
-        yield await context.new_page()
-        await browser.close()
+    async with browser_page(offline=True) as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""A real browser, for tests of what is shown."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@asynccontextmanager
+async def browser_page(*, offline: bool) -> AsyncIterator[Page]:
+    """Yield a page of a Chromium; the test is skipped where there is none."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"there is no browser on this machine, none of {', '.join(_BROWSERS)}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = await browser.new_context(offline=offline, viewport=None, no_viewport=True)
+        yield await context.new_page()
+        await browser.close()
