@@ -8,19 +8,17 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from app.http.errors import NotFound
 from app.http.links import Links
-from app.http.parameters import QueryParameters, refused
+from app.http.parameters import QueryParameters, refused, whole_number
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
-_DIGITS = 18
-"""No count has more: a longer number is beyond every list, and too long to convert."""
 
 
 def _page_size(text: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.removeprefix("-").isdigit()):
         raise refused("A valid integer is required.")
-    size = int(text[: _DIGITS + 1])
+    size = whole_number(text)
     if size < 1:
         raise refused("Ensure this value is greater than or equal to 1.")
     return min(size, LARGEST_PAGE_SIZE)
@@ -76,7 +74,7 @@ def _number(text: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit()):
         raise NotFound("Invalid page.")
-    return int(text) if len(text) <= _DIGITS else 10**_DIGITS
+    return whole_number(text)
 
 
 def _url(base: str, kept: list[tuple[str, str]], page: int) -> str:

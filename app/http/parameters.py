@@ -135,13 +135,21 @@ def _decimal(text: str) -> Decimal:
     return value if abs(value) < _BEYOND_AMOUNTS else _BEYOND_AMOUNTS.copy_sign(value)
 
 
+def whole_number(text: str) -> int:
+    """Return the number that decimal digits make, perhaps with a sign.
+
+    What no column could hold is not exact, only beyond: long digits take long to convert.
+    """
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    number = int(digits[: _DIGITS_OF_64_BITS + 1])
+    return -number if text.startswith("-") else number
+
+
 def _whole(text: str) -> int:
     text = text.strip()
     if not _WHOLE.fullmatch(text):
         raise refused("Enter a whole number." if _NUMBER.fullmatch(text) else "Enter a number.")
-    digits = text.split(".")[0]
-    # What no column could hold need not be exact, only beyond.
-    return int(digits[: _DIGITS_OF_64_BITS + 1])
+    return whole_number(text.split(".")[0])
 
 
 def _flag(text: str) -> bool:

@@ -12,6 +12,7 @@ from app import clock
 from app.billing.periods import Period, last_thirteen, year_before
 from app.customers.tables import Customer
 from app.http.errors import BrokenRule
+from app.http.parameters import whole_number
 from app.identity.access import visible_customers
 from app.identity.caller import Caller
 from app.invoices.filters import GrowthParameters, accounting_condition
@@ -29,7 +30,7 @@ def customers_count(text: str | None) -> int:
         return DEFAULT_CUSTOMERS
     if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
         raise BrokenRule("customers_count is not a number")
-    count = int(text.strip()[:10])
+    count = whole_number(text.strip())
     if count > MOST_CUSTOMERS:
         raise BrokenRule(f"customers_count should not be greater than {MOST_CUSTOMERS}")
     if count < 0:

@@ -93,6 +93,9 @@ def test_numbers() -> None:
 
     assert read("year= +2026 ").year == 2026
     assert read("year=2026.00").year == 2026
+    assert read(f"year={'0' * 30}2026").year == 2026
+    assert read(f"page_size={'0' * 30}7").page_size == 7
+    assert Page(read(f"page={'0' * 30}1"), 0).number == 1
     assert read("min_sum=-.5").min_sum == Decimal("-0.5")
     assert read("min_sum=1e3").min_sum == 1000
     for bad in ("\u0662", "1_0", "0x1", "1,5", "inf", "--1", "1e", "."):

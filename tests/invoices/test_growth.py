@@ -132,6 +132,7 @@ async def test_customers_whose_accounting_runs(make: Factories, client: httpx.As
         ("customers_count=4.0", ["customers_count is not a number"]),
         ("customers_count=\u0664", ["customers_count is not a number"]),
         ("customers_count=21", ["customers_count should not be greater than 20"]),
+        (f"customers_count={'0' * 20}21", ["customers_count should not be greater than 20"]),
         (f"customers_count={'9' * 5000}", ["customers_count should not be greater than 20"]),
         ("customers_count=-1", ["customers_count should not be less than 0"]),
         ("accounting_is_running=x", {"accounting_is_running": ["Must be a valid boolean."]}),
