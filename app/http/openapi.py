@@ -93,6 +93,7 @@ def application(
 
     # Named from the page on, so that a gateway's prefix before them does not matter.
     @app.get(DOCS_PATH, include_in_schema=False)
+    @app.head(DOCS_PATH, include_in_schema=False)
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             title=app.title,

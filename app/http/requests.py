@@ -39,7 +39,10 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                # Compression says so only where it had a body to choose for; HEAD has none.
+                headers["Vary"] = "Accept-Encoding"
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
