@@ -1,5 +1,6 @@
 """Whether the process lives, and whether it can answer requests."""
 
+import asyncio
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from app.http.dependencies import CurrentDatabase, CurrentSettings
 from app.http.json import json_response
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+DATABASE_TIMEOUT = 2.0
+"""Seconds that the database may take to answer: one that hangs is of no use to a request."""
 REDIS_TIMEOUT = 1.0
 """Seconds that Redis may take to answer."""
 
@@ -52,10 +55,10 @@ def _outdated() -> frozenset[str]:
 
 async def _database_state(database: Database) -> str:
     try:
-        async with database.reading() as connection:
+        async with asyncio.timeout(DATABASE_TIMEOUT), database.reading() as connection:
             found = await connection.execute(text("SELECT version_num FROM alembic_version"))
             revisions = set(found.scalars())
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, TimeoutError):
         return "unreachable"
     except ProgrammingError:  # the table is not there
         return "not migrated"

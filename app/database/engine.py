@@ -21,6 +21,8 @@ class Database:
             pool_timeout=settings.database_pool_timeout,
             pool_pre_ping=False,
             connect_args={
+                # The driver's own is a minute, for which requests would wait.
+                "timeout": settings.database_pool_timeout,
                 "server_settings": {
                     "application_name": "cloud-invoicing",
                     "statement_timeout": f"{settings.database_statement_timeout}s",

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that can be lost just when a commit is answered."""
+"""A connection to PostgreSQL that can hang, or be lost just when a commit is answered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,10 @@ from sqlalchemy import make_url
 
 
 class LossyProxy:
-    """Relays connections; once `lose_next_commit` is set, drops one whose commit is done."""
+    """Relays connections; once `lose_next_commit` is set, drops one whose commit is done.
+
+    While `awake` is cleared, the server seems to hang: nothing that it says arrives.
+    """
 
     def __init__(self, url: str) -> None:
         """Stand before the server that `url` names, by its host and port or socket folder."""
@@ -19,6 +22,8 @@ class LossyProxy:
         self._port = parsed.port or 5432
         self.lose_next_commit = False
         self.lost = 0
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
@@ -49,6 +54,7 @@ class LossyProxy:
         committing: asyncio.Event,
     ) -> None:
         while data := await reader.read(65536):
+            await self.awake.wait()
             if committing.is_set():
                 self.lose_next_commit = False
                 self.lost += 1
