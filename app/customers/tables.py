@@ -13,7 +13,10 @@ class Customer(Base):
 
     __tablename__ = "customers"
     __table_args__ = (
-        CheckConstraint("default_tax_percent >= 0", name="default_tax_percent_is_not_negative"),
+        CheckConstraint(
+            "default_tax_percent >= 0 AND default_tax_percent <> 'NaN'",
+            name="default_tax_percent_is_not_negative",
+        ),
     )
 
     id: Mapped[Key]

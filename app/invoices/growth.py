@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, case, collate, func, select
+from sqlalchemy import ColumnElement, case, collate, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -36,10 +36,6 @@ def customers_count(text: str | None) -> int:
     if count < 0:
         raise BrokenRule("customers_count should not be less than 0")
     return count
-
-
-def _ordinal(period: Period) -> int:
-    return period.year * 12 + period.month
 
 
 class Growth:
@@ -103,12 +99,15 @@ class Growth:
         """Return the sums by major customer, or None for all others, and month."""
         amount = Invoice.total_cost if self._with_tax else Invoice.total_price
         major = case((Invoice.customer_id.in_(majors), Invoice.customer_id)).label("major")
-        months = Invoice.year * 12 + Invoice.month
+        first, last = periods[0], periods[-1]
+        # Compared as rows, so that the index of the default order leads to them.
+        month = tuple_(Invoice.year, Invoice.month)
         statement = (
             select(major, Invoice.year, Invoice.month, func.sum(amount).label("amount"))
             .where(
                 *self._counted,
-                months.between(_ordinal(periods[0]), _ordinal(periods[-1])),
+                month >= tuple_(first.year, first.month),
+                month <= tuple_(last.year, last.month),
             )
             .group_by(major, Invoice.year, Invoice.month)
         )

@@ -38,7 +38,9 @@ class Invoice(Base):
         one_of("state", InvoiceState),
         CheckConstraint("month BETWEEN 1 AND 12", name="month_is_of_a_year"),
         CheckConstraint("year BETWEEN 1 AND 9999", name="year_is_of_the_calendar"),
-        CheckConstraint("tax_percent >= 0", name="tax_percent_is_not_negative"),
+        CheckConstraint(
+            "tax_percent >= 0 AND tax_percent <> 'NaN'", name="tax_percent_is_not_negative"
+        ),
         CheckConstraint(
             "(invoice_date IS NULL) = (due_date IS NULL)", name="due_date_follows_invoice_date"
         ),
@@ -95,8 +97,19 @@ Index(
     Invoice.month.desc(),
     Invoice.number.desc(),
 )
-Index("ix_invoices_created_customer_id", Invoice.created, Invoice.customer_id)
-Index("ix_invoices_month", Invoice.month)
+Index(
+    "ix_invoices_created_newest_first",
+    Invoice.created.desc(),
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index(
+    "ix_invoices_month_newest_first",
+    Invoice.month.desc(),
+    Invoice.year.desc(),
+    Invoice.number.desc(),
+)
 Index("ix_invoices_total_cost", Invoice.total_cost)
 
 _AMOUNT = "(unit_price * quantity)"
@@ -111,6 +124,8 @@ class InvoiceItem(Base):
         CheckConstraint(
             "customer_credit_id IS NULL OR credit", name="customer_credit_makes_a_credit"
         ),
+        CheckConstraint("unit_price <> 'NaN' AND quantity <> 'NaN'", name="amounts_are_numbers"),
+        CheckConstraint("jsonb_typeof(details) = 'object'", name="details_are_an_object"),
         Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
     )
 

@@ -16,6 +16,7 @@ class PaymentProfile(Base):
     __tablename__ = "payment_profiles"
     __table_args__ = (
         one_of("payment_type", PaymentType),
+        CheckConstraint("jsonb_typeof(attributes) = 'object'", name="attributes_are_an_object"),
         Index(
             "uq_payment_profiles_active_customer_id",
             "customer_id",
@@ -47,6 +48,7 @@ class Payment(Base):
             " IN (0, 5)",
             name="proof_is_whole",
         ),
+        CheckConstraint("sum <> 'NaN'", name="sum_is_a_number"),
     )
 
     id: Mapped[Key]

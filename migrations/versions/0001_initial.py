@@ -130,7 +130,7 @@ def upgrade() -> None:
         sa.Column("archived", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "default_tax_percent >= 0",
+            "default_tax_percent >= 0 AND default_tax_percent <> 'NaN'",
             name=op.f("ck_customers_default_tax_percent_is_not_negative"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customers")),
@@ -298,7 +298,8 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("month BETWEEN 1 AND 12", name=op.f("ck_invoices_month_is_of_a_year")),
         sa.CheckConstraint(
-            "tax_percent >= 0", name=op.f("ck_invoices_tax_percent_is_not_negative")
+            "tax_percent >= 0 AND tax_percent <> 'NaN'",
+            name=op.f("ck_invoices_tax_percent_is_not_negative"),
         ),
         sa.CheckConstraint(
             "year BETWEEN 1 AND 9999", name=op.f("ck_invoices_year_is_of_the_calendar")
@@ -314,9 +315,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("uuid", name=op.f("uq_invoices_uuid")),
     )
     op.create_index(
-        "ix_invoices_created_customer_id", "invoices", ["created", "customer_id"], unique=False
+        "ix_invoices_created_newest_first",
+        "invoices",
+        [
+            sa.literal_column("created DESC"),
+            sa.literal_column("year DESC"),
+            sa.literal_column("month DESC"),
+            sa.literal_column("number DESC"),
+        ],
+        unique=False,
     )
-    op.create_index("ix_invoices_month", "invoices", ["month"], unique=False)
+    op.create_index(
+        "ix_invoices_month_newest_first",
+        "invoices",
+        [
+            sa.literal_column("month DESC"),
+            sa.literal_column("year DESC"),
+            sa.literal_column("number DESC"),
+        ],
+        unique=False,
+    )
     op.create_index(
         "ix_invoices_newest_first",
         "invoices",
@@ -376,6 +394,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "payment_type IN ('fixed_price', 'invoices', 'payment_gw_monthly')",
             name=op.f("ck_payment_profiles_payment_type_is_known"),
+        ),
+        sa.CheckConstraint(
+            "jsonb_typeof(attributes) = 'object'",
+            name=op.f("ck_payment_profiles_attributes_are_an_object"),
         ),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=op.f("fk_payment_profiles_customer_id")
@@ -557,6 +579,7 @@ def upgrade() -> None:
             "num_nulls(proof_key, proof_name, proof_media_type, proof_size, proof_sha256) IN (0, 5)",
             name=op.f("ck_payments_proof_is_whole"),
         ),
+        sa.CheckConstraint("sum <> 'NaN'", name=op.f("ck_payments_sum_is_a_number")),
         sa.ForeignKeyConstraint(
             ["invoice_id"], ["invoices.id"], name=op.f("fk_payments_invoice_id")
         ),
@@ -678,6 +701,14 @@ def upgrade() -> None:
             "customer_credit_id IS NULL OR credit",
             name=op.f("ck_invoice_items_customer_credit_makes_a_credit"),
         ),
+        sa.CheckConstraint(
+            "unit_price <> 'NaN' AND quantity <> 'NaN'",
+            name=op.f("ck_invoice_items_amounts_are_numbers"),
+        ),
+        sa.CheckConstraint(
+            "jsonb_typeof(details) = 'object'",
+            name=op.f("ck_invoice_items_details_are_an_object"),
+        ),
         sa.ForeignKeyConstraint(
             ["customer_credit_id"],
             ["customer_credits.id"],
@@ -792,8 +823,8 @@ def downgrade() -> None:
     op.drop_index("ix_invoices_total_cost", table_name="invoices")
     op.drop_index("ix_invoices_state_newest_first", table_name="invoices")
     op.drop_index("ix_invoices_newest_first", table_name="invoices")
-    op.drop_index("ix_invoices_month", table_name="invoices")
-    op.drop_index("ix_invoices_created_customer_id", table_name="invoices")
+    op.drop_index("ix_invoices_month_newest_first", table_name="invoices")
+    op.drop_index("ix_invoices_created_newest_first", table_name="invoices")
     op.drop_table("invoices")
     op.drop_index("ix_customer_roles_user_id_customer_id", table_name="customer_roles")
     op.drop_index(op.f("ix_customer_roles_customer_id"), table_name="customer_roles")

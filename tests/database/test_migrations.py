@@ -7,6 +7,9 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app import demo
+from app.database.engine import Database
+from app.settings import Settings
 from tests.conftest import ROOT, migrate
 
 
@@ -36,6 +39,9 @@ async def test_up_and_down_leave_nothing(empty_database_url: str) -> None:
     config = alembic(empty_database_url)
     await asyncio.to_thread(migrate, empty_database_url)
     assert "invoice_items" in await objects(empty_database_url)
+    database = Database(Settings(database_url=empty_database_url))
+    assert (await demo.load(database)).loaded
+    await database.close()
     await asyncio.to_thread(command.downgrade, config, "base")
     assert await objects(empty_database_url) == {"alembic_version", "alembic_version_pkc"}
     await asyncio.to_thread(migrate, empty_database_url)
