@@ -1,5 +1,8 @@
 """What someone who starts the service for the first time needs: tokens and first calls."""
 
+import shlex
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,8 +47,11 @@ async def fresh_tokens(database: Database) -> list[FreshToken]:
     return fresh
 
 
-def greeting(address: str, fresh: list[FreshToken]) -> str:
-    """Return the text that welcomes a newcomer to the service at `address`."""
+def greeting(address: str, fresh: list[FreshToken], environment: Mapping[str, str]) -> str:
+    """Return the text that welcomes a newcomer to the service at `address`.
+
+    With the settings in `environment`, other commands find what this run started.
+    """
     hours = _TOKEN_LIFETIME.total_seconds() / 3600
     lines = ["", f"The service is ready at {address}; its documentation is at {address}/api/docs."]
     if fresh:
@@ -54,6 +60,10 @@ def greeting(address: str, fresh: list[FreshToken]) -> str:
         lines += ["", "Try:", *(f"  {call}" for call in _calls(address, fresh))]
     else:
         lines += ["", "A key to the API: `python -m app token create --help`."]
+    if environment:
+        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        lines += ["", "For other commands, such as import, in another terminal:"]
+        lines += [f"  export {settings}", f"  {shlex.quote(sys.executable)} -m app --help"]
     lines += ["", "Ctrl-C ends it."]
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from app.supervisor import children, newcomer
 from app.supervisor.addresses import answers, free_port, reachable_host
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SUPPLIED = ("DATABASE_URL", "REDIS_URL", "PROOF_DIR", "MAIL_DIR")
+"""Settings that a run supplies where they are not set."""
 _READY_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
 
@@ -37,10 +39,12 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
         end_with_parent(signal.SIGTERM)
     with ExitStack() as stack:
         try:
+            before = dict(os.environ)
             servers = _start_servers(data, stack)
+            ours = {name: os.environ[name] for name in _SUPPLIED if not before.get(name)}
             chosen = _choose_port(host, port)
             migrate()
-            greeting = asyncio.run(_prepare(f"http://{reachable_host(host)}:{chosen}"))
+            greeting = asyncio.run(_prepare(f"http://{reachable_host(host)}:{chosen}", ours))
             return asyncio.run(_supervise(host, chosen, servers, greeting))
         except ServerError as error:
             typer.echo(str(error), err=True)
@@ -66,7 +70,7 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
         typer.echo(f"{server.name} runs in {server.home}.")
     for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
         if not os.environ.get(name):
-            os.environ[name] = str(data / folder)
+            os.environ[name] = str((data / folder).absolute())
     if not os.environ.get("LOG_FORMAT"):
         os.environ["LOG_FORMAT"] = "console"
     return servers
@@ -82,7 +86,7 @@ def _choose_port(host: str, port: int) -> int:
     return chosen
 
 
-async def _prepare(address: str) -> str:
+async def _prepare(address: str, environment: Mapping[str, str]) -> str:
     database = Database(DatabaseSettings())
     try:
         demonstration = await demo.load(database)
@@ -91,7 +95,7 @@ async def _prepare(address: str) -> str:
         fresh = await newcomer.fresh_tokens(database)
         if fresh:
             _name_an_issuer()
-        return newcomer.greeting(address, fresh)
+        return newcomer.greeting(address, fresh, environment)
     finally:
         await database.close()
 

@@ -134,6 +134,19 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert invoice["state"] == "created"
         assert invoice["items"]
         assert all(invoice["issuer_details"].values()), invoice["issuer_details"]
+        # What is printed for other commands lets them find the same data.
+        commands = re.findall(r"^  (export .*)\n  (.*) --help$", first.greeting, re.MULTILINE)
+        ((settings, app),) = commands
+        listed = subprocess.run(
+            ["sh", "-c", f"{settings}\n{app} token list demo-owner"],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert " active" in listed.stdout
         first.process.send_signal(signal.SIGINT)
         assert first.wait() == 0
         assert "Traceback" not in first.complaints()
