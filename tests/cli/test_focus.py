@@ -22,7 +22,7 @@ async def test_a_file_is_imported_and_its_sums_are_told(
     result = await call(settings, "import", "--format", "focus", *options, str(path))
     assert (result.exit_code, result.stderr) == (0, "")
     (line,) = [line for line in result.stdout.splitlines() if "100001" in line]
-    told = "100001 2026-09 Õunaaed OÜ 2.00123000001 2.0012300000 2.00 created"
+    told = "100001 2026-09 Õunaaed OÜ 2.00123000001 2.0012300000 2.00 new"
     assert " ".join(line.split()) == told
     assert "Issued: 1 invoice." in result.stdout
     stored = select(Invoice.state, Invoice.tax_percent, Invoice.total_price)

@@ -237,7 +237,7 @@ class _Import:
 
 def _fate(found: StoredInvoice | None, revision: int, final: dict[int, str]) -> tuple[Fate, str]:
     if found is None:
-        return Fate.CREATED, ""
+        return Fate.NEW, ""
     if final.get(found.id):
         return Fate.REFUSED, final[found.id]
     if revision == found.revision:

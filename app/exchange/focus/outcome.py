@@ -11,7 +11,7 @@ from app.exchange.focus.amounts import Amounts
 class Fate(StrEnum):
     """What became of an invoice."""
 
-    CREATED = "created"
+    NEW = "new"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     REFUSED = "refused"

@@ -200,7 +200,7 @@ async def test_the_time_charged_stays_within_the_billing_period_where_it_meets_i
 
 async def test_a_second_time_changes_nothing(importer: Importer) -> None:
     rows = [row(BilledCost="0.001"), row(BillingAccountId="2"), row(**OCTOBER)]
-    assert await importer.fates(*rows) == [Fate.CREATED] * 3
+    assert await importer.fates(*rows) == [Fate.NEW] * 3
     before = await importer.everything()
     assert await importer.fates(*reversed(rows)) == [Fate.UNCHANGED] * 3
     assert await importer.everything() == before
