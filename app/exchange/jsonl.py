@@ -115,7 +115,8 @@ def _skip_line(stream: BinaryIO, piece: int) -> None:
 def parse(data: bytes, number: int) -> Record | Fault:
     """Return the record in a line, or what is wrong with it."""
     try:
-        record = any_record.validate_json(data)
+        # Without the line's end, which would make a line of its own in what is wrong with it.
+        record = any_record.validate_json(data.rstrip(b"\r\n"))
         field = _OBJECT_OF.get(type(record))
         if field and has_fractions(data):
             exactly = load_exactly(data).get(field)

@@ -88,6 +88,7 @@ def test_what_is_wrong_is_told_by_line_without_the_value() -> None:
     assert told[2][1] == "line 3: kind is missing"
     assert told[3][1] == "line 4: kind is not known"
     assert told[4][1].startswith("line 5: Invalid JSON")
+    assert " at line " not in told[4][1]
     assert told[5][1] == (
         "line 6: name: NUL characters cannot be stored;"
         " archived: Input should be a valid boolean;"
