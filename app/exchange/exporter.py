@@ -8,7 +8,7 @@ their creation.
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.catalogue.tables import Offering
@@ -62,11 +63,15 @@ class ProofMissing(Exception):
 
 
 async def export(
-    database: Database, settings: Settings, *, proofs: bool = True
+    database: Database,
+    settings: Settings,
+    *,
+    proofs: bool = True,
+    progress: Callable[[float], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield the lines, in pieces of any size; without `proofs`, payments come without theirs.
 
-    Raises `ProofMissing`.
+    `progress` is called with the part of the rows, of 1, that was read. Raises `ProofMissing`.
     """
     engine = database.engine.execution_options(
         isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -74,6 +79,7 @@ async def export(
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with engine.connect() as connection, connection.begin():
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        done, total = 0, 0 if progress is None else await _row_count(connection)
         for kind in KINDS:
             rows = await connection.stream(
                 _lines(kind), execution_options={"yield_per": _ROWS_AT_ONCE}
@@ -85,6 +91,14 @@ async def export(
                             yield piece
                 else:
                     yield b"".join(row.line.encode() + b"\n" for row in some)
+                done += len(some)
+                if progress is not None:
+                    progress(done / total)
+
+
+async def _row_count(connection: AsyncConnection) -> int:
+    counts = [select(func.count()).select_from(kind.table).scalar_subquery() for kind in KINDS]
+    return sum((await connection.execute(select(*counts))).one())
 
 
 def _lines(kind: Kind) -> Select[Any]:

@@ -3,9 +3,12 @@
 import asyncio
 import gzip
 import json
+import os
+import pty
 import stat
 import sys
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from uuid import uuid4
 
 import pytest
@@ -159,6 +162,44 @@ async def test_a_database_without_tables(
         assert 'relation "' in answer.stderr
         assert "`python -m app migrate` does it." in answer.stderr
         assert answer.stderr.count("\n") == 1
+
+
+def on_a_terminal(database_url: str, *arguments: str, stdout: bool) -> str:
+    """Run a command and return what a terminal shows of it."""
+    terminal, ours = pty.openpty()
+    with Popen(
+        [sys.executable, "-m", "app", *arguments],
+        env={**os.environ, "DATABASE_URL": database_url, "TERM": "xterm"},
+        stdout=ours if stdout else DEVNULL,
+        stderr=ours,
+    ) as command:
+        os.close(ours)
+        shown = b""
+        try:
+            while piece := os.read(terminal, 10_000):
+                shown += piece
+        except OSError:  # how Linux tells that nobody writes any more
+            pass
+        finally:
+            os.close(terminal)
+    assert command.returncode == 0
+    return shown.decode()
+
+
+async def test_an_export_shows_its_progress_but_not_among_its_lines(
+    database_url: str, make: Factories, tmp_path: Path
+) -> None:
+    await make.category()
+    file = str(tmp_path / "all.jsonl")
+    shown = await asyncio.to_thread(on_a_terminal, database_url, "export", "-o", file, stdout=False)
+    assert "Export" in shown
+    assert "100 %" in shown
+    assert "100 %" in await asyncio.to_thread(
+        on_a_terminal, database_url, "import", file, stdout=False
+    )
+    shown = await asyncio.to_thread(on_a_terminal, database_url, "export", stdout=True)
+    assert shown.startswith('{"kind":"category"')
+    assert "%" not in shown
 
 
 async def test_progress_is_shown_on_a_terminal(

@@ -129,5 +129,17 @@ async def test_a_proof_that_is_gone_is_told(
     assert b'"content"' not in await exported(database, settings, proofs=False)
 
 
+async def test_progress_is_told_in_parts_of_one(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    parts: list[float] = []
+    await exported(database, settings, progress=parts.append)
+    assert len(parts) > 10
+    assert 0 < parts[0] < parts[1]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+
+
 async def test_an_empty_database_exports_nothing(database: Database, settings: Settings) -> None:
     assert await exported(database, settings) == b""

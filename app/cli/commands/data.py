@@ -4,7 +4,7 @@ import gzip
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,10 +14,14 @@ import typer
 
 from app.cli.focus import import_focus
 from app.cli.importers import import_jsonl, import_waldur
+from app.cli.progress import progress_bar
 from app.cli.support import FAILED, MISUSED, fail, load_settings, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database
+
+
+_STEPS = 1000
 
 
 class Format(StrEnum):
@@ -113,8 +117,13 @@ def export(
         with _opened(output) as file:
 
             async def run(database: "Database") -> None:
-                async for piece in exporter.export(database, settings, proofs=proofs):
-                    file.write(piece)
+                # Lines that go to a terminal show by themselves how far it is.
+                with nullcontext() if file.isatty() else progress_bar("Export", _STEPS) as bar:
+                    progress = None if bar is None else lambda part: bar(int(part * _STEPS))
+                    async for piece in exporter.export(
+                        database, settings, proofs=proofs, progress=progress
+                    ):
+                        file.write(piece)
                 file.flush()
 
             with_database(run)
