@@ -1,19 +1,28 @@
 """Answers that are sent while they are made."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from app.http.json import MEDIA_TYPE
+
+PATIENCE = 30.0
+"""Seconds in which a client must take a part of an answer."""
+
+
+class ClientTooSlow(Exception):
+    """A client stopped reading amid an answer, which is cut off."""
 
 
 class JsonStream(StreamingResponse):
     """A JSON answer of parts; what fails before the first part is an ordinary error.
 
-    However the answer ends, also when the client goes away, the generator is closed, and with it
-    what it holds.
+    However the answer ends, also when the client goes away or stops reading, the generator is
+    closed, and with it what it holds: a few clients that read nothing must not keep all the
+    connections to the database.
     """
 
     def __init__(
@@ -24,16 +33,24 @@ class JsonStream(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the parts, and nothing at all until there is the first."""
+
+        async def taken(message: Message) -> None:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await send(message)
+            except TimeoutError:
+                raise ClientTooSlow(f"nothing was read in {PATIENCE:g} seconds") from None
+
         async with aclosing(self._parts) as parts:
             first = await anext(parts, b"")
-            await send(
+            await taken(
                 {
                     "type": "http.response.start",
                     "status": self.status_code,
                     "headers": self.raw_headers,
                 }
             )
-            await send({"type": "http.response.body", "body": first, "more_body": True})
+            await taken({"type": "http.response.body", "body": first, "more_body": True})
             async for part in parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await taken({"type": "http.response.body", "body": part, "more_body": True})
+            await taken({"type": "http.response.body", "body": b"", "more_body": False})

@@ -32,10 +32,9 @@ async def stream(
     statement = _statement(parameters).where(InvoiceItem.invoice_id == invoice.id)
     opening = b"["
     # A transaction, since a server-side cursor lives in one.
-    async with (
-        database.transaction() as connection,
-        connection.stream(statement, execution_options={"yield_per": CHUNK}) as found,
-    ):
+    async with database.transaction() as connection:
+        # As a context, the result would swallow the exit of this generator when it is closed early.
+        found = await connection.stream(statement, execution_options={"yield_per": CHUNK})
         async for rows in found.mappings().partitions():
             items = [item(row, invoice.tax_percent) for row in rows]
             yield opening + encode_items(items, links)[1:-1]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.http import streaming
 from app.invoices.items import CHUNK
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row, UserRow
@@ -168,11 +169,17 @@ async def large(make: Factories, connection: AsyncConnection) -> Row:
 
 
 async def parts_of(
-    app: FastAPI, invoice: Row, user: UserRow, until: int | None = None
+    app: FastAPI,
+    invoice: Row,
+    user: UserRow,
+    *,
+    until: int | None = None,
+    reading: int | None = None,
 ) -> list[int]:
     """Call the application as a server does; return the sizes of the parts that it sends.
 
-    With `until`, the client goes away after that many parts.
+    With `until`, the client goes away after that many parts; with `reading`, it stays but reads
+    no more than these.
     """
     sizes: list[int] = []
     gone = asyncio.Event()
@@ -189,6 +196,8 @@ async def parts_of(
             if until is not None and len(sizes) == until:
                 gone.set()
                 await asyncio.sleep(0)
+            if len(sizes) == reading:
+                await asyncio.Event().wait()
 
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
@@ -234,3 +243,14 @@ async def test_a_client_that_goes_away_frees_its_connection(
     assert app.state.database.engine.pool.checkedout() == 0
     async with client_of(app) as client:
         assert (await client.get("/api/invoices/", headers=user.headers)).is_success
+
+
+async def test_a_client_that_stops_reading_frees_its_connection(
+    app: FastAPI, make: Factories, large: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "PATIENCE", 0.2)
+    user = await make.staff()
+    async with asyncio.timeout(20):
+        with pytest.raises(streaming.ClientTooSlow):
+            await parts_of(app, large, user, reading=2)
+    assert app.state.database.engine.pool.checkedout() == 0
