@@ -104,6 +104,30 @@ async def test_nothing_reaches_beyond_the_paper_or_the_screen(
         assert await _sideways(page) <= 0
 
 
+@pytest.mark.parametrize("unit", ["million requests", "percents from half a month"])
+async def test_a_unit_of_several_words_is_not_broken_within_them(
+    page: Page, settings: Settings, unit: str
+) -> None:
+    invoice = _long_invoice(1)
+    (line,) = invoice.lines
+    invoice = replace(invoice, lines=[replace(line, unit=unit)])
+    await page.set_content(Rendering(settings, invoice).document())
+    longest = await page.evaluate(_WIDTH_OF_LONGEST_WORD)
+    assert longest["word"] <= longest["cell"] + 1, longest
+
+
+_WIDTH_OF_LONGEST_WORD = """() => {
+    const cell = document.querySelector("td.unit");
+    const style = getComputedStyle(cell);
+    const canvas = document.createElement("canvas").getContext("2d");
+    canvas.font = style.font;
+    return {
+        word: Math.max(...cell.textContent.split(" ").map(w => canvas.measureText(w).width)),
+        cell: cell.clientWidth - parseFloat(style.paddingLeft),
+    };
+}"""
+
+
 async def test_the_head_of_the_table_is_on_every_sheet(
     page: Page, settings: Settings, tmp_path: Path
 ) -> None:
