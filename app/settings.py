@@ -214,5 +214,6 @@ def problems(error: ValidationError) -> list[str]:
         if problem["type"] == "missing":
             lines.append(f"{name} is not set.")
         else:
-            lines.append(f"{name} is wrong: {problem['msg'].removeprefix('Value error, ')}.")
+            reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+            lines.append(f"{name} is wrong: {reason}.")
     return lines

@@ -20,6 +20,8 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
             pool_pre_ping=False,
+            # Errors are logged, and kept with jobs; what people sent does not belong there.
+            hide_parameters=True,
             connect_args={
                 # The driver's own is a minute, for which requests would wait.
                 "timeout": settings.database_pool_timeout,
