@@ -64,10 +64,11 @@ def _json_object(value: object) -> object:
     return value
 
 
-def _postgresql_url(url: str) -> str:
+def postgresql_url(url: str) -> str:
+    """Return the URL of a database as the driver understands it; raises ValueError otherwise."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # which may repeat a part of the password
         raise ValueError("not a database URL") from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError("the scheme must be postgresql://")
@@ -136,7 +137,7 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
-    database_url: Annotated[str, AfterValidator(_postgresql_url)]
+    database_url: Annotated[str, AfterValidator(postgresql_url)]
     """PostgreSQL, as `postgresql://user:password@host:port/name`."""
     database_pool_size: PositiveInt = 16
     """Connections that a process keeps at most; further requests wait for one."""

@@ -7,14 +7,15 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, literal, make_url, null, table, text
+from sqlalchemy import ColumnElement, Select, column, literal, null, table, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import TableClause
 
 from app.exchange.waldur.wanted import JSON_COLUMNS, WANTED
+from app.settings import postgresql_url
 
 CONNECT_SECONDS = 15
 ROWS_AT_ONCE = 1000
@@ -110,15 +111,12 @@ async def open_source(url: str) -> AsyncIterator[Source]:
 
 def _driver_url(url: str) -> str:
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
+        return postgresql_url(url)
+    except ValueError as error:
         raise WaldurUnreadable(
             "The address of the Waldur database is not a URL like "
-            "postgresql://user:password@host:5432/waldur."
+            f"postgresql://user:password@host:5432/waldur: {error}."
         ) from error
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise WaldurUnreadable("The address of the Waldur database must start with postgresql://.")
-    return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 async def _connect(connecting: AsyncConnection) -> AsyncConnection:
@@ -128,7 +126,7 @@ async def _connect(connecting: AsyncConnection) -> AsyncConnection:
         reason = str(error.orig).rpartition(">: ")[2]
     except (OSError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
-    address = connecting.engine.url.set(password=None, query={})
+    address = connecting.engine.url.set(drivername="postgresql", password=None, query={})
     shown = address.render_as_string(hide_password=True)
     first_line = reason.strip().splitlines()[0] if reason.strip() else "no answer"
     raise WaldurUnreadable(f"The Waldur database {shown} cannot be read: {first_line}")

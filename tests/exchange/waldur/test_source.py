@@ -98,8 +98,12 @@ async def test_a_missing_column_is_named(waldur: str, bring: Import) -> None:
     [
         ("waldur", "is not a URL like postgresql://"),
         ("postgresql://host:port/name", "is not a URL like postgresql://"),
-        ("mysql://root:hush@localhost/waldur", "must start with postgresql://"),
-        ("postgresql://root:hush@127.0.0.1:1/waldur", "127.0.0.1:1/waldur cannot be read: "),
+        ("mysql://root:hush@localhost/waldur", "the scheme must be postgresql://"),
+        ("postgresql://host/waldur?odd=1", "its option odd is not known"),
+        (
+            "postgresql://root:hush@127.0.0.1:1/waldur",
+            "database postgresql://root:***@127.0.0.1:1/waldur cannot",
+        ),
         ("postgresql://root:hush@host.invalid/waldur", "host.invalid/waldur cannot be read: "),
     ],
 )
@@ -125,3 +129,11 @@ async def test_another_programs_database_is_told_apart(
 ) -> None:
     with pytest.raises(WaldurUnreadable, match=r"core_user, authtoken_token, .* is missing"):
         await run(empty_database_url, database, settings)
+
+
+async def test_encryption_is_asked_for_as_libpq_names_it(
+    waldur: str, database: Database, settings: Settings
+) -> None:
+    plain = make_url(waldur).set(drivername="postgresql").update_query_dict({"sslmode": "disable"})
+    report = await run(plain.render_as_string(hide_password=False), database, settings)
+    assert report.new["invoice"] > 0
