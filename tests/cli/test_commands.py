@@ -63,6 +63,17 @@ def test_a_setting_that_is_missing_or_wrong_ends_the_start(
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("command", "name"), [("serve", "PROOF_DIR"), ("worker", "MAIL_DIR")])
+def test_a_folder_that_cannot_be_written_to_ends_the_start(
+    tmp_path: Path, command: str, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "folder"
+    answer = app(command, **SETTINGS | {name: str(folder)})
+    assert answer.returncode == 2
+    assert answer.stderr == f"{name} is wrong: {folder} cannot be written to: Not a directory.\n"
+
+
 def test_every_problem_is_named() -> None:
     answer = app("serve")
     assert answer.stderr.splitlines() == ["DATABASE_URL is not set.", "REDIS_URL is not set."]

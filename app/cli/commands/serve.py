@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import load_settings
+from app.cli.support import load_settings, require_writable
 
 SHUTDOWN_SECONDS = 30
 """How long requests that are under way may take to finish once the service is asked to end."""
@@ -23,7 +23,8 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve the API until it is asked to end (SIGTERM or Ctrl-C)."""
-    load_settings()  # a problem is told once, not by each process
+    # A problem is told once, not by each process.
+    require_writable("PROOF_DIR", load_settings().proof_dir)
 
     import uvicorn  # noqa: PLC0415 - keeps --help fast
 

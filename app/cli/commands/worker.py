@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import fail, load_settings
+from app.cli.support import fail, load_settings, require_writable
 
 
 def register(cli: typer.Typer) -> None:
@@ -30,5 +30,7 @@ def worker(
         if not asyncio.run(is_alive(settings)):
             fail("No worker has been heard of lately.")
         return
+    if settings.smtp_url is None:
+        require_writable("MAIL_DIR", settings.mail_dir)
     log.configure(settings)
     asyncio.run(serve(settings))
