@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.money import item_price
+from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
 from app.exchange import records
 from app.exchange.kinds import KIND_OF
@@ -62,6 +63,31 @@ async def conflicts(
         if same_number != uuid:
             found.setdefault(same_number, "another invoice has its number here")
     return found
+
+
+async def make_room(connection: AsyncConnection, invoices: Sequence[records.Invoice]) -> int:
+    """Delete what the month's close opened here in their place, and return how many those were.
+
+    Such an invoice has the month or the number of one of these, was made here, and nothing has
+    happened to it since: it is pending, at its first revision, and so without items. Where it is
+    still due, the next close opens it again, under another number.
+    """
+    months = [(each.customer, each.year, each.month) for each in invoices]
+    numbers = [each.number for each in invoices]
+    in_the_way = (
+        select(Invoice.id)
+        .join_from(Invoice, Customer)
+        .where(
+            Invoice.source.is_(None),
+            Invoice.state == InvoiceState.PENDING,
+            Invoice.revision == 1,
+            or_(
+                tuple_(Customer.uuid, Invoice.year, Invoice.month).in_(months),
+                Invoice.number.in_(numbers),
+            ),
+        )
+    )
+    return (await connection.execute(delete(Invoice).where(Invoice.id.in_(in_the_way)))).rowcount
 
 
 async def held_items(

@@ -90,6 +90,9 @@ class Invoices:
                 self._keep(whole)
             else:
                 free.append(whole)
+        self._report.removed["invoice"] += await here.make_room(
+            self._loader.connection, [each.invoice for each in free]
+        )
         await self._examine(free)
         good = []
         for whole in free:

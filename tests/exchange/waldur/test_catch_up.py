@@ -1,12 +1,18 @@
 """Running the import again: what changed in Waldur comes, what was changed here stays."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import clock
+from app.database.engine import Database
 from app.exchange.waldur.report import Report
+from app.invoices.close import close_month
+from app.settings import Settings
 from tests.exchange.waldur.conftest import Import, dump
+from tests.support.factories import Factories
 from tests.support.waldur import add_rows, execute
 from tests.support.waldur_sample import invoice, item, uid
 
@@ -37,6 +43,26 @@ async def test_a_new_invoice_comes(waldur: str, bring: Import, connection: Async
     report = await bring()
     assert +report.new == {"invoice": 1, "invoice_item": 1}
     assert await column(connection, "SELECT max(number) FROM invoices") == [100004]
+
+
+async def test_what_only_the_close_opened_here_makes_room(
+    waldur: str, bring: Import, connection: AsyncConnection, database: Database, settings: Settings
+) -> None:
+    await Factories(connection).customer(name="ours")
+    await bring()
+    clock.freeze(datetime(2026, 4, 1, 3, tzinfo=UTC))
+    await close_month(database, settings)
+    opened = "SELECT number FROM invoices WHERE source IS NULL ORDER BY number"
+    assert await column(connection, opened) == [100004, 100005]
+
+    await add_rows(waldur, "invoices_invoice", invoice(4))
+    await add_rows(waldur, "invoices_invoiceitem", item(201, 4))
+    report = await bring()
+    assert +report.new == {"invoice": 1, "invoice_item": 1}
+    assert report.removed["invoice"] == 2
+    await close_month(database, settings)
+    assert await column(connection, opened) == [100006]
+    assert +(await bring()).removed == {}
 
 
 async def test_a_changed_invoice_is_updated_with_its_items(
@@ -140,6 +166,14 @@ async def test_an_invoice_made_here_for_the_same_month_stands(
             "INSERT INTO invoices (uuid, customer_id, year, month, tax_percent, created)"
             " SELECT gen_random_uuid(), id, 2026, 4, 0, '2026-04-01' FROM customers"
             " WHERE name = 'buyer'"
+        )
+    )
+    await connection.execute(
+        text(
+            "INSERT INTO invoice_items"
+            ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end")'
+            " SELECT gen_random_uuid(), id, 'Ours', 1, 1, 'quantity', created, created"
+            " FROM invoices WHERE source IS NULL"
         )
     )
     await add_rows(waldur, "invoices_invoice", invoice(9, month=4), invoice(4, month=5))
