@@ -28,13 +28,9 @@ def create_app(settings: Settings) -> FastAPI:
         nudge = Nudge(settings)
         app.state.database = database
         app.state.nudge = nudge
-        # What exists by now lives as long as the process; the collector need not walk it again.
-        gc.collect()
-        gc.freeze()
         try:
             yield
         finally:
-            gc.unfreeze()
             await nudge.aclose()
             await database.close()
 
@@ -54,7 +50,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def create_app_from_environment() -> FastAPI:
-    """Put the API together from the environment's settings, with their logs."""
+    """Put a serving process's API together from the environment's settings, with their logs."""
     settings = Settings()
     log.configure(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    # What exists by now lives as long as the process; the collector need not walk it again.
+    gc.collect()
+    gc.freeze()
+    return app

@@ -17,11 +17,13 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None
         return
     from rich.console import Console  # noqa: PLC0415 - keeps --help fast
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
 
+    # A long label, such as the path of a file, gives way to how far it is.
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}", markup=False, table_column=Column(max_width=30)),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True, min_width=5)),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -190,7 +190,9 @@ async def test_an_export_shows_its_progress_but_not_among_its_lines(
     database_url: str, make: Factories, tmp_path: Path
 ) -> None:
     await make.category()
-    file = str(tmp_path / "all.jsonl")
+    place = tmp_path / ("of-a-name-that-fills-the-line" * 6)
+    place.mkdir()
+    file = str(place / "all.jsonl")
     shown = await asyncio.to_thread(on_a_terminal, database_url, "export", "-o", file, stdout=False)
     assert "Export" in shown
     assert "100 %" in shown
