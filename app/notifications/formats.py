@@ -11,6 +11,7 @@ from babel.numbers import NumberPattern, format_currency
 
 from app.billing.money import CENT, EXACT
 from app.billing.periods import Period
+from app.customers.countries import country_name
 
 LONGEST_TEXT = 300
 """Characters of a name that are shown; a longer one is cut."""
@@ -73,7 +74,7 @@ class Formats:
 
     def country(self, code: str) -> str:
         """Name a country by its two letters; an unknown code stays as it is."""
-        return self.locale.territories.get(code.upper(), code) if code else ""
+        return country_name(code, str(self.locale)) or code
 
 
 def _with_decimals(pattern: NumberPattern, least: int) -> NumberPattern:
