@@ -35,7 +35,7 @@ class Links:
         return value.hex if self.hex_uuids else str(value)
 
 
-def _links(request: Request, settings: CurrentSettings) -> Links:
+async def _links(request: Request, settings: CurrentSettings) -> Links:
     return links_for(settings, origin(request).base)
 
 

@@ -62,7 +62,7 @@ class FromQuery(Generic[Parameters]):
             for name, field in model.model_fields.items()
         }
 
-    def __call__(self, request: Request) -> Parameters:
+    async def __call__(self, request: Request) -> Parameters:
         """Return what the query says.
 
         Raises InvalidFields with each parameter that is wrong.

@@ -46,7 +46,7 @@ async def _found(
         return await InvoiceRepository(connection, caller).find(uuid, parameters)
 
 
-def _proofs(settings: CurrentSettings) -> ProofStore:
+async def _proofs(settings: CurrentSettings) -> ProofStore:
     return ProofStore(settings.proof_dir, settings.proof_max_bytes)
 
 
