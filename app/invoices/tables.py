@@ -1,8 +1,8 @@
 """Invoices and their items.
 
 Totals are kept by the database: `total_price`, `incurred_costs` and `compensations` by triggers on
-the items, `total_cost` and an item's `price` as generated columns. The migration that makes the
-triggers is their source.
+the items, `total_cost` and an item's `price` as generated columns. So are the tables at the end,
+which spare reads a look at every invoice. The migrations that make the triggers are their source.
 """
 
 from datetime import date, datetime
@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    Date,
     ForeignKey,
     Index,
     Numeric,
@@ -79,7 +80,8 @@ class Invoice(Base):
     )
     """The total with tax, rounded half up to cents."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
-    """Grows, by a trigger, with each change of the invoice or its items."""
+    """Grows, by a trigger, with each change of the invoice or its items; with `ReferenceRevision`
+    it names one state of all that is shown."""
     imported_revision: Mapped[int | None] = mapped_column(BigInteger)
     """The revision that the last import left; where it is not `revision`, it was changed here."""
 
@@ -162,3 +164,61 @@ class InvoiceItem(Base):
         Computed(f"sign({_AMOUNT}) * ceil(abs({_AMOUNT}) * 100) / 100", persisted=True),
     )
     """Unit price times quantity, rounded away from zero to cents."""
+
+
+class ReferenceRevision(Base):
+    """One row, whose number grows with each change of what invoices show of other records.
+
+    Those are customers, projects, resources, offerings and their categories, components of
+    offerings and plans, service providers.
+    """
+
+    __tablename__ = "reference_revision"
+    __table_args__ = (CheckConstraint("single", name="is_one"),)
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
+    revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
+
+
+class InvoiceTally(Base):
+    """How many invoices there are of a month and state, and their sums: add the rows up.
+
+    Each change adds a row with its difference; a job merges rows. So no change waits for another,
+    and a sum is as true as its snapshot.
+    """
+
+    __tablename__ = "invoice_tallies"
+
+    id: Mapped[Key]
+    year: Mapped[int] = mapped_column(SmallInteger)
+    month: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str]
+    invoices: Mapped[int] = mapped_column(BigInteger)
+    price: Mapped[Decimal] = mapped_column(Numeric)
+    """Without tax."""
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    """With tax, each invoice rounded to cents."""
+
+
+class CustomerYearTotal(Base):
+    """What the invoices of a customer that were created since a day come to."""
+
+    __tablename__ = "customer_year_totals"
+
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[date] = mapped_column(Date, index=True)
+    """A year before the day on which the row was last brought forward, by a daily job."""
+    invoices: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[Decimal] = mapped_column(Numeric)
+    """With tax."""
+
+
+Index(
+    "ix_customer_year_totals_largest",
+    CustomerYearTotal.since,
+    CustomerYearTotal.total.desc(),
+    CustomerYearTotal.customer_id,
+    postgresql_where=CustomerYearTotal.invoices > 0,
+)
