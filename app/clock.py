@@ -1,5 +1,6 @@
 """The one place where the service reads the clock."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
@@ -9,6 +10,7 @@ def _system() -> datetime:
 
 
 _source: Callable[[], datetime] = _system
+_seconds: Callable[[], float] = time.monotonic
 
 
 def now() -> datetime:
@@ -21,12 +23,21 @@ def today() -> date:
     return now().date()
 
 
+def monotonic() -> float:
+    """Return seconds that only differences of mean something; nobody sets this clock.
+
+    While the clock stands, so does this one, and it moves by as much as the clock is set on.
+    """
+    return _seconds()
+
+
 def freeze(moment: datetime | None) -> None:
     """Make the clock stand at `moment`, which must be timezone-aware; None lets it run again."""
-    global _source  # noqa: PLW0603 - the clock is the process's own, as time is
+    global _source, _seconds  # the clock is the process's own, as time is
     if moment is None:
-        _source = _system
+        _source, _seconds = _system, time.monotonic
         return
     if moment.tzinfo is None:
         raise ValueError("The clock can only stand at a timezone-aware moment.")
-    _source = lambda: moment.astimezone(UTC)  # noqa: E731
+    standing = moment.astimezone(UTC)
+    _source, _seconds = lambda: standing, standing.timestamp

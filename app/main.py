@@ -12,6 +12,7 @@ from app.database.engine import Database
 from app.http import errors, openapi, slashes
 from app.http.forwarded import ForwardedMiddleware
 from app.http.requests import RequestMiddleware
+from app.identity.token_cache import TokenCache
 from app.invoices.action_router import router as invoice_actions
 from app.invoices.router import router as invoices
 from app.outbox.nudge import Nudge
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
         nudge = Nudge(settings)
         app.state.database = database
         app.state.nudge = nudge
+        app.state.token_cache = TokenCache()
         try:
             yield
         finally:

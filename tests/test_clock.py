@@ -21,6 +21,17 @@ def test_a_test_can_set_it() -> None:
     assert clock.now() != moment
 
 
+def test_seconds_stand_and_move_with_it() -> None:
+    before = clock.monotonic()
+    assert clock.monotonic() >= before
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    clock.freeze(moment)
+    standing = clock.monotonic()
+    assert clock.monotonic() == standing
+    clock.freeze(moment + timedelta(seconds=1.5))
+    assert clock.monotonic() == standing + 1.5
+
+
 def test_a_naive_moment_is_refused() -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
         clock.freeze(datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused

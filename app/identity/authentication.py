@@ -1,12 +1,13 @@
 """Who is calling: the token of a request, looked up by its digest."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from sqlalchemy import bindparam, select
 
 from app import clock
+from app.database.engine import Database
 from app.http.dependencies import CurrentDatabase
 from app.http.errors import NotAuthenticated, PermissionDenied
 from app.http.formats import require_json
@@ -14,6 +15,7 @@ from app.http.forwarded import client_address
 from app.http.policies import Access, enforces
 from app.identity.caller import Caller
 from app.identity.tables import Token, User
+from app.identity.token_cache import Holder, TokenCache
 from app.identity.tokens import digest
 
 _SCHEMES = ("token", "bearer")
@@ -46,19 +48,36 @@ def _is_past(moment: datetime | None) -> bool:
     return moment is not None and moment <= clock.now()
 
 
-async def _identify(request: Request, database: CurrentDatabase) -> Caller:
-    key = key_of(request.headers.get("authorization"))
+async def _token_cache(request: Request) -> TokenCache:
+    return cast(TokenCache, request.app.state.token_cache)
+
+
+async def _identify(
+    request: Request,
+    database: CurrentDatabase,
+    cache: Annotated[TokenCache, Depends(_token_cache)],
+) -> Caller:
+    sought = digest(key_of(request.headers.get("authorization")))
+    holder = cache.get(sought)
+    if holder is None:
+        asked_at = clock.monotonic()
+        holder = await _look_up(database, sought)
+        cache.keep(sought, holder, asked_at)
+    if _is_past(holder.expires_at):
+        raise NotAuthenticated("Token has expired.")
+    return Caller(holder.user_id, holder.is_staff, holder.is_support, client_address(request))
+
+
+async def _look_up(database: Database, sought: str) -> Holder:
     # A connection for this alone: whoever changes something then opens a transaction, and must
     # not hold one connection while waiting for another.
     async with database.reading() as connection:
-        found = (await connection.execute(_holder, {"digest": digest(key)})).one_or_none()
+        found = (await connection.execute(_holder, {"digest": sought})).one_or_none()
     if found is None or _is_past(found.revoked_at):
         raise NotAuthenticated("Invalid token.")
     if not found.is_active:
         raise NotAuthenticated("User inactive or deleted.")
-    if _is_past(found.expires_at):
-        raise NotAuthenticated("Token has expired.")
-    return Caller(found.id, found.is_staff, found.is_support, client_address(request))
+    return Holder(found.id, found.is_staff, found.is_support, found.expires_at)
 
 
 Identified = Annotated[Caller, Depends(_identify)]

@@ -40,7 +40,10 @@ async def create(
 
 
 async def revoke(connection: AsyncConnection, uuid: UUID) -> bool:
-    """Make a token useless from now on; tell whether it is known and was not revoked before."""
+    """Make a token useless, within five seconds everywhere.
+
+    Tell whether it is known and was not revoked before.
+    """
     revoked = await connection.execute(
         update(Token)
         .where(Token.uuid == uuid, Token.revoked_at.is_(None))
@@ -50,7 +53,7 @@ async def revoke(connection: AsyncConnection, uuid: UUID) -> bool:
 
 
 async def revoke_named(connection: AsyncConnection, name: str) -> None:
-    """Make every token of that name useless from now on."""
+    """Make every token of that name useless, within five seconds everywhere."""
     await connection.execute(
         update(Token)
         .where(Token.name == name, Token.revoked_at.is_(None))

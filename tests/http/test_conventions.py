@@ -319,7 +319,7 @@ async def test_a_database_that_is_away_full_or_slow(
         assert (await client.get("/api/invoices/", headers=headers)).is_success
 
         async with database.transaction() as locked:
-            await locked.execute(text("LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE"))
+            await locked.execute(text("LOCK TABLE invoices IN ACCESS EXCLUSIVE MODE"))
             await assert_unavailable(client, headers)  # the statement took too long
         assert (await client.get("/api/invoices/", headers=headers)).is_success
 
