@@ -145,6 +145,8 @@ class DatabaseSettings(BaseSettings):
     """Seconds that a request waits for a connection before it is answered with 503."""
     database_statement_timeout: PositiveInt = 30
     """Seconds after which PostgreSQL gives up a statement of a request."""
+    database_lock_timeout: PositiveInt = 5
+    """Seconds that a statement waits for what another transaction has locked."""
 
 
 class Settings(DatabaseSettings):

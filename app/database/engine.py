@@ -1,12 +1,14 @@
-"""Connections to PostgreSQL: one that reads, and one that is a transaction."""
+"""Connections to PostgreSQL: to read, to change in a transaction, to stream from."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.database.failures import connecting, working
+from app.database.failures import ConnectionLost, connecting, working
+from app.database.limits import limits
 from app.settings import DatabaseSettings
 
 
@@ -27,13 +29,18 @@ class Database:
                 "timeout": settings.database_pool_timeout,
                 "server_settings": {
                     "application_name": "cloud-invoicing",
-                    "statement_timeout": f"{settings.database_statement_timeout}s",
                     "timezone": "UTC",
+                    **limits(settings),
                 },
                 **connect_args,
             },
         )
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._snapshots = self.engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._patience = settings.database_pool_timeout
+        self._streams = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -54,13 +61,47 @@ class Database:
         Raises DatabaseUnavailable where the database is not to be had, now or amid the work; it
         is not known then whether a commit under way was done.
         """
-        async with AsyncExitStack() as stack:
-            with connecting():
-                connection = await stack.enter_async_context(self.engine.connect())
-            with working():
-                async with connection.begin():
-                    yield connection
+        async with _transaction(self.engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction that sees one moment, and can change nothing.
+
+        Raises DatabaseUnavailable as the others do.
+        """
+        async with _transaction(self._snapshots) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def streaming(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a snapshot that is held for as long as a client takes to read what comes of it.
+
+        Half of the pool is for these, so that clients that read slowly leave the other half to
+        all others. Raises DatabaseUnavailable as the others do, also where no place becomes free
+        in the time that a request waits for a connection.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._streams.acquire()
+        except TimeoutError as error:
+            raise ConnectionLost(TimeoutError("too many answers are being streamed")) from error
+        try:
+            async with self.snapshot() as connection:
+                yield connection
+        finally:
+            self._streams.release()
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with AsyncExitStack() as stack:
+        with connecting():
+            connection = await stack.enter_async_context(engine.connect())
+        with working():
+            async with connection.begin():
+                yield connection

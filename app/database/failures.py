@@ -9,8 +9,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _CLASSES = ("08", "53", "57")
 """SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout."""
-_STATES = ("40001", "40P01", "55P03", "25006")
-"""Lost to a concurrent transaction; a lock not to be had; a standby that takes no writes."""
+_STATES = ("40001", "40P01", "55P03", "25006", "25P03")
+"""Lost to a concurrent transaction; a lock not to be had; a standby that takes no writes; a
+transaction that stood still for too long."""
 
 
 class DatabaseUnavailable(SQLAlchemyError):

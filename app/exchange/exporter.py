@@ -28,13 +28,13 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    text,
     true,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.catalogue.tables import Offering
+from app.database import limits
 from app.database.engine import Database
 from app.exchange.kinds import KINDS, PROOF_COLUMNS, Kind
 from app.exchange.records import CustomerCredit, Invoice, Payment
@@ -73,12 +73,9 @@ async def export(
 
     `progress` is called with the part of the rows, of 1, that was read. Raises `ProofMissing`.
     """
-    engine = database.engine.execution_options(
-        isolation_level="REPEATABLE READ", postgresql_readonly=True
-    )
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    async with engine.connect() as connection, connection.begin():
-        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+    async with database.snapshot() as connection:
+        await limits.lift(connection)
         done, total = 0, 0 if progress is None else await _row_count(connection)
         for kind in KINDS:
             rows = await connection.stream(

@@ -17,6 +17,7 @@ from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.vocabulary import DeliveryState
+from app.database import limits
 from app.database.engine import Database
 from app.exchange import problems
 from app.exchange.credit_offerings import CreditOfferings
@@ -61,7 +62,7 @@ async def importing(
             locked = select(func.pg_try_advisory_xact_lock(_LOCK))
             if not (await connection.execute(locked)).scalar_one():
                 raise ImportRunning("Another import is running on this database.")
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            await limits.lift(connection)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             loader = Loader(connection, store, keep_good=keep_good)
             yield loader

@@ -31,8 +31,7 @@ async def stream(
     """Yield the JSON array of the items, over a connection of its own."""
     statement = _statement(parameters).where(InvoiceItem.invoice_id == invoice.id)
     opening = b"["
-    # A transaction, since a server-side cursor lives in one.
-    async with database.transaction() as connection:
+    async with database.streaming() as connection:
         # As a context, the result would swallow the exit of this generator when it is closed early.
         found = await connection.stream(statement, execution_options={"yield_per": CHUNK})
         async for rows in found.mappings().partitions():

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.http import streaming
 from app.invoices.items import CHUNK
+from app.main import create_app
+from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row, UserRow
 
@@ -254,3 +256,28 @@ async def test_a_client_that_stops_reading_frees_its_connection(
         with pytest.raises(streaming.ClientTooSlow):
             await parts_of(app, large, user, reading=2)
     assert app.state.database.engine.pool.checkedout() == 0
+
+
+async def test_clients_that_stop_reading_leave_connections_to_others(
+    settings: Settings, make: Factories, large: Row
+) -> None:
+    """As many such clients as connections: others are served, and one more stream is told."""
+    user = await make.staff()
+    app = create_app(
+        settings.model_copy(update={"database_pool_size": 4, "database_pool_timeout": 1})
+    )
+    url = f"/api/invoices/{large.uuid}/"
+    async with app.router.lifespan_context(app), client_of(app, headers=user.headers) as client:
+        slow = [asyncio.create_task(parts_of(app, large, user, reading=2)) for _ in range(4)]
+        async with asyncio.timeout(5):
+            while app.state.database.engine.pool.checkedout() < 2:  # noqa: ASYNC110 - it sets none
+                await asyncio.sleep(0.01)
+        for _ in range(5):
+            assert (await client.get(f"{url}?field=uuid")).status_code == 200
+        refused = await client.get(f"{url}items/")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+        assert (await client.get(f"{url}items/?page_size=1")).status_code == 200
+        assert app.state.database.engine.pool.checkedout() == 0

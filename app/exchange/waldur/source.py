@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import TableClause
 
+from app.database import limits
 from app.exchange.waldur.wanted import JSON_COLUMNS, WANTED
 from app.settings import postgresql_url
 
@@ -100,8 +101,7 @@ async def open_source(url: str) -> AsyncIterator[Source]:
         connection = await _connect(engine.connect())
         try:
             # Reading may pause while what was read is written; neither side may give up then.
-            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            await connection.execute(text("SET LOCAL statement_timeout = 0"))
+            await limits.lift(connection)
             yield Source(connection, await _check(connection))
         finally:
             await connection.close()
