@@ -147,6 +147,8 @@ class DatabaseSettings(BaseSettings):
     """Seconds after which PostgreSQL gives up a statement of a request."""
     database_lock_timeout: PositiveInt = 5
     """Seconds that a statement waits for what another transaction has locked."""
+    database_pgbouncer: bool = False
+    """Whether DATABASE_URL leads to a PgBouncer in transaction mode, or a pooler like it."""
 
 
 class Settings(DatabaseSettings):

@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.database.engine import WITHOUT_NAMES
 from app.database.failures import working
 from app.settings import DatabaseSettings
 from app.tables import metadata
@@ -32,7 +33,8 @@ def run(connection: Connection) -> None:
 async def connect_and_run() -> None:
     """Open a connection of our own, outside the service's pool and its statement timeout."""
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
-    engine = create_async_engine(url)
+    # Without named statements, so that a pooler in between does not matter.
+    engine = create_async_engine(url, connect_args=WITHOUT_NAMES)
     try:
         with working():
             async with engine.connect() as connection:

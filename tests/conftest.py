@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from app.embedded.postgresql import EmbeddedPostgresql
 
         place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
+        Path(place).chmod(0o711)  # PgBouncer, which is never root, goes through it to the socket
         server = EmbeddedPostgresql(Path(place) / "postgresql", durable=False)
         os.environ["DATABASE_URL"] = _servers.enter_context(server).url
     if "REDIS_URL" not in os.environ:

@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database.failures import ConnectionLost, connecting, working
-from app.database.limits import limits
+from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.settings import DatabaseSettings
+
+WITHOUT_NAMES: Final = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+"""What makes the driver keep no statement under a name in a session that others will use."""
 
 
 class Database:
     """The pool of connections of one process."""
 
     def __init__(self, settings: DatabaseSettings, **connect_args: Any) -> None:
+        pooled = settings.database_pgbouncer
+        session = {"application_name": "cloud-invoicing", "timezone": "UTC"}
         self.engine: AsyncEngine = create_async_engine(
             settings.database_url,
             pool_size=settings.database_pool_size,
@@ -27,15 +32,17 @@ class Database:
             connect_args={
                 # The driver's own is a minute, for which requests would wait.
                 "timeout": settings.database_pool_timeout,
-                "server_settings": {
-                    "application_name": "cloud-invoicing",
-                    "timezone": "UTC",
-                    **limits(settings),
-                },
+                "server_settings": session if pooled else session | limits(settings),
+                **(WITHOUT_NAMES if pooled else {}),
                 **connect_args,
             },
         )
-        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        if pooled:
+            self._reading = self.engine
+            limit_each_transaction(self.engine.sync_engine, settings)
+        else:
+            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            tell_if_ignored(self.engine.sync_engine, settings)
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
@@ -46,13 +53,11 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection whose statements each stand alone; it saves two round trips.
 
+        Behind a pooler, which has other clients' statements between, they are a transaction.
         Raises DatabaseUnavailable where the database is not to be had, now or amid the work.
         """
-        async with AsyncExitStack() as stack:
-            with connecting():
-                connection = await stack.enter_async_context(self._reading.connect())
-            with working():
-                yield connection
+        async with _transaction(self._reading) as connection:
+            yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

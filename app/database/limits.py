@@ -1,10 +1,11 @@
 """How long PostgreSQL lets a session work, wait for a lock, and hold a transaction open idly."""
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import log
 from app.settings import DatabaseSettings
 
 IDLE_SECONDS: Final = 60
@@ -18,6 +19,9 @@ _STATEMENT, _LOCK, _IDLE = (
     "lock_timeout",
     "idle_in_transaction_session_timeout",
 )
+_KEPT = f"SELECT setting FROM pg_settings WHERE name = '{_STATEMENT}'"  # noqa: S608 - a constant
+
+_logger = log.get(__name__)
 
 
 def limits(settings: DatabaseSettings) -> dict[str, str]:
@@ -37,3 +41,36 @@ async def lift(connection: AsyncConnection) -> None:
     """
     lifted = (func.set_config(name, "0", True) for name in (_STATEMENT, _LOCK, _IDLE))
     await connection.execute(select(*lifted))
+
+
+def limit_each_transaction(engine: Engine, settings: DatabaseSettings) -> None:
+    """Set the limits as each transaction begins: before and after, the session is another's."""
+    statement = select(
+        *(func.set_config(name, value, True) for name, value in limits(settings).items())
+    )
+
+    def begin(connection: Connection) -> None:
+        connection.execute(statement)
+
+    event.listen(engine, "begin", begin)
+
+
+def tell_if_ignored(engine: Engine, settings: DatabaseSettings) -> None:
+    """Log a warning with the first connection where something in between dropped the limits."""
+    wanted = settings.database_statement_timeout * 1000
+
+    def look(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_KEPT)
+        [milliseconds] = cursor.fetchone()
+        cursor.close()
+        connection.rollback()
+        if int(milliseconds) != wanted:
+            _logger.warning(
+                "the database does not keep DATABASE_STATEMENT_TIMEOUT;"
+                " behind a pooler, set DATABASE_PGBOUNCER=true",
+                wanted=wanted,
+                kept=int(milliseconds),
+            )
+
+    event.listen(engine, "first_connect", look)

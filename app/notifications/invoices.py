@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, collate, func, literal, literal_column, select, text
+from sqlalchemy import Row, Select, collate, func, literal, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -43,8 +43,7 @@ async def read(
 
     Where it has more items than `listed_items`, its lines sum them up by project and offering.
     """
-    async with database.transaction() as connection:
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    async with database.snapshot() as connection:
         invoice = (await connection.execute(_invoice(invoice_id))).one()
         summed_up = invoice.item_count > listed_items
         read_lines = _summary if summed_up else _items
