@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette_compress import CompressMiddleware
 
 from app import __version__, health, log
 from app.database.engine import Database
 from app.http import errors, openapi, slashes
+from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.requests import RequestMiddleware
 from app.identity.token_cache import TokenCache
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     slashes.install(app)
     # The last added is the first that a request meets.
-    app.add_middleware(CompressMiddleware, brotli=False)
+    app.add_middleware(CompressionMiddleware)
     app.add_middleware(RequestMiddleware)
     app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
     app.include_router(health.router)

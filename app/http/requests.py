@@ -41,8 +41,6 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                # Compression says so only where it had a body to choose for; HEAD has none.
-                headers["Vary"] = "Accept-Encoding"
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

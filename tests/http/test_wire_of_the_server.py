@@ -53,7 +53,7 @@ async def test_heads_streams_and_clients_that_go_away(
             assert (head.status_code, head.content) == (200, b""), path
             assert head.headers.get("content-length") != "0"
             assert head.headers["content-type"] == "application/json"
-        for encoding in ("identity", "gzip"):
+        for encoding in ("identity", "gzip", "zstd"):
             answer = await client.get(items, headers={"Accept-Encoding": encoding})
             assert answer.headers["transfer-encoding"] == "chunked"
             assert len(answer.json()) == MANY
