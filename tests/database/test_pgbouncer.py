@@ -89,7 +89,7 @@ async def test_the_api_works(api: FastAPI, make: Factories, invoice: Row) -> Non
     headers = (await make.staff()).headers
     one = f"/api/invoices/{invoice.uuid}/"
     async with client_of(api, headers=headers) as client:
-        for _ in range(3):  # over one connection and over the other
+        for _ in range(3):
             assert len((await client.get("/api/invoices/")).json()[0]["items"]) == 600
             assert (await client.get(one)).json()["state"] == "created"
             assert len((await client.get(f"{one}items/")).json()) == 600
