@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.http import errors, openapi, slashes
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
+from app.http.kept import KeptBodies
 from app.http.requests import RequestMiddleware
 from app.identity.token_cache import TokenCache
 from app.invoices.action_router import router as invoice_actions
@@ -30,6 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.database = database
         app.state.nudge = nudge
         app.state.token_cache = TokenCache()
+        app.state.kept_bodies = KeptBodies(settings)
         try:
             yield
         finally:

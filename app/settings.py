@@ -171,6 +171,9 @@ class Settings(DatabaseSettings):
     mail_dir: Path = Path("var/mail")
     """Where `.eml` files go when there is no SMTP_URL."""
 
+    document_cache_bytes: PositiveInt = 32 * 1024 * 1024
+    """Memory of a process for documents that were sent and may be asked for again, in bytes."""
+
     public_url: BaseUrl = None
     """Base of the links to this service; by default the request's own scheme and host."""
     platform_url: BaseUrl = None

@@ -55,7 +55,8 @@ _ERRORS = {
     503: "The database is not available now.",
 }
 NO_BODY = "No response body"
-"""The description of a response without one."""
+NOT_MODIFIED = "The client has the answer already; no response body"
+"""The descriptions of responses without one."""
 LIST_HEADERS = {
     "X-Result-Count": {
         "description": "Total number of results available",
@@ -69,6 +70,24 @@ LIST_HEADERS = {
     },
 }
 COUNT_HEADER = {"X-Result-Count": LIST_HEADERS["X-Result-Count"]}
+_VALIDATOR_HEADERS = {
+    "ETag": {
+        "description": "A strong validator of the answer, for `If-None-Match` (RFC 9110)",
+        "schema": {"type": "string"},
+        "example": '"d4f7c1d1a5b0c3e2f6a7984512e0b3c9"',
+    },
+    "Cache-Control": {
+        "description": "`private, no-cache`: kept by the client alone, and asked for again",
+        "schema": {"type": "string"},
+    },
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of an answer that is there already: 304 if it is still true",
+    "schema": {"type": "string"},
+}
 
 
 def application(
@@ -118,6 +137,19 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     401, 403, 500 and 503 are documented for every operation where they can happen.
     """
     return {status: _error_response(status) for status in statuses}
+
+
+def validated(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the documentation of a read that has a validator, to be given to its route whole."""
+    known = {"headers": _VALIDATOR_HEADERS}
+    return {
+        "responses": {
+            200: {"description": description, "headers": {**(headers or {}), **_VALIDATOR_HEADERS}},
+            304: {"description": NOT_MODIFIED, **known},
+            **error_responses(400, 404),
+        },
+        "openapi_extra": {"parameters": [_IF_NONE_MATCH]},
+    }
 
 
 def request_body(
@@ -227,7 +259,7 @@ def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
 def _drop_bodies(method: str, responses: dict[str, Any]) -> None:
     """Leave no content where there is no body: on HEAD, and where a route says so."""
     for response in responses.values():
-        if method == "HEAD" or response["description"] == NO_BODY:
+        if method == "HEAD" or response["description"] in (NO_BODY, NOT_MODIFIED):
             response.pop("content", None)
 
 

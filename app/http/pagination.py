@@ -12,6 +12,7 @@ from app.http.parameters import QueryParameters, refused, whole_number
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
+NO_PAGE = "Invalid page."
 
 
 def _page_size(text: str) -> int:
@@ -38,6 +39,16 @@ class Paging(QueryParameters):
     ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
     """Number of results to return per page; more than 300 is taken as 300."""
 
+    @property
+    def number(self) -> int | None:
+        """The number of the page, from 1; None for the last. Raises NotFound for what is none."""
+        if self.page == "last":
+            return None
+        text = self.page.strip()
+        if not (text.isascii() and text.isdigit()) or (number := whole_number(text)) < 1:
+            raise NotFound(NO_PAGE)
+        return number
+
 
 class Page:
     """One page of a list whose length is known."""
@@ -47,9 +58,9 @@ class Page:
         self.count = count
         self.size = paging.page_size
         self.last = max(1, -(-count // self.size))
-        self.number = self.last if paging.page == "last" else _number(paging.page)
-        if not 1 <= self.number <= self.last:
-            raise NotFound("Invalid page.")
+        self.number = paging.number or self.last
+        if self.number > self.last:
+            raise NotFound(NO_PAGE)
 
     @property
     def offset(self) -> int:
@@ -68,13 +79,6 @@ class Page:
         kept = [pair for pair in request.query_params.multi_items() if pair[0] != "page"]
         entries = [f'<{_url(base, kept, page)}>; rel="{rel}"' for rel, page in targets.items()]
         return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}
-
-
-def _number(text: str) -> int:
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        raise NotFound("Invalid page.")
-    return whole_number(text)
 
 
 def _url(base: str, kept: list[tuple[str, str]], page: int) -> str:

@@ -8,7 +8,6 @@ from sqlalchemy import bindparam, select
 
 from app import clock
 from app.database.engine import Database
-from app.http.dependencies import CurrentDatabase
 from app.http.errors import NotAuthenticated, PermissionDenied
 from app.http.formats import require_json
 from app.http.forwarded import client_address
@@ -48,20 +47,13 @@ def _is_past(moment: datetime | None) -> bool:
     return moment is not None and moment <= clock.now()
 
 
-async def _token_cache(request: Request) -> TokenCache:
-    return cast(TokenCache, request.app.state.token_cache)
-
-
-async def _identify(
-    request: Request,
-    database: CurrentDatabase,
-    cache: Annotated[TokenCache, Depends(_token_cache)],
-) -> Caller:
+async def _identify(request: Request) -> Caller:
+    cache = cast(TokenCache, request.app.state.token_cache)
     sought = digest(key_of(request.headers.get("authorization")))
     holder = cache.get(sought)
     if holder is None:
         asked_at = clock.monotonic()
-        holder = await _look_up(database, sought)
+        holder = await _look_up(request.app.state.database, sought)
         cache.keep(sought, holder, asked_at)
     if _is_past(holder.expires_at):
         raise NotAuthenticated("Token has expired.")

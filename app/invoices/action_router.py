@@ -5,9 +5,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
+from app.http.answers import RequestAnswers
 from app.http.dependencies import CurrentDatabase, CurrentSettings
-from app.http.json import encoded
-from app.http.links import RequestLinks
 from app.http.openapi import error_responses, request_body
 from app.http.parameters import FromQuery
 from app.identity.authentication import StaffOnly
@@ -15,8 +14,8 @@ from app.invoices.annotate import annotate
 from app.invoices.filters import NamedInvoice
 from app.invoices.notify import notify
 from app.invoices.pay import pay
+from app.invoices.reads import ChangedInvoice
 from app.invoices.repository import FoundInvoice, InvoiceRepository
-from app.invoices.representation import represent
 from app.invoices.request_bodies import (
     BackendIdRequest,
     PaidRequest,
@@ -26,7 +25,7 @@ from app.invoices.request_bodies import (
     ReferenceNumberRequest,
 )
 from app.invoices.router import InvoiceUuid
-from app.invoices.schemas import Invoice, encode_invoice
+from app.invoices.schemas import Invoice
 from app.payments.proofs import ProofStore
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
@@ -70,20 +69,16 @@ class NotificationScheduled(BaseModel):
         json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart
     ),
 )
-async def paid(  # noqa: PLR0913 - one by one what the request brings
-    *,
+async def paid(
     invoice: Found,
     request: Request,
     database: CurrentDatabase,
     proofs: Proofs,
-    settings: CurrentSettings,
-    links: RequestLinks,
+    answers: RequestAnswers,
 ) -> Response:
     """Mark invoice as paid and optionally create payment record with proof of payment."""
     await pay(database, proofs, invoice, request)
-    async with database.reading() as connection:
-        row = await represent(connection, settings, invoice.id)
-    return encoded(encode_invoice(row, links))
+    return await answers.after_change(ChangedInvoice(answers, invoice.id))
 
 
 @router.post(

@@ -1,20 +1,29 @@
 """The query parameters of the invoices API, and the conditions that they make."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, WithJsonSchema
 from sqlalchemy import (
+    ARRAY,
     BindParameter,
     ColumnElement,
+    Date,
+    DateTime,
     Numeric,
     ScalarSelect,
+    Text,
     UnaryExpression,
+    and_,
+    any_,
+    bindparam,
     false,
-    literal,
     select,
 )
+from sqlalchemy.types import TypeEngine
 
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
@@ -34,7 +43,7 @@ from app.http.parameters import (
 )
 from app.http.selection import array_of, selecting
 from app.invoices.schemas import FIELDS
-from app.invoices.tables import Invoice
+from app.invoices.tables import Invoice, InvoiceTally
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
 _ITEM_ORDERS = tuple(
@@ -42,9 +51,11 @@ _ITEM_ORDERS = tuple(
     for name in ("project_name", "resource_name", "provider_name", "name")
     for sign in ("", "-")
 )
+_NEWEST_FIRST = ("-year", "-month", "-number")
 _CENT = Decimal("0.01")
 _YEARS = range(1, 10_000)
 _MONTHS = range(1, 13)
+_GIVEN_AS_THEY_ARE = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_sum")
 
 
 class AccountingFilter(QueryParameters):
@@ -112,12 +123,8 @@ class NamedInvoice(InvoiceFilters, InvoiceOrder):
     """What is accepted where one invoice is named: it must match the filters of the list."""
 
 
-class CountParameters(InvoiceFilters, InvoiceOrder, Paging):
-    """What the count of invoices reads."""
-
-
-class ListParameters(CountParameters, FieldSelection):
-    """What the list of invoices reads."""
+class ListParameters(InvoiceFilters, InvoiceOrder, Paging, FieldSelection):
+    """What the list of invoices and its count read."""
 
 
 class RetrieveParameters(NamedInvoice, FieldSelection):
@@ -163,69 +170,130 @@ class GrowthParameters(AccountingFilter):
     """How many customers are major: 4 unless said otherwise."""
 
 
-def accounting_condition(running: bool, now: datetime) -> ColumnElement[bool]:
-    """Return the condition that a customer's accounting has started, or that it has not."""
+def accounting_condition(running: bool) -> ColumnElement[bool]:
+    """Return the condition that a customer's accounting has started, or that it has not.
+
+    A statement with it is executed with the parameter `now`.
+    """
     start = Customer.accounting_start_date
+    now = _written("now", DateTime(timezone=True))
     return start <= now if running else start > now
 
 
-def conditions(filters: InvoiceFilters, now: datetime) -> list[ColumnElement[bool]]:
-    """Return what invoices must fulfil to match the filters."""
-    found: list[ColumnElement[bool]] = []
-    if filters.created:
-        found.append(Invoice.created == filters.created)
-    if filters.start_date:
-        found.append(Invoice.created > filters.start_date)
-    if filters.end_date:
-        found.append(Invoice.created < filters.end_date)
-    if filters.year is not None:
-        found.append(Invoice.year == filters.year if filters.year in _YEARS else false())
-    if filters.month is not None:
-        found.append(Invoice.month == filters.month if filters.month in _MONTHS else false())
-    if filters.state:
-        found.append(Invoice.state.in_(filters.state))
-    return found + _customer_conditions(filters, now) + _sum_conditions(filters)
+def _written(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
+    """Return a parameter whose value is written into the statement each time.
+
+    Of a range PostgreSQL must know the bounds to choose well between reading what is within it
+    and reading in order until enough is found.
+    """
+    return bindparam(name, type_=type_, literal_execute=True)
 
 
-def _customer_conditions(filters: InvoiceFilters, now: datetime) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if filters.customer is not None:
-        uuid = find_uuid(filters.customer)
-        found.append(Invoice.customer_id == _customer_id(uuid) if uuid else false())
-    if filters.customer_uuid:
-        found.append(Invoice.customer_id == _customer_id(filters.customer_uuid))
-    if filters.accounting_is_running is not None:
-        started = accounting_condition(filters.accounting_is_running, now)
-        found.append(Invoice.customer_id.in_(select(Customer.id).where(started)))
-    return found
+def _customer_with(parameter: str) -> ScalarSelect[int]:
+    return select(Customer.id).where(Customer.uuid == bindparam(parameter)).scalar_subquery()
 
 
-def _customer_id(uuid: Any) -> ScalarSelect[int]:
-    return select(Customer.id).where(Customer.uuid == uuid).scalar_subquery()
+def _accounting(running: bool) -> ColumnElement[bool]:
+    return Invoice.customer_id.in_(select(Customer.id).where(accounting_condition(running)))
 
 
-def _sum_conditions(filters: InvoiceFilters) -> list[ColumnElement[bool]]:
-    # The exact total decides; the rounded one, which has an index, leads there.
-    found: list[ColumnElement[bool]] = []
-    total = Invoice.total_price * (100 + Invoice.tax_percent) / 100
-    if filters.min_sum is not None:
-        least = filters.min_sum
-        found += [Invoice.total_cost >= _exactly(least - _CENT), total >= _exactly(least)]
-    if filters.max_sum is not None:
-        most = filters.max_sum
-        found += [Invoice.total_cost <= _exactly(most + _CENT), total <= _exactly(most)]
-    return found
+# The exact total decides; the rounded one, which has an index, leads there. Not as the column's
+# type, which would round what is asked for, or be too narrow for it.
+_TOTAL = Invoice.total_price * (100 + Invoice.tax_percent) / 100
+_NUMBER = Numeric()
+
+_CONDITIONS: dict[str, ColumnElement[bool]] = {
+    "nothing": false(),
+    "created": Invoice.created == bindparam("created"),
+    "start_date": Invoice.created > _written("start_date", Date()),
+    "end_date": Invoice.created < _written("end_date", Date()),
+    "year": Invoice.year == bindparam("year"),
+    "month": Invoice.month == bindparam("month"),
+    "state": Invoice.state == bindparam("state"),
+    "states": Invoice.state == any_(bindparam("states", type_=ARRAY(Text))),
+    "customer": Invoice.customer_id == _customer_with("customer"),
+    "customer_uuid": Invoice.customer_id == _customer_with("customer_uuid"),
+    "accounting_is_running": _accounting(True),
+    "accounting_is_waiting": _accounting(False),
+    "min_sum": and_(
+        Invoice.total_cost >= _written("least_cost", _NUMBER),
+        _written("min_sum", _NUMBER) <= _TOTAL,
+    ),
+    "max_sum": and_(
+        Invoice.total_cost <= _written("most_cost", _NUMBER),
+        _written("max_sum", _NUMBER) >= _TOTAL,
+    ),
+}
+"""What invoices must fulfil to match a filter, by its name in `Narrowing`."""
+
+TALLIED: dict[str, ColumnElement[bool]] = {
+    "nothing": false(),
+    "year": InvoiceTally.year == bindparam("year"),
+    "month": InvoiceTally.month == bindparam("month"),
+    "state": InvoiceTally.state == bindparam("state"),
+    "states": InvoiceTally.state == any_(bindparam("states", type_=ARRAY(Text))),
+}
+"""The same of tallies, for those filters by which they are kept."""
 
 
-def _exactly(value: Decimal) -> BindParameter[Decimal]:
-    # Not as the column's type, which would round what is asked for, or be too narrow for it.
-    return literal(value, Numeric())
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Filters as conditions by name, and as their values: equal names make equal statements."""
+
+    names: tuple[str, ...]
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, filters: InvoiceFilters, now: datetime) -> Self:
+        """Return what the filters that were given come to at a moment."""
+        values: dict[str, Any] = {}
+        names: list[str] = []
+        for name in _GIVEN_AS_THEY_ARE:
+            if (value := getattr(filters, name)) is not None:
+                names.append(name)
+                values[name] = value
+        for name, there_are in (("year", _YEARS), ("month", _MONTHS)):
+            if (value := getattr(filters, name)) is not None:
+                names.append(name if value in there_are else "nothing")
+                values[name] = value
+        if len(filters.state) == 1:
+            names.append("state")
+            values["state"] = filters.state[0]
+        elif filters.state:
+            names.append("states")
+            values["states"] = list(filters.state)
+        if filters.customer is not None:
+            values["customer"] = find_uuid(filters.customer)
+            names.append("customer" if values["customer"] else "nothing")
+        if filters.accounting_is_running is not None:
+            names.append(
+                "accounting_is_running"
+                if filters.accounting_is_running
+                else "accounting_is_waiting"
+            )
+            values["now"] = now
+        if filters.min_sum is not None:
+            values["least_cost"] = filters.min_sum - _CENT
+        if filters.max_sum is not None:
+            values["most_cost"] = filters.max_sum + _CENT
+        return cls(tuple(names), values)
 
 
-def ordering(order: tuple[str, ...]) -> list[UnaryExpression[Any]]:
-    """Return the order of a list: as asked, then newest first, which is total."""
-    columns = {"created": Invoice.created, "year": Invoice.year, "month": Invoice.month}
-    asked = [
-        columns[word[1:]].desc() if word.startswith("-") else columns[word].asc() for word in order
+def conditions(names: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Return what invoices must fulfil; a statement with it is executed with the values."""
+    return [_CONDITIONS[name] for name in names]
+
+
+def ordering(
+    order: Sequence[str], of: Any = Invoice, *, backwards: bool = False
+) -> list[UnaryExpression[Any]]:
+    """Return the order of a list: as asked, then newest first, which is total.
+
+    `of` has the columns of an invoice by name; `backwards` is from the last invoice to the first.
+    """
+    words = [*order, *_NEWEST_FIRST]
+    return [
+        column.desc() if word.startswith("-") is not backwards else column.asc()
+        for word in words
+        for column in [getattr(of, word.removeprefix("-"))]
     ]
-    return [*asked, Invoice.year.desc(), Invoice.month.desc(), Invoice.number.desc()]

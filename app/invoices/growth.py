@@ -1,24 +1,52 @@
-"""How monthly sums grew over a year: major customers against all others."""
+"""How monthly sums grew over a year: major customers against all others.
+
+What staff see comes from the tallies and from the sums of a year, whatever the number of invoices;
+what others see, from the invoices of their few customers.
+"""
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, case, collate, func, select, tuple_
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Date,
+    Executable,
+    Subquery,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import Period, last_thirteen, year_before
 from app.customers.tables import Customer
+from app.database.statements import AnySelect
 from app.http.errors import BrokenRule
 from app.http.parameters import whole_number
-from app.identity.access import visible_customers
+from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
 from app.invoices.filters import GrowthParameters, accounting_condition
-from app.invoices.representation import CODE_POINTS
 from app.invoices.schemas import Row
-from app.invoices.tables import Invoice
+from app.invoices.tables import CustomerYearTotal, Invoice, InvoiceTally
 
 DEFAULT_CUSTOMERS = 4
 MOST_CUSTOMERS = 20
@@ -39,80 +67,195 @@ def customers_count(text: str | None) -> int:
 
 
 class Growth:
-    """The growth that a caller sees, over one connection; two statements at most."""
+    """The growth that a caller sees, over one connection; one statement, rarely two."""
 
     def __init__(
         self, connection: AsyncConnection, caller: Caller, parameters: GrowthParameters
     ) -> None:
         now = clock.now()
         self._connection = connection
-        self._today = now.date()
+        self._scope = scope_of(caller)
         self._count = customers_count(parameters.customers_count)
+        self._running = parameters.accounting_is_running
         self._with_tax = parameters.accounting_mode != "accounting"
-        self._counted: list[ColumnElement[bool]] = [
-            visible_customers(Invoice.customer_id, caller, now)
-        ]
-        if parameters.accounting_is_running is not None:
-            started = accounting_condition(parameters.accounting_is_running, now)
-            self._counted.append(Invoice.customer_id.in_(select(Customer.id).where(started)))
+        self._periods = last_thirteen(now.date())
+        first, last = self._periods[0], self._periods[-1]
+        self._values: dict[str, Any] = {
+            **viewing(caller, now),
+            "now": now,
+            "since": year_before(now.date()),
+            "first_year": first.year,
+            "first_month": first.month,
+            "last_year": last.year,
+            "last_month": last.month,
+        }
 
-    async def major_customers(self) -> dict[int, str]:
-        """Return id and name of the customers with the largest sums of a year, by name."""
-        largest = (
-            select(Invoice.customer_id)
-            .where(*self._counted, Invoice.created >= year_before(self._today))
-            .group_by(Invoice.customer_id)
-            .order_by(func.sum(Invoice.total_cost).desc(), Invoice.customer_id)
-            .limit(self._count)
-        )
-        statement = (
-            select(Customer.id, Customer.name)
-            .where(Customer.id.in_(largest))
-            .order_by(collate(Customer.name, CODE_POINTS), Customer.id)
-        )
-        found = await self._connection.execute(statement)
-        return {row.id: row.name for row in found}
+    async def count(self) -> int:
+        """Return how many major customers there are."""
+        return len({row.id for row in await self._execute(_majors_alone) if row.id is not None})
 
     async def row(self) -> Row:
         """Return the growth as a row of its schema."""
-        majors = await self.major_customers()
-        periods = last_thirteen(self._today)
-        sums = await self._sums(periods, list(majors))
+        names: dict[int, str] = {}
+        sums: defaultdict[tuple[int | None, Period], Decimal] = defaultdict(Decimal)
+        for row in await self._execute(_growth):
+            if row.id is not None:
+                names[row.id] = row.name
+            if row.amount is not None:
+                sums[row.id, Period(row.year, row.month)] += row.amount
+        majors = sorted(names, key=lambda customer: (names[customer], customer))
 
         def over_periods(customer: int | None) -> list[Decimal]:
-            return [sums[customer, period] for period in periods]
+            return [sums[customer, period] for period in self._periods]
 
-        others = over_periods(None)
-        customers = [(name, over_periods(customer)) for customer, name in majors.items()]
+        totals = over_periods(None)
+        customers = [{"name": names[major], "periods": over_periods(major)} for major in majors]
+        others = [
+            total - sum((sums[major, period] for major in majors), Decimal(0))
+            for total, period in zip(totals, self._periods, strict=True)
+        ]
         return {
-            "periods": [str(period) for period in periods],
-            "total_periods": [
-                sum(month) for month in zip(others, *(c[1] for c in customers), strict=True)
-            ],
+            "periods": [str(period) for period in self._periods],
+            "total_periods": totals,
             "other_periods": others,
-            "customer_periods": [{"name": name, "periods": months} for name, months in customers],
+            "customer_periods": customers,
         }
 
-    async def _sums(
-        self, periods: Sequence[Period], majors: Sequence[int]
-    ) -> defaultdict[tuple[int | None, Period], Decimal]:
-        """Return the sums by major customer, or None for all others, and month."""
-        amount = Invoice.total_cost if self._with_tax else Invoice.total_price
-        major = case((Invoice.customer_id.in_(majors), Invoice.customer_id)).label("major")
-        first, last = periods[0], periods[-1]
-        # Compared as rows, so that the index of the default order leads to them.
-        month = tuple_(Invoice.year, Invoice.month)
-        statement = (
-            select(major, Invoice.year, Invoice.month, func.sum(amount).label("amount"))
-            .where(
-                *self._counted,
-                month >= tuple_(first.year, first.month),
-                month <= tuple_(last.year, last.month),
-            )
-            .group_by(major, Invoice.year, Invoice.month)
+    async def _execute(self, statement: "_Statement") -> Sequence[SqlRow[*tuple[Any, ...]]]:
+        """Return the rows of a statement: from what is kept, where that is of today."""
+        if self._scope is Scope.EVERYTHING:
+            kept = statement(self._scope, self._running, self._with_tax, self._count, True)
+            found = (await self._connection.execute(kept, self._values)).all()
+            if found[0].is_current:
+                return found
+        made = statement(self._scope, self._running, self._with_tax, self._count, False)
+        return (await self._connection.execute(made, self._values)).all()
+
+
+class _Statement(Protocol):
+    def __call__(
+        self, scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
+    ) -> Executable: ...
+
+
+def _counted(scope: Scope, running: bool | None) -> list[ColumnElement[bool]]:
+    """Return the conditions of invoices that count."""
+    conditions = [visible_customers(Invoice.customer_id, scope)]
+    if running is not None:
+        started = select(Customer.id).where(accounting_condition(running))
+        conditions.append(Invoice.customer_id.in_(started))
+    return conditions
+
+
+def _largest(scope: Scope, running: bool | None) -> AnySelect:
+    """Select the customers with the largest sums from the invoices of a year."""
+    return (
+        select(Invoice.customer_id)
+        .where(*_counted(scope, running), Invoice.created >= bindparam("since"))
+        .group_by(Invoice.customer_id)
+        .order_by(func.sum(Invoice.total_cost).desc(), Invoice.customer_id)
+    )
+
+
+def _largest_kept(running: bool | None) -> AnySelect:
+    """Select the same from the sums that are kept."""
+    kept = CustomerYearTotal
+    largest = select(kept.customer_id).where(kept.since == bindparam("since"), kept.invoices > 0)
+    if running is not None:
+        largest = largest.join(Customer, Customer.id == kept.customer_id).where(
+            accounting_condition(running)
         )
-        found = await self._connection.execute(statement)
-        sums: defaultdict[tuple[int | None, Period], Decimal] = defaultdict(Decimal)
-        for row in found:
-            sums[row.major, Period(row.year, row.month)] = row.amount
-        return sums
+    return largest.order_by(kept.total.desc(), kept.customer_id)
+
+
+def _majors(scope: Scope, running: bool | None, count: int, kept: bool) -> CTE:
+    largest = _largest_kept(running) if kept else _largest(scope, running)
+    top = largest.limit(literal_column(str(count))).subquery()
+    return (
+        select(Customer.id, Customer.name).join(top, top.c.customer_id == Customer.id).cte("majors")
+    )
+
+
+def _is_current(kept: bool) -> ColumnElement[bool]:
+    """Return whether every sum that is kept is of the year up to today."""
+    since = bindparam("since", type_=Date())
+    other = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
+    return (~exists().where(other)).label("is_current") if kept else true().label("is_current")
+
+
+@lru_cache
+def _majors_alone(
+    scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
+) -> AnySelect:
+    """Select the major customers, or nulls where there is none."""
+    majors = _majors(scope, running, count, kept)
+    current = select(_is_current(kept)).subquery()
+    return select(current.c.is_current, majors.c.id).select_from(current.outerjoin(majors, true()))
+
+
+@lru_cache
+def _growth(
+    scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
+) -> CompoundSelect[*tuple[Any, ...]]:
+    """Select sums by month, of each major customer and, without one, of all; some in parts."""
+    majors = _majors(scope, running, count, kept)
+    current = select(_is_current(kept)).cte("current")
+    amount = Invoice.total_cost if with_tax else Invoice.total_price
+    of_major = and_(Invoice.customer_id == majors.c.id, *_within(Invoice))
+    of_majors = select(
+        current.c.is_current, majors.c.id, majors.c.name, Invoice.year, Invoice.month,
+        amount.label("amount"),
+    ).select_from(
+        current.outerjoin(majors.outerjoin(Invoice, of_major), true())
+    )  # fmt: skip
+    of_all = [
+        select(
+            current.c.is_current, cast(null(), BigInteger), cast(null(), Text), part.c.year,
+            part.c.month, part.c.amount,
+        ).join(current, true())
+        for part in _of_all(scope, running, with_tax)
+    ]  # fmt: skip
+    return union_all(of_majors, *of_all)
+
+
+def _of_all(scope: Scope, running: bool | None, with_tax: bool) -> list[Subquery]:
+    """Return the sums by month of all customers that count, in parts to be added."""
+    if scope is not Scope.EVERYTHING or running is False:
+        return [_of_invoices(_counted(scope, running), with_tax)]
+    if running is None:
+        return [_of_tallies(with_tax)]
+    # Few wait for their accounting to start.
+    waiting = _of_invoices(_counted(scope, running=False), with_tax, sign=-1)
+    return [_of_tallies(with_tax), waiting]
+
+
+def _of_tallies(with_tax: bool) -> Subquery:
+    amount = InvoiceTally.cost if with_tax else InvoiceTally.price
+    return (
+        select(InvoiceTally.year, InvoiceTally.month, func.sum(amount).label("amount"))
+        .where(*_within(InvoiceTally))
+        .group_by(InvoiceTally.year, InvoiceTally.month)
+        .subquery()
+    )
+
+
+def _of_invoices(
+    conditions: Sequence[ColumnElement[bool]], with_tax: bool, sign: int = 1
+) -> Subquery:
+    amount = Invoice.total_cost if with_tax else Invoice.total_price
+    return (
+        select(Invoice.year, Invoice.month, (sign * func.sum(amount)).label("amount"))
+        .where(*conditions, *_within(Invoice))
+        .group_by(Invoice.year, Invoice.month)
+        .subquery()
+    )
+
+
+def _within(of: type[Invoice] | type[InvoiceTally]) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition of the months between the first and the last, both included."""
+    # Compared as rows, so that the index of the default order leads to them.
+    month = tuple_(of.year, of.month)
+    return (
+        month >= tuple_(bindparam("first_year"), bindparam("first_month")),
+        month <= tuple_(bindparam("last_year"), bindparam("last_month")),
+    )

@@ -1,44 +1,69 @@
 """The items of one invoice, streamed: thousands of them in bounded memory."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, UnaryExpression, collate, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.catalogue.tables import Offering, Resource, ServiceProvider
 from app.customers.tables import Customer, Project
-from app.database.engine import Database
 from app.database.statements import AnySelect
-from app.http.links import Links
-from app.invoices.filters import ItemsParameters
-from app.invoices.repository import FoundInvoice
+from app.http.answers import Answers, Readable, Selected
+from app.identity.caller import Caller
+from app.invoices.documents import item_batches
+from app.invoices.filters import InvoiceFilters, ItemsParameters
+from app.invoices.repository import FoundInvoice, InvoiceRepository
 from app.invoices.representation import CODE_POINTS, ITEM_ORDER, item, item_statement
 from app.invoices.schemas import encode_items
 from app.invoices.tables import InvoiceItem
-
-CHUNK = 250
-"""Items that are in memory at a time, of each answer under way."""
 
 _seller = aliased(Customer)
 _offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
 
 
-async def stream(
-    database: Database, invoice: FoundInvoice, parameters: ItemsParameters, links: Links
-) -> AsyncGenerator[bytes, None]:
-    """Yield the JSON array of the items, over a connection of its own."""
-    statement = _statement(parameters).where(InvoiceItem.invoice_id == invoice.id)
-    opening = b"["
-    async with database.streaming() as connection:
-        # As a context, the result would swallow the exit of this generator when it is closed early.
-        found = await connection.stream(statement, execution_options={"yield_per": CHUNK})
-        async for rows in found.mappings().partitions():
-            items = [item(row, invoice.tax_percent) for row in rows]
-            yield opening + encode_items(items, links)[1:-1]
-            opening = b","
-    yield b"[]" if opening == b"[" else b"]"
+class InvoiceItems(Readable):
+    """The items of one invoice."""
+
+    def __init__(
+        self, answers: Answers, caller: Caller, uuid: str, parameters: ItemsParameters
+    ) -> None:
+        self._answers = answers
+        self._caller = caller
+        self._uuid = uuid
+        self._parameters = parameters
+
+    async def select(self, connection: AsyncConnection) -> "_SelectedItems":
+        """Find the invoice; raises NotFound."""
+        found = await InvoiceRepository(connection, self._caller).find(self._uuid, self._parameters)
+        return _SelectedItems(self._answers, found, self._parameters)
+
+
+@dataclass
+class _SelectedItems(Selected):
+    answers: Answers
+    invoice: FoundInvoice
+    parameters: ItemsParameters
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def made_of(self) -> tuple[object, ...]:
+        narrowed = self.parameters.model_dump(exclude=set(InvoiceFilters.model_fields))
+        return ("items", self.invoice.version, tuple(narrowed.items()))
+
+    async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
+        statement = _statement(self.parameters).where(InvoiceItem.invoice_id == self.invoice.id)
+        opening = b"["
+        async with aclosing(item_batches(connection, statement)) as batches:
+            async for rows in batches:
+                items = [item(row, self.invoice.tax_percent) for row in rows]
+                yield opening + encode_items(items, self.answers.links)[1:-1]
+                opening = b","
+        yield b"[]" if opening == b"[" else b"]"
 
 
 def _statement(parameters: ItemsParameters) -> AnySelect:

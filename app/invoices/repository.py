@@ -1,43 +1,83 @@
-"""Invoices that a caller may see: every select of a request starts here."""
+"""Invoices that a caller may see: every select of a request starts here.
 
+A statement is built once for each combination of filters, order and fields; what varies from one
+request to the next are its parameters.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    RowMapping,
+    ScalarSelect,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.vocabulary import InvoiceState
+from app.customers.tables import Customer
 from app.database.statements import AnySelect
 from app.http.errors import NotFound
-from app.http.pagination import Page
+from app.http.pagination import Page, Paging
 from app.http.parameters import to_uuid
-from app.identity.access import visible_customers
+from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
 from app.invoices.filters import (
-    CountParameters,
+    TALLIED,
     InvoiceFilters,
     ListParameters,
-    RetrieveParameters,
+    Narrowing,
     conditions,
     ordering,
 )
-from app.invoices.representation import complete, invoice_statement
-from app.invoices.schemas import Row
-from app.invoices.tables import Invoice
-from app.settings import Settings
+from app.invoices.representation import OF_CUSTOMER, Version, shown_columns
+from app.invoices.tables import Invoice, InvoiceTally, ReferenceRevision
 
 NO_INVOICE = "No Invoice matches the given query."
+FORWARD = 1000
+"""Invoices that are skipped at most to reach a page; a later one is sought from the nearer end."""
+_STATEMENTS = 512
+"""Statements that are kept, of those that differ by more than their parameters."""
+
+_ordered = (Invoice.number, Invoice.year, Invoice.month, Invoice.created)
+_always = (Invoice.id, Invoice.revision, Invoice.tax_percent)
+_references = select(ReferenceRevision.revision).scalar_subquery().label("references")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundInvoice:
     """What an operation on one invoice needs to know of it at first."""
 
-    id: int
+    version: Version
     customer_id: int
     state: InvoiceState
     tax_percent: Decimal
+
+    @property
+    def id(self) -> int:
+        """The key of its row."""
+        return self.version.invoice_id
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page of the list, all of it as of one moment."""
+
+    page: Page
+    rows: Sequence[RowMapping]
+    """Each with the columns of the fields asked for, but for items."""
+    versions: tuple[Version, ...]
 
 
 class InvoiceRepository:
@@ -46,68 +86,179 @@ class InvoiceRepository:
     def __init__(self, connection: AsyncConnection, caller: Caller) -> None:
         self._connection = connection
         self._caller = caller
+        self._scope = scope_of(caller)
 
-    def visible(self, filters: InvoiceFilters) -> list[ColumnElement[bool]]:
-        """Return the conditions of what the caller may see and the filters match."""
+    def _narrowed(self, filters: InvoiceFilters) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Return the names of the filters, and the parameters of a statement with them."""
         now = clock.now()
-        seen = visible_customers(Invoice.customer_id, self._caller, now)
-        return [seen, *conditions(filters, now)]
+        narrowing = Narrowing.of(filters, now)
+        return narrowing.names, narrowing.values | viewing(self._caller, now)
 
-    def _named(self, statement: AnySelect, uuid: str, filters: InvoiceFilters) -> AnySelect:
-        """Narrow a statement to one invoice; raises NotFound for what is no UUID."""
+    async def _one(self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]) -> RowMapping:
         parsed = to_uuid(uuid)
         if parsed is None:
             raise NotFound(NO_INVOICE)
-        return statement.where(Invoice.uuid == parsed, *self.visible(filters))
+        names, values = self._narrowed(filters)
+        statement = _named(self._scope, names, fields)
+        rows = await self._connection.execute(statement, values | {"uuid": parsed})
+        found = rows.mappings().one_or_none()
+        if found is None:
+            raise NotFound(NO_INVOICE)
+        return found
 
     async def find(self, uuid: str, filters: InvoiceFilters) -> FoundInvoice:
         """Return what is first needed of an invoice.
 
         Raises NotFound where there is none, the caller may not see it, or it does not match.
         """
-        columns = select(Invoice.id, Invoice.customer_id, Invoice.state, Invoice.tax_percent)
-        statement = self._named(columns, uuid, filters)
-        found = (await self._connection.execute(statement)).one_or_none()
-        if found is None:
-            raise NotFound(NO_INVOICE)
+        found = await self._one(uuid, filters, ())
         return FoundInvoice(
-            found.id, found.customer_id, InvoiceState(found.state), found.tax_percent
+            Version.of(found, found["references"]),
+            found["customer_id"],
+            InvoiceState(found["state"]),
+            found["tax_percent"],
         )
 
-    async def retrieve(self, uuid: str, parameters: RetrieveParameters, settings: Settings) -> Row:
-        """Return one invoice with the fields asked for; raises NotFound as `find` does."""
-        statement = self._named(invoice_statement(parameters.field), uuid, parameters)
-        found = (await self._connection.execute(statement)).mappings().all()
-        if not found:
-            raise NotFound(NO_INVOICE)
-        return (await complete(self._connection, settings, found, parameters.field))[0]
+    async def retrieve(
+        self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]
+    ) -> tuple[Version, RowMapping]:
+        """Return one invoice with the columns of the fields; raises NotFound as `find` does."""
+        found = await self._one(uuid, filters, fields)
+        return Version.of(found, found["references"]), found
 
-    async def count(self, filters: InvoiceFilters) -> int:
-        """Return how many invoices there are."""
-        statement = select(func.count()).select_from(Invoice).where(*self.visible(filters))
-        return (await self._connection.execute(statement)).scalar_one()
+    async def page(self, parameters: ListParameters, fields: tuple[str, ...]) -> FoundPage:
+        """Return a page with the columns of the fields; raises NotFound where there is none.
 
-    async def page(self, parameters: CountParameters) -> Page:
-        """Return which page is meant; raises NotFound where there is none."""
-        return Page(parameters, await self.count(parameters))
+        One statement, but for a page far from the first: then the connection should be one that
+        sees a single moment.
+        """
+        names, values = self._narrowed(parameters)
+        if is_far(parameters):
+            return await self._far_page(parameters, fields, names, values)
+        size = parameters.page_size
+        skipped = ((parameters.number or 1) - 1) * size
+        statement = _counted_page(_Shape(self._scope, names, parameters.o, fields, size, skipped))
+        rows = (await self._connection.execute(statement, values)).mappings().all()
+        counted = rows[0]
+        page = Page(parameters, counted["count"])
+        return _found(page, rows if counted["id"] is not None else [], counted["references"])
 
-    async def list(self, parameters: ListParameters, settings: Settings) -> tuple[Page, list[Row]]:
-        """Return a page of invoices; raises NotFound where there is none."""
-        page = await self.page(parameters)
-        if not page.count:
-            return page, []
-        order = ordering(parameters.o)
-        # First only the numbers, which an index has in the default order: a late page then costs
-        # no look at the rows before it.
-        numbers = (
-            select(Invoice.number)
-            .where(*self.visible(parameters))
-            .order_by(*order)
-            .limit(page.size)
-            .offset(page.offset)
-        )
-        statement = (
-            invoice_statement(parameters.field).where(Invoice.number.in_(numbers)).order_by(*order)
-        )
-        found = (await self._connection.execute(statement)).mappings().all()
-        return page, await complete(self._connection, settings, found, parameters.field)
+    async def _far_page(
+        self,
+        parameters: ListParameters,
+        fields: tuple[str, ...],
+        names: tuple[str, ...],
+        values: dict[str, Any],
+    ) -> FoundPage:
+        counting = _counted(self._scope, names)
+        counted = (await self._connection.execute(counting, values)).mappings().one()
+        page = Page(parameters, counted["count"])
+        rows: list[RowMapping] = []
+        if shown := min(page.size, page.count - page.offset):
+            after = page.count - page.offset - shown
+            backwards = after < page.offset
+            skipped = min(after, page.offset)
+            shape = _Shape(self._scope, names, parameters.o, fields, shown, skipped, backwards)
+            statement = _page(shape)
+            rows = list((await self._connection.execute(statement, values)).mappings())
+            if backwards:
+                rows.reverse()
+        return _found(page, rows, counted["references"])
+
+
+async def version_of(connection: AsyncConnection, invoice_id: int) -> tuple[Version, RowMapping]:
+    """Return the version of an invoice that must exist; who may see it is the caller's matter."""
+    statement = select(*_always, _references).where(Invoice.id == invoice_id)
+    found = (await connection.execute(statement)).mappings().one()
+    return Version.of(found, found["references"]), found
+
+
+def is_far(paging: Paging) -> bool:
+    """Tell whether a page may be far from the first, so that finding it takes two statements.
+
+    Raises NotFound for what is no page number.
+    """
+    return paging.number is None or (paging.number - 1) * paging.page_size > FORWARD
+
+
+def _found(page: Page, rows: Sequence[RowMapping], references: int) -> FoundPage:
+    return FoundPage(page, rows, tuple(Version.of(row, references) for row in rows))
+
+
+@lru_cache(_STATEMENTS)
+def _named(scope: Scope, names: tuple[str, ...], fields: tuple[str, ...]) -> AnySelect:
+    found = (*_always, Invoice.customer_id, Invoice.state, *shown_columns(fields))
+    columns = {column.key: column for column in found}
+    return _with_customers(select(*columns.values(), _references), fields).where(
+        Invoice.uuid == bindparam("uuid"), *_visible(scope, names)
+    )
+
+
+@lru_cache(_STATEMENTS)
+def _counted(scope: Scope, names: tuple[str, ...]) -> AnySelect:
+    return select(_count(scope, names).label("count"), _references)
+
+
+class _Shape(NamedTuple):
+    """What makes the statement of one page another than that of a different page."""
+
+    scope: Scope
+    names: tuple[str, ...]
+    """Of the filters."""
+    order: tuple[str, ...]
+    fields: tuple[str, ...]
+    size: int
+    skipped: int
+    backwards: bool = False
+
+
+@lru_cache(_STATEMENTS)
+def _counted_page(shape: _Shape) -> AnySelect:
+    """Return one row for each invoice of the page, or one with nulls where there is none."""
+    page = _page(shape).subquery("page")
+    counted = _counted(shape.scope, shape.names).subquery("counted")
+    return (
+        select(*counted.c, *page.c)
+        .select_from(counted.outerjoin(page, true()))
+        .order_by(*ordering(shape.order, page.c))
+    )
+
+
+def _page(shape: _Shape) -> AnySelect:
+    shown = (*_ordered, *_always, *shown_columns(shape.fields))
+    columns = {column.key: column for column in shown}
+    order = ordering(shape.order, backwards=shape.backwards)
+    statement = _with_customers(select(*columns.values()), shape.fields)
+    visible = _visible(shape.scope, shape.names)
+    if not shape.skipped:
+        return _limited(statement.where(*visible).order_by(*order), shape)
+    # First only the numbers, which an index has in the default order: a late page then costs no
+    # look at the rows before it.
+    numbers = _limited(select(Invoice.number).where(*visible).order_by(*order), shape)
+    return statement.where(Invoice.number.in_(numbers)).order_by(*order)
+
+
+def _limited(statement: AnySelect, shape: _Shape) -> AnySelect:
+    # As numbers, not as parameters: how many rows are wanted decides how they are sought.
+    limited = statement.limit(literal_column(str(shape.size)))
+    return limited.offset(literal_column(str(shape.skipped))) if shape.skipped else limited
+
+
+def _visible(scope: Scope, names: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    """Return the conditions of what the caller may see and the filters match."""
+    return [visible_customers(Invoice.customer_id, scope), *conditions(names)]
+
+
+def _count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int]:
+    if scope is Scope.EVERYTHING and TALLIED.keys() >= set(names):
+        counted = select(cast(func.coalesce(func.sum(InvoiceTally.invoices), 0), BigInteger))
+        return counted.where(*(TALLIED[name] for name in names)).scalar_subquery()
+    return (
+        select(func.count()).select_from(Invoice).where(*_visible(scope, names)).scalar_subquery()
+    )
+
+
+def _with_customers(statement: AnySelect, fields: tuple[str, ...]) -> AnySelect:
+    if OF_CUSTOMER.isdisjoint(fields):
+        return statement.select_from(Invoice)
+    return statement.join(Customer, Customer.id == Invoice.customer_id)

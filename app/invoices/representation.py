@@ -1,9 +1,8 @@
 """Invoices and their items as rows of the documented schemas, with just the keys asked for."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     ARRAY,
@@ -12,8 +11,8 @@ from sqlalchemy import (
     RowMapping,
     any_,
     bindparam,
-    cast,
     collate,
+    func,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +24,7 @@ from app.catalogue.tables import OfferingComponent, PlanComponent, Resource
 from app.customers.countries import country_name
 from app.customers.tables import Customer, Project
 from app.database.statements import AnySelect
-from app.invoices.schemas import FIELDS, InvoiceStateEnum, Row
+from app.invoices.schemas import InvoiceStateEnum, Row
 from app.invoices.tables import Invoice, InvoiceItem
 from app.settings import Settings
 
@@ -64,41 +63,45 @@ _COLUMNS: dict[str, tuple[Any, ...]] = {
     "incurred_costs": (Invoice.incurred_costs,),
 }
 """What each field is made of; the id and the tax percentage are always there."""
-_OF_CUSTOMER = frozenset({"customer", "customer_details"})
+OF_CUSTOMER = frozenset({"customer", "customer_details"})
+"""The fields for which a statement joins the customer."""
 
 
-def invoice_statement(fields: Sequence[str]) -> AnySelect:
-    """Return the select of what the fields need, of every invoice; narrow it before use."""
+class Version(NamedTuple):
+    """One state of all that a document shows of an invoice: equal versions, equal documents."""
+
+    invoice_id: int
+    revision: int
+    references: int
+    """The `ReferenceRevision` of then."""
+
+    @classmethod
+    def of(cls, row: RowMapping, references: int) -> Self:
+        """Return the version of a row with an invoice's `id` and `revision`."""
+        return cls(row["id"], row["revision"], references)
+
+
+def shown_columns(fields: Sequence[str]) -> tuple[Any, ...]:
+    """Return the columns that the fields need of an invoice and its customer."""
     columns = {column.key: column for field in fields for column in _COLUMNS.get(field, ())}
-    statement = select(Invoice.id, Invoice.tax_percent, *columns.values())
-    if _OF_CUSTOMER.isdisjoint(fields):
-        return statement.select_from(Invoice)
-    return statement.join(Customer, Customer.id == Invoice.customer_id)
+    return tuple(columns.values())
 
 
-async def represent(connection: AsyncConnection, settings: Settings, invoice_id: int) -> Row:
-    """Return the whole of one invoice, which must exist; who may see it is the caller's matter."""
-    statement = invoice_statement(FIELDS).where(Invoice.id == invoice_id)
-    found = (await connection.execute(statement)).mappings().all()
-    return (await complete(connection, settings, found, FIELDS))[0]
+async def heads(
+    connection: AsyncConnection, fields: Sequence[str], invoices: Sequence[int]
+) -> dict[int, RowMapping]:
+    """Return what the fields need of invoices, but for their items, by the keys of their rows."""
+    statement = select(Invoice.id, Invoice.tax_percent, *shown_columns(fields)).where(
+        Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger)))
+    )
+    if not OF_CUSTOMER.isdisjoint(fields):
+        statement = statement.join(Customer, Customer.id == Invoice.customer_id)
+    found = await connection.execute(statement, {"invoices": list(invoices)})
+    return {row["id"]: row for row in found.mappings()}
 
 
-async def complete(
-    connection: AsyncConnection,
-    settings: Settings,
-    invoices: Sequence[RowMapping],
-    fields: Sequence[str],
-) -> list[Row]:
-    """Return what `invoice_statement` selected as rows; reads items only where asked for."""
-    items: Mapping[int, list[Row]] = {}
-    if "items" in fields and invoices:
-        items = await _items_of(connection, {row["id"]: row["tax_percent"] for row in invoices})
-    return [_invoice(row, fields, settings, items) for row in invoices]
-
-
-def _invoice(
-    row: RowMapping, fields: Sequence[str], settings: Settings, items: Mapping[int, list[Row]]
-) -> Row:
+def invoice(row: RowMapping, fields: Sequence[str], settings: Settings) -> Row:
+    """Return the fields of an invoice as a row, but for its items."""
     made: Row = {}
     for field in fields:
         match field:
@@ -120,7 +123,7 @@ def _invoice(
             case "customer_details":
                 made[field] = _customer_details(row, settings.locale)
             case "items":
-                made[field] = items.get(row["id"], [])
+                pass
             case _:
                 made[field] = row[field]
     return made
@@ -177,11 +180,6 @@ ITEM_ORDER: tuple[ColumnElement[Any], ...] = (
     collate(InvoiceItem.name, CODE_POINTS),
     InvoiceItem.id.expression,
 )
-_ITEMS_OF = (
-    _ITEMS.add_columns(InvoiceItem.invoice_id)
-    .where(InvoiceItem.invoice_id == any_(cast(bindparam("invoices"), ARRAY(BigInteger))))
-    .order_by(*ITEM_ORDER)
-)
 
 
 def item_statement() -> AnySelect:
@@ -189,15 +187,14 @@ def item_statement() -> AnySelect:
     return _ITEMS
 
 
-async def _items_of(
-    connection: AsyncConnection, tax_percents: Mapping[int, Decimal]
-) -> Mapping[int, list[Row]]:
-    found = await connection.execute(_ITEMS_OF, {"invoices": list(tax_percents)})
-    items: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in found.mappings():
-        invoice = row["invoice_id"]
-        items[invoice].append(item(row, tax_percents[invoice]))
-    return items
+def items_statement(invoices: Sequence[int]) -> AnySelect:
+    """Return the select of the shown items of invoices, each invoice in its turn."""
+    keys = bindparam("invoices", list(invoices), type_=ARRAY(BigInteger))
+    of = InvoiceItem.invoice_id
+    statement = _ITEMS.add_columns(of).where(of == any_(keys))
+    if len(invoices) == 1:
+        return statement.order_by(*ITEM_ORDER)
+    return statement.order_by(func.array_position(keys, of), *ITEM_ORDER)
 
 
 def item(row: RowMapping, tax_percent: Decimal) -> Row:

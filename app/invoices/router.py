@@ -2,18 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 
-from app.http.dependencies import CurrentDatabase, CurrentSettings, Reading
+from app.http.answers import RequestAnswers
+from app.http.dependencies import Reading
 from app.http.json import encoded, head_response
 from app.http.links import RequestLinks
-from app.http.openapi import COUNT_HEADER, LIST_HEADERS, NO_BODY, error_responses
+from app.http.openapi import COUNT_HEADER, LIST_HEADERS, NO_BODY, error_responses, validated
 from app.http.parameters import FromQuery
-from app.http.streaming import JsonStream
 from app.identity.authentication import Authenticated
-from app.invoices import items, stats
 from app.invoices.filters import (
-    CountParameters,
+    FieldSelection,
     GrowthParameters,
     InvoiceFilters,
     ItemsParameters,
@@ -23,25 +22,20 @@ from app.invoices.filters import (
     StatsParameters,
 )
 from app.invoices.growth import Growth
-from app.invoices.repository import InvoiceRepository
+from app.invoices.items import InvoiceItems
+from app.invoices.reads import InvoiceList, OneInvoice
 from app.invoices.schemas import (
     Invoice,
     InvoiceGrowth,
     InvoiceItem,
     InvoiceStatsOffering,
     encode_growth,
-    encode_invoice,
-    encode_invoices,
-    encode_stats,
 )
+from app.invoices.stats import InvoiceStats
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
 _Responses = dict[int | str, dict[str, Any]]
-_ONE: _Responses = {200: {"description": "The invoice."}}
-_ITEMS: _Responses = {200: {"description": "Its items."}}
-_LISTED: _Responses = {200: {"description": "A page of the list.", "headers": LIST_HEADERS}}
-_COUNT: _Responses = {200: {"description": NO_BODY, "headers": LIST_HEADERS}}
 _GROWTH: _Responses = {200: {"description": "The sums.", "headers": COUNT_HEADER}}
 _GROWTH_COUNT: _Responses = {200: {"description": NO_BODY, "headers": COUNT_HEADER}}
 
@@ -55,7 +49,7 @@ InvoiceUuid = Annotated[
 ]
 """Not checked here: what is no UUID is an invoice that does not exist."""
 Listed = Annotated[ListParameters, Depends(FromQuery(ListParameters))]
-Counted = Annotated[CountParameters, Depends(FromQuery(CountParameters))]
+Counted = Annotated[ListParameters, Depends(FromQuery(ListParameters, hidden=FieldSelection))]
 Retrieved = Annotated[
     RetrieveParameters, Depends(FromQuery(RetrieveParameters, hidden=NamedInvoice))
 ]
@@ -69,38 +63,26 @@ GrowthAsked = Annotated[GrowthParameters, Depends(FromQuery(GrowthParameters))]
     operation_id="invoices_list",
     summary="List invoices",
     response_model=list[Invoice],
-    responses=_LISTED | error_responses(400, 404),
+    **validated("A page of the list.", LIST_HEADERS),
 )
-async def list_invoices(  # noqa: PLR0913 - one by one what the request brings
-    *,
-    caller: Authenticated,
-    parameters: Listed,
-    connection: Reading,
-    settings: CurrentSettings,
-    links: RequestLinks,
-    request: Request,
+async def list_invoices(
+    caller: Authenticated, parameters: Listed, answers: RequestAnswers
 ) -> Response:
     """List the invoices that the caller may see, newest period first."""
-    page, rows = await InvoiceRepository(connection, caller).list(parameters, settings)
-    return encoded(encode_invoices(rows, links), headers=page.headers(request, links))
+    return await answers.to(InvoiceList(answers, caller, parameters))
 
 
 @router.head(
     "/",
     operation_id="invoices_count",
     summary="Count invoices",
-    responses=_COUNT | error_responses(400, 404),
+    **validated(NO_BODY, LIST_HEADERS),
 )
 async def count_invoices(
-    caller: Authenticated,
-    parameters: Counted,
-    connection: Reading,
-    links: RequestLinks,
-    request: Request,
+    caller: Authenticated, parameters: Counted, answers: RequestAnswers
 ) -> Response:
     """Get number of items in the collection matching the request parameters."""
-    page = await InvoiceRepository(connection, caller).page(parameters)
-    return head_response(page.headers(request, links))
+    return await answers.to(InvoiceList(answers, caller, parameters))
 
 
 @router.get(
@@ -132,8 +114,8 @@ async def count_growth(
     caller: Authenticated, parameters: GrowthAsked, connection: Reading
 ) -> Response:
     """Get number of items in the collection matching the request parameters."""
-    majors = await Growth(connection, caller, parameters).major_customers()
-    return head_response({"X-Result-Count": str(len(majors))})
+    count = await Growth(connection, caller, parameters).count()
+    return head_response({"X-Result-Count": str(count)})
 
 
 @router.get(
@@ -141,21 +123,14 @@ async def count_growth(
     operation_id="invoices_retrieve",
     summary="Retrieve",
     response_model=Invoice,
-    responses=_ONE | error_responses(400, 404),
+    **validated("The invoice."),
 )
 @router.head("/{uuid}/", include_in_schema=False)
-async def retrieve_invoice(  # noqa: PLR0913 - one by one what the request brings
-    *,
-    uuid: InvoiceUuid,
-    caller: Authenticated,
-    parameters: Retrieved,
-    connection: Reading,
-    settings: CurrentSettings,
-    links: RequestLinks,
+async def retrieve_invoice(
+    uuid: InvoiceUuid, caller: Authenticated, parameters: Retrieved, answers: RequestAnswers
 ) -> Response:
     """Get one invoice."""
-    row = await InvoiceRepository(connection, caller).retrieve(uuid, parameters, settings)
-    return encoded(encode_invoice(row, links))
+    return await answers.to(OneInvoice(answers, caller, uuid, parameters))
 
 
 @router.get(
@@ -163,28 +138,14 @@ async def retrieve_invoice(  # noqa: PLR0913 - one by one what the request bring
     operation_id="invoices_items_retrieve",
     summary="Get invoice items",
     response_model=list[InvoiceItem],
-    responses=_ITEMS | error_responses(400, 404),
+    **validated("Its items."),
 )
+@router.head("/{uuid}/items/", include_in_schema=False)
 async def list_items(
-    uuid: InvoiceUuid,
-    caller: Authenticated,
-    parameters: ItemsAsked,
-    database: CurrentDatabase,
-    links: RequestLinks,
+    uuid: InvoiceUuid, caller: Authenticated, parameters: ItemsAsked, answers: RequestAnswers
 ) -> Response:
     """Retrieve a list of invoice items for the specified invoice."""
-    async with database.reading() as connection:
-        invoice = await InvoiceRepository(connection, caller).find(uuid, parameters)
-    return JsonStream(items.stream(database, invoice, parameters, links))
-
-
-@router.head("/{uuid}/items/", include_in_schema=False)
-async def check_items(
-    uuid: InvoiceUuid, caller: Authenticated, parameters: ItemsAsked, connection: Reading
-) -> Response:
-    """Answer the headers alone, without reading items."""
-    await InvoiceRepository(connection, caller).find(uuid, parameters)
-    return head_response()
+    return await answers.to(InvoiceItems(answers, caller, uuid, parameters))
 
 
 @router.get(
@@ -192,20 +153,11 @@ async def check_items(
     operation_id="invoices_stats_list",
     summary="Spendings grouped by offerings and filtered by provider",
     response_model=list[InvoiceStatsOffering],
-    responses=_LISTED | error_responses(400, 404),
+    **validated("A page of the list.", LIST_HEADERS),
 )
 @router.head("/{uuid}/stats/", include_in_schema=False)
-async def list_stats(  # noqa: PLR0913 - one by one what the request brings
-    *,
-    uuid: InvoiceUuid,
-    caller: Authenticated,
-    parameters: StatsAsked,
-    connection: Reading,
-    links: RequestLinks,
-    request: Request,
+async def list_stats(
+    uuid: InvoiceUuid, caller: Authenticated, parameters: StatsAsked, answers: RequestAnswers
 ) -> Response:
     """Spendings grouped by offerings and filtered by provider."""
-    invoice = await InvoiceRepository(connection, caller).find(uuid, parameters)
-    page = await stats.page_of(connection, invoice, parameters)
-    rows = await stats.rows_of(connection, invoice, parameters, page)
-    return encoded(encode_stats(rows, links), headers=page.headers(request, links))
+    return await answers.to(InvoiceStats(answers, caller, uuid, parameters))

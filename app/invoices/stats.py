@@ -1,5 +1,7 @@
 """What each offering makes of an invoice."""
 
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import collate, func, select
@@ -9,19 +11,59 @@ from app.billing import money
 from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
 from app.customers.tables import Customer
 from app.database.statements import AnySelect
+from app.http.answers import Answers, Readable, Selected
 from app.http.pagination import Page
+from app.identity.caller import Caller
 from app.invoices.filters import StatsParameters
 from app.invoices.items import offerings_of
-from app.invoices.repository import FoundInvoice
+from app.invoices.repository import FoundInvoice, InvoiceRepository
 from app.invoices.representation import CODE_POINTS
-from app.invoices.schemas import Row
+from app.invoices.schemas import Row, encode_stats
 from app.invoices.tables import InvoiceItem
 
 NOBODY = UUID(int=0)
 """The provider of an offering that no customer sells: RFC 9562's nil UUID."""
 
 
-async def page_of(
+class InvoiceStats(Readable):
+    """The sums by offering of one invoice."""
+
+    def __init__(
+        self, answers: Answers, caller: Caller, uuid: str, parameters: StatsParameters
+    ) -> None:
+        self._answers = answers
+        self._caller = caller
+        self._uuid = uuid
+        self._parameters = parameters
+
+    async def select(self, connection: AsyncConnection) -> "_SelectedStats":
+        """Find the invoice; raises NotFound."""
+        found = await InvoiceRepository(connection, self._caller).find(self._uuid, self._parameters)
+        return _SelectedStats(self._answers, found, self._parameters)
+
+
+@dataclass
+class _SelectedStats(Selected):
+    answers: Answers
+    invoice: FoundInvoice
+    parameters: StatsParameters
+    headers: dict[str, str] = field(default_factory=dict)
+    counted_late = True
+
+    @property
+    def made_of(self) -> tuple[object, ...]:
+        # The whole query, since the links to other pages repeat it.
+        request = self.answers.request
+        return ("stats", self.invoice.version, request.url.path, request.url.query)
+
+    async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
+        page = await _page_of(connection, self.invoice, self.parameters)
+        self.headers = page.headers(self.answers.request, self.answers.links)
+        rows = await _rows_of(connection, self.invoice, self.parameters, page)
+        yield encode_stats(rows, self.answers.links)
+
+
+async def _page_of(
     connection: AsyncConnection, invoice: FoundInvoice, parameters: StatsParameters
 ) -> Page:
     """Return which page is meant; raises NotFound where there is none."""
@@ -30,7 +72,7 @@ async def page_of(
     return Page(parameters, counted.scalar_one())
 
 
-async def rows_of(
+async def _rows_of(
     connection: AsyncConnection, invoice: FoundInvoice, parameters: StatsParameters, page: Page
 ) -> list[Row]:
     """Return a page of sums by offering, ordered by its name."""

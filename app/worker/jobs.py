@@ -14,6 +14,7 @@ from app import clock
 from app.invoices.close import close_month
 from app.invoices.issue import NOTIFY, may_be_notified
 from app.invoices.tables import Invoice
+from app.invoices.tallies import bring_year_forward, mend_tallies, merge_tallies
 from app.invoices.totals import reconcile_totals
 from app.notifications import schedule
 from app.notifications.deliver import deliver, longest_attempt
@@ -25,6 +26,8 @@ from app.worker.job import Job, Run
 
 CLOSE_MONTH: Final = "close_month"
 RECONCILE_TOTALS: Final = "reconcile_totals"
+MERGE_TALLIES: Final = "merge_tallies"
+BRING_YEAR_FORWARD: Final = "bring_year_forward"
 SWEEP_PROOFS: Final = "sweep_proofs"
 PURGE_OUTBOX: Final = "purge_outbox"
 
@@ -73,7 +76,18 @@ async def _close_month(
 
 
 async def _reconcile_totals(run: Run) -> Summary:
-    return await reconcile_totals(run.database)
+    # Tallies last: they follow the totals that were mended.
+    totals = await reconcile_totals(run.database)
+    tallies = await mend_tallies(run.database)
+    return Summary(totals.counts + tallies.counts, totals.notes + tallies.notes)
+
+
+async def _merge_tallies(run: Run) -> Summary:
+    return await merge_tallies(run.database)
+
+
+async def _bring_year_forward(run: Run) -> Summary:
+    return await bring_year_forward(run.database)
 
 
 async def _sweep_proofs(run: Run) -> Summary:
@@ -110,7 +124,11 @@ def registry(settings: Settings) -> Mapping[str, Job]:
             _close_month, long, "Issues invoices of past months and opens those of the running one."
         ),
         RECONCILE_TOTALS: Job(
-            _reconcile_totals, long, "Compares the totals of invoices with their items, and mends."
+            _reconcile_totals, long, "Compares totals with items and tallies, and mends."
+        ),
+        MERGE_TALLIES: Job(_merge_tallies, short, "Merges the tallies of invoices."),
+        BRING_YEAR_FORWARD: Job(
+            _bring_year_forward, long, "Makes the sums of customers those of the year up to today."
         ),
         SWEEP_PROOFS: Job(_sweep_proofs, long, "Removes proofs that no payment names."),
         PURGE_OUTBOX: Job(_purge_outbox, long, "Forgets what the outbox has long done."),

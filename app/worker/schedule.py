@@ -33,11 +33,15 @@ class Daily:
         return max(moment for moment in moments if moment <= now)
 
 
+_EVERY_TEN_MINUTES: Final = tuple(time(h, m) for h in range(24) for m in range(5, 60, 10))
+
 SCHEDULE: Final = (
     # Daily, not monthly: customers whose accounting starts in mid-month get their invoice too, and
     # a month whose first day was missed is closed as soon as it can be.
     Daily(jobs.CLOSE_MONTH, (time(0, 5), time(6, 5))),
     Daily(jobs.RECONCILE_TOTALS, (time(2, 30),)),
+    Daily(jobs.MERGE_TALLIES, _EVERY_TEN_MINUTES),
+    Daily(jobs.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),
     Daily(jobs.SWEEP_PROOFS, (time(3, 30),)),
     Daily(jobs.PURGE_OUTBOX, (time(4, 30),)),
 )

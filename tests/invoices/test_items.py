@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.http import streaming
-from app.invoices.items import CHUNK
+from app.invoices.documents import CHUNK
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -224,7 +224,8 @@ async def test_many_items_in_little_memory(
     assert max(sizes) < 1_000_000
     assert len(sizes) >= MANY / CHUNK
     assert peak < sum(sizes) / 2
-    assert len(statements) == 3  # who calls, which invoice, its items by a cursor
+    # Who calls, which invoice; and in a snapshot: which, its items by a cursor.
+    assert len(statements) == 4
 
 
 async def test_many_items_are_whole(app: FastAPI, make: Factories, large: Row) -> None:

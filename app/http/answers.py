@@ -1,0 +1,157 @@
+"""How reads are answered: by 304 where the client has the answer, from what is kept, or made anew.
+
+A read first selects, in one statement, what names the state of its answer. From that follow the
+validator and what is kept. Only where something is missing is the same selected again in a
+snapshot, and made from it: what is sent is always of one moment, and under its own validator.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, cast
+
+from fastapi import Depends, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.engine import Database
+from app.http import validators
+from app.http.forwarded import origin
+from app.http.json import encoded, head_response
+from app.http.kept import Body, KeptBodies
+from app.http.links import Links, links_for
+from app.http.streaming import JsonStream
+from app.settings import Settings
+
+WHOLE = 1024 * 1024
+"""Bytes up to which an answer is made whole before it is sent; a longer one is streamed."""
+
+
+class Selected(ABC):
+    """What a request asks for, as one statement found it."""
+
+    headers: dict[str, str]
+    """Besides those that every answer has."""
+    counted_late = False
+    """Whether `made` adds headers, before its first part."""
+    kept_whole = True
+    """Whether the answer is kept as one, not by parts that other answers share."""
+
+    @property
+    @abstractmethod
+    def made_of(self) -> tuple[object, ...]:
+        """All that the answer is made of: equal values, equal answers."""
+
+    def kept(self) -> Sequence[bytes] | None:
+        """Return the parts of the body, if they need nothing more of the database."""
+        return None
+
+    @abstractmethod
+    def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
+        """Make the parts of the body from a snapshot, the one in which this was selected."""
+
+
+class Readable(ABC):
+    """What a request asks for."""
+
+    several_statements = False
+    """Whether even to select it takes more than one statement."""
+
+    @abstractmethod
+    async def select(self, connection: AsyncConnection) -> Selected:
+        """Find it; raises what the answer is where it cannot be had."""
+
+
+class Answers:
+    """Answers one request."""
+
+    def __init__(self, request: Request) -> None:
+        state = request.app.state
+        self.request = request
+        self.database = cast(Database, state.database)
+        self.settings = cast(Settings, state.settings)
+        self.bodies = cast(KeptBodies, state.kept_bodies)
+        self.links: Links = links_for(self.settings, origin(request).base)
+
+    async def to(self, readable: Readable) -> Response:
+        """Return the answer to GET or HEAD."""
+        database = self.database
+        opening = database.snapshot if readable.several_statements else database.reading
+        async with opening() as connection:
+            selected = await readable.select(connection)
+        asked = self.request.headers.get("if-none-match")
+        headers = self._headers(selected)
+        if asked is not None and validators.matches(asked, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        if self.request.method == "HEAD" and not selected.counted_late:
+            return head_response(headers)
+        parts = self._kept(selected)
+        if parts is None:
+            return await self._made(readable)
+        headers |= selected.headers
+        if sum(map(len, parts)) <= WHOLE:
+            return encoded(b"".join(parts), headers=headers)
+        return JsonStream(_one_by_one(parts), headers)
+
+    async def after_change(self, readable: Readable) -> Response:
+        """Return what a change led to, as the answer to the request that made it."""
+        return await self._made(readable)
+
+    async def _made(self, readable: Readable) -> Response:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.database.streaming())
+            selected = await readable.select(connection)
+            parts = await stack.enter_async_context(aclosing(selected.made(connection)))
+            begun: list[bytes] = []
+            size = 0
+            async for part in parts:
+                begun.append(part)
+                size += len(part)
+                if size > WHOLE:
+                    stream = _resumed(begun, parts, stack.pop_all())
+                    return JsonStream(stream, self._headers(selected))
+        body = b"".join(begun)
+        if selected.kept_whole:
+            self.bodies.keep(self._key(selected), Body(body, selected.headers))
+        return encoded(body, headers=self._headers(selected))
+
+    def _kept(self, selected: Selected) -> Sequence[bytes] | None:
+        if not selected.kept_whole:
+            return selected.kept()
+        body = self.bodies.get(self._key(selected))
+        if body is None:
+            return None
+        selected.headers = dict(body.headers)
+        return [body.content]
+
+    def _key(self, selected: Selected) -> tuple[object, ...]:
+        return (self.links, *selected.made_of)
+
+    def _headers(self, selected: Selected) -> dict[str, str]:
+        headers = dict(selected.headers)
+        if self.request.method in ("GET", "HEAD"):
+            headers["ETag"] = self.bodies.validator(self._key(selected))
+            headers["Cache-Control"] = "private, no-cache"
+        return headers
+
+
+async def _one_by_one(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+    for part in parts:
+        yield part
+
+
+async def _resumed(
+    begun: list[bytes], parts: AsyncGenerator[bytes, None], stack: AsyncExitStack
+) -> AsyncGenerator[bytes, None]:
+    """Yield what is there already, then the rest; what the stack holds is held until then."""
+    async with stack:
+        while begun:
+            yield begun.pop(0)
+        async for part in parts:
+            yield part
+
+
+async def _answers(request: Request) -> Answers:
+    return Answers(request)
+
+
+RequestAnswers = Annotated[Answers, Depends(_answers)]
