@@ -3,11 +3,12 @@
 A Decimal knows a negative zero, which no amount is: what comes to zero has no sign here.
 """
 
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 
 CENT = Decimal("0.01")
 # numeric(22,10) times numeric(22,10) has up to 44 digits; the default context keeps 28.
 EXACT = Context(prec=80)
+_HUNDRED = Decimal(100)
 
 
 def quantized(amount: Decimal, unit: Decimal, rounding: str) -> Decimal:
@@ -33,18 +34,15 @@ def half_even(amount: Decimal) -> Decimal:
 
 def item_price(unit_price: Decimal, quantity: Decimal) -> Decimal:
     """Return what a line item costs without tax: the product, rounded away from zero to cents."""
-    with localcontext(EXACT):
-        return away_from_zero(unit_price * quantity)
+    return away_from_zero(EXACT.multiply(unit_price, quantity))
 
 
 def tax_on(price: Decimal, tax_percent: Decimal) -> Decimal:
     """Return the tax on a price, not rounded; `tax_percent` is of 100."""
-    with localcontext(EXACT):
-        tax = price * tax_percent / 100
-        return tax or abs(tax)
+    tax = EXACT.divide(EXACT.multiply(price, tax_percent), _HUNDRED)
+    return tax or abs(tax)
 
 
 def with_tax(price: Decimal, tax_percent: Decimal) -> Decimal:
     """Return the price with its tax, not rounded."""
-    with localcontext(EXACT):
-        return price + price * tax_percent / 100
+    return EXACT.add(price, tax_on(price, tax_percent))

@@ -8,9 +8,9 @@ snapshot, and made from it: what is sent is always of one moment, and under its 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, cast
+from typing import cast
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
@@ -148,10 +148,3 @@ async def _resumed(
             yield begun.pop(0)
         async for part in parts:
             yield part
-
-
-async def _answers(request: Request) -> Answers:
-    return Answers(request)
-
-
-RequestAnswers = Annotated[Answers, Depends(_answers)]

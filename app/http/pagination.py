@@ -75,14 +75,16 @@ class Page:
         if self.number < self.last:
             targets["next"] = self.number + 1
         targets["last"] = self.last
+        # Sorted by name as Waldur does, so that equal requests have equal links.
+        kept = sorted(request.query_params.multi_items(), key=lambda pair: pair[0])
+        before = urlencode([pair for pair in kept if pair[0] < "page"])
+        after = urlencode([pair for pair in kept if pair[0] > "page"])
         base = f"{links.base}{request.url.path}"
-        kept = [pair for pair in request.query_params.multi_items() if pair[0] != "page"]
-        entries = [f'<{_url(base, kept, page)}>; rel="{rel}"' for rel, page in targets.items()]
+
+        def url(page: int) -> str:
+            parts = (before, f"page={page}" if page > 1 else "", after)
+            query = "&".join(filter(None, parts))
+            return f"{base}?{query}" if query else base
+
+        entries = [f'<{url(page)}>; rel="{rel}"' for rel, page in targets.items()]
         return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}
-
-
-def _url(base: str, kept: list[tuple[str, str]], page: int) -> str:
-    parameters = [*kept, ("page", str(page))] if page > 1 else kept
-    # Sorted by name as Waldur does, so that equal requests have equal links.
-    query = urlencode(sorted(parameters, key=lambda pair: pair[0]))
-    return f"{base}?{query}" if query else base

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from app.http.answers import RequestAnswers
+from app.http.answers import Answers
 from app.http.dependencies import CurrentDatabase, CurrentSettings
 from app.http.openapi import error_responses, request_body
 from app.http.parameters import FromQuery
@@ -74,10 +74,10 @@ async def paid(
     request: Request,
     database: CurrentDatabase,
     proofs: Proofs,
-    answers: RequestAnswers,
 ) -> Response:
     """Mark invoice as paid and optionally create payment record with proof of payment."""
     await pay(database, proofs, invoice, request)
+    answers = Answers(request)
     return await answers.after_change(ChangedInvoice(answers, invoice.id))
 
 

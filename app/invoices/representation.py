@@ -1,6 +1,6 @@
 """Invoices and their items as rows of the documented schemas, with just the keys asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
@@ -104,37 +104,22 @@ def invoice(row: RowMapping, fields: Sequence[str], settings: Settings) -> Row:
     """Return the fields of an invoice as a row, but for its items."""
     made: Row = {}
     for field in fields:
-        match field:
-            case "url":
-                made[field] = row["uuid"]
-            case "price":
-                made[field] = row["total_price"]
-            case "tax":
-                made[field] = money.tax_on(row["total_price"], row["tax_percent"])
-            case "total":
-                made[field] = money.with_tax(row["total_price"], row["tax_percent"])
-            case "state":
-                made[field] = InvoiceStateEnum(row["state"])
-            case "issuer_details":
-                made[field] = settings.issuer_details.model_dump()
-            case "due_date":
-                if row["due_date"] is not None:
-                    made[field] = row["due_date"]
-            case "customer_details":
-                made[field] = _customer_details(row, settings.locale)
-            case "items":
-                pass
-            case _:
+        if field in _MADE:
+            made[field] = _MADE[field](row, settings)
+        elif field == "due_date":
+            if row[field] is not None:
                 made[field] = row[field]
+        elif field != "items":
+            made[field] = row[field]
     return made
 
 
-def _customer_details(row: RowMapping, locale: str) -> Row:
+def _customer_details(row: RowMapping, settings: Settings) -> Row:
     return {
         "name": row["name"],
         "address": row["address"],
         "country": row["country"],
-        "country_name": country_name(row["country"], locale),
+        "country_name": country_name(row["country"], settings.locale),
         "email": row["email"],
         "postal": row["postal"],
         "phone_number": row["phone_number"],
@@ -142,6 +127,18 @@ def _customer_details(row: RowMapping, locale: str) -> Row:
         "bank_account": row["bank_account"],
         "vat_code": row["vat_code"],
     }
+
+
+_MADE: dict[str, Callable[[RowMapping, Settings], Any]] = {
+    "url": lambda row, _: row["uuid"],
+    "price": lambda row, _: row["total_price"],
+    "tax": lambda row, _: money.tax_on(row["total_price"], row["tax_percent"]),
+    "total": lambda row, _: money.with_tax(row["total_price"], row["tax_percent"]),
+    "state": lambda row, _: InvoiceStateEnum(row["state"]),
+    "issuer_details": lambda _, settings: settings.issuer_details.model_dump(),
+    "customer_details": _customer_details,
+}
+"""How fields are made that are not columns as they are."""
 
 
 _ITEMS = (

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.http.answers import RequestAnswers
+from app.http.answers import Answers
 from app.http.dependencies import Reading
 from app.http.json import encoded, head_response
 from app.http.links import RequestLinks
@@ -65,10 +65,9 @@ GrowthAsked = Annotated[GrowthParameters, Depends(FromQuery(GrowthParameters))]
     response_model=list[Invoice],
     **validated("A page of the list.", LIST_HEADERS),
 )
-async def list_invoices(
-    caller: Authenticated, parameters: Listed, answers: RequestAnswers
-) -> Response:
+async def list_invoices(caller: Authenticated, parameters: Listed, request: Request) -> Response:
     """List the invoices that the caller may see, newest period first."""
+    answers = Answers(request)
     return await answers.to(InvoiceList(answers, caller, parameters))
 
 
@@ -78,10 +77,9 @@ async def list_invoices(
     summary="Count invoices",
     **validated(NO_BODY, LIST_HEADERS),
 )
-async def count_invoices(
-    caller: Authenticated, parameters: Counted, answers: RequestAnswers
-) -> Response:
+async def count_invoices(caller: Authenticated, parameters: Counted, request: Request) -> Response:
     """Get number of items in the collection matching the request parameters."""
+    answers = Answers(request)
     return await answers.to(InvoiceList(answers, caller, parameters))
 
 
@@ -127,9 +125,10 @@ async def count_growth(
 )
 @router.head("/{uuid}/", include_in_schema=False)
 async def retrieve_invoice(
-    uuid: InvoiceUuid, caller: Authenticated, parameters: Retrieved, answers: RequestAnswers
+    uuid: InvoiceUuid, caller: Authenticated, parameters: Retrieved, request: Request
 ) -> Response:
     """Get one invoice."""
+    answers = Answers(request)
     return await answers.to(OneInvoice(answers, caller, uuid, parameters))
 
 
@@ -142,9 +141,10 @@ async def retrieve_invoice(
 )
 @router.head("/{uuid}/items/", include_in_schema=False)
 async def list_items(
-    uuid: InvoiceUuid, caller: Authenticated, parameters: ItemsAsked, answers: RequestAnswers
+    uuid: InvoiceUuid, caller: Authenticated, parameters: ItemsAsked, request: Request
 ) -> Response:
     """Retrieve a list of invoice items for the specified invoice."""
+    answers = Answers(request)
     return await answers.to(InvoiceItems(answers, caller, uuid, parameters))
 
 
@@ -157,7 +157,8 @@ async def list_items(
 )
 @router.head("/{uuid}/stats/", include_in_schema=False)
 async def list_stats(
-    uuid: InvoiceUuid, caller: Authenticated, parameters: StatsAsked, answers: RequestAnswers
+    uuid: InvoiceUuid, caller: Authenticated, parameters: StatsAsked, request: Request
 ) -> Response:
     """Spendings grouped by offerings and filtered by provider."""
+    answers = Answers(request)
     return await answers.to(InvoiceStats(answers, caller, uuid, parameters))
