@@ -111,25 +111,25 @@ class Answers:
                     return JsonStream(stream, self._headers(selected))
         body = b"".join(begun)
         if selected.kept_whole:
-            self.bodies.keep(self._key(selected), Body(body, selected.headers))
+            self.bodies.keep(self._validator(selected), Body(body, selected.headers))
         return encoded(body, headers=self._headers(selected))
 
     def _kept(self, selected: Selected) -> Sequence[bytes] | None:
         if not selected.kept_whole:
             return selected.kept()
-        body = self.bodies.get(self._key(selected))
+        body = self.bodies.get(self._validator(selected))
         if body is None:
             return None
         selected.headers = dict(body.headers)
         return [body.content]
 
-    def _key(self, selected: Selected) -> tuple[object, ...]:
-        return (self.links, *selected.made_of)
+    def _validator(self, selected: Selected) -> str:
+        return self.bodies.validator((self.links, *selected.made_of))
 
     def _headers(self, selected: Selected) -> dict[str, str]:
         headers = dict(selected.headers)
         if self.request.method in ("GET", "HEAD"):
-            headers["ETag"] = self.bodies.validator(self._key(selected))
+            headers["ETag"] = self._validator(selected)
             headers["Cache-Control"] = "private, no-cache"
         return headers
 

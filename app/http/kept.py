@@ -46,15 +46,19 @@ class KeptBodies:
         """The bytes that are kept, at most those of the setting."""
         return int(self._bodies.currsize)
 
-    def get(self, made_of: Hashable) -> Body | None:
-        """Return the body that was made of this, if it is kept."""
-        body: Body | None = self._bodies.get(made_of)
+    def get(self, key: Hashable) -> Body | None:
+        """Return the body that was made of what the key names, if it is kept."""
+        body: Body | None = self._bodies.get(key)
         return body
 
-    def keep(self, made_of: Hashable, body: Body) -> None:
-        """Keep a body for as long as there is room."""
+    def keep(self, key: Hashable, body: Body) -> None:
+        """Keep a body for as long as there is room.
+
+        The key is short, such as a validator: it is not counted, and clients must not fill the
+        memory with what they ask for.
+        """
         if _weight(body) <= self._bodies.maxsize:
-            self._bodies[made_of] = body
+            self._bodies[key] = body
 
     def validator(self, made_of: Iterable[object]) -> str:
         """Return the strong validator (RFC 9110, 8.8.1) of an answer that is made of this.

@@ -42,6 +42,7 @@ class Documents:
         self._bodies: KeptBodies = answers.bodies
         self._settings: Settings = answers.settings
         self._links: Links = answers.links
+        self._shown = answers.bodies.validator((answers.links, fields))
         self.fields = fields
         self.has_items = "items" in fields
 
@@ -84,8 +85,8 @@ class Documents:
                             yield part
                 comma = b","
 
-    def _key(self, version: Version) -> tuple[object, ...]:
-        return (self._links, self.fields, version)
+    def _key(self, version: Version) -> tuple[str, Version]:
+        return (self._shown, version)
 
     async def _keeping(
         self, version: Version, parts: AsyncGenerator[bytes, None]

@@ -324,3 +324,15 @@ async def test_an_item_added_while_its_resource_is_renamed(
         assert [item["resource_name"] for item in between["items"]] == ["vm", "vm"]
     after = (await client.get(url, headers=headers)).json()
     assert [item["resource_name"] for item in after["items"]] == ["After", "After"]
+
+
+async def test_what_clients_ask_for_does_not_fill_the_memory(
+    shown: Shown, app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    """Keys are digests: a long query or a long host takes no room beside the body."""
+    await client.get(f"{shown.url}items/?query={'x' * 5000}", headers=shown.staff.headers)
+    headers = {**shown.staff.headers, "Host": "x" * 5000}
+    await client.get(f"{shown.url}?field=items&field=uuid", headers=headers)
+    keys = list(app.state.kept_bodies._bodies)
+    assert len(keys) == 2
+    assert all(len(repr(key)) < 200 for key in keys)
