@@ -51,7 +51,7 @@ _STATEMENTS = 512
 """Statements that are kept, of those that differ by more than their parameters."""
 
 _ordered = (Invoice.number, Invoice.year, Invoice.month, Invoice.created)
-_always = (Invoice.id, Invoice.revision, Invoice.tax_percent)
+_always = (Invoice.id, Invoice.revision)
 _references = select(ReferenceRevision.revision).scalar_subquery().label("references")
 
 
@@ -187,8 +187,8 @@ def _found(page: Page, rows: Sequence[RowMapping], references: int) -> FoundPage
 
 @lru_cache(_STATEMENTS)
 def _named(scope: Scope, names: tuple[str, ...], fields: tuple[str, ...]) -> AnySelect:
-    found = (*_always, Invoice.customer_id, Invoice.state, *shown_columns(fields))
-    columns = {column.key: column for column in found}
+    of_invoice = (Invoice.customer_id, Invoice.state, Invoice.tax_percent)
+    columns = _by_name(*_always, *of_invoice, *shown_columns(fields))
     return _with_customers(select(*columns.values(), _references), fields).where(
         Invoice.uuid == bindparam("uuid"), *_visible(scope, names)
     )
@@ -216,17 +216,17 @@ class _Shape(NamedTuple):
 def _counted_page(shape: _Shape) -> AnySelect:
     """Return one row for each invoice of the page, or one with nulls where there is none."""
     page = _page(shape).subquery("page")
+    shown = shown_columns(shape.fields)
     counted = _counted(shape.scope, shape.names).subquery("counted")
     return (
-        select(*counted.c, *page.c)
+        select(*counted.c, *(page.c[name] for name in _by_name(*_always, *shown)))
         .select_from(counted.outerjoin(page, true()))
         .order_by(*ordering(shape.order, page.c))
     )
 
 
 def _page(shape: _Shape) -> AnySelect:
-    shown = (*_ordered, *_always, *shown_columns(shape.fields))
-    columns = {column.key: column for column in shown}
+    columns = _by_name(*_ordered, *_always, *shown_columns(shape.fields))
     order = ordering(shape.order, backwards=shape.backwards)
     statement = _with_customers(select(*columns.values()), shape.fields)
     visible = _visible(shape.scope, shape.names)
@@ -236,6 +236,10 @@ def _page(shape: _Shape) -> AnySelect:
     # look at the rows before it.
     numbers = _limited(select(Invoice.number).where(*visible).order_by(*order), shape)
     return statement.where(Invoice.number.in_(numbers)).order_by(*order)
+
+
+def _by_name(*columns: Any) -> dict[str, Any]:
+    return {str(column.key): column for column in columns}
 
 
 def _limited(statement: AnySelect, shape: _Shape) -> AnySelect:

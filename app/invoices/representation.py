@@ -48,8 +48,8 @@ _COLUMNS: dict[str, tuple[Any, ...]] = {
     "number": (Invoice.number,),
     "customer": (Customer.uuid.label("customer"),),
     "price": (Invoice.total_price,),
-    "tax": (Invoice.total_price,),
-    "total": (Invoice.total_price,),
+    "tax": (Invoice.total_price, Invoice.tax_percent),
+    "total": (Invoice.total_price, Invoice.tax_percent),
     "state": (Invoice.state,),
     "year": (Invoice.year,),
     "month": (Invoice.month,),
@@ -62,7 +62,7 @@ _COLUMNS: dict[str, tuple[Any, ...]] = {
     "compensations": (Invoice.compensations,),
     "incurred_costs": (Invoice.incurred_costs,),
 }
-"""What each field is made of; the id and the tax percentage are always there."""
+"""What each field is made of."""
 OF_CUSTOMER = frozenset({"customer", "customer_details"})
 """The fields for which a statement joins the customer."""
 
