@@ -6,7 +6,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-_FRACTION = re.compile(rb"[:,\[]\s*-?\d+(?:\.|[eE])")
+# What looks like one most often is the seconds of a time.
+_FRACTION = re.compile(rb"[:,\[]\s*-?\d+[.eE](?<!:\d\d:\d\d\.)")
 
 
 def has_fractions(line: bytes) -> bool:

@@ -177,7 +177,9 @@ def test_objects_keep_every_digit() -> None:
         "b": ["12345678901234567890.123456789", {"c": "1E-7"}],
         "d": "\ue000decimal\ue000",
     }
-    assert not has_fractions(b'{"price":"1.10","count":12}')
+    for line in (b'{"a" :\t-1.5}', b'{"a":[1, 2e3]}', b"[[0.5]]", b'{"a":1E7}'):
+        assert has_fractions(line)
+    assert not has_fractions(b'{"price":"1.10","count":12,"end":"2026-01-31T23:59:59.999999Z"}')
 
 
 def test_a_decimal_that_is_not_finite_is_refused() -> None:
