@@ -100,9 +100,10 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 _READ = BeforeValidator(_amount)
 _WRITE = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # never an exponent
-Amount10 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=22, decimal_places=10)]
+# The limits come first, so that they are part of Pydantic's own decimal and not functions after it.
+Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _READ, _WRITE]
 """Money or a quantity: up to 12 digits before the point and 10 after it."""
-Amount5 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=16, decimal_places=5)]
-Amount2 = Annotated[Decimal, _READ, _WRITE, Field(max_digits=22, decimal_places=2)]
+Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _READ, _WRITE]
+Amount2 = Annotated[Decimal, Field(max_digits=22, decimal_places=2), _READ, _WRITE]
 Percent = Annotated[Decimal, _READ, _WRITE, Field(ge=0, max_digits=4, decimal_places=2)]
 """Of 100, below 100; "20" stands for 20 %."""
