@@ -20,14 +20,29 @@ def load_exactly(line: bytes) -> Any:
     return json.loads(line, parse_float=Decimal)
 
 
+class Storable(dict[str, Any]):
+    """A JSON object that PostgreSQL stores, with its text; it stays as it is.
+
+    Raises ValueError as `dump_object` does.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        super().__init__(value)
+        self.text = dump_object(value)
+
+
 def dump_object(value: dict[str, Any]) -> str:
     """Return the JSON text of an object, Decimals digit by digit.
 
     Raises ValueError for what PostgreSQL does not store or JSON does not know: NUL, lone
     surrogates, numbers that are not finite, other types, hundreds of levels.
     """
+    if isinstance(value, Storable):
+        return value.text
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_stand_in)
+        text = _ENCODER.encode(value)
     except (TypeError, RecursionError) as error:
         raise ValueError("not a JSON object that can be stored") from error
     except ValueError as error:
@@ -52,6 +67,9 @@ def _stand_in(value: object) -> str:
     if not isfinite(value):
         raise ValueError("numbers must be finite")
     return _MARK
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_stand_in)
 
 
 def _write(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from pydantic import ValidationError
 
 from app.database.engine import Database
-from app.exchange.json_text import has_fractions, load_exactly
+from app.exchange.json_text import dump_object, has_fractions, load_exactly
 from app.exchange.loader import importing
 from app.exchange.records import InvoiceItem, PaymentProfile, Record, any_record
 from app.exchange.report import Fault, Report
@@ -118,7 +118,7 @@ def parse(data: bytes, number: int) -> Record | Fault:
         # Without the line's end, which would make a line of its own in what is wrong with it.
         record = any_record.validate_json(data.rstrip(b"\r\n"))
         field = _OBJECT_OF.get(type(record))
-        if field and has_fractions(data):
+        if field and has_fractions(dump_object(getattr(record, field)).encode()):
             exactly = load_exactly(data).get(field)
             record = record if exactly is None else record.model_copy(update={field: exactly})
     except ValidationError as error:

@@ -20,7 +20,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from app.exchange.json_text import dump_object
+from app.exchange.json_text import Storable
 
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]+)?")
 _TIME = re.compile(
@@ -69,11 +69,6 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     raise ValueError("a network is written like 192.0.2.0/24 or 2001:db8::/32")
 
 
-def _storable(value: dict[str, Any]) -> dict[str, Any]:
-    dump_object(value)
-    return value
-
-
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 """Text of any length, without NUL, which PostgreSQL does not store."""
 Text2 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=2)]
@@ -95,7 +90,7 @@ Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(_in_utc)]
 """A moment with its offset, to microseconds; kept in UTC."""
 Day = Annotated[date, BeforeValidator(_date)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
-JsonObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(Storable)]
 """Any JSON object whose numbers are finite; a number with a fraction may be a Decimal."""
 
 _READ = BeforeValidator(_amount)
