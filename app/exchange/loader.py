@@ -189,7 +189,6 @@ class Loader:
         return _STAGING[kind]
 
     async def _write(self, kind: Kind, batch: list[_Waiting]) -> None:
-        await self._staging(kind)
         failed = await self._attempt(kind, batch)
         # One row may have stood in the way of another that came before it, and have moved since.
         while failed:
@@ -202,6 +201,7 @@ class Loader:
 
     async def _attempt(self, kind: Kind, batch: list[_Waiting]) -> list[tuple[_Waiting, str]]:
         """Write a batch, or what is good of it; return what the database refused, and why."""
+        await (await self._staging(kind)).clear(self.connection)
         try:
             async with self.connection.begin_nested():
                 written = await self._write_rows(kind, batch)

@@ -29,6 +29,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -91,6 +92,14 @@ class Staging:
         await connection.execute(CreateTable(self._stage))
         await connection.execute(CreateTable(self.seen))
 
+    async def clear(self, connection: AsyncConnection) -> None:
+        """Empty the stage for the next batch, in the transaction in which it was made.
+
+        Its file is cut then. Within a savepoint it would be left behind until the end for a new
+        one, and deleted rows would be read over by every later batch.
+        """
+        await connection.execute(text(f"TRUNCATE {self._stage.name}"))
+
     async def write(self, connection: AsyncConnection, rows: Sequence[Sequence[object]]) -> Written:
         """Write rows: the values of the stage's columns, the line last and rising."""
         await self._copy(connection, rows)
@@ -104,7 +113,6 @@ class Staging:
         updated: list[int] = []
         if existing and not self.kind.create_only:
             updated = list((await connection.execute(self._update)).scalars())
-        await connection.execute(delete(self._stage))
         return Written(created, existing, updated, refused, fields)
 
     async def _copy(self, connection: AsyncConnection, rows: Sequence[Sequence[object]]) -> None:

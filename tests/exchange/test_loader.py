@@ -487,3 +487,18 @@ async def test_records_join_rows_that_were_made_here(
         uuid=UUID(int=row.uuid.int ^ 1), customer=row.uuid, name="Web", created_at=EARLY
     )
     assert counts(await load(database, settings, [project])) == {"project": (1, 0, 0)}
+
+
+async def test_the_stage_is_as_large_as_its_largest_batch(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.exchange.loader.BATCH", 50)
+    size = text("SELECT pg_relation_size('import_customer')")
+    sizes = set()
+    async with importing(database, settings) as loader:
+        for _ in range(8):
+            for _ in range(50):
+                await loader.add(customer())
+            sizes.add((await loader.connection.execute(size)).scalar_one())
+    assert len(sizes) == 1
+    assert sizes != {0}
