@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from pydantic import ValidationError
 
 from app.database.engine import Database
+from app.exchange.ahead import reading_ahead
 from app.exchange.json_text import dump_object, has_fractions, load_exactly
 from app.exchange.loader import importing
 from app.exchange.records import InvoiceItem, PaymentProfile, Record, any_record
@@ -56,8 +57,11 @@ async def load_file(
     """
     longest = max(LINE_BYTES, settings.proof_max_bytes * 4 // 3 + 64 * 1024)
     with opened(name) as (stream, position):
-        async with importing(database, settings, keep_good=keep_good) as loader:
-            for line in read(stream, longest):
+        async with (
+            importing(database, settings, keep_good=keep_good) as loader,
+            reading_ahead(read(stream, longest)) as lines,
+        ):
+            async for line in lines:
                 if isinstance(line.content, Fault):
                     loader.refuse(line.content)
                 else:
