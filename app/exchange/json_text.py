@@ -3,7 +3,9 @@
 import json
 import re
 from decimal import Decimal
+from itertools import chain
 from math import isfinite
+from secrets import token_hex
 from typing import Any
 
 # What looks like one most often is the seconds of a time.
@@ -42,13 +44,11 @@ def dump_object(value: dict[str, Any]) -> str:
     if isinstance(value, Storable):
         return value.text
     try:
-        text = _ENCODER.encode(value)
+        text = _encode(value)
     except (TypeError, RecursionError) as error:
         raise ValueError("not a JSON object that can be stored") from error
     except ValueError as error:
         raise ValueError("numbers must be finite") from error
-    if _MARK in text:
-        text = _write(value)
     if "\\u0000" in text and _has_nul(value):
         raise ValueError("NUL characters cannot be stored")
     try:
@@ -58,29 +58,28 @@ def dump_object(value: dict[str, Any]) -> str:
     return text
 
 
-_MARK = "\ue000decimal\ue000"
+def _encode(value: dict[str, Any]) -> str:
+    decimals: list[str] = []
+    mark = "\ue000decimal\ue000"
 
+    def stand_in(other: object) -> str:
+        if not isinstance(other, Decimal):
+            raise TypeError(type(other).__name__)
+        if not isfinite(other):
+            raise ValueError("numbers must be finite")
+        decimals.append(str(other))
+        return mark
 
-def _stand_in(value: object) -> str:
-    if not isinstance(value, Decimal):
-        raise TypeError(type(value).__name__)
-    if not isfinite(value):
-        raise ValueError("numbers must be finite")
-    return _MARK
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_stand_in)
-
-
-def _write(value: Any) -> str:
-    if isinstance(value, dict):
-        members = (f"{json.dumps(key, ensure_ascii=False)}: {_write(value[key])}" for key in value)
-        return "{" + ", ".join(members) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_write, value)) + "]"
-    if isinstance(value, Decimal):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=stand_in)
+    text = encoder.encode(value)
+    while decimals and text.count(f'"{mark}"') != len(decimals):  # a text says the same
+        mark = token_hex()
+        decimals.clear()
+        text = encoder.encode(value)
+    if not decimals:
+        return text
+    pieces = text.split(f'"{mark}"')
+    return "".join(chain.from_iterable(zip(pieces, [*decimals, ""], strict=True)))
 
 
 def _has_nul(value: Any) -> bool:

@@ -182,6 +182,15 @@ def test_objects_keep_every_digit() -> None:
     assert not has_fractions(b'{"price":"1.10","count":12,"end":"2026-01-31T23:59:59.999999Z"}')
 
 
+def test_a_text_like_what_stands_in_for_a_number_stays_a_text() -> None:
+    mark = "\ue000decimal\ue000"
+    value = {mark: [Decimal("1.50"), mark, f'"{mark}"', {"a": Decimal("2E+3")}], "b": mark}
+    read = json.loads(dump_object(value), parse_float=Decimal)
+    assert read == value
+    assert str(read[mark][0]) == "1.50"
+    assert dump_object({"a": mark}) == f'{{"a": "{mark}"}}'
+
+
 def test_a_decimal_that_is_not_finite_is_refused() -> None:
     for value in (Decimal("NaN"), Decimal("1e400")):
         with pytest.raises(ValueError, match="finite"):
