@@ -12,9 +12,9 @@ from typing import Any
 _FRACTION = re.compile(rb"[:,\[]\s*-?\d+[.eE](?<!:\d\d:\d\d\.)")
 
 
-def has_fractions(line: bytes) -> bool:
-    """Whether a line of JSON may hold a number with a fraction or an exponent; rarely mistaken."""
-    return _FRACTION.search(line) is not None
+def has_fractions(text: bytes) -> bool:
+    """Whether JSON may hold a number with a fraction or an exponent; rarely mistaken."""
+    return _FRACTION.search(text) is not None
 
 
 def load_exactly(line: bytes) -> Any:

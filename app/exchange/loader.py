@@ -41,7 +41,7 @@ from app.settings import Settings
 BATCH: Final = 5000
 """Records of one kind that are written at once."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
-"""Everything that waits is written when its lines have so many bytes."""
+"""Everything that waits is written when its lines have so many bytes; as many are read ahead."""
 _LOCK: Final = 4_817_220_311  # any number, the same for every import
 _STAGING: Final = {kind: Staging(kind) for kind in KINDS}
 NOT_SENT: Final = "Was not sent yet when it was exported."
