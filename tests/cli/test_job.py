@@ -61,6 +61,8 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "notify",
         "close_month",
         "reconcile_totals",
+        "merge_tallies",
+        "bring_year_forward",
         "sweep_proofs",
         "purge_outbox",
     }

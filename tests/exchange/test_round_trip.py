@@ -187,6 +187,7 @@ def test_records_come_back_from_the_database(settings: Settings, graph: list[Rec
         try:
             async with database.transaction() as connection:
                 tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+                tables = tables.replace("reference_revision, ", "")  # it always has its row
                 await connection.execute(text(f"TRUNCATE {tables}"))
             async with importing(database, settings) as loader:
                 for record in graph:

@@ -5,6 +5,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import DatabaseSettings
 
+FOLLOWING = {"reference_revision", "invoice_tallies", "customer_year_totals"}
+"""Tables that only triggers write, from what other tables hold."""
+
 
 def url_of_database(name: str) -> str:
     """Return the address of a database of the server."""
