@@ -20,7 +20,8 @@ PYTEST_OPTIONS += --color=no
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install
+.PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
+	bench bench-quick
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -71,6 +72,14 @@ revision: install ## Write a migration from what the tables have become; MESSAGE
 openapi: install ## Write openapi.json, the checked-in contract.
 	$(BIN)/python -m app openapi > openapi.json.new
 	mv openapi.json.new openapi.json
+
+bench: ## Measure the service, in 25 minutes; ARGS=--fresh makes the data anew. Needs wrk.
+	@tools/install $(VENV) requirements/bench.txt
+	$(BIN)/python -m tests.load run $(ARGS)
+
+bench-quick: ## Measure the central figures, in 3 minutes; fails where one falls short. Needs wrk.
+	@tools/install $(VENV) requirements/bench.txt
+	$(BIN)/python -m tests.load run --quick $(ARGS)
 
 image: ## Build the container image.
 	docker build --tag $(IMAGE) .

@@ -1,0 +1,243 @@
+"""The parts of a run, one after the other; each adds to the result what it has measured."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+
+from app.billing.periods import Period
+from tests.load import deliveries, importing, plain_check, streaming
+from tests.load.cases import (
+    Case,
+    Request,
+    Subjects,
+    cold_cases,
+    conditional_cases,
+    find_subjects,
+    reading_cases,
+    record,
+    writing_case,
+)
+from tests.load.console import progress
+from tests.load.loading import Databases, footprint
+from tests.load.measuring import Pace, Run, alternate
+from tests.load.results import Memory, Phase, Result, Series, Subject
+from tests.load.servers import Environment, Server
+from tests.load.shape import Shape
+
+CONNECTIONS: Final = 16
+QUICK_CASES: Final = frozenset(
+    {
+        "list", "list-fields", "retrieve-20", "retrieve-500", "stats-500", "growth", "head-staff",
+        "head-owner", "304-list", "304-retrieve-20", "304-items-20", "304-stats-500",
+    }
+)  # fmt: skip
+"""What the quick mode measures: the cases that targets are set for."""
+SIZE_CASES: Final = (
+    "list", "list-fields", "list-customer", "list-state", "list-min-sum", "list-page-100",
+    "list-last", "retrieve-20", "growth", "head-staff", "head-owner",
+)  # fmt: skip
+"""Cases that are measured at every size."""
+PROCESS_CASES: Final = ("list", "list-fields", "retrieve-20")
+"""Cases that are measured with two processes."""
+_ROUNDS_ALONE = 3
+"""Rounds with one connection."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A database of one size, and what the cases ask for in it."""
+
+    shape: Shape
+    url: str
+    subjects: Subjects
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every phase needs."""
+
+    databases: Databases
+    environment: Environment
+    made: Sequence[Made]
+    running: Period
+    pace: Pace
+    quick: bool
+    result: Result
+
+    @property
+    def smallest(self) -> Made:
+        """The database that the references are measured on."""
+        return self.made[0]
+
+
+async def make(databases: Databases, sizes: Iterable[int], result: Result) -> list[Made]:
+    """Make the databases that are not there yet, smallest first."""
+    made = []
+    for size in sizes:
+        shape = Shape(size)
+        url = await databases.make(shape)
+        connection = await asyncpg.connect(url)
+        try:
+            result.footprints[size] = await footprint(connection)
+        finally:
+            await connection.close()
+        made.append(Made(shape, url, await find_subjects(url, shape)))
+    return made
+
+
+async def references(bench: Bench) -> None:
+    """Measure each case and, in turn with it, its references."""
+    made = bench.smallest
+    async with bench.environment.service(made.url) as service:
+        cases = await _cases(bench, service)
+        progress(f"Every case beside its references, {CONNECTIONS} connections.")
+        answers = await record(service.url, cases)
+        file = bench.environment.place / "answers.json"
+        file.write_text(json.dumps({name: one.as_json() for name, one in answers.items()}))
+        async with bench.environment.references(made.url, file) as references_server:
+            await plain_check.compare(references_server.url, cases, answers)
+            runs = _runs(bench, cases, service, references_server, CONNECTIONS)
+            bench.result.add(await alternate(runs, bench.pace, bench.databases))
+            if not bench.quick:
+                progress("The same with one connection.")
+                alone = _runs(bench, cases, service, references_server, 1)
+                pace = Pace(min(_ROUNDS_ALONE, bench.pace.rounds), seconds=1, longest=3)
+                bench.result.add(await alternate(alone, pace, bench.databases))
+        _remember_memory(bench, Phase.REFERENCES, service)
+
+
+async def sizes(bench: Bench) -> None:
+    """Measure the cases whose cost may depend on it in databases of every size, in turn."""
+    progress("Cost against size.")
+    async with AsyncExitStack() as stack:
+        services = [
+            (made, await stack.enter_async_context(bench.environment.service(made.url)))
+            for made in bench.made
+        ]
+        runs = []
+        for name in SIZE_CASES:
+            for made, service in services:
+                case = _named(reading_cases(made.subjects, bench.running), name)
+                series = Series(
+                    Phase.SIZES, name, Subject.SERVICE, made.shape.invoices, CONNECTIONS
+                )
+                runs.append(Run(series, service, case.requests))
+        bench.result.add(await alternate(runs, bench.pace, bench.databases))
+        for _, service in services:
+            _remember_memory(bench, Phase.SIZES, service)
+
+
+async def processes(bench: Bench) -> None:
+    """Measure one serving process and two, in turn."""
+    progress("Two processes beside one.")
+    made = bench.smallest
+    async with (
+        bench.environment.service(made.url) as one,
+        bench.environment.service(made.url, workers=2) as two,
+    ):
+        runs = []
+        for name in PROCESS_CASES:
+            case = _named(reading_cases(made.subjects, bench.running), name)
+            for number, service in ((1, one), (2, two)):
+                series = Series(
+                    Phase.PROCESSES,
+                    name,
+                    Subject.SERVICE,
+                    made.shape.invoices,
+                    CONNECTIONS,
+                    number,
+                )
+                runs.append(Run(series, service, case.requests))
+        bench.result.add(await alternate(runs, bench.pace, bench.databases))
+        for service in (one, two):
+            _remember_memory(bench, Phase.PROCESSES, service)
+
+
+async def streams(bench: Bench) -> None:
+    """Read the largest answers."""
+    made = bench.smallest
+    progress(f"{made.shape.huge:,} items, read fast and slowly.")
+    found = await streaming.measure(bench.environment, made.url, made.subjects)
+    bench.result.streams += found
+    bench.result.memory += [Memory(Phase.STREAMS, stream.memory_peak) for stream in found]
+
+
+async def import_(bench: Bench) -> None:
+    """Measure the import."""
+    progress("Import of JSON Lines beside a raw COPY.")
+    rounds = min(bench.pace.rounds, 3)
+    bench.result.imports += await importing.measure(bench.databases, bench.environment, rounds)
+
+
+async def deliver(bench: Bench) -> None:
+    """Measure the worker."""
+    progress(f"{deliveries.MESSAGES} notifications by the worker.")
+    bench.result.deliveries = await deliveries.measure(bench.databases, bench.environment)
+
+
+PHASES: Final = {
+    Phase.REFERENCES: references,
+    Phase.SIZES: sizes,
+    Phase.PROCESSES: processes,
+    Phase.STREAMS: streams,
+    Phase.IMPORT: import_,
+    Phase.DELIVERIES: deliver,
+}
+
+
+async def _cases(bench: Bench, service: Server) -> list[Case]:
+    subjects = bench.smallest.subjects
+    cases = [
+        *reading_cases(subjects, bench.running),
+        *(await conditional_cases(service.url, subjects)),
+        *cold_cases(subjects),
+        writing_case(subjects),
+    ]
+    if bench.quick:
+        cases = [case for case in cases if case.name in QUICK_CASES]
+    else:
+        # Measured at every size instead, beside themselves.
+        cases = [case for case in cases if case.name in QUICK_CASES or not _only_sized(case)]
+    bench.result.titles |= {case.name: case.title for case in cases}
+    bench.result.missing |= {case.name: case.missing for case in cases if case.missing}
+    return [case for case in cases if not case.missing]
+
+
+def _only_sized(case: Case) -> bool:
+    return case.name in SIZE_CASES and case.name not in QUICK_CASES
+
+
+def _runs(
+    bench: Bench, cases: Sequence[Case], service: Server, beside: Server, connections: int
+) -> list[Run]:
+    size = bench.smallest.shape.invoices
+    runs = []
+    for case in cases:
+
+        def series(subject: Subject, name: str = case.name) -> Series:
+            return Series(Phase.REFERENCES, name, subject, size, connections)
+
+        request = case.requests[0]
+        runs.append(Run(series(Subject.SERVICE), service, case.requests, case.status))
+        if case.referred:
+            for subject in (Subject.ONE_QUERY, Subject.CEILING):
+                if subject is Subject.CEILING and (bench.quick or connections == 1):
+                    continue
+                path = f"/bench/{subject}/{case.name}/"
+                requests = [Request(path, request.method, request.headers, request.body)]
+                runs.append(Run(series(subject), beside, requests, case.status))
+        if case.plain and connections > 1:
+            runs.append(Run(series(Subject.PLAIN), beside, [Request(case.plain)]))
+    return runs
+
+
+def _named(cases: Iterable[Case], name: str) -> Case:
+    return next(case for case in cases if case.name == name)
+
+
+def _remember_memory(bench: Bench, phase: Phase, server: Server) -> None:
+    bench.result.memory += [Memory(phase, peak) for peak in server.peak_memory()]

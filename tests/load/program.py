@@ -1,0 +1,107 @@
+"""One run from start to end: servers up, databases made, phase after phase, servers down."""
+
+import asyncio
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from app import clock
+from app.billing.periods import Period
+from app.embedded.postgresql import EmbeddedPostgresql
+from app.embedded.valkey import EmbeddedValkey
+from tests.load.console import progress
+from tests.load.loading import ROOT, Databases
+from tests.load.measuring import Pace
+from tests.load.phases import PHASES, Bench, make
+from tests.load.results import Phase, Result
+from tests.load.servers import Environment
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be measured."""
+
+    sizes: Sequence[int]
+    """Invoices of each database, smallest first."""
+    pace: Pace
+    phases: Sequence[Phase]
+    quick: bool
+    fresh: bool
+    """Whether databases that are there are made anew."""
+    place: Path
+    """Where databases, logs and results are kept."""
+
+
+def run_benchmark(options: Options) -> Result:
+    """Measure everything that the options ask for; servers are those named or our own.
+
+    Raises Unusable or ServerError, whose messages are for a person.
+    """
+    files = options.place / "run"
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir(parents=True)
+    with ExitStack() as stack:
+        database = os.environ.get("DATABASE_URL")
+        if not database:
+            server = EmbeddedPostgresql(options.place / "postgresql")
+            database = stack.enter_context(server).url
+        queue = os.environ.get("REDIS_URL")
+        if not queue:
+            queue = stack.enter_context(EmbeddedValkey(options.place / "valkey")).url
+        return asyncio.run(_run(options, database, Environment(queue, files)))
+
+
+async def _run(options: Options, database: str, environment: Environment) -> Result:
+    running = Period.of(clock.now())
+    databases = Databases(database, running)
+    await databases.drop_others(fresh=options.fresh)
+    result = Result(
+        machine=_machine(await databases.server_version()),
+        options={
+            "phases": list(options.phases),
+            "rounds": options.pace.rounds,
+            "seconds": options.pace.seconds,
+            "quick": options.quick,
+        },
+        sizes=options.sizes,
+    )
+    made = await make(databases, options.sizes, result)
+    bench = Bench(databases, environment, made, running, options.pace, options.quick, result)
+    for phase in options.phases:
+        await PHASES[phase](bench)
+    return result
+
+
+def _machine(postgresql: str) -> dict[str, Any]:
+    git = shutil.which("git")
+    commit = ""
+    if git is not None:
+        described = [git, "describe", "--always", "--dirty", "--exclude=*"]
+        commit = subprocess.run(
+            described, cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    progress(f"Commit {commit or 'unknown'}, {os.cpu_count()} cores, PostgreSQL {postgresql}.")
+    packages = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "pydantic")
+    return {
+        "commit": commit,
+        "day": clock.now().date().isoformat(),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "postgresql": postgresql,
+        **{name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
