@@ -11,12 +11,12 @@ from app.notifications.schedule import schedule
 from app.settings import Settings
 from tests.load.console import Unusable
 from tests.load.importing import SHAPE
-from tests.load.loading import ROOT, Databases
+from tests.load.loading import PREFIX, ROOT, Databases
 from tests.load.results import Deliveries
 from tests.load.servers import Environment
 
 MESSAGES = 300
-_DATABASE = "bench_deliveries"
+_DATABASE = f"{PREFIX}deliveries"
 _PATIENCE = 180
 """Seconds until every message must have arrived."""
 

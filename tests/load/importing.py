@@ -7,14 +7,14 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from tests.load.console import Unusable, progress
 from tests.load.data import TABLES
-from tests.load.loading import Databases, run_app
+from tests.load.loading import PREFIX, Databases, run_app
 from tests.load.results import ImportRound
 from tests.load.servers import Environment
 from tests.load.shape import Shape
 
 SHAPE = Shape(10_000, huge=5)
 """About ninety thousand items."""
-_TARGET = "bench_import_target"
+_TARGET = f"{PREFIX}import"
 
 
 async def measure(databases: Databases, environment: Environment, rounds: int) -> list[ImportRound]:

@@ -18,7 +18,9 @@ from tests.load.data import INVOICES, ITEMS, TABLES, Generator, Month, Table
 from tests.load.shape import FIRST_NUMBER, GENERATOR, MONTHS, Shape
 
 ROOT = Path(__file__).parents[2]
-_PREFIX = "bench_"
+PREFIX = "invoicing_benchmark_"
+"""What the names of our databases begin with; any other database is left alone."""
+_LOADING_WAL = "8GB"
 _INVOICES_AT_ONCE = 20_000
 """Invoices, and their items, that one transaction loads."""
 
@@ -81,9 +83,13 @@ async def _set_sequences(connection: asyncpg.Connection, shape: Shape) -> None:
 
 
 class Databases:
-    """The databases of the benchmark on one server; each is made once and kept."""
+    """The databases of the benchmark on one server; each is made once and kept.
 
-    def __init__(self, server_url: str, running: Period) -> None:
+    `own` says that the server is the benchmark's alone, so that its settings may be changed.
+    """
+
+    def __init__(self, server_url: str, running: Period, *, own: bool) -> None:
+        self._own = own
         self._server = make_url(server_url).set(drivername="postgresql")
         self._running = running
         head = ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
@@ -95,18 +101,19 @@ class Databases:
 
     def name_of(self, shape: Shape) -> str:
         """Return the name of the database of a data set."""
-        return f"{_PREFIX}{self._version}_{shape.invoices}_{shape.huge}"
+        return f"{PREFIX}{self._version}_{shape.invoices}_{shape.huge}"
 
-    async def drop_others(self, *, fresh: bool) -> None:
+    async def clean(self, *, fresh: bool) -> None:
         """Drop databases of another version or unfinished; with `fresh` every one of ours."""
+        await self._set_wal(None)
         connection = await asyncpg.connect(self.url(str(self._server.database)))
         try:
             found = await connection.fetch(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", _PREFIX
+                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX
             )
             for row in found:
                 name = str(row["datname"])
-                kept = name.startswith(f"{_PREFIX}{self._version}_") and not name.endswith("_new")
+                kept = name.startswith(f"{PREFIX}{self._version}_") and not name.endswith("_new")
                 if fresh or not kept:
                     await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         finally:
@@ -116,22 +123,24 @@ class Databases:
         """Return the address of the database of a data set, made now unless it is there."""
         name = self.name_of(shape)
         if not await self._exists(name):
-            await self.make_empty(f"{name}_new")
             progress(f"Making {shape.invoices:,} invoices with {shape.items:,} items.")
+            await self.make_empty(f"{name}_new")
+            await self._set_wal(_LOADING_WAL)
             connection = await asyncpg.connect(self.url(f"{name}_new"))
             try:
                 await load(connection, shape, self._running)
                 await connection.execute("VACUUM (ANALYZE)")
-                await connection.execute("CHECKPOINT")
             finally:
                 await connection.close()
+            await self._set_wal(None)
+            await self._administer("CHECKPOINT")
             # Renamed once it is whole, so that what was interrupted is never taken for finished.
             await self._administer(f'ALTER DATABASE "{name}_new" RENAME TO "{name}"')
         return self.url(name)
 
     async def make_empty(self, name: str) -> str:
         """Return the address of a new database that is migrated and has no rows."""
-        template = f"{_PREFIX}{self._version}_empty"
+        template = f"{PREFIX}{self._version}_empty"
         if not await self._exists(template):
             await self._administer(f'CREATE DATABASE "{template}_new"')
             await run_app("migrate", settings={"DATABASE_URL": self.url(f"{template}_new")})
@@ -159,6 +168,17 @@ class Databases:
             "cloud-invoicing",
         )
         return found is not None
+
+    async def _set_wal(self, size: str | None) -> None:
+        """Change what may be written between two checkpoints, or go back to the default.
+
+        At the default, much loading means a checkpoint every few seconds, and each page is written
+        to the log once more after each.
+        """
+        if self._own:
+            change = "RESET max_wal_size" if size is None else f"SET max_wal_size = '{size}'"
+            await self._administer(f"ALTER SYSTEM {change}")
+            await self._administer("SELECT pg_reload_conf()")
 
     async def _exists(self, name: str) -> bool:
         found = await self._fetch("SELECT 1 FROM pg_database WHERE datname = $1", name)

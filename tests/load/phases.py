@@ -93,21 +93,31 @@ async def references(bench: Bench) -> None:
     """Measure each case and, in turn with it, its references."""
     made = bench.smallest
     async with bench.environment.service(made.url) as service:
-        cases = await _cases(bench, service)
-        progress(f"Every case beside its references, {CONNECTIONS} connections.")
-        answers = await record(service.url, cases)
+        reading, writing = await _cases(bench, service)
+        answers = await record(service.url, [*reading, *writing])
         file = bench.environment.place / "answers.json"
         file.write_text(json.dumps({name: one.as_json() for name, one in answers.items()}))
-        async with bench.environment.references(made.url, file) as references_server:
-            await plain_check.compare(references_server.url, cases, answers)
-            runs = _runs(bench, cases, service, references_server, CONNECTIONS)
-            bench.result.add(await alternate(runs, bench.pace, bench.databases))
-            if not bench.quick:
-                progress("The same with one connection.")
-                alone = _runs(bench, cases, service, references_server, 1)
-                pace = Pace(min(_ROUNDS_ALONE, bench.pace.rounds), seconds=1, longest=3)
-                bench.result.add(await alternate(alone, pace, bench.databases))
+        async with bench.environment.references(made.url, file) as beside:
+            await plain_check.compare(beside.url, reading, answers)
+            # What writes comes last: it may change what the others are answered.
+            for cases in (reading, writing):
+                await _with_references(bench, cases, service, beside)
         _remember_memory(bench, Phase.REFERENCES, service)
+
+
+async def _with_references(
+    bench: Bench, cases: Sequence[Case], service: Server, beside: Server
+) -> None:
+    if not cases:
+        return
+    progress(f"{len(cases)} cases beside their references, {CONNECTIONS} connections.")
+    runs = _runs(bench, cases, service, beside, CONNECTIONS)
+    bench.result.add(await alternate(runs, bench.pace, bench.databases))
+    if not bench.quick:
+        progress("The same with one connection.")
+        pace = Pace(min(_ROUNDS_ALONE, bench.pace.rounds), seconds=1, longest=3)
+        alone = _runs(bench, cases, service, beside, 1)
+        bench.result.add(await alternate(alone, pace, bench.databases))
 
 
 async def sizes(bench: Bench) -> None:
@@ -189,26 +199,24 @@ PHASES: Final = {
 }
 
 
-async def _cases(bench: Bench, service: Server) -> list[Case]:
+async def _cases(bench: Bench, service: Server) -> tuple[list[Case], list[Case]]:
+    """Return the cases to measure: those that read, and those that write."""
     subjects = bench.smallest.subjects
-    cases = [
+    reading = [
         *reading_cases(subjects, bench.running),
         *(await conditional_cases(service.url, subjects)),
         *cold_cases(subjects),
-        writing_case(subjects),
     ]
+    writing = [] if bench.quick else [writing_case(subjects)]
     if bench.quick:
-        cases = [case for case in cases if case.name in QUICK_CASES]
+        reading = [case for case in reading if case.name in QUICK_CASES]
     else:
-        # Measured at every size instead, beside themselves.
-        cases = [case for case in cases if case.name in QUICK_CASES or not _only_sized(case)]
-    bench.result.titles |= {case.name: case.title for case in cases}
-    bench.result.missing |= {case.name: case.missing for case in cases if case.missing}
-    return [case for case in cases if not case.missing]
-
-
-def _only_sized(case: Case) -> bool:
-    return case.name in SIZE_CASES and case.name not in QUICK_CASES
+        # The others are measured at every size, where they are compared with themselves.
+        only_sized = set(SIZE_CASES) - QUICK_CASES
+        reading = [case for case in reading if case.name not in only_sized]
+    bench.result.titles |= {case.name: case.title for case in (*reading, *writing)}
+    bench.result.missing |= {case.name: case.missing for case in reading if case.missing}
+    return [case for case in reading if not case.missing], writing
 
 
 def _runs(

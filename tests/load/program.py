@@ -48,20 +48,22 @@ def run_benchmark(options: Options) -> Result:
     shutil.rmtree(files, ignore_errors=True)
     files.mkdir(parents=True)
     with ExitStack() as stack:
-        database = os.environ.get("DATABASE_URL")
-        if not database:
-            server = EmbeddedPostgresql(options.place / "postgresql")
-            database = stack.enter_context(server).url
-        queue = os.environ.get("REDIS_URL")
-        if not queue:
-            queue = stack.enter_context(EmbeddedValkey(options.place / "valkey")).url
-        return asyncio.run(_run(options, database, Environment(queue, files)))
+        named = os.environ.get("DATABASE_URL")
+        database = (
+            named or stack.enter_context(EmbeddedPostgresql(options.place / "postgresql")).url
+        )
+        queue = os.environ.get("REDIS_URL") or (
+            stack.enter_context(EmbeddedValkey(options.place / "valkey")).url
+        )
+        running = Period.of(clock.now())
+        databases = Databases(database, running, own=not named)
+        return asyncio.run(_run(options, databases, running, Environment(queue, files)))
 
 
-async def _run(options: Options, database: str, environment: Environment) -> Result:
-    running = Period.of(clock.now())
-    databases = Databases(database, running)
-    await databases.drop_others(fresh=options.fresh)
+async def _run(
+    options: Options, databases: Databases, running: Period, environment: Environment
+) -> Result:
+    await databases.clean(fresh=options.fresh)
     result = Result(
         machine=_machine(await databases.server_version()),
         options={

@@ -12,11 +12,14 @@ from tests.load.results import Phase, Result, Series, Subject
 
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
+_LEAST_WIDTH = 120
+"""Columns of the tables where nobody's terminal is wider."""
 
 
 def show(result: Result, figures: Sequence[Figure]) -> None:
     """Print cases and figures."""
     out = Console(highlight=False)
+    out.width = max(out.width, _LEAST_WIDTH)
     cases = Table(title=f"Requests per second, {CONNECTIONS} connections", box=None)
     for heading in _CASE_HEADINGS:
         cases.add_column(heading, justify="left" if heading == "case" else "right")
