@@ -62,7 +62,7 @@ def run(
         pace=Pace(
             rounds or (3 if quick else 5),
             seconds or (1 if quick else 2),
-            longest=5 if quick else 10,
+            longest=5 if quick else 6,
         ),
         phases=[phase for phase in everything if not only or phase in only],
         quick=quick,

@@ -119,7 +119,7 @@ def _sizes(result: Result) -> Iterator[Figure]:
         f"page 1, counts and filters, {between}, the worst case",
         ratios.get(worst),
         0.7,
-        note=worst,
+        note=result.titles.get(worst, worst),
     )
     yield Figure(Phase.SIZES, f"growth, {between}", ratio("growth"), 0.3)
     yield Figure(
@@ -142,7 +142,7 @@ def _processes(result: Result) -> Iterator[Figure]:
         "two processes against one, the worst case",
         ratios.get(worst),
         1.3,
-        note=worst,
+        note=result.titles.get(worst, worst),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
@@ -43,6 +43,7 @@ SIZE_CASES: Final = (
 """Cases that are measured at every size."""
 PROCESS_CASES: Final = ("list", "list-fields", "retrieve-20")
 """Cases that are measured with two processes."""
+_LONGEST_AT_A_SIZE = 4
 _ROUNDS_ALONE = 3
 """Rounds with one connection."""
 
@@ -131,12 +132,14 @@ async def sizes(bench: Bench) -> None:
         runs = []
         for name in SIZE_CASES:
             for made, service in services:
-                case = _named(reading_cases(made.subjects, bench.running), name)
+                case = _reading(bench, made, name)
                 series = Series(
                     Phase.SIZES, name, Subject.SERVICE, made.shape.invoices, CONNECTIONS
                 )
                 runs.append(Run(series, service, case.requests))
-        bench.result.add(await alternate(runs, bench.pace, bench.databases))
+        # With a slow case at each size the rounds would else take very long.
+        pace = replace(bench.pace, longest=max(bench.pace.seconds, _LONGEST_AT_A_SIZE))
+        bench.result.add(await alternate(runs, pace, bench.databases))
         for _, service in services:
             _remember_memory(bench, Phase.SIZES, service)
 
@@ -151,7 +154,7 @@ async def processes(bench: Bench) -> None:
     ):
         runs = []
         for name in PROCESS_CASES:
-            case = _named(reading_cases(made.subjects, bench.running), name)
+            case = _reading(bench, made, name)
             for number, service in ((1, one), (2, two)):
                 series = Series(
                     Phase.PROCESSES,
@@ -243,8 +246,11 @@ def _runs(
     return runs
 
 
-def _named(cases: Iterable[Case], name: str) -> Case:
-    return next(case for case in cases if case.name == name)
+def _reading(bench: Bench, made: Made, name: str) -> Case:
+    cases = reading_cases(made.subjects, bench.running)
+    case = next(case for case in cases if case.name == name)
+    bench.result.titles[name] = case.title
+    return case
 
 
 def _remember_memory(bench: Bench, phase: Phase, server: Server) -> None:

@@ -100,13 +100,13 @@ def _figure_row(figure: Figure) -> tuple[str, ...]:
 def _case_rows(result: Result) -> Iterator[tuple[str, ...]]:
     size = min(result.sizes)
     for case, title in result.titles.items():
-        if case in result.missing:
-            continue
 
         def series(subject: Subject, connections: int = CONNECTIONS, name: str = case) -> Series:
             return Series(Phase.REFERENCES, name, subject, size, connections)
 
         service = series(Subject.SERVICE)
+        if service not in result.samples:
+            continue
         yield (
             title,
             _number(result.rate(service)),
@@ -126,7 +126,7 @@ def _size_rows(result: Result) -> Iterator[tuple[str, ...]]:
             result.rate(Series(Phase.SIZES, case, Subject.SERVICE, size, CONNECTIONS))
             for size in result.sizes
         )
-        yield case, *map(_number, rates)
+        yield result.titles.get(case, case), *map(_number, rates)
 
 
 def _remarks(result: Result) -> Iterator[str]:
