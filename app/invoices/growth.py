@@ -37,7 +37,7 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.periods import Period, last_thirteen, year_before
+from app.billing.periods import last_thirteen, year_before
 from app.customers.tables import Customer
 from app.database.statements import AnySelect
 from app.http.errors import BrokenRule
@@ -96,29 +96,24 @@ class Growth:
 
     async def row(self) -> Row:
         """Return the growth as a row of its schema."""
+        first, count = self._periods[0], len(self._periods)
         names: dict[int, str] = {}
-        sums: defaultdict[tuple[int | None, Period], Decimal] = defaultdict(Decimal)
-        for row in await self._execute(_growth):
-            if row.id is not None:
-                names[row.id] = row.name
-            if row.amount is not None:
-                sums[row.id, Period(row.year, row.month)] += row.amount
+        sums: defaultdict[int | None, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * count)
+        for _, customer, name, year, month, amount in await self._execute(_growth):
+            if customer is not None:
+                names[customer] = name
+            if amount is not None:
+                sums[customer][(year - first.year) * 12 + month - first.month] += amount
         majors = sorted(names, key=lambda customer: (names[customer], customer))
-
-        def over_periods(customer: int | None) -> list[Decimal]:
-            return [sums[customer, period] for period in self._periods]
-
-        totals = over_periods(None)
-        customers = [{"name": names[major], "periods": over_periods(major)} for major in majors]
-        others = [
-            total - sum((sums[major, period] for major in majors), Decimal(0))
-            for total, period in zip(totals, self._periods, strict=True)
-        ]
+        totals = sums[None]
+        others = list(totals)
+        for major in majors:
+            others = [other - part for other, part in zip(others, sums[major], strict=True)]
         return {
             "periods": [str(period) for period in self._periods],
             "total_periods": totals,
             "other_periods": others,
-            "customer_periods": customers,
+            "customer_periods": [{"name": names[each], "periods": sums[each]} for each in majors],
         }
 
     async def _execute(self, statement: "_Statement") -> Sequence[SqlRow[*tuple[Any, ...]]]:
