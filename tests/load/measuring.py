@@ -15,6 +15,7 @@ from tests.load.wrk import LoadFailed, Summary, check, generate
 _REQUESTS_EACH = 8
 """A connection should ask about so often in a round, or what is under way at its end counts."""
 _SETTLE_SECONDS = 120
+_PATIENCE_SECONDS = 32
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,14 @@ async def alternate(
     """
     seconds = {}
     for run in runs:
-        seconds[run.series] = _seconds(await _measure(run, 1, databases), run, pace)
+        first, needed = await _measure(run, 1, databases)
+        seconds[run.series] = max(needed, _seconds(first, run, pace))
     measured: dict[Series, list[Sample]] = {run.series: [] for run in runs}
     for number in range(pace.rounds):
         progress(f"  round {number + 1} of {pace.rounds}: {sum(seconds.values())} s")
         # Back and forth: none always comes after the same other.
         for run in runs if number % 2 == 0 else reversed(runs):
-            summary = await _measure(run, seconds[run.series], databases)
-            if not summary.requests:
-                raise LoadFailed(f"{run.series.case}: nothing was answered in time.")
+            summary, _ = await _measure(run, seconds[run.series], databases)
             measured[run.series].append(
                 Sample(
                     number,
@@ -74,11 +74,25 @@ def _seconds(first: Summary, run: Run, pace: Pace) -> int:
     return max(pace.seconds, min(wanted, pace.longest))
 
 
-async def _measure(run: Run, seconds: int, databases: Databases) -> Summary:
-    series = run.series
-    summary = await generate(run.server.url, run.requests, run.status, series.connections, seconds)
-    name = f"{series.case} of {series.subject} at {series.size:,} invoices"
-    check(summary, run.status, name)
+async def _measure(run: Run, seconds: int, databases: Databases) -> tuple[Summary, int]:
+    """Return what a run came to and its seconds: more than asked for until anything is answered.
+
+    Raises LoadFailed where nothing is even then.
+    """
+    name = f"{run.series.case} of {run.series.subject} at {run.series.size:,} invoices"
+    while seconds <= _PATIENCE_SECONDS:
+        summary = await _load(run, seconds, databases)
+        check(summary, run.status, name)
+        if summary.requests:
+            return summary, seconds
+        seconds *= 2
+    raise LoadFailed(f"{name}: nothing was answered in time.")
+
+
+async def _load(run: Run, seconds: int, databases: Databases) -> Summary:
+    summary = await generate(
+        run.server.url, run.requests, run.status, run.series.connections, seconds
+    )
     # What the load generator left under way must not slow down the next.
     async with asyncio.timeout(_SETTLE_SECONDS):
         while await run.server.busy() or await databases.busy():

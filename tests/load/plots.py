@@ -26,7 +26,6 @@ _COSTS = {
     "growth": "growth",
 }
 _SUBJECTS = (Subject.SERVICE, Subject.ONE_QUERY, Subject.CEILING, Subject.PLAIN)
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "benchmark", "font.family": "sans-serif"}
 _INCHES = (7.0, 3.6)
 
 
@@ -34,7 +33,8 @@ def draw(result: Result, folder: Path) -> dict[str, str]:
     """Write the plots that the result has the numbers for; return their names and titles."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
-    with mpl.rc_context(_SETTINGS):
+    # Text stays text, and names of parts do not change from one time to the next.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmark"}):
         for name, title, canvas in (
             ("size.svg", "Cost of a request against the number of invoices", _by_size(result)),
             ("references.svg", "Cost of a request beside the references", _beside(result)),

@@ -48,8 +48,8 @@ def require_wrk() -> None:
     """Raise Unusable where wrk is not installed."""
     if shutil.which("wrk") is None:
         raise Unusable(
-            "The benchmark needs the load generator wrk, which is not installed: it is the package"
-            " `wrk` of Debian, Ubuntu, Fedora's COPR and Homebrew."
+            "It needs the load generator wrk, which is not installed: it is the package"
+            " `wrk` of Debian, Ubuntu and Homebrew."
         )
 
 
