@@ -76,19 +76,29 @@ def revise_references_on(table: str, operation: str) -> str:
     )
 
 
-COLUMNS = "customer_id, created, year, month, state, total_price, total_cost"
-CHANGES = {
-    "INSERT": f"SELECT 1 AS sign, {COLUMNS} FROM new_invoices",
-    "DELETE": f"SELECT -1 AS sign, {COLUMNS} FROM old_invoices",
-    "UPDATE": f"""
-        (SELECT 1 AS sign, {COLUMNS}, id FROM new_invoices
-         EXCEPT SELECT 1, {COLUMNS}, id FROM old_invoices)
+OF_MONTH = "year, month, state, total_price, total_cost"
+OF_CUSTOMER = "customer_id, created, total_cost"
+OPERATIONS = ("INSERT", "DELETE", "UPDATE")
+
+
+def change(operation: str, columns: str) -> str:
+    """Select what a statement adds and takes away of these columns, which are never null.
+
+    What it leaves as it was is not among it, so that nobody waits for a row that stays the same.
+    """
+    match operation:
+        case "INSERT":
+            return f"SELECT 1 AS sign, {columns} FROM new_invoices"
+        case "DELETE":
+            return f"SELECT -1 AS sign, {columns} FROM old_invoices"
+        case _:
+            return f"""
+        (SELECT 1 AS sign, {columns}, id FROM new_invoices
+         EXCEPT SELECT 1, {columns}, id FROM old_invoices)
         UNION ALL
-        (SELECT -1, {COLUMNS}, id FROM old_invoices
-         EXCEPT SELECT -1, {COLUMNS}, id FROM new_invoices)
-    """,
-}
-"""What a statement adds and takes away, by its kind; the columns are never null."""
+        (SELECT -1, {columns}, id FROM old_invoices
+         EXCEPT SELECT -1, {columns}, id FROM new_invoices)
+    """
 
 
 def tally(operation: str) -> str:
@@ -102,7 +112,7 @@ CREATE FUNCTION tally_invoices_on_{operation.lower()}() RETURNS trigger LANGUAGE
 BEGIN
     INSERT INTO invoice_tallies (year, month, state, invoices, price, cost)
     SELECT year, month, state, sum(sign), sum(sign * total_price), sum(sign * total_cost)
-    FROM ({CHANGES[operation]}) AS change
+    FROM ({change(operation, OF_MONTH)}) AS change
     GROUP BY year, month, state
     HAVING sum(sign) <> 0 OR sum(sign * total_price) <> 0 OR sum(sign * total_cost) <> 0
     ORDER BY year, month, state;
@@ -110,14 +120,14 @@ BEGIN
     INSERT INTO customer_year_totals AS kept (customer_id, since, invoices, total)
     SELECT customer_id, since, coalesce(sum(sign) FILTER (WHERE created >= since), 0),
            coalesce(sum(sign * total_cost) FILTER (WHERE created >= since), 0)
-    FROM ({CHANGES[operation]}) AS change,
+    FROM ({change(operation, OF_CUSTOMER)}) AS change,
          (SELECT date((now() AT TIME ZONE 'UTC') - interval '1 year') AS since) AS year
     GROUP BY customer_id, since
     ORDER BY customer_id
     ON CONFLICT (customer_id) DO UPDATE SET (invoices, total) = (
         SELECT kept.invoices + coalesce(sum(sign) FILTER (WHERE created >= kept.since), 0),
                kept.total + coalesce(sum(sign * total_cost) FILTER (WHERE created >= kept.since), 0)
-        FROM ({CHANGES[operation]}) AS change
+        FROM ({change(operation, OF_CUSTOMER)}) AS change
         WHERE change.customer_id = kept.customer_id
     );
     RETURN NULL;
@@ -200,7 +210,7 @@ def upgrade() -> None:
     for operation in ("INSERT", "DELETE"):
         # Whether a seller is recorded as one is shown, too.
         op.execute(revise_references_on("service_providers", operation))
-    for operation in CHANGES:
+    for operation in OPERATIONS:
         op.execute(tally(operation))
         op.execute(tally_on(operation))
     for statement in COUNT_WHAT_IS_THERE:
@@ -208,7 +218,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for operation in CHANGES:
+    for operation in OPERATIONS:
         op.execute(f"DROP TRIGGER tally_on_{operation.lower()} ON invoices")
         op.execute(f"DROP FUNCTION tally_invoices_on_{operation.lower()}()")
     for operation in ("INSERT", "DELETE"):
