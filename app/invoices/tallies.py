@@ -65,7 +65,8 @@ _rows: Final = select(func.count()).select_from(InvoiceTally)
 async def mend_tallies(database: Database) -> Summary:
     """Compare the tallies with the invoices; report and mend those that drifted.
 
-    One statement sees both as of one moment, and only adds: a change under way is no drift.
+    One statement sees both as of one moment, and only adds: a change under way is no drift. Two
+    runs at once take turns, or both would add what was missing.
     """
     true = (Invoice.year, Invoice.month, Invoice.state)
     sums = (func.count(), func.sum(Invoice.total_price), func.sum(Invoice.total_cost))
@@ -84,12 +85,16 @@ async def mend_tallies(database: Database) -> Summary:
     mended = insert(InvoiceTally).from_select(columns, drift).returning(*_KIND, *_SUMS)
     summary = Summary()
     async with database.transaction() as connection:
+        await connection.execute(_in_turn)
         for row in (await connection.execute(mended)).all():
             words = f"{row.invoices} invoices, {row.price:f} without and {row.cost:f} with tax"
             _log.warning("tallies drifted", month=f"{row.year}-{row.month}", state=row.state)
             summary.counts["tallies mended"] += 1
             summary.notes.append(f"{row.state} of {row.year}-{row.month} lacked {words}")
     return summary
+
+
+_in_turn: Final = select(func.pg_advisory_xact_lock(func.hashtext("mend_tallies")))
 
 
 async def bring_year_forward(database: Database) -> Summary:
