@@ -176,11 +176,11 @@ def accounting_condition(running: bool) -> ColumnElement[bool]:
     A statement with it is executed with the parameter `now`.
     """
     start = Customer.accounting_start_date
-    now = _written("now", DateTime(timezone=True))
+    now = written("now", DateTime(timezone=True))
     return start <= now if running else start > now
 
 
-def _written(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
+def written(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
     """Return a parameter whose value is written into the statement each time.
 
     Of a range PostgreSQL must know the bounds to choose well between reading what is within it
@@ -202,26 +202,29 @@ def _accounting(running: bool) -> ColumnElement[bool]:
 _TOTAL = Invoice.total_price * (100 + Invoice.tax_percent) / 100
 _NUMBER = Numeric()
 
+RUNNING = "accounting_is_running"
+WAITING = "accounting_is_waiting"
+
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "nothing": false(),
     "created": Invoice.created == bindparam("created"),
-    "start_date": Invoice.created > _written("start_date", Date()),
-    "end_date": Invoice.created < _written("end_date", Date()),
+    "start_date": Invoice.created > written("start_date", Date()),
+    "end_date": Invoice.created < written("end_date", Date()),
     "year": Invoice.year == bindparam("year"),
     "month": Invoice.month == bindparam("month"),
     "state": Invoice.state == bindparam("state"),
     "states": Invoice.state == any_(bindparam("states", type_=ARRAY(Text))),
     "customer": Invoice.customer_id == _customer_with("customer"),
     "customer_uuid": Invoice.customer_id == _customer_with("customer_uuid"),
-    "accounting_is_running": _accounting(True),
-    "accounting_is_waiting": _accounting(False),
+    RUNNING: _accounting(True),
+    WAITING: _accounting(False),
     "min_sum": and_(
-        Invoice.total_cost >= _written("least_cost", _NUMBER),
-        _written("min_sum", _NUMBER) <= _TOTAL,
+        Invoice.total_cost >= written("least_cost", _NUMBER),
+        written("min_sum", _NUMBER) <= _TOTAL,
     ),
     "max_sum": and_(
-        Invoice.total_cost <= _written("most_cost", _NUMBER),
-        _written("max_sum", _NUMBER) >= _TOTAL,
+        Invoice.total_cost <= written("most_cost", _NUMBER),
+        written("max_sum", _NUMBER) >= _TOTAL,
     ),
 }
 """What invoices must fulfil to match a filter, by its name in `Narrowing`."""
@@ -266,11 +269,7 @@ class Narrowing:
             values["customer"] = find_uuid(filters.customer)
             names.append("customer" if values["customer"] else "nothing")
         if filters.accounting_is_running is not None:
-            names.append(
-                "accounting_is_running"
-                if filters.accounting_is_running
-                else "accounting_is_waiting"
-            )
+            names.append(RUNNING if filters.accounting_is_running else WAITING)
             values["now"] = now
         if filters.min_sum is not None:
             values["least_cost"] = filters.min_sum - _CENT

@@ -44,7 +44,7 @@ from app.http.errors import BrokenRule
 from app.http.parameters import whole_number
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
-from app.invoices.filters import GrowthParameters, accounting_condition
+from app.invoices.filters import GrowthParameters, accounting_condition, written
 from app.invoices.schemas import Row
 from app.invoices.tables import CustomerYearTotal, Invoice, InvoiceTally
 
@@ -146,7 +146,7 @@ def _largest(scope: Scope, running: bool | None) -> AnySelect:
     """Select the customers with the largest sums from the invoices of a year."""
     return (
         select(Invoice.customer_id)
-        .where(*_counted(scope, running), Invoice.created >= bindparam("since"))
+        .where(*_counted(scope, running), Invoice.created >= written("since", Date()))
         .group_by(Invoice.customer_id)
         .order_by(func.sum(Invoice.total_cost).desc(), Invoice.customer_id)
     )

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     RowMapping,
@@ -34,7 +35,9 @@ from app.http.parameters import to_uuid
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
 from app.invoices.filters import (
+    RUNNING,
     TALLIED,
+    WAITING,
     InvoiceFilters,
     ListParameters,
     Narrowing,
@@ -230,6 +233,10 @@ def _page(shape: _Shape) -> AnySelect:
     order = ordering(shape.order, backwards=shape.backwards)
     statement = _with_customers(select(*columns.values()), shape.fields)
     visible = _visible(shape.scope, shape.names)
+    if not _is_tallied(shape.scope, shape.names):
+        of = _matching(shape.scope, shape.names).c
+        matching = select(of.number).order_by(*ordering(shape.order, of, backwards=shape.backwards))
+        return statement.where(Invoice.number.in_(_limited(matching, shape))).order_by(*order)
     if not shape.skipped:
         return _limited(statement.where(*visible).order_by(*order), shape)
     # First only the numbers, which an index has in the default order: a late page then costs no
@@ -253,13 +260,36 @@ def _visible(scope: Scope, names: tuple[str, ...]) -> list[ColumnElement[bool]]:
     return [visible_customers(Invoice.customer_id, scope), *conditions(names)]
 
 
+def _is_tallied(scope: Scope, names: tuple[str, ...]) -> bool:
+    """Tell whether tallies say how many match; such filters rarely leave but few."""
+    return scope is Scope.EVERYTHING and {*TALLIED, RUNNING} >= {*names}
+
+
+@lru_cache(_STATEMENTS)
+def _matching(scope: Scope, names: tuple[str, ...]) -> CTE:
+    """Return all that match, with what orders them.
+
+    By itself, since an index that leads to few is not left for one that has them in order, in the
+    hope that the first of them come soon. It is the same for the page and the count.
+    """
+    matching = select(*_ordered).where(*_visible(scope, names))
+    return matching.cte("matching").prefix_with("MATERIALIZED")
+
+
 def _count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int]:
-    if scope is Scope.EVERYTHING and TALLIED.keys() >= set(names):
-        counted = select(cast(func.coalesce(func.sum(InvoiceTally.invoices), 0), BigInteger))
-        return counted.where(*(TALLIED[name] for name in names)).scalar_subquery()
-    return (
-        select(func.count()).select_from(Invoice).where(*_visible(scope, names)).scalar_subquery()
-    )
+    counted: AnySelect
+    if _is_tallied(scope, names):
+        tallied = [TALLIED[name] for name in names if name in TALLIED]
+        number: ColumnElement[int] = func.coalesce(func.sum(InvoiceTally.invoices), 0)
+        if RUNNING in names:
+            # Few wait for their accounting to start.
+            waiting = tuple(WAITING if name == RUNNING else name for name in names)
+            others = select(func.count()).select_from(Invoice).where(*_visible(scope, waiting))
+            number = number - others.scalar_subquery()
+        counted = select(cast(number, BigInteger)).where(*tallied)
+    else:
+        counted = select(func.count()).select_from(_matching(scope, names))
+    return counted.scalar_subquery()
 
 
 def _with_customers(statement: AnySelect, fields: tuple[str, ...]) -> AnySelect:
