@@ -19,7 +19,7 @@ from app.invoices.representation import Version, heads, invoice, item, items_sta
 from app.invoices.schemas import FIELDS, encode_invoice, encode_invoices, encode_items
 from app.settings import Settings
 
-CHUNK: Final = 250
+CHUNK: Final = 100
 """Items that are in memory at a time, of each answer under way."""
 LARGEST_KEPT: Final = 1024 * 1024
 """Bytes of a document that is kept at most: a few large ones would take the room of all others."""

@@ -22,7 +22,7 @@ from tests.load.cases import (
     writing_case,
 )
 from tests.load.console import progress
-from tests.load.loading import Databases, footprint
+from tests.load.loading import Databases, footprint, run_app
 from tests.load.measuring import Pace, Run, alternate
 from tests.load.results import Memory, Phase, Result, Series, Subject
 from tests.load.servers import Environment, Server
@@ -75,12 +75,16 @@ class Bench:
         return self.made[0]
 
 
-async def make(databases: Databases, sizes: Iterable[int], result: Result) -> list[Made]:
-    """Make the databases that are not there yet, smallest first."""
+async def make(
+    databases: Databases, environment: Environment, sizes: Iterable[int], result: Result
+) -> list[Made]:
+    """Make the databases that are not there yet, smallest first, and bring them to today."""
     made = []
     for size in sizes:
         shape = Shape(size)
         url = await databases.make(shape)
+        for job in ("bring_year_forward", "merge_tallies"):  # as a worker does
+            await run_app("job", job, settings=environment.settings(url))
         connection = await asyncpg.connect(url)
         try:
             result.footprints[size] = await footprint(connection)

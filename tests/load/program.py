@@ -74,7 +74,7 @@ async def _run(
         },
         sizes=options.sizes,
     )
-    made = await make(databases, options.sizes, result)
+    made = await make(databases, environment, options.sizes, result)
     bench = Bench(databases, environment, made, running, options.pace, options.quick, result)
     for phase in options.phases:
         await PHASES[phase](bench)
