@@ -13,11 +13,11 @@ from sqlalchemy.orm import aliased
 from app.catalogue.tables import Offering, Resource, ServiceProvider
 from app.customers.tables import Customer, Project
 from app.database.statements import AnySelect
-from app.http.answers import Answers, Readable, Selected
-from app.identity.caller import Caller
+from app.http.answers import Answers, Selected
 from app.invoices.documents import item_batches
 from app.invoices.filters import InvoiceFilters, ItemsParameters
-from app.invoices.repository import FoundInvoice, InvoiceRepository
+from app.invoices.reads import OfOneInvoice
+from app.invoices.repository import FoundInvoice
 from app.invoices.representation import CODE_POINTS, ITEM_ORDER, item, item_statement
 from app.invoices.schemas import encode_items
 from app.invoices.tables import InvoiceItem
@@ -26,21 +26,12 @@ _seller = aliased(Customer)
 _offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
 
 
-class InvoiceItems(Readable):
+class InvoiceItems(OfOneInvoice[ItemsParameters]):
     """The items of one invoice."""
-
-    def __init__(
-        self, answers: Answers, caller: Caller, uuid: str, parameters: ItemsParameters
-    ) -> None:
-        self._answers = answers
-        self._caller = caller
-        self._uuid = uuid
-        self._parameters = parameters
 
     async def select(self, connection: AsyncConnection) -> "_SelectedItems":
         """Find the invoice; raises NotFound."""
-        found = await InvoiceRepository(connection, self._caller).find(self._uuid, self._parameters)
-        return _SelectedItems(self._answers, found, self._parameters)
+        return _SelectedItems(self.answers, await self.find(connection), self.parameters)
 
 
 @dataclass

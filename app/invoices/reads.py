@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,8 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.http.answers import Answers, Readable, Selected
 from app.identity.caller import Caller
 from app.invoices.documents import Documents
-from app.invoices.filters import ListParameters, RetrieveParameters
-from app.invoices.repository import FoundPage, InvoiceRepository, is_far, version_of
+from app.invoices.filters import InvoiceFilters, ListParameters, RetrieveParameters
+from app.invoices.repository import (
+    FoundInvoice,
+    FoundPage,
+    InvoiceRepository,
+    is_far,
+    version_of,
+)
 from app.invoices.representation import Version
 
 
@@ -68,24 +75,34 @@ def _as_array(bodies: Sequence[bytes]) -> list[bytes]:
     return [*parts, b"]"]
 
 
-class OneInvoice(Readable):
-    """One invoice."""
+Parameters = TypeVar("Parameters", bound=InvoiceFilters)
 
-    def __init__(
-        self, answers: Answers, caller: Caller, uuid: str, parameters: RetrieveParameters
-    ) -> None:
-        self._caller = caller
-        self._uuid = uuid
-        self._parameters = parameters
-        self._documents = Documents(answers, parameters.field)
+
+class OfOneInvoice(Readable, Generic[Parameters]):
+    """What a request asks for of the invoice that it names."""
+
+    def __init__(self, answers: Answers, caller: Caller, uuid: str, parameters: Parameters) -> None:
+        self.answers = answers
+        self.caller = caller
+        self.uuid = uuid
+        self.parameters = parameters
+
+    async def find(self, connection: AsyncConnection) -> FoundInvoice:
+        """Return what is first needed of the invoice; raises NotFound."""
+        return await InvoiceRepository(connection, self.caller).find(self.uuid, self.parameters)
+
+
+class OneInvoice(OfOneInvoice[RetrieveParameters]):
+    """One invoice."""
 
     async def select(self, connection: AsyncConnection) -> "SelectedInvoice":
         """Find it; raises NotFound."""
-        fields = () if self._documents.has_items else self._documents.fields
-        version, row = await InvoiceRepository(connection, self._caller).retrieve(
-            self._uuid, self._parameters, fields
+        documents = Documents(self.answers, self.parameters.field)
+        fields = () if documents.has_items else documents.fields
+        version, row = await InvoiceRepository(connection, self.caller).retrieve(
+            self.uuid, self.parameters, fields
         )
-        return SelectedInvoice(self._documents, version, row)
+        return SelectedInvoice(documents, version, row)
 
 
 @dataclass

@@ -11,12 +11,12 @@ from app.billing import money
 from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
 from app.customers.tables import Customer
 from app.database.statements import AnySelect
-from app.http.answers import Answers, Readable, Selected
+from app.http.answers import Answers, Selected
 from app.http.pagination import Page
-from app.identity.caller import Caller
 from app.invoices.filters import StatsParameters
 from app.invoices.items import offerings_of
-from app.invoices.repository import FoundInvoice, InvoiceRepository
+from app.invoices.reads import OfOneInvoice
+from app.invoices.repository import FoundInvoice
 from app.invoices.representation import CODE_POINTS
 from app.invoices.schemas import Row, encode_stats
 from app.invoices.tables import InvoiceItem
@@ -25,21 +25,12 @@ NOBODY = UUID(int=0)
 """The provider of an offering that no customer sells: RFC 9562's nil UUID."""
 
 
-class InvoiceStats(Readable):
+class InvoiceStats(OfOneInvoice[StatsParameters]):
     """The sums by offering of one invoice."""
-
-    def __init__(
-        self, answers: Answers, caller: Caller, uuid: str, parameters: StatsParameters
-    ) -> None:
-        self._answers = answers
-        self._caller = caller
-        self._uuid = uuid
-        self._parameters = parameters
 
     async def select(self, connection: AsyncConnection) -> "_SelectedStats":
         """Find the invoice; raises NotFound."""
-        found = await InvoiceRepository(connection, self._caller).find(self._uuid, self._parameters)
-        return _SelectedStats(self._answers, found, self._parameters)
+        return _SelectedStats(self.answers, await self.find(connection), self.parameters)
 
 
 @dataclass
