@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 from alembic import command
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
@@ -153,6 +153,7 @@ class Books:
 @configured(
     max_examples=30,
     deadline=None,
+    phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_whatever_is_done(
