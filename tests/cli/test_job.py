@@ -60,6 +60,8 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "deliver",
         "notify",
         "close_month",
+        "bring_year_forward",
+        "merge_tallies",
         "reconcile_totals",
         "merge_tallies",
         "bring_year_forward",

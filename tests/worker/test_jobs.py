@@ -8,21 +8,23 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.periods import Period
+from app.billing.periods import Period, year_before
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
-from app.invoices.tables import Invoice
+from app.invoices.tables import CustomerYearTotal, Invoice, InvoiceTally
 from app.notifications.tables import Delivery
 from app.outbox import repository as outbox
 from app.outbox.tables import OutboxEntry
 from app.settings import Settings
+from app.worker.job import Run
 from app.worker.jobs import registry
 from app.worker.runner import Runner
 from tests.support.factories import Factories
+from tests.support.tallies import TALLIED, check, rows
 
 FIRST = datetime(2026, 11, 1, 0, 5, tzinfo=UTC)
 
@@ -140,6 +142,61 @@ async def test_totals_are_reconciled(
     await run_all(runner)
     kept = select(Invoice.total_price).where(Invoice.id == invoice.id)
     assert (await connection.execute(kept)).scalar_one() == 0
+
+
+async def test_tallies_are_reconciled_with_totals(
+    make: Factories, database: Database, connection: AsyncConnection, settings: Settings
+) -> None:
+    """What the mended totals add is no drift; what went around the triggers is."""
+    invoice = await make.invoice(await make.customer(), Period(2026, 11))
+    await make.item(invoice, "10")
+    await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
+    await connection.execute(update(Invoice).values(state=InvoiceState.PAID, total_price=5))
+    await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
+    summary = await registry(settings)["reconcile_totals"].function(Run(database, settings))
+    assert summary is not None
+    assert summary.counts == {"mended": 1, "tallies mended": 2}
+    assert len(summary.notes) == 3
+    assert await rows(connection, TALLIED) == [(2026, 11, "paid", 1, 10, 12)]
+
+
+async def test_tallies_are_merged(
+    make: Factories, runner: Runner, connection: AsyncConnection
+) -> None:
+    invoice = await make.invoice(await make.customer(), Period(2026, 11))
+    for _ in range(3):
+        await make.item(invoice)
+    count = select(func.count()).select_from(InvoiceTally)
+    assert (await connection.execute(count)).scalar_one() == 4
+    await outbox.record(connection, "merge_tallies", {})
+    await run_all(runner)
+    (entry,) = await entries(connection, "merge_tallies")
+    assert (entry.done_at, entry.last_error) == (FIRST, "")
+    assert (await connection.execute(count)).scalar_one() == 1
+    await check(connection)
+
+
+async def test_a_year_is_brought_forward_once_nobody_changes_it(
+    make: Factories, runner: Runner, connection: AsyncConnection, database: Database
+) -> None:
+    clock.freeze(FIRST.replace(year=2030))
+    invoice = await make.invoice(await make.customer(), created=clock.today())
+    await outbox.record(connection, "bring_year_forward", {})
+    since = select(CustomerYearTotal.since)
+    async with database.transaction() as changing:
+        await Factories(changing).item(invoice)
+        before = (await connection.execute(since)).scalar_one()
+        await run_all(runner)
+        (entry,) = await entries(connection, "bring_year_forward")
+        later = clock.now() + timedelta(minutes=1)
+        assert (entry.due_at, entry.done_at, entry.last_error) == (later, None, "")
+        assert (await connection.execute(since)).scalar_one() == before
+    clock.freeze(later)
+    await run_all(runner)
+    (entry,) = await entries(connection, "bring_year_forward")
+    assert (entry.done_at, entry.last_error) == (later, "")
+    assert (await connection.execute(since)).scalar_one() == year_before(clock.today())
+    await check(connection)
 
 
 async def test_orphaned_proofs_are_swept(

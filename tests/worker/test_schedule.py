@@ -37,6 +37,23 @@ def test_what_is_scheduled_is_a_job(settings: Settings) -> None:
     assert {daily.job for daily in SCHEDULE} <= registry(settings).keys()
 
 
+@pytest.mark.parametrize(
+    ("job", "now", "last"),
+    [
+        ("merge_tallies", at(2, 0, 4), at(1, 23, 55)),
+        ("merge_tallies", at(2, 12, 24), at(2, 12, 15)),
+        ("merge_tallies", at(2, 12, 25), at(2, 12, 25)),
+        ("bring_year_forward", at(2, 0), at(2, 0)),
+        ("bring_year_forward", at(2, 5, 59), at(2, 0)),
+        ("bring_year_forward", at(2, 23, 59), at(2, 6)),
+        ("reconcile_totals", at(2, 2, 29), at(1, 2, 30)),
+    ],
+)
+def test_when_jobs_were_last_due(job: str, now: datetime, last: datetime) -> None:
+    (daily,) = [each for each in SCHEDULE if each.job == job]
+    assert daily.last_due(now) == last
+
+
 async def jobs(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(OutboxEntry.job))).scalars())
 
