@@ -7,7 +7,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.http import streaming
@@ -15,7 +14,8 @@ from app.invoices.documents import CHUNK
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
-from tests.support.factories import Factories, Row, UserRow
+from tests.support.factories import Factories, Row
+from tests.support.streams import add_items, parts_of
 
 
 class Shop:
@@ -156,60 +156,8 @@ MANY = 20_000
 @pytest.fixture
 async def large(make: Factories, connection: AsyncConnection) -> Row:
     invoice = await make.invoice(await make.customer())
-    # One statement, with the triggers at work once: as a row by row insert it takes minutes.
-    await connection.execute(
-        text(
-            "INSERT INTO invoice_items"
-            ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", details)'
-            " SELECT gen_random_uuid(), :invoice, 'Item ' || to_char(n, 'FM000000'), 1, 1, 'hour',"
-            " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', 200))"
-            " FROM generate_series(1, :many) n"
-        ),
-        {"invoice": invoice.id, "many": MANY},
-    )
+    await add_items(connection, [invoice], MANY)
     return invoice
-
-
-async def parts_of(
-    app: FastAPI,
-    invoice: Row,
-    user: UserRow,
-    *,
-    until: int | None = None,
-    reading: int | None = None,
-) -> list[int]:
-    """Call the application as a server does; return the sizes of the parts that it sends.
-
-    With `until`, the client goes away after that many parts; with `reading`, it stays but reads
-    no more than these.
-    """
-    sizes: list[int] = []
-    gone = asyncio.Event()
-
-    async def receive() -> dict[str, object]:
-        await gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: dict[str, object]) -> None:
-        if message["type"] == "http.response.body":
-            body = message["body"]
-            assert isinstance(body, bytes)
-            sizes.append(len(body))
-            if until is not None and len(sizes) == until:
-                gone.set()
-                await asyncio.sleep(0)
-            if len(sizes) == reading:
-                await asyncio.Event().wait()
-
-    scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-        "method": "GET", "scheme": "http", "path": f"/api/invoices/{invoice.uuid}/items/",
-        "raw_path": b"", "query_string": b"", "root_path": "", "server": ("x", 80),
-        "client": ("127.0.0.1", 1),
-        "headers": [(b"authorization", f"Token {user.key}".encode()), (b"host", b"x")],
-    }  # fmt: skip
-    await app(scope, receive, send)  # type: ignore[arg-type]  # plain dicts are messages
-    return sizes
 
 
 async def test_many_items_in_little_memory(
@@ -217,7 +165,7 @@ async def test_many_items_in_little_memory(
 ) -> None:
     user = await make.staff()
     tracemalloc.start()
-    sizes = await parts_of(app, large, user)
+    sizes = await parts_of(app, f"/api/invoices/{large.uuid}/items/", user)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(sizes) > 10_000_000
@@ -241,7 +189,7 @@ async def test_a_client_that_goes_away_frees_its_connection(
 ) -> None:
     user = await make.staff()
     for _ in range(2 * app.state.settings.database_pool_size):
-        sizes = await parts_of(app, large, user, until=2)
+        sizes = await parts_of(app, f"/api/invoices/{large.uuid}/items/", user, until=2)
         assert len(sizes) < 10
     assert app.state.database.engine.pool.checkedout() == 0
     async with client_of(app) as client:
@@ -255,7 +203,7 @@ async def test_a_client_that_stops_reading_frees_its_connection(
     user = await make.staff()
     async with asyncio.timeout(20):
         with pytest.raises(streaming.ClientTooSlow):
-            await parts_of(app, large, user, reading=2)
+            await parts_of(app, f"/api/invoices/{large.uuid}/items/", user, reading=2)
     assert app.state.database.engine.pool.checkedout() == 0
 
 
@@ -269,7 +217,12 @@ async def test_clients_that_stop_reading_leave_connections_to_others(
     )
     url = f"/api/invoices/{large.uuid}/"
     async with app.router.lifespan_context(app), client_of(app, headers=user.headers) as client:
-        slow = [asyncio.create_task(parts_of(app, large, user, reading=2)) for _ in range(4)]
+        slow = [
+            asyncio.create_task(
+                parts_of(app, f"/api/invoices/{large.uuid}/items/", user, reading=2)
+            )
+            for _ in range(4)
+        ]
         async with asyncio.timeout(5):
             while app.state.database.engine.pool.checkedout() < 2:  # noqa: ASYNC110 - it sets none
                 await asyncio.sleep(0.01)
