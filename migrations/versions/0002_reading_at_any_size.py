@@ -117,19 +117,28 @@ BEGIN
     HAVING sum(sign) <> 0 OR sum(sign * total_price) <> 0 OR sum(sign * total_cost) <> 0
     ORDER BY year, month, state;
 
-    INSERT INTO customer_year_totals AS kept (customer_id, since, invoices, total)
-    SELECT customer_id, since, coalesce(sum(sign) FILTER (WHERE created >= since), 0),
-           coalesce(sum(sign * total_cost) FILTER (WHERE created >= since), 0)
-    FROM ({change(operation, OF_CUSTOMER)}) AS change,
-         (SELECT date((now() AT TIME ZONE 'UTC') - interval '1 year') AS since) AS year
-    GROUP BY customer_id, since
+    INSERT INTO customer_year_totals (customer_id, since, invoices, total)
+    SELECT DISTINCT customer_id, date((now() AT TIME ZONE 'UTC') - interval '1 year'), 0, 0
+    FROM ({change(operation, OF_CUSTOMER)}) AS change
     ORDER BY customer_id
-    ON CONFLICT (customer_id) DO UPDATE SET (invoices, total) = (
-        SELECT kept.invoices + coalesce(sum(sign) FILTER (WHERE created >= kept.since), 0),
-               kept.total + coalesce(sum(sign * total_cost) FILTER (WHERE created >= kept.since), 0)
+    ON CONFLICT DO NOTHING;
+
+    -- Locked first, so that the next statement sees from which day on each of them counts.
+    PERFORM FROM customer_year_totals
+    WHERE customer_id IN (SELECT customer_id FROM ({change(operation, OF_CUSTOMER)}) AS change)
+    ORDER BY customer_id
+    FOR NO KEY UPDATE;
+
+    UPDATE customer_year_totals AS kept
+    SET invoices = kept.invoices + added.invoices, total = kept.total + added.total
+    FROM (
+        SELECT customer_id, sum(sign) AS invoices, sum(sign * total_cost) AS total
         FROM ({change(operation, OF_CUSTOMER)}) AS change
-        WHERE change.customer_id = kept.customer_id
-    );
+        JOIN customer_year_totals USING (customer_id)
+        WHERE created >= since
+        GROUP BY customer_id
+    ) AS added
+    WHERE kept.customer_id = added.customer_id;
     RETURN NULL;
 END
 $$

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from tests.load.phases import CONNECTIONS, PROCESS_CASES
 from tests.load.results import Phase, Result, Series, Subject
@@ -147,8 +148,8 @@ def _processes(result: Result) -> Iterator[Figure]:
 
 
 def _imports(result: Result) -> Iterator[Figure]:
-    ratios = sorted(one.ratio for one in result.imports)
-    value = ratios[len(ratios) // 2] if ratios else None
+    ratios = [one.ratio for one in result.imports]
+    value = median(ratios) if ratios else None
     yield Figure(Phase.IMPORT, "import of JSON Lines against a raw COPY", value, 0.25)
 
 
