@@ -20,6 +20,9 @@ from app.outbox.nudge import Nudge
 from app.payments.router import router as payments
 from app.settings import Settings
 
+_COLLECTIONS = (20_000, 20, 20)
+"""New objects, and collections of younger ones, after which cycles are sought."""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the API together; it opens its connections when it starts, not here."""
@@ -58,7 +61,15 @@ def create_app_from_environment() -> FastAPI:
     settings = Settings()
     log.configure(settings)
     app = create_app(settings)
-    # What exists by now lives as long as the process; the collector need not walk it again.
+    spare_collections()
+    return app
+
+
+def spare_collections() -> None:
+    """Let the collector of cycles walk less, and less often, once all that lasts is there.
+
+    A request leaves few cycles behind, and while they are sought no other is answered.
+    """
     gc.collect()
     gc.freeze()
-    return app
+    gc.set_threshold(*_COLLECTIONS)

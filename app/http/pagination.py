@@ -79,7 +79,7 @@ class Page:
         kept = sorted(request.query_params.multi_items(), key=lambda pair: pair[0])
         before = urlencode([pair for pair in kept if pair[0] < "page"])
         after = urlencode([pair for pair in kept if pair[0] > "page"])
-        base = f"{links.base}{request.url.path}"
+        base = f"{links.base}{request.scope['path']}"
 
         def url(page: int) -> str:
             parts = (before, f"page={page}" if page > 1 else "", after)

@@ -6,6 +6,7 @@ no more memory than one of a few.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy import RowMapping
@@ -42,18 +43,27 @@ class Documents:
         self._bodies: KeptBodies = answers.bodies
         self._settings: Settings = answers.settings
         self._links: Links = answers.links
-        self._shown = answers.bodies.validator((answers.links, fields))
         self.fields = fields
         self.has_items = "items" in fields
+
+    @cached_property
+    def _shown(self) -> str:
+        """Names what documents show besides the versions."""
+        return self._bodies.validator((self._links, self.fields))
 
     def light(self, row: RowMapping) -> bytes:
         """Return the document of a row, without items."""
         return encode_invoice(invoice(row, self.fields, self._settings), self._links)
 
-    def light_array(self, rows: Sequence[RowMapping]) -> bytes:
-        """Return the documents of rows, without items, as an array."""
-        shown = [invoice(row, self.fields, self._settings) for row in rows]
-        return encode_invoices(shown, self._links)
+    def light_array(self, rows: Sequence[RowMapping], versions: Sequence[Version]) -> bytes:
+        """Return the documents of rows in these versions, without items, as an array."""
+        key = self._bodies.validator((self._shown, versions))
+        kept = self._bodies.get(key)
+        if kept is None:
+            shown = [invoice(row, self.fields, self._settings) for row in rows]
+            kept = Body(encode_invoices(shown, self._links))
+            self._bodies.keep(key, kept)
+        return kept.content
 
     def kept(self, versions: Sequence[Version]) -> list[bytes] | None:
         """Return the documents of these versions, if all of them are kept."""

@@ -54,7 +54,7 @@ class _SelectedPage(Selected):
 
     def kept(self) -> Sequence[bytes] | None:
         if not self.documents.has_items:
-            return [self.documents.light_array(self.found.rows)]
+            return [self.documents.light_array(self.found.rows, self.found.versions)]
         bodies = self.documents.kept(self.found.versions)
         return None if bodies is None else _as_array(bodies)
 

@@ -280,7 +280,9 @@ def _count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int]:
     counted: AnySelect
     if _is_tallied(scope, names):
         tallied = [TALLIED[name] for name in names if name in TALLIED]
-        number: ColumnElement[int] = func.coalesce(func.sum(InvoiceTally.invoices), 0)
+        number: ColumnElement[int] = func.coalesce(
+            func.sum(InvoiceTally.invoices), literal_column("0")
+        )
         if RUNNING in names:
             # Few wait for their accounting to start.
             waiting = tuple(WAITING if name == RUNNING else name for name in names)

@@ -44,8 +44,8 @@ class _SelectedStats(Selected):
     @property
     def made_of(self) -> tuple[object, ...]:
         # The whole query, since the links to other pages repeat it.
-        request = self.answers.request
-        return ("stats", self.invoice.version, request.url.path, request.url.query)
+        scope = self.answers.request.scope
+        return ("stats", self.invoice.version, scope["path"], scope["query_string"])
 
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
         page = await _page_of(connection, self.invoice, self.parameters)

@@ -63,8 +63,6 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "bring_year_forward",
         "merge_tallies",
         "reconcile_totals",
-        "merge_tallies",
-        "bring_year_forward",
         "sweep_proofs",
         "purge_outbox",
     }

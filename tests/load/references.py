@@ -6,7 +6,6 @@ trivial statement; `plain` is in a module of its own. None of them asks who is c
 """
 
 import argparse
-import gc
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from sqlalchemy import literal, select
 
 from app import log
 from app.http.dependencies import Reading
-from app.main import create_app
+from app.main import create_app, spare_collections
 from app.settings import Settings
 from tests.load import plain
 from tests.load.cases import Answer
@@ -63,8 +62,7 @@ def create() -> FastAPI:
         build_router({name: Answer.from_json(value) for name, value in recorded.items()})
     )
     app.include_router(plain.build_router(settings))
-    gc.collect()
-    gc.freeze()
+    spare_collections()
     return app
 
 
