@@ -5,6 +5,7 @@ import time
 from uuid import uuid4
 
 import structlog
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +44,7 @@ class RequestMiddleware:
                 headers["X-Request-ID"] = request_id
             await send(message)
 
+        scope["app.request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, named)
@@ -59,6 +61,12 @@ class RequestMiddleware:
                     status=status or None,
                     milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 )
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the request goes by in logs and records."""
+    found: str = request.scope["app.request_id"]
+    return found
 
 
 def _server_error(request_id: str) -> ASGIApp:

@@ -21,7 +21,15 @@ _SCHEMES = ("token", "bearer")
 
 _holder = (
     select(
-        User.id, User.is_staff, User.is_support, User.is_active, Token.expires_at, Token.revoked_at
+        User.id,
+        User.uuid,
+        User.username,
+        Token.name.label("token"),
+        User.is_staff,
+        User.is_support,
+        User.is_active,
+        Token.expires_at,
+        Token.revoked_at,
     )
     .join(User, User.id == Token.user_id)
     .where(Token.digest == bindparam("digest"))
@@ -57,7 +65,15 @@ async def _caller(request: Request) -> Caller:
         cache.keep(sought, holder, asked_at)
     if _is_past(holder.expires_at):
         raise NotAuthenticated("Token has expired.")
-    return Caller(holder.user_id, holder.is_staff, holder.is_support, client_address(request))
+    return Caller(
+        holder.user_id,
+        holder.user_uuid,
+        holder.username,
+        holder.token,
+        holder.is_staff,
+        holder.is_support,
+        client_address(request),
+    )
 
 
 async def _look_up(database: Database, sought: str) -> Holder:
@@ -69,7 +85,15 @@ async def _look_up(database: Database, sought: str) -> Holder:
         raise NotAuthenticated("Invalid token.")
     if not found.is_active:
         raise NotAuthenticated("User inactive or deleted.")
-    return Holder(found.id, found.is_staff, found.is_support, found.expires_at)
+    return Holder(
+        found.id,
+        found.uuid,
+        found.username,
+        found.token,
+        found.is_staff,
+        found.is_support,
+        found.expires_at,
+    )
 
 
 @enforces(Access.AUTHENTICATED)

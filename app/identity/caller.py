@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user and the address that the request came from."""
+    """An authenticated user, the token that names them, and where the request came from."""
 
     user_id: int
+    user_uuid: UUID
+    username: str
+    token: str
+    """The token's name, which is no secret; it may be empty."""
     is_staff: bool
     is_support: bool
     address: IPv4Address | IPv6Address | None

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from app import clock
 
@@ -20,6 +21,10 @@ class Holder:
     """Whose a good token is, and until when it is good by itself."""
 
     user_id: int
+    user_uuid: UUID
+    username: str
+    token: str
+    """The token's name."""
     is_staff: bool
     is_support: bool
     expires_at: datetime | None

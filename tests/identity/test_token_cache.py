@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -164,7 +165,9 @@ async def test_the_key_itself_is_not_kept(
 
 @pytest.fixture
 def holder() -> Callable[[int], Holder]:
-    return lambda user_id: Holder(user_id, is_staff=False, is_support=False, expires_at=None)
+    return lambda user_id: Holder(
+        user_id, UUID(int=user_id), "user", "", is_staff=False, is_support=False, expires_at=None
+    )
 
 
 def test_the_oldest_make_room(holder: Callable[[int], Holder]) -> None:
