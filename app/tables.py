@@ -3,6 +3,7 @@
 from app.catalogue import tables as catalogue
 from app.customers import tables as customers
 from app.database.base import Base
+from app.idempotency import tables as idempotency
 from app.identity import tables as identity
 from app.invoices import tables as invoices
 from app.notifications import tables as notifications
@@ -12,6 +13,7 @@ from app.payments import tables as payments
 __all__ = [
     "catalogue",
     "customers",
+    "idempotency",
     "identity",
     "invoices",
     "metadata",

@@ -92,10 +92,6 @@ class Answers:
             return encoded(b"".join(parts), headers=headers)
         return JsonStream(_one_by_one(parts), headers)
 
-    async def after_change(self, readable: Readable) -> Response:
-        """Return what a change led to, as the answer to the request that made it."""
-        return await self._made(readable)
-
     async def _made(self, readable: Readable) -> Response:
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.streaming())
@@ -111,27 +107,28 @@ class Answers:
                     return JsonStream(stream, self._headers(selected))
         body = b"".join(begun)
         if selected.kept_whole:
-            self.bodies.keep(self._validator(selected), Body(body, selected.headers))
+            self.bodies.keep(self.validator(selected), Body(body, selected.headers))
         return encoded(body, headers=self._headers(selected))
 
     def _kept(self, selected: Selected) -> Sequence[bytes] | None:
         if not selected.kept_whole:
             return selected.kept()
-        body = self.bodies.get(self._validator(selected))
+        body = self.bodies.get(self.validator(selected))
         if body is None:
             return None
         selected.headers = dict(body.headers)
         return [body.content]
 
-    def _validator(self, selected: Selected) -> str:
+    def validator(self, selected: Selected) -> str:
+        """Return the strong validator of the answer that shows what was selected."""
         return self.bodies.validator((self.links, *selected.made_of))
 
     def _headers(self, selected: Selected) -> dict[str, str]:
-        headers = dict(selected.headers)
-        if self.request.method in ("GET", "HEAD"):
-            headers["ETag"] = self._validator(selected)
-            headers["Cache-Control"] = "private, no-cache"
-        return headers
+        return {
+            **selected.headers,
+            "ETag": self.validator(selected),
+            "Cache-Control": "private, no-cache",
+        }
 
 
 async def _one_by_one(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:

@@ -100,9 +100,18 @@ class CompressionMiddleware:
         tags = validators.parsed(", ".join(headers.getlist("if-none-match")))
         # Tags of codings that this client does not take stay as they are, and match nothing.
         known = {validators.bare(tag, codings): tag for tag in reversed(tags)}
+        replaced = {}
         if list(known.values()) != list(known):
+            replaced["If-None-Match"] = ", ".join(reversed(known))
+        if expected := validators.parsed(", ".join(headers.getlist("if-match"))):
+            # The state is the same in whatever coding the client has read of it.
+            replaced["If-Match"] = ", ".join(
+                tag if tag.startswith(validators.WEAK) else validators.bare(tag, _ENCODERS)
+                for tag in expected
+            )
+        if replaced:
             changed = MutableHeaders(raw=list(scope["headers"]))
-            changed["If-None-Match"] = ", ".join(reversed(known))
+            changed.update(replaced)
             scope = {**scope, "headers": changed.raw}
         await self._app(scope, receive, _Answer(send, next(iter(codings), None), known))
 

@@ -81,6 +81,13 @@ class Conflict(ApiError):
         super().__init__(409, {"detail": detail})
 
 
+class PreconditionFailed(ApiError):
+    """412: what the request is about is not as the client knows it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(412, {"detail": detail})
+
+
 class TooLarge(ApiError):
     """413: more than is taken."""
 

@@ -1,7 +1,8 @@
 """Multipart bodies, read in bounded memory: text is kept, files are handed on as they arrive."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from python_multipart.exceptions import FormParserError
@@ -29,6 +30,8 @@ class FilePart:
 
     name: str
     """As the sender calls it."""
+    sha256: Any = field(default_factory=sha256, compare=False)
+    """The digest of its content, as far as that has arrived."""
 
 
 class FileReceiver(Protocol):
@@ -95,6 +98,7 @@ class _Parts:
         self._disposition = b""
         self._field = ""
         self._text: bytearray | None = None
+        self._file: FilePart | None = None
         # The parser calls plain functions; what must be awaited waits here.
         self._files: list[tuple[str, FilePart | bytes]] = []
 
@@ -127,15 +131,18 @@ class _Parts:
         if b"filename" not in options:
             self._text = bytearray()
         elif options[b"filename"]:
-            part = FilePart(self._decoded(options[b"filename"]))
-            self.fields[self._field] = part
-            self._files.append((self._field, part))
+            self._file = FilePart(self._decoded(options[b"filename"]))
+            self.fields[self._field] = self._file
+            self._files.append((self._field, self._file))
         else:
             # A browser's file input without a file, which is no field, as in Django.
+            self._file = None
             self._field = ""
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._text is None:
+            if self._file is not None:
+                self._file.sha256.update(data[start:end])
             self._files.append((self._field, data[start:end]))
             return
         self._text_left -= end - start
@@ -149,8 +156,8 @@ class _Parts:
 
     async def hand_over(self, files: FileReceiver | None) -> None:
         """Give the pieces of files that have arrived to their receiver."""
-        for field, piece in self._files:
-            wanted = files if files and files.field == field else None
+        for name, piece in self._files:
+            wanted = files if files and files.field == name else None
             if wanted and isinstance(piece, FilePart):
                 await wanted.begin(piece.name)
             elif wanted and isinstance(piece, bytes):

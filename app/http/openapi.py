@@ -48,7 +48,8 @@ _ERRORS = {
     401: "There is no good token.",
     403: "The caller's role does not allow it.",
     404: "There is no such invoice or page, or not for this caller.",
-    409: "The state of the invoice does not allow it.",
+    409: "The state of the invoice does not allow it, or a request under the same key is running.",
+    412: "The invoice is not as `If-Match` says.",
     413: "The body is too large.",
     415: "The body is of a media type that is not read.",
     500: "The service failed; the answer has an id to find it in the log.",
@@ -86,6 +87,34 @@ _IF_NONE_MATCH = {
     "in": "header",
     "required": False,
     "description": "The `ETag` of an answer that is there already: 304 if it is still true",
+    "schema": {"type": "string"},
+}
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Names the request, so that it can be sent again: for 24 hours, the same request"
+    " under the same key is answered as the first time and changes nothing more",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",
+    },
+    "example": "5f0c2a1e-7a53-4b43-9d0e-1f6ad1c2b7a9",
+}
+_REPEATED_HEADER = {
+    "Idempotent-Replayed": {
+        "description": "`true` where the answer is that of an earlier request under the same key",
+        "schema": {"type": "string"},
+    }
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the invoice, whole, as it was read: 412 if it changed meanwhile",
     "schema": {"type": "string"},
 }
 
@@ -152,6 +181,30 @@ def validated(description: str, headers: dict[str, Any] | None = None) -> dict[s
     }
 
 
+def changing(
+    description: str, body: dict[str, Any] | None = None, *, conditional: bool = False
+) -> dict[str, Any]:
+    """Return the documentation of a change of one invoice, to be given to its route whole.
+
+    `body` is what `request_body` returns; `conditional` tells whether `If-Match` counts.
+    """
+    statuses = [400, 404, 409]
+    if body is not None:
+        statuses += [413, 415]
+    if conditional:
+        statuses.append(412)
+    return {
+        "responses": {
+            200: {"description": description, "headers": _REPEATED_HEADER},
+            **error_responses(*statuses),
+        },
+        "openapi_extra": {
+            "parameters": [_IDEMPOTENCY_KEY, *([_IF_MATCH] if conditional else [])],
+            **(body or {}),
+        },
+    }
+
+
 def request_body(
     *,
     json: type[BaseModel],
@@ -190,7 +243,7 @@ def _error_response(status: int) -> dict[str, Any]:
     }
     if status == 401:
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    if status == 503:
+    if status in (409, 503):
         response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return response
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_WEAK = "W/"
+WEAK = "W/"
 
 
-def parsed(if_none_match: str) -> list[str]:
-    """Return the entity tags of an If-None-Match header; none where it is malformed, or `*`."""
-    beside = _TAG.sub("", if_none_match).strip(" \t,")
-    return [] if beside else _TAG.findall(if_none_match)
+def parsed(header: str) -> list[str]:
+    """Return the entity tags of If-None-Match or If-Match; none if it is malformed, or `*`."""
+    beside = _TAG.sub("", header).strip(" \t,")
+    return [] if beside else _TAG.findall(header)
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -25,12 +25,20 @@ def matches(if_none_match: str, etag: str) -> bool:
     """
     if if_none_match.strip() == "*":
         return True
-    return etag.removeprefix(_WEAK) in {tag.removeprefix(_WEAK) for tag in parsed(if_none_match)}
+    return etag.removeprefix(WEAK) in {tag.removeprefix(WEAK) for tag in parsed(if_none_match)}
+
+
+def permits(if_match: str, etag: str) -> bool:
+    """Tell whether the header names the tag, or `*`: else the client knows another state (412).
+
+    The comparison is the strong one, as If-Match asks for: a weak tag matches nothing.
+    """
+    return if_match.strip() == "*" or etag in parsed(if_match)
 
 
 def coded(etag: str, coding: str) -> str:
     """Return the tag of an answer once it is compressed; a weak one is the same for both."""
-    return etag if etag.startswith(_WEAK) else f'{etag[:-1]}-{coding}"'
+    return etag if etag.startswith(WEAK) else f'{etag[:-1]}-{coding}"'
 
 
 def bare(tag: str, codings: Iterable[str]) -> str:
@@ -38,7 +46,7 @@ def bare(tag: str, codings: Iterable[str]) -> str:
 
     It is without what one of the codings added, and strong, though a proxy may have weakened it.
     """
-    tag = tag.removeprefix(_WEAK)
+    tag = tag.removeprefix(WEAK)
     for coding in codings:
         added = f'-{coding}"'
         if tag.endswith(added):

@@ -5,16 +5,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from app.http.answers import Answers
 from app.http.dependencies import CurrentDatabase, CurrentSettings
-from app.http.openapi import error_responses, request_body
+from app.http.openapi import NO_BODY, changing, request_body
 from app.http.parameters import FromQuery
+from app.http.written import WrittenAnswer
+from app.idempotency.keys import GivenKey
 from app.identity.authentication import StaffOnly
 from app.invoices.annotate import annotate
 from app.invoices.filters import NamedInvoice
 from app.invoices.notify import notify
 from app.invoices.pay import pay
-from app.invoices.reads import ChangedInvoice
 from app.invoices.repository import FoundInvoice, InvoiceRepository
 from app.invoices.request_bodies import (
     BackendIdRequest,
@@ -26,12 +26,10 @@ from app.invoices.request_bodies import (
 )
 from app.invoices.router import InvoiceUuid
 from app.invoices.schemas import Invoice
+from app.invoices.submission import Submission
 from app.payments.proofs import ProofStore
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
-
-_Documentation = dict[int | str, dict[str, Any]]
-_NO_BODY: Final[_Documentation] = {200: {"description": "No response body"}}
 
 
 async def _found(
@@ -45,11 +43,20 @@ async def _found(
         return await InvoiceRepository(connection, caller).find(uuid, parameters)
 
 
+async def _submission(
+    _caller: StaffOnly,
+    key: GivenKey,
+    invoice: Annotated[FoundInvoice, Depends(_found)],
+    request: Request,
+) -> Submission:
+    return Submission(request, invoice, key)
+
+
 async def _proofs(settings: CurrentSettings) -> ProofStore:
     return ProofStore(settings.proof_dir, settings.proof_max_bytes)
 
 
-Found = Annotated[FoundInvoice, Depends(_found)]
+Submitted = Annotated[Submission, Depends(_submission)]
 Proofs = Annotated[ProofStore, Depends(_proofs)]
 
 
@@ -59,42 +66,39 @@ class NotificationScheduled(BaseModel):
     detail: str
 
 
+_SCHEDULED: Final = WrittenAnswer(
+    NotificationScheduled(detail="Invoice notification sending has been successfully scheduled.")
+    .model_dump_json()
+    .encode()
+)
+
+
 @router.post(
     "/{uuid}/paid/",
     operation_id="invoices_paid",
     summary="Mark invoice as paid",
     response_model=Invoice,
-    responses=error_responses(400, 404, 409, 413, 415),
-    openapi_extra=request_body(
-        json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart
+    **changing(
+        "The invoice, now paid",
+        request_body(json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart),
+        conditional=True,
     ),
 )
-async def paid(
-    invoice: Found,
-    request: Request,
-    database: CurrentDatabase,
-    proofs: Proofs,
-) -> Response:
+async def paid(submission: Submitted, proofs: Proofs) -> Response:
     """Mark invoice as paid and optionally create payment record with proof of payment."""
-    await pay(database, proofs, invoice, request)
-    answers = Answers(request)
-    return await answers.after_change(ChangedInvoice(answers, invoice.id))
+    return await pay(submission, proofs)
 
 
 @router.post(
     "/{uuid}/send_notification/",
     operation_id="invoices_send_notification",
     summary="Send invoice notification",
-    responses=error_responses(400, 404),
+    response_model=NotificationScheduled,
+    **changing("Notifications will be sent"),
 )
-async def send_notification(
-    invoice: Found, request: Request, database: CurrentDatabase, settings: CurrentSettings
-) -> NotificationScheduled:
+async def send_notification(submission: Submitted, request: Request) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
-    await notify(database, settings, invoice.id, request.app.state.nudge)
-    return NotificationScheduled(
-        detail="Invoice notification sending has been successfully scheduled."
-    )
+    return await notify(submission, _SCHEDULED, request.app.state.nudge)
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
@@ -106,13 +110,11 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     operation_id="invoices_set_backend_id",
     summary="Set backend ID",
     response_class=Response,
-    responses=_NO_BODY | error_responses(400, 404, 413, 415),
-    openapi_extra=_body(BackendIdRequest),
+    **changing(NO_BODY, _body(BackendIdRequest), conditional=True),
 )
-async def set_backend_id(invoice: Found, request: Request, database: CurrentDatabase) -> Response:
+async def set_backend_id(submission: Submitted) -> Response:
     """Set backend ID for invoice."""
-    await annotate(database, invoice.id, "backend_id", request)
-    return Response()
+    return await annotate(submission, "backend_id")
 
 
 @router.post(
@@ -120,13 +122,11 @@ async def set_backend_id(invoice: Found, request: Request, database: CurrentData
     operation_id="invoices_set_payment_url",
     summary="Set payment URL",
     response_class=Response,
-    responses=_NO_BODY | error_responses(400, 404, 413, 415),
-    openapi_extra=_body(PaymentURLRequest),
+    **changing(NO_BODY, _body(PaymentURLRequest), conditional=True),
 )
-async def set_payment_url(invoice: Found, request: Request, database: CurrentDatabase) -> Response:
+async def set_payment_url(submission: Submitted) -> Response:
     """Set payment URL for invoice."""
-    await annotate(database, invoice.id, "payment_url", request)
-    return Response()
+    return await annotate(submission, "payment_url")
 
 
 @router.post(
@@ -134,12 +134,8 @@ async def set_payment_url(invoice: Found, request: Request, database: CurrentDat
     operation_id="invoices_set_reference_number",
     summary="Set reference number",
     response_class=Response,
-    responses=_NO_BODY | error_responses(400, 404, 413, 415),
-    openapi_extra=_body(ReferenceNumberRequest),
+    **changing(NO_BODY, _body(ReferenceNumberRequest), conditional=True),
 )
-async def set_reference_number(
-    invoice: Found, request: Request, database: CurrentDatabase
-) -> Response:
+async def set_reference_number(submission: Submitted) -> Response:
     """Set reference number for invoice."""
-    await annotate(database, invoice.id, "reference_number", request)
-    return Response()
+    return await annotate(submission, "reference_number")

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from starlette.requests import Request
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.engine import Database
 from app.http import fields
-from app.http.bodies import read_body
+from app.http.bodies import Body, read_body
 from app.http.errors import InvalidFields
+from app.http.written import WrittenAnswer
 from app.invoices import changes
+from app.invoices.submission import Submission
 
 _RULES: Final[dict[str, Callable[[Any, int], str]]] = {
     "backend_id": fields.text,
@@ -18,17 +20,31 @@ _RULES: Final[dict[str, Callable[[Any, int], str]]] = {
 }
 
 
-async def annotate(database: Database, invoice_id: int, field: str, request: Request) -> None:
+async def annotate(submission: Submission, field: str) -> Response:
     """Set the field of the invoice to what the body says; a body without the field changes nothing.
 
-    `field` is one of `changes.ANNOTATIONS`. Raises what `read_body` raises, and `InvalidFields`.
+    `field` is one of `changes.ANNOTATIONS`. Raises what `read_body` and `Submission` raise, and
+    `InvalidFields`.
     """
-    body = await read_body(request)
+    body = await read_body(submission.request)
+    repeated = await submission.repeated(body)
+    if repeated is not None:
+        return repeated
+    value = _value(body, field)
+
+    async def change(connection: AsyncConnection) -> WrittenAnswer:
+        await submission.require_match(connection)
+        if value is not None:
+            await changes.annotate(connection, submission.invoice.id, field, value)
+        return WrittenAnswer()
+
+    return await submission.once(change)
+
+
+def _value(body: Body, field: str) -> str | None:
     if field not in body.fields:
-        return
+        return None
     try:
-        value = _RULES[field](body.fields[field], changes.ANNOTATIONS[field])
+        return _RULES[field](body.fields[field], changes.ANNOTATIONS[field])
     except fields.FieldError as error:
         raise InvalidFields({field: error.messages}) from None
-    async with database.transaction() as connection:
-        await changes.annotate(connection, invoice_id, field, value)

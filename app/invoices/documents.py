@@ -37,12 +37,18 @@ async def item_batches(
 
 
 class Documents:
-    """The documents of one answer, with the same fields and links in each."""
+    """The documents of one answer, with the same fields and links in each.
 
-    def __init__(self, answers: Answers, fields: tuple[str, ...] = FIELDS) -> None:
+    Those of a transaction that may yet be rolled back must not be kept: `keep=False`.
+    """
+
+    def __init__(
+        self, answers: Answers, fields: tuple[str, ...] = FIELDS, *, keep: bool = True
+    ) -> None:
         self._bodies: KeptBodies = answers.bodies
         self._settings: Settings = answers.settings
         self._links: Links = answers.links
+        self._largest_kept = LARGEST_KEPT if keep else 0
         self.fields = fields
         self.has_items = "items" in fields
 
@@ -106,12 +112,12 @@ class Documents:
         async with aclosing(parts):
             async for part in parts:
                 size += len(part)
-                if size <= LARGEST_KEPT:
+                if size <= self._largest_kept:
                     seen.append(part)
                 else:
                     seen.clear()
                 yield part
-        if size <= LARGEST_KEPT:
+        if size <= self._largest_kept:
             self._bodies.keep(self._key(version), Body(b"".join(seen)))
 
     async def _parts(self, row: RowMapping, items: "_ItemsInTurn") -> AsyncGenerator[bytes, None]:

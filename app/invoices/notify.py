@@ -2,24 +2,37 @@
 
 from collections.abc import Awaitable, Callable
 
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from app.billing.vocabulary import InvoiceState
-from app.database.engine import Database
+from app.http.bodies import Body
 from app.http.errors import BrokenRule
+from app.http.written import WrittenAnswer
 from app.invoices import changes
+from app.invoices.submission import Submission
 from app.notifications.schedule import schedule
-from app.settings import Settings
 
 
 async def notify(
-    database: Database, settings: Settings, invoice_id: int, nudge: Callable[[], Awaitable[None]]
-) -> None:
-    """Record the deliveries of a created invoice, then nudge the worker.
+    submission: Submission, answer: WrittenAnswer, nudge: Callable[[], Awaitable[None]]
+) -> Response:
+    """Record the deliveries of a created invoice, then nudge the worker; a body is ignored.
 
-    Raises `BrokenRule` in any other state.
+    Raises `BrokenRule` in any other state, and what `Submission` raises.
     """
-    async with database.transaction() as connection:
+    repeated = await submission.repeated(Body({}))
+    if repeated is not None:
+        return repeated
+    invoice_id = submission.invoice.id
+
+    async def change(connection: AsyncConnection) -> WrittenAnswer:
         # Locked, so that the invoice is not paid or canceled between the check and the record.
         if await changes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
             raise BrokenRule("Notification only for the created invoice can be sent.")
-        await schedule(connection, invoice_id, settings)
+        await schedule(connection, invoice_id, submission.settings)
+        return answer
+
+    response = await submission.once(change)
     await nudge()
+    return response

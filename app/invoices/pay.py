@@ -5,16 +5,17 @@ from datetime import date
 from typing import Self
 
 import structlog
-from starlette.requests import Request
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.vocabulary import InvoiceState
-from app.database.engine import Database
 from app.http import fields
 from app.http.bodies import Body, read_body
 from app.http.errors import ApiError, BrokenRule, Conflict, TooLarge
 from app.http.multipart import FilePart
+from app.http.written import WrittenAnswer
 from app.invoices import changes
-from app.invoices.repository import FoundInvoice
+from app.invoices.submission import Submission
 from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
@@ -23,35 +24,32 @@ _NOT_A_FILE = "The submitted data was not a file. Check the encoding type on the
 _log = structlog.get_logger(__name__)
 
 
-async def pay(
-    database: Database, proofs: ProofStore, invoice: FoundInvoice, request: Request
-) -> None:
+async def pay(submission: Submission, proofs: ProofStore) -> Response:
     """Mark a created invoice as paid; with a body that has any field, record the payment.
 
     The state as it was found is checked before the body is read, which may take long and for which
-    no connection is held; and the state of then when the change is written.
+    no connection is held; and the state of then when the change is written. Under an idempotency
+    key the body is read in any case: it may be the second time that it is sent.
 
-    Raises `Conflict` in any other state, what `read_body` raises, `InvalidFields`, `TooLarge`, and
-    `BrokenRule` where the customer has no active payment profile. After each of them nothing has
-    changed and no file is left.
+    Raises `Conflict` in any other state, what `read_body` and `Submission` raise, `InvalidFields`,
+    `TooLarge`, and `BrokenRule` where the customer has no active payment profile. After each of
+    them nothing has changed and no file is left.
     """
-    if invoice.state is not InvoiceState.CREATED:
+    is_created = submission.invoice.state is InvoiceState.CREATED
+    if not is_created and not submission.has_key:
         raise _wrong_state()
     async with _ProofReceiver(proofs) as receiver:
-        body = await read_body(request, receiver)
+        body = await read_body(submission.request, receiver)
+        repeated = await submission.repeated(body)
+        if repeated is not None:
+            return repeated
+        if not is_created:
+            raise _wrong_state()
         submitted = _submitted(body, receiver) if body.fields else None
         if submitted is None or submitted.proof is None:
-            await _write(database, invoice.id, submitted.date if submitted else None, None)
-            return
+            return await _Change(submission, submitted.date if submitted else None).make()
         proof = await submitted.proof.keep()
-        try:
-            await _write(database, invoice.id, submitted.date, proof)
-        except Exception as error:
-            recorded = await _is_recorded(database, invoice.id, proof, after=error)
-            if recorded is False:
-                await proofs.remove(proof.key)
-            if not recorded:
-                raise
+        return await _Change(submission, submitted.date, proof).make_with(proofs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +95,59 @@ def _refusals(proof: IncomingProof | None) -> list[str]:
     return []
 
 
-async def _write(
-    database: Database, invoice_id: int, day: date | None, proof: Proof | None
-) -> None:
-    async with database.transaction() as connection:
-        invoice = await changes.settle(connection, invoice_id)
+class _Change:
+    """What `paid` writes, once the body is known."""
+
+    def __init__(
+        self, submission: Submission, day: date | None, proof: Proof | None = None
+    ) -> None:
+        self._submission = submission
+        self._day = day
+        self._proof = proof
+        self._answer: WrittenAnswer | None = None
+
+    async def make(self) -> Response:
+        """Write it, and return the answer."""
+        return await self._submission.once(self._write)
+
+    async def make_with(self, proofs: ProofStore) -> Response:
+        """Write it with a proof that is kept already, and removed if no payment came to have it."""
+        if self._proof is None:  # pragma: no cover - it is called with one
+            raise RuntimeError("a payment without its proof")
+        key = self._proof.key
+        try:
+            response = await self.make()
+        except Exception as error:
+            recorded = await _is_recorded(self._submission, key, after=error)
+            if recorded is False:
+                await proofs.remove(key)
+            if not recorded or self._answer is None:
+                raise
+            return self._answer.response()
+        if self._answer is None:  # the same request was answered meanwhile, with another file
+            await proofs.remove(key)
+        return response
+
+    async def _write(self, connection: AsyncConnection) -> WrittenAnswer:
+        submission = self._submission
+        await submission.require_match(connection)
+        invoice = await changes.settle(connection, submission.invoice.id)
         if invoice is None:
             raise _wrong_state()
-        if day is None:
-            return
-        profile_id = await payments.active_profile(connection, invoice.customer_id)
-        if profile_id is None:
-            raise BrokenRule("The active profile for this customer does not exist.")
-        # The total with tax is kept rounded half up to cents.
-        await payments.record(
-            connection,
-            payments.NewPayment(invoice_id, profile_id, day, invoice.total_cost, proof),
-        )
+        if self._day is not None:
+            profile_id = await payments.active_profile(connection, invoice.customer_id)
+            if profile_id is None:
+                raise BrokenRule("The active profile for this customer does not exist.")
+            # The total with tax is kept rounded half up to cents.
+            payment = payments.NewPayment(
+                submission.invoice.id, profile_id, self._day, invoice.total_cost, self._proof
+            )
+            await payments.record(connection, payment)
+        self._answer = await submission.written(connection)
+        return self._answer
 
 
-async def _is_recorded(
-    database: Database, invoice_id: int, proof: Proof, *, after: Exception
-) -> bool | None:
+async def _is_recorded(submission: Submission, proof_key: str, *, after: Exception) -> bool | None:
     """Tell whether the payment was committed though an error was heard; None if nobody can tell.
 
     A connection may be lost just when the commit's answer was due. While that transaction is still
@@ -127,12 +156,12 @@ async def _is_recorded(
     if isinstance(after, ApiError):
         return False
     try:
-        async with database.transaction() as connection:
-            await changes.locked_state_of(connection, invoice_id)
-            return await payments.has_proof(connection, proof.key)
+        async with submission.database.transaction() as connection:
+            await changes.locked_state_of(connection, submission.invoice.id)
+            return await payments.has_proof(connection, proof_key)
     except Exception:
         # The original error is what the caller hears of; an orphan is found by the sweep.
-        _log.warning("proof_left_to_the_sweep", key=proof.key, exc_info=True)
+        _log.warning("proof_left_to_the_sweep", key=proof_key, exc_info=True)
         return None
 
 

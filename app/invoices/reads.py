@@ -132,10 +132,10 @@ class SelectedInvoice(Selected):
 
 
 class ChangedInvoice(Readable):
-    """An invoice that the caller has just changed."""
+    """An invoice that the caller changes, as it is in the transaction."""
 
     def __init__(self, answers: Answers, invoice_id: int) -> None:
-        self._documents = Documents(answers)
+        self._documents = Documents(answers, keep=False)
         self._invoice_id = invoice_id
 
     async def select(self, connection: AsyncConnection) -> SelectedInvoice:

@@ -3,14 +3,17 @@
 A job may be run twice, by two workers at once, and be killed anywhere, with the effect of once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.idempotency import repository as kept_answers
+from app.idempotency.keys import LIFE
 from app.invoices.close import close_month
 from app.invoices.issue import NOTIFY, may_be_notified
 from app.invoices.tables import Invoice
@@ -30,6 +33,7 @@ MERGE_TALLIES: Final = "merge_tallies"
 BRING_YEAR_FORWARD: Final = "bring_year_forward"
 SWEEP_PROOFS: Final = "sweep_proofs"
 PURGE_OUTBOX: Final = "purge_outbox"
+PURGE_ANSWERS: Final = "purge_answers"
 
 _KEEP_DONE: Final = timedelta(days=7)
 _KEEP_GIVEN_UP: Final = timedelta(days=90)
@@ -96,15 +100,22 @@ async def _sweep_proofs(run: Run) -> Summary:
 
 async def _purge_outbox(run: Run) -> Summary:
     now = clock.now()
+    done, given_up = now - _KEEP_DONE, now - _KEEP_GIVEN_UP
+    return await _in_batches(
+        run, lambda c, n: outbox.purge(c, done_before=done, failed_before=given_up, limit=n)
+    )
+
+
+async def _purge_answers(run: Run) -> Summary:
+    expired = clock.now() - LIFE
+    return await _in_batches(run, lambda c, n: kept_answers.purge(c, before=expired, limit=n))
+
+
+async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:
     summary = Summary()
     while True:
         async with run.database.transaction() as connection:
-            purged = await outbox.purge(
-                connection,
-                done_before=now - _KEEP_DONE,
-                failed_before=now - _KEEP_GIVEN_UP,
-                limit=_PURGE_BATCH,
-            )
+            purged = await purge(connection, _PURGE_BATCH)
         summary.counts["purged"] += purged
         if purged < _PURGE_BATCH:
             return summary
@@ -132,4 +143,5 @@ def registry(settings: Settings) -> Mapping[str, Job]:
         ),
         SWEEP_PROOFS: Job(_sweep_proofs, long, "Removes proofs that no payment names."),
         PURGE_OUTBOX: Job(_purge_outbox, long, "Forgets what the outbox has long done."),
+        PURGE_ANSWERS: Job(_purge_answers, long, "Forgets answers that are repeated no more."),
     }

@@ -34,6 +34,7 @@ class Daily:
 
 
 _EVERY_TEN_MINUTES: Final = tuple(time(h, m) for h in range(24) for m in range(5, 60, 10))
+_EVERY_HOUR: Final = tuple(time(h, 15) for h in range(24))
 
 SCHEDULE: Final = (
     # Daily, not monthly: customers whose accounting starts in mid-month get their invoice too, and
@@ -44,6 +45,7 @@ SCHEDULE: Final = (
     Daily(jobs.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),
     Daily(jobs.SWEEP_PROOFS, (time(3, 30),)),
     Daily(jobs.PURGE_OUTBOX, (time(4, 30),)),
+    Daily(jobs.PURGE_ANSWERS, _EVERY_HOUR),
 )
 
 

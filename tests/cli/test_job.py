@@ -65,6 +65,7 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "reconcile_totals",
         "sweep_proofs",
         "purge_outbox",
+        "purge_answers",
     }
 
 

@@ -107,7 +107,14 @@ def test_lists_tell_their_length(document: dict[str, Any]) -> None:
 
 
 # Accepted by older or newer Waldurs, or documented of other operations only.
-ADDED = {"accounting_is_running", "min_sum", "max_sum", "If-None-Match"}
+ADDED = {
+    "accounting_is_running",
+    "min_sum",
+    "max_sum",
+    "If-None-Match",
+    "If-Match",
+    "Idempotency-Key",
+}
 
 
 def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import Period, year_before
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
+from app.idempotency.tables import KeptAnswer
 from app.invoices.tables import CustomerYearTotal, Invoice, InvoiceTally
 from app.notifications.tables import Delivery
 from app.outbox import repository as outbox
@@ -238,3 +239,24 @@ async def test_the_outbox_is_purged(runner: Runner, connection: AsyncConnection)
     await outbox.record(connection, "purge_outbox", {})
     await run_all(runner)
     assert len(await entries(connection, "purge_outbox")) == 1
+
+
+async def test_answers_are_forgotten_after_a_day(
+    runner: Runner, connection: AsyncConnection, make: Factories
+) -> None:
+    user = await make.staff()
+    for name, age in (("old", 24.1), ("young", 23.9)):
+        row = {
+            "user_id": user.id,
+            "key": name,
+            "request_digest": b"",
+            "status": 200,
+            "headers": {},
+            "body": b"",
+            "is_packed": False,
+            "created_at": FIRST - timedelta(hours=age),
+        }
+        await connection.execute(insert(KeptAnswer).values(row))
+    await outbox.record(connection, "purge_answers", {})
+    await run_all(runner)
+    assert (await connection.execute(select(KeptAnswer.key))).scalars().all() == ["young"]

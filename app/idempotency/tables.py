@@ -1,0 +1,29 @@
+"""Answers that are given again to who asks again."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, LargeBinary, SmallInteger, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.base import Base
+
+
+class KeptAnswer(Base):
+    """The answer to the first request of a user under an idempotency key."""
+
+    __tablename__ = "kept_answers"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    """What the request asked for, as a SHA-256 digest."""
+    status: Mapped[int] = mapped_column(SmallInteger)
+    headers: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    is_packed: Mapped[bool]
+    """Whether the body is compressed, as a long one is."""
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,106 @@
+"""A client whose connection breaks sends the same request again, until it has its answer."""
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.vocabulary import InvoiceState
+from app.invoices.tables import Invoice
+from app.payments.tables import Payment
+from tests.support.cutting_proxy import CuttingProxy, cutting
+from tests.support.factories import Factories, Row
+from tests.support.server import Server
+
+PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 1000
+HEAD = 400
+"""Bytes of the request's head, about; what follows is the body."""
+
+
+class Payer:
+    """Pays an invoice over a proxy, as often as it takes."""
+
+    def __init__(self, proxy: CuttingProxy, headers: dict[str, str]) -> None:
+        self.proxy = proxy
+        self.headers = headers
+        self.tries = 0
+
+    async def try_once(self, invoice: Row) -> httpx.Response | None:
+        headers = self.headers | {
+            "Idempotency-Key": f"pay {invoice.uuid}",
+            "Accept-Encoding": "identity",  # so that its length says where the answer is cut
+        }
+        # Every try has a connection of its own.
+        async with httpx.AsyncClient(base_url=self.proxy.url, headers=headers) as client:
+            self.tries += 1
+            try:
+                return await client.post(
+                    f"/api/invoices/{invoice.uuid}/paid/",
+                    data={"date": "2026-11-05"},
+                    files={"proof": ("p.pdf", PROOF)},
+                )
+            except httpx.TransportError:
+                return None
+
+    async def pay(self, invoice: Row) -> httpx.Response:
+        async with asyncio.timeout(20):
+            while True:
+                answer = await self.try_once(invoice)
+                if answer is not None and answer.status_code != 409:
+                    return answer
+                # 409: the server still works on what the broken connection had brought.
+                await asyncio.sleep(0.05)
+
+
+async def test_a_payment_over_a_connection_that_breaks_anywhere_is_made_once(
+    server: Server, connection: AsyncConnection, make: Factories, tmp_path: Path
+) -> None:
+    customer = await make.customer()
+    await make.profile(customer)
+    staff = await make.staff()
+    async with cutting(server.url) as proxy:
+        payer = Payer(proxy, staff.headers)
+        whole = await _created(make, customer, 1)
+        answer = await payer.pay(whole)
+        length = len(answer.content)
+        sent = [0, 1, HEAD // 2, HEAD, HEAD + 200, HEAD + len(PROOF) // 2, HEAD + len(PROOF)]
+        received = [0, 1, 100, length // 2, length]
+        cuts: list[dict[str, Any]] = [{"after_sent": at} for at in sent]
+        cuts += [{"after_received": at} for at in received]
+        paid = {whole.id: answer.json()}
+        for month, cut in enumerate(cuts, start=2):
+            invoice = await _created(make, customer, month)
+            for name, value in cut.items():
+                setattr(proxy, name, value)
+            before = payer.tries
+            answer = await payer.pay(invoice)
+            assert answer.status_code == 200, (cut, answer.text)
+            assert payer.tries > before + 1, cut
+            replayed = "idempotent-replayed" in answer.headers
+            assert replayed or "after_received" not in cut, cut
+            paid[invoice.id] = answer.json()
+        assert proxy.cuts == len(cuts)
+
+    payments = (await connection.execute(select(Payment.__table__))).all()
+    assert sorted(payment.invoice_id for payment in payments) == sorted(paid)
+    states = (await connection.execute(select(Invoice.id, Invoice.state))).all()
+    assert {(row.id, row.state) for row in states} == {(id_, "paid") for id_ in paid}
+    assert all(document["state"] == "paid" for document in paid.values())
+    on_disk = {file.name: file.read_bytes() for file in (tmp_path / "proofs").iterdir()}
+    assert sorted(on_disk) == sorted(payment.proof_key for payment in payments)
+    assert {sha256(content).hexdigest() for content in on_disk.values()} == {
+        payment.proof_sha256 for payment in payments
+    }
+
+
+async def _created(make: Factories, customer: Row, month: int) -> Row:
+    year, month = divmod(month - 1, 12)
+    invoice = await make.invoice(
+        customer, state=InvoiceState.CREATED, year=2020 + year, month=month + 1
+    )
+    await make.item(invoice, "100.19")
+    return invoice
