@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    SecretStr,
     UrlConstraints,
     ValidationError,
     model_validator,
@@ -47,6 +48,12 @@ _URL_OPTIONS = frozenset(
     }
 )
 """What the driver takes as text behind the `?` of a database's URL."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
 
 
 def _split_networks(value: object) -> object:
@@ -129,6 +136,7 @@ class IssuerDetails(BaseModel):
     vat_code: str = ""
 
 
+AuditKey = Annotated[SecretStr, Field(min_length=32)]
 BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_end_slash)]
 
 
@@ -151,7 +159,17 @@ class DatabaseSettings(BaseSettings):
     """Whether DATABASE_URL leads to a PgBouncer in transaction mode, or a pooler like it."""
 
 
-class Settings(DatabaseSettings):
+class AuditSettings(DatabaseSettings):
+    """What changes the records of invoices, or checks what was recorded of that."""
+
+    audit_key: AuditKey
+    """The secret that seals the record of changes, of at least 32 characters. It is kept apart from
+    the database and its backups."""
+    audit_keys_previous: Annotated[tuple[AuditKey, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Keys that sealed earlier entries, comma-separated: `audit verify` takes them, too."""
+
+
+class Settings(AuditSettings):
     """The settings of the API and the worker."""
 
     redis_url: Annotated[str, AfterValidator(_redis_url)]

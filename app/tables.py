@@ -3,6 +3,7 @@
 from app.catalogue import tables as catalogue
 from app.customers import tables as customers
 from app.database.base import Base
+from app.history import tables as history
 from app.idempotency import tables as idempotency
 from app.identity import tables as identity
 from app.invoices import tables as invoices
@@ -13,6 +14,7 @@ from app.payments import tables as payments
 __all__ = [
     "catalogue",
     "customers",
+    "history",
     "idempotency",
     "identity",
     "invoices",

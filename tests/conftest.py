@@ -30,6 +30,7 @@ from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.databases import administer, url_of_database
 from tests.support.factories import Factories
+from tests.support.history import KEY
 from tests.support.server import Server, run_server
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers once, before xdist starts its workers, which inherit the addresses."""
     if hasattr(config, "workerinput"):
         return
+    os.environ["AUDIT_KEY"] = KEY.get_secret_value()
     if "DATABASE_URL" not in os.environ:
         from app.embedded.postgresql import EmbeddedPostgresql
 

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from app.database.engine import Database
-    from app.settings import DatabaseSettings, Settings
+    from app.settings import AuditSettings, DatabaseSettings, Settings
 
 _Settings = TypeVar("_Settings", bound="DatabaseSettings")
 _Result = TypeVar("_Result")
@@ -37,6 +37,13 @@ def load_settings(**known: str) -> "Settings":
     from app.settings import Settings  # noqa: PLC0415 - keeps --help fast
 
     return _load(Settings, **known)
+
+
+def load_audit_settings() -> "AuditSettings":
+    """Return the settings of database and record alone, or end with a line for each problem."""
+    from app.settings import AuditSettings  # noqa: PLC0415 - keeps --help fast
+
+    return _load(AuditSettings)
 
 
 def load_database_settings() -> "DatabaseSettings":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
 from sqlalchemy import exists, select
 
 from app import clock
@@ -12,6 +13,8 @@ from app.demo.invoicing import add_invoices
 from app.demo.people import add_people
 from app.demo.rows import Rows
 from app.demo.subscriptions import add_resources
+from app.history.author import Author
+from app.history.recording import recording
 from app.identity.tables import User
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
@@ -46,9 +49,12 @@ def demonstration() -> Rows:
     return rows
 
 
-async def load(database: Database) -> DemoSummary:
-    """Load the demonstration into a database without users and customers; else do nothing."""
-    async with database.transaction() as connection:
+async def load(database: Database, key: SecretStr) -> DemoSummary:
+    """Load the demonstration into a database without users and customers; else do nothing.
+
+    `key` seals the record of its invoices.
+    """
+    async with recording(database, key, Author("demo")) as connection:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
         if (await connection.execute(in_use)).scalar_one():
             return DemoSummary(loaded=False)

@@ -33,11 +33,14 @@ from app.exchange.records import (
 )
 from app.exchange.report import FAULTS_TOLD, BadRecords, Fault, ImportRunning, Report
 from app.exchange.staging import JUST_IMPORTED, Staging, Written
+from app.history.author import Author
+from app.history.recording import recording
 from app.invoices.tables import Invoice as InvoiceRow
 from app.invoices.tables import InvoiceItem as InvoiceItemRow
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
+_AUTHOR: Final = Author("import")
 BATCH: Final = 5000
 """Records of one kind that are written at once."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -49,16 +52,20 @@ NOT_SENT: Final = "Was not sent yet when it was exported."
 
 @asynccontextmanager
 async def importing(
-    database: Database, settings: Settings, *, keep_good: bool = False
+    database: Database,
+    settings: Settings,
+    author: Author = _AUTHOR,
+    *,
+    keep_good: bool = False,
 ) -> AsyncIterator["Loader"]:
-    """Yield a loader in a transaction of its own, which commits at the end.
+    """Yield a loader in a transaction of its own, which is recorded and commits at the end.
 
     Raises `ImportRunning` if another import runs, and `BadRecords`, with nothing kept, if a record
     was wrong, unless `keep_good` asks to keep the others.
     """
     loader: Loader | None = None
     try:
-        async with database.transaction() as connection:
+        async with recording(database, settings.audit_key, author) as connection:
             locked = select(func.pg_try_advisory_xact_lock(_LOCK))
             if not (await connection.execute(locked)).scalar_one():
                 raise ImportRunning("Another import is running on this database.")

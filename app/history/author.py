@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from starlette.requests import Request
+
+from app.http.requests import request_id_of
+from app.identity.caller import Caller
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -17,3 +22,14 @@ class Author:
     """The name of the user's token."""
     request_id: str = ""
     """As in the log; empty for jobs and commands."""
+
+
+def author_of(request: Request, caller: Caller) -> Author:
+    """Return who makes the changes of a request: its operation is the one of the route."""
+    return Author(
+        request.scope["route"].operation_id,
+        caller.user_uuid,
+        caller.username,
+        caller.token,
+        request_id_of(request),
+    )

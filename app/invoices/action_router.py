@@ -44,12 +44,12 @@ async def _found(
 
 
 async def _submission(
-    _caller: StaffOnly,
+    caller: StaffOnly,
     key: GivenKey,
     invoice: Annotated[FoundInvoice, Depends(_found)],
     request: Request,
 ) -> Submission:
-    return Submission(request, invoice, key)
+    return Submission(request, caller, invoice, key)
 
 
 async def _proofs(settings: CurrentSettings) -> ProofStore:

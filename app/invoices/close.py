@@ -28,12 +28,15 @@ from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
 from app.database.engine import Database
+from app.history.author import Author
+from app.history.recording import recording
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice
 from app.outbox.outcome import Summary
 from app.settings import Settings
 
 _BATCH: Final = 1000
+_AUTHOR: Final = Author("close_month")
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +58,7 @@ async def close_month(
     running = Period.of(clock.today())
     async for invoice_id, number in _pending_before(database, running, include_imported):
         try:
-            async with database.transaction() as connection:
+            async with recording(database, settings.audit_key, _AUTHOR) as connection:
                 state = await issue(
                     connection, invoice_id, settings, notify_imported=notify_imported
                 )
@@ -66,7 +69,7 @@ async def close_month(
             continue
         if state is not None:
             summary.counts["issued" if state == InvoiceState.CREATED else "issued as paid"] += 1
-    await _open(database, running, summary)
+    await _open(database, settings, running, summary)
     return summary
 
 
@@ -96,7 +99,7 @@ async def _pending_before(
         last = batch[-1].id
 
 
-async def _open(database: Database, running: Period, summary: Summary) -> None:
+async def _open(database: Database, settings: Settings, running: Period, summary: Summary) -> None:
     """Open the running month's invoice for each customer whose accounting runs and who has none."""
     last = 0
     while True:
@@ -111,7 +114,7 @@ async def _open(database: Database, running: Period, summary: Summary) -> None:
         if not customers:
             return
         try:
-            async with database.transaction() as connection:
+            async with recording(database, settings.audit_key, _AUTHOR) as connection:
                 result = await connection.execute(_opening(running, customers))
         except Exception as error:
             await _expect_answer(database)

@@ -11,12 +11,15 @@ from contextlib import aclosing
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.history.author import author_of
+from app.history.recording import recording
 from app.http import validators
 from app.http.answers import Answers
 from app.http.bodies import Body
 from app.http.errors import PreconditionFailed
 from app.http.written import WrittenAnswer
 from app.idempotency import keys, repository
+from app.identity.caller import Caller
 from app.invoices import changes
 from app.invoices.reads import ChangedInvoice
 from app.invoices.repository import FoundInvoice
@@ -25,13 +28,15 @@ from app.invoices.repository import FoundInvoice
 class Submission:
     """A request that changes an invoice, found and allowed already."""
 
-    def __init__(self, request: Request, invoice: FoundInvoice, key: keys.Key | None) -> None:
+    def __init__(
+        self, request: Request, caller: Caller, invoice: FoundInvoice, key: keys.Key | None
+    ) -> None:
         self._answers = Answers(request)
         self.request = request
         self.database = self._answers.database
         self.settings = self._answers.settings
         self.invoice = invoice
-        self.operation: str = request.scope["route"].name
+        self._author = author_of(request, caller)
         self.has_key = key is not None
         self._key = key
         self._digest = b""
@@ -44,7 +49,7 @@ class Submission:
         """
         if self._key is None:
             return None
-        self._digest = keys.digest(self.operation, self.invoice.id, self.request, body)
+        self._digest = keys.digest(self._author.operation, self.invoice.id, self.request, body)
         async with self.database.reading() as connection:
             earlier = await repository.earlier(connection, self._key, self._digest)
         return None if earlier is None else earlier.response(keys.REPEATED)
@@ -55,7 +60,8 @@ class Submission:
         Raises what `change` raises, `PreconditionFailed`, `RequestInProgress`, and
         `DatabaseUnavailable`, after which it is not known whether a commit under way was done.
         """
-        async with self.database.transaction() as connection:
+        recorded = recording(self.database, self.settings.audit_key, self._author)
+        async with recorded as connection:
             if self._key is not None:
                 await repository.claim(connection, self._key)
                 earlier = await repository.earlier(connection, self._key, self._digest)

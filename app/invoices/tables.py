@@ -84,6 +84,10 @@ class Invoice(Base):
     it names one state of all that is shown."""
     imported_revision: Mapped[int | None] = mapped_column(BigInteger)
     """The revision that the last import left; where it is not `revision`, it was changed here."""
+    history_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many entries the record of the invoice has; kept, as the next, by `app.history`."""
+    history_head: Mapped[bytes | None]
+    """The keyed hash of the last entry and the count; none before the first."""
 
 
 Index(

@@ -7,13 +7,17 @@ since someone should know why, and mended.
 from typing import Any, Final
 
 import structlog
+from pydantic import SecretStr
 from sqlalchemy import Row, Select, and_, func, or_, select, update
 
 from app.database.engine import Database
+from app.history.author import Author
+from app.history.recording import recording
 from app.invoices.tables import Invoice, InvoiceItem
 from app.outbox.outcome import Summary
 
 _BATCH: Final = 500
+_AUTHOR: Final = Author("reconcile_totals")
 
 _log = structlog.get_logger(__name__)
 
@@ -25,10 +29,11 @@ _TRUE: Final = {
 }
 
 
-async def reconcile_totals(database: Database) -> Summary:
+async def reconcile_totals(database: Database, key: SecretStr) -> Summary:
     """Compare the kept totals of every invoice with its items; report and mend each that drifted.
 
-    Invoices without drift are not touched: they keep their revision.
+    Invoices without drift are not touched: they keep their revision. `key` seals the record of what
+    is mended.
     """
     summary = Summary()
     last = 0
@@ -39,7 +44,7 @@ async def reconcile_totals(database: Database) -> Summary:
                 return summary
             drifted = (await connection.execute(_drifted(last, upper))).all()
         for row in drifted:
-            await _mend(database, row.id, summary)
+            await _mend(database, key, row.id, summary)
         last = upper
 
 
@@ -67,9 +72,9 @@ def _drifted(last: int, upper: int) -> Select[int]:
     )
 
 
-async def _mend(database: Database, invoice_id: int, summary: Summary) -> None:
+async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Summary) -> None:
     stored_columns = (getattr(Invoice, name) for name in _TRUE)
-    async with database.transaction() as connection:
+    async with recording(database, key, _AUTHOR) as connection:
         # Whoever changes items changes this row in the same transaction. Once it is locked, the
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (

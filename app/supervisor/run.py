@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,12 +18,12 @@ from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.process import end_with_parent
 from app.embedded.server import EmbeddedServer, ServerError
 from app.embedded.valkey import EmbeddedValkey
-from app.settings import DatabaseSettings
+from app.settings import AuditSettings
 from app.supervisor import children, newcomer
 from app.supervisor.addresses import answers, free_port, reachable_host
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SUPPLIED = ("DATABASE_URL", "REDIS_URL", "PROOF_DIR", "MAIL_DIR")
+_SUPPLIED = ("DATABASE_URL", "REDIS_URL", "AUDIT_KEY", "PROOF_DIR", "MAIL_DIR")
 """Settings that a run supplies where they are not set."""
 _READY_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
@@ -68,12 +69,27 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
         servers.append(valkey)
     for server in servers:
         typer.echo(f"{server.name} runs in {server.home}.")
+    if not os.environ.get("AUDIT_KEY"):
+        os.environ["AUDIT_KEY"] = _kept_key(data / "audit-key")
     for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
         if not os.environ.get(name):
             os.environ[name] = str((data / folder).absolute())
     if not os.environ.get("LOG_FORMAT"):
         os.environ["LOG_FORMAT"] = "console"
     return servers
+
+
+def _kept_key(file: Path) -> str:
+    """Return the key in a file, which is made with a new one where it is missing."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    except OSError as error:
+        raise ServerError(f"Cannot write {file}: {error.strerror}.") from error
+    with os.fdopen(descriptor, "w") as made:
+        made.write(f"{secrets.token_urlsafe(32)}\n")
+    return file.read_text().strip()
 
 
 def _choose_port(host: str, port: int) -> int:
@@ -87,9 +103,10 @@ def _choose_port(host: str, port: int) -> int:
 
 
 async def _prepare(address: str, environment: Mapping[str, str]) -> str:
-    database = Database(DatabaseSettings())
+    settings = AuditSettings()
+    database = Database(settings)
     try:
-        demonstration = await demo.load(database)
+        demonstration = await demo.load(database, settings.audit_key)
         if demonstration.loaded:
             typer.echo(str(demonstration))
         fresh = await newcomer.fresh_tokens(database)

@@ -81,7 +81,7 @@ async def _close_month(
 
 async def _reconcile_totals(run: Run) -> Summary:
     # Tallies last: they follow the totals that were mended.
-    totals = await reconcile_totals(run.database)
+    totals = await reconcile_totals(run.database, run.settings.audit_key)
     tallies = await mend_tallies(run.database)
     return Summary(totals.counts + tallies.counts, totals.notes + tallies.notes)
 

@@ -91,7 +91,7 @@ async def test_nothing_asked_changes_nothing(case: Case, field: str, statements:
     for body in bodies:
         statements.clear()
         assert_done(await case.set(field, **body))
-        assert not any("UPDATE" in statement for statement in statements)
+        assert not any("UPDATE invoices" in statement for statement in statements)
     assert await case.kept(field) == "old"
 
     if field != "payment_url":

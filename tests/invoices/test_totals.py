@@ -13,6 +13,7 @@ from app.invoices import totals as module
 from app.invoices.tables import Invoice, InvoiceItem
 from app.invoices.totals import reconcile_totals
 from tests.support.factories import Factories, Row
+from tests.support.history import KEY
 
 
 @asynccontextmanager
@@ -42,7 +43,7 @@ async def test_without_drift_nothing_is_touched(
     await make.item(invoice, "-1", credit=True)
     empty = await make.invoice(await make.customer())
     before = [await kept(connection, row) for row in (invoice, empty)]
-    summary = await reconcile_totals(database)
+    summary = await reconcile_totals(database, KEY)
     assert (summary.counts, summary.notes) == ({}, [])
     assert [await kept(connection, row) for row in (invoice, empty)] == before
 
@@ -61,7 +62,7 @@ async def test_drift_is_told_and_mended(
         await make.item(made[3], "-3", credit=True)
         await connection.execute(text(f"DELETE FROM invoice_items WHERE id = {items[4].id}"))
     before = [await kept(connection, invoice) for invoice in made]
-    summary = await reconcile_totals(database)
+    summary = await reconcile_totals(database, KEY)
     after = [await kept(connection, invoice) for invoice in made]
     assert [tuple(row[:4]) for row in after] == [
         (Decimal(10), Decimal(10), Decimal(0), Decimal(12)),
@@ -78,7 +79,7 @@ async def test_drift_is_told_and_mended(
         f"invoice {after[1].number} had total_price 10 instead of 12.01,"
         " incurred_costs 10 instead of 12.005"
     )
-    assert (await reconcile_totals(database)).counts == {}
+    assert (await reconcile_totals(database, KEY)).counts == {}
 
 
 async def test_items_changed_at_the_same_time_are_not_lost(
@@ -90,7 +91,7 @@ async def test_items_changed_at_the_same_time_are_not_lost(
         await make.item(invoice, "1")
     async with database.engine.connect() as transaction:
         await Factories(transaction).item(invoice, "100")
-        mending = asyncio.create_task(reconcile_totals(database))
+        mending = asyncio.create_task(reconcile_totals(database, KEY))
         await asyncio.sleep(0.2)
         assert not mending.done()
         await transaction.commit()
@@ -112,7 +113,7 @@ async def test_a_busy_invoice_is_never_mended_wrongly(
                 )
 
     async def reconcile() -> int:
-        return sum([(await reconcile_totals(database)).counts["mended"] for _ in range(20)])
+        return sum([(await reconcile_totals(database, KEY)).counts["mended"] for _ in range(20)])
 
     _, mended = await asyncio.gather(change(), reconcile())
     assert mended == 0

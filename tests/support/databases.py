@@ -5,7 +5,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import DatabaseSettings
 
-FOLLOWING = {"reference_revision", "invoice_tallies", "customer_year_totals"}
+FOLLOWING = {
+    "reference_revision",
+    "invoice_tallies",
+    "customer_year_totals",
+    "invoice_changes",
+}
 """Tables that only triggers write, from what other tables hold."""
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli.support import with_database
+from app.cli.support import load_audit_settings, with_database
 
 
 def register(cli: typer.Typer) -> None:
@@ -14,4 +14,5 @@ def demo() -> None:
     """Load a made-up data set of thirteen months into an empty database."""
     from app.demo import load  # noqa: PLC0415 - keeps --help fast
 
-    typer.echo(with_database(load))
+    key = load_audit_settings().audit_key
+    typer.echo(with_database(lambda database: load(database, key)))

@@ -34,6 +34,7 @@ def run(
     supplied = {
         "database_url": "postgresql://postgres@/postgres",
         "redis_url": "unix:///valkey.sock",
+        "audit_key": "made, or kept from an earlier start",
     }
     load_settings(**{k: v for k, v in supplied.items() if not os.environ.get(k.upper())})
 

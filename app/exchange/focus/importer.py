@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -23,8 +24,12 @@ from app.exchange.kinds import KIND_OF
 from app.exchange.loader import Loader, importing
 from app.exchange.records import Record
 from app.exchange.report import BadRecords, ImportRunning
+from app.history.author import Author
+from app.history.recording import recording
 from app.invoices.issue import issue
 from app.settings import Settings
+
+_AUTHOR: Final = Author("import_focus")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ async def run(
     currency = options.currency or settings.currency
     mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
     try:
-        async with importing(database, settings) as loader:
+        async with importing(database, settings, _AUTHOR) as loader:
             invoices = await _Import(loader, mapping, options, progress).run()
     except ImportRunning as error:
         raise NotImported(str(error)) from error
@@ -256,7 +261,7 @@ async def _issue(
         pending = await stored.pending_before(connection, uuids, running)
     for invoice_id, number in pending:
         try:
-            async with database.transaction() as connection:
+            async with recording(database, settings.audit_key, _AUTHOR) as connection:
                 state = await issue(connection, invoice_id, settings, notify_imported=notify)
         except DBAPIError as error:
             outcome.not_issued.append(f"Invoice {number} was not issued: {error.orig}")

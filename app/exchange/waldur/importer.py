@@ -21,6 +21,7 @@ from app.exchange.waldur.invoices import Invoices
 from app.exchange.waldur.mapping import Row, optional_id, public_id
 from app.exchange.waldur.report import Report, why
 from app.exchange.waldur.source import Source, open_source
+from app.history.author import Author
 from app.settings import Settings
 
 Progress = Callable[[str], None]
@@ -35,7 +36,7 @@ async def run(
     Raises `WaldurUnreadable` where it cannot be read, and `ImportRunning` if another import runs.
     """
     async with open_source(url) as source:
-        async with importing(database, settings, keep_good=True) as loader:
+        async with importing(database, settings, Author("import_waldur"), keep_good=True) as loader:
             importer = Importer(source, loader, settings.payment_interval_days, progress)
             await importer.bring_all()
         return importer.summarize()

@@ -1,0 +1,31 @@
+"""What an entry says, as one text that is the same wherever it is made, and its digest.
+
+PostgreSQL makes it, since it keeps each digit of what is stored, and what changed may be a hundred
+thousand items. The statements are no functions of the database, whose owner could change them.
+"""
+
+from typing import Final
+
+CHANGES: Final = """(
+    SELECT coalesce(
+        string_agg(
+            sha256(convert_to(jsonb_build_array(c.kind, c.subject, c.was, c.became)::text, 'UTF8')),
+            '' ORDER BY c.id
+        ),
+        ''
+    )
+    FROM invoice_changes AS c WHERE c.change = e.change AND c.invoice_uuid = e.invoice_uuid
+)"""
+"""The digests of the changes of the entry `e`, in their order."""
+
+DIGEST: Final = f"""
+sha256(
+    convert_to(
+        jsonb_build_array(
+            e.change, e.invoice_uuid, extract(epoch FROM e.recorded_at), e.operation, e.user_uuid,
+            e.username, e.token, e.request_id, e.comment, e.data
+        )::text,
+        'UTF8'
+    ) || {CHANGES}
+)"""
+"""The digest of the entry `e`, which has the columns of `invoice_history`."""
