@@ -15,6 +15,7 @@ from app.http.kept import KeptBodies
 from app.http.requests import RequestMiddleware
 from app.identity.token_cache import TokenCache
 from app.invoices.action_router import router as invoice_actions
+from app.invoices.history_router import router as invoice_history
 from app.invoices.router import router as invoices
 from app.outbox.nudge import Nudge
 from app.payments.router import router as payments
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(invoices)
     app.include_router(invoice_actions)
+    app.include_router(invoice_history)
     app.include_router(payments)
     return app
 

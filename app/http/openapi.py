@@ -301,7 +301,7 @@ def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
     if access is not None:
         operation["security"] = [{"tokenAuth": []}, {"bearerAuth": []}]
         statuses.append(401)
-    if access is Access.STAFF:
+    if access in (Access.STAFF, Access.STAFF_OR_SUPPORT):
         statuses.append(403)
     responses = operation["responses"]
     responses.pop("422", None)
@@ -318,11 +318,14 @@ def _drop_bodies(method: str, responses: dict[str, Any]) -> None:
 
 def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:
     """Yield the documentation of what a class of parameters reads."""
-    for name, schema in reader.model.model_json_schema()["properties"].items():
+    whole = reader.model.model_json_schema()
+    for name, schema in whole["properties"].items():
         if name in reader.undocumented:
             continue
-        parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
-        parameter["allowEmptyValue"] = True  # it then counts as absent
+        required = name in whole.get("required", ())
+        parameter: dict[str, Any] = {"name": name, "in": "query", "required": required}
+        if not required:
+            parameter["allowEmptyValue"] = True  # it then counts as absent
         for key in ("description", "style", "explode"):
             if key in schema:
                 parameter[key] = schema.pop(key)

@@ -6,7 +6,7 @@ Empty values count as absent, and of a repeated single-valued parameter the last
 
 import re
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 from uuid import UUID
@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
 from app.http.errors import InvalidFields
+from app.http.fields import REQUIRED
 
 _UUID_PATTERN = (
     "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -88,7 +89,8 @@ class FromQuery(Generic[Parameters]):
 def _messages(error: ValidationError) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        fields.setdefault(str(problem["loc"][0]), []).append(problem["msg"])
+        message = REQUIRED if problem["type"] == "missing" else problem["msg"]
+        fields.setdefault(str(problem["loc"][0]), []).append(message)
     return fields
 
 
@@ -125,6 +127,16 @@ def _date(text: str) -> date:
     except ValueError:
         pass
     raise refused("Enter a valid date.")
+
+
+def _time(text: str) -> datetime:
+    # A plus sign that was not escaped arrives as a space.
+    given = re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text.strip())
+    try:
+        moment = datetime.fromisoformat(given)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refused("Enter a valid date/time.") from None
 
 
 def _decimal(text: str) -> Decimal:
@@ -177,6 +189,9 @@ QueryUuidText = Annotated[
 QueryDate = Annotated[
     date | None, PlainValidator(_date), WithJsonSchema({"type": "string", "format": "date"})
 ]
+RequiredTime = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string"})]
+"""A moment in ISO 8601; without an offset it is in UTC."""
+QueryTime = Annotated[datetime | None, PlainValidator(_time), WithJsonSchema({"type": "string"})]
 QueryDecimal = Annotated[
     Decimal | None, PlainValidator(_decimal), WithJsonSchema({"type": "number"})
 ]

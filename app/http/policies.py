@@ -16,6 +16,7 @@ class Access(StrEnum):
 
     AUTHENTICATED = "authenticated"
     STAFF = "staff"
+    STAFF_OR_SUPPORT = "staff or support"
 
 
 def enforces(access: Access) -> Callable[[Check], Check]:

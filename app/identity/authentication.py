@@ -114,5 +114,16 @@ async def staff_only(request: Request) -> Caller:
     return caller
 
 
+@enforces(Access.STAFF_OR_SUPPORT)
+async def staff_or_support(request: Request) -> Caller:
+    """Let in staff and support; anyone else is refused before anything else is looked at."""
+    caller = await _caller(request)
+    if not caller.sees_everything:
+        raise PermissionDenied
+    require_json(request)
+    return caller
+
+
 Authenticated = Annotated[Caller, Depends(authenticated)]
 StaffOnly = Annotated[Caller, Depends(staff_only)]
+StaffOrSupport = Annotated[Caller, Depends(staff_or_support)]

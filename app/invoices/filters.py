@@ -35,8 +35,10 @@ from app.http.parameters import (
     QueryInteger,
     QueryParameters,
     QueryText,
+    QueryTime,
     QueryUuid,
     QueryUuidText,
+    RequiredTime,
     choice,
     choices,
     find_uuid,
@@ -157,6 +159,27 @@ class StatsParameters(InvoiceFilters, InvoiceOrder, Paging):
 
     provider_uuid: QueryUuidText = None
     """Of this service provider, by its own UUID or its customer's."""
+
+
+class HistoryParameters(InvoiceFilters, InvoiceOrder, Paging):
+    """What the history of an invoice reads; its order is always newest first."""
+
+    customer: Annotated[str | None, WithJsonSchema({"type": "string", "format": "uri"})] = Field(
+        default=None,
+        examples=["https://api.example.com/api/customers/a1b2c3d4e5f67890abcdef1234567890/"],
+    )
+    """Of the customer with this URL."""
+    created_after: QueryTime = Field(default=None, examples=["2026-11-01T00:00:00Z"])
+    """Filter versions created after this timestamp (ISO 8601), or at it."""
+    created_before: QueryTime = Field(default=None, examples=["2026-12-01T00:00:00Z"])
+    """Filter versions created before this timestamp (ISO 8601), or at it."""
+
+
+class MomentParameters(NamedInvoice):
+    """What an invoice at a moment reads."""
+
+    timestamp: RequiredTime = Field(examples=["2026-11-15T12:00:00Z"])
+    """ISO 8601 timestamp to query the object state at; without an offset it is in UTC."""
 
 
 class GrowthParameters(AccountingFilter):

@@ -153,6 +153,28 @@ class Session:
             paid = self.call(invoices_retrieve.sync, UUID(uuid))
             assert paid.state is InvoiceStateEnum.PAID
 
+    def history(self) -> None:
+        """What the changes left, where the client knows of it: since version 8."""
+        try:
+            listing = import_module("waldur_api_client.api.invoices.invoices_history_list")
+            moment = import_module("waldur_api_client.api.invoices.invoices_history_at_retrieve")
+        except ModuleNotFoundError:
+            return
+        created = UUID(self.facts["created"])
+        versions = self.call(listing.sync, created)
+        assert [version.revision_comment for version in versions] == [
+            "Reference number set.",
+            "Payment URL set.",
+            "Backend ID set.",
+        ]
+        assert versions[0].revision_user["uuid"]
+        assert versions[0].serialized_data["reference_number"] == "õ-1"
+        assert self.call(listing.sync_all, created) == versions
+        asked = versions[1].revision_date.isoformat()
+        then = self.call(moment.sync, created, timestamp=asked)
+        assert then.id == versions[1].id
+        assert then.serialized_data["reference_number"] == ""
+
     async def asynchronously(self) -> None:
         """The same reads as coroutines."""
         facts = self.facts
@@ -187,6 +209,7 @@ def main() -> None:
     staff = Session(AuthenticatedClient(base_url=base_url, token=staff_key), json.loads(facts))
     staff.reads()
     staff.changes()
+    staff.history()
     asyncio.run(staff.asynchronously())
     stranger = Session(
         AuthenticatedClient(base_url=base_url, token=stranger_key), json.loads(facts)

@@ -16,6 +16,8 @@ def openapi() -> None:
 
     from app.main import create_app  # noqa: PLC0415
 
-    # Nothing is connected to, so that any address will do.
-    settings = load_settings(database_url="postgresql:///", redis_url="unix:///none")
+    # Nothing is connected to or sealed, so that any address and any key will do.
+    settings = load_settings(
+        database_url="postgresql:///", redis_url="unix:///none", audit_key="none" * 8
+    )
     typer.echo(json.dumps(create_app(settings).openapi(), indent=2, ensure_ascii=False))
