@@ -1,44 +1,98 @@
-"""How Alembic reaches the database: the same settings and metadata as the service."""
+"""How Alembic reaches the database: the same settings and metadata as the service.
+
+Each revision is a transaction of its own, under the limits of `migrations.limits`. One that meets
+a busy table is begun again after a pause, so that requests get through in between.
+"""
 
 import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
 
 from alembic import context
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.database.engine import WITHOUT_NAMES
 from app.database.failures import working
+from app.database.limits import limit_each_transaction
 from app.settings import DatabaseSettings
 from app.tables import metadata
+from migrations import limits
 
 # Two instances that start at once must not migrate at once; the number only has to be our own.
-MIGRATION_LOCK = 4_812_201_900_417
-LOCK_TIMEOUT = "10s"
+MIGRATION_LOCK: Final = 4_812_201_900_417
+BUSY: Final = ("55P03", "40P01")
+"""SQLSTATE: a lock not to be had in time; a deadlock that the migration lost."""
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 8.0
+"""Seconds between two attempts, doubled each time."""
 
 
 def run(connection: Connection) -> None:
-    """Migrate over one connection, under the lock, in one transaction."""
+    """Migrate over one connection, one transaction for each revision."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
         compare_type=True,
         compare_server_default=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 
+async def run_in_turn(engine: AsyncEngine) -> None:
+    """Migrate once no other instance does.
+
+    The turn is a lock of a transaction that stays open meanwhile on a connection of its own: one
+    of a session would be lost behind a pooler, and one of the migration's with its first commit.
+    Who waits or has the turn keeps no snapshot: an index that is made concurrently would wait for
+    the end of it, and so for itself.
+    """
+    lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
+    async with engine.connect() as turn:
+        while not (await turn.execute(lock)).scalar_one():
+            await turn.rollback()
+            await asyncio.sleep(FIRST_PAUSE)
+        # Being no query, it also ends the snapshot of the one before.
+        await turn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await run_patiently(engine)
+
+
+async def run_patiently(engine: AsyncEngine) -> None:
+    """Migrate; where a table is busy, go on from the last revision that was reached."""
+    attributes = context.config.attributes
+    tell: Callable[[str], None] = attributes.get("tell", lambda _line: None)
+    until = time.monotonic() + attributes.get("patience", 0)
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(run)
+            return
+        except DBAPIError as error:
+            busy = getattr(error.orig, "sqlstate", None) in BUSY
+            if not busy or time.monotonic() + pause > until:
+                raise
+        tell(f"A table is busy; trying again in {pause:g} s.")
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
 async def connect_and_run() -> None:
-    """Open a connection of our own, outside the service's pool and its statement timeout."""
+    """Open connections of our own, outside the service's pool and its limits."""
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
     # Without named statements, so that a pooler in between does not matter.
     engine = create_async_engine(url, connect_args=WITHOUT_NAMES)
+    limit_each_transaction(
+        engine.sync_engine,
+        {"lock_timeout": limits.LOCK_TIMEOUT, "statement_timeout": limits.STATEMENT_TIMEOUT},
+    )
     try:
         with working():
-            async with engine.connect() as connection:
-                await connection.run_sync(run)
+            await run_in_turn(engine)
     finally:
         await engine.dispose()
 
@@ -50,11 +104,7 @@ def main() -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    connection = context.config.attributes.get("connection")
-    if connection is not None:
-        run(connection)
-    else:
-        asyncio.run(connect_and_run())
+    asyncio.run(connect_and_run())
 
 
 main()

@@ -39,7 +39,7 @@ class Database:
         )
         if pooled:
             self._reading = self.engine
-            limit_each_transaction(self.engine.sync_engine, settings)
+            limit_each_transaction(self.engine.sync_engine, limits(settings))
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             tell_if_ignored(self.engine.sync_engine, settings)

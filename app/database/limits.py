@@ -1,5 +1,6 @@
 """How long PostgreSQL lets a session work, wait for a lock, and hold a transaction open idly."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event, func, select
@@ -43,11 +44,9 @@ async def lift(connection: AsyncConnection) -> None:
     await connection.execute(select(*lifted))
 
 
-def limit_each_transaction(engine: Engine, settings: DatabaseSettings) -> None:
+def limit_each_transaction(engine: Engine, values: Mapping[str, str]) -> None:
     """Set the limits as each transaction begins: before and after, the session is another's."""
-    statement = select(
-        *(func.set_config(name, value, True) for name, value in limits(settings).items())
-    )
+    statement = select(*(func.set_config(name, value, True) for name, value in values.items()))
 
     def begin(connection: Connection) -> None:
         connection.execute(statement)

@@ -161,7 +161,9 @@ async def test_a_database_that_cannot_be_used_now_is_said_in_one_line(
         reading = asyncio.to_thread(
             app, "token", "list", DATABASE_STATEMENT_TIMEOUT="1", **settings
         )
-        migrating = asyncio.to_thread(app, "migrate", "--to", "base", "--down", **settings)
+        migrating = asyncio.to_thread(
+            app, "migrate", "--down", "--to", "base", "--patience", "1", **settings
+        )
         for answer in await asyncio.gather(reading, migrating):
             assert answer.returncode == 1
             assert answer.stderr.startswith("The database cannot be used now: ")

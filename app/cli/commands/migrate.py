@@ -17,6 +17,9 @@ def migrate(
     down: Annotated[
         bool, typer.Option("--down", help="Go back to that revision; what it lacks is lost.")
     ] = False,
+    patience: Annotated[
+        float, typer.Option(min=0, help="For how many seconds to try again while tables are busy.")
+    ] = 120,
 ) -> None:
     """Bring the database to the newest revision, or to the one named."""
     from alembic.util import CommandError  # noqa: PLC0415 - keeps --help fast
@@ -25,6 +28,8 @@ def migrate(
 
     check_database()
     try:
-        migration.migrate(to, down=down)
+        migration.migrate(
+            to, down=down, patience=patience, tell=lambda line: typer.echo(line, err=True)
+        )
     except CommandError as error:
         fail(f"{error}.".replace("..", "."))
