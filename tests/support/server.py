@@ -37,14 +37,19 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def run_server(settings: Mapping[str, str], place: Path) -> AsyncIterator[Server]:
-    """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`."""
+async def run_server(
+    settings: Mapping[str, str], place: Path, *, code: Path = ROOT
+) -> AsyncIterator[Server]:
+    """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`.
+
+    `code` is the folder of another version of the service.
+    """
     port = free_port()
     log = place / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
             [sys.executable, "-m", "app", "serve", "--port", str(port)],
-            cwd=ROOT,
+            cwd=code,
             env={
                 **os.environ,
                 "PROOF_DIR": str(place / "proofs"),

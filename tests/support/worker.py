@@ -16,7 +16,7 @@ from app.outbox.tables import OutboxEntry
 from app.settings import Settings
 from app.worker.serve import WorkerProcess
 
-ROOT = Path(__file__).parents[2]
+ROOT = str(Path(__file__).parents[2])
 
 
 @asynccontextmanager
@@ -33,10 +33,14 @@ async def worker_here(settings: Settings) -> AsyncIterator[WorkerProcess]:
 
 @asynccontextmanager
 async def worker_process(
-    settings: Settings, *command: str, **environment: str
+    settings: Settings, *command: str, code: str = ROOT, **environment: str
 ) -> AsyncIterator[Process]:
-    """Run `python -m app worker`, or another command, as a process; it is killed at the end."""
-    process = await start_process(settings, *(command or ("-m", "app", "worker")), **environment)
+    """Run `python -m app worker`, or another command, as a process; it is killed at the end.
+
+    `code` is the folder of another version of the service.
+    """
+    command = command or ("-m", "app", "worker")
+    process = await start_process(settings, *command, code=code, **environment)
     try:
         yield process
     finally:
@@ -45,7 +49,9 @@ async def worker_process(
             await process.wait()
 
 
-async def start_process(settings: Settings, *arguments: str, **environment: str) -> Process:
+async def start_process(
+    settings: Settings, *arguments: str, code: str = ROOT, **environment: str
+) -> Process:
     """Start Python with the arguments and these settings in its environment."""
     given = {
         "DATABASE_URL": settings.database_url.replace("+asyncpg", ""),
@@ -62,7 +68,7 @@ async def start_process(settings: Settings, *arguments: str, **environment: str)
         **environment,
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, env=os.environ | given
+        sys.executable, *arguments, cwd=code, env=os.environ | given
     )
 
 

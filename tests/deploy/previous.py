@@ -1,0 +1,45 @@
+"""The code of earlier versions, from the history."""
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from tests.conftest import ROOT
+
+
+def code_before_migration(steps: int, place: Path) -> Path:
+    """Write out the code as it was before the newest migration, or before one of `steps` back.
+
+    That is the parent of the commit that brought the migration's file; before one that is not
+    committed yet it is the last commit. The test is skipped where the history does not tell.
+    """
+    revisions = list(ScriptDirectory(str(ROOT / "migrations")).walk_revisions())
+    if steps >= len(revisions):
+        pytest.skip(f"there are no {steps + 1} migrations")
+    if _git("rev-parse", "--show-toplevel").strip() != str(ROOT):
+        pytest.skip("this is no checkout with a history")
+    file = str(Path(revisions[steps - 1].path).relative_to(ROOT))
+    added = _git("log", "--diff-filter=A", "--format=%H", "--", file).split()
+    commit = f"{added[-1]}^" if added else "HEAD"
+    if not _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"):
+        pytest.skip(f"the history does not reach back to before {file}")
+    archive = ["git", "archive", commit, "app", "migrations", "alembic.ini"]
+    packed = subprocess.run(archive, cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+        files.extractall(place, filter="data")
+    return place
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says; nothing where it, or what is asked for, is not there."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
