@@ -85,19 +85,43 @@ def test_compose_lets_requests_and_jobs_end() -> None:
 
 
 def test_compose_waits_for_what_is_needed() -> None:
-    assert {"api", "worker", "migrate"} == set(OURS)
-    for name in ("api", "worker"):
+    assert {"api", "api-2", "worker", "migrate"} == set(OURS)
+    for name in ("api", "api-2", "worker"):
         assert OURS[name]["depends_on"]["migrate"] == {
             "condition": "service_completed_successfully"
         }
     for service in SERVICES.values():
-        for needed, how in service.get("depends_on", {}).items():
-            if how["condition"] == "service_healthy":
+        depends_on = service.get("depends_on", {})
+        for needed in depends_on:
+            how = depends_on[needed] if isinstance(depends_on, dict) else {}
+            if how.get("condition") == "service_healthy":
                 assert "test" in SERVICES[needed]["healthcheck"]
     declared = set(COMPOSE["volumes"])
     used = {
         volume.split(":")[0]
         for service in SERVICES.values()
         for volume in service.get("volumes", [])
+        if not volume.startswith((".", "$"))  # a file or folder of the host
     }
     assert used == declared
+
+
+def test_compose_fills_in_all_that_the_gateway_needs() -> None:
+    gateway = SERVICES["gateway"]
+    given = {
+        name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
+        for name, value in gateway["environment"].items()
+    }
+    template, _, place = gateway["volumes"][0].partition(":")
+    assert set(given) == set(re.findall(r"\$\{(\w+)\}", (ROOT / template).read_text()))
+    assert place == "/etc/nginx/templates/default.conf.template:ro"
+    addresses = {
+        name: service["networks"]["default"]["ipv4_address"]
+        for name, service in SERVICES.items()
+        if "networks" in service
+    }
+    port = understood(OURS["api"]["command"]).params["port"]
+    assert given["API_1"] == f"{addresses['api']}:{port}"
+    assert given["API_2"] == f"{addresses['api-2']}:{port}"
+    for service in OURS.values():
+        assert service["environment"]["TRUSTED_PROXIES"] == addresses["gateway"]

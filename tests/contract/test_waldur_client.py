@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.tables import Invoice
 from tests.conftest import ROOT
-from tests.support.data import ITEMS, make_sample
+from tests.support.data import ITEMS, Sample, make_sample
 from tests.support.factories import Factories
 from tests.support.server import Server
 
@@ -30,15 +31,8 @@ def older_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("version", ["newest", "7.9"])
-async def test_every_call_works(
-    version: str,
-    make: Factories,
-    connection: AsyncConnection,
-    server: Server,
-    request: pytest.FixtureRequest,
-) -> None:
-    sample = await make_sample(make)
+async def facts_of(sample: Sample, connection: AsyncConnection) -> dict[str, Any]:
+    """What the service holds, for a run of every call."""
     number, total = (
         await connection.execute(
             select(Invoice.number, Invoice.total_price * 12 / 10).where(
@@ -46,7 +40,7 @@ async def test_every_call_works(
             )
         )
     ).one()
-    facts = {
+    return {
         "uuids": [str(invoice.uuid) for invoice in sample.newest_first],
         "pending": str(sample.pending.uuid),
         "created": str(sample.created.uuid),
@@ -58,12 +52,14 @@ async def test_every_call_works(
         "items": ITEMS,
         "offerings": ["Virtual machines"],
     }
-    environment = dict(os.environ)
-    if version == "7.9":
-        environment["PYTHONPATH"] = str(request.getfixturevalue("older_client"))
-    arguments = [server.url, sample.staff.key, sample.stranger.key, json.dumps(facts)]
-    done = await asyncio.to_thread(
-        subprocess.run,
+
+
+def call_everything(
+    url: str, sample: Sample, facts: dict[str, Any], environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Make every call with the client, in a process of its own."""
+    arguments = [url, sample.staff.key, sample.stranger.key, json.dumps(facts)]
+    return subprocess.run(
         [sys.executable, str(CALLS), *arguments],
         env=environment,
         capture_output=True,
@@ -71,5 +67,21 @@ async def test_every_call_works(
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize("version", ["newest", "7.9"])
+async def test_every_call_works(
+    version: str,
+    make: Factories,
+    connection: AsyncConnection,
+    server: Server,
+    request: pytest.FixtureRequest,
+) -> None:
+    sample = await make_sample(make)
+    facts = await facts_of(sample, connection)
+    environment = dict(os.environ)
+    if version == "7.9":
+        environment["PYTHONPATH"] = str(request.getfixturevalue("older_client"))
+    done = await asyncio.to_thread(call_everything, server.url, sample, facts, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(" calls\n")

@@ -1,8 +1,6 @@
 """How the mail server is spoken to: encryption, passwords, addresses in other scripts."""
 
-import shutil
 import ssl
-import subprocess
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pydantic_core import Url
 from app.mailbox import Mailbox
 from app.notifications.failures import PermanentFailure, TemporaryFailure
 from app.notifications.smtp import connected
+from tests.support.certificates import make_certificate
 from tests.support.smtp import mail_sink
 
 # Another name of this machine, which does not look like it: the rules for others apply.
@@ -22,17 +21,7 @@ ELSEWHERE = "0.0.0.0"
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     """A server's side of TLS, with a certificate that nobody has signed."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    place = tmp_path_factory.mktemp("certificate")
-    key, signed = place / "key.pem", place / "certificate.pem"
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run(
-        [openssl, "req", *kind, "-subj", "/CN=sink", "-keyout", key, "-out", signed],
-        check=True,
-        capture_output=True,
-    )
+    key, signed = make_certificate(tmp_path_factory.mktemp("certificate"))
     return _context(key, signed)
 
 
