@@ -1,11 +1,15 @@
-"""Whether the process lives, and whether it can answer requests."""
+"""Whether the process has started, lives, and can answer requests.
+
+Probes are for whoever sends requests or restarts processes. They answer in little more than two
+seconds, whatever the database does, and a process that is merely busy passes: to take it out would
+leave its load to others that are as busy.
+"""
 
 import asyncio
-from functools import cache
-from pathlib import Path
+from enum import StrEnum
+from typing import Annotated, Final, cast
 
-from alembic.script import ScriptDirectory
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -13,15 +17,80 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.database.engine import Database
 from app.database.failures import DatabaseUnavailable
-from app.http.dependencies import CurrentDatabase, CurrentSettings
+from app.database.migration import is_current
+from app.ending import DRAINING
 from app.http.json import json_response
+from app.settings import Settings
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
-DATABASE_TIMEOUT = 2.0
+DATABASE_TIMEOUT: Final = 2.0
 """Seconds that the database may take to answer: one that hangs is of no use to a request."""
-REDIS_TIMEOUT = 1.0
+REDIS_TIMEOUT: Final = 1.0
 """Seconds that Redis may take to answer."""
+_LATELY: Final = 5.0
+"""Seconds for which an answer to a request shows that the database can answer."""
 
+
+class DatabaseState(StrEnum):
+    """What a probe finds of the database."""
+
+    OK = "ok"
+    BUSY = "busy"
+    """The probe got no answer, but requests do."""
+    NOT_MIGRATED = "not migrated"
+    UNREACHABLE = "unreachable"
+
+
+class Readiness:
+    """Finds out whether requests can be served, on a connection that no request waits for."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._requests = database
+        self._own = Database(settings.model_copy(update={"database_pool_size": 1}))
+        self._redis_url = settings.redis_url
+        self.started = False
+        """Whether the database has once been there, and migrated."""
+
+    async def database(self) -> DatabaseState:
+        """Return what is found of the database."""
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT), self._own.reading() as connection:
+                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                revisions = set(found.scalars())
+        except (DatabaseUnavailable, TimeoutError):
+            # All connections may be taken, at a pooler or at the server, and each do its work.
+            busy = self.started and self._requests.answered_within(_LATELY)
+            return DatabaseState.BUSY if busy else DatabaseState.UNREACHABLE
+        except ProgrammingError:  # the table is not there
+            return DatabaseState.NOT_MIGRATED
+        if not is_current(revisions):
+            return DatabaseState.NOT_MIGRATED
+        self.started = True
+        return DatabaseState.OK
+
+    async def redis(self) -> str:
+        """Return whether Redis answers: `ok` or `unreachable`."""
+        client = Redis.from_url(
+            self._redis_url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
+        )
+        try:
+            async with asyncio.timeout(REDIS_TIMEOUT):
+                await client.ping()
+        except (RedisError, OSError, TimeoutError):
+            return "unreachable"
+        finally:
+            await client.aclose()
+        return "ok"
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._own.close()
+
+
+async def _readiness(request: Request) -> Readiness:
+    return cast(Readiness, request.app.state.readiness)
+
+
+CurrentReadiness = Annotated[Readiness, Depends(_readiness)]
 router = APIRouter(prefix="/health", include_in_schema=False)
 
 
@@ -31,47 +100,27 @@ async def live() -> Response:
     return json_response({"status": "ok"})
 
 
+@router.api_route("/startup", methods=["GET", "HEAD"])
+async def startup(readiness: CurrentReadiness) -> Response:
+    """Tell whether the process has once been able to serve: 200 for good after that."""
+    if not readiness.started:
+        state = await readiness.database()
+        if state is not DatabaseState.OK:
+            return json_response({"status": "starting", "database": state}, 503)
+    return json_response({"status": "ok"})
+
+
 @router.api_route("/ready", methods=["GET", "HEAD"])
-async def ready(database: CurrentDatabase, settings: CurrentSettings) -> Response:
-    """Tell whether requests can be served: the database answers and is migrated.
+async def ready(request: Request, readiness: CurrentReadiness) -> Response:
+    """Tell whether requests should be sent here: the database answers and is migrated.
 
-    Redis is reported but not needed: what must be done stands in the database until then.
+    Redis is reported but not needed: what must be done stands in the database until then, and is
+    found there a little later.
     """
-    state = await _database_state(database)
-    body = {
-        "status": "ok" if state == "ok" else "unavailable",
-        "database": state,
-        "redis": await _redis_state(settings.redis_url),
-    }
-    return json_response(body, 200 if state == "ok" else 503)
-
-
-@cache
-def _outdated() -> frozenset[str]:
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    heads = set(scripts.get_heads())
-    return frozenset(s.revision for s in scripts.walk_revisions()) - heads
-
-
-async def _database_state(database: Database) -> str:
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT), database.reading() as connection:
-            found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-            revisions = set(found.scalars())
-    except (DatabaseUnavailable, TimeoutError):
-        return "unreachable"
-    except ProgrammingError:  # the table is not there
-        return "not migrated"
-    # A revision that is not known here is of a newer release, whose changes must suit this one.
-    return "not migrated" if not revisions or revisions & _outdated() else "ok"
-
-
-async def _redis_state(url: str) -> str:
-    client = Redis.from_url(url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT)
-    try:
-        await client.ping()
-    except (RedisError, OSError):
-        return "unreachable"
-    finally:
-        await client.aclose()
-    return "ok"
+    if getattr(request.state, DRAINING, False):
+        return json_response({"status": "draining"}, 503)
+    database, redis = await asyncio.gather(readiness.database(), readiness.redis())
+    served = database in (DatabaseState.OK, DatabaseState.BUSY)
+    status = "unavailable" if not served else "ok" if redis == "ok" else "degraded"
+    body = {"status": status, "database": database, "redis": redis}
+    return json_response(body, 200 if served else 503)

@@ -36,9 +36,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.nudge = nudge
         app.state.token_cache = TokenCache()
         app.state.kept_bodies = KeptBodies(settings)
+        app.state.readiness = readiness = health.Readiness(settings, database)
         try:
             yield
         finally:
+            await readiness.aclose()
             await nudge.aclose()
             await database.close()
 

@@ -148,7 +148,9 @@ class DatabaseSettings(BaseSettings):
     database_url: Annotated[str, AfterValidator(postgresql_url)]
     """PostgreSQL, as `postgresql://user:password@host:port/name`."""
     database_pool_size: PositiveInt = 16
-    """Connections that a process keeps at most; further requests wait for one."""
+    """Connections that a process keeps at most; further requests wait for one.
+
+    An API process has one more, for its probes."""
     database_pool_timeout: PositiveInt = 10
     """Seconds that a request waits for a connection before it is answered with 503."""
     database_statement_timeout: PositiveInt = 30
@@ -219,6 +221,9 @@ class Settings(AuditSettings):
     """Where proofs of payment are kept: one place for all processes."""
     proof_max_bytes: PositiveInt = 10 * 1024 * 1024
     """The largest proof that is taken, in bytes."""
+
+    drain_seconds: float = Field(default=5, ge=0, le=15)
+    """Seconds in which a process that was asked to end is not ready, but still takes requests."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

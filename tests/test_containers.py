@@ -9,10 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from app.cli.commands.serve import SHUTDOWN_SECONDS
 from app.cli.main import build
+from app.ending import MOST_SECONDS
 from app.settings import Settings
-from app.worker.serve import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -79,9 +78,8 @@ def test_compose_sets_settings_that_exist(name: str, monkeypatch: pytest.MonkeyP
 
 
 def test_compose_lets_requests_and_jobs_end() -> None:
-    needed = max(SHUTDOWN_SECONDS, PATIENCE)
     for service in OURS.values():
-        assert int(service["stop_grace_period"].removesuffix("s")) > needed
+        assert int(service["stop_grace_period"].removesuffix("s")) > MOST_SECONDS
 
 
 def test_compose_waits_for_what_is_needed() -> None:

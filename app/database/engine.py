@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -47,6 +48,7 @@ class Database:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._patience = settings.database_pool_timeout
+        self._answered_at: float | None = None
         self._streams = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
 
     @asynccontextmanager
@@ -56,7 +58,7 @@ class Database:
         Behind a pooler, which has other clients' statements between, they are a transaction.
         Raises DatabaseUnavailable where the database is not to be had, now or amid the work.
         """
-        async with _transaction(self._reading) as connection:
+        async with self._transaction(self._reading) as connection:
             yield connection
 
     @asynccontextmanager
@@ -66,7 +68,7 @@ class Database:
         Raises DatabaseUnavailable where the database is not to be had, now or amid the work; it
         is not known then whether a commit under way was done.
         """
-        async with _transaction(self.engine) as connection:
+        async with self._transaction(self.engine) as connection:
             yield connection
 
     @asynccontextmanager
@@ -75,7 +77,7 @@ class Database:
 
         Raises DatabaseUnavailable as the others do.
         """
-        async with _transaction(self._snapshots) as connection:
+        async with self._transaction(self._snapshots) as connection:
             yield connection
 
     @asynccontextmanager
@@ -97,16 +99,20 @@ class Database:
         finally:
             self._streams.release()
 
+    def answered_within(self, seconds: float) -> bool:
+        """Tell whether the database has lately done what was asked of it to the end."""
+        return self._answered_at is not None and monotonic() - self._answered_at <= seconds
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with AsyncExitStack() as stack:
-        with connecting():
-            connection = await stack.enter_async_context(engine.connect())
-        with working():
-            async with connection.begin():
-                yield connection
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            with connecting():
+                connection = await stack.enter_async_context(engine.connect())
+            with working():
+                async with connection.begin():
+                    yield connection
+        self._answered_at = monotonic()

@@ -8,9 +8,9 @@ from asyncio.subprocess import DEVNULL, Process
 import typer
 
 from app.embedded.process import tied
+from app.ending import MOST_SECONDS
 
-_PATIENCE_SECONDS = 35.0
-"""Somewhat longer than the API gives the requests that are under way."""
+_PATIENCE_SECONDS = MOST_SECONDS + 2
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _STEADY_SECONDS = 60.0
 """A worker that lived this long is no longer held to have trouble starting."""

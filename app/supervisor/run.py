@@ -25,6 +25,12 @@ from app.supervisor.addresses import answers, free_port, reachable_host
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SUPPLIED = ("DATABASE_URL", "REDIS_URL", "AUDIT_KEY", "PROOF_DIR", "MAIL_DIR")
 """Settings that a run supplies where they are not set."""
+_CHOSEN = {
+    "LOG_FORMAT": "console",
+    # No balancer has to hear of the end before it comes, and who presses Ctrl-C waits for it.
+    "DRAIN_SECONDS": "0",
+}
+"""Settings that a run chooses where they are not set."""
 _READY_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
 
@@ -74,8 +80,9 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
     for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
         if not os.environ.get(name):
             os.environ[name] = str((data / folder).absolute())
-    if not os.environ.get("LOG_FORMAT"):
-        os.environ["LOG_FORMAT"] = "console"
+    for name, value in _CHOSEN.items():
+        if not os.environ.get(name):
+            os.environ[name] = value
     return servers
 
 

@@ -23,6 +23,8 @@ from app.worker.job import Job, Run
 
 MOST_ATTEMPTS: Final = 20
 """After so many attempts, about half a day, an entry that always fails is given up."""
+HANDING_BACK: Final = 4.0
+"""Seconds that jobs which are cancelled have to end and be handed back."""
 _MOST_CLAIMS: Final = 100
 """So many claims only come together where a job takes its worker down each time."""
 _FIRST_PAUSE: Final = timedelta(seconds=10)
@@ -56,12 +58,15 @@ class Runner:
         self._busy = 0
         self._looking = asyncio.Lock()
         self._stopping = False
+        self._leaving = False
 
     async def relay(self) -> int:
         """Start what is due, as far as there is room; return how many entries were started.
 
         Whenever one of them ends, the next due one is started. Raises what the database raises.
         """
+        if self._stopping:  # not even a wait for another look, which may hang
+            return 0
         async with self._looking:
             room = self._at_once - self._busy
             if self._stopping or room <= 0:
@@ -83,21 +88,30 @@ class Runner:
     async def stop(self, patience: float) -> None:
         """Start nothing more; hand back to the outbox what does not end within `patience` seconds.
 
-        What is handed back is due at once, for another worker.
+        What is handed back is due at once, for another worker. What cannot be handed back in
+        `HANDING_BACK` seconds more is left: its claim lapses by itself.
         """
         self._stopping = True
-        async with self._looking:  # a claim that is just being made has its task after this
-            pass
-        if self._tasks:
-            _, pending = await asyncio.wait(set(self._tasks), timeout=patience)
-            for task in pending:
-                task.cancel()
-        await self.idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                async with self._looking:  # a claim that is just being made has its task after this
+                    pass
+                await self.idle()
+        if not self._tasks:
+            return
+        for task in self._tasks:
+            task.cancel()
+        _, left = await asyncio.wait(set(self._tasks), timeout=HANDING_BACK)
+        self._leaving = True
+        for task in left:
+            _log.warning("job left to its lease", task=task.get_name())
 
     async def _run(self, claim: outbox.Claim) -> None:
         try:
             await self._attempt(claim)
         except asyncio.CancelledError:
+            if self._leaving:  # the process ends, and this would hold it up
+                raise
             _log.info("job handed back", job=claim.job, entry=claim.id)
             await self._settle(claim, lambda c: outbox.postpone(c, claim, clock.now()))
         finally:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from time import monotonic
+from typing import Any, Final
 
 import structlog
 from arq.connections import ArqRedis
@@ -13,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
+from app.ending import Ending
 from app.outbox.queue import connect
 from app.settings import Settings
 from app.worker import settings as arq
@@ -20,8 +23,10 @@ from app.worker.jobs import registry
 from app.worker.runner import Runner
 from app.worker.schedule import Scheduler
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 16.0
 """Seconds that running jobs have to end once the worker is asked to; then they are handed back."""
+_CLOSING: Final = 1.5
+"""Seconds for which what is merely to be closed is waited for."""
 _REDIS_TIMEOUT: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -36,9 +41,11 @@ class WorkerProcess:
         self._runner = Runner(self._database, settings, registry(settings))
         self._scheduler = Scheduler(self._database)
         self._asked_to_stop = asyncio.Event()
+        self._asked_at = float("inf")
 
     def stop(self) -> None:
         """Ask the worker to end: it starts nothing more."""
+        self._asked_at = monotonic()
         self._asked_to_stop.set()
 
     async def run(self) -> None:
@@ -53,29 +60,41 @@ class WorkerProcess:
                     if not lost:
                         _log.warning("queue unreachable", error=str(error))
                     lost = True
-                    await self._look()
+                    await self._until_asked(self._look(), _CLOSING)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._asked_to_stop.wait(), arq.LOOK_EVERY)
         finally:
-            await self._runner.stop(PATIENCE)
-            await self._database.close()
+            passed = max(0.0, monotonic() - self._asked_at)
+            await self._runner.stop(max(0.0, PATIENCE - passed))
+            with suppress(TimeoutError):  # the system closes what a database that hangs does not
+                await asyncio.wait_for(self._database.close(), _CLOSING)
             _log.info("worker stopped")
 
     async def _listen(self) -> None:
         """Let arq run until it loses Redis, which raises, or until asked to stop."""
         redis = connect(self._settings, timeout=_REDIS_TIMEOUT)
         worker = arq.build(self._settings, redis, self._runner, self._scheduler)
-        listening = asyncio.create_task(worker.async_run())
+        try:
+            await self._until_asked(worker.async_run(), 0)
+        finally:
+            await self._close(worker, redis)
+
+    async def _until_asked(self, work: Coroutine[Any, Any, None], patience: float) -> None:
+        """Let some work go on until it ends, which may raise, or until asked to stop.
+
+        Then it has `patience` seconds to end by itself.
+        """
+        working = asyncio.create_task(work)
         asked = asyncio.create_task(self._asked_to_stop.wait())
         try:
-            await asyncio.wait([listening, asked], return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                await listening
+            await asyncio.wait([working, asked], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([working], timeout=patience)
+            if working.done():
+                await working
         finally:
             asked.cancel()
-            listening.cancel()
-            await asyncio.wait([listening, asked])
-            await self._close(worker, redis)
+            working.cancel()
+            await asyncio.wait([working, asked], timeout=_CLOSING)
 
     async def _close(self, worker: Worker, redis: ArqRedis) -> None:
         """End arq's functions and connections; its own way calls what redis-py warns of."""
@@ -83,11 +102,13 @@ class WorkerProcess:
             _, slow = await asyncio.wait(worker.tasks.values(), timeout=_REDIS_TIMEOUT)
             for task in slow:
                 task.cancel()
-            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
-        with suppress(RedisError, OSError):
-            await redis.delete(worker.health_check_key)
-        with suppress(RedisError, OSError):
-            await redis.aclose(close_connection_pool=True)
+            await asyncio.wait(worker.tasks.values(), timeout=_CLOSING)
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                await redis.delete(worker.health_check_key)
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                await redis.aclose(close_connection_pool=True)
 
     async def _look(self) -> None:
         """Do what arq would have started, had it heard from Redis."""
@@ -102,8 +123,9 @@ async def serve(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
     process = WorkerProcess(settings)
     loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, process.stop)
+    ending = Ending()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        ending.on(number, lambda: loop.call_soon_threadsafe(process.stop))
     # arq tells each look at the outbox; what matters is told by the jobs.
     logging.getLogger("arq").setLevel(logging.WARNING)
     await process.run()

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 PUBLIC = {
     "/health/live",
     "/health/ready",
+    "/health/startup",
     "/api/schema.json",
     "/api/docs",
     "/api/docs/assets",

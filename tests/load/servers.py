@@ -70,6 +70,7 @@ class Environment:
             "PROOF_DIR": str(self.place / "proofs"),
             "MAIL_DIR": str(self.place / "mail"),
             "PUBLIC_URL": PUBLIC_URL,
+            "DRAIN_SECONDS": "0",
             "MAIL_FROM": "billing@example.com",
             "ISSUER_DETAILS": '{"name": "Example Cloud", "country": "EE"}',
             **more,

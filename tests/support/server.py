@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,22 +38,28 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def run_server(
-    settings: Mapping[str, str], place: Path, *, code: Path = ROOT
+    settings: Mapping[str, str],
+    place: Path,
+    *options: str,
+    program: Sequence[str] = ("-m", "app"),
+    code: Path = ROOT,
 ) -> AsyncIterator[Server]:
     """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`.
 
-    `code` is the folder of another version of the service.
+    It ends without draining, unless the settings say otherwise. `program` is run in place of the
+    application's own; `code` is the folder of another version of the service.
     """
     port = free_port()
     log = place / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-            [sys.executable, "-m", "app", "serve", "--port", str(port)],
+            [sys.executable, *program, "serve", "--port", str(port), *options],
             cwd=code,
             env={
                 **os.environ,
                 "PROOF_DIR": str(place / "proofs"),
                 "MAIL_DIR": str(place / "mail"),
+                "DRAIN_SECONDS": "0",
                 **settings,
             },
             stdin=subprocess.DEVNULL,

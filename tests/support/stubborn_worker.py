@@ -1,0 +1,53 @@
+"""A worker with jobs that do not end: run as a program, with the seconds that it has as argument.
+
+`waits` ends when it is cancelled, `ignores` does not, and `blocks` lets nothing else run.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from app import ending
+from app.cli.main import main
+from app.settings import Settings
+from app.worker import jobs, runner, serve
+from app.worker.job import Job, Run
+
+LONG = 60.0
+
+
+async def _blocks(_run: Run) -> None:
+    time.sleep(LONG)  # noqa: ASYNC251 - as a job that computes would
+
+
+async def _waits(_run: Run) -> None:
+    await asyncio.sleep(LONG)
+
+
+async def _ignores(_run: Run) -> None:
+    while True:
+        try:
+            await asyncio.sleep(LONG)
+        except asyncio.CancelledError:
+            continue
+
+
+def _registry(settings: Settings) -> Mapping[str, Job]:
+    limit = timedelta(seconds=LONG)
+    return {
+        **jobs.registry(settings),
+        "waits": Job(_waits, limit, "waits"),
+        "blocks": Job(_blocks, limit, "blocks the process"),
+        "ignores": Job(_ignores, limit, "ignores that it is cancelled"),
+    }
+
+
+if __name__ == "__main__":
+    seconds = float(sys.argv.pop(1))
+    if seconds < ending.MOST_SECONDS:
+        ending.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
+        serve.PATIENCE = runner.HANDING_BACK = 0.5  # type: ignore[misc]
+    serve.registry = _registry  # type: ignore[attr-defined]
+    main()
