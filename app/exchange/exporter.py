@@ -36,8 +36,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from app.catalogue.tables import Offering
 from app.database import limits
 from app.database.engine import Database
+from app.exchange.history import LINES
 from app.exchange.kinds import KINDS, PROOF_COLUMNS, Kind
 from app.exchange.records import CustomerCredit, Invoice, Payment
+from app.history.tables import Change, Entry
 from app.invoices.tables import Invoice as InvoiceRow
 from app.payments.proofs import ProofStore
 from app.payments.tables import CustomerCredit as CreditRow
@@ -77,6 +79,13 @@ async def export(
     async with database.snapshot() as connection:
         await limits.lift(connection)
         done, total = 0, 0 if progress is None else await _row_count(connection)
+        for lines in LINES:
+            rows = await connection.stream(lines, execution_options={"yield_per": _ROWS_AT_ONCE})
+            async for some in rows.partitions():
+                yield b"".join(row.line.encode() + b"\n" for row in some)
+                done += len(some)
+                if progress is not None:
+                    progress(done / total)
         for kind in KINDS:
             rows = await connection.stream(
                 _lines(kind), execution_options={"yield_per": _ROWS_AT_ONCE}
@@ -94,7 +103,8 @@ async def export(
 
 
 async def _row_count(connection: AsyncConnection) -> int:
-    counts = [select(func.count()).select_from(kind.table).scalar_subquery() for kind in KINDS]
+    tables = [kind.table for kind in KINDS] + [Change.__table__, Entry.__table__]
+    counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
     return sum((await connection.execute(select(*counts))).one())
 
 

@@ -21,11 +21,14 @@ from app.database import limits
 from app.database.engine import Database
 from app.exchange import problems
 from app.exchange.credit_offerings import CreditOfferings
+from app.exchange.history import HistoryImport
 from app.exchange.kinds import KIND_OF, KINDS, Kind
 from app.exchange.proof_files import ProofFiles, WrongProof
 from app.exchange.records import (
     CustomerCredit,
     Delivery,
+    HistoryChange,
+    HistoryEntry,
     Invoice,
     InvoiceItem,
     Payment,
@@ -95,6 +98,7 @@ class Loader:
     ) -> None:
         self.connection = connection
         self.report = Report()
+        self._history = HistoryImport(connection, self.report)
         self.proofs = ProofFiles(connection, store)
         self._keep_good = keep_good
         self._prepared: set[Kind] = set()
@@ -109,6 +113,9 @@ class Loader:
         batches.
         """
         self._line = self._line + 1 if line is None else line
+        if isinstance(record, HistoryEntry | HistoryChange):
+            self._refuse_history(await self._history.add(record, self._line))
+            return
         waiting = _Waiting(record, self._line)
         if isinstance(record, Payment) and record.proof is not None:
             try:
@@ -136,6 +143,7 @@ class Loader:
 
     async def flush(self, upto: Kind | None = None) -> None:
         """Write what waits, up to a kind in their order, by default everything."""
+        self._refuse_history(await self._history.flush())
         for kind in KINDS:
             waiting, self._waiting[kind] = self._waiting[kind], []
             if waiting:
@@ -149,6 +157,7 @@ class Loader:
         await self.flush()
         if self.report.fault_count and not self._keep_good:
             raise BadRecords(self.report)
+        await self._history.note_heads()
         noted = (
             update(InvoiceRow)
             .where(InvoiceRow.imported_revision == JUST_IMPORTED)
@@ -182,6 +191,10 @@ class Loader:
             )
             .values(imported_revision=InvoiceRow.revision)
         )
+
+    def _refuse_history(self, faults: Sequence[Fault]) -> None:
+        for fault in faults:
+            self.refuse(fault)
 
     async def _refuse(self, waiting: _Waiting, reason: str) -> None:
         record = waiting.record

@@ -43,6 +43,7 @@ from app.exchange.wire import (
     Text300,
     Time,
 )
+from app.history.tables import ChangeKind
 
 _INTEGER = 2**31 - 1
 _BIGINT = 2**63 - 1
@@ -342,6 +343,52 @@ class Delivery(Record):
     sent_at: Time | None = None
 
 
+class HistoryEntry(Record):
+    """What was recorded of one transaction on one invoice, whose `uuid` it has, with its seal.
+
+    Lines of the record come before the invoice, and are taken where it has none yet.
+    """
+
+    kind: Literal["history_entry"] = "history_entry"
+    change: UUID
+    """The same for all that the transaction changed."""
+    sequence: int = Field(ge=1, lt=_BIGINT)
+    """Counts the entries of the invoice, from 1."""
+    recorded_at: Time
+    operation: Text = ""
+    user: UUID | None = None
+    """Who made the change, also one who is gone; null for jobs and commands."""
+    username: Text = ""
+    token: Text = ""
+    """The name of the user's token."""
+    request_id: Text = ""
+    comment: Text = ""
+    data: Text | None = None
+    """The invoice as it then was, as a text of JSON; null where it is gone."""
+    previous: Sha256
+    """What the invoice had as its head before."""
+    hash: Sha256
+    """Keyed, of all this and the changes."""
+    head: Sha256 | None = None
+    """Of the last entry, what the invoice has as its head."""
+
+
+class HistoryChange(Record):
+    """One row that a transaction changed, of the invoice whose `uuid` it has."""
+
+    kind: Literal["history_change"] = "history_change"
+    change: UUID
+    """As in the entry that it belongs to."""
+    of: ChangeKind
+    """What the row is."""
+    subject: UUID
+    """The row's own UUID."""
+    was: Text | None = None
+    """As a text of JSON; null for a new row."""
+    became: Text | None = None
+    """As a text of JSON; null for a row that went."""
+
+
 AnyRecord = Annotated[
     User
     | Token
@@ -361,7 +408,9 @@ AnyRecord = Annotated[
     | Invoice
     | InvoiceItem
     | Payment
-    | Delivery,
+    | Delivery
+    | HistoryEntry
+    | HistoryChange,
     Field(discriminator="kind"),
 ]
 """A record of any kind; `kind` tells which."""

@@ -31,7 +31,7 @@ class Adoption:
     """Invoices whose record begins now."""
 
     def __str__(self) -> str:
-        return f"{self.changes:,} changes sealed, {self.invoices:,} records begun."
+        return f"Changes sealed: {self.changes:,}; records begun: {self.invoices:,}."
 
 
 async def adopt(database: Database, key: SecretStr, why: str) -> Adoption:

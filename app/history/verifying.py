@@ -49,8 +49,9 @@ class Verification:
     findings: int = 0
 
     def __str__(self) -> str:
-        found = f"{self.findings:,} findings" if self.findings != 1 else "1 finding"
-        return f"{self.entries:,} entries of {self.invoices:,} invoices: {found}."
+        return (
+            f"Records: {self.invoices:,}; entries: {self.entries:,}; findings: {self.findings:,}."
+        )
 
 
 async def verify(

@@ -20,6 +20,7 @@ from app.payments.proofs import ProofStore
 from app.settings import Settings
 from tests.exchange.oddities import fill
 from tests.support.clients import client_of
+from tests.support.history import without_history
 
 
 async def exported(database: Database, settings: Settings, **options: Any) -> bytes:
@@ -46,7 +47,7 @@ async def test_export_and_import_give_the_same_export(
 ) -> None:
     await fill(connection, ProofStore(settings.proof_dir, 10**7))
     first = await exported(database, settings)
-    assert {kind.name for kind in KINDS} == {
+    assert {kind.name for kind in KINDS} | {"history_change"} == {
         line.split(b'"')[3].decode() for line in first.splitlines()
     }
     assert b"infinity" not in first
@@ -56,7 +57,7 @@ async def test_export_and_import_give_the_same_export(
     try:
         report = await load_file(second, second_settings, str(file))
         assert sum(each.created for each in report.counts.values()) == first.count(b"\n")
-        assert await exported(second, second_settings) == first
+        assert without_history(await exported(second, second_settings)) == without_history(first)
         again = await load_file(second, second_settings, str(file))
         assert not any(each.created or each.updated for each in again.counts.values())
         back = await load_file(database, settings, str(file))

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import Numeric
 
 from app.exchange.kinds import KINDS
-from app.exchange.records import Proof, any_record
+from app.exchange.records import HistoryChange, HistoryEntry, Proof, any_record
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data-format.md"
 SECTIONS = {
@@ -27,12 +27,13 @@ def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
 
 def test_every_kind_is_told_in_order() -> None:
     told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
-    assert told == [kind.name for kind in KINDS]
+    assert told == [kind.name for kind in KINDS] + ["history_entry", "history_change"]
 
 
 def test_every_field_is_told() -> None:
     models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in KINDS}
     models["The `proof` of a `payment`"] = Proof
+    models |= {"`history_entry`": HistoryEntry, "`history_change`": HistoryChange}
     for title, model in models.items():
         told = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
         assert told == fields(model), title

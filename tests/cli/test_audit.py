@@ -1,0 +1,39 @@
+"""`audit`: what it prints, and how it ends."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.settings import Settings
+from tests.cli.test_data import call
+from tests.support.factories import Factories
+
+
+async def test_verify_and_adopt(
+    settings: Settings, connection: AsyncConnection, make: Factories
+) -> None:
+    empty = await call(settings, "audit", "verify")
+    assert (empty.exit_code, empty.stdout) == (0, "Records: 0; entries: 0; findings: 0.\n")
+    invoice = await make.invoice(await make.customer(), number=100500)
+    found = await call(settings, "audit", "verify")
+    assert found.exit_code == 1
+    assert found.stdout.splitlines() == [
+        f"invoice {invoice.uuid} (number 100500):"
+        " 1 not sealed: written past the service or by an earlier release",
+        f"invoice {invoice.uuid} (number 100500): has no record",
+        "Records: 0; entries: 0; findings: 2.",
+    ]
+    without = await call(settings, "audit", "adopt", "--why", " ")
+    assert without.exit_code == 2
+    adopted = await call(settings, "audit", "adopt", "--why", "an upgrade")
+    assert (adopted.exit_code, adopted.stdout) == (0, "Changes sealed: 1; records begun: 0.\n")
+    canceled = await call(settings, "invoice", "cancel", str(invoice.uuid), "--why", "a mistake")
+    assert canceled.exit_code == 0, canceled.output
+    comments = await connection.execute(
+        text("SELECT operation, comment FROM invoice_history ORDER BY id")
+    )
+    assert [tuple(row) for row in comments] == [
+        ("audit_adopt", "an upgrade"),
+        ("cancel", "a mistake"),
+    ]
+    well = await call(settings, "audit", "verify")
+    assert (well.exit_code, well.stdout) == (0, "Records: 1; entries: 2; findings: 0.\n")
