@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
+
+from app.disk import why_not_writable
 
 if TYPE_CHECKING:
     from app.database.engine import Database
@@ -55,12 +56,9 @@ def load_database_settings() -> "DatabaseSettings":
 
 def require_writable(name: str, directory: Path) -> None:
     """End the command with a line where the folder of a setting cannot be made or written to."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        fail(f"{name} is wrong: {directory} cannot be written to: {error.strerror}.", code=MISUSED)
+    problem = why_not_writable(directory)
+    if problem:
+        fail(f"{name} is wrong: {problem}.", code=MISUSED)
 
 
 def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result:

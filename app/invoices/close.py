@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import Period
@@ -73,20 +74,31 @@ async def close_month(
     return summary
 
 
-async def _pending_before(
-    database: Database, running: Period, include_imported: bool
-) -> AsyncIterator[tuple[int, int]]:
-    """Yield id and number of each pending invoice of an earlier month, in order of creation."""
+async def left_open(connection: AsyncConnection, running: Period) -> int:
+    """Return how many invoices of months before the running one the close has yet to issue."""
+    pending = select(func.count()).where(_to_be_issued(running, include_imported=False))
+    return (await connection.execute(pending)).scalar_one()
+
+
+def _to_be_issued(running: Period, *, include_imported: bool) -> ColumnElement[bool]:
     past = or_(
         Invoice.year < running.year,
         and_(Invoice.year == running.year, Invoice.month < running.month),
     )
     ours = true() if include_imported else Invoice.source.is_(None)
+    return and_(Invoice.state == InvoiceState.PENDING, past, ours)
+
+
+async def _pending_before(
+    database: Database, running: Period, include_imported: bool
+) -> AsyncIterator[tuple[int, int]]:
+    """Yield id and number of each pending invoice of an earlier month, in order of creation."""
+    wanted = _to_be_issued(running, include_imported=include_imported)
     last = 0
     while True:
         statement = (
             select(Invoice.id, Invoice.number)
-            .where(Invoice.state == InvoiceState.PENDING, past, ours, Invoice.id > last)
+            .where(wanted, Invoice.id > last)
             .order_by(Invoice.id)
             .limit(_BATCH)
         )

@@ -34,6 +34,16 @@ class SmtpTransport:
         self._client = client
         self._patience = patience
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self._client.get_transport_info("sslcontext") is not None
+
+    @property
+    def here(self) -> bool:
+        """Whether the server is on this machine."""
+        return _is_this_machine(self._client.hostname or "localhost")
+
     async def send(self, message: EmailMessage) -> None:
         """Return once the server has accepted the message for its one recipient.
 

@@ -1,0 +1,60 @@
+"""`doctor`: whether everything that the service needs is well."""
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.support import FAILED
+
+if TYPE_CHECKING:
+    from app.doctor.finding import Finding
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(doctor)
+
+
+def doctor(
+    processes: Annotated[
+        int, typer.Option(min=1, help="How many processes, APIs and workers, are to run.")
+    ] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON object.")] = False,
+) -> None:
+    """Look at settings, servers, disk and backlog; tell what is well, or wrong and what to do.
+
+    Changes nothing and sends nothing. Ends with code 1 where something is wrong.
+    """
+    import asyncio  # noqa: PLC0415 - keeps --help fast
+
+    from app.doctor.configuration import read  # noqa: PLC0415
+    from app.doctor.examination import examine  # noqa: PLC0415
+    from app.doctor.finding import Level  # noqa: PLC0415
+
+    examination = asyncio.run(examine(read(), processes))
+    lines = [(name, each) for name, found in examination.findings.items() for each in found]
+    is_wrong = any(finding.level is Level.WRONG for _, finding in lines)
+    if as_json:
+        told = [
+            {"check": name, "level": each.level, "found": each.found, "advice": each.advice}
+            for name, each in lines
+        ]
+        typer.echo(
+            json.dumps({"well": not is_wrong, "findings": told}, ensure_ascii=False, indent=2)
+        )
+    else:
+        for name, finding in lines:
+            typer.echo(_line(name, finding))
+    code = FAILED if is_wrong else 0
+    if examination.hung:  # what hangs is not waited for
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def _line(name: str, finding: "Finding") -> str:
+    told = f"{finding.level:8} {name:12} {finding.found}."
+    return f"{told} {finding.advice}" if finding.advice else told

@@ -1,0 +1,135 @@
+"""What the migrations made: the revision, every index, every trigger."""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
+
+from app.database.engine import Database
+from app.database.migration import heads, is_current
+from app.doctor.finding import Finding, warning, well, wrong
+from app.settings import Settings
+from app.tables import metadata
+
+_REFERENCES: Final = (
+    "customers",
+    "projects",
+    "resources",
+    "offerings",
+    "categories",
+    "offering_components",
+    "plan_components",
+    "service_providers",
+)
+TRIGGERS: Final = frozenset(
+    {
+        *((table, "revise_references_on_update") for table in _REFERENCES),
+        ("service_providers", "revise_references_on_delete"),
+        ("service_providers", "revise_references_on_insert"),
+        *(("invoice_items", f"keep_totals_on_{word}") for word in ("delete", "insert", "update")),
+        ("invoices", "revise"),
+        *(("invoices", f"tally_on_{word}") for word in ("delete", "insert", "update")),
+    }
+)
+"""Tables and the triggers that the migrations gave them."""
+_MIGRATE: Final = "Run `python -m app migrate`."
+
+
+async def revision(database: Database, _settings: Settings) -> list[Finding]:
+    """Tell whether the database is migrated to what this release needs."""
+    ours = ", ".join(sorted(heads()))
+    async with database.reading() as connection:
+        there = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+        if not (await connection.execute(there)).scalar_one():
+            return [wrong("the database is not migrated at all", _MIGRATE)]
+        found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        revisions = set(found.scalars())
+    if not is_current(revisions):
+        return [
+            wrong(f"at revision {', '.join(sorted(revisions)) or 'none'}, not {ours}", _MIGRATE)
+        ]
+    if revisions != heads():
+        return [
+            warning(
+                f"at revision {', '.join(sorted(revisions))}, of a newer release than this one",
+                "Finish the upgrade; this release works with it until then.",
+            )
+        ]
+    return [well(f"at revision {ours}")]
+
+
+async def indexes(database: Database, _settings: Settings) -> list[Finding]:
+    """Tell which indexes are missing, or cannot be used."""
+    async with database.reading() as connection:
+        found = await connection.execute(
+            text(
+                "SELECT indexrelid::regclass::text, indisvalid AND indisready FROM pg_index"
+                " JOIN pg_class ON pg_class.oid = indexrelid"
+                " WHERE relnamespace = current_schema()::regnamespace"
+            )
+        )
+        usable = {name.strip('"'): good for name, good in found}
+    findings = [
+        wrong(
+            f"the index {name} was not built to its end, and helps nobody",
+            f"REINDEX INDEX CONCURRENTLY {name}; where it is unique and that fails, look for"
+            " duplicates.",
+        )
+        for name, good in usable.items()
+        if not good
+    ]
+    findings += [
+        wrong(
+            f"the index {name} of {table} is missing",
+            "Create it again as the migrations do, with CONCURRENTLY.",
+        )
+        for name, table in sorted(_wanted_indexes().items())
+        if name not in usable
+    ]
+    return findings or [well(f"all {len(_wanted_indexes())} are there and valid")]
+
+
+def _wanted_indexes() -> dict[str, str]:
+    """Return the index names of the metadata, each with its table."""
+    preparer = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]  # theirs
+    wanted = {}
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            wanted[str(preparer.format_index(index))] = table.name
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+                wanted[str(preparer.format_constraint(constraint))] = table.name
+    return wanted
+
+
+async def triggers(database: Database, _settings: Settings) -> list[Finding]:
+    """Tell which triggers are missing, or do not fire."""
+    async with database.reading() as connection:
+        found = await connection.execute(
+            text(
+                "SELECT relname::text, tgname::text, tgenabled IN ('O', 'A') FROM pg_trigger"
+                " JOIN pg_class ON pg_class.oid = tgrelid"
+                " WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace"
+            )
+        )
+        firing = {(table, name): fires for table, name, fires in found}
+    findings = []
+    for table, name in sorted(TRIGGERS):
+        if (table, name) not in firing:
+            findings.append(
+                wrong(
+                    f"the trigger {name} of {table} is missing",
+                    "Create it again as the migrations do, then run `python -m app job"
+                    " reconcile_totals`.",
+                )
+            )
+        elif not firing[table, name]:
+            findings.append(
+                wrong(
+                    f"the trigger {name} of {table} is disabled",
+                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run `python -m app job"
+                    " reconcile_totals`.",
+                )
+            )
+    return findings or [well(f"all {len(TRIGGERS)} are there and fire")]

@@ -1,0 +1,90 @@
+"""What the service needs beside PostgreSQL: Redis, a worker, a mail server."""
+
+import asyncio
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.disk import why_not_writable
+from app.doctor.finding import Finding, warning, well, wrong
+from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.notifications.smtp import connected
+from app.settings import Settings
+from app.worker.serve import is_alive
+
+_REDIS_TIMEOUT: Final = 5.0
+_SMTP_TIMEOUT: Final = 5.0
+
+
+async def redis(settings: Settings) -> list[Finding]:
+    """Tell whether Redis answers, what it is, and whether it may forget nudges."""
+    client = Redis.from_url(
+        settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
+    )
+    try:
+        info = await client.info()
+    except (RedisError, OSError) as error:
+        return [
+            wrong(
+                f"REDIS_URL cannot be used: {error}",
+                "Start Redis or Valkey, or correct REDIS_URL; until then jobs start up to two"
+                " seconds late.",
+            )
+        ]
+    finally:
+        await client.aclose()
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = info.get("valkey_version", info.get("redis_version"))
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory") and policy != "noeviction":
+        return [
+            warning(
+                f"{name} {version} has the maxmemory-policy {policy}: when it is full it forgets"
+                " nudges, and jobs start late",
+                "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file.",
+            )
+        ]
+    kept = "with its data on disk" if info.get("aof_enabled") else "with its data in memory alone"
+    return [well(f"{name} {version}, {kept}; nothing depends on that")]
+
+
+async def worker(settings: Settings) -> list[Finding]:
+    """Tell whether a worker has given a sign of life on the queue."""
+    if await is_alive(settings):
+        return [well(f"one is alive on the queue {settings.queue_name}")]
+    return [
+        warning(
+            f"none has been heard of lately on the queue {settings.queue_name}",
+            "Start `python -m app worker`; else nothing is mailed, and no month is closed.",
+        )
+    ]
+
+
+async def mail(settings: Settings) -> list[Finding]:
+    """Tell whether the mail server lets us in, without sending anything."""
+    if settings.smtp_url is None:
+        problem = await asyncio.to_thread(why_not_writable, settings.mail_dir)
+        if problem:
+            return [wrong(f"MAIL_DIR is wrong: {problem}", "Set SMTP_URL, or another MAIL_DIR.")]
+        return [
+            warning(
+                f"SMTP_URL is not set, so mail goes to files in {settings.mail_dir}",
+                "Set SMTP_URL, unless nobody is to be written to.",
+            )
+        ]
+    where = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
+    try:
+        async with connected(settings.smtp_url, _SMTP_TIMEOUT) as transport:
+            encrypted, here = transport.encrypted, transport.here
+    except (TemporaryFailure, PermanentFailure) as failure:
+        return [wrong(f"{where}: {failure}", "Correct SMTP_URL, or ask who runs the mail server.")]
+    login = "with a password" if settings.smtp_url.username else "without a password"
+    if not encrypted and not here:
+        return [
+            warning(
+                f"{where} offers no STARTTLS, so mail goes there in the clear",
+                "Use smtps://, or a server that offers STARTTLS.",
+            )
+        ]
+    return [well(f"{where} lets us in {login}, {'encrypted' if encrypted else 'on this machine'}")]
