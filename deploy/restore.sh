@@ -1,0 +1,27 @@
+#!/bin/sh
+# restore.sh DUMP: restore a dump of backup.sh, and the proofs that lie beside it, into the empty
+# database at DATABASE_URL and into PROOF_DIR. The service is started afterwards. Where it fails, it can be
+# given again; a database that is not empty is left as it is.
+set -eu
+umask 077
+here=$(dirname "$0")
+dump=$1
+proofs=$(dirname "$dump")/proofs
+: "${DATABASE_URL:?is not set}" "${PROOF_DIR:?is not set}"
+
+"$here/verify-backup.sh" "$dump" "$proofs"
+# Proofs first, with the time of now: a sweep spares them for a day, until the database names them.
+mkdir -p "$PROOF_DIR"
+find "$proofs" -maxdepth 1 -type f |
+    while IFS= read -r proof; do
+        copy=$PROOF_DIR/${proof##*/}
+        [ -e "$copy" ] || { cp "$proof" "$copy.part" && mv "$copy.part" "$copy"; }
+    done
+pg_restore --dbname="$DATABASE_URL" --single-transaction --exit-on-error --no-owner --no-privileges \
+    "$dump"
+# What happened after the dump is gone, but clients may have seen it. Invoices will come to the same
+# revisions again with other content, and so must not come to the same validators.
+psql --dbname="$DATABASE_URL" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command="
+    UPDATE reference_revision
+    SET revision = greatest(revision + 1, extract(epoch FROM clock_timestamp())::bigint)" \
+    --command=ANALYZE
