@@ -13,6 +13,8 @@ from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
 from app.http.requests import RequestMiddleware
+from app.http.throttling.middleware import Throttle, ThrottlingMiddleware
+from app.identity.failed_logins import FailedLogins
 from app.identity.token_cache import TokenCache
 from app.invoices.action_router import router as invoice_actions
 from app.invoices.history_router import router as invoice_history
@@ -27,6 +29,7 @@ _COLLECTIONS = (20_000, 20, 20)
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the API together; it opens its connections when it starts, not here."""
+    throttle = Throttle(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -37,10 +40,13 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.token_cache = TokenCache()
         app.state.kept_bodies = KeptBodies(settings)
         app.state.readiness = readiness = health.Readiness(settings, database)
+        app.state.failed_logins = FailedLogins()
         try:
-            yield
+            async with throttle.shared():
+                yield
         finally:
             await readiness.aclose()
+            app.state.failed_logins.tell()
             await nudge.aclose()
             await database.close()
 
@@ -50,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     slashes.install(app)
     # The last added is the first that a request meets.
     app.add_middleware(CompressionMiddleware)
+    app.add_middleware(ThrottlingMiddleware, throttle=throttle)
     app.add_middleware(RequestMiddleware)
     app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
     app.include_router(health.router)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from arq.connections import RedisSettings
 from babel import Locale, UnknownLocaleError
+from limits import RateLimitItem, parse, parse_many
 from pydantic import (
     AfterValidator,
     AnyHttpUrl,
@@ -18,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     PositiveInt,
     SecretStr,
     UrlConstraints,
@@ -60,6 +62,21 @@ def _split_networks(value: object) -> object:
     if isinstance(value, str):
         return [ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()]
     return value
+
+
+def _rate(value: object) -> object:
+    """Return the rate that a text such as `600/minute` tells, None for `off`."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "off":
+        return None
+    try:
+        (rate,) = parse_many(value)
+    except ValueError:
+        rate = None
+    if rate is None or rate.amount < 1:
+        raise ValueError("it must be a rate such as 600/minute, or off")
+    return rate
 
 
 def _json_object(value: object) -> object:
@@ -137,6 +154,7 @@ class IssuerDetails(BaseModel):
 
 
 AuditKey = Annotated[SecretStr, Field(min_length=32)]
+Rate = Annotated[InstanceOf[RateLimitItem] | None, NoDecode, BeforeValidator(_rate)]
 BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_end_slash)]
 
 
@@ -224,6 +242,12 @@ class Settings(AuditSettings):
 
     drain_seconds: float = Field(default=5, ge=0, le=15)
     """Seconds in which a process that was asked to end is not ready, but still takes requests."""
+    rate_limit_token: Rate = parse("6000/minute")
+    """Requests of one token, as `600/minute` or `10/second`; `off` for no limit."""
+    rate_limit_address: Rate = parse("1200/minute")
+    """Requests without a good token from one address, or from one IPv6 network of 64 bits."""
+    rate_limit_failed_logins: Rate = parse("60/minute")
+    """Tokens that are not good from one address, after which it is asked to wait."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

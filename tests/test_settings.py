@@ -42,6 +42,10 @@ def test_every_setting_is_documented_and_no_other() -> None:
         ("PROOF_MAX_BYTES", "0"),
         ("PAYMENT_INTERVAL_DAYS", "-1"),
         ("PUBLIC_URL", "ftp://host"),
+        ("RATE_LIMIT_TOKEN", "600"),
+        ("RATE_LIMIT_TOKEN", "600/fortnight"),
+        ("RATE_LIMIT_ADDRESS", "0/minute"),
+        ("RATE_LIMIT_FAILED_LOGINS", "600/minute, 10/second"),
         ("ISSUER_DETAILS", '{"name": 1}'),
         ("ISSUER_DETAILS", "{name"),
     ],
@@ -78,6 +82,8 @@ def test_values_arrive_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1")
     monkeypatch.setenv("ISSUER_DETAILS", '{"country": "EE", "phone": {"code": "372"}}')
     monkeypatch.setenv("LOCALE", "de-CH")
+    monkeypatch.setenv("RATE_LIMIT_TOKEN", "30 per 2 hours")
+    monkeypatch.setenv("RATE_LIMIT_ADDRESS", "Off")
     settings = Settings()
     assert settings.database_url.startswith("postgresql+asyncpg://user:secret@host")
     assert settings.public_url == "https://billing.example.com/base"
@@ -85,3 +91,7 @@ def test_values_arrive_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.issuer_details.country_name == "Estland"
     assert settings.issuer_details.model_dump()["phone"] == {"code": "372"}
     assert settings.locale == "de_CH"
+    rate = settings.rate_limit_token
+    assert rate is not None
+    assert (rate.amount, rate.get_expiry()) == (30, 7200)
+    assert settings.rate_limit_address is None

@@ -5,6 +5,7 @@ into a response.
 """
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -102,6 +103,16 @@ class UnsupportedMediaType(ApiError):
         super().__init__(415, {"detail": f'Unsupported media type "{media_type}" in request.'})
 
 
+class Throttled(ApiError):
+    """429: more requests than are let in; says when to try again."""
+
+    def __init__(self, seconds: float) -> None:
+        wait = max(1, ceil(seconds))
+        unit = "second" if wait == 1 else "seconds"
+        detail = f"Request was throttled. Expected available in {wait} {unit}."
+        super().__init__(429, {"detail": detail}, {"Retry-After": str(wait)})
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer with this module's errors.
 
@@ -123,9 +134,14 @@ def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
     return sorted(methods)
 
 
+def answer_to(error: ApiError) -> Response:
+    """Return the answer that tells an error, for who meets it outside of a route."""
+    return json_response(error.body, error.status, error.headers)
+
+
 async def _tell_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - for the type; Starlette looked it up by it
-    return json_response(error.body, error.status, error.headers)
+    return answer_to(error)
 
 
 async def _tell_unavailable(request: Request, error: Exception) -> Response:

@@ -52,6 +52,7 @@ _ERRORS = {
     412: "The invoice is not as `If-Match` says.",
     413: "The body is too large.",
     415: "The body is of a media type that is not read.",
+    429: "There were more requests than are let in.",
     500: "The service failed; the answer has an id to find it in the log.",
     503: "The database is not available now.",
 }
@@ -80,6 +81,18 @@ _VALIDATOR_HEADERS = {
     "Cache-Control": {
         "description": "`private, no-cache`: kept by the client alone, and asked for again",
         "schema": {"type": "string"},
+    },
+}
+_RATE_LIMIT_HEADERS = {
+    "RateLimit-Policy": {
+        "description": "The limit that the request counts on: its quota and window in seconds",
+        "schema": {"type": "string"},
+        "example": '"token";q=6000;w=60',
+    },
+    "RateLimit": {
+        "description": "What is left of it, and the seconds until it is renewed",
+        "schema": {"type": "string"},
+        "example": '"token";r=5999;t=42',
     },
 }
 _IF_NONE_MATCH = {
@@ -163,7 +176,7 @@ def application(
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error responses, for a route's `responses`.
 
-    401, 403, 500 and 503 are documented for every operation where they can happen.
+    401, 403, 429, 500 and 503 are documented for every operation where they can happen.
     """
     return {status: _error_response(status) for status in statuses}
 
@@ -243,8 +256,10 @@ def _error_response(status: int) -> dict[str, Any]:
     }
     if status == 401:
         response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    if status in (409, 503):
+    if status in (409, 429, 503):
         response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    if status == 429:
+        response["headers"] |= _RATE_LIMIT_HEADERS
     return response
 
 
@@ -296,7 +311,7 @@ def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
             parameters += _parameters(dependency)
     if parameters:
         operation["parameters"] = sorted(parameters, key=lambda p: (p["in"] != "path", p["name"]))
-    statuses = [500, 503]
+    statuses = [429, 500, 503]
     access = access_of(dependant)
     if access is not None:
         operation["security"] = [{"tokenAuth": []}, {"bearerAuth": []}]

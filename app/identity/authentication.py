@@ -12,7 +12,9 @@ from app.http.errors import NotAuthenticated, PermissionDenied
 from app.http.formats import require_json
 from app.http.forwarded import client_address
 from app.http.policies import Access, enforces
+from app.http.throttling.middleware import visit_of
 from app.identity.caller import Caller
+from app.identity.failed_logins import FailedLogins
 from app.identity.tables import Token, User
 from app.identity.token_cache import Holder, TokenCache
 from app.identity.tokens import digest
@@ -56,15 +58,21 @@ def _is_past(moment: datetime | None) -> bool:
 
 
 async def _caller(request: Request) -> Caller:
-    cache = cast(TokenCache, request.app.state.token_cache)
-    sought = digest(key_of(request.headers.get("authorization")))
-    holder = cache.get(sought)
-    if holder is None:
-        asked_at = clock.monotonic()
-        holder = await _look_up(request.app.state.database, sought)
-        cache.keep(sought, holder, asked_at)
-    if _is_past(holder.expires_at):
-        raise NotAuthenticated("Token has expired.")
+    header = request.headers.get("authorization")
+    if header is None:
+        raise NotAuthenticated
+    visit = visit_of(request)
+    visit.brings_token()
+    try:
+        sought = digest(key_of(header))
+        holder = await _holder_of(request, sought)
+    except NotAuthenticated as error:
+        visit.login_failed()
+        failed_logins = cast(FailedLogins, request.app.state.failed_logins)
+        failed_logins.note(client_address(request), error.body["detail"], request.url.path)
+        raise
+    # Half of the digest names the token well enough, and is no use for anything else.
+    visit.login_succeeded(sought[:32])
     return Caller(
         holder.user_id,
         holder.user_uuid,
@@ -74,6 +82,19 @@ async def _caller(request: Request) -> Caller:
         holder.is_support,
         client_address(request),
     )
+
+
+async def _holder_of(request: Request, sought: str) -> Holder:
+    """Return whose a token is, by its digest; raises NotAuthenticated where it is not good."""
+    cache = cast(TokenCache, request.app.state.token_cache)
+    holder = cache.get(sought)
+    if holder is None:
+        asked_at = clock.monotonic()
+        holder = await _look_up(request.app.state.database, sought)
+        cache.keep(sought, holder, asked_at)
+    if _is_past(holder.expires_at):
+        raise NotAuthenticated("Token has expired.")
+    return holder
 
 
 async def _look_up(database: Database, sought: str) -> Holder:

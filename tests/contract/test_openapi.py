@@ -96,7 +96,8 @@ def test_errors_are_documented_and_none_is_422(document: dict[str, Any]) -> None
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in operations(document).items():
         responses = operation["responses"]
-        assert {"401", "404", "500", "503"} <= set(responses), name
+        assert {"401", "404", "429", "500", "503"} <= set(responses), name
+        assert {"Retry-After", "RateLimit", "RateLimit-Policy"} == set(responses["429"]["headers"])
         assert operation["security"] == [{"tokenAuth": []}, {"bearerAuth": []}], name
         assert operation["summary"], name
         for status, response in responses.items():

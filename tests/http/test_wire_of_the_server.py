@@ -15,7 +15,7 @@ from tests.support.server import Server
 MANY = 3000
 
 
-async def with_items(make: Factories, connection: AsyncConnection) -> Row:
+async def with_items(make: Factories, connection: AsyncConnection, many: int = MANY) -> Row:
     invoice = await make.invoice(await make.customer())
     await connection.execute(
         text(
@@ -25,7 +25,7 @@ async def with_items(make: Factories, connection: AsyncConnection) -> Row:
             " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', 2000))"
             " FROM generate_series(1, :many) n"
         ),
-        {"invoice": invoice.id, "many": MANY},
+        {"invoice": invoice.id, "many": many},
     )
     return invoice
 
@@ -81,13 +81,26 @@ async def test_logs_are_json_without_keys(server: Server, make: Factories) -> No
     user = await make.staff()
     async with httpx.AsyncClient(base_url=server.url) as client:
         await client.get("/api/invoices/?token=in-the-query", headers=user.headers)
-        await client.get("/api/invoices/", headers={"Authorization": "Bearer wrong-key"})
+        for wrong in (
+            "Bearer wrong-key",
+            "wrong-key",
+            "Token wrong-key wrong-key",
+            "Basic wrong-key",
+        ):
+            await client.get("/api/invoices/", headers={"Authorization": wrong})
     server.process.terminate()
     await asyncio.to_thread(server.process.wait, 30)
     lines = server.log.read_text().splitlines()
     entries = [json.loads(line) for line in lines]
-    requests = [entry for entry in entries if entry.get("path") == "/api/invoices/"]
-    assert [entry["status"] for entry in requests] == [200, 401]
+    assert [entry["address"] for entry in entries if entry["event"] == "failed login"] == [
+        "127.0.0.1"
+    ]
+    requests = [
+        entry
+        for entry in entries
+        if entry["event"] == "request" and entry["path"] == "/api/invoices/"
+    ]
+    assert [entry["status"] for entry in requests] == [200, 401, 401, 401, 401]
     assert all(entry["request_id"] for entry in requests)
     for secret in (user.key, "in-the-query", "wrong-key"):
         assert secret not in "".join(lines)

@@ -1,0 +1,1 @@
+"""How many requests are let in: by token, by address, and by failed logins of an address."""

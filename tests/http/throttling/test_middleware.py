@@ -1,0 +1,143 @@
+"""Who is refused at the door, in which words, and who is not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from limits import parse
+
+from app import clock
+from app.main import create_app
+from app.settings import Settings
+from tests.support.clients import client_of
+from tests.support.factories import Factories
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LIST = "/api/invoices/?field=uuid"
+BAD = {"Authorization": "Token not-a-good-one"}
+
+
+@asynccontextmanager
+async def limited(settings: Settings, **rates: str | None) -> AsyncIterator[FastAPI]:
+    """Yield a started application with these rates; others are off. Its clock stands at noon."""
+    every = dict.fromkeys(("token", "address", "failed_logins")) | rates
+    update = {f"rate_limit_{name}": rate and parse(rate) for name, rate in every.items()}
+    app = create_app(settings.model_copy(update=update))
+    clock.freeze(NOON)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def told(answer: httpx.Response) -> tuple[int, str | None, str | None]:
+    """Return the status and what is left, without the time."""
+    left = answer.headers.get("ratelimit")
+    return answer.status_code, left and left.partition(";t=")[0], answer.headers.get("retry-after")
+
+
+async def test_a_token_has_a_limit_of_its_own(settings: Settings, make: Factories) -> None:
+    user = await make.staff()
+    await make.token(user, "another")
+    async with limited(settings, token="2/minute") as app, client_of(app) as client:
+        for left in (1, 0):
+            answer = await client.get(LIST, headers=user.headers)
+            assert told(answer) == (200, f'"token";r={left}', None)
+            assert answer.headers["ratelimit-policy"] == '"token";q=2;w=60'
+        answer = await client.get(LIST, headers=user.headers)
+        assert told(answer) == (429, '"token";r=0', "90")
+        assert answer.headers["ratelimit"].endswith(";t=90")
+        assert answer.json() == {
+            "detail": "Request was throttled. Expected available in 90 seconds."
+        }
+        assert answer.headers["x-request-id"]
+        # By another token of the same user, from another address, or without any.
+        assert told(await client.get(LIST, headers={"Authorization": "Token another"}))[0] == 200
+        async with client_of(app, "192.0.2.1") as elsewhere:
+            assert told(await elsewhere.get(LIST, headers=user.headers))[0] == 429
+        assert told(await client.get(LIST))[0] == 401
+        clock.freeze(NOON + timedelta(seconds=90))
+        assert told(await client.get(LIST, headers=user.headers)) == (200, '"token";r=0', None)
+
+
+async def test_an_address_has_a_limit_for_all_that_has_no_good_token(
+    settings: Settings, make: Factories
+) -> None:
+    user = await make.staff()
+    async with limited(settings, address="4/minute") as app, client_of(app) as client:
+        for _ in range(5):
+            assert told(await client.get(LIST, headers=user.headers)) == (200, None, None)
+            assert told(await client.get("/health/live")) == (200, None, None)
+        expected = [
+            (LIST, {}, 401),
+            (LIST, BAD, 401),
+            ("/api/docs", BAD, 200),
+            ("/nowhere", {}, 404),
+        ]
+        for left, (path, headers, status) in zip((3, 2, 1, 0), expected, strict=True):
+            answer = await client.get(path, headers=headers)
+            assert told(answer) == (status, f'"address";r={left}', None), path
+        for path, headers, _ in expected:
+            assert told(await client.get(path, headers=headers))[:2] == (429, '"address";r=0')
+        # It is the address that is refused, whatever it sends; whoever watches is not.
+        assert told(await client.get(LIST, headers=user.headers))[0] == 429
+        assert told(await client.get("/health/live")) == (200, None, None)
+        async with client_of(app, "192.0.2.1") as elsewhere:
+            assert told(await elsewhere.get(LIST))[0] == 401
+
+
+async def test_who_brings_bad_tokens_waits_before_the_next_is_looked_at(
+    settings: Settings, make: Factories
+) -> None:
+    user = await make.staff()
+    async with limited(settings, failed_logins="2/minute") as app, client_of(app) as client:
+        for header in ("Token guess", "Basic dXNlcjpwYXNz"):
+            answer = await client.get(LIST, headers={"Authorization": header})
+            assert told(answer) == (401, None, None)
+        for headers in (BAD, user.headers):
+            answer = await client.get(LIST, headers=headers)
+            assert told(answer) == (429, '"failed-logins";r=0', "90")
+        # What needs no token is not concerned.
+        assert told(await client.get(LIST)) == (401, None, None)
+        assert told(await client.get("/api/docs", headers=BAD)) == (200, None, None)
+        clock.freeze(NOON + timedelta(seconds=90))
+        assert told(await client.get(LIST, headers=user.headers)) == (200, None, None)
+
+
+@pytest.mark.parametrize(
+    ("address", "neighbour", "statuses"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", (401, 429)),
+        ("2001:db8::1", "2001:db8:0:1::1", (401, 401)),
+        ("::ffff:192.0.2.1", "192.0.2.1", (401, 429)),
+        ("a socket", "a socket", (401, 401)),
+    ],
+)
+async def test_addresses_that_are_one(
+    settings: Settings, address: str, neighbour: str, statuses: tuple[int, int]
+) -> None:
+    async with limited(settings, address="1/minute") as app:
+        found = []
+        for one in (address, neighbour):
+            async with client_of(app, one) as client:
+                found.append((await client.get(LIST)).status_code)
+    assert tuple(found) == statuses
+
+
+async def test_the_services_own_failures_count_on_nobody(
+    settings: Settings, make: Factories
+) -> None:
+    user = await make.staff()
+    nowhere = settings.model_copy(update={"database_url": "postgresql+asyncpg:///none?host=/none"})
+    async with limited(nowhere, address="1/minute") as app, client_of(app) as client:
+        for _ in range(3):
+            assert told(await client.get(LIST, headers=user.headers))[:2] == (503, None)
+
+
+async def test_without_limits_nothing_is_said(settings: Settings, make: Factories) -> None:
+    user = await make.staff()
+    async with limited(settings) as app, client_of(app) as client:
+        for headers in (user.headers, BAD, {}):
+            answer = await client.get(LIST, headers=headers)
+            assert "ratelimit-policy" not in answer.headers
