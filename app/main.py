@@ -8,11 +8,12 @@ from fastapi import FastAPI
 
 from app import __version__, health, log
 from app.database.engine import Database
-from app.http import errors, openapi, slashes
+from app.http import cors, errors, openapi, slashes
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
 from app.http.requests import RequestMiddleware
+from app.http.security import SecurityMiddleware
 from app.http.throttling.middleware import Throttle, ThrottlingMiddleware
 from app.identity.failed_logins import FailedLogins
 from app.identity.token_cache import TokenCache
@@ -58,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(ThrottlingMiddleware, throttle=throttle)
     app.add_middleware(RequestMiddleware)
+    cors.install(app, settings)
+    app.add_middleware(SecurityMiddleware)
     app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
     app.include_router(health.router)
     app.include_router(invoices)

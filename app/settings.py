@@ -5,6 +5,7 @@ by the command that starts, and handed to what needs it.
 """
 
 import json
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -35,6 +36,8 @@ from app.mailbox import Mailbox
 
 Network = IPv4Network | IPv6Network
 
+_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
+
 _URL_OPTIONS = frozenset(
     {
         "host",
@@ -62,6 +65,16 @@ def _split_networks(value: object) -> object:
     if isinstance(value, str):
         return [ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()]
     return value
+
+
+def _split_origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    origins = [part.strip() for part in value.split(",") if part.strip()]
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin} is neither an origin such as https://example.com nor *")
+    return origins
 
 
 def _rate(value: object) -> object:
@@ -248,6 +261,8 @@ class Settings(AuditSettings):
     """Requests without a good token from one address, or from one IPv6 network of 64 bits."""
     rate_limit_failed_logins: Rate = parse("60/minute")
     """Tokens that are not good from one address, after which it is asked to wait."""
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_origins)] = ()
+    """Origins, comma-separated, whose pages may call the API in a browser; `*` for all."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

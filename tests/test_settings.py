@@ -42,6 +42,8 @@ def test_every_setting_is_documented_and_no_other() -> None:
         ("PROOF_MAX_BYTES", "0"),
         ("PAYMENT_INTERVAL_DAYS", "-1"),
         ("PUBLIC_URL", "ftp://host"),
+        ("CORS_ALLOW_ORIGINS", "https://a.example, https://b.example/path"),
+        ("CORS_ALLOW_ORIGINS", "portal.example"),
         ("RATE_LIMIT_TOKEN", "600"),
         ("RATE_LIMIT_TOKEN", "600/fortnight"),
         ("RATE_LIMIT_ADDRESS", "0/minute"),

@@ -40,6 +40,8 @@ async def test_it_lists_every_operation(server: Server, gateway: bool) -> None:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("requestfailed", lambda request: problems.append(request.url))
+        # What the page's policy forbids is told there.
+        page.on("console", lambda said: problems.append(said.text))
         base = server.url
         if gateway:
             await _behind_gateway(page, server)
