@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app import __version__, health, log
 from app.database.engine import Database
 from app.http import cors, errors, openapi, slashes
+from app.http.bounds import BoundsMiddleware
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last added is the first that a request meets.
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(ThrottlingMiddleware, throttle=throttle)
+    app.add_middleware(BoundsMiddleware, client_timeout=settings.client_timeout)
     app.add_middleware(RequestMiddleware)
     cors.install(app, settings)
     app.add_middleware(SecurityMiddleware)

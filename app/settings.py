@@ -261,6 +261,11 @@ class Settings(AuditSettings):
     """Requests without a good token from one address, or from one IPv6 network of 64 bits."""
     rate_limit_failed_logins: Rate = parse("60/minute")
     """Tokens that are not good from one address, after which it is asked to wait."""
+    client_timeout: PositiveInt = 30
+    """Seconds that a client may take for the head of a request, for more of a body, or to take more
+    of an answer."""
+    max_connections: PositiveInt = 1000
+    """Connections of clients to a process; on further ones requests are answered with 503."""
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_origins)] = ()
     """Origins, comma-separated, whose pages may call the API in a browser; `*` for all."""
 

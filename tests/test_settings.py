@@ -44,6 +44,8 @@ def test_every_setting_is_documented_and_no_other() -> None:
         ("PUBLIC_URL", "ftp://host"),
         ("CORS_ALLOW_ORIGINS", "https://a.example, https://b.example/path"),
         ("CORS_ALLOW_ORIGINS", "portal.example"),
+        ("CLIENT_TIMEOUT", "0"),
+        ("MAX_CONNECTIONS", "0"),
         ("RATE_LIMIT_TOKEN", "600"),
         ("RATE_LIMIT_TOKEN", "600/fortnight"),
         ("RATE_LIMIT_ADDRESS", "0/minute"),

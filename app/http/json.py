@@ -9,11 +9,16 @@ from pydantic_core import to_json
 MEDIA_TYPE = "application/json"
 
 
+def as_json(content: Any) -> bytes:
+    """Return content as JSON in UTF-8."""
+    return to_json(content)
+
+
 def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return content as a JSON answer in UTF-8."""
-    return encoded(to_json(content), status, headers)
+    return encoded(as_json(content), status, headers)
 
 
 def encoded(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -2,16 +2,15 @@
 
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from app.ending import DRAINING
+from app.http.connections import BoundedProtocol
 from app.serving.listener import readable
 
 FIRST_REQUEST_SECONDS: Final = 1.0
 """How long a connection that was just accepted may take to say something."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(BoundedProtocol):
     """A connection that, once its process was asked to end, says so with each answer."""
 
     _begun = False

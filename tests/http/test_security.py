@@ -51,6 +51,7 @@ async def test_every_answer_has_them(
         (await client.get("/api/invoices/"), 401),
         (await client.get("/nowhere"), 404),
         (await client.put("/api/invoices/"), 405),
+        (await client.get("/api/invoices/" + "x" * 9000), 414),
         (await client.get("/api/invoices/", headers=headers), 500),
         (await client.get("/api/schema.json"), 200),
         (await client.get("/health/live"), 200),
@@ -116,7 +117,7 @@ async def test_pages_of_named_origins_may(settings: Settings, make: Factories) -
         assert (await client.options("/", headers={**asking, "Origin": "null"})).status_code == 400
 
         calls = [("/api/invoices/", headers, 200), ("/api/invoices/", {}, 401)]
-        calls += [("/nowhere", {}, 404)]
+        calls += [("/nowhere", {}, 404), ("/" + "x" * 9000, {}, 414)]
         for path, sent, status in calls:
             answer = await client.get(path, headers={**sent, "Origin": PAGE})
             assert answer.status_code == status
