@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
-	bench bench-quick
+	bench bench-quick licences audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,10 +48,17 @@ test-all: lint typecheck ## Check everything on every Python that is found, slow
 		$(VENV)-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m '' $(ARGS); \
 	done
 
-lint: install ## Check style, formatting and who imports whom.
+lint: install licences ## Check style, formatting, who imports whom, and the licences of what is shipped.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PYTHONPATH=. $(BIN)/lint-imports --no-logo
+
+licences: install
+	tools/licences $(BIN) requirements/service.txt
+
+audit: licences ## Look for known vulnerabilities in all that is locked. Needs the network.
+	@tools/install $(VENV) requirements/audit.txt
+	tools/audit $(BIN) requirements/audit.txt requirements/bench.txt requirements/dev.txt
 
 format: install ## Put the code in order.
 	$(BIN)/ruff check --fix
