@@ -49,8 +49,8 @@ async def run_server(
 ) -> AsyncIterator[Server]:
     """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`.
 
-    It ends without draining and has no rate limits, unless the settings say otherwise. `program` is run in place of the
-    application's own; `code` is the folder of another version of the service.
+    It ends without draining and has no rate limits, unless the settings say otherwise. `program`
+    is run in place of the application's own; `code` is the folder of another version.
     """
     port = free_port()
     log = place / "server.log"
