@@ -27,7 +27,7 @@ async def redis(settings: Settings) -> list[Finding]:
     except (RedisError, OSError) as error:
         return [
             wrong(
-                f"REDIS_URL cannot be used: {error}",
+                f"REDIS_URL cannot be used: {str(error).rstrip('.')}",
                 "Start Redis or Valkey, or correct REDIS_URL; until then jobs start up to two"
                 " seconds late.",
             )
@@ -78,7 +78,12 @@ async def mail(settings: Settings) -> list[Finding]:
         async with connected(settings.smtp_url, _SMTP_TIMEOUT) as transport:
             encrypted, here = transport.encrypted, transport.here
     except (TemporaryFailure, PermanentFailure) as failure:
-        return [wrong(f"{where}: {failure}", "Correct SMTP_URL, or ask who runs the mail server.")]
+        return [
+            wrong(
+                f"{where}: {str(failure).rstrip('.')}",
+                "Correct SMTP_URL, or ask who runs the mail server.",
+            )
+        ]
     login = "with a password" if settings.smtp_url.username else "without a password"
     if not encrypted and not here:
         return [

@@ -45,8 +45,14 @@ class Connection(BoundedProtocol):
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self._begun or (patient and self.cycle is None):
             return
+        if self.transport.is_closing():  # its last answer is still being sent
+            return
         if not readable([self.transport.get_extra_info("socket").fileno()]):
             self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for long, unless its next request has just arrived."""
+        self.close_if_idle(patient=False)
 
     def cut(self) -> None:
         """End the connection now; what is under way sees its client gone."""

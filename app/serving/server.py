@@ -96,6 +96,7 @@ class Server(uvicorn.Server):
             server.close()
         for one in sockets:
             one.close()
+        await asyncio.sleep(_TICK)  # who was accepted last is among the connections after this
 
     async def _finish(self) -> None:
         """Let what is under way end, and cut off what does not in time."""

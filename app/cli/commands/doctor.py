@@ -26,7 +26,8 @@ def doctor(
 ) -> None:
     """Look at settings, servers, disk and backlog; tell what is well, or wrong and what to do.
 
-    Changes nothing and sends nothing. Ends with code 1 where something is wrong.
+    Sends nothing, and changes nothing but for folders that are missing. Ends with code 1 where
+    something is wrong.
     """
     import asyncio  # noqa: PLC0415 - keeps --help fast
 
