@@ -1,6 +1,8 @@
 """The real server is asked to end, amid load, and with clients that never do."""
 
 import asyncio
+import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -235,17 +237,21 @@ async def test_clients_that_never_end_are_cut_off(
     assert (await connection.execute(payments)).scalar_one() == 0
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-async def test_asked_again_it_ends_at_once(
-    database_url: str, make: Factories, tmp_path: Path, processes: int
+async def test_a_process_that_dies_is_replaced_and_all_end_at_once_if_asked_again(
+    database_url: str, make: Factories, tmp_path: Path
 ) -> None:
     key = (await make.staff()).key
     invoice = await payable(make)
     settings = {"DATABASE_URL": database_url, "DRAIN_SECONDS": "15"}
     async with (
-        run_server(settings, tmp_path, "--workers", str(processes)) as server,
+        run_server(settings, tmp_path, "--workers", "2") as server,
         raw_clients(server.url, key) as connect,
     ):
+        await until(lambda: started(server, 2))
+        [one, _] = re.findall(r"Started server process \[(\d+)\]", server.log.read_text())
+        os.kill(int(one), signal.SIGKILL)
+        await until(lambda: started(server, 3))
+
         upload = await begin_payment(connect, invoice)
         await asyncio.sleep(0.2)
         server.process.send_signal(signal.SIGINT)
