@@ -9,7 +9,11 @@ from sqlalchemy import make_url
 from app.settings import Settings, problems
 from tests.conftest import ROOT
 
-GOOD = {"DATABASE_URL": "postgresql://user:secret@host/name", "REDIS_URL": "redis://host:6379/0"}
+GOOD = {
+    "DATABASE_URL": "postgresql://user:secret@host/name",
+    "AUDIT_KEY": "a secret of 32 characters or more",
+    "REDIS_URL": "redis://host:6379/0",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +36,8 @@ def test_every_setting_is_documented_and_no_other() -> None:
         ("DATABASE_URL", "mysql://host/name"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "postgresql://host/name?sslmod=require"),
+        ("AUDIT_KEY", "a secret of 31 characters, only"),
+        ("AUDIT_KEYS_PREVIOUS", f"{'x' * 32},short"),
         ("REDIS_URL", "http://host"),
         ("SMTP_URL", "http://host"),
         ("MAIL_FROM", "nobody"),
@@ -71,6 +77,13 @@ def test_each_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError) as error:
         Settings()
     assert problems(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+
+
+def test_keys_are_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_KEYS_PREVIOUS", f"{'x' * 32}, {'y' * 32}")
+    settings = Settings()
+    assert [key.get_secret_value()[0] for key in settings.audit_keys_previous] == ["x", "y"]
+    assert not re.search("a secret of|xxx", repr(settings))
 
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-full"])

@@ -9,14 +9,16 @@ from typing import Final
 CHANGES: Final = """(
     SELECT coalesce(
         string_agg(
-            sha256(convert_to(jsonb_build_array(c.kind, c.subject, c.was, c.became)::text, 'UTF8')),
+            sha256(convert_to(
+                concat_ws(E'\\n', c.kind, c.subject, coalesce(c.was::text, ''), c.became), 'UTF8'
+            )),
             '' ORDER BY c.id
         ),
         ''
     )
     FROM invoice_changes AS c WHERE c.change = e.change AND c.invoice_uuid = e.invoice_uuid
 )"""
-"""The digests of the changes of the entry `e`, in their order."""
+"""The digests of the changes of the entry `e`, in their order; JSON has no line ends."""
 
 DIGEST: Final = f"""
 sha256(

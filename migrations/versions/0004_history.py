@@ -17,24 +17,20 @@ depends_on: str | Sequence[str] | None = None
 
 RECORDED = {
     "invoices": (
-        "uuid", "number", "customer_id", "year", "month", "state", "tax_percent", "created",
-        "invoice_date", "due_date", "backend_id", "payment_url", "reference_number",
-        "cancel_reason", "source", "total_price", "incurred_costs", "compensations",
+        "uuid", "number", "year", "month", "state", "tax_percent", "created", "invoice_date",
+        "due_date", "backend_id", "payment_url", "reference_number", "cancel_reason", "source",
+        "total_price", "incurred_costs", "compensations",
+    ),
+    "invoice_items": (
+        "uuid", "name", "unit_price", "quantity", "unit", "measured_unit", "article_code", "start",
+        "end", "project_name", "project_uuid", "details", "backend_uuid", "credit", "price",
+    ),
+    "payments": (
+        "uuid", "date_of_payment", "sum", "proof_key", "proof_name", "proof_media_type",
+        "proof_size", "proof_sha256", "created_at",
     ),
 }  # fmt: skip
-"""The columns of an invoice whose change is one; the others are derived or tell of the record."""
-OMITTED = {
-    "invoices": (
-        "id",
-        "total_cost",
-        "revision",
-        "imported_revision",
-        "history_count",
-        "history_head",
-    ),
-    "invoice_items": ("id", "invoice_id"),
-    "payments": ("id", "invoice_id"),
-}
+"""The columns that are recorded as they are; others are derived, or tell of the record itself."""
 REFERENCES = {
     "invoices": {"customer": "customers"},
     "invoice_items": {
@@ -56,13 +52,12 @@ def as_recorded(table: str, row: str) -> str:
 
     References are looked up one by one, by their index, whatever the planner knows of the tables.
     """
-    keys = [f"{name}_id" for name in REFERENCES[table]]
-    omitted = ",".join((*OMITTED[table], *keys))
-    named = ", ".join(
+    columns = [f"'{name}', {row}.\"{name}\"" for name in RECORDED[table]]
+    columns += [
         f"'{name}', (SELECT uuid FROM {target} WHERE id = {row}.{name}_id)"
         for name, target in REFERENCES[table].items()
-    )
-    return f"(to_jsonb({row}) - '{{{omitted}}}'::text[] || jsonb_build_object({named}))"
+    ]
+    return f"jsonb_build_object({', '.join(columns)})"
 
 
 def as_recorded_function(table: str) -> str:
@@ -184,10 +179,11 @@ $$
 """
 
 
+WATCHED = (*RECORDED["invoices"], *(f"{name}_id" for name in REFERENCES["invoices"]))
 TRIGGERS = (
     "CREATE TRIGGER record_gone BEFORE DELETE ON invoices FOR EACH ROW"
     " EXECUTE FUNCTION record_gone_invoice()",
-    f"CREATE TRIGGER record_changed AFTER UPDATE OF {', '.join(RECORDED['invoices'])} ON invoices"
+    f"CREATE TRIGGER record_changed AFTER UPDATE OF {', '.join(WATCHED)} ON invoices"
     " FOR EACH ROW EXECUTE FUNCTION record_changed_invoice()",
     *(
         f"CREATE TRIGGER record_new AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows"

@@ -12,11 +12,13 @@ from sqlalchemy import make_url
 
 from app.database.engine import Database
 from app.settings import DatabaseSettings
+from tests.support.history import KEY
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "a4f5b6c7-0000-4000-8000-000000000000"
 SETTINGS = {
     "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/nothing",
+    "AUDIT_KEY": KEY.get_secret_value(),
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
 
@@ -47,7 +49,8 @@ def test_help_shows_each_command() -> None:
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"DATABASE_URL": SETTINGS["DATABASE_URL"]}, "REDIS_URL is not set."),
+        ({**SETTINGS, "REDIS_URL": ""}, "REDIS_URL is not set."),
+        (SETTINGS | {"AUDIT_KEY": "short"}, "AUDIT_KEY is wrong: Value should have at least 32"),
         (SETTINGS | {"DATABASE_URL": "mysql://db/x"}, "DATABASE_URL is wrong: the scheme must"),
         (SETTINGS | {"PROOF_MAX_BYTES": "0"}, "PROOF_MAX_BYTES is wrong: Input should be greater"),
         (SETTINGS | {"ISSUER_DETAILS": "{name"}, "ISSUER_DETAILS is wrong: not JSON: "),
@@ -76,7 +79,11 @@ def test_a_folder_that_cannot_be_written_to_ends_the_start(
 
 def test_every_problem_is_named() -> None:
     answer = app("serve")
-    assert answer.stderr.splitlines() == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+    assert answer.stderr.splitlines() == [
+        "DATABASE_URL is not set.",
+        "AUDIT_KEY is not set.",
+        "REDIS_URL is not set.",
+    ]
 
 
 def test_a_worker_that_nobody_heard_of_is_not_alive() -> None:

@@ -65,6 +65,7 @@ class Environment:
         """Return the environment of a process on a database."""
         return os.environ | {
             "DATABASE_URL": database_url,
+            "AUDIT_KEY": "the key of the benchmark, and of nothing else",
             "REDIS_URL": self.redis_url,
             "QUEUE_NAME": "benchmark",
             "PROOF_DIR": str(self.place / "proofs"),

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -135,6 +136,10 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert invoice["items"]
         assert all(invoice["issuer_details"].values()), invoice["issuer_details"]
         # What is printed for other commands lets them find the same data.
+        # Made once, for its owner alone, and told to whoever may run commands here.
+        kept = data / "audit-key"
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert f"AUDIT_KEY={kept.read_text().strip()} " in first.greeting
         commands = re.findall(r"^  (export .*)\n  (.*) --help$", first.greeting, re.MULTILINE)
         ((settings, app),) = commands
         listed = subprocess.run(
