@@ -10,8 +10,9 @@ FOLLOWING = {
     "invoice_tallies",
     "customer_year_totals",
     "invoice_changes",
+    "invoice_history",
 }
-"""Tables that only triggers write, from what other tables hold."""
+"""Tables that follow from what happens to other tables."""
 
 
 def url_of_database(name: str) -> str:
