@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastapi import Request
@@ -46,7 +47,7 @@ class ForwardedMiddleware:
 
     def _origin(self, scope: Scope) -> Origin:
         headers = Headers(scope=scope)
-        peer = _parse(scope["client"][0]) if scope.get("client") else None
+        peer = _peer(scope["client"][0]) if scope.get("client") else None
         scheme, host, prefix = scope["scheme"], headers.get("host", ""), ""
         if not self._is_trusted(peer):
             return Origin(peer, _base(scope, scheme, host, prefix))
@@ -93,6 +94,10 @@ def _parse(text: str) -> Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
+
+
+# Of peers alone: what a header says may be of any length.
+_peer = lru_cache(maxsize=4096)(_parse)
 
 
 def _base(scope: Scope, scheme: str, host: str, prefix: str) -> str:

@@ -12,19 +12,17 @@ from app.http.forwarded import Origin
 
 RawHeader = tuple[bytes, bytes]
 
-_ALWAYS: Final[tuple[RawHeader, ...]] = (
+_DATA: Final[tuple[RawHeader, ...]] = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
-_POLICY: Final[RawHeader] = (
-    b"content-security-policy",
-    b"default-src 'none'; frame-ancestors 'none'",
-)
+_NAMES: Final = frozenset(name for name, _ in _DATA)
 _UNKEPT: Final[RawHeader] = (b"cache-control", b"no-store")
 _HTTPS_ONLY: Final[RawHeader] = (b"strict-transport-security", b"max-age=31536000")
-BARE: Final[tuple[RawHeader, ...]] = (*_ALWAYS, _POLICY, _UNKEPT)
+BARE: Final[tuple[RawHeader, ...]] = (*_DATA, _UNKEPT)
 """The headers of an answer that has none of its own."""
 
 
@@ -50,10 +48,12 @@ class SecurityMiddleware:
 
 def _guarded(given: list[RawHeader], origin: Origin) -> list[RawHeader]:
     names = {name for name, _ in given}
-    headers = [*given, *(header for header in _ALWAYS if header[0] not in names)]
-    if _POLICY[0] not in names:
-        headers.append(_POLICY)
-    # A page's own files have validators, and are for everyone.
+    own = _NAMES & names
+    if own:
+        headers = [*given, *(header for header in _DATA if header[0] not in own)]
+    else:
+        headers = [*given, *_DATA]
+    # What has a validator may be kept: a page's own files say no more than that.
     if _UNKEPT[0] not in names and b"etag" not in names:
         headers.append(_UNKEPT)
     if origin.base.startswith("https:"):

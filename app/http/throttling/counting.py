@@ -67,7 +67,7 @@ class Share(NamedTuple):
 
 
 class Limit:
-    """A rate, and how much of it each key has used."""
+    """A rate, and how much of it each key has used; it contains those that have used any."""
 
     def __init__(self, name: str, rate: RateLimitItem, bound: int = BOUND) -> None:
         self.name = name
@@ -78,6 +78,9 @@ class Limit:
         self._active: dict[str, Count] = {}
         self._policy = b"ratelimit-policy", f'"{name}";q={rate.amount};w={self.seconds}'.encode()
         self._left_format = f'"{name}";r=%d;t=%d'.encode()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._counts
 
     def headers(self, verdict: Verdict) -> tuple[RawHeader, RawHeader]:
         """Return what a client is told: the limit, and what is left of it."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
 from fastapi import Request
@@ -126,7 +127,7 @@ class Visit:
         await self._send(message)
 
     def _refuse_used_up(self, limit: Limit | None) -> None:
-        if limit is None or self._address is None:
+        if limit is None or self._address is None or self._address not in limit:
             return
         verdict = limit.refusal(self._address, _now())
         if verdict is not None:
@@ -150,6 +151,7 @@ def _now() -> float:
     return clock.now().timestamp()
 
 
+@lru_cache(maxsize=4096)
 def _place(address: Address) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _NETWORK_BITS), strict=False))
