@@ -8,7 +8,11 @@ from pydantic import ValidationError
 from app.doctor.finding import Finding, warning, well, wrong
 from app.settings import Settings, problems
 
-_HOLD_PLACES = {"database_url": "postgresql+asyncpg:///", "redis_url": "redis://"}
+_HOLD_PLACES = {
+    "database_url": "postgresql+asyncpg:///",
+    "redis_url": "redis://",
+    "audit_key": "-" * 32,
+}
 """What stands for a required setting that cannot be used; nothing is looked for there."""
 
 

@@ -22,17 +22,23 @@ _REFERENCES: Final = (
     "plan_components",
     "service_providers",
 )
+_RECORDED: Final = ("invoices", "invoice_items", "payments")
 TRIGGERS: Final = frozenset(
     {
         *((table, "revise_references_on_update") for table in _REFERENCES),
         ("service_providers", "revise_references_on_delete"),
         ("service_providers", "revise_references_on_insert"),
         *(("invoice_items", f"keep_totals_on_{word}") for word in ("delete", "insert", "update")),
+        *((table, "only_add") for table in ("invoice_changes", "invoice_history")),
+        *((table, "record_new") for table in _RECORDED),
+        *((table, "record_changed") for table in _RECORDED),
+        ("invoices", "record_gone"),
         ("invoices", "revise"),
         *(("invoices", f"tally_on_{word}") for word in ("delete", "insert", "update")),
     }
 )
 """Tables and the triggers that the migrations gave them."""
+_LOOK_AFTER: Final = "`python -m app job reconcile_totals` and `python -m app audit verify`"
 _MIGRATE: Final = "Run `python -m app migrate`."
 
 
@@ -120,16 +126,14 @@ async def triggers(database: Database, _settings: Settings) -> list[Finding]:
             findings.append(
                 wrong(
                     f"the trigger {name} of {table} is missing",
-                    "Create it again as the migrations do, then run `python -m app job"
-                    " reconcile_totals`.",
+                    f"Create it again as the migrations do, then run {_LOOK_AFTER}.",
                 )
             )
         elif not firing[table, name]:
             findings.append(
                 wrong(
                     f"the trigger {name} of {table} is disabled",
-                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run `python -m app job"
-                    " reconcile_totals`.",
+                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run {_LOOK_AFTER}.",
                 )
             )
     return findings or [well(f"all {len(TRIGGERS)} are there and fire")]

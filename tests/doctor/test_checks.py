@@ -241,17 +241,19 @@ def test_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     found = read()
-    assert found.unusable == {"database_url", "redis_url"}
+    assert found.unusable == {"database_url", "audit_key", "redis_url"}
     told = list(examine(found))
-    assert [each.found for each in told[:2]] == [
+    assert [each.found for each in told[:3]] == [
         "DATABASE_URL is not set.",
+        "AUDIT_KEY is not set.",
         "REDIS_URL is not set.",
     ]
-    assert [each.level for each in told] == [Level.WRONG] * 2 + [Level.WARNING] * 2
+    assert [each.level for each in told] == [Level.WRONG] * 3 + [Level.WARNING] * 2
 
     good = {
         "DATABASE_URL": "postgresql://there/x",
         "REDIS_URL": "redis://there",
+        "AUDIT_KEY": "0123456789abcdef" * 4,
         "MAIL_FROM": "billing@cloud.example",
         "ISSUER_DETAILS": '{"name": "Cloud"}',
     }

@@ -16,6 +16,7 @@ async def test_a_service_that_is_well(database_url: str, tmp_path: Path) -> None
     environment = {
         "DATABASE_URL": database_url,
         "REDIS_URL": os.environ["REDIS_URL"],
+        "AUDIT_KEY": os.environ["AUDIT_KEY"],
         "PROOF_DIR": str(tmp_path / "proofs"),
         "MAIL_DIR": str(tmp_path / "mail"),
         "MAIL_FROM": "billing@cloud.example",
