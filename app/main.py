@@ -13,6 +13,7 @@ from app.http.bounds import BoundsMiddleware
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
+from app.http.operations import Operations
 from app.http.requests import RequestMiddleware
 from app.http.security import SecurityMiddleware
 from app.http.throttling.middleware import Throttle, ThrottlingMiddleware
@@ -21,6 +22,7 @@ from app.identity.token_cache import TokenCache
 from app.invoices.action_router import router as invoice_actions
 from app.invoices.history_router import router as invoice_history
 from app.invoices.router import router as invoices
+from app.metrics.build import tell_build
 from app.outbox.nudge import Nudge
 from app.payments.router import router as payments
 from app.settings import Settings
@@ -35,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tell_build()
         database = Database(settings)
         nudge = Nudge(settings)
         app.state.database = database
@@ -69,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(invoice_actions)
     app.include_router(invoice_history)
     app.include_router(payments)
+    app.state.operations = Operations(app.routes)
     return app
 
 

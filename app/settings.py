@@ -174,9 +174,11 @@ BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_end_slash)]
 class DatabaseSettings(BaseSettings):
     """Where the records are, and how many connections a process keeps to them."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
-    database_url: Annotated[str, AfterValidator(postgresql_url)]
+    database_url: Annotated[str, AfterValidator(postgresql_url)] = Field(repr=False)
     """PostgreSQL, as `postgresql://user:password@host:port/name`."""
     database_pool_size: PositiveInt = 16
     """Connections that a process keeps at most; further requests wait for one.
@@ -205,14 +207,16 @@ class AuditSettings(DatabaseSettings):
 class Settings(AuditSettings):
     """The settings of the API and the worker."""
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)]
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(repr=False)
     """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`."""
     queue_name: str = Field(default="invoicing", min_length=1)
     """The queue's name; deployments that share a Redis server need one each."""
     job_lease: PositiveInt = 30
     """Seconds after which a job whose worker died is taken up by another."""
 
-    smtp_url: Annotated[Url, UrlConstraints(allowed_schemes=["smtp", "smtps"])] | None = None
+    smtp_url: Annotated[Url, UrlConstraints(allowed_schemes=["smtp", "smtps"])] | None = Field(
+        default=None, repr=False
+    )
     """The mail server, as `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://`.
     Without it, mail is written as files to MAIL_DIR."""
     smtp_timeout: PositiveInt = 30
@@ -271,6 +275,13 @@ class Settings(AuditSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    metrics_host: str = "127.0.0.1"
+    """The address at which Prometheus finds metrics."""
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    """The TCP port of the API's metrics, those of all its processes; 0 shows none."""
+    worker_metrics_port: int = Field(default=9465, ge=0, le=65535)
+    """The TCP port of a worker's metrics; 0 shows none."""
 
     @model_validator(mode="after")
     def _name_the_issuers_country(self) -> Self:

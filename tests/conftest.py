@@ -42,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     os.environ["AUDIT_KEY"] = KEY.get_secret_value()
+    # Processes of many tests run at once; a test that looks at metrics names a port.
+    os.environ["METRICS_PORT"] = os.environ["WORKER_METRICS_PORT"] = "0"
     if "DATABASE_URL" not in os.environ:
         from app.embedded.postgresql import EmbeddedPostgresql
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database.failures import ConnectionLost, connecting, working
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
+from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
 WITHOUT_NAMES: Final = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
@@ -47,6 +48,7 @@ class Database:
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        CONNECTIONS_AT_MOST.set(settings.database_pool_size)
         self._patience = settings.database_pool_timeout
         self._answered_at: float | None = None
         self._streams = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
@@ -110,8 +112,14 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
-            with connecting():
-                connection = await stack.enter_async_context(engine.connect())
+            asked = perf_counter()
+            try:
+                with connecting():
+                    connection = await stack.enter_async_context(engine.connect())
+            finally:
+                CONNECTION_WAIT.observe(perf_counter() - asked)
+            CONNECTIONS_IN_USE.inc()
+            stack.callback(CONNECTIONS_IN_USE.dec)
             with working():
                 async with connection.begin():
                     yield connection

@@ -14,13 +14,15 @@ from app.billing.vocabulary import DeliveryState
 from app.database.engine import Database
 from app.disk import why_not_writable
 from app.doctor.finding import Finding, warning, well, wrong
-from app.invoices.close import left_open
+from app.invoices.close import closed
 from app.notifications.tables import Delivery
 from app.outbox.tables import OutboxEntry
 from app.payments.proofs import ProofStore
 from app.payments.tables import Payment
 from app.settings import Settings
 
+_COUNTED: Final = 100_000
+"""Invoices that are counted at most."""
 _LATELY: Final = timedelta(days=7)
 _LATE: Final = timedelta(minutes=1)
 _VERY_LATE: Final = timedelta(minutes=10)
@@ -86,10 +88,9 @@ async def deliveries(database: Database, _settings: Settings) -> list[Finding]:
 
 async def months(database: Database, _settings: Settings) -> list[Finding]:
     """Tell whether the months that have passed are closed."""
-    running = Period.of(clock.today())
+    last = Period.of(clock.today()).shifted(-1)
     async with database.reading() as connection:
-        number = await left_open(connection, running)
-    last = running.shifted(-1)
+        number = (await closed(connection, _COUNTED)).overdue
     if number == 0:
         return [well(f"{last.year}-{last.month:02} and all before are closed")]
     return [

@@ -1,5 +1,7 @@
 """What PostgreSQL refused, in words for whoever wrote the file."""
 
+import re
+
 from sqlalchemy.exc import DBAPIError
 
 _REASONS = {
@@ -12,17 +14,20 @@ _REASONS = {
     "uq_payment_profiles_active_customer_id": "the customer has another active payment profile",
     "uq_notification_deliveries_message_id": "another delivery has this message id",
 }
+_QUOTED = re.compile(r'"[^"]*"')
 _OF_THE_DATA = ("22", "23", "54")
 """The classes of SQLSTATE that tell of values: wrong, against a constraint, too large."""
 
 
 def reason(error: BaseException) -> str | None:
-    """Tell what is wrong with the data; None where the error is of another sort."""
+    """Tell what is wrong with the data, without repeating it; None for an error of another sort."""
     cause: BaseException | None = error
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig else None
-    if not str(getattr(cause, "sqlstate", "")).startswith(_OF_THE_DATA):
+    state = str(getattr(cause, "sqlstate", ""))
+    if cause is None or not state.startswith(_OF_THE_DATA):
         return None
     known = _REASONS.get(getattr(cause, "constraint_name", None) or "")
-    detail = getattr(cause, "detail", None)
-    return known or (f"{cause}: {detail}" if detail else str(cause))
+    # PostgreSQL's details quote values; its messages do for values of the wrong form.
+    message = str(cause.args[0])
+    return known or (_QUOTED.sub('"…"', message) if state.startswith("22") else message)

@@ -13,6 +13,7 @@ from pathlib import Path
 import babel
 from cachetools import LRUCache
 
+from app.metrics.documents import FOUND, KEPT_BYTES, MISSED
 from app.settings import Settings
 
 _SOURCE = Path(__file__).parent.parent
@@ -49,6 +50,7 @@ class KeptBodies:
     def get(self, key: Hashable) -> Body | None:
         """Return the body that was made of what the key names, if it is kept."""
         body: Body | None = self._bodies.get(key)
+        (MISSED if body is None else FOUND).inc()
         return body
 
     def keep(self, key: Hashable, body: Body) -> None:
@@ -59,6 +61,7 @@ class KeptBodies:
         """
         if _weight(body) <= self._bodies.maxsize:
             self._bodies[key] = body
+            KEPT_BYTES.set(self.size)
 
     def validator(self, made_of: Iterable[object]) -> str:
         """Return the strong validator (RFC 9110, 8.8.1) of an answer that is made of this.

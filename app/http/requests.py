@@ -2,7 +2,8 @@
 
 import re
 import time
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import structlog
 from fastapi import Request
@@ -11,13 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import log
 from app.http.json import json_response
+from app.http.operations import Operations
+from app.metrics.requests import REQUESTS_IN_PROGRESS, request_ended
 
 _logger = log.get(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """Names each request, logs how it ended, and answers 500 to what nothing else caught.
+    """Names each request, logs and counts how it ended, answers 500 to what nothing else caught.
 
     The id comes from `X-Request-ID` where that is well formed, is sent back as such, and stands
     with every line that is logged meanwhile.
@@ -45,21 +48,25 @@ class RequestMiddleware:
             await send(message)
 
         scope["app.request_id"] = request_id
+        REQUESTS_IN_PROGRESS.inc()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, named)
             except Exception:
-                _logger.exception("request failed", method=scope["method"], path=scope["path"])
+                _logger.exception("request failed", **_told(scope))
                 if status:  # too late for another answer: the connection is cut
                     raise
                 await _server_error(request_id)(scope, receive, named)
             finally:
+                seconds = time.perf_counter() - started
+                told = _told(scope)
+                request_ended(told["operation"], scope["method"], status, seconds)
+                REQUESTS_IN_PROGRESS.dec()
                 _logger.info(
                     "request",
-                    method=scope["method"],
-                    path=scope["path"],
+                    **told,
                     status=status or None,
-                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                    milliseconds=round(seconds * 1000, 1),
                 )
 
 
@@ -67,6 +74,28 @@ def request_id_of(request: Request) -> str:
     """Return the id that the request goes by in logs and records."""
     found: str = request.scope["app.request_id"]
     return found
+
+
+def note_user(request: Request, user: UUID) -> None:
+    """Let the log tell whose request it is, by what only the database makes a person of."""
+    request.scope["app.user"] = user
+
+
+def safe_path(request: Request) -> str:
+    """Return the request's path as logs tell it."""
+    operations: Operations = request.app.state.operations
+    return operations.path(request.scope)
+
+
+def _told(scope: Scope) -> dict[str, Any]:
+    operations: Operations = scope["app"].state.operations
+    user = scope.get("app.user")
+    return {
+        "operation": operations.name(scope),
+        "method": scope["method"],
+        "path": operations.path(scope),
+        "user": None if user is None else str(user),
+    }
 
 
 def _server_error(request_id: str) -> ASGIApp:

@@ -12,6 +12,7 @@ from app.http.errors import NotAuthenticated, PermissionDenied
 from app.http.formats import require_json
 from app.http.forwarded import client_address
 from app.http.policies import Access, enforces
+from app.http.requests import note_user, safe_path
 from app.http.throttling.middleware import visit_of
 from app.identity.caller import Caller
 from app.identity.failed_logins import FailedLogins
@@ -69,10 +70,11 @@ async def _caller(request: Request) -> Caller:
     except NotAuthenticated as error:
         visit.login_failed()
         failed_logins = cast(FailedLogins, request.app.state.failed_logins)
-        failed_logins.note(client_address(request), error.body["detail"], request.url.path)
+        failed_logins.note(client_address(request), error.body["detail"], safe_path(request))
         raise
     # Half of the digest names the token well enough, and is no use for anything else.
     visit.login_succeeded(sought[:32])
+    note_user(request, holder.user_uuid)
     return Caller(
         holder.user_id,
         holder.user_uuid,

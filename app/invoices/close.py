@@ -5,20 +5,23 @@ at any time, twice at once, and be killed anywhere.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from sqlalchemy import (
     ColumnElement,
     Date,
+    Integer,
     SmallInteger,
     and_,
+    cast,
     exists,
     func,
     literal,
-    or_,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
@@ -74,31 +77,16 @@ async def close_month(
     return summary
 
 
-async def left_open(connection: AsyncConnection, running: Period) -> int:
-    """Return how many invoices of months before the running one the close has yet to issue."""
-    pending = select(func.count()).where(_to_be_issued(running, include_imported=False))
-    return (await connection.execute(pending)).scalar_one()
-
-
-def _to_be_issued(running: Period, *, include_imported: bool) -> ColumnElement[bool]:
-    past = or_(
-        Invoice.year < running.year,
-        and_(Invoice.year == running.year, Invoice.month < running.month),
-    )
-    ours = true() if include_imported else Invoice.source.is_(None)
-    return and_(Invoice.state == InvoiceState.PENDING, past, ours)
-
-
 async def _pending_before(
     database: Database, running: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
     """Yield id and number of each pending invoice of an earlier month, in order of creation."""
-    wanted = _to_be_issued(running, include_imported=include_imported)
+    ours = true() if include_imported else Invoice.source.is_(None)
     last = 0
     while True:
         statement = (
             select(Invoice.id, Invoice.number)
-            .where(wanted, Invoice.id > last)
+            .where(_is_overdue(running), ours, Invoice.id > last)
             .order_by(Invoice.id)
             .limit(_BATCH)
         )
@@ -109,6 +97,38 @@ async def _pending_before(
         if len(batch) < _BATCH:
             return
         last = batch[-1].id
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How far months are closed; imported invoices, which are not ours to issue, do not count."""
+
+    last: Period
+    """The newest month before the running one of which, and before which, nothing is pending."""
+    overdue: int
+    """Pending invoices of past months, as far as they were counted."""
+
+
+async def closed(connection: AsyncConnection, count_to: int) -> Closed:
+    """Tell which month was closed last, and how many invoices the next close has to issue."""
+    running = Period.of(clock.today())
+    overdue = (
+        select(Invoice.year, Invoice.month)
+        .where(_is_overdue(running), Invoice.source.is_(None))
+        .order_by(Invoice.year, Invoice.month)
+        .limit(count_to)
+        .subquery()
+    )
+    oldest = func.min(cast(overdue.c.year, Integer) * 100 + overdue.c.month)
+    count, first = (await connection.execute(select(func.count(), oldest))).one()
+    reached = running if first is None else Period(*divmod(first, 100))
+    return Closed(reached.shifted(-1), count)
+
+
+def _is_overdue(running: Period) -> ColumnElement[bool]:
+    # Compared as a row, the period can be looked up in the index of states.
+    past = tuple_(Invoice.year, Invoice.month) < tuple_(running.year, running.month)
+    return and_(Invoice.state == InvoiceState.PENDING, past)
 
 
 async def _open(database: Database, settings: Settings, running: Period, summary: Summary) -> None:

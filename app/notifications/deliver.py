@@ -21,8 +21,9 @@ from app import clock
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
 from app.mailbox import InvalidAddress
+from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
 from app.notifications import invoices, smtp
-from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.notifications.failures import DeliveryFailure, PermanentFailure, TemporaryFailure
 from app.notifications.files import FileTransport
 from app.notifications.messages import compose
 from app.notifications.repository import Claim, Deliveries
@@ -75,16 +76,20 @@ async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -
         return await deliveries.next_attempt(delivery_uuid)
     if claim.attempt > MOST_ATTEMPTS:
         # Only claims that nobody came back from lead here, such as of a worker that dies of it.
-        await _give_up(deliveries, claim, "The worker ended in the middle of the last attempts.")
+        await _give_up(
+            deliveries,
+            claim,
+            PermanentFailure("The worker ended in the middle of the last attempts."),
+        )
         return None
     try:
         async with AsyncExitStack() as connections:
             await _hand_over(database, settings, claim, connections)
             await _finish(_record_acceptance(deliveries, claim))
     except PermanentFailure as failure:
-        await _give_up(deliveries, claim, str(failure))
+        await _give_up(deliveries, claim, failure)
     except TemporaryFailure as failure:
-        return await _postpone(deliveries, claim, str(failure))
+        return await _postpone(deliveries, claim, failure)
     return None
 
 
@@ -118,7 +123,7 @@ async def _message(database: Database, settings: Settings, claim: Claim) -> Emai
             compose, settings, invoice, recipient=claim.recipient, message_id=claim.message_id
         )
     except InvalidAddress as error:
-        raise PermanentFailure(str(error)) from error
+        raise PermanentFailure(str(error), "The recipient is not an e-mail address.") from error
 
 
 @asynccontextmanager
@@ -142,6 +147,7 @@ async def _record_acceptance(deliveries: Deliveries, claim: Claim) -> None:
             break
     else:
         await deliveries.sent(claim)
+    delivery_attempted(DeliveryOutcome.SENT)
     log.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
 
 
@@ -155,23 +161,32 @@ async def _finish(work: Coroutine[None, None, None]) -> None:
         raise
 
 
-async def _postpone(deliveries: Deliveries, claim: Claim, reason: str) -> datetime | None:
+async def _postpone(
+    deliveries: Deliveries, claim: Claim, failure: TemporaryFailure
+) -> datetime | None:
     if claim.attempt >= MOST_ATTEMPTS:
-        await _give_up(deliveries, claim, reason)
+        await _give_up(deliveries, claim, failure)
         return None
     until = clock.now() + PAUSES[claim.attempt - 1]
-    if not await deliveries.postponed(claim, reason, until):
+    if not await deliveries.postponed(claim, str(failure), until):
         return await deliveries.next_attempt(claim.uuid)
+    delivery_attempted(DeliveryOutcome.POSTPONED)
     log.warning(
         "delivery postponed",
         delivery=str(claim.uuid),
         attempt=claim.attempt,
         until=until.isoformat(),
-        reason=reason,
+        reason=failure.logged,
     )
     return until
 
 
-async def _give_up(deliveries: Deliveries, claim: Claim, reason: str) -> None:
-    if await deliveries.failed(claim, reason):
-        log.error("delivery failed", delivery=str(claim.uuid), attempt=claim.attempt, reason=reason)
+async def _give_up(deliveries: Deliveries, claim: Claim, failure: DeliveryFailure) -> None:
+    if await deliveries.failed(claim, str(failure)):
+        delivery_attempted(DeliveryOutcome.FAILED)
+        log.error(
+            "delivery failed",
+            delivery=str(claim.uuid),
+            attempt=claim.attempt,
+            reason=failure.logged,
+        )

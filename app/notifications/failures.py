@@ -1,9 +1,20 @@
 """How a delivery may fail; the message of each is kept with it, for a person to read."""
 
 
-class TemporaryFailure(Exception):
+class DeliveryFailure(Exception):
+    """What both have: a message, and what of it the log may have.
+
+    Mail servers like to repeat the address in what they answer, and addresses are not logged.
+    """
+
+    def __init__(self, message: str, logged: str | None = None) -> None:
+        super().__init__(message)
+        self.logged = message if logged is None else logged
+
+
+class TemporaryFailure(DeliveryFailure):
     """This attempt failed, or its end was never heard: a later one may succeed."""
 
 
-class PermanentFailure(Exception):
+class PermanentFailure(DeliveryFailure):
     """No later attempt can succeed."""

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ColumnElement, Update, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.vocabulary import DeliveryState
 from app.database.engine import Database
 from app.notifications.tables import Delivery
+
+_OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,21 @@ class Claim:
     message_id: str
     attempt: int
     """Counts from 1."""
+
+
+async def on_their_way(connection: AsyncConnection) -> dict[str, int]:
+    """Return how many deliveries are pending and being sent, by state; an index tells."""
+    return await _by_state(connection, Delivery.state.in_(_OPEN))
+
+
+async def settled(connection: AsyncConnection) -> dict[str, int]:
+    """Return how many deliveries were sent and have failed; the table is read for it."""
+    return await _by_state(connection, Delivery.state.not_in(_OPEN))
+
+
+async def _by_state(connection: AsyncConnection, which: ColumnElement[bool]) -> dict[str, int]:
+    counts = select(Delivery.state, func.count()).where(which).group_by(Delivery.state)
+    return {state: number for state, number in await connection.execute(counts)}  # noqa: C416 - typed
 
 
 class Deliveries:
@@ -42,7 +60,7 @@ class Deliveries:
             update(Delivery)
             .where(
                 Delivery.uuid == uuid,
-                Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+                Delivery.state.in_(_OPEN),
                 Delivery.next_attempt_at <= now,
             )
             .values(
@@ -66,7 +84,7 @@ class Deliveries:
         """Return when a delivery is to be looked at again; None for one that is settled or gone."""
         statement = select(Delivery.next_attempt_at).where(
             Delivery.uuid == uuid,
-            Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+            Delivery.state.in_(_OPEN),
         )
         async with self._database.reading() as connection:
             return (await connection.execute(statement)).scalar_one_or_none()
@@ -80,7 +98,7 @@ class Deliveries:
             update(Delivery)
             .where(
                 Delivery.uuid == claim.uuid,
-                Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+                Delivery.state.in_(_OPEN),
             )
             .values(
                 state=DeliveryState.SENT, next_attempt_at=None, last_error="", sent_at=clock.now()

@@ -6,6 +6,7 @@ something else. A password is never sent in the clear, but on the machine itself
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from email.message import EmailMessage
@@ -18,6 +19,7 @@ import aiosmtplib
 from aiosmtplib import SMTP
 from pydantic_core import Url
 
+from app import log
 from app.notifications.failures import PermanentFailure, TemporaryFailure
 
 FAREWELL = 2
@@ -25,6 +27,8 @@ FAREWELL = 2
 _UPLOAD_RATE = 50_000
 """Bytes a second that a connection carries at least: a long message is given longer."""
 _TOO_LARGE = 552
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+"""The status code of RFC 3463 that an answer may begin with."""
 
 
 class SmtpTransport:
@@ -144,9 +148,13 @@ def _told_as_failures() -> Iterator[None]:
         # Whatever else the server refuses, our sender or our login, an operator can mend.
         raise _answered(error, permanent=error.code == _TOO_LARGE) from error
     except (OSError, TimeoutError) as error:
-        raise TemporaryFailure(f"No answer from the mail server: {_reason(error)}.") from error
+        raise _unheard("No answer from the mail server", error) from error
     except aiosmtplib.SMTPException as error:
-        raise TemporaryFailure(f"The mail server cannot be used: {_reason(error)}.") from error
+        raise _unheard("The mail server cannot be used", error) from error
+
+
+def _unheard(what: str, error: Exception) -> TemporaryFailure:
+    return TemporaryFailure(f"{what}: {_reason(error)}.", f"{what}: {log.told(error)}.")
 
 
 def _reason(error: Exception) -> str:
@@ -159,4 +167,6 @@ def _answered(
 ) -> TemporaryFailure | PermanentFailure:
     kind = PermanentFailure if permanent else TemporaryFailure
     answer = " ".join(str(error.message).encode("utf-8", "replace").decode().split())
-    return kind(f"The mail server answered {error.code} {answer}")
+    told = f"The mail server answered {error.code}"
+    enhanced = _ENHANCED.match(answer)
+    return kind(f"{told} {answer}", f"{told} {enhanced[0]}" if enhanced else told)

@@ -10,6 +10,7 @@ from time import monotonic
 import structlog
 from redis.exceptions import RedisError
 
+from app import log
 from app.outbox.queue import RELAY, connect
 from app.settings import Settings
 
@@ -42,7 +43,7 @@ class Nudge:
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = monotonic() + REST
             if not failed_before:
-                _log.warning("queue unreachable", error=str(error) or type(error).__name__)
+                _log.warning("queue unreachable", error=log.told(error))
         else:
             self._resting_until = None
             if failed_before:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
+from app import clock, log
 from app.outbox.tables import OutboxEntry
 
 
@@ -40,6 +40,7 @@ class Claim:
     arguments: dict[str, Any]
     attempt: int
     """The number of this attempt, from 1."""
+    request_id: str
 
     @property
     def _held(self) -> ColumnElement[bool]:
@@ -58,12 +59,18 @@ async def record(
 ) -> int:
     """Record a job to run once the caller's transaction has committed; return the entry's id.
 
-    It is due at once unless `due_at` says when.
+    It is due at once unless `due_at` says when. The request that is answered just now is noted.
     """
     now = clock.now()
     statement = (
         insert(OutboxEntry)
-        .values(job=job, arguments=arguments, created_at=now, due_at=due_at or now)
+        .values(
+            job=job,
+            arguments=arguments,
+            created_at=now,
+            due_at=due_at or now,
+            request_id=log.current_request_id(),
+        )
         .returning(OutboxEntry.id)
     )
     return (await connection.execute(statement)).scalar_one()
@@ -84,6 +91,34 @@ async def record_once_since(connection: AsyncConnection, job: str, moment: datet
     return await record(connection, job, {})
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The open entries of a job."""
+
+    job: str
+    due: int
+    """Entries that could be run now."""
+    later: int
+    """Entries that are being run, or wait for their moment."""
+    oldest_due_at: datetime | None
+
+
+async def waiting(connection: AsyncConnection) -> list[Waiting]:
+    """Return what is open of each job that has anything open."""
+    is_due = OutboxEntry.due_at <= clock.now()
+    statement = (
+        select(
+            OutboxEntry.job,
+            func.count().filter(is_due),
+            func.count().filter(~is_due),
+            func.min(OutboxEntry.due_at).filter(is_due),
+        )
+        .where(OutboxEntry.done_at.is_(None))
+        .group_by(OutboxEntry.job)
+    )
+    return [Waiting(*row) for row in await connection.execute(statement)]
+
+
 async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> list[Claim]:
     """Claim at most `limit` due entries, those due longest first, for the length of the lease."""
     now = clock.now()
@@ -99,7 +134,13 @@ async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> li
         update(OutboxEntry)
         .where(OutboxEntry.id == due.c.id)
         .values(attempts=OutboxEntry.attempts + 1, due_at=now + lease)
-        .returning(OutboxEntry.id, OutboxEntry.job, OutboxEntry.arguments, OutboxEntry.attempts)
+        .returning(
+            OutboxEntry.id,
+            OutboxEntry.job,
+            OutboxEntry.arguments,
+            OutboxEntry.attempts,
+            OutboxEntry.request_id,
+        )
     )
     rows = await connection.execute(statement)
     return sorted((Claim(*row) for row in rows), key=lambda claim: claim.id)

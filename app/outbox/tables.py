@@ -25,3 +25,5 @@ class OutboxEntry(Base):
     done_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[Words]
+    request_id: Mapped[Words]
+    """Of the request that caused it, for the log; empty where none did."""

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,10 +47,16 @@ async def fresh_tokens(database: Database) -> list[FreshToken]:
     return fresh
 
 
-def greeting(address: str, fresh: list[FreshToken], environment: Mapping[str, str]) -> str:
+def greeting(
+    address: str,
+    fresh: list[FreshToken],
+    environment: Mapping[str, str],
+    metrics: Sequence[str],
+) -> str:
     """Return the text that welcomes a newcomer to the service at `address`.
 
-    With the settings in `environment`, other commands find what this run started.
+    With the settings in `environment`, other commands find what this run started. Prometheus finds
+    metrics at the addresses in `metrics`.
     """
     hours = _TOKEN_LIFETIME.total_seconds() / 3600
     lines = ["", f"The service is ready at {address}; its documentation is at {address}/api/docs."]
@@ -64,6 +70,8 @@ def greeting(address: str, fresh: list[FreshToken], environment: Mapping[str, st
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
         lines += ["", "For other commands, such as import, in another terminal:"]
         lines += [f"  export {settings}", f"  {shlex.quote(sys.executable)} -m app --help"]
+    if metrics:
+        lines += ["", f"For Prometheus: {' and '.join(metrics)}"]
     lines += ["", "Ctrl-C ends it."]
     return "\n".join(lines)
 

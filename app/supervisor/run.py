@@ -18,7 +18,7 @@ from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.process import end_with_parent
 from app.embedded.server import EmbeddedServer, ServerError
 from app.embedded.valkey import EmbeddedValkey
-from app.settings import AuditSettings
+from app.settings import AuditSettings, Settings
 from app.supervisor import children, newcomer
 from app.supervisor.addresses import answers, free_port, reachable_host
 
@@ -50,8 +50,10 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
             servers = _start_servers(data, stack)
             ours = {name: os.environ[name] for name in _SUPPLIED if not before.get(name)}
             chosen = _choose_port(host, port)
+            shown = _choose_metrics_ports()
             migrate()
-            greeting = asyncio.run(_prepare(f"http://{reachable_host(host)}:{chosen}", ours))
+            address = f"http://{reachable_host(host)}:{chosen}"
+            greeting = asyncio.run(_prepare(address, ours, shown))
             return asyncio.run(_supervise(host, chosen, servers, greeting))
         except ServerError as error:
             typer.echo(str(error), err=True)
@@ -109,7 +111,24 @@ def _choose_port(host: str, port: int) -> int:
     return chosen
 
 
-async def _prepare(address: str, environment: Mapping[str, str]) -> str:
+def _choose_metrics_ports() -> list[str]:
+    """Give API and worker free ports for their metrics; return the addresses that are shown."""
+    settings = Settings()
+    host = settings.metrics_host
+    ports = {
+        "METRICS_PORT": settings.metrics_port,
+        "WORKER_METRICS_PORT": settings.worker_metrics_port,
+    }
+    shown = []
+    for name, port in ports.items():
+        if port:
+            chosen = _choose_port(host, port)
+            os.environ[name] = str(chosen)
+            shown.append(f"http://{reachable_host(host)}:{chosen}/metrics")
+    return shown
+
+
+async def _prepare(address: str, environment: Mapping[str, str], metrics: Sequence[str]) -> str:
     settings = AuditSettings()
     database = Database(settings)
     try:
@@ -119,7 +138,7 @@ async def _prepare(address: str, environment: Mapping[str, str]) -> str:
         fresh = await newcomer.fresh_tokens(database)
         if fresh:
             _name_an_issuer()
-        return newcomer.greeting(address, fresh, environment)
+        return newcomer.greeting(address, fresh, environment, metrics)
     finally:
         await database.close()
 

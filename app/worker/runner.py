@@ -5,17 +5,19 @@ lapses and the entry is run again, by whoever looks next.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from time import perf_counter
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
+from app import clock, log
 from app.database.engine import Database
+from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
 from app.outbox import repository as outbox
 from app.outbox.outcome import Impossible, Later, Summary
 from app.settings import Settings
@@ -59,6 +61,7 @@ class Runner:
         self._looking = asyncio.Lock()
         self._stopping = False
         self._leaving = False
+        expect_jobs(jobs)
 
     async def relay(self) -> int:
         """Start what is due, as far as there is room; return how many entries were started.
@@ -70,9 +73,11 @@ class Runner:
         async with self._looking:
             room = self._at_once - self._busy
             if self._stopping or room <= 0:
+                LAST_LOOK.set_to_current_time()
                 return 0
             async with self._database.transaction() as connection:
                 claims = await outbox.claim(connection, room, self._lease)
+            LAST_LOOK.set_to_current_time()
             for claim in claims:
                 self._busy += 1
                 task = asyncio.create_task(self._run(claim), name=f"{claim.job} {claim.id}")
@@ -107,39 +112,46 @@ class Runner:
             _log.warning("job left to its lease", task=task.get_name())
 
     async def _run(self, claim: outbox.Claim) -> None:
-        try:
-            await self._attempt(claim)
-        except asyncio.CancelledError:
-            if self._leaving:  # the process ends, and this would hold it up
-                raise
-            _log.info("job handed back", job=claim.job, entry=claim.id)
-            await self._settle(claim, lambda c: outbox.postpone(c, claim, clock.now()))
-        finally:
-            self._busy -= 1
+        name = claim.job if claim.job in self._jobs else OTHER
+        started = perf_counter()
+        with JOBS_RUNNING.track_inprogress(), _as_caused_by(claim):
+            try:
+                result = await self._attempt(claim)
+            except asyncio.CancelledError:
+                if self._leaving:  # the process ends, and this would hold it up
+                    raise
+                _log.info("job handed back", job=claim.job, entry=claim.id)
+                await self._settle(claim, lambda c: outbox.postpone(c, claim, clock.now()))
+                result = JobResult.HANDED_BACK
+            finally:
+                self._busy -= 1
+        job_ended(name, result, perf_counter() - started)
         with suppress(SQLAlchemyError):  # the next look will tell
             await self.relay()
 
-    async def _attempt(self, claim: outbox.Claim) -> None:
-        log = _log.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
+    async def _attempt(self, claim: outbox.Claim) -> JobResult:
+        log_ = _log.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
         run = Run(self._database, self._settings, claim)
         try:
             summary = await self._call(run, claim)
         except Later as later:
             until = max(later.until, clock.now() + _SHORTEST_WAIT)
             await self._settle(claim, lambda c: outbox.postpone(c, claim, until))
+            return JobResult.LATER
         except outbox.ClaimLost:
-            log.warning("job left to another worker")
+            log_.warning("job left to another worker")
+            return JobResult.LOST
         except Impossible as error:
-            await self._give_up(claim, str(error))
+            return await self._give_up(claim, str(error))
         except Exception as error:
-            log.warning("job failed", exc_info=True)
-            await self._fail(claim, f"{type(error).__name__}: {error}")
-        else:
-            log.info("job done", did=summary.in_brief if summary else None)
-            if summary and summary.trouble:
-                await self._fail(claim, summary.trouble)
-            elif not run.finished:
-                await self._settle(claim, lambda c: outbox.finish(c, claim))
+            log_.warning("job failed", exc_info=True)
+            return await self._fail(claim, f"{type(error).__name__}: {error}")
+        log_.info("job done", did=summary.in_brief if summary else None)
+        if summary and summary.trouble:
+            return await self._fail(claim, summary.trouble)
+        if not run.finished:
+            await self._settle(claim, lambda c: outbox.finish(c, claim))
+        return JobResult.DONE
 
     async def _call(self, run: Run, claim: outbox.Claim) -> Summary | None:
         if claim.attempt > _MOST_CLAIMS:
@@ -168,18 +180,20 @@ class Runner:
             except outbox.ClaimLost:
                 return  # done already, or too late; what the job writes about its entry tells
             except SQLAlchemyError as error:
-                _log.warning("claim not renewed", entry=claim.id, error=_line(error))
+                _log.warning("claim not renewed", entry=claim.id, error=log.told(error))
 
-    async def _fail(self, claim: outbox.Claim, error: str) -> None:
+    async def _fail(self, claim: outbox.Claim, error: str) -> JobResult:
         if claim.attempt >= MOST_ATTEMPTS:
-            await self._give_up(claim, error)
-            return
+            return await self._give_up(claim, error)
         pause = pause_after(claim.attempt)
         await self._settle(claim, lambda c: outbox.fail(c, claim, _storable(error), pause))
+        return JobResult.FAILED
 
-    async def _give_up(self, claim: outbox.Claim, error: str) -> None:
-        _log.error("job given up", job=claim.job, entry=claim.id, error=error)
+    async def _give_up(self, claim: outbox.Claim, error: str) -> JobResult:
+        # Why stands with the entry: it may quote what does not belong in the log.
+        _log.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
         await self._settle(claim, lambda c: outbox.give_up(c, claim, _storable(error)))
+        return JobResult.GIVEN_UP
 
     async def _settle(self, claim: outbox.Claim, write: _Write) -> None:
         """Write what became of an attempt; where that fails, the claim lapses by itself.
@@ -193,15 +207,23 @@ class Runner:
             except outbox.ClaimLost:
                 _log.warning("claim lost", job=claim.job, entry=claim.id)
             except SQLAlchemyError as error:
-                _log.warning("job not settled", job=claim.job, entry=claim.id, error=_line(error))
+                _log.warning(
+                    "job not settled", job=claim.job, entry=claim.id, error=log.told(error)
+                )
                 if pause is not None:
                     await asyncio.sleep(pause)
                     continue
             return
 
 
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+@contextmanager
+def _as_caused_by(claim: outbox.Claim) -> Iterator[None]:
+    """Let what is logged meanwhile have the id of the request that caused the entry."""
+    if not claim.request_id:
+        yield
+        return
+    with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
+        yield
 
 
 def _storable(error: str) -> str:

@@ -14,14 +14,18 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import log
 from app.database.engine import Database
 from app.ending import Ending
+from app.metrics.build import tell_build
+from app.metrics.exporter import exported
 from app.outbox.queue import connect
 from app.settings import Settings
 from app.worker import settings as arq
 from app.worker.jobs import registry
 from app.worker.runner import Runner
 from app.worker.schedule import Scheduler
+from app.worker.watch import Watch
 
 PATIENCE: Final = 16.0
 """Seconds that running jobs have to end once the worker is asked to; then they are handed back."""
@@ -38,7 +42,9 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings)
-        self._runner = Runner(self._database, settings, registry(settings))
+        jobs = registry(settings)
+        self._runner = Runner(self._database, settings, jobs)
+        self._watch = Watch(self._database, jobs)
         self._scheduler = Scheduler(self._database)
         self._asked_to_stop = asyncio.Event()
         self._asked_at = float("inf")
@@ -50,6 +56,12 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Work until asked to stop; running jobs end, or are handed back."""
+        tell_build()
+        shown = self._watch.from_threads(asyncio.get_running_loop())
+        with exported(self._settings.metrics_host, self._settings.worker_metrics_port, shown):
+            await self._run()
+
+    async def _run(self) -> None:
         _log.info("worker started", queue=self._settings.queue_name)
         lost = False
         try:
@@ -58,7 +70,7 @@ class WorkerProcess:
                     await self._listen()
                 except (RedisError, OSError) as error:
                     if not lost:
-                        _log.warning("queue unreachable", error=str(error))
+                        _log.warning("queue unreachable", error=log.told(error))
                     lost = True
                     await self._until_asked(self._look(), _CLOSING)
                     with suppress(TimeoutError):
@@ -116,7 +128,7 @@ class WorkerProcess:
             await self._scheduler.record_due()
             await self._runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("outbox not read", error=str(error).partition("\n")[0])
+            _log.warning("outbox not read", error=log.told(error))
 
 
 async def serve(settings: Settings) -> None:

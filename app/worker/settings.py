@@ -12,6 +12,7 @@ from arq.cron import cron
 from arq.worker import Worker, func
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import log
 from app.outbox.queue import RELAY, deserialize, serialize
 from app.settings import Settings
 from app.worker.runner import Runner
@@ -39,14 +40,14 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
         try:
             await runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("outbox not read", error=str(error).partition("\n")[0])
+            _log.warning("outbox not read", error=log.told(error))
 
     async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
             if await scheduler.record_due():
                 await runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("schedule not read", error=str(error).partition("\n")[0])
+            _log.warning("schedule not read", error=log.told(error))
 
     # Names make job ids, which are the server's, not the queue's.
     queue = settings.queue_name

@@ -41,7 +41,7 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "2 files: nothing was imported.",
-        f"  {bad}: line 2: BilledCost is not a number: a lot",
+        f"  {bad}: line 2: BilledCost is not a number: …",
     ]
     twice = await call(settings, "import", "--format", "focus", str(good), str(good))
     assert (twice.exit_code, twice.stderr.strip()) == (

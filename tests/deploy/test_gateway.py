@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 from uuid import uuid4
 
@@ -70,7 +71,7 @@ async def test_two_of_each_behind_nginx(
     tmp_path: Path,
     subtests: pytest.Subtests,
 ) -> None:
-    environment = {
+    environment: dict[str, Any] = {
         "DATABASE_URL": settings.database_url,
         "DATABASE_POOL_SIZE": str(settings.database_pool_size),
         "QUEUE_NAME": settings.queue_name,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -68,7 +69,7 @@ async def test_a_new_version_takes_over_under_load(
             smtp_url=Url(sink.url),
             proof_dir=tmp_path / "proofs",
         )
-        environment = {
+        environment: dict[str, Any] = {
             "DATABASE_URL": empty_database_url,
             "DATABASE_POOL_SIZE": "8",
             "QUEUE_NAME": settings.queue_name,

@@ -165,8 +165,10 @@ async def test_requests_are_logged_without_what_is_secret(bare: httpx.AsyncClien
     assert entry == {
         "event": "request",
         "log_level": "info",
+        "operation": "live",
         "method": "GET",
         "path": "/health/live",
+        "user": None,
         "status": 200,
         "request_id": "one",
     }

@@ -135,6 +135,10 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert invoice["state"] == "created"
         assert invoice["items"]
         assert all(invoice["issuer_details"].values()), invoice["issuer_details"]
+        shown = re.findall(r"http\S+/metrics", first.greeting)
+        assert len(shown) == 2
+        for metrics in shown:
+            assert "invoicing_build_info{" in httpx.get(metrics).text
         # What is printed for other commands lets them find the same data.
         # Made once, for its owner alone, and told to whoever may run commands here.
         kept = data / "audit-key"

@@ -6,7 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -33,14 +33,19 @@ async def worker_here(settings: Settings) -> AsyncIterator[WorkerProcess]:
 
 @asynccontextmanager
 async def worker_process(
-    settings: Settings, *command: str, code: str = ROOT, **environment: str
+    settings: Settings,
+    *command: str,
+    code: str = ROOT,
+    log: Path | None = None,
+    **environment: str,
 ) -> AsyncIterator[Process]:
     """Run `python -m app worker`, or another command, as a process; it is killed at the end.
 
-    `code` is the folder of another version of the service.
+    `code` is the folder of another version of the service. What it writes is kept in `log`, where
+    that is given.
     """
     command = command or ("-m", "app", "worker")
-    process = await start_process(settings, *command, code=code, **environment)
+    process = await start_process(settings, *command, code=code, log=log, **environment)
     try:
         yield process
     finally:
@@ -50,7 +55,11 @@ async def worker_process(
 
 
 async def start_process(
-    settings: Settings, *arguments: str, code: str = ROOT, **environment: str
+    settings: Settings,
+    *arguments: str,
+    code: str = ROOT,
+    log: Path | None = None,
+    **environment: str,
 ) -> Process:
     """Start Python with the arguments and these settings in its environment."""
     given = {
@@ -67,9 +76,16 @@ async def start_process(
         "LOG_FORMAT": "json",
         **environment,
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=code, env=os.environ | given
-    )
+    with ExitStack() as stack:
+        output = None if log is None else stack.enter_context(log.open("ab"))
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            cwd=code,
+            env=os.environ | given,
+            stdout=output,
+            stderr=output,
+        )
 
 
 async def kill(process: Process) -> None:

@@ -23,7 +23,11 @@ def serve(
     require_writable("PROOF_DIR", settings.proof_dir)
 
     from app import log  # noqa: PLC0415 - keeps --help fast
-    from app.serving.run import run  # noqa: PLC0415
+    from app.metrics.exporter import show_together  # noqa: PLC0415
 
     log.configure(settings)
+    show_together(settings.metrics_host, settings.metrics_port)
+
+    from app.serving.run import run  # noqa: PLC0415 - metrics know by now that processes share them
+
     raise typer.Exit(run(host, port, workers, settings.drain_seconds))

@@ -10,6 +10,9 @@ _DECIMALS = 40
 """More decimals than any provider gives; so that every sum stays exact."""
 _MONEY_DIGITS = 12
 _QUANTITY_DIGITS = 30
+_FIGURES = re.compile(r"[-0-9.,:+/ _TZeEx'%]*")
+_SHOWN = 40
+"""Characters of a wrong value that are shown at most."""
 
 
 def text(cell: str) -> str:
@@ -62,4 +65,5 @@ def moment(cell: str) -> datetime:
 
 
 def _shown(value: str) -> str:
-    return value if len(value) <= 40 else f"{value[:40]}…"
+    """Show a value that can only be a number or a date gone wrong: no words of anybody's."""
+    return value if len(value) <= _SHOWN and _FIGURES.fullmatch(value) else "…"

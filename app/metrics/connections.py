@@ -1,0 +1,21 @@
+"""The connections of a process to its database."""
+
+from typing import Final
+
+from prometheus_client import Gauge, Histogram
+
+CONNECTIONS_IN_USE: Final = Gauge(
+    "invoicing_database_connections_in_use",
+    "Connections of the process's pool that are at work.",
+    multiprocess_mode="liveall",
+)
+CONNECTIONS_AT_MOST: Final = Gauge(
+    "invoicing_database_connections_max",
+    "Connections that the process's pool has at most (DATABASE_POOL_SIZE).",
+    multiprocess_mode="liveall",
+)
+CONNECTION_WAIT: Final = Histogram(
+    "invoicing_database_connection_wait_seconds",
+    "What was waited for a connection, free or new, also where none came.",
+    buckets=(0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10),
+)

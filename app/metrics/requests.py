@@ -1,0 +1,43 @@
+"""Requests of the API."""
+
+from functools import cache
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ABORTED: Final = "aborted"
+"""The status of a request that ended before its answer began."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER: Final = "other"
+
+REQUESTS_IN_PROGRESS: Final = Gauge(
+    "invoicing_http_requests_in_progress",
+    "Requests whose answer has not ended.",
+    multiprocess_mode="livesum",
+)
+_REQUESTS: Final = Counter(
+    "invoicing_http_requests_total",
+    "Requests, by the operation's id in OpenAPI, method and status.",
+    ["operation", "method", "status"],
+)
+_SECONDS: Final = Histogram(
+    "invoicing_http_request_duration_seconds",
+    "From a request's arrival to the end of its answer.",
+    ["operation", "method"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+def request_ended(operation: str, method: str, status: int, seconds: float) -> None:
+    """Count a request; `status` is 0 where its answer never began."""
+    requests, durations = _series(operation, method if method in _METHODS else _OTHER, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _series(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    return (
+        _REQUESTS.labels(operation, method, str(status or ABORTED)),
+        _SECONDS.labels(operation, method),
+    )

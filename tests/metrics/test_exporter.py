@@ -1,0 +1,103 @@
+"""The port of metrics, and what several processes count together."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from structlog.testing import capture_logs
+
+from app.metrics import exporter
+from app.metrics.exporter import exported
+from app.metrics.together import Together
+from tests.metrics.scraping import Scrape, scrape
+from tests.support.server import free_port
+
+COUNTING = """
+import os, sys
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
+from app.metrics.requests import REQUESTS_IN_PROGRESS, request_ended
+for milliseconds in (1, 30, 700):
+    request_ended("o", "GET", 200, milliseconds / 1000)
+request_ended("o", "BREW", 0, 1)
+REQUESTS_IN_PROGRESS.inc()
+print("counted", flush=True)
+sys.stdin.read()
+os._exit(1)
+"""
+
+
+def shown() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Gauge("one", "One.", registry=registry).set(1)
+    return registry
+
+
+async def test_a_busy_port_is_told_once_and_taken_when_it_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exporter, "_TRY_AGAIN", 0.05)
+    with socket.socket() as other, capture_logs() as logged:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with exported("127.0.0.1", port, shown()):
+            await asyncio.sleep(0.2)
+            assert [line["event"] for line in logged] == ["metrics not shown yet"]
+            assert logged[0]["reason"] == "Address already in use"
+            other.close()
+            assert (await scrape(port)).one("one") == 1
+    with socket.socket() as again:  # it is given back
+        assert again.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_metrics_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    with capture_logs() as logged, exported("127.0.0.1", 0, shown()):
+        exporter.show_together("127.0.0.1", 0)
+    assert logged == []
+
+
+def test_what_the_dead_counted_stays_and_what_they_were_at_does_not(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    registry.register(Together(str(tmp_path)))
+
+    def seen() -> Scrape:
+        return Scrape(generate_latest(registry).decode())
+
+    for died in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", COUNTING, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        for expected_in_progress in (1, 0):
+            now = seen()
+            done = died + 1
+            assert now.one("invoicing_http_requests_total", status="200") == 3 * done
+            assert (
+                now.one("invoicing_http_requests_total", status="aborted", method="other") == done
+            )
+            took = {"operation": "o", "method": "GET"}
+            name = "invoicing_http_request_duration_seconds"
+            assert now.one(f"{name}_count", **took) == 3 * done
+            assert now.one(f"{name}_sum", **took) == pytest.approx(0.731 * done)
+            assert now.one(f"{name}_bucket", le="0.05", **took) == 2 * done
+            in_progress = now.all("invoicing_http_requests_in_progress")
+            assert sum(in_progress) == expected_in_progress
+            process.communicate()  # it dies without a word
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_gone.db", "histogram_gone.db"}
+
+
+async def test_two_at_once_do_not_share_a_port() -> None:
+    port = free_port()
+    with exported("127.0.0.1", port, shown()):
+        await scrape(port)
+        with capture_logs() as logged, exported("127.0.0.1", port, shown()):
+            await asyncio.sleep(0.1)
+        assert [line["event"] for line in logged] == ["metrics not shown yet"]
