@@ -20,6 +20,8 @@ OPERATIONS = (
     "POST",
     "POST",
     "GET",
+    "GET",
+    "GET",
 )
 GATEWAY = "http://gateway.example/billing"
 
