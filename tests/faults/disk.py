@@ -1,0 +1,48 @@
+"""A file system that is small enough to be filled, where the machine lets us make one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[None]:
+    """Mount a file system of `size` bytes at `place` for as long as the context lasts."""
+    place.mkdir(parents=True, exist_ok=True)
+    options = f"size={size},mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@cache
+def no_small_disk() -> str:
+    """Return why no such file system can be made here; empty where one can."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return "a file system can be mounted only by root"
+    with tempfile.TemporaryDirectory(prefix="invoicing-") as folder:
+        try:
+            with small_disk(Path(folder) / "disk", 1_000_000):
+                return ""
+        except subprocess.CalledProcessError:
+            return "this machine lets nobody mount a file system"
+
+
+def fill(place: Path) -> Path:
+    """Write a file until the file system is full; return it, to be removed again."""
+    filler = place / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return filler
