@@ -22,6 +22,11 @@ _PAUSE = 0.2
 _CONNECTIONS = 100
 
 
+def new_key() -> str:
+    """Return an Idempotency-Key for something that is to happen once."""
+    return str(uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back: an attempt, and its body where there was one."""
@@ -36,16 +41,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Upload:
-    """A form with a file."""
+    """The form of a payment with its proof."""
 
     fields: Mapping[str, str]
     name: str
     content: bytes
 
     @property
-    def sha256(self) -> str:
-        """The digest of the file."""
-        return sha256(self.content).hexdigest()
+    def value(self) -> str:
+        """What the ledger keeps of it: the day of a payment, and the digest of its proof."""
+        return f"{self.fields['date']} {sha256(self.content).hexdigest()}"
 
 
 class Client:
@@ -83,20 +88,16 @@ class Client:
         kind: Kind,
         invoice: UUID,
         value: str = "",
-        body: Upload | dict[str, str] | None = None,
+        body: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask under a key, again and again until there is an answer or it is told to give up."""
-        operation = self.ledger.open(kind, invoice, value, str(uuid4()))
-        return await self.finish(operation, body)
+        return await self.finish(self.ledger.open(kind, invoice, value, new_key()), body)
 
-    async def finish(self, operation: Operation, body: Upload | dict[str, str] | None) -> Answer:
+    async def finish(
+        self, operation: Operation, body: Upload | Mapping[str, str] | None = None
+    ) -> Answer:
         """Ask for what an operation is until there is an answer, or it is told to give up."""
-        path = f"/api/invoices/{operation.invoice}/{operation.kind}/"
-        options: dict[str, Any] = {"headers": {"Idempotency-Key": operation.key}}
-        if isinstance(body, Upload):
-            options |= {"data": body.fields, "files": {"proof": (body.name, body.content)}}
-        elif body is not None:
-            options["json"] = body
+        path, options = request_of(operation, body)
         while True:
             answer = await self._try(operation, "POST", path, **options)
             if not answer.attempt.asks_again or self.giving_up.is_set():
@@ -123,6 +124,19 @@ class Client:
             answer = Answer(attempt, response.content)
         operation.attempts.append(attempt)
         return answer
+
+
+def request_of(
+    operation: Operation, body: Upload | Mapping[str, str] | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the path of an operation that changes something, and what else httpx is to send."""
+    path = f"/api/invoices/{operation.invoice}/{operation.kind}/"
+    options: dict[str, Any] = {"headers": {"Idempotency-Key": operation.key}}
+    if isinstance(body, Upload):
+        options |= {"data": body.fields, "files": {"proof": (body.name, body.content)}}
+    elif body is not None:
+        options["json"] = body
+    return path, options
 
 
 def _is_error(content: bytes) -> bool:

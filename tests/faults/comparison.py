@@ -14,13 +14,13 @@ from app.history.verifying import Verification, verify
 from app.invoices.tables import Invoice
 from app.notifications.tables import Delivery
 from app.payments.tables import Payment
-from tests.faults.ledger import ANNOTATING, LONGEST, Attempt, Kind, Operation
+from tests.faults.ground import TOTAL
+from tests.faults.ledger import ABORTED, ANNOTATING, LONGEST, Attempt, Kind, Operation
 from tests.faults.leftovers import swept
 from tests.faults.load import Load
 from tests.faults.stack import Stack
 from tests.support import tallies
 
-ABORTED = "aborted"
 _UNTRUE_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
 GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
@@ -164,7 +164,7 @@ async def _payments(
             findings.doubled.append(f"{len(payments)} payments of {subject.uuid}")
         wanted = {operation.value for operation in operations}
         for payment in payments:
-            if payment.sum != subject.total:
+            if payment.sum != TOTAL:
                 findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
             found = f"{payment.date_of_payment} {_digest(stack, payment.proof_key)}"
             if found not in wanted:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
+ABORTED = "aborted"
+"""Why no answer came where the client itself went away."""
 LONGEST = 10.0
 """Seconds within which any request must be answered, whatever has happened."""
 
@@ -53,7 +55,7 @@ class Attempt:
     status: int | None = None
     """None where no answer came."""
     failure: str = ""
-    """Why no answer came; `aborted` where the client itself went away."""
+    """Why no answer came; `ABORTED` where the client itself went away."""
     retry_after: str = ""
     sha256: str = ""
     """Digest of the answer's body."""

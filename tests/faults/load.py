@@ -2,17 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import cycle
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from app import clock
-from tests.faults.client import Answer, Client, Seen, Upload
-from tests.faults.ground import Ground, Subject
+from tests.faults.client import Answer, Client, Seen, Upload, new_key
+from tests.faults.ground import PRICES, Ground, Subject
 from tests.faults.ledger import ANNOTATING, GROUPS, Kind, Ledger
 from tests.faults.stack import Stack
 
@@ -117,22 +118,26 @@ class Load:
             pass
 
     async def _read(self) -> None:
-        everything = self.ground.all
-        while not self._stopping.is_set():
-            await self._list()
-            for kind in (Kind.RETRIEVE, Kind.ITEMS, Kind.STATS, Kind.GROWTH):
-                if self._stopping.is_set():
-                    return
-                await self._rest(_READ_PAUSE)
-                uuid = self._random.choice(everything).uuid
-                if kind is Kind.RETRIEVE:
-                    await self._retrieve(uuid)
-                elif kind is Kind.GROWTH:
-                    await self._look(kind, "/api/invoices/growth/", check=_check_growth)
-                elif kind is Kind.ITEMS:
-                    await self._look(kind, f"/api/invoices/{uuid}/items/", uuid, check=_check_items)
-                else:
-                    await self._look(kind, f"/api/invoices/{uuid}/stats/", uuid, check=_check_stats)
+        for kind in cycle((Kind.LIST, Kind.RETRIEVE, Kind.ITEMS, Kind.STATS, Kind.GROWTH)):
+            if self._stopping.is_set():
+                return
+            await self.read_one(kind)
+            await self._rest(_READ_PAUSE)
+
+    async def read_one(self, kind: Kind) -> None:
+        """Read something of a kind, and look whether it is as it must be."""
+        uuid = self._random.choice(self.ground.all).uuid
+        match kind:
+            case Kind.LIST:
+                await self._list()
+            case Kind.RETRIEVE:
+                await self._retrieve(uuid)
+            case Kind.ITEMS:
+                await self._look(kind, f"/api/invoices/{uuid}/items/", uuid, check=_check_items)
+            case Kind.STATS:
+                await self._look(kind, f"/api/invoices/{uuid}/stats/", uuid, check=_check_stats)
+            case Kind.GROWTH:
+                await self._look(kind, "/api/invoices/growth/", check=_check_growth)
 
     async def _look(
         self, kind: Kind, path: str, uuid: UUID | None = None, *, check: Callable[[Any], bool]
@@ -170,18 +175,35 @@ class Load:
                 )
 
     async def _pay(self) -> None:
-        for subject in self._left(self._to_pay):
-            upload = self._proof()
-            value = f"{upload.fields['date']} {upload.sha256}"
-            answer = await self._client.change(Kind.PAID, subject.uuid, value, upload)
-            if answer.attempt.status == 200:
-                if not _holds(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
-                    self.ledger.complaints.append(f"the answer to paid {subject.uuid} is wrong")
-                self._seen.ranks[subject.uuid] = 2
-                await self._retrieve(subject.uuid, state="paid")
+        while not self._stopping.is_set() and await self.pay_one():
             await self._rest(_PAY_PAUSE)
 
-    def _proof(self) -> Upload:
+    async def pay_one(self) -> bool:
+        """Pay the next invoice with a proof; tell whether there was one."""
+        subject = next(self._to_pay, None)
+        if subject is None:
+            return False
+        upload = self.proof()
+        operation = self.ledger.open(Kind.PAID, subject.uuid, upload.value, new_key())
+        answer = await self._client.finish(operation, upload)
+        self.check_paid(subject.uuid, answer)
+        if answer.attempt.status == 200:
+            await self._retrieve(subject.uuid, state="paid")
+        return True
+
+    def next_to_pay(self) -> Subject:
+        """Return an invoice that is left to whoever asks for it; raises StopIteration for none."""
+        return next(self._to_pay)
+
+    def check_paid(self, uuid: UUID, answer: Answer) -> None:
+        """Look at the answer to a payment: from now on the invoice must be seen as paid."""
+        if answer.attempt.status == 200:
+            if not _holds(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
+                self.ledger.complaints.append(f"the answer to paid {uuid} is wrong")
+            self._seen.ranks[uuid] = 2
+
+    def proof(self) -> Upload:
+        """Return a form of `paid` with a proof that no other has."""
         content = b"%PDF-1.7\n" + self._random.randbytes(self._random.randint(*_PROOF_BYTES))
         day: date = clock.today() - timedelta(days=self._random.randint(0, 300))
         return Upload({"date": day.isoformat()}, "transfer.pdf", content)
@@ -200,13 +222,9 @@ class Load:
             await self._rest(_ANNOTATE_PAUSE)
 
     async def _notify(self) -> None:
-        for subject in self._left(self._to_notify):
+        for subject in self._to_notify:
             await self._client.change(Kind.NOTIFY, subject.uuid)
             await self._rest(_NOTIFY_PAUSE)
-
-    def _left(self, subjects: Iterable[Subject]) -> Iterable[Subject]:
-        for subject in subjects:
-            yield subject
             if self._stopping.is_set():
                 return
 
@@ -225,7 +243,7 @@ def _adds_up(invoice: Any) -> bool:
 
 
 def _check_items(items: Any) -> bool:
-    return sorted(item["price"] for item in items) == [0.01, 3.34, 10.15]
+    return sorted(Decimal(str(item["price"])) for item in items) == list(PRICES)
 
 
 def _check_stats(stats: Any) -> bool:

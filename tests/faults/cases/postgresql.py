@@ -1,12 +1,27 @@
 """PostgreSQL dies, stands still, loses its connections, or has no room left."""
 
 import asyncio
+from contextlib import suppress
 
+from sqlalchemy import text
+
+from app.database.failures import DatabaseUnavailable
 from tests.faults.case import Case
+from tests.faults.disk import fill, no_small_disk
 from tests.faults.load import Load
-from tests.faults.stack import Stack
+from tests.faults.stack import Layout, Stack
 
 _AWAY_SECONDS = 2.0
+_STILL_SECONDS = 20.0
+_FULL_SECONDS = 3.0
+_ROUNDS = 6
+_BETWEEN = 0.4
+"""Seconds between two rounds of cuts."""
+_DISK = 250_000_000
+_OF_THE_SERVICE = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'cloud-invoicing' AND pid <> pg_backend_pid()"
+)
 
 
 async def _killed(stack: Stack, load: Load) -> None:
@@ -18,4 +33,75 @@ async def _killed(stack: Stack, load: Load) -> None:
         await load.recovered()
 
 
-CASES = (Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),)
+async def _terminated(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        for _ in range(_ROUNDS):
+            async with database.reading() as connection:
+                await connection.execute(_OF_THE_SERVICE)
+            await asyncio.sleep(_BETWEEN)
+        await load.recovered()
+
+
+async def _cut(stack: Stack, load: Load) -> None:
+    relay = stack.to_postgresql
+    assert relay is not None
+    async with load.running():
+        await load.well()
+        for _ in range(_ROUNDS):
+            relay.cuts_left_after_commit += 2
+            relay.cuts_left_before_commit += 2
+            await asyncio.sleep(_BETWEEN)
+            relay.cut_all()
+        # What is left of them would go on after the end of the fault.
+        relay.cuts_left_after_commit = relay.cuts_left_before_commit = 0
+        await load.recovered()
+
+
+async def _still(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        stack.postgresql.pause()
+        try:
+            await asyncio.sleep(_STILL_SECONDS)
+        finally:
+            stack.postgresql.resume()
+        await load.recovered()
+
+
+async def _full(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        filler = fill(stack.postgresql.server.home)
+        await asyncio.sleep(_FULL_SECONDS)
+        # Until now there was room in the log; without, the server ends, and cannot come back.
+        with suppress(DatabaseUnavailable):
+            async with database.reading() as connection:
+                await connection.execute(text("SELECT pg_switch_wal()"))
+        await asyncio.sleep(_FULL_SECONDS)
+        filler.unlink()
+        if not stack.postgresql.running:
+            await stack.postgresql.stop()
+            await stack.postgresql.start()
+        await load.recovered()
+
+
+CASES = (
+    Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),
+    Case("postgresql-terminated", "its connections ended by the server", _terminated),
+    Case(
+        "postgresql-cut",
+        "its connections lost: at a commit, after one, all at once",
+        _cut,
+        quick=True,
+        layout=Layout(relayed=True),
+    ),
+    Case(
+        "postgresql-full",
+        "its disk full",
+        _full,
+        layout=Layout(disk=_DISK),
+        needs=no_small_disk,
+    ),
+    Case("postgresql-still", "it stands still for 20 seconds", _still, seconds=120),
+)

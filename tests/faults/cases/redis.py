@@ -1,0 +1,59 @@
+"""Redis dies, forgets everything, or is slow: it only carries the news that there is work."""
+
+import asyncio
+
+from tests.faults.case import Case
+from tests.faults.load import Load
+from tests.faults.stack import Layout, Stack
+
+_SECONDS = 4.0
+_DELAY = 1.0
+"""Seconds that each answer of a slow Redis takes, more than a nudge may take."""
+
+
+async def _killed(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        stack.valkey.kill()
+        await asyncio.sleep(_SECONDS)
+        await stack.valkey.start()
+        await load.recovered()
+
+
+async def _emptied(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        for _ in range(20):
+            await stack.valkey.flush()
+            await asyncio.sleep(_SECONDS / 20)
+        await load.recovered()
+
+
+async def _slow(stack: Stack, load: Load) -> None:
+    relay = stack.to_valkey
+    assert relay is not None
+    async with load.running():
+        await load.well()
+        relay.delay = _DELAY
+        await asyncio.sleep(_SECONDS)
+        relay.delay = 0
+        await load.recovered()
+
+
+async def _still(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        stack.valkey.pause()
+        try:
+            await asyncio.sleep(_SECONDS)
+        finally:
+            stack.valkey.resume()
+        await load.recovered()
+
+
+CASES = (
+    Case("redis-killed", "Redis killed and restarted", _killed, quick=True),
+    Case("redis-emptied", "emptied, twenty times", _emptied),
+    Case("redis-slow", "slow: a second for each answer", _slow, layout=Layout(relayed=True)),
+    Case("redis-still", "it stands still for 4 seconds", _still),
+)
