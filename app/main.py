@@ -14,6 +14,7 @@ from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
 from app.http.operations import Operations
+from app.http.patience import PatienceMiddleware
 from app.http.requests import RequestMiddleware
 from app.http.security import SecurityMiddleware
 from app.http.throttling.middleware import Throttle, ThrottlingMiddleware
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     slashes.install(app)
     # The last added is the first that a request meets.
+    app.add_middleware(PatienceMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(ThrottlingMiddleware, throttle=throttle)
     app.add_middleware(BoundsMiddleware, client_timeout=settings.client_timeout)

@@ -184,8 +184,10 @@ class DatabaseSettings(BaseSettings):
     """Connections that a process keeps at most; further requests wait for one.
 
     An API process has one more, for its probes."""
-    database_pool_timeout: PositiveInt = 10
+    database_pool_timeout: PositiveInt = 5
     """Seconds that a request waits for a connection before it is answered with 503."""
+    database_request_timeout: PositiveInt = 8
+    """Seconds that a request waits for the database in all before it is answered with 503."""
     database_statement_timeout: PositiveInt = 30
     """Seconds after which PostgreSQL gives up a statement of a request."""
     database_lock_timeout: PositiveInt = 5

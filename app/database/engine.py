@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.database.failures import ConnectionLost, connecting, working
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
+from app.database.patience import ended_in_time, in_time
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
@@ -92,7 +93,7 @@ class Database:
         """
         try:
             async with asyncio.timeout(self._patience):
-                await self._streams.acquire()
+                await in_time(self._streams.acquire())
         except TimeoutError as error:
             raise ConnectionLost(TimeoutError("too many answers are being streamed")) from error
         try:
@@ -115,12 +116,12 @@ class Database:
             asked = perf_counter()
             try:
                 with connecting():
-                    connection = await stack.enter_async_context(engine.connect())
+                    connection = await in_time(stack.enter_async_context(engine.connect()))
             finally:
                 CONNECTION_WAIT.observe(perf_counter() - asked)
             CONNECTIONS_IN_USE.inc()
             stack.callback(CONNECTIONS_IN_USE.dec)
-            with working():
+            with working(), ended_in_time(connection):
                 async with connection.begin():
                     yield connection
         self._answered_at = monotonic()

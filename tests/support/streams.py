@@ -21,11 +21,12 @@ async def parts_of(
     method: str = "GET",
     until: int | None = None,
     reading: int | None = None,
+    pause: float = 0,
 ) -> list[int]:
     """Call the application as a server does; return the sizes of the parts that it sends.
 
     With `until`, the client goes away after that many parts; with `reading`, it stays but reads
-    no more than these.
+    no more than these; with `pause`, it takes so many seconds for the first.
     """
     sizes: list[int] = []
     gone = asyncio.Event()
@@ -47,6 +48,8 @@ async def parts_of(
             if until is not None and len(sizes) == until:
                 gone.set()
                 await asyncio.sleep(0)
+            if len(sizes) == 1:
+                await asyncio.sleep(pause)
             if len(sizes) == reading:
                 await asyncio.Event().wait()
 

@@ -1,0 +1,97 @@
+"""How long a request waits for the database in all, so that it is answered also when that hangs.
+
+PostgreSQL's own limits are of no use where PostgreSQL itself stands still, or its machine is gone.
+A connection from which nothing comes in time is ended from this side; what fails then is told like
+any connection that was lost. Jobs and commands have no such limit.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TypeVar
+
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_T = TypeVar("_T")
+
+
+class Patience:
+    """What is left of the time that a request may wait, whatever it waits for."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left: float | None = seconds
+        self._running: set[asyncio.TimerHandle] = set()
+
+    def end(self) -> None:
+        """Limit nothing any more: an answer that has begun goes at its client's pace."""
+        self._left = None
+        for timer in self._running:
+            timer.cancel()
+        self._running.clear()
+
+    @contextmanager
+    def on(self, connection: AsyncConnection) -> Iterator[None]:
+        """End the connection when the time is up while the context lasts."""
+        if self._left is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(self._left, _end, connection)
+        self._running.add(timer)
+        try:
+            with self.spent():
+                yield
+        finally:
+            timer.cancel()
+            self._running.discard(timer)
+
+    @contextmanager
+    def spent(self) -> Iterator[float | None]:
+        """Yield what is left, in seconds, and take from it what the context takes."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            yield self._left
+        finally:
+            if self._left is not None:
+                self._left = max(0.0, self._left - (loop.time() - begun))
+
+
+_of_request: ContextVar[Patience] = ContextVar("patience")
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[Patience]:
+    """Give what is done in the context, and in tasks that are begun there, so long in all."""
+    given = Patience(seconds)
+    before = _of_request.set(given)
+    try:
+        yield given
+    finally:
+        _of_request.reset(before)
+
+
+async def in_time(waiting: Awaitable[_T]) -> _T:
+    """Wait for what comes; raises TimeoutError where a request has no patience left."""
+    given = _of_request.get(None)
+    if given is None:
+        return await waiting
+    with given.spent() as left:
+        async with asyncio.timeout(left):
+            return await waiting
+
+
+def ended_in_time(connection: AsyncConnection) -> AbstractContextManager[None]:
+    """End the connection when a request has no patience left while the context lasts."""
+    given = _of_request.get(None)
+    return given.on(connection) if given else nullcontext()
+
+
+def _end(connection: AsyncConnection) -> None:
+    try:
+        lost = connection.sync_connection and connection.sync_connection.connection
+    except InvalidRequestError:  # it is closed, or lost already
+        return
+    if lost and lost.driver_connection is not None:
+        lost.driver_connection.terminate()

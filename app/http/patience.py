@@ -1,0 +1,26 @@
+"""A request waits for the database for so long, and no longer."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.database.patience import patience
+
+
+class PatienceMiddleware:
+    """Limits what a request waits for the database in all, until its answer begins."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with patience(self._seconds) as limit:
+
+            async def begun(message: Message) -> None:
+                limit.end()
+                await send(message)
+
+            await self._app(scope, receive, begun)

@@ -1,0 +1,85 @@
+"""The database stands still in the midst of things: requests are answered, and served again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.vocabulary import InvoiceState
+from app.main import create_app
+from app.settings import Settings
+from tests.support.clients import client_of
+from tests.support.factories import Factories, UserRow
+from tests.support.postgresql_proxy import LossyProxy, lossy
+from tests.support.streams import add_items, parts_of
+
+PATIENCE = 1
+MOST_SECONDS = 4.0
+"""On a machine that is busy with other tests; without the limit it would be for ever."""
+
+
+@dataclass
+class Distant:
+    """The API, with a database that can stand still."""
+
+    app: FastAPI
+    database: LossyProxy
+
+
+@pytest.fixture
+async def distant(settings: Settings) -> AsyncIterator[Distant]:
+    async with lossy(settings.database_url) as (proxy, url):
+        changed = {"database_url": url, "database_request_timeout": PATIENCE}
+        app = create_app(settings.model_copy(update=changed))
+        async with app.router.lifespan_context(app):
+            yield Distant(app, proxy)
+            proxy.awake.set()
+
+
+async def test_requests_are_answered_while_it_stands_still(
+    distant: Distant, make: Factories
+) -> None:
+    headers = (await make.staff()).headers
+    customer = await make.customer()
+    await make.profile(customer)
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    one = f"/api/invoices/{invoice.uuid}/"
+    async with client_of(distant.app, headers=headers) as client:
+        assert (await client.get(one)).status_code == 200
+        distant.database.awake.clear()
+        started = time.monotonic()
+        # More than there are connections: on those that are there, on new ones, and without any.
+        answers = await asyncio.gather(
+            *(client.get(path) for path in (one, "/api/invoices/", f"{one}items/") * 3),
+            pay(client, one, "2026-11-04"),
+            pay(client, one, "2026-11-05"),
+        )
+        assert time.monotonic() - started < MOST_SECONDS
+        assert [answer.status_code for answer in answers] == [503] * len(answers)
+        assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+        distant.database.awake.set()
+        assert (await client.get(one)).status_code == 200
+        assert distant.app.state.database.engine.pool.checkedout() == 0
+
+
+async def pay(client: httpx.AsyncClient, one: str, day: str) -> httpx.Response:
+    return await client.post(
+        f"{one}paid/", data={"date": day}, files={"proof": ("p.pdf", b"%PDF-1.7")}
+    )
+
+
+async def test_a_client_may_read_an_answer_for_longer(
+    distant: Distant, make: Factories, connection: AsyncConnection
+) -> None:
+    staff: UserRow = await make.staff()
+    invoice = await make.invoice(await make.customer())
+    await add_items(connection, [invoice], 4_000)
+    path = f"/api/invoices/{invoice.uuid}/"
+    whole = await parts_of(distant.app, path, staff)
+    assert len(whole) > 2
+    assert sum(await parts_of(distant.app, path, staff, pause=1.5 * PATIENCE)) == sum(whole)
