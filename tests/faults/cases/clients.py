@@ -1,15 +1,13 @@
 """Clients go away in the middle of something, or come all at once."""
 
 import asyncio
-from collections.abc import Mapping
 from time import monotonic
-from typing import Any
 
 import httpx
 
 from tests.faults.case import Case
 from tests.faults.client import new_key, request_of
-from tests.faults.ledger import ABORTED, Attempt, Kind, Operation
+from tests.faults.ledger import ABORTED, Attempt, Kind
 from tests.faults.load import Load
 from tests.faults.stack import Stack
 
@@ -34,29 +32,22 @@ async def _abort_a_payment(stack: Stack, load: Load, part: float) -> None:
     upload = load.proof()
     operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
     path, options = request_of(operation, upload)
-    await _send_and_leave(stack, load, operation, "POST", path, options, part)
+    options["headers"] |= load.ground.headers
+    request = httpx.Request("POST", stack.urls[0] + path, **options)
+    operation.attempts.append(await _send_and_leave(request, part))
     load.check_paid(uuid, await load.client.finish(operation, upload))
 
 
 async def _abort_a_read(stack: Stack, load: Load) -> None:
     operation = load.ledger.open(Kind.LIST)
-    path = "/api/invoices/?page_size=100"
-    await _send_and_leave(stack, load, operation, "GET", path, {}, 1.0)
+    url = stack.urls[0] + "/api/invoices/?page_size=100"
+    request = httpx.Request("GET", url, headers=load.ground.headers)
+    operation.attempts.append(await _send_and_leave(request, 1))
 
 
-async def _send_and_leave(
-    stack: Stack,
-    load: Load,
-    operation: Operation,
-    method: str,
-    path: str,
-    options: Mapping[str, Any],
-    part: float,
-) -> None:
+async def _send_and_leave(request: httpx.Request, part: float) -> Attempt:
     """Send that part of a request; of one that was sent whole, read the first byte answered."""
     begun = monotonic()
-    headers = {**load.ground.headers, **options.get("headers", {})}
-    request = httpx.Request(method, stack.urls[0] + path, **{**options, "headers": headers})
     raw = _raw(request)
     reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
     writer.write(raw[: round(len(raw) * part)])
@@ -64,7 +55,7 @@ async def _send_and_leave(
     if part == 1:
         await reader.read(1)
     writer.transport.abort()
-    operation.attempts.append(Attempt(begun, monotonic() - begun, failure=ABORTED))
+    return Attempt(begun, monotonic() - begun, failure=ABORTED)
 
 
 def _raw(request: httpx.Request) -> bytes:
