@@ -1,7 +1,6 @@
 """What clients were told, compared with what the database, the proofs and the mailbox hold."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from app.history.verifying import Verification, verify
 from app.invoices.tables import Invoice
 from app.notifications.tables import Delivery
 from app.payments.tables import Payment
+from tests.faults.findings import Findings
 from tests.faults.ground import TOTAL
 from tests.faults.ledger import ABORTED, ANNOTATING, LONGEST, Attempt, Kind, Operation
 from tests.faults.leftovers import swept
@@ -25,35 +25,6 @@ _UNTRUE_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
 GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
 """)
-
-
-@dataclass
-class Findings:
-    """What was not as it should be, a line each; and how the requests fared."""
-
-    lost: list[str] = field(default_factory=list)
-    """What was acknowledged, and is not there."""
-    wrong: list[str] = field(default_factory=list)
-    """What is otherwise than was asked for or told."""
-    doubled: list[str] = field(default_factory=list)
-    """What was asked for once, and is there twice."""
-    repeated_mails: int = 0
-    """Mails that came twice since the acceptance of the first was never heard."""
-    requests: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    """How many requests were answered with an error or not at all, by what that was."""
-    longest: float = 0.0
-    """Seconds of the longest wait for an answer."""
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was lost, wrong or doubled."""
-        return not (self.lost or self.wrong or self.doubled)
-
-    def lines(self) -> list[str]:
-        """Return everything that was found, with what it is."""
-        kinds = (("lost", self.lost), ("wrong", self.wrong), ("doubled", self.doubled))
-        return [f"{kind}: {line}" for kind, found in kinds for line in found]
 
 
 async def compare(stack: Stack, load: Load, *, breaks_connections: bool = False) -> Findings:
@@ -227,6 +198,10 @@ async def _notifications(
 
 def _mail(delivery: Row[Any], arrived: int, stack: Stack, load: Load, findings: Findings) -> None:
     told = f"the mail {delivery.message_id} to {delivery.recipient}"
+    if arrived > 1 and delivery.message_id in load.unheard:
+        findings.repeated_mails += arrived - 1
+    elif arrived > 1:
+        findings.doubled.append(f"{told}, {arrived} times")
     if delivery.state == DeliveryState.FAILED and delivery.recipient in stack.smtp.refused:
         if arrived:
             findings.wrong.append(f"{told}, which is told as refused")
@@ -234,10 +209,6 @@ def _mail(delivery: Row[Any], arrived: int, stack: Stack, load: Load, findings: 
         findings.lost.append(f"{told}: it is {delivery.state}")
     elif not arrived:
         findings.lost.append(told)
-    elif arrived > 1 and delivery.message_id in load.unheard:
-        findings.repeated_mails += arrived - 1
-    elif arrived > 1:
-        findings.doubled.append(f"{told}, {arrived} times")
 
 
 async def _sums(connection: AsyncConnection, findings: Findings) -> None:

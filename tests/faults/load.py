@@ -20,6 +20,7 @@ from tests.faults.stack import Stack
 _READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS = 2, 2, 2, 1
 _READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE = 0.04, 0.4, 0.15, 0.4
 """Seconds that each client rests between two requests."""
+_PAGE = 20
 _SECOND = 1.0
 _RECOVERY_SECONDS = 60.0
 _FINISHING_SECONDS = 60.0
@@ -147,12 +148,14 @@ class Load:
             self.ledger.complaints.append(f"{kind} of {uuid or 'all'} was not what it should be")
 
     async def _list(self) -> None:
-        page = self._random.randint(1, 10)
+        page = self._random.randint(1, len(self.ground.all) // _PAGE)
         known = dict(self._seen.ranks)
-        path = f"/api/invoices/?page_size=20&page={page}"
+        path = f"/api/invoices/?page_size={_PAGE}&page={page}"
         answer = await self._client.read(Kind.LIST, path)
         if answer.attempt.status == 200:
-            if not _holds(answer, lambda listed: all(map(_adds_up, listed)) and len(listed) == 20):
+            if not _holds(
+                answer, lambda listed: all(map(_adds_up, listed)) and len(listed) == _PAGE
+            ):
                 self.ledger.complaints.append(f"page {page} of the list does not add up")
                 return
             for invoice in answer.json():

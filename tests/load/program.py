@@ -2,22 +2,18 @@
 
 import asyncio
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from app import clock
 from app.billing.periods import Period
 from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.valkey import EmbeddedValkey
-from tests.load.console import progress
-from tests.load.loading import ROOT, Databases
+from tests.load.loading import Databases
+from tests.load.machine import machine
 from tests.load.measuring import Pace
 from tests.load.phases import PHASES, Bench, make
 from tests.load.results import Phase, Result
@@ -65,7 +61,7 @@ async def _run(
 ) -> Result:
     await databases.clean(fresh=options.fresh)
     result = Result(
-        machine=_machine(await databases.server_version()),
+        machine=machine(await databases.server_version()),
         options={
             "phases": list(options.phases),
             "rounds": options.pace.rounds,
@@ -79,31 +75,3 @@ async def _run(
     for phase in options.phases:
         await PHASES[phase](bench)
     return result
-
-
-def _machine(postgresql: str) -> dict[str, Any]:
-    git = shutil.which("git")
-    commit = ""
-    if git is not None:
-        described = [git, "describe", "--always", "--dirty", "--exclude=*"]
-        commit = subprocess.run(
-            described, cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
-    progress(f"Commit {commit or 'unknown'}, {os.cpu_count()} cores, PostgreSQL {postgresql}.")
-    packages = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "pydantic")
-    return {
-        "commit": commit,
-        "day": clock.now().date().isoformat(),
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "python": platform.python_version(),
-        "postgresql": postgresql,
-        **{name: version(name) for name in packages},
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

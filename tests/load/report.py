@@ -70,15 +70,15 @@ def markdown(result: Result, figures: Sequence[Figure]) -> str:
     )
     parts = [
         about,
-        _markdown_table(_FIGURE_HEADINGS, map(_figure_row, figures), "lrrll"),
+        markdown_table(_FIGURE_HEADINGS, map(_figure_row, figures), "lrrll"),
         f"Requests per second in the smallest database, {CONNECTIONS} connections:",
-        _markdown_table(_CASE_HEADINGS, _case_rows(result), "lrrrrrrr"),
+        markdown_table(_CASE_HEADINGS, _case_rows(result), "lrrrrrrr"),
     ]
     if rows := list(_size_rows(result)):
         headings = ("case", *(f"{size:,} invoices" for size in result.sizes))
         parts += [
             "Requests per second against the number of invoices:",
-            _markdown_table(headings, rows, "l" + "r" * len(result.sizes)),
+            markdown_table(headings, rows, "l" + "r" * len(result.sizes)),
         ]
     if remarks := list(_remarks(result)):
         parts.append("\n".join(f"- {line}" for line in remarks))
@@ -161,9 +161,7 @@ def _number(value: float | None, digits: int = 0) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def _markdown_table(
-    headings: Sequence[str], rows: Iterable[tuple[str, ...]], alignment: str
-) -> str:
+def markdown_table(headings: Sequence[str], rows: Iterable[tuple[str, ...]], alignment: str) -> str:
     rule = {"l": "---", "r": "---:"}
     lines = [headings, tuple(rule[side] for side in alignment), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

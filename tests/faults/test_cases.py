@@ -1,0 +1,25 @@
+"""The fault suite: a few cases with each run of the tests, all of them with the slow ones."""
+
+import pytest
+
+from tests.faults.case import Case
+from tests.faults.cases import all_cases
+from tests.faults.running import run_case
+
+CUSTOMERS = 20
+"""Enough for a case that takes a few seconds."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.slow)
+        for case in all_cases()
+    ],
+)
+async def test_nothing_is_lost_wrong_or_doubled(case: Case) -> None:
+    outcome = await run_case(case, patient=False, customers=CUSTOMERS if case.quick else 60)
+    if outcome.missing:
+        pytest.skip(outcome.missing)
+    assert not outcome.findings.lines()
+    assert outcome.findings.requests > 0

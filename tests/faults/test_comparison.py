@@ -1,0 +1,91 @@
+"""The comparison of the fault suite finds what is lost, wrong or doubled."""
+
+import re
+
+from sqlalchemy import text
+
+from tests.faults.case import Case
+from tests.faults.comparison import compare
+from tests.faults.findings import Findings
+from tests.faults.ledger import Attempt, Kind
+from tests.faults.load import Load
+from tests.faults.running import prepared, run
+from tests.faults.stack import Stack
+
+TAMPERING = (
+    "SET LOCAL session_replication_role = replica",  # nothing notices, as where data was lost
+    "DELETE FROM payments WHERE id = (SELECT min(id) FROM payments)",
+    "INSERT INTO payments (uuid, profile_id, invoice_id, date_of_payment, sum, created_at)"
+    " SELECT gen_random_uuid(), profile_id, invoice_id, date_of_payment, sum, created_at"
+    " FROM payments WHERE id = (SELECT max(id) FROM payments)",
+    "UPDATE invoices SET payment_url = 'https://elsewhere.example' WHERE payment_url <> ''",
+    "DELETE FROM notification_deliveries WHERE id = (SELECT min(id) FROM notification_deliveries)",
+    "UPDATE notification_deliveries SET state = 'pending', sent_at = NULL, next_attempt_at = now()"
+    " WHERE id = (SELECT max(id) FROM notification_deliveries)",
+    "UPDATE invoice_tallies SET invoices = invoices + 1 WHERE id = (SELECT min(id)"
+    " FROM invoice_tallies)",
+)
+
+
+async def _nothing(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        await load.recovered()
+
+
+async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
+    case = Case("nothing", "Nothing", _nothing)
+    async with prepared(case, customers=12) as (stack, load):
+        outcome = await run(case, stack, load, patient=False)
+        assert not outcome.findings.lines()
+        assert outcome.recovery is not None
+        await tamper(stack, load)
+        found = await compare(stack, load)
+    assert_told(
+        found.lost,
+        "the payment of",
+        "payment_url of .* is 'https://elsewhere.example'",
+        "the notification of owner-",
+        "the mail .*: it is pending",
+    )
+    assert_told(found.doubled, "2 payments of", "the mail .* 2 times")
+    assert_told(
+        found.wrong,
+        "is paid, beside payments",
+        "day or proof of the payment",
+        "a mail .* of no delivery",
+        "the tallies are not",
+        "the record of changes: .* payment",
+        "the file .* is of no payment|the proof .* is not there",
+        "list: 500",
+        "list: 503 without Retry-After",
+        "list: no answer, ReadError",
+        "list: took 11.0 s",
+        "list: 404 in another shape",
+    )
+    assert not found.clean
+
+
+async def tamper(stack: Stack, load: Load) -> None:
+    async with stack.database() as database, database.transaction() as connection:
+        for statement in TAMPERING:
+            await connection.execute(text(statement))
+    next(path for path in stack.proofs.iterdir()).unlink()
+    stack.smtp.mailbox.append(stack.smtp.mailbox[1])
+    answers = (
+        Attempt(0, 1, 500),
+        Attempt(0, 1, 503),
+        Attempt(0, 1, failure="ReadError"),
+        Attempt(0, 11, 200),
+        Attempt(0, 1, 404, well_formed=False),
+    )
+    load.ledger.open(Kind.LIST).attempts += answers
+
+
+def assert_told(lines: list[str], *patterns: str) -> None:
+    for pattern in patterns:
+        assert any(re.search(pattern, line) for line in lines), (pattern, lines)
+
+
+def test_no_findings_are_clean() -> None:
+    assert Findings().clean
