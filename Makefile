@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
-	bench bench-quick licences audit
+	bench bench-quick faults licences audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ bench: ## Measure the service, in 25 minutes; ARGS=--fresh makes the data anew. 
 bench-quick: ## Measure the central figures, in 3 minutes; fails where one falls short. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m tests.load run --quick $(ARGS)
+
+faults: install ## Break the service under load and count what is lost; ARGS="--case NAME" or --quick.
+	$(BIN)/python -m tests.faults run $(ARGS)
 
 image: ## Build the container image.
 	docker build --tag $(IMAGE) .

@@ -51,7 +51,9 @@ def run(
     if unknown:
         progress(f"There is no case {unknown[0]}; there are {', '.join(names)}.")
         raise typer.Exit(2)
-    wanted = [one for one in known if one.name in case or (not case and (one.quick or not quick))]
+    wanted = [one for one in known if one.quick or not quick]
+    if case:
+        wanted = [one for one in known if one.name in case]
     outcomes: list[Outcome] = []
     try:
         for one in wanted:

@@ -55,6 +55,7 @@ async def _cut(stack: Stack, load: Load) -> None:
             relay.cut_all()
         # What is left of them would go on after the end of the fault.
         relay.cuts_left_after_commit = relay.cuts_left_before_commit = 0
+        assert relay.cut >= _ROUNDS
         await load.recovered()
 
 

@@ -52,7 +52,7 @@ async def _still(stack: Stack, load: Load) -> None:
 
 
 CASES = (
-    Case("redis-killed", "Redis killed and restarted", _killed, quick=True),
+    Case("redis-killed", "Redis killed and restarted", _killed),
     Case("redis-emptied", "emptied, twenty times", _emptied),
     Case("redis-slow", "slow: a second for each answer", _slow, layout=Layout(relayed=True)),
     Case("redis-still", "it stands still for 4 seconds", _still),

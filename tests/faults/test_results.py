@@ -1,0 +1,71 @@
+"""What the fault suite keeps and shows."""
+
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.cases import all_cases
+from tests.faults.findings import Findings
+from tests.faults.report import markdown, write
+from tests.faults.results import Outcome, Result
+from tests.load.report import BEGIN, END
+
+MACHINE = {
+    "day": "2026-11-24",
+    "commit": "abc",
+    "cores": 2,
+    "processor": "any",
+    "python": "3.13",
+    "postgresql": "18",
+}
+FOUND = Findings(
+    lost=["the payment of one"],
+    repeated_mails=2,
+    requests=1200,
+    errors=Counter({"503": 20, "ReadError": 1}),
+    longest=8.04,
+)
+RESULT = Result(
+    MACHINE,
+    [
+        Outcome("one", "The first", FOUND, recovery=0.25, backlog=12),
+        Outcome("two", "The second", missing="there is no disk"),
+    ],
+)
+
+
+def test_a_result_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "result.json"
+    RESULT.save(path)
+    assert Result.load(path) == RESULT
+
+
+def test_what_an_earlier_run_found_of_other_cases_stays() -> None:
+    older = [Outcome("one", "Old"), Outcome("three", "The third"), Outcome("gone", "Gone")]
+    merged = RESULT.with_older(older, ["three", "two", "one"])
+    assert [outcome.title for outcome in merged.outcomes] == [
+        "The third",
+        "The second",
+        "The first",
+    ]
+
+
+def test_the_table(tmp_path: Path) -> None:
+    document = tmp_path / "reliability.md"
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write(RESULT, document)
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert markdown(RESULT) in text
+    assert (
+        "| The first | 1 | 0 | 0 | 1,200 | 503: 20, ReadError: 1;"
+        " 2 mails twice, never heard as accepted | 8.0 | 0.2 | 12.0 |"
+    ) in text
+    assert "| The second |  |  |  |  | not run: there is no disk |  |  |  |" in text
+
+
+def test_cases_have_names_of_their_own() -> None:
+    names = [case.name for case in all_cases()]
+    assert len(set(names)) == len(names)
+    assert any(case.quick for case in all_cases())
