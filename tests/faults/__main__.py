@@ -55,9 +55,13 @@ def run(
     if case:
         wanted = [one for one in known if one.name in case]
     outcomes: list[Outcome] = []
+    on = machine(_postgresql())
     try:
         for one in wanted:
             outcomes.append(_run(one, patient=not quick))
+            if not quick:  # after each, so that a run that is stopped leaves what it found
+                older = Result.load(output).outcomes if output.exists() else []
+                Result(on, outcomes).with_older(older, names).save(output)
     except ServerError as error:
         progress(f"The suite ends here. {error}")
         raise typer.Exit(2) from None
@@ -65,10 +69,6 @@ def run(
         progress("Stopped.")
         raise typer.Exit(130) from None
     reporting.show(outcomes)
-    if not quick:
-        older = Result.load(output).outcomes if output.exists() else []
-        Result(machine(_postgresql()), outcomes).with_older(older, names).save(output)
-        progress(f"The result is {output}.")
     raise typer.Exit(0 if all(outcome.findings.clean for outcome in outcomes) else 1)
 
 

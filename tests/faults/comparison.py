@@ -56,7 +56,8 @@ def _answers(load: Load, findings: Findings, *, breaks_connections: bool) -> Non
             if attempt.status == 200:
                 complaint = _too_long(attempt)
             else:
-                findings.errors[_name(attempt)] += 1
+                name = _name(attempt)
+                findings.errors[name] = findings.errors.get(name, 0) + 1
                 complaint = _complaint(attempt, breaks_connections) or _too_long(attempt)
             if complaint:
                 findings.wrong.append(f"{_what(operation)}: {complaint}")

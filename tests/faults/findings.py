@@ -1,6 +1,5 @@
 """What a comparison finds."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -17,7 +16,7 @@ class Findings:
     repeated_mails: int = 0
     """Mails that came twice since the acceptance of the first was never heard."""
     requests: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     """How many requests were answered with an error or not at all, by what that was."""
     longest: float = 0.0
     """Seconds of the longest wait for an answer."""

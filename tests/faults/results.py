@@ -1,7 +1,6 @@
 """What cases came to, and how it is kept."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,9 +46,7 @@ class Result:
     def load(cls, path: Path) -> Self:
         """Read what `save` has written."""
         value = json.loads(path.read_text())
-        outcomes = []
-        for one in value["outcomes"]:
-            found = one.pop("findings")
-            found["errors"] = Counter(found["errors"])
-            outcomes.append(Outcome(**one, findings=Findings(**found)))
+        outcomes = [
+            Outcome(**one | {"findings": Findings(**one["findings"])}) for one in value["outcomes"]
+        ]
         return cls(value["machine"], outcomes)

@@ -1,6 +1,5 @@
 """What the fault suite keeps and shows."""
 
-from collections import Counter
 from pathlib import Path
 
 from tests.faults.cases import all_cases
@@ -21,7 +20,7 @@ FOUND = Findings(
     lost=["the payment of one"],
     repeated_mails=2,
     requests=1200,
-    errors=Counter({"503": 20, "ReadError": 1}),
+    errors={"503": 20, "ReadError": 1},
     longest=8.04,
 )
 RESULT = Result(
