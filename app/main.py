@@ -13,6 +13,7 @@ from app.http.bounds import BoundsMiddleware
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
+from app.http.multipart import TEXT_MAX_BYTES
 from app.http.operations import Operations
 from app.http.patience import PatienceMiddleware
 from app.http.requests import RequestMiddleware
@@ -64,7 +65,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(PatienceMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(ThrottlingMiddleware, throttle=throttle)
-    app.add_middleware(BoundsMiddleware, client_timeout=settings.client_timeout)
+    app.add_middleware(
+        BoundsMiddleware,
+        client_timeout=settings.client_timeout,
+        body_max_bytes=TEXT_MAX_BYTES + settings.proof_max_bytes,
+    )
     app.add_middleware(RequestMiddleware)
     cors.install(app, settings)
     app.add_middleware(SecurityMiddleware)

@@ -40,18 +40,22 @@ class TooSlow(ApiError):
 class BoundsMiddleware:
     """Refuses what is too large before anything else looks at it, and bodies that come slowly."""
 
-    def __init__(self, app: ASGIApp, client_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, client_timeout: float, body_max_bytes: int) -> None:
         self._app = app
         self._patience = client_timeout
+        self._body_max_bytes = body_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _has_body(scope):
+        length = _length_of_body(scope)
+        if length != 0:
             body = _Body(receive, send, self._patience)
-            receive, send = body.receive, body.send
+            receive = body.receive
+            if length is None or length > self._body_max_bytes:
+                send = body.send
         problem = _problem(scope)
         if problem is None:
             await self._app(scope, receive, send)
@@ -59,14 +63,14 @@ class BoundsMiddleware:
             await answer_to(problem)(scope, receive, send)
 
 
-def _has_body(scope: Scope) -> bool:
-    """Tell whether there is a body worth a look: not one that has come with its head."""
+def _length_of_body(scope: Scope) -> int | None:
+    """Return how long the request's body will be, in bytes; None where that is not told."""
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value) > 0
+            return int(value)
         if name == b"transfer-encoding":
-            return True
-    return False
+            return None
+    return 0
 
 
 def _problem(scope: Scope) -> ApiError | None:
@@ -121,8 +125,11 @@ class _Body:
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer; before the body has ended, it ends the connection."""
+        """Send a part of the answer; before the body has ended, it ends the connection.
+
+        To end it while the client is still sending can cost the client the answer, so this is for
+        bodies that nobody would read whole. Of any other the rest is read and dropped.
+        """
         if message["type"] == "http.response.start" and not self._ended:
-            # Else the server would read the rest only to drop it.
             message["headers"] = [*message["headers"], (b"connection", b"close")]
         await self._send(message)

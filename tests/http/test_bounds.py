@@ -60,7 +60,7 @@ class Server:
                     return
             await PlainTextResponse("as ever")(scope, receive, send)
 
-        await BoundsMiddleware(app, PATIENCE)(self.scope, self._receive, self._send)
+        await BoundsMiddleware(app, PATIENCE, 80_000)(self.scope, self._receive, self._send)
         return self.status
 
     async def _receive(self) -> Message:
@@ -116,6 +116,12 @@ async def test_what_is_refused_is_not_read(header: tuple[bytes, bytes]) -> None:
     server = Server(headers=[header], body=[b"{}"])
     assert await server.ask() == 200
     assert server.told[b"connection"] == b"close"
+
+
+async def test_an_answer_reaches_who_is_still_sending_what_would_have_been_read() -> None:
+    server = Server(headers=[(b"content-length", b"80000")], body=[b"x"])
+    assert await server.ask() == 200
+    assert b"connection" not in server.told
 
 
 async def test_a_connection_too_many() -> None:

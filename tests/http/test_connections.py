@@ -139,7 +139,7 @@ async def test_clients_that_send_nothing_or_slowly(
         told(b"", b""),
         told(b"", GET + b"X: " + b"x" * 1000),
         told(paying, b'{"date": "2026' + b" " * 1000),
-        # Refused by the head alone, the body comes on.
+        # Refused by the head alone, the body comes on and is dropped.
         told(paying.replace(staff.key.encode(), b"unknown"), b" " * 1000),
         told(GET + b"\r\n", GET + b"X: " + b"x" * 1000),
         _busy_meanwhile(connection),
@@ -147,11 +147,11 @@ async def test_clients_that_send_nothing_or_slowly(
     assert nothing[0] == b""
     assert answer(head[0]) == (408, "The request did not come in time.")
     assert answer(body[0]) == (408, "The request body did not come in time.")
-    assert answer(unread[0]) == (401, "Invalid token.")
+    assert unread[0].startswith(b"HTTP/1.1 401 ")
     first, second = next_head[0].split(b'{"status":"ok"}')
     assert first.startswith(b"HTTP/1.1 200")
     assert answer(second)[0] == 408
-    assert min(took for _, took in (nothing, head, body, next_head)) >= TIMEOUT
+    assert min(took for _, took in (nothing, head, body, unread, next_head)) >= TIMEOUT
     # Nobody who was waited for held a connection to the database.
     assert at_work == 0
 
