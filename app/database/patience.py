@@ -6,7 +6,7 @@ any connection that was lost. Jobs and commands have no such limit.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
@@ -21,15 +21,27 @@ class Patience:
     """What is left of the time that a request may wait, whatever it waits for."""
 
     def __init__(self, seconds: float) -> None:
+        self._whole = seconds
         self._left: float | None = seconds
-        self._running: set[asyncio.TimerHandle] = set()
+        self._renewed_at = 0.0
+        self._running: dict[AsyncConnection, asyncio.TimerHandle] = {}
 
     def end(self) -> None:
         """Limit nothing any more: an answer that has begun goes at its client's pace."""
         self._left = None
-        for timer in self._running:
+        for timer in self._running.values():
             timer.cancel()
         self._running.clear()
+
+    def renew(self) -> None:
+        """Begin anew, since something has come: what is long is not what hangs."""
+        if self._left is None:
+            return
+        self._left = self._whole
+        self._renewed_at = asyncio.get_running_loop().time()
+        for connection, timer in list(self._running.items()):
+            timer.cancel()
+            self._start(connection)
 
     @contextmanager
     def on(self, connection: AsyncConnection) -> Iterator[None]:
@@ -37,14 +49,18 @@ class Patience:
         if self._left is None:
             yield
             return
-        timer = asyncio.get_running_loop().call_later(self._left, _end, connection)
-        self._running.add(timer)
+        self._start(connection)
         try:
             with self.spent():
                 yield
         finally:
-            timer.cancel()
-            self._running.discard(timer)
+            if timer := self._running.pop(connection, None):
+                timer.cancel()
+
+    def _start(self, connection: AsyncConnection) -> None:
+        self._running[connection] = asyncio.get_running_loop().call_later(
+            self._left or 0, _end, connection
+        )
 
     @contextmanager
     def spent(self) -> Iterator[float | None]:
@@ -55,7 +71,7 @@ class Patience:
             yield self._left
         finally:
             if self._left is not None:
-                self._left = max(0.0, self._left - (loop.time() - begun))
+                self._left = max(0.0, self._left - (loop.time() - max(begun, self._renewed_at)))
 
 
 _of_request: ContextVar[Patience] = ContextVar("patience")
@@ -80,6 +96,14 @@ async def in_time(waiting: Awaitable[_T]) -> _T:
     with given.spent() as left:
         async with asyncio.timeout(left):
             return await waiting
+
+
+async def renewed_by(parts: AsyncIterable[_T]) -> AsyncGenerator[_T, None]:
+    """Yield the parts of something long; each gives a request its whole patience again."""
+    async for part in parts:
+        if given := _of_request.get(None):
+            given.renew()
+        yield part
 
 
 def ended_in_time(connection: AsyncConnection) -> AbstractContextManager[None]:

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.patience import renewed_by
 from app.history.author import author_of
 from app.history.recording import recording
 from app.http import validators
@@ -90,4 +91,4 @@ class Submission:
         """Write the invoice as it is in the transaction as the answer."""
         selected = await ChangedInvoice(self._answers, self.invoice.id).select(connection)
         async with aclosing(selected.made(connection)) as parts:
-            return await WrittenAnswer.of_parts(parts)
+            return await WrittenAnswer.of_parts(renewed_by(parts))
