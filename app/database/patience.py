@@ -18,12 +18,17 @@ _T = TypeVar("_T")
 
 
 class Patience:
-    """What is left of the time that a request may wait, whatever it waits for."""
+    """What is left of the time that a request may wait, whatever it waits for.
 
-    def __init__(self, seconds: float) -> None:
+    With `passing` it passes by itself; otherwise only while the database is waited for, as where
+    the client sets the pace of an upload.
+    """
+
+    def __init__(self, seconds: float, *, passing: bool) -> None:
         self._whole = seconds
         self._left: float | None = seconds
-        self._renewed_at = 0.0
+        self._passing = passing
+        self._counted = asyncio.get_running_loop().time()
         self._running: dict[AsyncConnection, asyncio.TimerHandle] = {}
 
     def end(self) -> None:
@@ -38,49 +43,52 @@ class Patience:
         if self._left is None:
             return
         self._left = self._whole
-        self._renewed_at = asyncio.get_running_loop().time()
+        self._counted = asyncio.get_running_loop().time()
         for connection, timer in list(self._running.items()):
             timer.cancel()
-            self._start(connection)
+            self._start(connection, self._left)
 
     @contextmanager
     def on(self, connection: AsyncConnection) -> Iterator[None]:
         """End the connection when the time is up while the context lasts."""
-        if self._left is None:
-            yield
-            return
-        self._start(connection)
-        try:
-            with self.spent():
+        with self.waiting() as left:
+            if left is None:
                 yield
-        finally:
-            if timer := self._running.pop(connection, None):
-                timer.cancel()
+                return
+            self._start(connection, left)
+            try:
+                yield
+            finally:
+                if timer := self._running.pop(connection, None):
+                    timer.cancel()
 
-    def _start(self, connection: AsyncConnection) -> None:
-        self._running[connection] = asyncio.get_running_loop().call_later(
-            self._left or 0, _end, connection
-        )
+    def _start(self, connection: AsyncConnection, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._running[connection] = loop.call_later(seconds, _end, connection)
 
     @contextmanager
-    def spent(self) -> Iterator[float | None]:
-        """Yield what is left, in seconds, and take from it what the context takes."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
+    def waiting(self) -> Iterator[float | None]:
+        """Yield what is left, in seconds; what the context takes is counted in any case."""
+        self._count(self._passing)
         try:
             yield self._left
         finally:
-            if self._left is not None:
-                self._left = max(0.0, self._left - (loop.time() - max(begun, self._renewed_at)))
+            self._count(True)
+
+    def _count(self, is_spent: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._left is not None and is_spent:
+            self._left = max(0.0, self._left - (now - self._counted))
+        self._counted = now
 
 
 _of_request: ContextVar[Patience] = ContextVar("patience")
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[Patience]:
+def patience(seconds: float, *, passing: bool) -> Iterator[Patience]:
     """Give what is done in the context, and in tasks that are begun there, so long in all."""
-    given = Patience(seconds)
+    given = Patience(seconds, passing=passing)
     before = _of_request.set(given)
     try:
         yield given
@@ -93,7 +101,7 @@ async def in_time(waiting: Awaitable[_T]) -> _T:
     given = _of_request.get(None)
     if given is None:
         return await waiting
-    with given.spent() as left:
+    with given.waiting() as left:
         async with asyncio.timeout(left):
             return await waiting
 

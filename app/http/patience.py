@@ -4,9 +4,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.database.patience import patience
 
+_WITHOUT_BODY = ("GET", "HEAD")
+
 
 class PatienceMiddleware:
-    """Limits what a request waits for the database in all, until its answer begins."""
+    """Limits what a request waits for the database in all, until its answer begins.
+
+    Of a request that has no body all time counts: so a crowd, too, is answered in time.
+    """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
@@ -17,7 +22,8 @@ class PatienceMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with patience(self._seconds) as limit:
+        passing = scope["method"] in _WITHOUT_BODY
+        with patience(self._seconds, passing=passing) as limit:
 
             async def begun(message: Message) -> None:
                 limit.end()

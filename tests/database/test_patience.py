@@ -20,7 +20,7 @@ async def parts() -> AsyncIterator[int]:
 
 
 async def test_what_comes_in_parts_may_take_longer(database: Database) -> None:
-    with patience(SECONDS):
+    with patience(SECONDS, passing=False):
         async with database.transaction() as connection:
             assert [part async for part in renewed_by(parts())] == [0, 1, 2, 3]
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
@@ -35,6 +35,6 @@ async def whole(database: Database) -> None:
 
 
 async def test_what_comes_too_late_is_not_waited_for(database: Database) -> None:
-    with patience(SECONDS), pytest.raises(DatabaseUnavailable):
+    with patience(SECONDS, passing=False), pytest.raises(DatabaseUnavailable):
         await whole(database)
     await whole(database)

@@ -20,6 +20,8 @@ _TIMEOUT = 60.0
 _PAUSE = 0.2
 """Seconds until the same is sent again: less than Retry-After says, to see a recovery early."""
 _CONNECTIONS = 100
+_KEPT_SECONDS = 2.0
+"""For which a connection is kept; after five the API closes it, perhaps amid the next request."""
 
 
 def new_key() -> str:
@@ -67,7 +69,11 @@ class Client:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS)
+        limits = httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=_CONNECTIONS,
+            keepalive_expiry=_KEPT_SECONDS,
+        )
         for url in self.urls:
             client = httpx.AsyncClient(
                 base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=limits
