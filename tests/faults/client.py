@@ -119,17 +119,22 @@ class Client:
             attempt = Attempt(begun, monotonic() - begun, failure=type(error).__name__)
             answer = Answer(attempt)
         else:
-            attempt = Attempt(
-                begun,
-                monotonic() - begun,
-                response.status_code,
-                retry_after=response.headers.get("Retry-After", ""),
-                sha256=sha256(response.content).hexdigest(),
-                well_formed=response.status_code < 400 or _is_error(response.content),
-            )
+            attempt = attempt_of(begun, response)
             answer = Answer(attempt, response.content)
         operation.attempts.append(attempt)
         return answer
+
+
+def attempt_of(begun: float, response: httpx.Response) -> Attempt:
+    """Return what the ledger keeps of a response that has just arrived."""
+    return Attempt(
+        begun,
+        monotonic() - begun,
+        response.status_code,
+        retry_after=response.headers.get("Retry-After", ""),
+        sha256=sha256(response.content).hexdigest(),
+        well_formed=response.status_code < 400 or _is_error(response.content),
+    )
 
 
 def request_of(

@@ -6,7 +6,7 @@ from time import monotonic
 import httpx
 
 from tests.faults.case import Case
-from tests.faults.client import new_key, request_of
+from tests.faults.client import attempt_of, new_key, request_of
 from tests.faults.ledger import ABORTED, Attempt, Kind
 from tests.faults.load import Load
 from tests.faults.stack import Stack
@@ -64,16 +64,69 @@ def _raw(request: httpx.Request) -> bytes:
     return b"\r\n".join(head) + b"\r\n\r\n" + request.read()
 
 
+def _parsed(answer: bytes) -> httpx.Response:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+
+
 async def _crowd(stack: Stack, load: Load) -> None:
-    kinds = (Kind.LIST, Kind.RETRIEVE, Kind.ITEMS, Kind.STATS, Kind.GROWTH)
     async with load.running():
         await load.well()
+        everybody_is_there = asyncio.Barrier(_CLIENTS)
         async with asyncio.TaskGroup() as clients:
             for number in range(_CLIENTS - _PAYERS):
-                clients.create_task(load.read_one(kinds[number % len(kinds)]))
+                clients.create_task(_read(stack, load, number, everybody_is_there))
             for _ in range(_PAYERS):
-                clients.create_task(load.pay_one())
+                clients.create_task(_pay(stack, load, everybody_is_there))
         await load.recovered()
+
+
+async def _read(stack: Stack, load: Load, number: int, together: asyncio.Barrier) -> None:
+    one = load.ground.all[number % len(load.ground.all)].uuid
+    kind, path = (
+        (Kind.LIST, ""),
+        (Kind.RETRIEVE, f"{one}/"),
+        (Kind.ITEMS, f"{one}/items/"),
+        (Kind.STATS, f"{one}/stats/"),
+        (Kind.GROWTH, "growth/"),
+    )[number % 5]
+    url = f"{stack.urls[0]}/api/invoices/{path}"
+    request = httpx.Request("GET", url, headers=load.ground.headers)
+    load.ledger.open(kind).attempts.append(await _ask(request, together))
+
+
+async def _pay(stack: Stack, load: Load, together: asyncio.Barrier) -> None:
+    uuid = load.next_to_pay().uuid
+    upload = load.proof()
+    operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
+    path, options = request_of(operation, upload)
+    options["headers"] |= load.ground.headers
+    request = httpx.Request("POST", stack.urls[0] + path, **options)
+    operation.attempts.append(await _ask(request, together))
+    if operation.attempts[-1].asks_again:
+        load.check_paid(uuid, await load.client.finish(operation, upload))
+
+
+async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
+    """Ask when all others do, over a connection of its own.
+
+    Without a client's comforts: five hundred of them keep a machine busy by themselves.
+    """
+    request.headers["Connection"] = "close"
+    raw = _raw(request)
+    reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    await together.wait()
+    begun = monotonic()
+    writer.write(raw)
+    try:
+        answer = await reader.read(-1)
+    except ConnectionError as error:
+        return Attempt(begun, monotonic() - begun, failure=type(error).__name__)
+    finally:
+        writer.close()
+    return attempt_of(begun, _parsed(answer))
 
 
 CASES = (
