@@ -177,7 +177,7 @@ async def _notifications(
         connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
     )
     arrived = Counter(mail.message["Message-ID"] for mail in stack.smtp.mailbox)
-    acknowledged, uncertain = set(), set()
+    acknowledged, uncertain = set(load.ledger.promised), set()
     for operation in load.ledger.of(Kind.NOTIFY):
         if operation.acknowledged:
             acknowledged.add(operation.invoice)
@@ -199,7 +199,7 @@ async def _notifications(
 
 def _mail(delivery: Row[Any], arrived: int, stack: Stack, load: Load, findings: Findings) -> None:
     told = f"the mail {delivery.message_id} to {delivery.recipient}"
-    if arrived > 1 and delivery.message_id in load.unheard:
+    if arrived > 1 and delivery.message_id in load.unheard | stack.smtp.unheard:
         findings.repeated_mails += arrived - 1
     elif arrived > 1:
         findings.doubled.append(f"{told}, {arrived} times")

@@ -107,6 +107,8 @@ class Ledger:
 
     operations: list[Operation] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    promised: set[UUID] = field(default_factory=set)
+    """Invoices that are to be notified without a request, as with their close."""
 
     def open(
         self, kind: Kind, invoice: UUID | None = None, value: str = "", key: str = ""

@@ -30,6 +30,28 @@ class Received:
         return parsed
 
 
+class Stage(Enum):
+    """How far a conversation with a mail server is, each before what it is called by is answered."""
+
+    GREETING = auto()
+    HELLO = auto()
+    SENDER = auto()
+    RECIPIENT = auto()
+    CONTENT = auto()
+    ACCEPTED = auto()
+    """The message is in the mailbox, and the sender has not been told."""
+
+
+@dataclass
+class Trouble:
+    """What befalls every conversation that comes as far as a stage: it hangs, or is cut off."""
+
+    stage: Stage
+    cuts: bool = False
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when one has come so far."""
+
+
 @dataclass
 class MailSink:
     """A mail server that keeps what it accepts in `mailbox`.
@@ -37,6 +59,7 @@ class MailSink:
     `refused` maps a recipient to the answer it gets, as `550 No such user`, and `refused_sender` is
     the answer that every sender gets; `answers` are given to
     the next messages instead of accepting them; `pause` is awaited before a message is accepted.
+    While there is `trouble`, conversations come to that.
     """
 
     port: int = 0
@@ -46,17 +69,66 @@ class MailSink:
     answers: list[str] = field(default_factory=list)
     pause: float = 0
     sessions: int = 0
+    trouble: Trouble | None = None
+    unheard: set[str] = field(default_factory=set)
+    """Message-IDs of what was accepted in trouble, which the sender was never told."""
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a message has been accepted."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Those of aiosmtpd's SMTP."""
+    tls: ssl.SSLContext | None = None
+    _server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         """The server as the setting SMTP_URL."""
         return f"smtp://127.0.0.1:{self.port}"
 
+    async def open(self) -> None:
+        """Listen: at a free port the first time, and at the same one from then on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._session, "127.0.0.1", self.port, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Take no more connections; those that there are go on."""
+        if self._server is not None:
+            self._server.close()
+
+    def _session(self) -> asyncio.Protocol:
+        self.sessions += 1
+        if self.trouble is not None and self.trouble.stage is Stage.GREETING:
+            self.trouble.reached.set()
+            return _Silent(self.trouble)
+        return SMTP(self, **self.options)
+
+    async def _get_into_trouble(self, server: SMTP, stage: Stage) -> None:
+        trouble = self.trouble
+        if trouble is None or trouble.stage is not stage:
+            return
+        trouble.reached.set()
+        if trouble.cuts:
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+        # Ended by the library once the connection is.
+        await asyncio.get_running_loop().create_future()
+
     def to(self, recipient: str) -> list[Received]:
         """Return what arrived for one recipient."""
         return [mail for mail in self.mailbox if recipient in mail.recipients]
+
+    async def handle_EHLO(  # noqa: N802 - as aiosmtpd calls it
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        """Answer a greeting."""
+        await self._get_into_trouble(server, Stage.HELLO)
+        session.host_name = hostname
+        return responses
 
     async def handle_MAIL(  # noqa: N802 - as aiosmtpd calls it
         self,
@@ -67,6 +139,7 @@ class MailSink:
         options: list[str],
     ) -> str:
         """Answer a sender."""
+        await self._get_into_trouble(server, Stage.SENDER)
         if self.refused_sender:
             return self.refused_sender
         envelope.mail_from = address
@@ -82,6 +155,7 @@ class MailSink:
         options: list[str],
     ) -> str:
         """Answer a recipient."""
+        await self._get_into_trouble(server, Stage.RECIPIENT)
         if address in self.refused:
             return self.refused[address]
         envelope.rcpt_tos.append(address)
@@ -91,15 +165,32 @@ class MailSink:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Answer a message."""
+        await self._get_into_trouble(server, Stage.CONTENT)
         await asyncio.sleep(self.pause)
         if self.answers:
             return self.answers.pop(0)
         content = envelope.content
         assert isinstance(content, bytes)
         assert envelope.mail_from is not None
-        self.mailbox.append(Received(envelope.mail_from, list(envelope.rcpt_tos), content))
+        received = Received(envelope.mail_from, list(envelope.rcpt_tos), content)
+        self.mailbox.append(received)
         self.arrival.set()
+        if self.trouble is not None and self.trouble.stage is Stage.ACCEPTED:
+            self.unheard.add(received.message["Message-ID"])
+        await self._get_into_trouble(server, Stage.ACCEPTED)
         return "250 OK: kept"
+
+
+class _Silent(asyncio.Protocol):
+    """Says nothing, ever."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self._trouble = trouble
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._trouble.cuts:
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
 
 
 @asynccontextmanager
@@ -110,19 +201,13 @@ async def mail_sink(
 
     With `tls` it speaks TLS from the start; the option `tls_context` lets it offer STARTTLS.
     """
-    sink = MailSink()
     settings: dict[str, Any] = {"enable_SMTPUTF8": True, "hostname": "sink.example", **options}
-
-    def session() -> SMTP:
-        sink.sessions += 1
-        return SMTP(sink, **settings)
-
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0, ssl=tls)
-    sink.port = server.sockets[0].getsockname()[1]
+    sink = MailSink(options=settings, tls=tls)
+    await sink.open()
     try:
         yield sink
     finally:
-        server.close()
+        sink.close()
 
 
 class Fault(Enum):
