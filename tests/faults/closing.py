@@ -26,10 +26,14 @@ _INTERVAL: Final = timedelta(days=30)
 """PAYMENT_INTERVAL_DAYS by default."""
 
 
-async def lay_pending(
-    database: Database, load: Load, period: Period, number: int
+async def lay_invoices(
+    database: Database,
+    load: Load,
+    period: Period,
+    number: int,
+    state: InvoiceState = InvoiceState.PENDING,
 ) -> tuple[Subject, ...]:
-    """Add customers, each with a pending invoice of a month, whose close must notify an owner."""
+    """Add customers, each with an invoice of a month, of which its owner must be notified."""
     laid = []
     async with recording(database, KEY, _AUTHOR) as connection:
         make = Factories(connection)
@@ -38,7 +42,7 @@ async def lay_pending(
             await make.profile(customer)
             email = f"pending-{customer.id}@example.com"
             await make.owner(customer, email=email)
-            invoice = await make.invoice(customer, period)
+            invoice = await make.invoice(customer, period, state)
             for price in PRICES:
                 await make.item(invoice, price, start=period.start, end=period.end)
             laid.append(Subject(invoice.id, invoice.uuid, (email,)))

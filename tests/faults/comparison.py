@@ -177,7 +177,8 @@ async def _notifications(
         connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
     )
     arrived = Counter(mail.message["Message-ID"] for mail in stack.smtp.mailbox)
-    acknowledged, uncertain = set(load.ledger.promised), set()
+    acknowledged: set[UUID | None] = set(load.ledger.promised)
+    uncertain = set()
     for operation in load.ledger.of(Kind.NOTIFY):
         if operation.acknowledged:
             acknowledged.add(operation.invoice)

@@ -31,7 +31,7 @@ class Received:
 
 
 class Stage(Enum):
-    """How far a conversation with a mail server is, each before what it is called by is answered."""
+    """How far a conversation is: before the answer to what the stage is called by."""
 
     GREETING = auto()
     HELLO = auto()
