@@ -25,6 +25,7 @@ TAMPERING = (
     "UPDATE invoice_tallies SET invoices = invoices + 1 WHERE id = (SELECT min(id)"
     " FROM invoice_tallies)",
 )
+NAMED = "SELECT proof_key FROM payments WHERE proof_key IS NOT NULL ORDER BY id LIMIT 1"
 
 
 async def _nothing(stack: Stack, load: Load) -> None:
@@ -70,7 +71,8 @@ async def tamper(stack: Stack, load: Load) -> None:
     async with stack.database() as database, database.transaction() as connection:
         for statement in TAMPERING:
             await connection.execute(text(statement))
-    next(path for path in stack.proofs.iterdir()).unlink()
+        named = await connection.execute(text(NAMED))
+        (stack.proofs / named.scalar_one()).unlink()
     stack.smtp.mailbox.append(stack.smtp.mailbox[1])
     answers = (
         Attempt(0, 1, 500),
