@@ -4,6 +4,7 @@ The jobs themselves are entries of the outbox. So nothing that matters is in Red
 does not do (run again what raised, or what a killed worker held) does not matter.
 """
 
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -25,12 +26,29 @@ _TIMEOUT: Final = 20
 """Seconds that arq's functions may take. They only start jobs; a worker that is killed blocks the
 function's name for so long, and ten seconds more."""
 
+_FURTHEST: Final = timedelta(minutes=2)
+"""What is done each minute is never further away, unless the clock was set."""
+
 _log = structlog.get_logger(__name__)
 
 
 def health_check_key(settings: Settings) -> str:
     """Return the key that is on Redis while a worker is alive, for half a minute at a time."""
     return f"{settings.queue_name}:health"
+
+
+class _Worker(Worker):
+    """Goes by the clock as it is, also where it was set since the last look at it.
+
+    arq counts on from the time at which it last started something: where the clock is set back by
+    hours, it would start nothing for as long.
+    """
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        for job in self.cron_jobs:
+            if job.next_run is not None and abs(job.next_run - n) > _FURTHEST:
+                job.next_run = None
+        await super().run_cron(n, delay, num_windows)
 
 
 def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Scheduler) -> Worker:
@@ -51,7 +69,7 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
 
     # Names make job ids, which are the server's, not the queue's.
     queue = settings.queue_name
-    return Worker(
+    return _Worker(
         functions=[func(relay, name=RELAY, keep_result=0, max_tries=1)],
         cron_jobs=[
             cron(relay, name=f"{queue}:look", second=set(range(0, 60, LOOK_EVERY))),
