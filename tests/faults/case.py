@@ -24,7 +24,7 @@ class Case:
     name: str
     """For the command line: words with hyphens."""
     title: str
-    """For the table, after which it can follow: `PostgreSQL killed and restarted`."""
+    """For the table: what is broken, and how."""
     run: Callable[[Stack, Load], Awaitable[None]]
     seconds: float = 60
     """Within which `run` must be done, or the case has failed."""

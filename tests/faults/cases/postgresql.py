@@ -89,20 +89,20 @@ async def _full(stack: Stack, load: Load) -> None:
 
 CASES = (
     Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),
-    Case("postgresql-terminated", "its connections ended by the server", _terminated),
+    Case("postgresql-terminated", "PostgreSQL: connections ended by the server", _terminated),
     Case(
         "postgresql-cut",
-        "its connections lost: at a commit, after one, all at once",
+        "PostgreSQL: connections lost, at a commit, after one, all at once",
         _cut,
         quick=True,
         layout=Layout(relayed=True),
     ),
     Case(
         "postgresql-full",
-        "its disk full",
+        "PostgreSQL: disk full",
         _full,
         layout=Layout(disk=_DISK),
         needs=no_small_disk,
     ),
-    Case("postgresql-still", "it stands still for 20 seconds", _still, seconds=120),
+    Case("postgresql-still", "PostgreSQL stands still for 20 seconds", _still, seconds=120),
 )

@@ -53,7 +53,7 @@ async def _still(stack: Stack, load: Load) -> None:
 
 CASES = (
     Case("redis-killed", "Redis killed and restarted", _killed),
-    Case("redis-emptied", "emptied, twenty times", _emptied),
-    Case("redis-slow", "slow: a second for each answer", _slow, layout=Layout(relayed=True)),
-    Case("redis-still", "it stands still for 4 seconds", _still),
+    Case("redis-emptied", "Redis emptied, twenty times", _emptied),
+    Case("redis-slow", "Redis slow: a second for each answer", _slow, layout=Layout(relayed=True)),
+    Case("redis-still", "Redis stands still for 4 seconds", _still),
 )
