@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from math import inf
+from typing import Final
 
 
 def _system() -> datetime:
@@ -11,6 +13,30 @@ def _system() -> datetime:
 
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
+_MOST_DRIFT: Final = 60.0
+"""Seconds by which clocks may differ: what goes by them has as much slack."""
+
+
+class _Steadiness:
+    """What was seen of how evenly the clock runs."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.ahead: float | None = None
+        """By how much the clock was ahead of `monotonic` when that was last looked at."""
+        self.set_at = -inf
+        """When somebody had last set the clock, by `monotonic`."""
+
+    def look(self) -> None:
+        ahead = now().timestamp() - monotonic()
+        if self.ahead is not None and abs(ahead - self.ahead) > _MOST_DRIFT:
+            self.set_at = monotonic()
+        self.ahead = ahead
+
+
+_steadiness = _Steadiness()
 
 
 def now() -> datetime:
@@ -31,9 +57,25 @@ def monotonic() -> float:
     return _seconds()
 
 
+def look() -> None:
+    """Look whether somebody has set the clock; to be called every now and then."""
+    _steadiness.look()
+
+
+def steady_for() -> float:
+    """Return for how many seconds the clock has run evenly, as far as this process has looked.
+
+    Where somebody set it by more than a minute, what others wrote before by the clock as it was
+    says little about how long ago that is.
+    """
+    look()
+    return monotonic() - _steadiness.set_at
+
+
 def freeze(moment: datetime | None) -> None:
     """Make the clock stand at `moment`, which must be timezone-aware; None lets it run again."""
     global _source, _seconds  # the clock is the process's own, as time is
+    _steadiness.forget()
     if moment is None:
         _source, _seconds = _system, time.monotonic
         return

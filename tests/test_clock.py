@@ -1,6 +1,7 @@
 """The clock is read in one place, in UTC."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from math import inf
 
 import pytest
 
@@ -35,3 +36,18 @@ def test_seconds_stand_and_move_with_it() -> None:
 def test_a_naive_moment_is_refused() -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
         clock.freeze(datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused
+
+
+def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment, seconds = datetime(2026, 11, 24, tzinfo=UTC), 1000.0
+    clock.freeze(moment)
+    monkeypatch.setattr(clock, "_source", lambda: moment)
+    monkeypatch.setattr(clock, "_seconds", lambda: seconds)
+    assert clock.steady_for() == inf
+    for step in (timedelta(hours=6), -timedelta(hours=7)):
+        seconds += 5
+        moment += timedelta(seconds=5) + step
+        assert clock.steady_for() == 0
+        seconds += 30
+        moment += timedelta(seconds=30 + 59)  # as clocks may drift
+        assert clock.steady_for() == 30

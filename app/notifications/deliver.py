@@ -70,8 +70,7 @@ async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -
     A delivery that another worker is sending is left alone: its lease's end is returned.
     """
     deliveries = Deliveries(database)
-    lease_until = clock.now() + longest_attempt(settings) + _SLACK
-    claim = await deliveries.claim(delivery_uuid, lease_until)
+    claim = await deliveries.claim(delivery_uuid, longest_attempt(settings) + _SLACK)
     if claim is None:
         return await deliveries.next_attempt(delivery_uuid)
     if claim.attempt > MOST_ATTEMPTS:

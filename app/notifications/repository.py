@@ -6,7 +6,7 @@ report a failure.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, func, select, update
@@ -53,20 +53,27 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, uuid: UUID, lease_until: datetime) -> Claim | None:
-        """Take a delivery that is due for sending, or whose lease has ended; else return None."""
+    async def claim(self, uuid: UUID, lease: timedelta) -> Claim | None:
+        """Take a delivery that is due for sending, or whose lease has ended; else return None.
+
+        After the clock was set, whether a lease has ended is known only when it has been right for
+        as long as a lease lasts.
+        """
         now = clock.now()
+        states = [DeliveryState.PENDING]
+        if clock.steady_for() > lease.total_seconds():
+            states.append(DeliveryState.SENDING)
         statement = (
             update(Delivery)
             .where(
                 Delivery.uuid == uuid,
-                Delivery.state.in_(_OPEN),
+                Delivery.state.in_(states),
                 Delivery.next_attempt_at <= now,
             )
             .values(
                 state=DeliveryState.SENDING,
                 attempts=Delivery.attempts + 1,
-                next_attempt_at=lease_until,
+                next_attempt_at=now + lease,
             )
             .returning(
                 Delivery.uuid,

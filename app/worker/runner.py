@@ -68,6 +68,7 @@ class Runner:
 
         Whenever one of them ends, the next due one is started. Raises what the database raises.
         """
+        clock.look()
         if self._stopping:  # not even a wait for another look, which may hang
             return 0
         async with self._looking:

@@ -90,6 +90,29 @@ async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: Mail
     assert await desk.state() == DeliveryState.SENT
 
 
+async def test_a_clock_that_is_set_forward_ends_no_claim(
+    desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.look()
+    seconds = clock.monotonic()
+    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
+        killed = asyncio.create_task(desk.deliver(server=faulty.url))
+        await asyncio.wait_for(faulty.arrival.wait(), 5)
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+    lease = longest_attempt(desk.settings) + timedelta(minutes=1)
+    monkeypatch.setattr(clock, "_source", lambda: NOW + timedelta(hours=6))
+    assert await desk.deliver() == NOW + lease
+    assert sink.mailbox == []
+
+    # A lease's time later nobody can be at it any more.
+    passed = lease.total_seconds() + 1
+    monkeypatch.setattr(clock, "_source", lambda: NOW + timedelta(hours=6, seconds=passed))
+    monkeypatch.setattr(clock, "_seconds", lambda: seconds + passed)
+    assert await desk.deliver() is None
+    assert len(sink.mailbox) == 1
+
+
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.HANGS_AT_QUIT])
 async def test_a_server_that_fails_is_tried_again_later(
     desk: Desk, sink: MailSink, fault: Fault
