@@ -181,6 +181,7 @@ def many_items(invoices: int, items: int) -> Iterator[str]:
             )
 
 
+@pytest.mark.slow
 async def test_fifty_thousand_lines_in_bounded_memory(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:

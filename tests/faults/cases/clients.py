@@ -130,6 +130,6 @@ async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
 
 
 CASES = (
-    Case("clients-leave", "Clients going away amid upload and answer", _go_away, quick=True),
+    Case("clients-leave", "Clients going away amid upload and answer", _go_away),
     Case("clients-crowd", f"{_CLIENTS} clients at once on a pool of {_POOL}", _crowd, seconds=120),
 )
