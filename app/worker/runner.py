@@ -62,6 +62,7 @@ class Runner:
         self._stopping = False
         self._leaving = False
         expect_jobs(jobs)
+        clock.look()
 
     async def relay(self) -> int:
         """Start what is due, as far as there is room; return how many entries were started.
