@@ -112,7 +112,8 @@ class CompressionMiddleware:
         if replaced:
             changed = MutableHeaders(raw=list(scope["headers"]))
             changed.update(replaced)
-            scope = {**scope, "headers": changed.raw}
+            # In the same scope: what is noted there further in is told by the log.
+            scope["headers"] = changed.raw
         await self._app(scope, receive, _Answer(send, next(iter(codings), None), known))
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
@@ -92,6 +93,16 @@ async def test_the_validator_of_a_compressed_answer(case: Case, coding: str) -> 
     assert coding in etag
     assert (await case.post("set_backend_id", etag)).status_code == 200
     assert (await case.post("set_reference_number", etag)).status_code == 412
+
+
+async def test_the_log_knows_what_was_asked_and_by_whom(case: Case) -> None:
+    etag = await case.etag(**{"Accept-Encoding": "gzip"})
+    with capture_logs() as lines:
+        await case.post("set_backend_id", etag)
+        await case.etag(**{"If-None-Match": etag, "Accept-Encoding": "gzip"})
+    told = [line for line in lines if line["event"] == "request"]
+    assert [line["operation"] for line in told] == ["invoices_set_backend_id", "invoices_retrieve"]
+    assert all(line["user"] for line in told)
 
 
 async def test_weak_and_malformed_tags_match_nothing(case: Case) -> None:
