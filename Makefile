@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
-	bench bench-quick faults licences audit
+	bench bench-quick faults licences audit coverage
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ install: ## Make the virtual environment with everything that development needs.
 test: lint typecheck tests ## Check everything, in under ten minutes.
 
 tests: install
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(ARGS)
+
+coverage: install ## Tell which lines and branches the tests reach, which takes longer.
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' --cov --cov-report=term $(ARGS)
 
 test-all: lint typecheck ## Check everything on every Python that is found, slow tests too.
