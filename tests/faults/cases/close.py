@@ -28,6 +28,8 @@ _INVOICES: Final = 150
 _BY_HAND: Final = 2
 _LONG_AGO: Final = Period(2020, 1)
 _SECONDS: Final = 60.0
+_PATIENT: Final = {"DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "90"}
+"""So that the first still waits when the last, a command that has to start, has come."""
 
 
 async def _many_at_once(stack: Stack, load: Load) -> None:
@@ -99,6 +101,6 @@ CASES = (
         "A month closed by two workers and two commands at once",
         _many_at_once,
         seconds=180,
-        layout=Layout(workers=2, settings={"NOTIFY_ON_ISSUE": "true"}),
+        layout=Layout(workers=2, settings={"NOTIFY_ON_ISSUE": "true", **_PATIENT}),
     ),
 )
