@@ -6,6 +6,7 @@ clone of it.
 """
 
 import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -169,6 +170,23 @@ def _plain_logs() -> None:
             ),
         ]
     )
+
+
+@pytest.fixture
+def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the test set up the logs of a process, in this one, and leave nothing of it behind."""
+    root = logging.getLogger()
+    handlers, level, configured = root.handlers, root.level, structlog.get_config()
+    configure = structlog.configure
+
+    def without_keeping(**options: Any) -> None:
+        # A logger that is kept would write to this test's output ever after.
+        configure(**options | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", without_keeping)
+    yield
+    root.handlers, root.level = handlers, level
+    configure(**configured)
 
 
 @pytest.fixture(autouse=True)

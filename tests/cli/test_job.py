@@ -1,12 +1,9 @@
 """`python -m app job`, as an operator calls it."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
@@ -17,16 +14,7 @@ from app.invoices.tables import Invoice
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A command sends logs to what is standard error while it runs."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 
 @pytest.fixture
