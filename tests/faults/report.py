@@ -56,7 +56,8 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     findings = outcome.findings
     errors = ", ".join(f"{what}: {count:,}" for what, count in sorted(findings.errors.items()))
     if findings.repeated_mails:
-        errors += f"; {findings.repeated_mails} mails twice, never heard as accepted"
+        repeated = f"{findings.repeated_mails} mails twice, never heard as accepted"
+        errors = f"{errors}; {repeated}" if errors else repeated
     return (
         outcome.title,
         *(f"{len(found):,}" for found in (findings.lost, findings.wrong, findings.doubled)),
