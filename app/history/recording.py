@@ -8,8 +8,7 @@ for each thousand of invoices.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -38,19 +37,6 @@ async def recording(
     async with database.transaction() as connection:
         yield connection
         await seal(connection, key, author, comment)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorder:
-    """Who changes something, and what a transaction of theirs takes."""
-
-    database: Database
-    key: SecretStr
-    author: Author
-
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Return what `recording` does."""
-        return recording(self.database, self.key, self.author)
 
 
 async def seal(
