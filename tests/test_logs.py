@@ -109,7 +109,9 @@ async def send_what_is_scheduled(
     async with mail_sink(authenticator=door, auth_require_tls=False) as sink:
         sink.refused = {REFUSED: f"550 5.1.1 <{REFUSED}>: {PERSON} unknown here"}
         url = Url(sink.url.replace("//", f"//{PERSON}:{PASSWORD}@"))
-        async with worker_process(settings.model_copy(update={"smtp_url": url}), log=output):
+        async with worker_process(
+            settings.model_copy(update={"smtp_url": url}), log=output
+        ) as worker:
             await until(lambda: attempted(connection, 1))
             door.shut = False
             for now in (
@@ -119,6 +121,8 @@ async def send_what_is_scheduled(
             ):
                 await connection.execute(text(now))
             await until(lambda: attempted(connection, 2))
+            worker.terminate()  # in order, since it tells of what it has done only afterwards
+            await worker.wait()
         assert [mail.recipients for mail in sink.mailbox] == [[TAKEN]]
 
 
