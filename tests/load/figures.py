@@ -192,6 +192,14 @@ def _disk(result: Result) -> Iterator[Figure]:
         at_most=True,
         note=f"{taken.auxiliary / MIB:.1f} of {taken.items / MIB:,.0f} MiB; no representations",
     )
+    yield Figure(
+        Phase.REFERENCES,
+        f"disk for the record of changes, against the items, {size:,} invoices",
+        taken.record / taken.items,
+        2.0,
+        at_most=True,
+        note=f"{taken.record / MIB:,.0f} of {taken.items / MIB:,.0f} MiB; each row was added once",
+    )
 
 
 def _beside(result: Result, case: str, subject: Subject = Subject.SERVICE) -> Series:

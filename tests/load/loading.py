@@ -33,8 +33,10 @@ class Footprint:
     invoices: int
     others: int
     """The other tables that data was loaded into."""
+    record: int
+    """What the record of changes tells of the items and invoices; no entries seal it here."""
     auxiliary: int
-    """Every table that nothing was loaded into: what the service keeps for itself."""
+    """Every other table: what the service keeps for itself, and could make anew."""
 
 
 async def load(connection: asyncpg.Connection, shape: Shape, running: Period) -> None:
@@ -207,9 +209,10 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     )
     sizes = {row["relname"]: row["size"] for row in found}
     items, invoices = sizes.pop("invoice_items"), sizes.pop("invoices")
+    record = sizes.pop("invoice_changes") + sizes.pop("invoice_history")
     loaded = {name for name, _ in TABLES}
     others = sum(size for name, size in sizes.items() if name in loaded)
-    return Footprint(items, invoices, others, sum(sizes.values()) - others)
+    return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
 
 
 async def run_app(*arguments: str, settings: Mapping[str, str]) -> None:

@@ -79,7 +79,7 @@ async def test_every_item_is_there_and_new_rows_can_follow(
         taken = await footprint(connection)
     finally:
         await connection.close()
-    assert min(taken.items, taken.invoices, taken.others, taken.auxiliary) > 0
+    assert min(taken.items, taken.invoices, taken.others, taken.record, taken.auxiliary) > 0
     huge = await client.get(
         f"/api/invoices/{subjects.huge}/items/", headers=authorization("benchmark-staff")
     )
