@@ -29,10 +29,11 @@ from app.main import create_app
 from app.payments.tables import Payment
 from app.settings import Settings
 from tests.conftest import ROOT
-from tests.deploy.books import YEAR, Books, make_books
-from tests.deploy.ledger import Load
+from tests.faults.ground import Ground, make_ground
+from tests.faults.ledger import Kind
+from tests.faults.load import Load
 from tests.support.clients import client_of
-from tests.support.worker import until
+from tests.support.server import run_server
 
 SCRIPTS = ROOT / "deploy"
 CUSTOMERS = 8
@@ -89,15 +90,26 @@ class Operator:
         return Path(done.stdout.strip())
 
 
-async def answers(app: FastAPI, books: Books) -> dict[str, httpx.Response]:
+async def answers(app: FastAPI, ground: Ground) -> dict[str, httpx.Response]:
     """What the service answers of invoices that nobody changes."""
-    paths = [f"/api/invoices/{invoice}/" for invoice in books.untouched]
-    paths += [f"/api/invoices/?year={YEAR}&month=12&page_size=3&page={page}" for page in (1, 2)]
-    paths += [f"/api/invoices/{books.untouched[0]}/{part}/" for part in ("items", "stats")]
-    async with client_of(app, headers=books.headers) as client:
+    month = ground.untouched_period
+    pages = f"/api/invoices/?year={month.year}&month={month.month}&page_size=3&page="
+    paths = [f"/api/invoices/{one.uuid}/" for one in ground.untouched]
+    paths += [f"{pages}{page}" for page in (1, 2)]
+    paths += [f"/api/invoices/{ground.untouched[0].uuid}/{part}/" for part in ("items", "stats")]
+    async with client_of(app, headers=ground.headers) as client:
         given = {path: await client.get(path) for path in paths}
     assert {answer.status_code for answer in given.values()} == {200}
     return given
+
+
+def paid(load: Load) -> dict[UUID | None, str]:
+    """The digests of the proofs of the payments that were acknowledged."""
+    return {
+        operation.invoice: operation.value.split()[1]
+        for operation in load.ledger.of(Kind.PAID)
+        if operation.acknowledged
+    }
 
 
 async def test_a_backup_under_load_is_restored(
@@ -107,27 +119,23 @@ async def test_a_backup_under_load_is_restored(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
-    books = make_books(CUSTOMERS)
-    books.write(tmp_path / "books.jsonl")
-    assert (
-        await load_file(app.state.database, settings, str(tmp_path / "books.jsonl"))
-    ).fault_count == 0
+    ground = make_ground(CUSTOMERS)
+    report = await load_file(app.state.database, settings, str(ground.write(tmp_path)))
+    assert report.fault_count == 0
     folder = tmp_path / "backups"
     found = await programs(connection)
     operator = Operator(found, settings.database_url, settings.proof_dir)
-    load = Load(books, ["here"], lambda _: client_of(app, headers=books.headers))
-    await load.learn()
-    async with load.running() as ledger:
-
-        async def some_are_paid() -> bool:
-            return len(ledger.paid) > 2
-
-        await until(some_are_paid)
-        before = dict(ledger.paid)
-        dump = await operator.backup(folder)
-    assert ledger.faults == []
-    assert len(ledger.paid) > len(before), "nothing was paid during the backup"
-    expected = await answers(app, books)
+    (tmp_path / "server").mkdir()
+    environment = {"DATABASE_URL": settings.database_url, "PROOF_DIR": str(settings.proof_dir)}
+    async with run_server(environment, tmp_path / "server") as server:
+        load = Load([server.url], ground)
+        async with load.running():
+            await load.well()
+            before = paid(load)
+            dump = await operator.backup(folder)
+    assert {attempt.status for _, attempt in load.ledger.attempts()} == {200}
+    assert len(paid(load)) > len(before), "nothing was paid during the backup"
+    expected = await answers(app, ground)
     highest = (await connection.execute(select(func.max(Invoice.number)))).scalar_one()
 
     second = settings.model_copy(
@@ -138,15 +146,15 @@ async def test_a_backup_under_load_is_restored(
     assert (done.returncode, done.stderr) == (0, "")
     restored = create_app(second)
     async with restored.router.lifespan_context(restored):
-        for path, answer in (await answers(restored, books)).items():
+        for path, answer in (await answers(restored, ground)).items():
             assert answer.content == expected[path].content
             # Under other validators: what was lost must not be taken for what comes in its place.
             assert answer.headers["ETag"] != expected[path].headers["ETag"]
-        await payments_are_whole(restored, books, before, ledger.paid)
+        await payments_are_whole(restored, ground, before, paid(load))
         summary = await close_month(restored.state.database, second)
         assert summary.counts["opened"] == CUSTOMERS
         async with restored.state.database.reading() as reading:
-            statement = select(Invoice.number).where(Invoice.year != YEAR)
+            statement = select(Invoice.number).where(Invoice.state == InvoiceState.PENDING)
             assert min((await reading.execute(statement)).scalars()) > highest
 
     # A database that is in use is left alone.
@@ -168,18 +176,18 @@ async def test_a_backup_under_load_is_restored(
 
 
 async def payments_are_whole(
-    app: FastAPI, books: Books, before: dict[UUID, str], after: dict[UUID, str]
+    app: FastAPI, ground: Ground, before: dict[UUID | None, str], after: dict[UUID | None, str]
 ) -> None:
     """Each payment has its proof, and each that was acknowledged before the backup is there."""
     statement = select(Payment.uuid, Payment.proof_sha256, Invoice.uuid.label("invoice")).join(
         Invoice, Payment.invoice_id == Invoice.id
     )
-    paid = select(Invoice.uuid).where(Invoice.state == InvoiceState.PAID)
+    in_state = select(Invoice.uuid).where(Invoice.state == InvoiceState.PAID)
     async with app.state.database.reading() as connection:
         payments = (await connection.execute(statement)).all()
-        states = set((await connection.execute(paid)).scalars())
+        states = set((await connection.execute(in_state)).scalars())
     assert before.keys() <= {payment.invoice for payment in payments} == states
-    async with client_of(app, headers=books.headers) as client:
+    async with client_of(app, headers=ground.headers) as client:
         for payment in payments:
             proof = await client.get(f"/api/payments/{payment.uuid}/proof/")
             assert sha256(proof.content).hexdigest() == payment.proof_sha256

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,24 @@ from pydantic_core import Url
 from sqlalchemy import make_url
 
 from app.database.engine import Database
-from app.payments.proofs import ProofStore
 from app.settings import Settings
 from tests.conftest import ROOT, migrate
-from tests.deploy.books import make_books
-from tests.deploy.ledger import Load, all_are_sent, compare, each_got_one
 from tests.deploy.previous import code_before_migration
-from tests.support import tallies
+from tests.faults.comparison import compare
+from tests.faults.ground import Ground, make_ground
+from tests.faults.ledger import Kind
+from tests.faults.leftovers import work_is_done
+from tests.faults.load import Load
+from tests.support.history import KEY
 from tests.support.server import run_server
 from tests.support.smtp import mail_sink
 from tests.support.worker import worker_process
 
 CUSTOMERS = 25
-WHILE = 0.5
-"""Seconds of load before, between and after the steps."""
+RECORD_SINCE = "0004"
+"""The migration with which changes are recorded; what came before it is adopted afterwards."""
+PATIENCE = 60.0
+"""Seconds until every mail is out."""
 
 
 async def run(code: Path, environment: dict[str, str], *arguments: str) -> None:
@@ -54,14 +59,21 @@ async def ready(url: str) -> tuple[int, str]:
     return answer.status_code, answer.json()["database"]
 
 
+async def untouched(url: str, ground: Ground) -> list[dict[str, Any]]:
+    """What a version answers of invoices that nobody changes."""
+    async with httpx.AsyncClient(base_url=url, headers=ground.headers) as client:
+        answers = [await client.get(f"/api/invoices/{one.uuid}/") for one in ground.untouched]
+    return [answer.raise_for_status().json() for answer in answers]
+
+
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_a_new_version_takes_over_under_load(
     steps: int, empty_database_url: str, tmp_path: Path
 ) -> None:
     old = code_before_migration(steps, tmp_path / "old")
-    books = make_books(CUSTOMERS)
-    books.write(tmp_path / "books.jsonl")
-    async with mail_sink() as sink:
+    ground = make_ground(CUSTOMERS)
+    async with AsyncExitStack() as stack:
+        sink = await stack.enter_async_context(mail_sink())
         settings = Settings(
             database_url=empty_database_url,
             database_pool_size=8,
@@ -75,53 +87,45 @@ async def test_a_new_version_takes_over_under_load(
             "QUEUE_NAME": settings.queue_name,
             "PROOF_DIR": str(settings.proof_dir),
             "PUBLIC_URL": "https://billing.example.com",
-            "AUDIT_KEY": "0" * 64,
+            "AUDIT_KEY": KEY.get_secret_value(),
         }
         revision = ScriptDirectory(str(old / "migrations")).get_current_head()
         assert revision is not None
         await asyncio.to_thread(migrate, empty_database_url, revision)
-        await run(old, environment, "import", str(tmp_path / "books.jsonl"))
+        await run(old, environment, "import", str(ground.write(tmp_path)))
         (tmp_path / "new").mkdir()
-        async with (
-            run_server(environment, old, code=old) as before,
-            worker_process(settings, code=str(old), **environment) as worker_before,
-        ):
-            load = Load(
-                books,
-                [before.url],
-                lambda url: httpx.AsyncClient(base_url=url, headers=books.headers, timeout=30),
-            )
-            await load.learn()
-            async with load.running() as ledger:
-                await asyncio.sleep(WHILE)
-                await run(ROOT, environment, "migrate")
-                assert await ready(before.url) == (200, "ok")
-                await asyncio.sleep(WHILE)
-                async with (
-                    run_server(environment, tmp_path / "new") as after,
-                    worker_process(settings, **environment),
-                ):
-                    assert await ready(after.url) == (200, "ok")
-                    load.targets.append(after.url)
-                    await asyncio.sleep(WHILE)
-                    load.targets.remove(before.url)
-                    before.process.send_signal(signal.SIGTERM)
-                    worker_before.terminate()
-                    assert await asyncio.to_thread(before.process.wait, 30) == 0
-                    assert await asyncio.wait_for(worker_before.wait(), 30) == 0
-                    await asyncio.sleep(WHILE)
-                    await load.stop()
-                    database = Database(settings)
-                    async with database.reading() as connection:
-                        assert ledger.faults == []
-                        await all_are_sent(connection, len(ledger.notified))
-                        await compare(
-                            ledger,
-                            connection,
-                            ProofStore(settings.proof_dir, settings.proof_max_bytes),
-                        )
-                        await tallies.check(connection)
-                    await database.close()
-    each_got_one(books, ledger.notified, sink)
-    assert {what for what, _ in ledger.answers} == {"retrieve", "list", "paid", "set", "notify"}
-    assert len(ledger.paid) < len(books.to_pay), "the load ended before the change of versions"
+        before = await stack.enter_async_context(run_server(environment, old, code=old))
+        worker_before = await stack.enter_async_context(
+            worker_process(settings, code=str(old), **environment)
+        )
+        told = await untouched(before.url, ground)
+        urls = [before.url]
+        load = Load(urls, ground)
+        async with load.running():
+            await load.well()
+            await run(ROOT, environment, "migrate")
+            assert await ready(before.url) == (200, "ok")
+            assert await untouched(before.url, ground) == told
+            after = await stack.enter_async_context(run_server(environment, tmp_path / "new"))
+            await stack.enter_async_context(worker_process(settings, **environment))
+            assert await ready(after.url) == (200, "ok")
+            urls.append(after.url)
+            await load.well()
+            urls.remove(before.url)
+            before.process.send_signal(signal.SIGTERM)
+            worker_before.terminate()
+            assert await asyncio.to_thread(before.process.wait, 30) == 0
+            assert await asyncio.wait_for(worker_before.wait(), 30) == 0
+            await load.well()
+        # A newer version may tell more.
+        now = await untouched(after.url, ground)
+        assert all(old.items() <= new.items() for old, new in zip(told, now, strict=True))
+        if revision < RECORD_SINCE:
+            await run(ROOT, environment, "audit", "adopt", "--why", "an older version")
+        database = Database(settings)
+        await work_is_done(database, PATIENCE)
+        findings = await compare(database, settings, sink, load)
+        await database.close()
+    assert findings.lines() == []
+    assert findings.errors == {}
+    assert len(load.ledger.of(Kind.PAID)) < len(ground.to_pay), "the load ended before the change"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -56,7 +55,10 @@ class Upload:
 
 
 class Client:
-    """Calls the APIs in turn; after a connection broke, the next one."""
+    """Calls the APIs in turn; after a connection broke, the next one.
+
+    `urls` are looked at for each request, and may change meanwhile.
+    """
 
     def __init__(self, urls: Sequence[str], headers: Mapping[str, str], ledger: Ledger) -> None:
         self.ledger = ledger
@@ -65,24 +67,14 @@ class Client:
         self.urls = urls
         self._headers = dict(headers)
         self._turn = count()
-        self._clients: list[httpx.AsyncClient] = []
-        self._open = AsyncExitStack()
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
-        limits = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=_CONNECTIONS,
-            keepalive_expiry=_KEPT_SECONDS,
-        )
-        for url in self.urls:
-            client = httpx.AsyncClient(
-                base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=limits
-            )
-            self._clients.append(await self._open.enter_async_context(client))
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._open.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
     async def read(self, kind: Kind, path: str, invoice: UUID | None = None) -> Answer:
         """Ask once."""
@@ -110,8 +102,20 @@ class Client:
                 return answer
             await asyncio.sleep(_PAUSE)
 
+    def _of(self, url: str) -> httpx.AsyncClient:
+        if url not in self._clients:
+            limits = httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=_CONNECTIONS,
+                keepalive_expiry=_KEPT_SECONDS,
+            )
+            self._clients[url] = httpx.AsyncClient(
+                base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=limits
+            )
+        return self._clients[url]
+
     async def _try(self, operation: Operation, method: str, path: str, **options: Any) -> Answer:
-        client = self._clients[next(self._turn) % len(self._clients)]
+        client = self._of(self.urls[next(self._turn) % len(self.urls)])
         begun = monotonic()
         try:
             response = await client.request(method, path, **options)

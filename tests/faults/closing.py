@@ -45,7 +45,7 @@ async def lay_invoices(
             invoice = await make.invoice(customer, period, state)
             for price in PRICES:
                 await make.item(invoice, price, start=period.start, end=period.end)
-            laid.append(Subject(invoice.id, invoice.uuid, (email,)))
+            laid.append(Subject(invoice.uuid, (email,)))
     load.ledger.promised |= {subject.uuid for subject in laid}
     load.ground = replace(load.ground, to_notify=(*load.ground.to_notify, *laid))
     return tuple(laid)
@@ -67,7 +67,7 @@ async def wrongly_closed(
     """Return what is not as a close within `running`, on one of those days, must leave it."""
     wrong = []
     columns = (Invoice.uuid, Invoice.state, Invoice.invoice_date, Invoice.due_date)
-    of_ours = Invoice.id.in_([subject.id for subject in subjects])
+    of_ours = Invoice.uuid.in_([subject.uuid for subject in subjects])
     for row in await connection.execute(select(*columns, Invoice.customer_id).where(of_ours)):
         if row.state != InvoiceState.CREATED or row.invoice_date not in days:
             wrong.append(f"{row.uuid} is {row.state} of {row.invoice_date} after the close")
@@ -96,6 +96,6 @@ async def wrongly_closed(
 async def _number(
     connection: AsyncConnection, subjects: tuple[Subject, ...], state: InvoiceState
 ) -> int:
-    ids = [subject.id for subject in subjects]
-    statement = select(func.count()).where(Invoice.id.in_(ids), Invoice.state == state)
+    uuids = [subject.uuid for subject in subjects]
+    statement = select(func.count()).where(Invoice.uuid.in_(uuids), Invoice.state == state)
     return (await connection.execute(statement)).scalar_one()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,17 +10,19 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.database.engine import Database
 from app.history.verifying import Verification, verify
 from app.invoices.tables import Invoice
 from app.notifications.tables import Delivery
 from app.payments.tables import Payment
+from app.settings import Settings
 from tests.faults.findings import Findings
 from tests.faults.ground import TOTAL
 from tests.faults.ledger import ABORTED, ANNOTATING, LONGEST, Attempt, Kind, Operation
 from tests.faults.leftovers import swept
 from tests.faults.load import Load
-from tests.faults.stack import Stack
 from tests.support import tallies
+from tests.support.smtp import MailSink
 
 _UNTRUE_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
@@ -27,22 +30,29 @@ GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
 """)
 
 
-async def compare(stack: Stack, load: Load, *, breaks_connections: bool = False) -> Findings:
+async def compare(
+    database: Database,
+    settings: Settings,
+    sink: MailSink,
+    load: Load,
+    *,
+    breaks_connections: bool = False,
+) -> Findings:
     """Compare everything; nothing may be under way any more.
 
+    The database and the proofs are those of the settings; the mails of the service went to `sink`.
     `breaks_connections` says that connections of clients were to break.
     """
     findings = Findings()
     _answers(load, findings, breaks_connections=breaks_connections)
-    async with stack.database() as database:
-        async with database.snapshot() as connection:
-            await _payments(connection, stack, load, findings)
-            await _annotations(connection, load, findings)
-            await _notifications(connection, stack, load, findings)
-            await _sums(connection, findings)
-        async for finding in verify(database, stack.settings, Verification()):
-            findings.wrong.append(f"the record of changes: {finding}")
-        findings.wrong += await swept(database, stack.settings)
+    async with database.snapshot() as connection:
+        await _payments(connection, settings.proof_dir, load, findings)
+        await _annotations(connection, load, findings)
+        await _notifications(connection, sink, load, findings)
+        await _sums(connection, findings)
+    async for finding in verify(database, settings, Verification()):
+        findings.wrong.append(f"the record of changes: {finding}")
+    findings.wrong += await swept(database, settings)
     return findings
 
 
@@ -110,7 +120,7 @@ async def _rows_by_invoice(
 
 
 async def _payments(
-    connection: AsyncConnection, stack: Stack, load: Load, findings: Findings
+    connection: AsyncConnection, proofs: Path, load: Load, findings: Findings
 ) -> None:
     rows = await connection.execute(select(Invoice.uuid, Invoice.state))
     states = {UUID(str(row.uuid)): row.state for row in rows}
@@ -138,13 +148,13 @@ async def _payments(
         for payment in payments:
             if payment.sum != TOTAL:
                 findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
-            found = f"{payment.date_of_payment} {_digest(stack, payment.proof_key)}"
+            found = f"{payment.date_of_payment} {_digest(proofs, payment.proof_key)}"
             if found not in wanted:
                 findings.wrong.append(f"day or proof of the payment of {subject.uuid}")
 
 
-def _digest(stack: Stack, key: str | None) -> str:
-    path = stack.proofs / (key or "none")
+def _digest(proofs: Path, key: str | None) -> str:
+    path = proofs / (key or "none")
     return sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
@@ -171,12 +181,12 @@ async def _annotations(connection: AsyncConnection, load: Load, findings: Findin
 
 
 async def _notifications(
-    connection: AsyncConnection, stack: Stack, load: Load, findings: Findings
+    connection: AsyncConnection, sink: MailSink, load: Load, findings: Findings
 ) -> None:
     made = await _rows_by_invoice(
         connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
     )
-    arrived = Counter(mail.message["Message-ID"] for mail in stack.smtp.mailbox)
+    arrived = Counter(mail.message["Message-ID"] for mail in sink.mailbox)
     acknowledged: set[UUID | None] = set(load.ledger.promised)
     uncertain = set()
     for operation in load.ledger.of(Kind.NOTIFY):
@@ -194,17 +204,17 @@ async def _notifications(
             findings.wrong.append(f"a notification of {subject.uuid} that nobody asked for")
         findings.doubled += [f"the notification of {r}" for r in (counts - expected).elements()]
         for delivery in deliveries:
-            _mail(delivery, arrived.pop(delivery.message_id, 0), stack, load, findings)
+            _mail(delivery, arrived.pop(delivery.message_id, 0), sink, load, findings)
     findings.wrong += [f"a mail {message_id} of no delivery" for message_id in arrived]
 
 
-def _mail(delivery: Row[Any], arrived: int, stack: Stack, load: Load, findings: Findings) -> None:
+def _mail(delivery: Row[Any], arrived: int, sink: MailSink, load: Load, findings: Findings) -> None:
     told = f"the mail {delivery.message_id} to {delivery.recipient}"
-    if arrived > 1 and delivery.message_id in load.unheard | stack.smtp.unheard:
+    if arrived > 1 and delivery.message_id in load.unheard | sink.unheard:
         findings.repeated_mails += arrived - 1
     elif arrived > 1:
         findings.doubled.append(f"{told}, {arrived} times")
-    if delivery.state == DeliveryState.FAILED and delivery.recipient in stack.smtp.refused:
+    if delivery.state == DeliveryState.FAILED and delivery.recipient in sink.refused:
         if arrived:
             findings.wrong.append(f"{told}, which is told as refused")
     elif delivery.state != DeliveryState.SENT:

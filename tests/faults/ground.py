@@ -1,39 +1,37 @@
-"""What the database holds before a fault: customers with invoices to pay, to mail and to mark."""
+"""What is there before a load: customers with invoices to pay, to mail, to mark and to leave alone.
 
-from dataclasses import dataclass
+It is a file to import, and so any version of the service can be given it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
-
 from app import clock
 from app.billing.periods import Period, due_date
-from app.billing.vocabulary import BillingUnit, InvoiceState
-from app.database.engine import Database
-from app.history.adopting import adopt
-from app.invoices.tables import Invoice, InvoiceItem
-from app.settings import DatabaseSettings
-from tests.support.factories import Factories, Row
-from tests.support.history import KEY
 
 CUSTOMERS = 60
 """By default."""
 _MONTHS_TO_PAY = 8
 _MONTHS_TO_NOTIFY = 4
-_MONTHS = _MONTHS_TO_PAY + _MONTHS_TO_NOTIFY + 1
+_MONTHS_TO_ANNOTATE = 1
 _ITEMS = ("10.15", "3.3333", "0.004")
 PRICES = (Decimal("0.01"), Decimal("3.34"), Decimal("10.15"))
 """Of the items of each invoice: rounded away from zero to cents."""
 TOTAL = Decimal("16.20")
 """Of each invoice, with 20 % of tax."""
+_EARLY = "2024-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An invoice that was issued, and what is known of it."""
+    """An invoice that was issued, and whom a notification of it goes to."""
 
-    id: int
     uuid: UUID
     recipients: tuple[str, ...]
 
@@ -42,84 +40,111 @@ class Subject:
 class Ground:
     """The invoices by what is done with them; each is used for one thing."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     """Those of a member of staff."""
     to_pay: tuple[Subject, ...]
     to_notify: tuple[Subject, ...]
     to_annotate: tuple[Subject, ...]
+    untouched: tuple[Subject, ...]
+    untouched_period: Period
+    """The month of these, which has no others."""
+    records: tuple[Mapping[str, Any], ...]
 
     @property
     def all(self) -> tuple[Subject, ...]:
         """Every invoice."""
-        return self.to_pay + self.to_notify + self.to_annotate
+        return self.to_pay + self.to_notify + self.to_annotate + self.untouched
+
+    def write(self, place: Path) -> Path:
+        """Write the file that is to be imported into the folder, and return it."""
+        file = place / "ground.jsonl"
+        file.write_text("".join(json.dumps(record) + "\n" for record in self.records))
+        return file
 
 
-async def lay_ground(url: str, number_of_customers: int = CUSTOMERS) -> Ground:
-    """Fill an empty database, in one transaction."""
-    database = Database(DatabaseSettings(database_url=url))
-    try:
-        async with database.transaction() as connection:
-            make = Factories(connection)
-            staff = await make.staff()
-            customers, recipients = [], {}
-            for number in range(number_of_customers):
-                customer = await make.customer(name=f"Customer {number:03}")
-                customers.append(customer)
-                await make.profile(customer)
-                emails = tuple(f"owner-{number}-{i}@example.com" for i in range(1 + number % 2))
-                for email in emails:
-                    await make.owner(customer, email=email)
-                recipients[customer.id] = emails
-            rows = [_invoice(customer, month) for customer in customers for month in range(_MONTHS)]
-            made = await connection.execute(
-                insert(Invoice).returning(Invoice.id, Invoice.uuid, Invoice.customer_id), rows
+@dataclass
+class _Records:
+    """Records as they are made, each after what it names."""
+
+    made: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def add(self, kind: str, **values: Any) -> UUID:
+        uuid = uuid4()
+        named = {name: str(v) if isinstance(v, UUID) else v for name, v in values.items()}
+        self.made.append({"kind": kind, "uuid": str(uuid), **named})
+        return uuid
+
+    def customer(self, name: str, emails: tuple[str, ...]) -> UUID:
+        customer = self.add(
+            "customer",
+            name=name,
+            email="billing@example.com",
+            country="EE",
+            default_tax_percent="20",
+            created_at=_EARLY,
+            accounting_start_date=_EARLY,
+        )
+        self.add("payment_profile", customer=customer, payment_type="invoices")
+        for email in emails:
+            owner = self.add("user", username=email, email=email, created_at=_EARLY)
+            self.add(
+                "customer_role", user=owner, customer=customer, role="owner", created_at=_EARLY
             )
-            subjects = {
-                UUID(str(row.uuid)): Subject(row.id, row.uuid, recipients[row.customer_id])
-                for row in made
-            }
-            items = [_item(subject, price) for subject in subjects.values() for price in _ITEMS]
-            await connection.execute(insert(InvoiceItem), items)
-        # They were written past the service, which records what it changes.
-        await adopt(database, KEY, "the ground of a fault")
-    finally:
-        await database.close()
-    uses: list[list[Subject]] = [[], [], []]
-    for number, row in enumerate(rows):
-        month = number % _MONTHS
-        use = (month >= _MONTHS_TO_PAY) + (month == _MONTHS - 1)
-        uses[use].append(subjects[row["uuid"]])
-    return Ground(staff.headers, *map(_mixed, uses))
+        return customer
+
+    def invoice(self, customer: UUID, period: Period) -> UUID:
+        issued = period.shifted(1).first_day
+        invoice = self.add(
+            "invoice",
+            customer=customer,
+            year=period.year,
+            month=period.month,
+            state="created",
+            tax_percent="20",
+            created=period.first_day.isoformat(),
+            invoice_date=issued.isoformat(),
+            due_date=due_date(issued, 30).isoformat(),
+        )
+        for price in _ITEMS:
+            self.add(
+                "invoice_item",
+                invoice=invoice,
+                name=f"Item of {price}",
+                unit_price=price,
+                quantity="1",
+                unit="quantity",
+                start=period.start.isoformat(),
+                end=period.end.isoformat(),
+            )
+        return invoice
 
 
-def _invoice(customer: Row, month: int) -> dict[str, Any]:
-    period = Period.of(clock.today()).shifted(-1 - month)
-    issued = period.shifted(1).first_day
-    return {
-        "uuid": uuid4(),
-        "customer_id": customer.id,
-        "year": period.year,
-        "month": period.month,
-        "state": InvoiceState.CREATED,
-        "tax_percent": Decimal(20),
-        "created": period.first_day,
-        "invoice_date": issued,
-        "due_date": due_date(issued, 30),
-    }
-
-
-def _item(subject: Subject, price: str) -> dict[str, Any]:
-    period = Period.of(clock.today())
-    return {
-        "uuid": uuid4(),
-        "invoice_id": subject.id,
-        "name": f"Item of {price}",
-        "unit_price": Decimal(price),
-        "quantity": Decimal(1),
-        "unit": BillingUnit.QUANTITY,
-        "start": period.start,
-        "end": period.end,
-    }
+def make_ground(number_of_customers: int = CUSTOMERS) -> Ground:
+    """Make customers, each with an invoice for each of the last months."""
+    months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, 1)
+    uses = [use for use, number in enumerate(months) for _ in range(number)]
+    last = Period.of(clock.today()).shifted(-1)
+    key = uuid4().hex
+    records = _Records()
+    staff = records.add("user", username="staff", is_staff=True, created_at=_EARLY)
+    records.add("token", user=staff, digest=sha256(key.encode()).hexdigest(), created_at=_EARLY)
+    subjects: tuple[list[Subject], ...] = tuple([] for _ in months)
+    for number in range(number_of_customers):
+        emails = tuple(f"owner-{number}-{i}@example.com" for i in range(1 + number % 2))
+        customer = records.customer(f"Customer {number:03}", emails)
+        for back, use in enumerate(uses):
+            invoice = records.invoice(customer, last.shifted(-back))
+            subjects[use].append(Subject(invoice, emails))
+    to_pay, to_notify, to_annotate, untouched = map(_mixed, subjects)
+    return Ground(
+        {"Authorization": f"Token {key}"},
+        to_pay,
+        to_notify,
+        to_annotate,
+        untouched,
+        last.shifted(1 - len(uses)),
+        tuple(records.made),
+    )
 
 
 def _mixed(subjects: list[Subject]) -> tuple[Subject, ...]:

@@ -44,13 +44,13 @@ async def swept(database: Database, settings: Settings) -> list[str]:
     ]
 
 
-async def work_is_done(stack: Stack, seconds: float) -> float:
+async def work_is_done(database: Database, seconds: float) -> float:
     """Wait until every notification is settled; return how long it took, from now.
 
     Raises TimeoutError after so many seconds.
     """
     begun = monotonic()
-    async with asyncio.timeout(seconds), stack.database() as database:
+    async with asyncio.timeout(seconds):
         while True:
             async with database.reading() as connection:
                 if not await _open_deliveries(connection):
@@ -58,23 +58,23 @@ async def work_is_done(stack: Stack, seconds: float) -> float:
             await asyncio.sleep(_MOMENT)
 
 
-async def hurry(stack: Stack, seconds: float) -> None:
+async def hurry(stack: Stack, database: Database, seconds: float) -> None:
     """Let what waits for its time be due now, as if the time had passed, until all is done.
 
     The workers are ended in order before, so that nobody is at work on what is made due.
     """
     with suppress(TimeoutError):
-        await work_is_done(stack, 1)
+        await work_is_done(database, 1)
         return
     for worker in stack.workers:
         await worker.stop()
-    async with stack.database() as database, database.transaction() as connection:
+    async with database.transaction() as connection:
         for statement in _HURRY:
             await connection.execute(text(statement))
     for worker in stack.workers:
         worker.restarts = True
         await worker.start()
-    await work_is_done(stack, seconds)
+    await work_is_done(database, seconds)
 
 
 async def _open_deliveries(connection: AsyncConnection) -> int:

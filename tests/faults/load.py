@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,7 +15,6 @@ from app import clock
 from tests.faults.client import Answer, Client, Seen, Upload, new_key
 from tests.faults.ground import PRICES, Ground, Subject
 from tests.faults.ledger import ANNOTATING, GROUPS, Kind, Ledger
-from tests.faults.stack import Stack
 
 _READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS = 2, 2, 2, 1
 _READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE = 0.04, 0.4, 0.15, 0.4
@@ -28,9 +27,12 @@ _PROOF_BYTES = (2_000, 60_000)
 
 
 class Load:
-    """Clients that read, pay, annotate and notify, and enter every answer in `ledger`."""
+    """Clients that read, pay, annotate and notify, and enter every answer in `ledger`.
 
-    def __init__(self, stack: Stack, ground: Ground) -> None:
+    They call the APIs at `urls` in turn, which may change while they do.
+    """
+
+    def __init__(self, urls: Sequence[str], ground: Ground) -> None:
         self.ground = ground
         self.ledger = Ledger()
         self.unheard: set[str] = set()
@@ -38,7 +40,7 @@ class Load:
         self.recovery: float | None = None
         """Seconds from the end of the fault until all went well again."""
         self.fault_ended: float | None = None
-        self._client = Client(stack.urls, ground.headers, self.ledger)
+        self._client = Client(urls, ground.headers, self.ledger)
         self._seen = Seen(self.ledger)
         self._stopping = asyncio.Event()
         self._to_pay = iter(ground.to_pay)
@@ -218,7 +220,7 @@ class Load:
             kind = self._random.choice(list(ANNOTATING))
             field = ANNOTATING[kind]
             number += 1
-            value = f"https://pay.example/{subject.id}/{number}"
+            value = f"https://pay.example/{subject.uuid.hex}/{number}"
             answer = await self._client.change(kind, subject.uuid, value, {field: value})
             if answer.attempt.status == 200 and number % 3 == 0:
                 await self._retrieve(subject.uuid, **{field: value})

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
+from app.exchange.jsonl import load_file
 from tests.faults.case import Case
 from tests.faults.comparison import compare
-from tests.faults.ground import CUSTOMERS, lay_ground
+from tests.faults.ground import CUSTOMERS, make_ground
 from tests.faults.leftovers import hurry, work_is_done
 from tests.faults.load import Load
 from tests.faults.results import Outcome
@@ -22,9 +23,12 @@ _HURRIED_SECONDS = 60.0
 async def prepared(case: Case, customers: int = CUSTOMERS) -> AsyncIterator[tuple[Stack, Load]]:
     """Yield everything started, and a load on fresh ground."""
     async with Stack(case.layout) as stack:
-        ground = await lay_ground(stack.postgresql.url, customers)
+        ground = make_ground(customers)
+        async with stack.database() as database:
+            report = await load_file(database, stack.settings, str(ground.write(stack.place)))
+            assert report.fault_count == 0
         await stack.start_programs()
-        yield stack, Load(stack, ground)
+        yield stack, Load(stack.urls, ground)
 
 
 async def run(case: Case, stack: Stack, load: Load, *, patient: bool) -> Outcome:
@@ -39,17 +43,24 @@ async def run(case: Case, stack: Stack, load: Load, *, patient: bool) -> Outcome
             await case.run(stack, load)
     except TimeoutError:
         stuck = "all did not go well again in time"
-    try:
-        if not patient:
-            await hurry(stack, _HURRIED_SECONDS)
-        else:
-            await work_is_done(stack, _BACKLOG_SECONDS)
-            if load.fault_ended is not None:
-                outcome.backlog = monotonic() - load.fault_ended
-    except TimeoutError:
-        stuck = stuck or "not every mail went out in time"
     outcome.recovery = load.recovery
-    outcome.findings = await compare(stack, load, breaks_connections=case.breaks_connections)
+    async with stack.database() as database:
+        try:
+            if not patient:
+                await hurry(stack, database, _HURRIED_SECONDS)
+            else:
+                await work_is_done(database, _BACKLOG_SECONDS)
+                if load.fault_ended is not None:
+                    outcome.backlog = monotonic() - load.fault_ended
+        except TimeoutError:
+            stuck = stuck or "not every mail went out in time"
+        outcome.findings = await compare(
+            database,
+            stack.settings,
+            stack.smtp,
+            load,
+            breaks_connections=case.breaks_connections,
+        )
     if stuck:
         outcome.findings.wrong.append(stuck)
     return outcome

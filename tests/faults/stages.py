@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -18,6 +18,7 @@ from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording
 from app.invoices.issue import NOTIFY
+from app.invoices.tables import Invoice
 from app.notifications import schedule
 from app.payments.sweep import SAFE_AGE
 from app.worker import jobs
@@ -86,7 +87,10 @@ def _must_be(statement: str, expected: int, words: str) -> Check:
 async def _prepare_notify(stack: Stack, database: Database, load: Load) -> Task:
     (subject,) = await lay_invoices(database, load, _LONG_AGO, 1, InvoiceState.CREATED)
     # That each recipient gets one delivery is compared with all others.
-    return Task({"invoice": str(subject.uuid)}, _nothing_to_check, {"id": subject.id})
+    async with database.reading() as connection:
+        found = await connection.execute(select(Invoice.id).where(Invoice.uuid == subject.uuid))
+    names = {"id": found.scalar_one()}
+    return Task({"invoice": str(subject.uuid)}, _nothing_to_check, names)
 
 
 async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
@@ -98,20 +102,20 @@ async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
         return await wrongly_closed(connection, subjects, Period.of(today), *days)
 
     middle = subjects[_PENDING // 2]
-    return Task({}, check, {"id": middle.id, "uuid": middle.uuid})
+    return Task({}, check, {"uuid": middle.uuid})
 
 
 async def _prepare_reconcile(stack: Stack, database: Database, load: Load) -> Task:
     subject = load.ground.to_annotate[0]
-    drift = "UPDATE invoices SET incurred_costs = incurred_costs + 1 WHERE id = :id"
+    drift = "UPDATE invoices SET incurred_costs = incurred_costs + 1 WHERE uuid = :uuid"
     async with recording(database, KEY, _AUTHOR) as connection:
-        await connection.execute(text(drift), {"id": subject.id})
+        await connection.execute(text(drift), {"uuid": subject.uuid})
         await connection.execute(_tally(1))
     drifted = f"""
-        SELECT count(*) FROM invoices AS i WHERE id = {subject.id} AND incurred_costs <> (
+        SELECT count(*) FROM invoices AS i WHERE uuid = '{subject.uuid}' AND incurred_costs <> (
             SELECT sum(unit_price * quantity) FROM invoice_items WHERE invoice_id = i.id)
     """
-    return Task({}, _must_be(drifted, 0, "invoices drifted"), {"id": subject.id})
+    return Task({}, _must_be(drifted, 0, "invoices drifted"), {})
 
 
 async def _prepare_merge(stack: Stack, database: Database, load: Load) -> Task:
@@ -192,7 +196,7 @@ STAGES: Final = (
         jobs.CLOSE_MONTH,
         _prepare_close,
         (
-            Place("invoices", "UPDATE", "NEW.id = {id} AND NEW.state <> OLD.state"),
+            Place("invoices", "UPDATE", "NEW.uuid = '{uuid}' AND NEW.state <> OLD.state"),
             Place("invoice_history", "INSERT", "NEW.invoice_uuid = '{uuid}'"),
             Place("outbox", "INSERT", "NEW.arguments ->> 'invoice' = '{uuid}'"),
             Place("invoices", "INSERT", "NEW.state = 'pending'"),

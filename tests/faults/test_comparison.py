@@ -41,7 +41,8 @@ async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
         assert not outcome.findings.lines()
         assert outcome.recovery is not None
         await tamper(stack, load)
-        found = await compare(stack, load)
+        async with stack.database() as database:
+            found = await compare(database, stack.settings, stack.smtp, load)
     assert_told(
         found.lost,
         "the payment of",

@@ -37,8 +37,8 @@ async def _many_at_once(stack: Stack, load: Load) -> None:
     async with load.running(), stack.database() as database:
         await load.well()
         subjects = await lay_invoices(database, load, _LONG_AGO, _INVOICES)
-        first = Place("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.id = {id}")
-        async with gate(database, first.of({"id": subjects[0].id})) as closed:
+        first = Place("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.uuid = '{uuid}'")
+        async with gate(database, first.of({"uuid": subjects[0].uuid})) as closed:
             async with database.transaction() as connection:
                 for _ in stack.workers:
                     await outbox.record(connection, CLOSE_MONTH, {})
