@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from math import inf
 from typing import Final
 
@@ -13,30 +13,38 @@ def _system() -> datetime:
 
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
-_MOST_DRIFT: Final = 60.0
-"""Seconds by which clocks may differ: what goes by them has as much slack."""
+MOST_DRIFT: Final = timedelta(minutes=1)
+"""By how much clocks may differ: what goes by them has as much slack."""
 
 
-class _Steadiness:
-    """What was seen of how evenly the clock runs."""
+class Steadiness:
+    """How evenly the clock runs, as seen by one who looks every now and then.
 
-    def __init__(self) -> None:
+    `slack` is by how much it may change between two looks without having been set.
+    """
+
+    def __init__(self, slack: timedelta) -> None:
+        self._slack = slack.total_seconds()
         self.forget()
 
     def forget(self) -> None:
+        """Begin anew, as if nobody had looked."""
         self.ahead: float | None = None
         """By how much the clock was ahead of `monotonic` when that was last looked at."""
         self.set_at = -inf
         """When somebody had last set the clock, by `monotonic`."""
 
-    def look(self) -> None:
+    def look(self) -> bool:
+        """Tell whether somebody has set the clock since the last look."""
         ahead = now().timestamp() - monotonic()
-        if self.ahead is not None and abs(ahead - self.ahead) > _MOST_DRIFT:
+        was_set = self.ahead is not None and abs(ahead - self.ahead) > self._slack
+        if was_set:
             self.set_at = monotonic()
         self.ahead = ahead
+        return was_set
 
 
-_steadiness = _Steadiness()
+_steadiness = Steadiness(MOST_DRIFT)
 
 
 def now() -> datetime:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, update
+from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -56,6 +56,7 @@ class Deliveries:
     async def claim(self, uuid: UUID, lease: timedelta) -> Claim | None:
         """Take a delivery that is due for sending, or whose lease has ended; else return None.
 
+        The first attempt is due whatever the time: a clock that was fast may have recorded it.
         After the clock was set, whether a lease has ended is known only when it has been right for
         as long as a lease lasts.
         """
@@ -68,7 +69,10 @@ class Deliveries:
             .where(
                 Delivery.uuid == uuid,
                 Delivery.state.in_(states),
-                Delivery.next_attempt_at <= now,
+                or_(
+                    Delivery.next_attempt_at <= now,
+                    and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
+                ),
             )
             .values(
                 state=DeliveryState.SENDING,

@@ -79,12 +79,16 @@ async def record(
 async def record_once_since(connection: AsyncConnection, job: str, moment: datetime) -> int | None:
     """Record a job unless one of its name is open, or was recorded at `moment` or later.
 
-    Two callers at once record it once. Returns the entry's id, or None where there was one.
+    One from the future does not count: a clock that was fast has made it. Two callers at once
+    record it once. Returns the entry's id, or None where there was one.
     """
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("outbox:" + job))))
     another = exists().where(
         OutboxEntry.job == job,
-        or_(OutboxEntry.done_at.is_(None), OutboxEntry.created_at >= moment),
+        or_(
+            OutboxEntry.done_at.is_(None),
+            OutboxEntry.created_at.between(moment, clock.now() + clock.MOST_DRIFT),
+        ),
     )
     if (await connection.execute(select(another))).scalar_one():
         return None
@@ -144,6 +148,24 @@ async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> li
     )
     rows = await connection.execute(statement)
     return sorted((Claim(*row) for row in rows), key=lambda claim: claim.id)
+
+
+async def bring_forward(connection: AsyncConnection) -> int:
+    """Make due what was due at once by a clock that is ahead of ours; return how many entries.
+
+    Else they would wait until it is as late as it was there.
+    """
+    now = clock.now()
+    statement = (
+        update(OutboxEntry)
+        .where(
+            OutboxEntry.done_at.is_(None),
+            OutboxEntry.due_at > now,
+            OutboxEntry.due_at == OutboxEntry.created_at,
+        )
+        .values(due_at=now)
+    )
+    return (await connection.execute(statement)).rowcount
 
 
 async def renew(connection: AsyncConnection, claim: Claim, lease: timedelta) -> None:

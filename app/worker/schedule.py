@@ -57,6 +57,17 @@ class Scheduler:
         self._schedule = schedule
         self._seen: dict[str, datetime] = {}
 
+    async def bring_forward(self) -> int:
+        """Make due what a clock that is ahead of ours has recorded; return how much that was.
+
+        Raises what the database raises.
+        """
+        async with self._database.transaction() as connection:
+            number = await outbox.bring_forward(connection)
+        if number:
+            _log.warning("entries from the future", number=number)
+        return number
+
     async def record_due(self) -> list[str]:
         """Record each job whose time has come; return the names of those recorded.
 

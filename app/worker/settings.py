@@ -13,7 +13,7 @@ from arq.cron import cron
 from arq.worker import Worker, func
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import log
+from app import clock, log
 from app.outbox.queue import RELAY, deserialize, serialize
 from app.settings import Settings
 from app.worker.runner import Runner
@@ -26,8 +26,8 @@ _TIMEOUT: Final = 20
 """Seconds that arq's functions may take. They only start jobs; a worker that is killed blocks the
 function's name for so long, and ten seconds more."""
 
-_FURTHEST: Final = timedelta(minutes=2)
-"""What is done each minute is never further away, unless the clock was set."""
+_UNEVEN: Final = timedelta(seconds=1)
+"""A change of the clock between two looks at it that says that it was set."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,13 +40,17 @@ def health_check_key(settings: Settings) -> str:
 class _Worker(Worker):
     """Goes by the clock as it is, also where it was set since the last look at it.
 
-    arq counts on from the time at which it last started something: where the clock is set back by
-    hours, it would start nothing for as long.
+    arq counts on from the time at which it last started something: where the clock is set back, it
+    would start nothing for as long.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._steadiness = clock.Steadiness(_UNEVEN)
+
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
-        for job in self.cron_jobs:
-            if job.next_run is not None and abs(job.next_run - n) > _FURTHEST:
+        if self._steadiness.look():
+            for job in self.cron_jobs:
                 job.next_run = None
         await super().run_cron(n, delay, num_windows)
 
@@ -62,7 +66,8 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
 
     async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
-            if await scheduler.record_due():
+            brought = await scheduler.bring_forward()
+            if await scheduler.record_due() or brought:
                 await runner.relay()
         except SQLAlchemyError as error:
             _log.warning("schedule not read", error=log.told(error))

@@ -53,7 +53,7 @@ async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> N
 
 async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailSink) -> None:
     due = NOW + timedelta(minutes=1)
-    await desk.set(next_attempt_at=due)
+    await desk.set(attempts=1, next_attempt_at=due)
     assert await desk.deliver() == due
     assert sink.mailbox == []
 
@@ -88,6 +88,14 @@ async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: Mail
         assert await slow is None
     assert len(sink.mailbox) == 1
     assert await desk.state() == DeliveryState.SENT
+
+
+async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
+    desk: Desk, sink: MailSink
+) -> None:
+    later(-timedelta(hours=2))
+    assert await desk.deliver() is None
+    assert len(sink.mailbox) == 1
 
 
 async def test_a_clock_that_is_set_forward_ends_no_claim(
