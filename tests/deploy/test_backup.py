@@ -132,7 +132,10 @@ async def test_a_backup_under_load_is_restored(
         async with load.running():
             await load.well()
             before = paid(load)
-            dump = await operator.backup(folder)
+            backup = asyncio.create_task(operator.backup(folder))
+            while not backup.done() and await load.pay_one():
+                pass
+            dump = await backup
     assert {attempt.status for _, attempt in load.ledger.attempts()} == {200}
     assert len(paid(load)) > len(before), "nothing was paid during the backup"
     expected = await answers(app, ground)
