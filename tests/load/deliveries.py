@@ -33,12 +33,9 @@ async def measure(databases: Databases, environment: Environment) -> Deliveries:
 
 
 async def _schedule(environment: Environment, url: str) -> None:
+    given = {name.lower(): value for name, value in environment.settings(url).items()}
     settings = Settings.model_validate(
-        {
-            "database_url": url,
-            "redis_url": environment.redis_url,
-            "mail_from": "billing@example.com",
-        }
+        {name: value for name, value in given.items() if name in Settings.model_fields}
     )
     database = Database(settings)
     try:
