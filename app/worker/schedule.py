@@ -57,6 +57,15 @@ class Scheduler:
         self._schedule = schedule
         self._seen: dict[str, datetime] = {}
 
+    async def look(self) -> bool:
+        """Do what is to be done by the clock; tell whether there is more to run now.
+
+        Raises what the database raises; the next call tries again.
+        """
+        brought = await self.bring_forward()
+        recorded = await self.record_due()
+        return bool(brought or recorded)
+
     async def bring_forward(self) -> int:
         """Make due what a clock that is ahead of ours has recorded; return how much that was.
 

@@ -125,8 +125,7 @@ class WorkerProcess:
     async def _look(self) -> None:
         """Do what arq would have started, had it heard from Redis."""
         try:
-            await self._scheduler.bring_forward()
-            await self._scheduler.record_due()
+            await self._scheduler.look()
             await self._runner.relay()
         except SQLAlchemyError as error:
             _log.warning("outbox not read", error=log.told(error))

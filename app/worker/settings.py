@@ -66,8 +66,7 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
 
     async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
-            brought = await scheduler.bring_forward()
-            if await scheduler.record_due() or brought:
+            if await scheduler.look():
                 await runner.relay()
         except SQLAlchemyError as error:
             _log.warning("schedule not read", error=log.told(error))
