@@ -20,6 +20,7 @@ from tests.faults.relay import Relay, relayed
 from tests.faults.servers import Postgresql, Valkey
 from tests.support.history import KEY
 from tests.support.server import free_port
+from tests.support.settings import settings_of
 from tests.support.smtp import MailSink, mail_sink
 
 _START_SECONDS = 60.0
@@ -66,10 +67,7 @@ class Stack:
     @property
     def settings(self) -> Settings:
         """The settings of the programs, with the database reached straight."""
-        values = {name.lower(): value for name, value in self.environment.items()}
-        values["database_url"] = self.postgresql.url
-        known = {name: value for name, value in values.items() if name in Settings.model_fields}
-        return Settings.model_validate(known)
+        return settings_of(self.environment | {"DATABASE_URL": self.postgresql.url})
 
     @property
     def proofs(self) -> Path:

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from app.database.engine import Database
 from app.invoices.tables import Invoice
 from app.notifications.schedule import schedule
-from app.settings import Settings
 from tests.load.console import Unusable
 from tests.load.importing import SHAPE
 from tests.load.loading import PREFIX, ROOT, Databases
 from tests.load.results import Deliveries
 from tests.load.servers import Environment
+from tests.support.settings import settings_of
 
 MESSAGES = 300
 _DATABASE = f"{PREFIX}deliveries"
@@ -33,10 +33,7 @@ async def measure(databases: Databases, environment: Environment) -> Deliveries:
 
 
 async def _schedule(environment: Environment, url: str) -> None:
-    given = {name.lower(): value for name, value in environment.settings(url).items()}
-    settings = Settings.model_validate(
-        {name: value for name, value in given.items() if name in Settings.model_fields}
-    )
+    settings = settings_of(environment.settings(url))
     database = Database(settings)
     try:
         async with database.transaction() as connection:
