@@ -184,22 +184,18 @@ def _disk(result: Result) -> Iterator[Figure]:
     if size is None:
         return
     taken = result.footprints[size]
-    yield Figure(
-        Phase.REFERENCES,
-        f"disk for what the service keeps aside, against the items, {size:,} invoices",
-        taken.auxiliary / taken.items,
-        1.0,
-        at_most=True,
-        note=f"{taken.auxiliary / MIB:.1f} of {taken.items / MIB:,.0f} MiB; no representations",
-    )
-    yield Figure(
-        Phase.REFERENCES,
-        f"disk for the record of changes, against the items, {size:,} invoices",
-        taken.record / taken.items,
-        2.0,
-        at_most=True,
-        note=f"{taken.record / MIB:,.0f} of {taken.items / MIB:,.0f} MiB; each row was added once",
-    )
+    for what, disk, most, remark in (
+        ("what the service keeps aside", taken.auxiliary, 1.0, "no representations"),
+        ("the record of changes", taken.record, 2.0, "each row was added once"),
+    ):
+        yield Figure(
+            Phase.REFERENCES,
+            f"disk for {what}, against the items, {size:,} invoices",
+            disk / taken.items,
+            most,
+            at_most=True,
+            note=f"{disk / MIB:,.1f} of {taken.items / MIB:,.0f} MiB; {remark}",
+        )
 
 
 def _beside(result: Result, case: str, subject: Subject = Subject.SERVICE) -> Series:
