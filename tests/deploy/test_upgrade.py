@@ -60,10 +60,18 @@ async def ready(url: str) -> tuple[int, str]:
 
 
 async def untouched(url: str, ground: Ground) -> list[dict[str, Any]]:
-    """What a version answers of invoices that nobody changes."""
+    """What a version answers of invoices that nobody changes; it must list them all."""
+    month = ground.untouched_period
     async with httpx.AsyncClient(base_url=url, headers=ground.headers) as client:
+        listed = await client.get(f"/api/invoices/?year={month.year}&month={month.month}")
         answers = [await client.get(f"/api/invoices/{one.uuid}/") for one in ground.untouched]
+    assert listed.headers["X-Result-Count"] == str(CUSTOMERS)
     return [answer.raise_for_status().json() for answer in answers]
+
+
+def tells_all_of(older: list[dict[str, Any]], newer: list[dict[str, Any]]) -> bool:
+    """Whether a newer version, which may tell more, answers as the older one did."""
+    return all(old.items() <= new.items() for old, new in zip(older, newer, strict=True))
 
 
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -111,15 +119,15 @@ async def test_a_new_version_takes_over_under_load(
             assert await ready(after.url) == (200, "ok")
             urls.append(after.url)
             await load.well()
+            assert await untouched(before.url, ground) == told
+            assert tells_all_of(told, await untouched(after.url, ground))
             urls.remove(before.url)
             before.process.send_signal(signal.SIGTERM)
             worker_before.terminate()
             assert await asyncio.to_thread(before.process.wait, 30) == 0
             assert await asyncio.wait_for(worker_before.wait(), 30) == 0
             await load.well()
-        # A newer version may tell more.
-        now = await untouched(after.url, ground)
-        assert all(old.items() <= new.items() for old, new in zip(told, now, strict=True))
+        assert tells_all_of(told, await untouched(after.url, ground))
         if revision < RECORD_SINCE:
             await run(ROOT, environment, "audit", "adopt", "--why", "an older version")
         database = Database(settings)

@@ -125,7 +125,12 @@ async def _payments(
     rows = await connection.execute(select(Invoice.uuid, Invoice.state))
     states = {UUID(str(row.uuid)): row.state for row in rows}
     made = await _rows_by_invoice(
-        connection, Payment.date_of_payment, Payment.sum, Payment.proof_key, of=Payment
+        connection,
+        Payment.date_of_payment,
+        Payment.sum,
+        Payment.proof_key,
+        Payment.proof_sha256,
+        of=Payment,
     )
     asked: dict[UUID, list[Operation]] = {}
     for operation in load.ledger.of(Kind.PAID):
@@ -148,8 +153,10 @@ async def _payments(
         for payment in payments:
             if payment.sum != TOTAL:
                 findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
-            found = f"{payment.date_of_payment} {_digest(proofs, payment.proof_key)}"
-            if found not in wanted:
+            digest = _digest(proofs, payment.proof_key)
+            if payment.proof_sha256 != digest:
+                findings.wrong.append(f"the digest of the proof of {subject.uuid}")
+            if f"{payment.date_of_payment} {digest}" not in wanted:
                 findings.wrong.append(f"day or proof of the payment of {subject.uuid}")
 
 
@@ -186,7 +193,11 @@ async def _notifications(
     made = await _rows_by_invoice(
         connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
     )
-    arrived = Counter(mail.message["Message-ID"] for mail in sink.mailbox)
+    arrived = Counter(
+        (mail.message["Message-ID"], recipient)
+        for mail in sink.mailbox
+        for recipient in mail.recipients
+    )
     acknowledged: set[UUID | None] = set(load.ledger.promised)
     uncertain = set()
     for operation in load.ledger.of(Kind.NOTIFY):
@@ -204,8 +215,11 @@ async def _notifications(
             findings.wrong.append(f"a notification of {subject.uuid} that nobody asked for")
         findings.doubled += [f"the notification of {r}" for r in (counts - expected).elements()]
         for delivery in deliveries:
-            _mail(delivery, arrived.pop(delivery.message_id, 0), sink, load, findings)
-    findings.wrong += [f"a mail {message_id} of no delivery" for message_id in arrived]
+            times = arrived.pop((delivery.message_id, delivery.recipient), 0)
+            _mail(delivery, times, sink, load, findings)
+    findings.wrong += [
+        f"a mail {message} to {address} of no delivery" for message, address in arrived
+    ]
 
 
 def _mail(delivery: Row[Any], arrived: int, sink: MailSink, load: Load, findings: Findings) -> None:

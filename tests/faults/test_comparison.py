@@ -1,6 +1,7 @@
 """The comparison of the fault suite finds what is lost, wrong or doubled."""
 
 import re
+from dataclasses import replace
 
 from sqlalchemy import text
 
@@ -18,6 +19,8 @@ TAMPERING = (
     "INSERT INTO payments (uuid, profile_id, invoice_id, date_of_payment, sum, created_at)"
     " SELECT gen_random_uuid(), profile_id, invoice_id, date_of_payment, sum, created_at"
     " FROM payments WHERE id = (SELECT max(id) FROM payments)",
+    "UPDATE payments SET proof_sha256 = repeat('0', 64) WHERE id = (SELECT max(id) FROM payments"
+    " WHERE proof_key IS NOT NULL)",
     "UPDATE invoices SET payment_url = 'https://elsewhere.example' WHERE payment_url <> ''",
     "DELETE FROM notification_deliveries WHERE id = (SELECT min(id) FROM notification_deliveries)",
     "UPDATE notification_deliveries SET state = 'pending', sent_at = NULL, next_attempt_at = now()"
@@ -55,7 +58,9 @@ async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
         found.wrong,
         "is paid, beside payments",
         "day or proof of the payment",
-        "a mail .* of no delivery",
+        "the digest of the proof of",
+        "a mail .* to somebody@else.example of no delivery",
+        "a mail .* to owner-.* of no delivery",
         "the tallies are not",
         "the record of changes: .* payment",
         "the file .* is of no payment|the proof .* is not there",
@@ -75,6 +80,7 @@ async def tamper(stack: Stack, load: Load) -> None:
         named = await connection.execute(text(NAMED))
         (stack.proofs / named.scalar_one()).unlink()
     stack.smtp.mailbox.append(stack.smtp.mailbox[1])
+    stack.smtp.mailbox.append(replace(stack.smtp.mailbox[2], recipients=["somebody@else.example"]))
     answers = (
         Attempt(0, 1, 500),
         Attempt(0, 1, 503),
