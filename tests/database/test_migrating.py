@@ -111,8 +111,8 @@ async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
 async def test_a_statement_that_takes_long_is_given_up_unless_its_revision_says_otherwise(
     revisions: Revisions, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "STATEMENT_TIMEOUT", "200ms")
-    slow = 'op.execute("SELECT pg_sleep(0.4)")'
+    monkeypatch.setattr(limits, "STATEMENT_TIMEOUT", "1s")
+    slow = 'op.execute("SELECT pg_sleep(1.5)")'
     revisions.add("slow", f"with without_statement_timeout():\n        {slow}")
     revisions.add("again", slow)
     with pytest.raises(DatabaseUnavailable, match="statement timeout"):
