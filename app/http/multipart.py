@@ -1,9 +1,11 @@
 """Multipart bodies, read in bounded memory: text is kept, files are handed on as they arrive."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Protocol
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
@@ -11,6 +13,13 @@ from python_multipart.multipart import MultipartParser, MultipartState, parse_op
 TEXT_MAX_BYTES: Final = 1024 * 1024
 """How long the text fields of a body may be together, in bytes."""
 PARTS_MAX_NUMBER: Final = 1000
+
+_PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
+"""Content-Transfer-Encodings that change nothing; RFC 7578 deprecates all of them."""
+_EXTENDED: Final = re.compile(
+    rb";\s*filename\*\s*=\s*(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<name>[^;\s]+)", re.IGNORECASE
+)
+"""A file name as RFC 8187 writes it, which some senders do though RFC 7578 forbids it in a form."""
 
 # One write to the parser makes at most this many bytes of work between two awaits.
 _SLICE: Final = 64 * 1024
@@ -29,7 +38,7 @@ class FilePart:
     """A file among the fields; its content went to the receiver, or was dropped."""
 
     name: str
-    """As the sender calls it."""
+    """As the sender calls it; empty for a part of the receiver's field that is no file."""
     sha256: Any = field(default_factory=sha256, compare=False)
     """The digest of its content, as far as that has arrived."""
 
@@ -55,11 +64,12 @@ async def read_parts(
     charset: str,
     files: FileReceiver | None = None,
 ) -> dict[str, Any]:
-    """Read all parts; of parts with the same name, the last one counts.
+    """Read all parts; of parts with the same name, the last file counts, else the last text.
 
+    A part with an empty file name is a text, or an unused field if it has no content either.
     Raises `MultipartError` and `TooMuchText`.
     """
-    parts = _Parts(charset)
+    parts = _Parts(charset, files.field if files else None)
     try:
         parser = MultipartParser(
             boundary,
@@ -88,17 +98,23 @@ async def read_parts(
 class _Parts:
     """What the parser has told so far."""
 
-    def __init__(self, charset: str) -> None:
+    def __init__(self, charset: str, file_field: str | None) -> None:
         self.fields: dict[str, Any] = {}
         self._charset = charset
+        self._file_field = file_field
         self._parts_left = PARTS_MAX_NUMBER
         self._text_left = TEXT_MAX_BYTES
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
+        self._transfer_encoding = b""
         self._field = ""
-        self._text: bytearray | None = None
+        self._is_optional = False
+        """Whether the part is no field if it has no content."""
+        self._text = bytearray()
         self._file: FilePart | None = None
+        """The part, where its content is not kept as text."""
+        self._has_content = False
         # The parser calls plain functions; what must be awaited waits here.
         self._files: list[tuple[str, FilePart | bytes]] = []
 
@@ -107,6 +123,8 @@ class _Parts:
         if self._parts_left < 0:
             raise MultipartError("There are too many parts.")
         self._disposition = b""
+        self._transfer_encoding = b""
+        self._has_content = False
 
     def begin_header(self) -> None:
         self._header_name = b""
@@ -119,31 +137,37 @@ class _Parts:
         self._header_value += data[start:end]
 
     def end_header(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            self._disposition = self._header_value
+        match self._header_name.lower():
+            case b"content-disposition":
+                self._disposition = self._header_value
+            case b"content-transfer-encoding":
+                self._transfer_encoding = self._header_value.strip().lower()
 
     def end_headers(self) -> None:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
             raise MultipartError("A part has no name.")
+        if self._transfer_encoding not in _PLAIN:
+            raise MultipartError("A part has a Content-Transfer-Encoding that is not read.")
         self._field = self._decoded(options[b"name"])
-        self._text = None
-        if b"filename" not in options:
-            self._text = bytearray()
-        elif options[b"filename"]:
-            self._file = FilePart(self._decoded(options[b"filename"]))
+        file_name = self._decoded(options.get(b"filename", b"")) or _extended(self._disposition)
+        # Browsers send a file input without a file so, which is no field, as in Django.
+        self._is_optional = b"filename" in options and not file_name
+        self._text = bytearray()
+        self._file = None
+        if file_name:
+            self._file = FilePart(file_name)
             self.fields[self._field] = self._file
             self._files.append((self._field, self._file))
-        else:
-            # A browser's file input without a file, which is no field, as in Django.
-            self._file = None
-            self._field = ""
+        elif self._field == self._file_field:
+            self._file = FilePart("")
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        if self._text is None:
-            if self._file is not None:
-                self._file.sha256.update(data[start:end])
-            self._files.append((self._field, data[start:end]))
+        self._has_content = self._has_content or end > start
+        if self._file is not None:
+            self._file.sha256.update(data[start:end])
+            if self._file.name:
+                self._files.append((self._field, data[start:end]))
             return
         self._text_left -= end - start
         if self._text_left < 0:
@@ -151,7 +175,13 @@ class _Parts:
         self._text += data[start:end]
 
     def end(self) -> None:
-        if self._text is not None:
+        is_file = self._file is not None and self._file.name
+        is_unused = self._is_optional and not self._has_content
+        if is_file or is_unused or isinstance(self.fields.get(self._field), FilePart):
+            return
+        if self._file is not None and self._has_content:
+            self.fields[self._field] = self._file
+        else:
             self.fields[self._field] = self._decoded(bytes(self._text))
 
     async def hand_over(self, files: FileReceiver | None) -> None:
@@ -166,3 +196,12 @@ class _Parts:
 
     def _decoded(self, data: bytes) -> str:
         return data.decode(self._charset, errors="replace")
+
+
+def _extended(disposition: bytes) -> str:
+    """Return the file name in `filename*` of a Content-Disposition; empty where there is none."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return ""
+    charset = found["charset"].decode()
+    return unquote_to_bytes(found["name"]).decode(charset, errors="replace")

@@ -357,7 +357,7 @@ def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:
             continue
         required = name in whole.get("required", ())
         parameter: dict[str, Any] = {"name": name, "in": "query", "required": required}
-        if not required:
+        if not required and name not in reader.reading_empty:
             parameter["allowEmptyValue"] = True  # it then counts as absent
         for key in ("description", "style", "explode"):
             if key in schema:

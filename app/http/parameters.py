@@ -1,14 +1,15 @@
 """Query parameters: read all at once, told apart and refused in Django REST framework's words.
 
 An operation names one class of parameters; what is wrong with any of them is answered together.
-Empty values count as absent, and of a repeated single-valued parameter the last counts.
+Empty values count as absent, unless a parameter is marked with `EMPTY_IS_READ`; of a repeated
+single-valued parameter the last counts.
 """
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar, get_origin
+from typing import Annotated, Any, Final, Generic, TypeVar, get_origin
 from uuid import UUID
 
 from fastapi import Request
@@ -44,6 +45,9 @@ class QueryParameters(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
+EMPTY_IS_READ: Final = object()
+"""Marks a parameter, in its annotation, whose empty value is read as any other value is."""
+
 Parameters = TypeVar("Parameters", bound=QueryParameters)
 
 
@@ -62,6 +66,9 @@ class FromQuery(Generic[Parameters]):
             name: get_origin(field.annotation) is tuple
             for name, field in model.model_fields.items()
         }
+        self.reading_empty = frozenset(
+            name for name, field in model.model_fields.items() if EMPTY_IS_READ in field.metadata
+        )
 
     async def __call__(self, request: Request) -> Parameters:
         """Return what the query says.
@@ -74,12 +81,13 @@ class FromQuery(Generic[Parameters]):
         """Return what a query says; raises InvalidFields."""
         values: dict[str, Any] = {}
         for name, repeated in self._repeated.items():
-            if repeated:
-                given: Any = [value for value in query.getlist(name) if value]
-            else:
-                given = query.get(name)
+            given = query.getlist(name)
+            if not repeated:
+                given = given[-1:]
+            if name not in self.reading_empty:
+                given = [value for value in given if value]
             if given:
-                values[name] = given
+                values[name] = given if repeated else given[0]
         try:
             return self.model.model_validate(values)
         except ValidationError as error:
@@ -204,29 +212,38 @@ def _not_available(word: str) -> PydanticCustomError:
     return refused(f"Select a valid choice. {word} is not one of the available choices.")
 
 
-def choice(allowed: Iterable[str]) -> PlainValidator:
-    """Return the validator of a parameter that is one of the given words."""
-    words = frozenset(allowed)
-
-    def check(given: str) -> str:
-        if given not in words:
-            raise _not_available(given)
-        return given
-
-    return PlainValidator(check)
-
-
-def choices(allowed: Iterable[str], *, commas: bool = False) -> PlainValidator:
-    """Return the validator of a repeated parameter of the given words, perhaps with commas."""
+def choices(allowed: Iterable[str]) -> PlainValidator:
+    """Return the validator of a repeated parameter of the given words."""
     words = frozenset(allowed)
 
     def check(given: list[str]) -> tuple[str, ...]:
-        if commas:
-            given = [part.strip() for value in given for part in value.split(",")]
-        chosen = tuple(word for word in given if word)
-        for word in chosen:
+        for word in given:
             if word not in words:
                 raise _not_available(word)
-        return chosen
+        return tuple(given)
 
     return PlainValidator(check)
+
+
+def order(allowed: Iterable[str]) -> PlainValidator:
+    """Return the validator of an order by one of the given words, with white space around it."""
+    words = frozenset(allowed)
+    return PlainValidator(lambda given: _known(given, words) or None)
+
+
+def orders(allowed: Iterable[str]) -> PlainValidator:
+    """Return the validator of an order by several of the given words, repeated or with commas."""
+    words = frozenset(allowed)
+
+    def check(given: list[str]) -> tuple[str, ...]:
+        known = (_known(part, words) for value in given for part in value.split(","))
+        return tuple(filter(None, known))
+
+    return PlainValidator(check)
+
+
+def _known(given: str, words: frozenset[str]) -> str:
+    word = given.strip()
+    if word and word not in words:
+        raise _not_available(word)
+    return word

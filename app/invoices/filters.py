@@ -29,6 +29,7 @@ from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
 from app.http.pagination import Paging
 from app.http.parameters import (
+    EMPTY_IS_READ,
     QueryDate,
     QueryDecimal,
     QueryFlag,
@@ -39,9 +40,10 @@ from app.http.parameters import (
     QueryUuid,
     QueryUuidText,
     RequiredTime,
-    choice,
     choices,
     find_uuid,
+    order,
+    orders,
 )
 from app.http.selection import array_of, selecting
 from app.invoices.schemas import FIELDS
@@ -50,9 +52,19 @@ from app.invoices.tables import Invoice, InvoiceTally
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
 _ITEM_ORDERS = tuple(
     sign + name
-    for name in ("project_name", "resource_name", "provider_name", "name")
+    for name in (
+        "project_name",
+        "resource_name",
+        "provider_name",
+        "name",
+        "offering_name",
+        "plan_name",
+        "service_provider_name",
+    )
     for sign in ("", "-")
 )
+_FINALIZATION = "pending_finalization"
+"""A state of Waldur 8, in which no invoice is here: there is no grace period after a month."""
 _NEWEST_FIRST = ("-year", "-month", "-number")
 _CENT = Decimal("0.01")
 _YEARS = range(1, 10_000)
@@ -93,7 +105,8 @@ class InvoiceFilters(AccountingFilter):
     """Created after this day."""
     state: Annotated[
         tuple[str, ...],
-        choices(InvoiceState),
+        choices([*InvoiceState, _FINALIZATION]),
+        EMPTY_IS_READ,
         array_of(sorted(InvoiceState), style="form", explode=True),
     ] = Field(default=(), examples=[["created"]])
     """In any of these states."""
@@ -106,7 +119,7 @@ class InvoiceOrder(QueryParameters):
 
     o: Annotated[
         tuple[str, ...],
-        choices(_ORDERS, commas=True),
+        orders(_ORDERS),
         array_of(_ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-year", "-month"]])
     """Ordering; `-` for descending. What is equal then is ordered newest first."""
@@ -140,7 +153,7 @@ class ItemsParameters(InvoiceFilters):
     """Conceal compensation items"""
     o: Annotated[
         str | None,
-        choice(_ITEM_ORDERS),
+        order(_ITEM_ORDERS),
         WithJsonSchema({"type": "string", "enum": list(_ITEM_ORDERS)}),
     ] = Field(default=None, examples=["-name"])
     """Order results by field"""
@@ -188,7 +201,9 @@ class GrowthParameters(AccountingFilter):
     accounting_mode: QueryText = Field(default=None, examples=["accounting"])
     """`accounting` counts prices without tax, anything else totals with tax."""
     customers_count: Annotated[
-        str | None, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 20})
+        str | None,
+        EMPTY_IS_READ,
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 20}),
     ] = Field(default=None, examples=[4])
     """How many customers are major: 4 unless said otherwise."""
 
@@ -282,12 +297,15 @@ class Narrowing:
             if (value := getattr(filters, name)) is not None:
                 names.append(name if value in there_are else "nothing")
                 values[name] = value
-        if len(filters.state) == 1:
+        states = [state for state in filters.state if state != _FINALIZATION]
+        if len(states) == 1:
             names.append("state")
-            values["state"] = filters.state[0]
-        elif filters.state:
+            values["state"] = states[0]
+        elif states:
             names.append("states")
-            values["states"] = list(filters.state)
+            values["states"] = states
+        elif filters.state:
+            names.append("nothing")
         if filters.customer is not None:
             values["customer"] = find_uuid(filters.customer)
             names.append("customer" if values["customer"] else "nothing")

@@ -23,6 +23,7 @@ from app.invoices.schemas import encode_items
 from app.invoices.tables import InvoiceItem
 
 _seller = aliased(Customer)
+_ORDERED_DETAILS = ("offering_name", "plan_name", "service_provider_name")
 _offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
 
 
@@ -97,6 +98,8 @@ def _asked_order(order: str) -> UnaryExpression[Any]:
         "resource_name": Resource.name.expression,
         "provider_name": _seller.name.expression,
         "name": InvoiceItem.name.expression,
+        # As the item shows them, which is what they were when it was made.
+        **{name: InvoiceItem.details[name].astext for name in _ORDERED_DETAILS},
     }
     column = collate(func.nullif(columns[order.removeprefix("-")], ""), CODE_POINTS)
     return column.desc().nulls_last() if order.startswith("-") else column.asc().nulls_last()

@@ -20,6 +20,8 @@ from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
 _NOT_A_FILE = "The submitted data was not a file. Check the encoding type on the form."
+_SEVERAL_FILES = "Only one file can be submitted."
+_NO_FILE_FIELD = "A file can be submitted in the field proof only."
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +72,10 @@ def _submitted(body: Body, receiver: "_ProofReceiver") -> _Submitted:
             errors.add("date", *error.messages)
     proof = None
     match body.fields.get("proof", ""):
+        case FilePart(name=""):
+            errors.add("proof", _NOT_A_FILE)
+        case FilePart() if receiver.has_several:
+            errors.add("proof", _SEVERAL_FILES)
         case FilePart():
             proof = receiver.incoming
             errors.add("proof", *_refusals(proof))
@@ -79,6 +85,10 @@ def _submitted(body: Body, receiver: "_ProofReceiver") -> _Submitted:
             pass
         case _:
             errors.add("proof", _NOT_A_FILE)
+    for name, value in body.fields.items():
+        # Evidence under another name would be lost, which nobody would notice.
+        if isinstance(value, FilePart) and name not in ("date", "proof"):
+            errors.add(name, _NO_FILE_FIELD)
     errors.raise_if_any()
     if day is None:  # pragma: no cover - there was an error
         raise RuntimeError("a payment without a date")
@@ -177,10 +187,13 @@ class _ProofReceiver:
     def __init__(self, proofs: ProofStore) -> None:
         self.max_bytes = proofs.max_bytes
         self.incoming: IncomingProof | None = None
+        self.has_several = False
+        """Whether there was more than one file, of which only the last is here."""
         self._proofs = proofs
 
     async def begin(self, name: str) -> None:
         if self.incoming is not None:
+            self.has_several = True
             await self.incoming.discard()
         self.incoming = self._proofs.begin(name)
 

@@ -122,12 +122,37 @@ async def test_a_body_of_another_type(content_type: str | None, told: str) -> No
         (part("a", "") + b"--B--", MULTIPART, {"a": ""}),
         (b"--B--\r\n", MULTIPART, {}),
         (b"--B--\r\nepilogue", MULTIPART, {}),
-        (part("a", "x", file="") + b"--B--\r\n", MULTIPART, {}),
+        (part("a", "", file="") + b"--B--\r\n", MULTIPART, {}),
+        (part("a", "x", file="") + b"--B--\r\n", MULTIPART, {"a": "x"}),
+        (part("a", "x") + part("a", "", file="") + b"--B--\r\n", MULTIPART, {"a": "x"}),
         (part("a", "x", file="f.txt") + b"--B--\r\n", MULTIPART, {"a": FilePart("f.txt")}),
         (
             part("a", "x", file="f") + part("a", "y") + b"--B--\r\n",
             MULTIPART,
-            {"a": "y"},
+            {"a": FilePart("f")},
+        ),
+        (
+            part("a", "y") + part("a", "x", file="f") + b"--B--\r\n",
+            MULTIPART,
+            {"a": FilePart("f")},
+        ),
+        (
+            b"--B\r\nContent-Disposition: form-data; name=a; filename*=UTF-8''%C3%B5.pdf"
+            b"\r\n\r\nx\r\n--B--\r\n",
+            MULTIPART,
+            {"a": FilePart("õ.pdf")},
+        ),
+        (
+            b"--B\r\nContent-Disposition: form-data; name=a; filename*=utf-7''f"
+            b"\r\n\r\nx\r\n--B--\r\n",
+            MULTIPART,
+            {"a": "x"},
+        ),
+        (
+            b"--B\r\nContent-Disposition: form-data; name=a\r\n"
+            b"Content-Transfer-Encoding: 8Bit\r\n\r\nx\r\n--B--\r\n",
+            MULTIPART,
+            {"a": "x"},
         ),
     ],
 )
@@ -190,6 +215,11 @@ async def test_json_that_is_no_object(body: bytes, message: str) -> None:
         (b"--B\r\n" + b"X: " + b"x" * 100_000 + b"\r\n\r\nx\r\n--B--\r\n", MULTIPART),
         (b"--B\r\n" + b"X: x\r\n" * 1000 + b"\r\nx\r\n--B--\r\n", MULTIPART),
         (part("a", "") * (PARTS_MAX_NUMBER + 1) + b"--B--\r\n", MULTIPART),
+        (
+            b"--B\r\nContent-Disposition: form-data; name=a\r\n"
+            b"Content-Transfer-Encoding: base64\r\n\r\neA==\r\n--B--\r\n",
+            MULTIPART,
+        ),
         (b"--B--\r\n", "multipart/form-data"),
         (b"--B--\r\n", "multipart/form-data; boundary=" + "B" * 300),
     ],
@@ -222,6 +252,17 @@ async def test_a_file_goes_to_its_receiver_and_others_are_dropped() -> None:
         assert fields == {"other": FilePart("other.txt"), "proof": FilePart("2.pdf")}
         assert files.content == b"sec\r\n--ond"
     assert files.names == ["1.pdf", "2.pdf"] * 4
+
+
+@pytest.mark.parametrize("file", [None, ""])
+async def test_a_text_in_the_field_of_a_file_is_not_kept(file: str | None) -> None:
+    files = Files(max_bytes=10 * TEXT_MAX_BYTES)
+    body = part("proof", b"x" * 2 * TEXT_MAX_BYTES, file=file) + b"--B--\r\n"
+    assert (await read(body, MULTIPART, files)).fields == {"proof": FilePart("")}
+    assert files.names == []
+    for rest in (part("proof", ""), part("proof", "", file="")):
+        several = part("proof", "x", file=file) + rest + b"--B--\r\n"
+        assert (await read(several, MULTIPART, files)).fields == {"proof": FilePart("")}
 
 
 @pytest.mark.parametrize("content_type", [JSON, FORM, MULTIPART])
@@ -300,6 +341,7 @@ async def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> 
 
 PIECES = (
     b'--B|--|\r\n|\r|B|:|;|"|Content-Disposition: form-data|\0|; name="a"|; filename="f"|x|\xff'
+    b"|; filename*=utf-8''%ff|; filename*=iso-8859-1'en'|; filename*=utf-7''+2AA-"
 )
 
 

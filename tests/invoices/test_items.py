@@ -2,6 +2,7 @@
 
 import asyncio
 import tracemalloc
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -80,6 +81,8 @@ async def test_orders_and_filters(shop: Shop) -> None:
         "o=provider_name": "acbD",  # of the resource's offering before the item's own
         "o=-provider_name": "cbaD",
         "o=name&o=-name": "cbaD",
+        "o=%20-name%20": "cbaD",
+        "o=%20": "cbaD",
         "conceal_compensation_items=true": "cba",
         "conceal_compensation_items=0": "cbaD",
         "query=REX": "b",
@@ -101,6 +104,33 @@ async def test_orders_and_filters(shop: Shop) -> None:
         "state=pending&year=2026": "cbaD",
     }
     assert {query: await shop.names(query) for query in cases} == cases
+
+
+@pytest.mark.parametrize("name", ["offering_name", "plan_name", "service_provider_name"])
+async def test_items_are_ordered_by_names_in_their_details(
+    name: str, make: Factories, client: httpx.AsyncClient
+) -> None:
+    """The web interface of Waldur shows these names and orders by them; empty ones come last."""
+    invoice = await make.invoice(await make.customer())
+    details: dict[str, dict[str, Any]] = {
+        "a": {name: "b"},
+        "b": {},
+        "c": {name: "Z"},
+        "d": {name: ""},
+        "e": {name: "b"},
+        "f": {name: None},
+        "g": {name: "Ä"},
+    }
+    for item, shown in details.items():
+        await make.item(invoice, name=item, details=shown)
+    headers = (await make.staff()).headers
+
+    async def names(order: str) -> str:
+        url = f"/api/invoices/{invoice.uuid}/items/?o={order}"
+        return "".join(item["name"] for item in (await client.get(url, headers=headers)).json())
+
+    assert await names(name) == "caegbdf"  # in code point order, ties as inside an invoice
+    assert await names(f"-{name}") == "gaecbdf"
 
 
 async def test_items_are_those_of_the_invoice(shop: Shop, client: httpx.AsyncClient) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -61,6 +62,8 @@ async def test_newest_period_first_then_by_number(listing: Listing, make: Factor
     assert await listing.names("o=month") == ["second", "first", "late", "old"]
     assert await listing.names("o=-created") == ["late", "second", "first", "old"]
     assert await listing.names("o=,created,") == ["old", "second", "first", "late"]
+    assert await listing.names("o=%20-created%20,%09year%20") == ["late", "second", "first", "old"]
+    assert await listing.names("o=%20") == await listing.names()
 
 
 async def test_filters(listing: Listing, make: Factories) -> None:
@@ -79,8 +82,9 @@ async def test_filters(listing: Listing, make: Factories) -> None:
     cases: dict[str, list[str]] = {
         "state=paid": ["september"],
         "state=paid&state=created": ["october", "september"],
-        "state=&state=paid": ["september"],
-        "state=": ["october", "september", "other"],
+        "state=pending_finalization": [],
+        "state=pending_finalization&state=paid": ["september"],
+        "state=pending_finalization&year=99999": [],
         "year=2025": ["other"],
         "year=2026.0": ["october", "september"],
         "year=&month=10": ["october", "other"],
@@ -111,6 +115,11 @@ async def test_filters(listing: Listing, make: Factories) -> None:
         "max_sum=1e2": ["october", "other"],
         "nonsense=1": ["october", "september", "other"],
         "month=3&month=9": ["september"],
+        "o=&customer=&customer_uuid=&min_sum=&created=&page=&page_size=": [
+            "october",
+            "september",
+            "other",
+        ],
     }
     found = {query: await listing.names(query) for query in cases}
     assert found == cases
@@ -118,7 +127,20 @@ async def test_filters(listing: Listing, make: Factories) -> None:
     assert counted == {query: str(len(names)) for query, names in cases.items()}
 
 
+NOBODY = UUID(int=0)
 INVALID = "Select a valid choice. {} is not one of the available choices."
+
+
+@pytest.mark.parametrize("query", ["state=", "state=&state=paid", "state=paid&state=", "state=%20"])
+@pytest.mark.parametrize("path", ["", f"{NOBODY}/", f"{NOBODY}/items/", f"{NOBODY}/stats/"])
+async def test_a_state_without_a_value_is_refused(
+    path: str, query: str, make: Factories, client: httpx.AsyncClient
+) -> None:
+    """A script whose variable is empty must not get the invoices of all states."""
+    headers = (await make.staff()).headers
+    answer = await client.get(f"/api/invoices/{path}?{query}", headers=headers)
+    word = " " if "%20" in query else ""
+    assert (answer.status_code, answer.json()) == (400, {"state": [INVALID.format(word)]})
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -256,15 +256,67 @@ async def test_a_proof_is_kept(case: Case, settings: Settings) -> None:
     assert payment.proof_sha256 == sha256(PDF).hexdigest()
 
 
-async def test_of_two_proofs_the_last_counts(case: Case, settings: Settings) -> None:
-    answer = await case.pay(
-        data={"date": "2026-11-05"},
-        files=[("proof", ("1.pdf", PDF + b"1" * 400_000)), ("proof", ("2.pdf", PDF))],
-    )
+DATE = b'Content-Disposition: form-data; name="date"\r\n\r\n2026-11-05'
+
+
+def proof_part(content: bytes, parameters: bytes, *, name: bytes = b"proof") -> bytes:
+    return b'Content-Disposition: form-data; name="%b"%b\r\n\r\n%b' % (name, parameters, content)
+
+
+FILE = b'; filename="p.pdf"'
+UNUSED = proof_part(b"", b'; filename=""')
+
+
+@pytest.mark.parametrize(
+    ("parts", "errors"),
+    [
+        ([proof_part(PDF, b'; filename=""')], {"proof": [NOT_A_FILE]}),
+        ([proof_part(PDF * 50_000, b'; filename=""')], {"proof": [NOT_A_FILE]}),
+        ([proof_part(PDF, b"")], {"proof": [NOT_A_FILE]}),
+        ([proof_part(PDF, b'; filename=""'), UNUSED], {"proof": [NOT_A_FILE]}),
+        (
+            [proof_part(PDF + b"1" * 400_000, FILE), proof_part(PDF, FILE)],
+            {"proof": ["Only one file can be submitted."]},
+        ),
+        (
+            [proof_part(PDF, FILE, name=b"Proof")],
+            {"Proof": ["A file can be submitted in the field proof only."]},
+        ),
+        (
+            [proof_part(PDF, FILE), proof_part(PDF, FILE, name=b"file")],
+            {"file": ["A file can be submitted in the field proof only."]},
+        ),
+    ],
+)
+async def test_a_proof_that_would_be_lost_is_refused(
+    case: Case, settings: Settings, parts: list[bytes], errors: dict[str, list[str]]
+) -> None:
+    for order in (parts, parts[::-1]):
+        answer = await case.pay(**multipart(DATE, *order))
+        assert (answer.status_code, answer.json()) == (400, errors)
+    assert await case.state() == "created"
+    assert await case.payments() == []
+    assert proofs(settings) == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [proof_part(PDF, FILE), UNUSED],
+        [UNUSED, proof_part(PDF, FILE)],
+        [proof_part(PDF, FILE), proof_part(b"", b"")],
+        [proof_part(PDF, FILE), proof_part(b"a text", b"")],
+        [proof_part(PDF, b"; filename*=UTF-8''p.pdf")],
+    ],
+)
+async def test_a_proof_is_kept_whatever_else_is_in_its_field(
+    case: Case, settings: Settings, parts: list[bytes]
+) -> None:
+    answer = await case.pay(**multipart(DATE, *parts))
     assert answer.status_code == 200, answer.text
     (payment,) = await case.payments()
-    assert payment.proof_name == "2.pdf"
-    assert proofs(settings) == [payment.proof_key]
+    assert payment.proof_name == "p.pdf"
+    assert (settings.proof_dir / payment.proof_key).read_bytes() == PDF
 
 
 async def test_two_at_once_pay_once(case: Case, settings: Settings, make: Factories) -> None:
