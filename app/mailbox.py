@@ -1,12 +1,16 @@
 """E-mail addresses as they stand in headers and envelopes."""
 
+import re
 from dataclasses import dataclass
 from email.errors import MessageError, NonASCIILocalPartDefect
 from email.headerregistry import Address
 from email.policy import SMTP
-from typing import Any
+from typing import Any, Final
 
 import idna
+
+_PART: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^<>]*>|[^,;\r\n])+')
+"""Up to the next separator that is neither in a quoted name nor in angle brackets."""
 
 
 class InvalidAddress(ValueError):
@@ -52,6 +56,22 @@ class Mailbox:
     def for_header(self) -> Address:
         """The address with its name, for a header."""
         return Address(self.name, self.user, self.domain)
+
+
+def split_addresses(text: str) -> list[str]:
+    """Cut a text of several addresses into them, trimmed; empty parts are left out.
+
+    Commas separate (RFC 5322), and so do semicolons and line breaks, which mail programs take, too;
+    white space does where it stands between bare addresses. No part needs to be an address.
+    """
+    return [address for part in _PART.findall(text) for address in _bare_addresses(part) if address]
+
+
+def _bare_addresses(part: str) -> list[str]:
+    words = part.split()
+    if all("@" in word for word in words) and not {"<", '"'} & set(part):
+        return words
+    return [part.strip()]
 
 
 def _in_ascii(domain: str) -> str:

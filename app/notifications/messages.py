@@ -1,10 +1,12 @@
 """The message of a delivery, whole."""
 
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
 from app import clock
-from app.mailbox import InvalidAddress, Mailbox
+from app.mailbox import Mailbox
+from app.notifications.recipients import distinct_recipients
 from app.notifications.rendering import Rendering
 from app.notifications.statement import Statement
 from app.settings import Settings
@@ -23,7 +25,7 @@ def compose(
     message["To"] = Mailbox.parse(recipient).for_header
     reply_to = _reply_to(settings)
     if reply_to:
-        message["Reply-To"] = reply_to.for_header
+        message["Reply-To"] = reply_to
     message["Subject"] = rendering.subject()
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = message_id
@@ -40,9 +42,7 @@ def compose(
     return message
 
 
-def _reply_to(settings: Settings) -> Mailbox | None:
-    """Answers go to the issuer, where its address is known and can be written to."""
-    try:
-        return Mailbox.parse(settings.issuer_details.email)
-    except InvalidAddress:
-        return None
+def _reply_to(settings: Settings) -> list[Address]:
+    """Answers go to the issuer's addresses, as far as they are known and can be written to."""
+    found = distinct_recipients([settings.issuer_details.email])
+    return [Mailbox.parse(each.address).for_header for each in found if not each.problem]

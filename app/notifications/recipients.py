@@ -1,6 +1,7 @@
 """Who is written to about an invoice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,14 +10,24 @@ from app import clock
 from app.billing.vocabulary import CustomerRoleName
 from app.customers.tables import Customer
 from app.identity.tables import CustomerRole, User
+from app.mailbox import InvalidAddress, Mailbox, split_addresses
 
 
-async def recipients(connection: AsyncConnection, customer_id: int) -> list[str]:
-    """Return the addresses to notify: the customer's owners, else the customer itself.
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One address, as it was spelled, and why it cannot be written to; empty where it can be."""
 
-    An owner counts while both the role and the user are active and the role has not expired.
-    Addresses that differ only in case are one, in the spelling that was there first. The list is
-    empty where nobody has an address.
+    address: str
+    problem: str = ""
+
+
+async def recipients(connection: AsyncConnection, customer_id: int) -> list[Recipient]:
+    """Return the addresses to notify: the customer's owners', else the customer's own as well.
+
+    An owner counts while both the role and the user are active and the role has not expired. The
+    customer's own addresses come in where none of the owners' can be written to. Several addresses
+    may stand in one text (`split_addresses`). Those that differ only in case are one, in the
+    spelling that was there first. The list is empty where nobody has an address.
     """
     owners = (
         select(User.email)
@@ -30,17 +41,23 @@ async def recipients(connection: AsyncConnection, customer_id: int) -> list[str]
         )
         .order_by(User.id)
     )
-    found = _distinct((await connection.execute(owners)).scalars().all())
-    if found:
+    texts = list((await connection.execute(owners)).scalars())
+    found = distinct_recipients(texts)
+    if any(not recipient.problem for recipient in found):
         return found
     own = select(Customer.email).where(Customer.id == customer_id)
-    return _distinct((await connection.execute(own)).scalars().all())
+    texts += (await connection.execute(own)).scalars()
+    return distinct_recipients(texts)
 
 
-def _distinct(addresses: Sequence[str]) -> list[str]:
-    spelling: dict[str, str] = {}
-    for address in addresses:
-        trimmed = address.strip()
-        if trimmed:
-            spelling.setdefault(trimmed.lower(), trimmed)
-    return list(spelling.values())
+def distinct_recipients(texts: Iterable[str]) -> list[Recipient]:
+    """Return each address that stands in the texts once, in their order."""
+    found: dict[str, Recipient] = {}
+    for text in texts:
+        for address in split_addresses(text):
+            try:
+                key, problem = Mailbox.parse(address).address, ""
+            except InvalidAddress as error:
+                key, problem = address, str(error)
+            found.setdefault(key.lower(), Recipient(address, problem))
+    return list(found.values())

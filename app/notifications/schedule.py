@@ -11,7 +11,7 @@ from app import clock
 from app.billing.vocabulary import DeliveryState
 from app.invoices.tables import Invoice
 from app.mailbox import Mailbox
-from app.notifications.recipients import recipients
+from app.notifications.recipients import Recipient, recipients
 from app.notifications.tables import OPEN, Delivery
 from app.outbox import repository as outbox
 from app.settings import Settings
@@ -25,20 +25,19 @@ NOBODY = "Neither an owner of the customer nor the customer itself has an e-mail
 async def schedule(connection: AsyncConnection, invoice_id: int, settings: Settings) -> list[UUID]:
     """Record one delivery of the invoice per recipient, and a job for each; return their UUIDs.
 
-    A recipient who is still being delivered this invoice gets no second delivery. Where there is
-    nobody to write to, one failed delivery is recorded with the reason, and nothing is returned.
-    Everything is written in the caller's transaction: nothing is sent unless it commits.
+    A recipient who is still being delivered this invoice gets no second delivery. For an address
+    that cannot be written to, and where there is nobody to write to, a failed delivery is recorded
+    with the reason and is not returned. Everything is written in the caller's transaction: nothing
+    is sent unless it commits.
     """
     customer = select(Invoice.customer_id).where(Invoice.id == invoice_id)
     customer_id = (await connection.execute(customer)).scalar_one()
-    addresses = await recipients(connection, customer_id)
-    if not addresses:
-        await _record(connection, _row(invoice_id, "", settings) | _FAILED)
-        return []
     scheduled = []
-    for address in addresses:
-        uuid = await _record(connection, _row(invoice_id, address, settings))
-        if uuid is not None:
+    for recipient in await recipients(connection, customer_id) or [Recipient("", NOBODY)]:
+        row = _row(invoice_id, recipient.address, settings)
+        if recipient.problem:
+            await _record(connection, row | _failed(recipient.problem))
+        elif uuid := await _record(connection, row):
             await enqueue(connection, uuid)
             scheduled.append(uuid)
     return scheduled
@@ -49,11 +48,8 @@ async def enqueue(connection: AsyncConnection, delivery: UUID) -> None:
     await outbox.record(connection, JOB, {"delivery": str(delivery)})
 
 
-_FAILED: dict[str, Any] = {
-    "state": DeliveryState.FAILED,
-    "next_attempt_at": None,
-    "last_error": NOBODY,
-}
+def _failed(reason: str) -> dict[str, Any]:
+    return {"state": DeliveryState.FAILED, "next_attempt_at": None, "last_error": reason}
 
 
 def _row(invoice_id: int, recipient: str, settings: Settings) -> dict[str, Any]:

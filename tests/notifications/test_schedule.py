@@ -88,11 +88,59 @@ async def test_with_nobody_to_write_to_the_delivery_has_failed(
     assert (await connection.execute(select(OutboxEntry.id))).all() == []
 
 
+async def test_each_of_the_customers_own_addresses_gets_a_delivery(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(email='ap@example.com, "Chief; Finance" <cfo@example.com>')
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    scheduled = await schedule(connection, invoice.id, settings)
+    assert await _recipients(connection) == [
+        "ap@example.com",
+        '"Chief; Finance" <cfo@example.com>',
+    ]
+    jobs = await connection.execute(select(OutboxEntry.arguments).order_by(OutboxEntry.id))
+    assert [job.arguments["delivery"] for job in jobs] == [str(uuid) for uuid in scheduled]
+
+
+async def test_an_address_that_is_none_has_failed_and_the_others_go_on(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(
+        email="ap@example.com; ask Mary; cfo@example.com; AP@example.com"
+    )
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    assert len(await schedule(connection, invoice.id, settings)) == 2
+    deliveries = await connection.execute(
+        select(Delivery.recipient, Delivery.state, Delivery.last_error).order_by(Delivery.id)
+    )
+    assert [tuple(delivery) for delivery in deliveries] == [
+        ("ap@example.com", "pending", ""),
+        ("ask Mary", "failed", "'ask Mary' is not an e-mail address."),
+        ("cfo@example.com", "pending", ""),
+    ]
+    assert len((await connection.execute(select(OutboxEntry.id))).all()) == 2
+
+
+async def test_where_no_owner_has_a_usable_address_the_customers_own_are_written_to(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    await make.owner(customer, email="unknown")
+    assert len(await schedule(connection, invoice.id, settings)) == 1
+    states = await connection.execute(
+        select(Delivery.recipient, Delivery.state).order_by(Delivery.id)
+    )
+    assert [tuple(row) for row in states] == [
+        ("unknown", "failed"),
+        ("accounts@example.com", "pending"),
+    ]
+
+
 async def test_one_address_is_written_to_once_whatever_its_case(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     await make.owner(customer, email="Ada@Example.com")
     await make.owner(customer, email=" ada@example.com ")
+    await make.owner(customer, email="Ada <ada@EXAMPLE.com>")
     await schedule(connection, invoice.id, settings)
     assert await _recipients(connection) == ["Ada@Example.com"]
 
