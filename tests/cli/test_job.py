@@ -62,6 +62,8 @@ async def test_a_month_is_closed_by_hand(
 ) -> None:
     here = await make.invoice(await make.customer(), state=InvoiceState.PENDING)
     imported = await make.invoice(await make.customer(), source="focus")
+    for invoice in (here, imported):
+        await make.item(invoice)
     # October 2026 must be past whatever the machine's clock says.
     await connection.execute(text("UPDATE invoices SET year = 2020"))
     code, out, _ = await job(environment, "close_month")

@@ -47,9 +47,8 @@ async def test_past_months_are_issued_and_the_running_one_opened(
     usual = await make.customer(default_tax_percent=Decimal("22.5"))
     fixed = await make.customer()
     await make.profile(fixed, payment_type=PaymentType.FIXED_PRICE)
-    await make.invoice(usual, OCTOBER)
-    await make.invoice(usual, Period(2025, 12))
-    await make.invoice(fixed, OCTOBER)
+    for customer, period in ((usual, OCTOBER), (usual, Period(2025, 12)), (fixed, OCTOBER)):
+        await make.item(await make.invoice(customer, period))
     summary = await close_month(database, settings)
     assert summary.counts == {"issued": 2, "issued as paid": 1, "opened": 2}
     assert [row.state for row in await invoices(connection, OCTOBER)] == ["created", "paid"]
@@ -95,7 +94,7 @@ async def test_who_gets_an_invoice(
 async def test_an_archived_customers_last_invoice_is_still_issued(
     make: Factories, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
-    await make.invoice(await make.customer(archived=True), OCTOBER)
+    await make.item(await make.invoice(await make.customer(archived=True), OCTOBER))
     await close_month(database, settings)
     assert [row.state for row in await invoices(connection, OCTOBER)] == ["created"]
 
@@ -117,6 +116,8 @@ async def test_one_failure_does_not_stop_the_rest(
     make: Factories, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
     made = [await make.invoice(await make.customer(), OCTOBER) for _ in range(3)]
+    for invoice in made:
+        await make.item(invoice)
     await connection.execute(
         text(f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -183,14 +184,14 @@ async def test_more_customers_than_a_batch(
     clock.freeze(datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
     summary = await close_month(database, settings)
     assert summary.counts == {
-        "issued": 2 * module._BATCH + 1,
+        "issued as paid": 2 * module._BATCH + 1,  # nothing was charged
         "opened": 2 * module._BATCH + 1,
     }
     states = await connection.execute(
         select(Invoice.state, func.count()).group_by(Invoice.state).order_by(Invoice.state)
     )
     assert [tuple(row) for row in states] == [
-        ("created", 2 * module._BATCH + 1),
+        ("paid", 2 * module._BATCH + 1),
         ("pending", 2 * module._BATCH + 1),
     ]
 

@@ -3,15 +3,19 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing import money
 from app.billing.vocabulary import InvoiceState, PaymentType
 from app.database.engine import Database
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice
 from app.outbox.tables import OutboxEntry
+from app.payments.tables import Payment
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -85,18 +89,66 @@ async def test_a_fixed_price_contract_is_paid_and_not_written_about(
     assert await notified(connection) == [str(created.uuid)]
 
 
-async def test_a_zero_is_not_written_about_but_a_refund_is(
+async def test_an_invoice_of_zero_is_paid_at_once_and_no_payment_is_recorded(
+    make: Factories, connection: AsyncConnection, notifying: Settings
+) -> None:
+    customer = await make.customer()
+    await make.profile(customer)
+    empty = await make.invoice(customer)
+    assert await issue(connection, empty.id, notifying) is InvoiceState.PAID
+    row = await read(connection, empty)
+    assert (row.state, row.invoice_date, row.due_date) == (
+        "paid",
+        date(2026, 11, 1),
+        date(2026, 11, 15),
+    )
+    assert (await connection.execute(select(Payment.id))).all() == []
+    assert await issue(connection, empty.id, notifying) is None
+
+
+async def test_a_zero_is_written_about_where_credits_paid_for_something(
     make: Factories, connection: AsyncConnection, notifying: Settings
 ) -> None:
     empty = await make.invoice(await make.customer())
-    even = await make.invoice(await make.customer())
-    await make.item(even, "5")
-    await make.item(even, "-5")
+    free = await make.invoice(await make.customer())
+    await make.item(free, "0")
+    credited = await make.invoice(await make.customer())
+    await make.item(credited, "5")
+    await make.item(credited, "-5", credit=True)
+    for invoice in (empty, free, credited):
+        assert await issue(connection, invoice.id, notifying) is InvoiceState.PAID
+    assert await notified(connection) == [str(credited.uuid)]
+
+
+async def test_an_invoice_in_the_customers_favour_is_created_and_written_about(
+    make: Factories, connection: AsyncConnection, notifying: Settings
+) -> None:
     refund = await make.invoice(await make.customer())
     await make.item(refund, Decimal(-5))
-    for invoice in (empty, even, refund):
-        assert await issue(connection, invoice.id, notifying) is InvoiceState.CREATED
+    assert await issue(connection, refund.id, notifying) is InvoiceState.CREATED
     assert await notified(connection) == [str(refund.uuid)]
+
+
+async def test_a_fixed_price_contract_is_not_written_about_a_zero_either(
+    make: Factories, connection: AsyncConnection, notifying: Settings
+) -> None:
+    customer = await make.customer()
+    await make.profile(customer, payment_type=PaymentType.FIXED_PRICE)
+    invoice = await make.invoice(customer)
+    await make.item(invoice, "5")
+    await make.item(invoice, "-5", credit=True)
+    assert await issue(connection, invoice.id, notifying) is InvoiceState.PAID
+    assert await notified(connection) == []
+
+
+@given(
+    price=st.decimals(min_value=-(10**9), max_value=10**9, places=2),
+    percent=st.decimals(min_value=0, max_value=99, places=2),
+)
+def test_what_is_to_be_paid_has_the_sign_of_the_price(price: Decimal, percent: Decimal) -> None:
+    # So it does not matter for zero and favour whether tax is looked at, nor when it is rounded.
+    to_be_paid = money.half_up(money.with_tax(price, percent))
+    assert to_be_paid.compare(Decimal(0)) == price.compare(Decimal(0))
 
 
 async def test_imported_ones_are_written_about_only_if_asked(

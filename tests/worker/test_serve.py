@@ -164,6 +164,7 @@ async def test_a_worker_that_is_terminated_hands_back_and_ends_well(
 ) -> None:
     past = Period.of(clock.today()).shifted(-1)
     invoice = await make.invoice(await make.customer(), past)
+    await make.item(invoice)
 
     async def waits_for_the_lock() -> bool:
         waiting = text(
