@@ -1,8 +1,21 @@
 """Reading an invoice for its customer: two statements, whatever its size."""
 
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Select, collate, func, literal, literal_column, select
+from sqlalchemy import (
+    Row,
+    Select,
+    and_,
+    case,
+    collate,
+    false,
+    func,
+    literal,
+    literal_column,
+    not_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -19,7 +32,8 @@ LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
 so that this many make 2 MB; many mail servers refuse 10 MB, and readers give up before."""
 SUMMED_LINES = 1_000
-"""The most lines of a summary; what is beyond them is one more line."""
+"""The most lines of a summary; what is beyond them is one more line of each kind."""
+_BEYOND = "Further items"
 
 _UNITS = {
     BillingUnit.MONTH: "month",
@@ -31,9 +45,13 @@ _UNITS = {
 }
 
 _item = InvoiceItem.__table__.c
-_shown_project = func.coalesce(
-    func.nullif(InvoiceItem.project_name, ""), Project.name, literal_column("'N/A'")
+_shown_project = func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name)
+_in_order_of_projects = collate(_shown_project, "C").asc().nulls_last()
+_is_provider_tax = and_(
+    not_(_item.credit),
+    func.coalesce(func.lower(_item.details["charge_category"].astext) == "tax", false()),
 )
+"""Whether an item is tax of the provider: in FOCUS, what has the ChargeCategory `Tax`."""
 
 
 async def read(
@@ -41,7 +59,8 @@ async def read(
 ) -> Statement:
     """Read an invoice with its customer and its lines, as of one moment.
 
-    Where it has more items than `listed_items`, its lines sum them up by project and offering.
+    Where it has more items than `listed_items`, its lines sum them up by project and offering, and
+    compensations by project and name. What belongs to no project stands last.
     """
     async with database.snapshot() as connection:
         invoice = (await connection.execute(_invoice(invoice_id))).one()
@@ -52,12 +71,17 @@ async def read(
 
 
 def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
+    is_hidden = _item.price == 0
+    exact_cost = func.sum(_item.unit_price * _item.quantity)
     counted = (
         select(
-            func.count().label("item_count"),
+            func.count().filter(~is_hidden).label("item_count"),
             func.coalesce(func.sum(_item.price).filter(_item.credit), 0).label("compensations"),
+            func.sum(_item.price).filter(_is_provider_tax).label("provider_tax"),
+            func.count().filter(is_hidden).label("hidden_items"),
+            func.coalesce(exact_cost.filter(is_hidden), 0).label("hidden_cost"),
         )
-        .where(_item.invoice_id == invoice_id, _item.price != 0)
+        .where(_item.invoice_id == invoice_id)
         .subquery()
     )
     return (
@@ -73,8 +97,7 @@ def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
             Invoice.tax_percent,
             Invoice.total_price,
             Invoice.total_cost,
-            counted.c.item_count,
-            counted.c.compensations,
+            *counted.c,
             Customer.name,
             Customer.address,
             Customer.postal,
@@ -94,8 +117,12 @@ async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]
         select(
             _shown_project.label("project"),
             _item.name,
+            func.coalesce(Resource.name, _item.details["resource_name"].astext, "").label(
+                "resource"
+            ),
             _item.price,
             _item.credit,
+            _is_provider_tax.label("is_provider_tax"),
             _item.quantity,
             _item.unit,
             _item.measured_unit,
@@ -105,8 +132,9 @@ async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]
         )
         .select_from(InvoiceItem)
         .outerjoin(Project, Project.id == _item.project_id)
+        .outerjoin(Resource, Resource.id == _item.resource_id)
         .where(_item.invoice_id == invoice_id, _item.price != 0)
-        .order_by(collate(_item.project_name, "C"), collate(_item.name, "C"), _item.id)
+        .order_by(_in_order_of_projects, collate(_item.name, "C"), _item.id)
     )
     return [
         Line(
@@ -114,7 +142,9 @@ async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]
             name=row.name,
             price=row.price,
             tax_percent=invoice.tax_percent,
+            resource=row.resource,
             credit=row.credit,
+            is_provider_tax=row.is_provider_tax,
             quantity=row.quantity,
             unit=row.measured_unit or _UNITS[BillingUnit(row.unit)],
             unit_price=row.unit_price,
@@ -129,10 +159,15 @@ async def _summary(connection: AsyncConnection, invoice_id: int, invoice: Row[An
     own = aliased(Offering)
     of_resource = aliased(Offering)
     offering = func.coalesce(of_resource.name, own.name, literal_column("''"))
-    rows = await connection.execute(
+    # What gives back keeps its own name, since it tells what for.
+    name = case((_item.credit, _item.name), else_=offering)
+    groups = (_shown_project, name, _item.credit, _is_provider_tax)
+    statement = (
         select(
             _shown_project.label("project"),
-            offering.label("name"),
+            name.label("name"),
+            _item.credit,
+            _is_provider_tax.label("is_provider_tax"),
             func.sum(_item.price).label("price"),
             func.count().label("item_count"),
         )
@@ -142,36 +177,46 @@ async def _summary(connection: AsyncConnection, invoice_id: int, invoice: Row[An
         .outerjoin(of_resource, of_resource.id == Resource.offering_id)
         .outerjoin(own, own.id == _item.offering_id)
         .where(_item.invoice_id == invoice_id, _item.price != 0)
-        .group_by(_shown_project, offering)
-        .order_by(collate(_shown_project, "C"), collate(offering, "C"))
+        .group_by(*groups)
+        .order_by(_in_order_of_projects, collate(name, "C"), _item.credit, _is_provider_tax)
     )
-    lines = [
-        Line(
-            project=row.project,
-            name=row.name or "Other services",
-            price=row.price,
-            tax_percent=invoice.tax_percent,
-            items=row.item_count,
-        )
-        for row in rows
-    ]
-    return _bounded(lines)
+    lines: list[Line] = []
+    beyond: dict[str, Line] = {}
+    # Read in batches: each credit may have a name of its own.
+    async with connection.stream(statement, execution_options={"yield_per": SUMMED_LINES}) as found:
+        async for row in found:
+            line = Line(
+                project=row.project,
+                name=row.name or "Other services",
+                price=row.price,
+                tax_percent=invoice.tax_percent,
+                credit=row.credit,
+                is_provider_tax=row.is_provider_tax,
+                items=row.item_count,
+            )
+            if len(lines) < SUMMED_LINES:
+                lines.append(line)
+            else:
+                _add(beyond, line)
+    return [*lines, *beyond.values()]
 
 
-def _bounded(lines: list[Line]) -> list[Line]:
-    shown, rest = lines[:SUMMED_LINES], lines[SUMMED_LINES:]
-    if not rest:
-        return shown
-    return [
-        *shown,
-        Line(
-            project="Further projects",
-            name="All services",
-            price=sum((line.price for line in rest), rest[0].price * 0),
-            tax_percent=rest[0].tax_percent,
-            items=sum(line.items for line in rest),
-        ),
-    ]
+def _add(beyond: dict[str, Line], line: Line) -> None:
+    """Add a line to the one that stands for all of its kind beyond the most lines."""
+    if line.credit:
+        name = "Compensations"
+    elif line.is_provider_tax:
+        name = "Taxes"
+    else:
+        name = "Services"
+    before = beyond.get(name)
+    beyond[name] = replace(
+        line,
+        project=_BEYOND,
+        name=name,
+        price=line.price + (before.price if before else 0),
+        items=line.items + (before.items if before else 0),
+    )
 
 
 def _statement(invoice: Row[Any], lines: list[Line], *, summed_up: bool) -> Statement:
@@ -187,7 +232,10 @@ def _statement(invoice: Row[Any], lines: list[Line], *, summed_up: bool) -> Stat
         price=invoice.total_price,
         total=invoice.total_cost,
         compensations=invoice.compensations,
+        provider_tax=invoice.provider_tax,
         items=invoice.item_count,
+        hidden_items=invoice.hidden_items,
+        hidden_cost=invoice.hidden_cost,
         customer=statement.Customer(
             name=invoice.name,
             address=invoice.address,

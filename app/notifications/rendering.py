@@ -1,5 +1,6 @@
 """The texts of a notification and the attached document, from templates."""
 
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -28,9 +29,14 @@ class Rendering:
         self.issuer: IssuerDetails = settings.issuer_details
 
     def subject(self) -> str:
-        """Name the invoice, its customer and its month in one line."""
+        """Name the invoice, its customer and its month in one line, and where nothing is to pay."""
         month = self.formats.month(self.invoice.period)
-        return one_line(f"Invoice {self.invoice.number} for {self.invoice.customer.name}, {month}")
+        subject = f"Invoice {self.invoice.number} for {self.invoice.customer.name}, {month}"
+        if self.invoice.in_favour:
+            subject += ", in your favour"
+        elif not self.invoice.asks_for_payment:
+            subject += ", nothing to pay"
+        return one_line(subject)
 
     def text(self) -> str:
         """Render the message as plain text."""
@@ -42,11 +48,15 @@ class Rendering:
 
     def document(self) -> str:
         """Render the invoice as an HTML document of its own, made for A4."""
+        described = 2 if self.invoice.summed_up else 4
         return self._render(
             "document.html",
-            columns=5 if self.invoice.summed_up else 7,
+            columns=described + (3 if self.invoice.has_tax_columns else 1),
+            described=described,
+            key_facts=self._key_facts(),
+            sums=self._sums(),
             payment_details=self._payment_details(),
-            whole_period=self._whole_period,
+            charged_days=self._charged_days,
         )
 
     def _render(self, template: str, **values: object) -> str:
@@ -61,14 +71,52 @@ class Rendering:
     def _payment_link(self) -> str:
         url = self.invoice.payment_url
         # An imported invoice may have any text there; javascript: must not become a link.
-        return url if urlsplit(url).scheme in ("http", "https") else ""
+        is_link = urlsplit(url).scheme in ("http", "https")
+        return url if is_link and self.invoice.asks_for_payment else ""
+
+    def _key_facts(self) -> list[tuple[str, str]]:
+        """Return what stands at the head of the document."""
+        invoice = self.invoice
+        facts = [
+            ("Period", self.formats.month(invoice.period)),
+            ("Invoice date", self.formats.day(invoice.invoice_date)),
+        ]
+        if invoice.asks_for_payment:
+            facts.append(("Due date", self.formats.day(invoice.due_date)))
+        else:  # there are no payment details, which would have the reference
+            facts.append(("Reference", shortened(invoice.reference_number)))
+        if invoice.in_favour:
+            facts.append(("In your favour", self.formats.money(invoice.in_favour)))
+        else:
+            facts.append(("Amount due", self.formats.money(invoice.total)))
+        return [(label, value) for label, value in facts if value]
+
+    def _sums(self) -> list[tuple[str, str]]:
+        """Return how the total comes about.
+
+        Where items are tax of the provider, the other ones are not called the total without tax.
+        """
+        invoice = self.invoice
+        sums: list[tuple[str, Decimal]] = []
+        if invoice.compensations or invoice.provider_tax is not None:
+            sums.append(("Charges", invoice.charges))
+        if invoice.compensations:
+            sums.append(("Compensations", invoice.compensations))
+        if invoice.provider_tax is None:
+            sums.append(("Total without tax", invoice.price))
+        else:
+            sums.append(("Tax charged by the provider", invoice.provider_tax))
+        if invoice.has_tax_columns:
+            sums.append((f"Tax, {self.formats.percent(invoice.tax_percent)}", invoice.tax))
+        return [(label, self.formats.money(amount)) for label, amount in sums]
 
     def _payment_details(self) -> list[tuple[str, str]]:
+        if not self.invoice.asks_for_payment:
+            return []
         details = [
             ("Amount", self.formats.money(self.invoice.total)),
             ("Reference", self.invoice.reference_number or f"Invoice {self.invoice.number}"),
-            ("Bank", self.issuer.bank_name),
-            ("Account", self.issuer.bank_account),
+            *self._account(),
             ("Pay online", self.invoice.payment_url),
         ]
         return [(label, value) for label, value in details if value]
@@ -77,17 +125,22 @@ class Rendering:
         facts = [
             ("Customer", self.invoice.customer.name),
             ("Invoice date", self.formats.day(self.invoice.invoice_date)),
-            ("Total without tax", self.formats.money(self.invoice.price)),
-            (
-                f"Tax, {self.formats.percent(self.invoice.tax_percent)}",
-                self.formats.money(self.invoice.tax),
-            ),
+            *self._sums(),
             ("Reference", self.invoice.reference_number),
-            ("Bank", self.issuer.bank_name),
-            ("Account", self.issuer.bank_account),
+            *self._account(),
         ]
         return [(label, value) for label, value in facts if value]
 
-    def _whole_period(self, line: Line) -> bool:
+    def _account(self) -> list[tuple[str, str]]:
+        """Return the account to pay to, where something is to be paid."""
+        if not self.invoice.asks_for_payment:
+            return []
+        return [("Bank", self.issuer.bank_name), ("Account", self.issuer.bank_account)]
+
+    def _charged_days(self, line: Line) -> str:
+        """Write the days that a line is for; nothing where they are the whole period."""
         period = self.invoice.period
-        return line.start == period.first_day and line.end == period.last_day
+        if (line.start, line.end) in ((None, None), (period.first_day, period.last_day)):
+            return ""
+        days = dict.fromkeys((self.formats.day(line.start), self.formats.day(line.end)))
+        return " \u2013 ".join(days)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from app.billing import money
 from app.billing.periods import Period
+from app.billing.vocabulary import InvoiceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class Customer:
 class Line:
     """One item of the invoice, or several summed up."""
 
-    project: str
+    project: str | None
+    """The name of the project; None for what belongs to none."""
     name: str
     price: Decimal
     """Without tax, in cents; negative for what is given back."""
     tax_percent: Decimal
+    resource: str = ""
     credit: bool = False
+    is_provider_tax: bool = False
+    """Whether the line is tax that the provider has charged, such as a row of a FOCUS bill."""
     quantity: Decimal | None = None
     unit: str = ""
     unit_price: Decimal | None = None
@@ -53,15 +58,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The lines of one project."""
+    """The lines of one project, or of none."""
 
-    project: str
+    project: str | None
     lines: list[Line]
 
     @property
     def price(self) -> Decimal:
         """The sum of the lines' prices, without tax."""
         return sum((line.price for line in self.lines), Decimal(0))
+
+    @property
+    def shared_names(self) -> frozenset[str]:
+        """The names that lines of different resources have: those lines name their resource."""
+        resources: dict[str, set[str]] = {}
+        for line in self.lines:
+            resources.setdefault(line.name, set()).add(line.resource)
+        return frozenset(name for name, found in resources.items() if len(found) > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,14 @@ class Statement:
     """What is to be paid: the price with its tax, rounded to cents once."""
     compensations: Decimal
     """The part of `price` that gives back: zero or negative as a rule."""
+    provider_tax: Decimal | None
+    """The part of `price` that is tax of the provider; None where no item is such tax."""
     items: int
+    """Items that are listed: those whose price is not zero."""
+    hidden_items: int
+    """Items whose price is zero."""
+    hidden_cost: Decimal
+    """The exact sum of unit price times quantity over the hidden items."""
     customer: Customer
     lines: list[Line]
     summed_up: bool
@@ -95,8 +115,30 @@ class Statement:
 
     @property
     def charges(self) -> Decimal:
-        """The part of `price` that is charged."""
-        return self.price - self.compensations
+        """The part of `price` that is charged, without any tax."""
+        return self.price - self.compensations - (self.provider_tax or 0)
+
+    @property
+    def asks_for_payment(self) -> bool:
+        """Whether there is something to be paid."""
+        return self.total > 0
+
+    @property
+    def in_favour(self) -> Decimal:
+        """What the invoice owes to the customer; zero as a rule."""
+        return max(-self.total, Decimal(0))
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Whether the invoice is one to mail: created, or of zero, which was paid when issued."""
+        if self.state == InvoiceState.PAID:
+            return self.total == 0
+        return self.state == InvoiceState.CREATED
+
+    @property
+    def has_tax_columns(self) -> bool:
+        """Whether lines show a tax of their own; not where all tax is the provider's."""
+        return self.provider_tax is None or self.tax_percent != 0
 
     @property
     def taxes_of_lines_differ(self) -> bool:
@@ -106,7 +148,7 @@ class Statement:
     @property
     def sections(self) -> list[Section]:
         """The lines by project, in the order of their first appearance."""
-        found: dict[str, Section] = {}
+        found: dict[str | None, Section] = {}
         for line in self.lines:
             found.setdefault(line.project, Section(line.project, [])).lines.append(line)
         return list(found.values())

@@ -53,7 +53,7 @@ async def test_names_in_other_scripts_arrive(
     assert "株式会社 Ørsted 🚀" in document(received.message)
 
 
-async def test_items_stand_in_the_order_of_the_api(
+async def test_items_stand_by_project_and_name_and_those_of_no_project_last(
     database: Database, make: Factories, customer: Row
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
@@ -69,17 +69,100 @@ async def test_items_stand_in_the_order_of_the_api(
     read = await invoices.read(database, invoice.id)
 
     assert [(line.project, line.name) for line in read.lines] == [
-        ("N/A", "none"),
         ("Shown", "own"),
         ("Zoo", "Z"),
         ("Zoo", "ä"),
         ("zebra", "b"),
         ("Éclair", "a"),
+        (None, "none"),
     ]
     assert [section.project for section in read.sections] == [
-        *("N/A", "Shown", "Zoo", "zebra", "Éclair")
+        *("Shown", "Zoo", "zebra", "Éclair", None)
     ]
     assert not read.summed_up
+
+
+async def test_lines_know_their_resource(
+    database: Database, make: Factories, customer: Row
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    project = await make.project(customer)
+    resource = await make.resource(project, await make.offering(), name="web-1")
+    details = {"resource_name": "gone"}
+    await make.item(invoice, resource_id=resource.id, details=details)
+    await make.item(invoice, details=details)
+    await make.item(invoice)
+    read = await invoices.read(database, invoice.id)
+    assert [line.resource for line in read.lines] == ["web-1", "gone", ""]
+
+
+async def test_hidden_items_are_counted_apart(
+    database: Database, make: Factories, customer: Row
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice, "1")
+    for quantity in (0, 1, 2):
+        await make.item(invoice, "0", quantity=Decimal(quantity))
+    read = await invoices.read(database, invoice.id)
+    assert (read.items, read.hidden_items, read.hidden_cost) == (1, 3, Decimal(0))
+
+
+async def test_tax_of_the_provider_is_known_by_its_category(
+    database: Database, make: Factories, customer: Row
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
+    await make.item(invoice, "100", details={"charge_category": "Usage"})
+    await make.item(invoice, "1", details={"charge_category": None})
+    assert (await invoices.read(database, invoice.id)).provider_tax is None
+    await make.item(invoice, "19", details={"charge_category": "Tax"})
+    await make.item(invoice, "-2", details={"charge_category": "TAX"})
+    read = await invoices.read(database, invoice.id)
+    assert [line.is_provider_tax for line in read.lines] == [False, False, True, True]
+    assert (read.provider_tax, read.charges) == (Decimal(17), Decimal(101))
+
+
+async def test_tax_of_the_provider_stays_apart_in_a_summary(
+    database: Database, make: Factories, customer: Row, settings: Settings
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
+    offering = await make.offering(name="Compute")
+    for price, category in (("10", "Usage"), ("20", "Usage"), ("3", "Tax"), ("4", "tax")):
+        details = {"charge_category": category}
+        await make.item(invoice, price, offering_id=offering.id, details=details)
+    read = await invoices.read(database, invoice.id, listed_items=2)
+    assert [(line.name, int(line.price), line.is_provider_tax) for line in read.lines] == [
+        ("Compute", 30, False),
+        ("Compute", 7, True),
+    ]
+    page = document(compose(settings, read))
+    assert 'Compute<div class="when">Tax charged by the provider</div>' in page
+    assert "without tax" not in page
+
+
+async def test_a_credit_keeps_its_name_in_a_summary(
+    database: Database, make: Factories, customer: Row, settings: Settings
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    offering = await make.offering(name="Compute")
+    for _ in range(3):
+        await make.item(invoice, "10", offering_id=offering.id, project_name="A")
+    for name in ("Outage of May", "Outage of May", "Goodwill"):
+        await make.item(
+            invoice, "-2", name=name, credit=True, offering_id=offering.id, project_name="A"
+        )
+    await make.item(invoice, "-1", name="Welcome", credit=True)
+    read = await invoices.read(database, invoice.id, listed_items=5)
+    assert [
+        (line.project, line.name, line.credit, int(line.price), line.items) for line in read.lines
+    ] == [
+        ("A", "Compute", False, 30, 3),
+        ("A", "Goodwill", True, -2, 1),
+        ("A", "Outage of May", True, -4, 2),
+        (None, "Welcome", True, -1, 1),
+    ]
+    page = document(compose(settings, read))
+    assert 'Outage of May<div class="credit">Compensation</div>' in page
+    assert "They are summed up by project and service, compensations by their name." in page
 
 
 async def test_units_are_told_in_words(database: Database, make: Factories, customer: Row) -> None:
@@ -131,12 +214,19 @@ async def test_a_summary_has_an_end_too(
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     for number in range(5):
         await make.item(invoice, str(number + 1), project_name=f"P{number}")
+    for number in range(3):
+        await make.item(invoice, "-1", name=f"C{number}", credit=True)
+    await make.item(invoice, "2", details={"charge_category": "Tax"})
     read = await invoices.read(database, invoice.id, listed_items=4)
-    assert [(line.project, line.price, line.items) for line in read.lines] == [
-        ("P0", Decimal(1), 1),
-        ("P1", Decimal(2), 1),
-        ("Further projects", Decimal(12), 3),
+    assert [(line.project, line.name, int(line.price), line.items) for line in read.lines] == [
+        ("P0", "Other services", 1, 1),
+        ("P1", "Other services", 2, 1),
+        ("Further items", "Services", 12, 3),
+        ("Further items", "Taxes", 2, 1),
+        ("Further items", "Compensations", -3, 3),
     ]
+    assert [line.credit for line in read.lines] == [False, False, False, False, True]
+    assert [line.is_provider_tax for line in read.lines] == [False, False, False, True, False]
 
 
 @pytest.mark.slow

@@ -3,14 +3,21 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.notifications.statement import Customer, Line
+from app.notifications.statement import Customer, Line, Section
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import body, compose, document, fields, statement
 
 HOSTILE = "<script>alert('x')</script> & \"Co\""
+
+
+def _line(**changes: Any) -> Line:
+    return Line(**fields(statement().lines[0]) | changes)
 
 
 @pytest.fixture
@@ -28,6 +35,12 @@ def test_answers_go_to_the_issuer(settings: Settings) -> None:
     assert message["Reply-To"] == "help@issuer.example"
     assert message["From"] == "Nördlich <no-reply@issuer.example>"
     assert b"=?utf-8?q?N=C3=B6rdlich?= <no-reply@issuer.example>" in message.as_bytes()
+
+
+def test_answers_go_to_each_address_of_the_issuer(settings: Settings) -> None:
+    issuer = IssuerDetails(name="Issuer", email="help@issuer.example; desk 3; ap@issuer.example")
+    message = compose(settings.model_copy(update={"issuer_details": issuer}), statement())
+    assert message["Reply-To"] == "help@issuer.example, ap@issuer.example"
 
 
 def test_a_customer_whose_name_is_abbreviated_ends_no_sentence(settings: Settings) -> None:
@@ -106,6 +119,172 @@ def test_a_part_of_the_month_is_told(settings: Settings) -> None:
     line = Line(**{**fields(statement().lines[0]), "end": date(2026, 10, 17)})
     assert "Oct 1, 2026 \u2013 Oct 17, 2026" in document(compose(settings, statement(lines=[line])))
     assert "Oct 31" not in document(compose(settings, statement()))
+
+
+def test_one_day_is_printed_once(settings: Settings) -> None:
+    day = date(2026, 10, 17)
+    page = document(compose(settings, statement(lines=[_line(start=day, end=day)])))
+    assert page.count("Oct 17, 2026") == 1
+    assert "\u2013" not in page
+
+
+def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None:
+    lines = [
+        _line(name="Hours", resource="web-1"),
+        _line(name="Hours", resource="web-2"),
+        _line(name="Disk", resource="disk-1"),
+        _line(name="Hours", resource="web-3", project="Another"),
+    ]
+    page = document(compose(settings, statement(lines=lines)))
+    assert [name for name in ("web-1", "web-2", "disk-1", "web-3") if name in page] == [
+        "web-1",
+        "web-2",
+    ]
+
+
+_texts = st.sampled_from(["a", "b", ""])
+
+
+@given(st.lists(st.tuples(_texts, _texts)))
+def test_a_resource_is_named_where_another_has_a_line_of_that_name(
+    lines: list[tuple[str, str]],
+) -> None:
+    section = Section("P", [_line(name=name, resource=resource) for name, resource in lines])
+    for name, resource in lines:
+        others = [other for other in lines if other[0] == name and other[1] != resource]
+        assert (name in section.shared_names) == bool(others)
+
+
+def test_what_has_no_project_stands_under_a_heading_of_its_own(settings: Settings) -> None:
+    lines = [_line(project="Climate"), _line(project=None, name="Support")]
+    page = document(compose(settings, statement(lines=lines)))
+    assert page.index("Climate") < page.index("Other items</th>") < page.index("Support")
+    assert "Other items, without tax" in page
+    for absent in ("N/A", "None"):
+        assert absent not in page
+
+
+def test_without_any_project_there_is_no_heading(settings: Settings) -> None:
+    page = document(compose(settings, statement(lines=[_line(project=None)])))
+    assert 'class="project"' not in page
+    assert "Other items" not in page
+
+
+@pytest.mark.parametrize(
+    ("number", "cost", "told"),
+    [
+        (12, "0.034", "12 items of 0.00 are not listed; without rounding they come to 0.034."),
+        (1, "-0.0004", "1 item of 0.00 is not listed; without rounding it comes to -0.0004."),
+        (2000, "0E-20", "2,000 items of 0.00 are not listed; without rounding they come to 0.00."),
+    ],
+)
+def test_items_that_are_not_listed_are_counted_at_the_end(
+    settings: Settings, number: int, cost: str, told: str
+) -> None:
+    invoice = statement(hidden_items=number, hidden_cost=Decimal(cost))
+    page = document(compose(settings, invoice))
+    assert page.index('class="grand"') < page.index(told)
+    assert "not listed" not in document(compose(settings, statement()))
+
+
+_BANK = IssuerDetails(name="Northern Cloud", bank_name="LHV", bank_account="EE38 2200")
+_ASKS = ("Due", "due on", "Dec 1, 2026", "LHV", "EE38 2200", "pay.example", "Pay online")
+"""What a text has that asks for a payment."""
+
+
+def test_an_invoice_in_the_customers_favour_asks_for_nothing(settings: Settings) -> None:
+    invoice = statement(lines=[_line(price=Decimal(-5))], price=Decimal(-5), total=Decimal(-6))
+    message = compose(settings.model_copy(update={"issuer_details": _BANK}), invoice)
+    assert message["Subject"] == "Invoice 100112 for Institute, October 2026, in your favour"
+    plain, html, page = body(message, "plain"), body(message, "html"), document(message)
+    assert "€6.00 in your favour. Nothing is to be paid.\n" in plain
+    assert "<strong>In your favour.</strong> Nothing is to be paid." in html
+    assert "The total is in your favour. Nothing is to be paid." in page
+    assert "<dt>In your favour</dt><dd>€6.00</dd>" in page
+    assert '<th scope="row">Total</th><td class="number">-€6.00</td>' in page
+    for text in (plain, html, page):
+        assert [word for word in (*_ASKS, "Amount due") if word in text] == []
+        assert "RF18 5390" in text
+
+
+def test_an_invoice_of_zero_asks_for_nothing(settings: Settings) -> None:
+    lines = [_line(price=Decimal(5)), _line(price=Decimal(-5), credit=True)]
+    invoice = statement(
+        lines=lines, price=Decimal(0), total=Decimal(0), compensations=Decimal(-5), state="paid"
+    )
+    message = compose(settings.model_copy(update={"issuer_details": _BANK}), invoice)
+    assert message["Subject"] == "Invoice 100112 for Institute, October 2026, nothing to pay"
+    plain, html, page = body(message, "plain"), body(message, "html"), document(message)
+    assert "€0.00. Nothing is to be paid.\n" in plain
+    assert "Nothing is to be paid." in html
+    assert "Nothing is to be paid." in page
+    for text in (plain, html, page):
+        assert [word for word in (*_ASKS, "favour") if word in text] == []
+        assert "€5.00" in text
+        assert "-€5.00" in text
+
+
+def test_an_invoice_that_charges_nothing_says_so(settings: Settings) -> None:
+    page = document(compose(settings, statement(lines=[], price=Decimal(0), total=Decimal(0))))
+    assert "Nothing is charged." in page
+    assert "Description" not in page
+
+
+def test_a_payment_is_asked_for_where_there_is_one(settings: Settings) -> None:
+    message = compose(settings.model_copy(update={"issuer_details": _BANK}), statement())
+    assert message["Subject"] == "Invoice 100112 for Institute, October 2026"
+    assert "€1,481.40, due on Dec 1, 2026\n" in body(message, "plain")
+    for text in (body(message, "plain"), body(message, "html"), document(message)):
+        for word in ("LHV", "EE38 2200", "Dec 1, 2026", "pay.example"):
+            assert word in text
+
+
+def test_a_date_that_an_import_left_out_is_not_printed(settings: Settings) -> None:
+    message = compose(settings, statement(due_date=None, invoice_date=None))
+    for text in (body(message, "plain"), body(message, "html"), document(message)):
+        for word in ("due on", "Due on", "Due date", "Invoice date"):
+            assert word not in text
+
+
+@pytest.mark.parametrize("summed_up", [False, True])
+def test_tax_of_the_provider_is_shown_as_such(settings: Settings, summed_up: bool) -> None:
+    lines = [
+        _line(name="Hours", price=Decimal(100), tax_percent=Decimal(0)),
+        _line(name="VAT", price=Decimal(19), tax_percent=Decimal(0), is_provider_tax=True),
+        _line(project="Z", price=Decimal(1), tax_percent=Decimal(0)),
+    ]
+    invoice = statement(
+        lines=lines,
+        tax_percent=Decimal(0),
+        price=Decimal(120),
+        total=Decimal(120),
+        provider_tax=Decimal(19),
+        summed_up=summed_up,
+    )
+    message = compose(settings, invoice)
+    page = document(message)
+    assert 'VAT<div class="when">Tax charged by the provider</div>' in page
+    assert '<th scope="row">Charges</th><td class="number">€101.00</td>' in page
+    assert '<th scope="row">Tax charged by the provider</th><td class="number">€19.00</td>' in page
+    assert "Climate, sum</td>" in page
+    assert "Charges: €101.00\nTax charged by the provider: €19.00\n" in body(message, "plain")
+    for text in (body(message, "plain"), body(message, "html"), page):
+        assert "without tax" not in text
+        assert "Tax, 0%" not in text
+        assert ">Tax<" not in text
+
+
+def test_tax_of_the_provider_that_was_taxed_again_is_no_secret(settings: Settings) -> None:
+    invoice = statement(
+        lines=[_line(price=Decimal(119), is_provider_tax=True)],
+        price=Decimal(119),
+        total=Decimal("142.80"),
+        provider_tax=Decimal(19),
+    )
+    page = document(compose(settings, invoice))
+    assert "without tax" not in page
+    assert '<th scope="row">Tax, 20%</th><td class="number">€23.80</td>' in page
+    assert ">Tax<" in page
 
 
 def test_hostile_names_stay_text(settings: Settings) -> None:
