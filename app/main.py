@@ -9,11 +9,10 @@ from fastapi import FastAPI
 from app import __version__, health, log
 from app.database.engine import Database
 from app.http import cors, errors, openapi, slashes
-from app.http.bounds import BoundsMiddleware
+from app.http.bounds import BoundsMiddleware, body_max_bytes
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
 from app.http.kept import KeptBodies
-from app.http.multipart import TEXT_MAX_BYTES
 from app.http.operations import Operations
 from app.http.patience import PatienceMiddleware
 from app.http.requests import RequestMiddleware
@@ -68,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(
         BoundsMiddleware,
         client_timeout=settings.client_timeout,
-        body_max_bytes=TEXT_MAX_BYTES + settings.proof_max_bytes,
+        body_max_bytes=body_max_bytes(settings.proof_max_bytes),
     )
     app.add_middleware(RequestMiddleware)
     cors.install(app, settings)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from app.http.bounds import body_too_long
 from app.http.errors import (
     ApiError,
     InvalidFields,
@@ -58,10 +59,9 @@ async def read_body(request: Request, files: FileReceiver | None = None) -> Body
     Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, or `InvalidFields` for JSON that is
     no object.
     """
-    limit = TEXT_MAX_BYTES + (files.max_bytes if files else 0)
     stream = _Stream(request)
     try:
-        return await _read(request, stream, limit, files)
+        return await _read(request, stream, files)
     except ApiError as error:
         if not stream.ended:
             # Else the server would read the rest only to drop it.
@@ -69,23 +69,21 @@ async def read_body(request: Request, files: FileReceiver | None = None) -> Body
         raise
 
 
-async def _read(
-    request: Request, stream: "_Stream", limit: int, files: FileReceiver | None
-) -> Body:
-    if not await stream.begins():
-        return Body({})
+async def _read(request: Request, stream: "_Stream", files: FileReceiver | None) -> Body:
     content_type = request.headers.get("content-type", "")
     media_type, parameters = _parsed(content_type)
     charset = _charset(parameters)
+    files_max_bytes = files.max_bytes if files and media_type == "multipart/form-data" else 0
+    if not await stream.begins(TEXT_MAX_BYTES + files_max_bytes):
+        return Body({})
     match media_type:
         case "application/json":
-            return Body(_from_json(await stream.whole(TEXT_MAX_BYTES), charset))
+            return Body(_from_json(await stream.whole(), charset))
         case "application/x-www-form-urlencoded":
-            form = _from_form(await stream.whole(TEXT_MAX_BYTES), charset)
-            return Body(form, from_form=True)
+            return Body(_from_form(await stream.whole(), charset), from_form=True)
         case "multipart/form-data":
-            chunks = stream.chunks(limit)
-            parts = await _from_parts(chunks, parameters.get(b"boundary"), charset, files)
+            boundary = parameters.get(b"boundary")
+            parts = await _from_parts(stream.chunks(), boundary, charset, files)
             return Body(parts, from_form=True)
         case _:
             raise UnsupportedMediaType(content_type)
@@ -97,13 +95,25 @@ class _Stream:
     def __init__(self, request: Request) -> None:
         self.ended = False
         self._declared = request.headers.get("content-length", "")
+        self._is_asking = "expect" in request.headers
         self._chunks = aiter(request.stream())
         self._first = b""
+        self._limit = 0
 
-    async def begins(self) -> bool:
-        """Wait for the first bytes; tell whether there are any."""
+    async def begins(self, limit: int) -> bool:
+        """Wait for the first bytes; tell whether there are any.
+
+        A client that asks whether to send more than `limit` bytes is not told to go on.
+        """
+        self._limit = limit
+        if self._is_asking:
+            self._check_declared()
         self._first = await self._next()
         return bool(self._first)
+
+    def _check_declared(self) -> None:
+        if self._declared.isdecimal() and int(self._declared) > self._limit:
+            _refuse(self._limit)
 
     async def _next(self) -> bytes:
         try:
@@ -113,24 +123,23 @@ class _Stream:
         self.ended = not chunk
         return chunk
 
-    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        if self._declared.isdecimal() and int(self._declared) > limit:
-            _refuse(limit)
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self._check_declared()
         total = 0
         chunk = self._first
         while chunk:
             total += len(chunk)
-            if total > limit:
-                _refuse(limit)
+            if total > self._limit:
+                _refuse(self._limit)
             yield chunk
             chunk = await self._next()
 
-    async def whole(self, limit: int) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks(limit)])
+    async def whole(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
 
 
 def _refuse(limit: int) -> NoReturn:
-    raise TooLarge(f"The request body is larger than {limit} bytes.")
+    raise TooLarge(body_too_long(limit))
 
 
 def _parsed(content_type: str) -> tuple[str, dict[bytes, bytes]]:

@@ -9,7 +9,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.errors import ApiError, answer_to
+from app.http.errors import ApiError, TooLarge, answer_to
+from app.http.multipart import TEXT_MAX_BYTES
 from app.http.throttling.middleware import UNLIMITED
 
 URL_MAX_BYTES: Final = 8 * 1024
@@ -27,6 +28,9 @@ URL_TOO_LONG: Final = f"The URL is longer than {URL_MAX_BYTES} bytes."
 HEADERS_TOO_LONG: Final = f"The headers are longer than {HEADERS_MAX_BYTES} bytes together."
 CROWDED: Final = "crowded"
 """What is true in the state of a connection that is one too many."""
+BROKEN: Final = "broken"
+"""What is in the state of a request whose body cannot be read to its end: status and detail."""
+_CLOSE: Final = {"Connection": "close"}
 
 
 class TooSlow(ApiError):
@@ -34,7 +38,7 @@ class TooSlow(ApiError):
 
     def __init__(self) -> None:
         detail = "The request body did not come in time."
-        super().__init__(408, {"detail": detail}, {"Connection": "close"})
+        super().__init__(408, {"detail": detail}, _CLOSE)
 
 
 class BoundsMiddleware:
@@ -52,15 +56,31 @@ class BoundsMiddleware:
             return
         length = _length_of_body(scope)
         if length != 0:
-            body = _Body(receive, send, self._patience)
-            receive = body.receive
-            if length is None or length > self._body_max_bytes:
-                send = body.send
-        problem = _problem(scope)
+            # A client that waits for 100 Continue may go on with its next request instead.
+            is_cut = length is None or length > self._body_max_bytes or _expects_continue(scope)
+            body = _Body(scope, receive, send, self._patience, is_cut=is_cut)
+            receive, send = body.receive, body.send
+        problem = self._problem(scope, length)
         if problem is None:
             await self._app(scope, receive, send)
         else:
             await answer_to(problem)(scope, receive, send)
+
+    def _problem(self, scope: Scope, length: int | None) -> ApiError | None:
+        problem = _problem_of_head(scope)
+        if problem is None and length is not None and length > self._body_max_bytes:
+            return TooLarge(body_too_long(self._body_max_bytes), _CLOSE)
+        return problem or _problem_of_coding(scope) or _broken(scope) or _crowded(scope)
+
+
+def body_max_bytes(proof_max_bytes: int) -> int:
+    """Return how long a body of any operation may be: text fields, and a proof."""
+    return TEXT_MAX_BYTES + proof_max_bytes
+
+
+def body_too_long(limit: int) -> str:
+    """Return what is told of a body that is longer than `limit` bytes."""
+    return f"The request body is larger than {limit} bytes."
 
 
 def _length_of_body(scope: Scope) -> int | None:
@@ -73,15 +93,49 @@ def _length_of_body(scope: Scope) -> int | None:
     return 0
 
 
-def _problem(scope: Scope) -> ApiError | None:
-    if scope.get("state", {}).get(CROWDED) and not scope["path"].startswith(UNLIMITED):
-        detail = "There are too many connections now. Try again."
-        return ApiError(503, {"detail": detail}, {"Retry-After": "1", "Connection": "close"})
+def _expects_continue(scope: Scope) -> bool:
+    return any(name == b"expect" for name, _ in scope["headers"])
+
+
+def _broken(scope: Scope) -> ApiError | None:
+    """Return the answer to a request whose body turned out to be broken; None while it is not."""
+    status_and_detail = scope.get("state", {}).get(BROKEN)
+    if status_and_detail is None:
+        return None
+    status, detail = status_and_detail
+    return ApiError(status, {"detail": detail}, _CLOSE)
+
+
+def _problem_of_coding(scope: Scope) -> ApiError | None:
+    """Refuse every transfer coding but `chunked` (RFC 9112, 6.1 and 6.3).
+
+    Without `chunked` at its end nobody knows where the body ends; other codings are not known here.
+    HTTP/1.0 has no transfer codings: a gateway of that version may have seen another body.
+    """
+    values = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    if not values:
+        return None
+    codings = b",".join(values).decode("latin-1").lower().split(",")
+    *others, last = (coding.strip() for coding in codings)
+    if last != "chunked" or "chunked" in others or scope.get("http_version") == "1.0":
+        detail = "The end of the request body is unknown: send it with Content-Length, or chunked."
+        return ApiError(400, {"detail": detail}, _CLOSE)
+    if others:
+        detail = f'The transfer coding "{", ".join(others)}" is not supported.'
+        return ApiError(501, {"detail": detail}, _CLOSE)
+    return None
+
+
+def _problem_of_head(scope: Scope) -> ApiError | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
         return ApiError(414, {"detail": URL_TOO_LONG})
     if scope["query_string"].count(b"&") >= PARAMETERS_MAX_NUMBER:
         detail = f"There are more than {PARAMETERS_MAX_NUMBER} query parameters."
         return ApiError(400, {"detail": detail})
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope.get("http_version") == "1.1"):
+        # Who passes the request on may have believed another one (RFC 9112, 3.2).
+        return ApiError(400, {"detail": "A request has exactly one Host header."}, _CLOSE)
     lengths = [len(name) + len(value) for name, value in scope["headers"]]
     if len(lengths) > HEADERS_MAX_NUMBER:
         detail = f"There are more than {HEADERS_MAX_NUMBER} headers."
@@ -94,21 +148,34 @@ def _problem(scope: Scope) -> ApiError | None:
     return ApiError(431, {"detail": detail})
 
 
+def _crowded(scope: Scope) -> ApiError | None:
+    if not scope.get("state", {}).get(CROWDED) or scope["path"].startswith(UNLIMITED):
+        return None
+    detail = "There are too many connections now. Try again."
+    return ApiError(503, {"detail": detail}, {"Retry-After": "1", **_CLOSE})
+
+
 class _Body:
     """The body of one request, which must bring something in every stretch of waiting for it."""
 
-    def __init__(self, receive: Receive, send: Send, patience: float) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, patience: float, *, is_cut: bool
+    ) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._patience = patience
+        self._is_cut = is_cut
+        """Whether an answer before the end of the body ends the connection."""
+        self._answered = False
         self._ended = False
         self._waited = 0.0
         self._brought = 0
 
     async def receive(self) -> Message:
-        """Wait for more, of the body not for long; raises `TooSlow`."""
+        """Wait for more, of the body not for long; raises `TooSlow`, or how it is broken."""
         loop = asyncio.get_running_loop()
-        while not self._ended:
+        while not self._ended and not self._answered:
             begun = loop.time()
             try:
                 async with asyncio.timeout(self._patience - self._waited):
@@ -118,6 +185,8 @@ class _Body:
                     raise TooSlow from None
                 self._waited, self._brought = 0.0, 0
             else:
+                if broken := _broken(self._scope):
+                    raise broken
                 self._waited += loop.time() - begun
                 self._brought += len(message.get("body", b""))
                 self._ended = not message.get("more_body", False)
@@ -125,11 +194,14 @@ class _Body:
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer; before the body has ended, it ends the connection.
+        """Send a part of the answer; before the body has ended, it may end the connection.
 
         To end it while the client is still sending can cost the client the answer, so this is for
         bodies that nobody would read whole. Of any other the rest is read and dropped.
         """
-        if message["type"] == "http.response.start" and not self._ended:
-            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        if message["type"] == "http.response.start":
+            self._answered = True
+            names = [name.lower() for name, _ in message["headers"]]
+            if self._is_cut and not self._ended and b"connection" not in names:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
         await self._send(message)

@@ -30,7 +30,7 @@ class ApiError(Exception):
         super().__init__(f"{status}: {body}")
         self.status = status
         self.body = body
-        self.headers = headers or {}
+        self.headers = {**(headers or {})}
 
 
 class InvalidFields(ApiError):
@@ -92,8 +92,8 @@ class PreconditionFailed(ApiError):
 class TooLarge(ApiError):
     """413: more than is taken."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(413, {"detail": detail})
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(413, {"detail": detail}, headers)
 
 
 class UnsupportedMediaType(ApiError):

@@ -25,6 +25,8 @@ class Connection(BoundedProtocol):
         """Start to answer; while draining, the answer is the connection's last."""
         before = self.cycle
         super().on_headers_complete()
+        if self.cycle is before:  # the same head is parsed again
+            return
         self._begun = False
         if self.app_state.get(DRAINING):
             self.cycle.keep_alive = False

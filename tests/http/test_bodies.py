@@ -27,6 +27,7 @@ class Sender:
         content_type: str | None,
         *,
         declared: int | None = None,
+        asks: bool = False,
         breaks_off: bool = False,
     ) -> None:
         self._chunks = iter(chunks)
@@ -37,6 +38,8 @@ class Sender:
             headers.append((b"content-type", content_type.encode("latin-1")))
         if declared is not None:
             headers.append((b"content-length", str(declared).encode()))
+        if asks:
+            headers.append((b"expect", b"100-continue"))
         self.request = Request({"type": "http", "method": "POST", "headers": headers}, self._next)
 
     async def _next(self) -> dict[str, Any]:
@@ -274,6 +277,11 @@ async def test_a_body_declared_too_large_is_not_read(content_type: str) -> None:
     assert caught.value.status == 413
     assert caught.value.headers == {"Connection": "close"}
     assert sent.taken == 1024  # what had arrived with the head
+
+    asked = Sender([b"x"], content_type, declared=TEXT_MAX_BYTES + 1, asks=True)
+    with pytest.raises(ApiError, match="413"):
+        await read_body(asked.request)
+    assert asked.taken == 0  # the client is not told to go on
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.http.bodies import read_body
 from app.http.bounds import (
+    BROKEN,
     CROWDED,
     HEADER_MAX_BYTES,
     HEADERS_MAX_BYTES,
@@ -108,14 +109,72 @@ async def test_what_is_at_a_bound_passes_and_what_is_beyond_does_not(
     assert server.body.startswith(b"as ever" if status == 200 else b'{"detail":"')
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"content-length", b"80000"), 200),
+        ((b"content-length", b"80001"), 413),
+        ((b"content-length", b"9" * 30), 413),
+        ((b"transfer-encoding", b"chunked"), 200),
+        ((b"transfer-encoding", b" Chunked"), 200),
+        ((b"transfer-encoding", b"gzip, chunked"), 501),
+        ((b"transfer-encoding", b"br, gzip ,chunked"), 501),
+        ((b"transfer-encoding", b"gzip"), 400),
+        ((b"transfer-encoding", b"identity"), 400),
+        ((b"transfer-encoding", b"chunked, gzip"), 400),
+        ((b"transfer-encoding", b"chunked, chunked"), 400),
+        ((b"transfer-encoding", b"chunked;q=1"), 400),
+        ((b"transfer-encoding", b"x"), 400),
+        ((b"transfer-encoding", b""), 400),
+    ],
+)
+async def test_a_body_is_taken_that_is_short_enough_and_whose_end_is_known(
+    header: tuple[bytes, bytes], status: int
+) -> None:
+    server = Server(headers=[header], body=[b"{}"])
+    assert await server.ask() == status
+    assert server.body.startswith(b"as ever" if status == 200 else b'{"detail":"')
+    closes = status != 200 or header[0] == b"transfer-encoding"
+    assert (server.told.get(b"connection") == b"close") == closes
+
+
+async def test_transfer_codings_in_several_headers_are_one_list() -> None:
+    chunked, gzip = (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"gzip")
+    for headers, status in (([gzip, chunked], 501), ([chunked, gzip], 400)):
+        assert await Server(headers=headers).ask() == status
+    old = Server(headers=[chunked])
+    old.scope["http_version"] = "1.0"
+    assert await old.ask() == 400
+
+
+async def test_a_request_has_one_host() -> None:
+    for number, status in ((0, 400), (1, 200), (2, 400)):
+        server = Server(headers=[(b"host", b"invoicing.example")] * number)
+        server.scope["http_version"] = "1.1"
+        assert await server.ask() == status
+
+
 @pytest.mark.parametrize("header", [(b"content-length", b"90000"), (b"transfer-encoding", b"x")])
 async def test_what_is_refused_is_not_read(header: tuple[bytes, bytes]) -> None:
     server = Server(path="/" * 9000, headers=[header], body=[b"x"])
     assert await server.ask() == 414
     assert server.told[b"connection"] == b"close"
-    server = Server(headers=[header], body=[b"{}"])
+
+
+async def test_a_client_that_is_not_told_to_send_its_body_may_not_go_on() -> None:
+    headers = [(b"content-length", b"2"), (b"expect", b"100-continue")]
+    server = Server(headers=headers, body=[b"{}"])
     assert await server.ask() == 200
     assert server.told[b"connection"] == b"close"
+
+
+async def test_a_body_that_turns_out_to_be_broken() -> None:
+    chunked = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+    for reads in (False, True):
+        server = Server(headers=chunked, body=[b"{"])
+        server.scope["state"][BROKEN] = 400, "It is broken."
+        assert await server.ask(reads=reads) == 400
+        assert server.body == b'{"detail":"It is broken."}'
 
 
 async def test_an_answer_reaches_who_is_still_sending_what_would_have_been_read() -> None:
