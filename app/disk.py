@@ -1,7 +1,24 @@
-"""Whether folders can be written to."""
+"""Whether folders can be written to, and failures of disks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+
+
+class DiskUnavailable(OSError):
+    """A disk is full, read-only or gone; what failed may succeed later."""
+
+
+@contextmanager
+def disk_at_work() -> Iterator[None]:
+    """Raise every failure of the disk in the context as `DiskUnavailable`."""
+    try:
+        yield
+    except DiskUnavailable:
+        raise
+    except OSError as error:
+        raise DiskUnavailable(error.errno, error.strerror) from error
 
 
 def why_not_writable(directory: Path) -> str:

@@ -2,12 +2,13 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
 from app import __version__, health, log
 from app.database.engine import Database
+from app.disk import DiskUnavailable
 from app.http import cors, errors, openapi, slashes
 from app.http.bounds import BoundsMiddleware, body_max_bytes
 from app.http.compression import CompressionMiddleware
@@ -25,6 +26,7 @@ from app.invoices.history_router import router as invoice_history
 from app.invoices.router import router as invoices
 from app.metrics.build import tell_build
 from app.outbox.nudge import Nudge
+from app.payments.proofs import ProofStore
 from app.payments.router import router as payments
 from app.settings import Settings
 
@@ -39,6 +41,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tell_build()
+        # From here on it is not made again, so that a disk that goes away is seen.
+        with suppress(DiskUnavailable):
+            ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
         database = Database(settings)
         nudge = Nudge(settings)
         app.state.database = database

@@ -176,6 +176,10 @@ async def _with_proof(row: Row[Any], store: ProofStore) -> AsyncIterator[bytes]:
                 yield b64encode(piece)
     except FileNotFoundError as error:
         raise ProofMissing(f"The file of the proof {row.proof_key} is missing.") from error
+    except OSError as error:
+        raise ProofMissing(
+            f"The file of the proof {row.proof_key} cannot be read: {error.strerror}."
+        ) from error
     if digest.hexdigest() != row.proof_sha256:
         raise ProofMissing(f"The file of the proof {row.proof_key} is not what was stored.")
     yield b'"}}\n'

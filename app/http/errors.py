@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute
 
 from app import log
 from app.database.failures import DatabaseUnavailable
+from app.disk import DiskUnavailable
 from app.http.json import json_response
 
 _logger = log.get(__name__)
 RETRY_AFTER = "5"
-"""Seconds after which a client may try again when the database was not to be had."""
+"""Seconds after which a client may try again when the database or a disk was not to be had."""
 
 
 class ApiError(Exception):
@@ -120,6 +121,7 @@ def install(app: FastAPI) -> None:
     """
     app.add_exception_handler(ApiError, _tell_api_error)
     app.add_exception_handler(DatabaseUnavailable, _tell_unavailable)
+    app.add_exception_handler(DiskUnavailable, _tell_disk_unavailable)
     app.add_exception_handler(RequestValidationError, _tell_invalid_request)
     app.add_exception_handler(HTTPException, _tell_http_exception)
 
@@ -147,6 +149,12 @@ async def _tell_api_error(request: Request, error: Exception) -> Response:
 async def _tell_unavailable(request: Request, error: Exception) -> Response:
     _logger.warning("database unavailable", reason=str(error).splitlines()[0])
     detail = "The database is not available now. Try again."
+    return json_response({"detail": detail}, 503, {"Retry-After": RETRY_AFTER})
+
+
+async def _tell_disk_unavailable(request: Request, error: Exception) -> Response:
+    _logger.error("proofs unavailable", error=log.told(error))
+    detail = "Proofs of payment are not available now. Try again."
     return json_response({"detail": detail}, 503, {"Retry-After": RETRY_AFTER})
 
 

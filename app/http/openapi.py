@@ -57,7 +57,7 @@ _ERRORS = {
     415: "The body is of a media type that is not read.",
     429: "There were more requests than are let in.",
     500: "The service failed; the answer has an id to find it in the log.",
-    503: "The database is not available now.",
+    503: "The database, or the disk with the proofs of payment, is not available now.",
 }
 NO_BODY = "No response body"
 NOT_MODIFIED = "The client has the answer already; no response body"

@@ -53,7 +53,7 @@ async def _submission(
 
 
 async def _proofs(settings: CurrentSettings) -> ProofStore:
-    return ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    return ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
 
 
 Submitted = Annotated[Submission, Depends(_submission)]

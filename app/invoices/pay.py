@@ -34,8 +34,8 @@ async def pay(submission: Submission, proofs: ProofStore) -> Response:
     key the body is read in any case: it may be the second time that it is sent.
 
     Raises `Conflict` in any other state, what `read_body` and `Submission` raise, `InvalidFields`,
-    `TooLarge`, and `BrokenRule` where the customer has no active payment profile. After each of
-    them nothing has changed and no file is left.
+    `TooLarge`, `DiskUnavailable`, and `BrokenRule` where the customer has no active payment
+    profile. After each of them nothing has changed and no file is left.
     """
     is_created = submission.invoice.state is InvoiceState.CREATED
     if not is_created and not submission.has_key:

@@ -2,19 +2,24 @@
 
 A proof arrives piece by piece in a temporary file there. `keep` checks it, makes it durable and
 gives it its name, a random key: what the sender called it is only a text beside it. A payment is
-recorded after that; where that fails, the file is removed, or swept later.
+recorded after that; where that fails, the file is removed, or swept later. A disk that fails raises
+`DiskUnavailable`.
 """
 
 import asyncio
 import os
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 from unicodedata import category
+
+from app import log
+from app.disk import DiskUnavailable, disk_at_work
 
 UNFINISHED: Final = ".part"
 """How the names of files end that are still arriving."""
@@ -43,6 +48,8 @@ MEDIA_TYPES: Final = (
     "image/heic",
 )
 """What a proof may be."""
+
+_logger = log.get(__name__)
 
 _HEIC_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -77,15 +84,25 @@ class Proof:
 
 
 class ProofStore:
-    """The folder of proofs."""
+    """The folder of proofs.
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
+    With `creates`, it is made where it is missing. A running service does not do so: a folder that
+    is gone may be on a disk that is not mounted, and would be hidden once that is back.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int, *, creates: bool = True) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self._creates = creates
+
+    def create(self) -> None:
+        """Make the folder where it is missing; raises `DiskUnavailable`."""
+        with disk_at_work():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def begin(self, name: str) -> "IncomingProof":
         """Begin a proof that its sender calls `name`; nothing is written before its bytes."""
-        return IncomingProof(self.directory, self.max_bytes, safe_name(name))
+        return IncomingProof(self, safe_name(name), creates=self._creates)
 
     def path(self, key: str) -> Path:
         """Return where the proof with this key is; raises `ValueError` for what is no key."""
@@ -93,9 +110,26 @@ class ProofStore:
             raise ValueError("not the key of a proof")
         return self.directory / key
 
+    async def check(self, key: str, size: int) -> os.stat_result:
+        """Return the state of a proof's file; raises `DiskUnavailable` if it cannot be read whole.
+
+        A payment names it, so that it must be there: it comes back with its disk, or from a backup.
+        """
+        return await asyncio.to_thread(self._check, self.path(key), size)
+
+    def _check(self, path: Path, size: int) -> os.stat_result:
+        with disk_at_work(), path.open("rb") as file:
+            state = os.fstat(file.fileno())
+        if state.st_size != size:
+            raise DiskUnavailable(None, "The file of a proof is not whole")
+        return state
+
     async def remove(self, key: str) -> None:
-        """Remove a proof, if it is there."""
-        await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
+        """Remove a proof, if it is there; what cannot be removed is left to the sweep."""
+        try:
+            await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
+        except OSError as error:
+            _logger.warning("proof left to the sweep", key=key, error=log.told(error))
 
     def older_than(self, moment: datetime) -> list[str]:
         """Return the names of files last written before `moment`, unfinished ones included.
@@ -116,12 +150,12 @@ class ProofStore:
 class IncomingProof:
     """A proof on its way in. As a context, it leaves no temporary file behind."""
 
-    def __init__(self, directory: Path, max_bytes: int, name: str) -> None:
+    def __init__(self, store: ProofStore, name: str, *, creates: bool) -> None:
         self.name = name
         self.size = 0
         self._key = secrets.token_hex(16)
-        self._directory = directory
-        self._max_bytes = max_bytes
+        self._store = store
+        self._creates = creates
         self._head = b""
         self._digest = sha256()
         self._waiting = bytearray()
@@ -129,13 +163,13 @@ class IncomingProof:
 
     @property
     def _unfinished(self) -> Path:
-        return self._directory / f"{self._key}{UNFINISHED}"
+        return self._store.directory / f"{self._key}{UNFINISHED}"
 
     async def write(self, data: bytes) -> None:
-        """Take the next piece; raises `ProofTooLarge`."""
+        """Take the next piece; raises `ProofTooLarge` and `DiskUnavailable`."""
         self.size += len(data)
-        if self.size > self._max_bytes:
-            raise ProofTooLarge(self._max_bytes)
+        if self.size > self._store.max_bytes:
+            raise ProofTooLarge(self._store.max_bytes)
         if len(self._head) < _HEAD:
             self._head += data[: _HEAD - len(self._head)]
         self._waiting += data
@@ -155,7 +189,7 @@ class IncomingProof:
         return found
 
     async def keep(self) -> Proof:
-        """Make the proof durable under its key; raises `ProofRefused`."""
+        """Make the proof durable under its key; raises `ProofRefused` and `DiskUnavailable`."""
         found = self.check()
         await asyncio.to_thread(self._finish)
         return Proof(self._key, self.name, found, self.size, self._digest.hexdigest())
@@ -172,31 +206,49 @@ class IncomingProof:
         self._remove()
 
     def _write_waiting(self) -> None:
+        with disk_at_work():
+            self._write_to(self._opened())
+
+    def _opened(self) -> BinaryIO:
         if self._file is None:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._creates:
+                self._store.create()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             self._file = os.fdopen(os.open(self._unfinished, flags, mode=0o600), "wb")
+        return self._file
+
+    def _write_to(self, file: BinaryIO) -> None:
         self._digest.update(self._waiting)
-        self._file.write(self._waiting)
+        file.write(self._waiting)
         self._waiting.clear()
 
     def _finish(self) -> None:
-        self._write_waiting()
-        if self._file is None:  # pragma: no cover - `_write_waiting` opened it
-            raise RuntimeError("the file is not open")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
-        self._unfinished.rename(self._directory / self._key)
-        _sync_directory(self._directory)
+        kept = self._store.path(self._key)
+        with disk_at_work():
+            file = self._opened()
+            self._write_to(file)
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            self._unfinished.rename(kept)
+            self._file = None
+            try:
+                _sync_directory(self._store.directory)
+            except OSError:
+                kept.unlink(missing_ok=True)
+                raise
 
     def _remove(self) -> None:
         self._waiting.clear()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        with suppress(OSError):  # what was not written yet is not wanted any more
+            file.close()
+        try:
             self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.warning("proof left to the sweep", key=self._key, error=log.told(error))
 
 
 def _sync_directory(directory: Path) -> None:

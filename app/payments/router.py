@@ -63,5 +63,9 @@ async def download_proof(
         raise NotFound("No Payment with a proof matches the given query.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     return FileResponse(
-        store.path(proof.key), media_type=proof.media_type, filename=proof.name, headers=_SAFE
+        store.path(proof.key),
+        media_type=proof.media_type,
+        filename=proof.name,
+        headers=_SAFE,
+        stat_result=await store.check(proof.key, proof.size),
     )

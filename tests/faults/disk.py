@@ -22,6 +22,16 @@ def small_disk(place: Path, size: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Let the file system mounted at `place` be read-only for as long as the context lasts."""
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+
+
 @cache
 def no_small_disk() -> str:
     """Return why no such file system can be made here; empty where one can."""

@@ -88,9 +88,14 @@ class Valkey(_Mistreated):
         """The socket that it listens at."""
         return self._own.socket_dir / self._own.socket_name
 
+    def client(self) -> Redis:
+        """Return a client of it, to be entered as a context."""
+        client: Redis = Redis.from_url(self.url)
+        return client
+
     async def flush(self) -> None:
         """Take everything out of it."""
-        async with Redis.from_url(self.url) as client:
+        async with self.client() as client:
             await client.flushall()
 
 

@@ -38,6 +38,8 @@ class Layout:
     """Whether PostgreSQL and Valkey are reached through relays."""
     disk: int | None = None
     """Bytes of a file system of its own for PostgreSQL; None for the machine's."""
+    proof_disk: int | None = None
+    """Bytes of a file system of its own for proofs of payment; None for the machine's."""
 
 
 class Stack:
@@ -95,6 +97,8 @@ class Stack:
         home = self.place / "postgresql"
         if self.layout.disk is not None:
             opening.enter_context(small_disk(home, self.layout.disk))
+        if self.layout.proof_disk is not None:
+            opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
         self.postgresql = Postgresql(home)
         self.valkey = Valkey(self.place / "valkey")
         for server in (self.postgresql, self.valkey):

@@ -16,6 +16,7 @@ from app.notifications.deliver import MOST_ATTEMPTS, PAUSES, deliver, longest_at
 from app.notifications.schedule import schedule
 from app.notifications.tables import Delivery
 from app.settings import Settings
+from tests.faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
 from tests.support.factories import Factories, Row
 from tests.support.smtp import Fault, MailSink, faulty_server
@@ -273,6 +274,18 @@ async def test_a_fault_of_ours_is_tried_again_and_not_silent(
         assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
     assert (await desk.row()).last_error == "Unexpected error: FileExistsError."
     assert "delivery attempt broke" in [entry["event"] for entry in logged]
+
+
+@pytest.mark.skipif(bool(no_small_disk()), reason=no_small_disk())
+async def test_a_full_disk_of_mails_leaves_nothing_half(desk: Desk, settings: Settings) -> None:
+    with small_disk(settings.mail_dir, 1_000_000):
+        filler = fill(settings.mail_dir)
+        assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
+        assert list(settings.mail_dir.glob("*")) == [filler]
+        filler.unlink()
+        await desk.set(next_attempt_at=NOW)
+        assert await _deliver_to_files(desk, settings) is None
+        assert [file.suffix for file in settings.mail_dir.glob("*")] == [".eml"]
 
 
 async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: Settings) -> None:

@@ -51,9 +51,23 @@ async def _still(stack: Stack, load: Load) -> None:
         await load.recovered()
 
 
+async def _refusing(stack: Stack, load: Load) -> None:
+    """Let each way in which Redis refuses to write last for a while, one after the other."""
+    async with load.running(), stack.valkey.client() as client:
+        await load.well()
+        await client.config_set("maxmemory", 1)  # what it does by itself when it is full
+        await asyncio.sleep(_SECONDS)
+        await client.config_set("maxmemory", 0)
+        await client.replicaof("127.0.0.1", 1)  # as behind a failover that the clients missed
+        await asyncio.sleep(_SECONDS)
+        await client.replicaof("NO", "ONE")
+        await load.recovered()
+
+
 CASES = (
     Case("redis-killed", "Redis killed and restarted", _killed),
     Case("redis-emptied", "Redis emptied, twenty times", _emptied),
     Case("redis-slow", "Redis slow: a second for each answer", _slow, layout=Layout(relayed=True)),
+    Case("redis-refusing", "Redis refuses to write: full, then a replica", _refusing, quick=True),
     Case("redis-still", "Redis stands still for 4 seconds", _still),
 )

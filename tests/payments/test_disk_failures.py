@@ -1,0 +1,214 @@
+"""The disk with the proofs fails: the client is told to come again, and nothing is left behind."""
+
+import resource
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from errno import EIO
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.vocabulary import InvoiceState
+from app.disk import DiskUnavailable
+from app.invoices.tables import Invoice
+from app.main import create_app
+from app.payments import proofs
+from app.payments.proofs import ProofStore
+from app.payments.tables import Payment
+from app.settings import Settings
+from tests.faults.disk import fill, no_small_disk, read_only, small_disk
+from tests.support.clients import client_of
+from tests.support.factories import Factories, Row
+from tests.support.server import Server
+
+PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 8000
+UNAVAILABLE = {"detail": "Proofs of payment are not available now. Try again."}
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Return what is in each file of a folder."""
+    return {file.name: file.read_bytes() for file in directory.iterdir()}
+
+
+class Case:
+    """An invoice that a client wants to pay with a proof."""
+
+    def __init__(self, client: httpx.AsyncClient, connection: AsyncConnection, make: Factories):
+        self.client = client
+        self.connection = connection
+        self.make = make
+        self.invoice: Row
+        self.profile: Row
+
+    async def prepare(self) -> None:
+        customer = await self.make.customer()
+        self.profile = await self.make.profile(customer)
+        self.invoice = await self.make.invoice(customer, state=InvoiceState.CREATED)
+        self.client.headers.update((await self.make.staff()).headers)
+
+    async def pay(self, proof: bytes = PROOF) -> httpx.Response:
+        return await self.client.post(
+            f"/api/invoices/{self.invoice.uuid}/paid/",
+            data={"date": "2026-11-05"},
+            files={"proof": ("p.pdf", proof)},
+            headers={"Idempotency-Key": "one payment"},
+        )
+
+    async def is_refused(self, proof: bytes = PROOF) -> None:
+        """See that the payment is refused for now, that nothing has changed, and reads go on."""
+        answer = await self.pay(proof)
+        assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await self.connection.execute(select(Payment.id))).all() == []
+        assert (await self.connection.execute(select(Invoice.state))).scalar_one() == "created"
+        assert (await self.client.get("/api/invoices/")).status_code == 200
+
+    async def is_taken(self, directory: Path) -> None:
+        """See that the same request succeeds, and that only its proof is in the folder."""
+        answer = await self.pay()
+        assert answer.status_code == 200, answer.text
+        key = (await self.connection.execute(select(Payment.proof_key))).scalar_one()
+        assert contents(directory) == {key: PROOF}
+
+
+@pytest.fixture
+async def case(client: httpx.AsyncClient, connection: AsyncConnection, make: Factories) -> Case:
+    case = Case(client, connection, make)
+    await case.prepare()
+    return case
+
+
+async def test_a_folder_that_is_gone_is_not_made_again(case: Case, settings: Settings) -> None:
+    settings.proof_dir.rmdir()
+    await case.is_refused()
+    assert not settings.proof_dir.exists()
+    settings.proof_dir.mkdir()
+    await case.is_taken(settings.proof_dir)
+
+
+async def test_a_file_in_place_of_the_folder(case: Case, settings: Settings) -> None:
+    settings.proof_dir.rmdir()
+    settings.proof_dir.touch()
+    await case.is_refused()
+    settings.proof_dir.unlink()
+    settings.proof_dir.mkdir()
+    await case.is_taken(settings.proof_dir)
+
+
+@pytest.mark.skipif(bool(no_small_disk()), reason=no_small_disk())
+async def test_a_disk_that_is_full_or_read_only(case: Case, settings: Settings) -> None:
+    with small_disk(settings.proof_dir, 10_000_000):
+        for content in (b"%PDF-1.7", PROOF):  # one that is written at its end, one while it arrives
+            filler = fill(settings.proof_dir)
+            await case.is_refused(content)
+            assert list(settings.proof_dir.iterdir()) == [filler]
+            filler.unlink()
+            with read_only(settings.proof_dir):
+                await case.is_refused(content)
+            assert list(settings.proof_dir.iterdir()) == []
+        await case.is_taken(settings.proof_dir)
+
+
+@contextmanager
+def no_larger_files_than(size: int, server: Server) -> Iterator[None]:
+    """Let the system refuse to the process of a server what would be beyond that many bytes."""
+    before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+async def served(
+    server: Server, connection: AsyncConnection, make: Factories
+) -> AsyncIterator[tuple[Case, Server]]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        case = Case(client, connection, make)
+        await case.prepare()
+        yield case, server
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits other processes")
+async def test_a_write_that_fails_amid_an_upload(
+    served: tuple[Case, Server], tmp_path: Path
+) -> None:
+    case, server = served
+    with no_larger_files_than(len(PROOF) // 2, server):
+        await case.is_refused()
+        assert list((tmp_path / "proofs").iterdir()) == []
+    await case.is_taken(tmp_path / "proofs")
+    log = server.log.read_text()
+    assert "File too large" in log
+    assert "Traceback" not in log
+    assert '"request failed"' not in log
+
+
+async def test_a_name_that_is_not_durable_is_no_proof(
+    case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_directory: Path) -> None:
+        raise OSError(EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        # No disk of a test fails just here.
+        patch.setattr(proofs, "_sync_directory", fails)
+        await case.is_refused()
+    assert list(settings.proof_dir.iterdir()) == []
+    await case.is_taken(settings.proof_dir)
+
+
+async def test_what_cannot_be_removed_is_left_to_the_sweep(
+    case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is that of what failed first."""
+    case.client.headers["If-Match"] = '"another state"'
+
+    def fails(self: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fails)
+        assert (await case.pay()).status_code == 412
+
+
+async def test_a_proof_whose_file_is_missing(case: Case, settings: Settings) -> None:
+    await case.is_taken(settings.proof_dir)
+    payment = (await case.connection.execute(select(Payment.uuid))).scalar_one()
+    path = f"/api/payments/{payment}/proof/"
+    [file] = settings.proof_dir.iterdir()
+    aside = settings.proof_dir.with_name("aside")
+
+    async def is_unavailable() -> None:
+        for method in ("GET", "HEAD"):
+            answer = await case.client.request(method, path)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert method == "HEAD" or answer.json() == UNAVAILABLE
+
+    shutil.copy(file, aside)
+    file.unlink()
+    await is_unavailable()
+    file.mkdir()
+    await is_unavailable()
+    file.rmdir()
+    file.write_bytes(PROOF[:-1])  # what a disk that was full has left
+    await is_unavailable()
+    aside.replace(file)
+    assert (await case.client.get(path)).content == PROOF
+
+
+async def test_the_service_starts_without_its_folder(settings: Settings, tmp_path: Path) -> None:
+    """What needs no proofs is served: a process that died is started again whatever the disk."""
+    (tmp_path / "file").touch()
+    broken = settings.model_copy(update={"proof_dir": tmp_path / "file" / "proofs"})
+    with pytest.raises(DiskUnavailable):
+        ProofStore(broken.proof_dir, 1).create()
+    app = create_app(broken)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert (await client.get("/health/ready")).status_code == 200
