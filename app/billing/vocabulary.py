@@ -12,6 +12,12 @@ class InvoiceState(StrEnum):
     CANCELED = "canceled"
 
 
+class Source(StrEnum):
+    """Where an import took records from, if they have to be told from the service's own."""
+
+    FOCUS = "focus"
+
+
 class BillingUnit(StrEnum):
     """What the unit price of a line item is for."""
 

@@ -34,6 +34,9 @@ class Customer(Base):
     accounting_start_date: Mapped[datetime] = mapped_column(index=True)
     archived: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
+    source: Mapped[str | None]
+    """The import that made it: `focus` for an account or a provider of a cloud's bill, which gets
+    invoices from imports alone; none for a customer that is billed here."""
 
 
 class Project(Base):

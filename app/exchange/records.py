@@ -102,6 +102,8 @@ class Customer(Record):
     accounting_start_date: Time
     archived: bool = False
     created_at: Time
+    source: Text | None = None
+    """`focus`: from a cloud's bill, and invoiced by imports alone; null: billed here."""
 
 
 class CustomerRole(Record):

@@ -19,8 +19,8 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
-    true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
@@ -29,13 +29,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
+from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
 from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording
 from app.invoices.issue import issue
-from app.invoices.tables import Invoice
+from app.invoices.tables import Invoice, InvoiceItem
 from app.outbox.outcome import Summary
 from app.settings import Settings
 
@@ -54,9 +54,11 @@ async def close_month(
 ) -> Summary:
     """Issue what is pending of months before the running one, and open the running month's.
 
-    Imported invoices are left to who imported them unless `include_imported`, and nobody is
-    written to about them unless `notify_imported`. One invoice that cannot be issued does not stop
-    the others: it is told in the summary's failures. A database that goes away ends the run.
+    Customers that an import of cost exports made are left to such imports, which may come days
+    after the month. Imported invoices of past months are issued only with `include_imported`, and
+    nobody is written to about them unless `notify_imported`. One invoice that cannot be issued
+    does not stop the others: it is told in the summary's failures. A database that goes away ends
+    the run.
     """
     summary = Summary()
     running = Period.of(clock.today())
@@ -81,12 +83,16 @@ async def _pending_before(
     database: Database, running: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
     """Yield id and number of each pending invoice of an earlier month, in order of creation."""
-    ours = true() if include_imported else Invoice.source.is_(None)
+    due = _is_ours()
+    if include_imported:
+        # An invoice without items, which an earlier version opened, waits for its bill.
+        due = or_(due, exists().where(InvoiceItem.invoice_id == Invoice.id))
     last = 0
     while True:
         statement = (
             select(Invoice.id, Invoice.number)
-            .where(_is_overdue(running), ours, Invoice.id > last)
+            .join(Customer, Customer.id == Invoice.customer_id)
+            .where(_is_overdue(running), due, Invoice.id > last)
             .order_by(Invoice.id)
             .limit(_BATCH)
         )
@@ -114,7 +120,8 @@ async def closed(connection: AsyncConnection, count_to: int) -> Closed:
     running = Period.of(clock.today())
     overdue = (
         select(Invoice.year, Invoice.month)
-        .where(_is_overdue(running), Invoice.source.is_(None))
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .where(_is_overdue(running), _is_ours())
         .order_by(Invoice.year, Invoice.month)
         .limit(count_to)
         .subquery()
@@ -123,6 +130,15 @@ async def closed(connection: AsyncConnection, count_to: int) -> Closed:
     count, first = (await connection.execute(select(func.count(), oldest))).one()
     reached = running if first is None else Period(*divmod(first, 100))
     return Closed(reached.shifted(-1), count)
+
+
+def _is_ours() -> ColumnElement[bool]:
+    """Tell whether an invoice, joined with its customer, is made here and for one billed here."""
+    return and_(Invoice.source.is_(None), _is_billed_here())
+
+
+def _is_billed_here() -> ColumnElement[bool]:
+    return Customer.source.is_distinct_from(Source.FOCUS.value)
 
 
 def _is_overdue(running: Period) -> ColumnElement[bool]:
@@ -167,7 +183,12 @@ def _to_be_invoiced(running: Period) -> ColumnElement[bool]:
         Invoice.year == running.year,
         Invoice.month == running.month,
     )
-    return and_(~Customer.archived, Customer.accounting_start_date <= clock.now(), ~has_one)
+    return and_(
+        _is_billed_here(),
+        ~Customer.archived,
+        Customer.accounting_start_date <= clock.now(),
+        ~has_one,
+    )
 
 
 def _opening(running: Period, customers: Sequence[int]) -> Insert:

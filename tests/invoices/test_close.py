@@ -14,7 +14,7 @@ from app.customers.tables import Customer
 from app.database.engine import Database
 from app.database.failures import ConnectionLost
 from app.invoices import close as module
-from app.invoices.close import close_month
+from app.invoices.close import close_month, closed
 from app.invoices.tables import Invoice
 from app.outbox.tables import OutboxEntry
 from app.settings import Settings
@@ -110,6 +110,24 @@ async def test_imported_invoices_are_left_alone_unless_asked(
     await close_month(database, settings, include_imported=True)
     assert [row.state for row in await invoices(connection, OCTOBER)] == ["created"]
     assert await count(connection, OutboxEntry) == 0
+
+
+async def test_customers_of_cloud_bills_get_invoices_from_imports_alone(
+    make: Factories, database: Database, connection: AsyncConnection, settings: Settings
+) -> None:
+    account = await make.customer(source="focus")
+    empty = await make.invoice(account, OCTOBER)
+    other = await make.customer(source="elsewhere")
+    assert (await closed(connection, count_to=10)).overdue == 0
+    for include_imported in (False, True):
+        await close_month(database, settings, include_imported=include_imported)
+        assert [row.customer_id for row in await invoices(connection, NOVEMBER)] == [other.id]
+        assert [row.state for row in await invoices(connection, OCTOBER)] == ["pending"]
+    await make.item(empty)
+    await close_month(database, settings)
+    assert [row.state for row in await invoices(connection, OCTOBER)] == ["pending"]
+    await close_month(database, settings, include_imported=True)
+    assert [row.state for row in await invoices(connection, OCTOBER)] == ["created"]
 
 
 async def test_one_failure_does_not_stop_the_rest(

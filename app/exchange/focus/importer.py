@@ -175,7 +175,7 @@ class _Import:
                 final[found.id] = "it was not made by such an import"
             elif found.currency not in (None, self._mapping.currency):
                 final[found.id] = f"its charges are in {found.currency}"
-            elif found.state is not InvoiceState.PENDING:
+            elif found.state is not InvoiceState.PENDING and not found.was_issued_empty:
                 final[found.id] = await self._against(draft, found)
         return final
 
@@ -247,6 +247,8 @@ def _fate(found: StoredInvoice | None, revision: int, final: dict[int, str]) -> 
         return Fate.REFUSED, final[found.id]
     if revision == found.revision:
         return Fate.UNCHANGED, ""
+    if found.was_issued_empty:
+        return Fate.UPDATED, "it was issued without items, and was made pending again"
     if found.was_changed_here:
         return Fate.UPDATED, "it was changed here; its items are the file's again"
     return Fate.UPDATED, ""

@@ -9,20 +9,18 @@ from typing import Any
 from uuid import UUID
 
 from app.billing.periods import Period
-from app.billing.vocabulary import BillingUnit
+from app.billing.vocabulary import BillingUnit, Source
 from app.exchange import records
 from app.exchange.focus import identifiers
 from app.exchange.focus.amounts import Amounts, Split, split
 from app.exchange.focus.grouping import EXACT, Bill, Group, GroupKey, InvoiceKey
 from app.exchange.focus.problems import NotImported
 
-SOURCE = "focus"
-"""What stands in an imported invoice's `source`."""
 OFFERING_TYPE = "FOCUS"
 ROUNDING = "Rounding"
 _CREDIT = "Credit"
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""When the accounting of a provider starts that only sells: no invoices are opened for it."""
+"""When the accounting of a provider starts, which only sells."""
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_NAME = 150
 _LARGEST = Decimal(10**12 - 1)
@@ -128,6 +126,7 @@ class Mapping:
                 default_tax_percent=self._tax_percent,
                 accounting_start_date=self._since,
                 created_at=self._since,
+                source=Source.FOCUS,
             )
         for provider in _distinct(line.provider for line in lines):
             yield records.Customer(
@@ -135,6 +134,7 @@ class Mapping:
                 name=_shortened(provider),
                 accounting_start_date=_NEVER,
                 created_at=self._since,
+                source=Source.FOCUS,
             )
             yield records.ServiceProvider(
                 uuid=identifiers.service_provider(provider),
@@ -151,7 +151,7 @@ class Mapping:
             month=draft.key.month,
             tax_percent=self._tax_percent,
             created=Period(draft.key.year, draft.key.month).first_day,
-            source=SOURCE,
+            source=Source.FOCUS,
             unchanged_since_import=True,
         )
 

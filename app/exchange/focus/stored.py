@@ -10,12 +10,13 @@ from sqlalchemy import ARRAY, Uuid, any_, exists, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
+from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
-from app.exchange.focus.mapping import SOURCE
 from app.exchange.kinds import Kind
 from app.exchange.records import InvoiceItem as ItemRecord
 from app.invoices.tables import Invoice, InvoiceItem
+from app.notifications.tables import Delivery
+from app.payments.tables import Payment
 
 _NAMES = ("resource_name", "service_provider_name")
 
@@ -35,21 +36,32 @@ class StoredInvoice:
     revision: int
     imported_revision: int | None
     has_items: bool
+    was_settled: bool
+    """Whether a payment or a notification of it is there."""
     currency: str | None
     """Of the charges that were imported into it; none where there are none."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether its items are the import's: it came from one, or is open and has none yet."""
-        if self.source == SOURCE:
+        """Whether its items are the import's: it came from one, or has billed nothing yet."""
+        if self.source == Source.FOCUS:
             return True
         empty = self.state is InvoiceState.PENDING and not self.has_items
-        return self.source is None and empty
+        return self.source is None and (empty or self.was_issued_empty)
+
+    @property
+    def was_issued_empty(self) -> bool:
+        """Whether it was issued here without an item, and nobody was asked to pay it.
+
+        Earlier versions' close of the month did so to accounts whose bill was late.
+        """
+        issued = self.state in (InvoiceState.CREATED, InvoiceState.PAID)
+        return self.source is None and issued and not (self.has_items or self.was_settled)
 
     @property
     def was_changed_here(self) -> bool:
         """Whether something was changed since the last import left it."""
-        return self.source == SOURCE and self.revision != self.imported_revision
+        return self.source == Source.FOCUS and self.revision != self.imported_revision
 
 
 async def invoices_of(
@@ -78,6 +90,10 @@ async def invoices_of(
             Invoice.revision,
             Invoice.imported_revision,
             has_items.label("has_items"),
+            or_(
+                exists().where(Payment.invoice_id == Invoice.id),
+                exists().where(Delivery.invoice_id == Invoice.id),
+            ).label("was_settled"),
             currency.label("currency"),
         )
         .join(Customer, Customer.id == Invoice.customer_id)
@@ -134,11 +150,21 @@ def _charged(line: Any) -> tuple[Any, ...]:
 async def take_over(
     connection: AsyncConnection, invoice_ids: Sequence[int], tax_percent: Decimal
 ) -> None:
-    """Make invoices that were opened here, and have no items yet, the import's."""
+    """Make invoices that were opened here, and have no items yet, the import's.
+
+    Those that were issued so are pending again, under their number: what they say is not final
+    before it is something.
+    """
     await connection.execute(
         update(Invoice)
         .where(Invoice.id.in_(invoice_ids), Invoice.source.is_(None))
-        .values(source=SOURCE, tax_percent=tax_percent)
+        .values(
+            source=Source.FOCUS,
+            tax_percent=tax_percent,
+            state=InvoiceState.PENDING,
+            invoice_date=None,
+            due_date=None,
+        )
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import Period
+from app.billing.vocabulary import InvoiceState
 from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
 from app.customers.tables import Customer, Project
 from app.database.engine import Database
@@ -25,7 +26,7 @@ from app.invoices.tables import Invoice, InvoiceItem
 from app.payments.tables import PaymentProfile
 from app.settings import Settings
 from tests.exchange.focus.files import row, write
-from tests.support.factories import Factories
+from tests.support.factories import Factories, Row
 
 
 class Importer:
@@ -278,17 +279,75 @@ async def test_a_hand_made_change_is_told_of(
     assert await importer.fates(row()) == [Fate.UNCHANGED]
 
 
-async def test_an_invoice_that_the_month_opened_is_taken_over(
+async def account(connection: AsyncConnection) -> Row:
+    """Return the customer that the account of the basic row is."""
+    of_account = Customer.uuid == identifiers.customer("acc-1")
+    found = (await connection.execute(select(Customer.id, Customer.uuid).where(of_account))).one()
+    return Row(found.id, found.uuid)
+
+
+async def opened_by_an_earlier_version(
+    connection: AsyncConnection, make: Factories, state: InvoiceState
+) -> Row:
+    """Make what the close of earlier versions made for an account: an invoice without items."""
+    return await make.invoice(await account(connection), Period(2026, 10), state=state)
+
+
+async def test_a_late_bill_finds_no_invoice_of_the_close(
     importer: Importer, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
-    await importer(row())
+    await importer(row(BilledCost="10"), issue=True)
     await close_month(database, settings)
-    opened = select(Invoice.uuid, Invoice.source).where(Invoice.month == 10)
-    ((uuid, source),) = await connection.execute(opened)  # none for the provider
-    assert source is None
+    clock.freeze(datetime(2026, 11, 1, 0, 5, tzinfo=UTC))
+    await close_month(database, settings)
+    clock.freeze(datetime(2026, 11, 4, tzinfo=UTC))
+    late = [row(**OCTOBER, BilledCost="12.34")]
+    assert await importer.fates(*late, issue=True) == [Fate.NEW]
+    assert await importer.fates(*late, issue=True) == [Fate.UNCHANGED]
+    await close_month(database, settings, include_imported=True)
+    found = select(Invoice.month, Invoice.state, Invoice.total_price).order_by(Invoice.month)
+    assert (await connection.execute(found)).all() == [
+        (9, "created", 10),
+        (10, "created", Decimal("12.34")),
+    ]
+
+
+async def test_an_empty_invoice_that_an_earlier_version_opened_is_taken_over(
+    importer: Importer, connection: AsyncConnection, make: Factories
+) -> None:
+    await importer(row())
+    opened = await opened_by_an_earlier_version(connection, make, InvoiceState.PENDING)
     assert await importer.fates(row(**OCTOBER)) == [Fate.UPDATED]
-    assert (await connection.execute(opened)).all() == [(uuid, "focus")]
+    found = select(Invoice.uuid, Invoice.source).where(Invoice.month == 10)
+    assert (await connection.execute(found)).all() == [(opened.uuid, "focus")]
     assert await importer.fates(row(**OCTOBER)) == [Fate.UNCHANGED]
+
+
+@pytest.mark.parametrize("state", [InvoiceState.CREATED, InvoiceState.PAID])
+async def test_an_invoice_that_was_issued_empty_is_issued_again_with_its_late_bill(
+    importer: Importer, connection: AsyncConnection, make: Factories, state: InvoiceState
+) -> None:
+    await importer(row())
+    empty = await opened_by_an_earlier_version(connection, make, state)
+    clock.freeze(datetime(2026, 11, 4, tzinfo=UTC))
+    outcome = await importer(row(**OCTOBER, BilledCost="12.34"), issue=True)
+    assert outcome.invoices[0].fate is Fate.UPDATED
+    assert "issued without items" in outcome.invoices[0].note
+    found = select(
+        Invoice.uuid, Invoice.state, Invoice.source, Invoice.total_price, Invoice.invoice_date
+    ).where(Invoice.month == 10)
+    assert (await connection.execute(found)).all() == [
+        (empty.uuid, "created", "focus", Decimal("12.34"), date(2026, 11, 4))
+    ]
+
+
+async def test_an_empty_invoice_with_a_payment_is_final(
+    importer: Importer, connection: AsyncConnection, make: Factories
+) -> None:
+    await importer(row())
+    empty = await opened_by_an_earlier_version(connection, make, InvoiceState.CREATED)
+    await make.payment(await make.profile(await account(connection)), invoice_id=empty.id)
+    assert "was not made by such an import" in await importer.refusal(row(**OCTOBER))
 
 
 async def test_an_invoice_made_here_is_refused(

@@ -74,6 +74,7 @@ async def test_a_customer_keeps_its_address(bring: Import, connection: AsyncConn
         "accounting_start_date": start,
         "archived": False,
         "created_at": start,
+        "source": None,
     }
 
 
