@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.billing.currencies import currency_of
 from app.mailbox import Mailbox
 
 Network = IPv4Network | IPv6Network
@@ -128,9 +129,7 @@ def _redis_url(url: str) -> str:
 
 
 def _known_currency(code: str) -> str:
-    if code not in Locale.parse("en").currencies:
-        raise ValueError(f"{code} is not an ISO 4217 currency code")
-    return code
+    return currency_of(code).code
 
 
 def _known_locale(identifier: str) -> str:
@@ -204,6 +203,9 @@ class AuditSettings(DatabaseSettings):
     the database and its backups."""
     audit_keys_previous: Annotated[tuple[AuditKey, ...], NoDecode, BeforeValidator(_split)] = ()
     """Keys that sealed earlier entries, comma-separated: `audit verify` takes them, too."""
+    currency: Annotated[str, AfterValidator(_known_currency)] = "EUR"
+    """The ISO 4217 code of every amount, whose decimals amounts have. It is fixed for a database
+    once that has an invoice."""
 
 
 class Settings(AuditSettings):
@@ -240,8 +242,6 @@ class Settings(AuditSettings):
     wire_uuid_style: Literal["hyphens", "hex"] = "hyphens"
     """How UUIDs are sent: RFC 9562 with hyphens, or 32 hex digits beside a Waldur."""
 
-    currency: Annotated[str, AfterValidator(_known_currency)] = "EUR"
-    """The ISO 4217 code of every amount."""
     locale: Annotated[str, AfterValidator(_known_locale)] = "en"
     """The locale of country names, and of dates and amounts on documents and in mail."""
     issuer_details: Annotated[IssuerDetails, NoDecode, BeforeValidator(_json_object)] = (

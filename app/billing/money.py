@@ -1,11 +1,12 @@
-"""How amounts are computed and rounded. Every amount is a Decimal in the deployment's currency.
+"""How amounts are computed and rounded. Every amount is a Decimal in the deployment's one currency.
 
 A Decimal knows a negative zero, which no amount is: what comes to zero has no sign here.
 """
 
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 
-CENT = Decimal("0.01")
+from app.billing.currencies import Currency
+
 # numeric(22,10) times numeric(22,10) has up to 44 digits; the default context keeps 28.
 EXACT = Context(prec=80)
 _HUNDRED = Decimal(100)
@@ -17,24 +18,43 @@ def quantized(amount: Decimal, unit: Decimal, rounding: str) -> Decimal:
     return rounded or abs(rounded)
 
 
-def away_from_zero(amount: Decimal) -> Decimal:
-    """Round to cents, away from zero: 0.001 becomes 0.01, -0.001 becomes -0.01."""
-    return quantized(amount, CENT, ROUND_UP)
+def away_from_zero(amount: Decimal, currency: Currency) -> Decimal:
+    """Round to the smallest unit, away from zero: with cents 0.001 becomes 0.01, -0.001 -0.01."""
+    return quantized(amount, currency.smallest_unit, ROUND_UP)
 
 
-def half_up(amount: Decimal) -> Decimal:
-    """Round to cents, halves away from zero: 0.005 becomes 0.01."""
-    return quantized(amount, CENT, ROUND_HALF_UP)
+def half_up(amount: Decimal, currency: Currency) -> Decimal:
+    """Round to the smallest unit, halves away from zero: with cents 0.005 becomes 0.01."""
+    return quantized(amount, currency.smallest_unit, ROUND_HALF_UP)
 
 
-def half_even(amount: Decimal) -> Decimal:
-    """Round to cents, halves to the even cent: 0.005 becomes 0.00, 0.015 becomes 0.02."""
-    return quantized(amount, CENT, ROUND_HALF_EVEN)
+def half_even(amount: Decimal, currency: Currency) -> Decimal:
+    """Round to the smallest unit, halves to the even one: with cents 0.005 becomes 0.00."""
+    return quantized(amount, currency.smallest_unit, ROUND_HALF_EVEN)
 
 
-def item_price(unit_price: Decimal, quantity: Decimal) -> Decimal:
-    """Return what a line item costs without tax: the product, rounded away from zero to cents."""
-    return away_from_zero(EXACT.multiply(unit_price, quantity))
+def has_decimals_of(amount: Decimal, currency: Currency) -> bool:
+    """Tell whether an amount is a whole number of the currency's smallest units."""
+    return half_even(amount, currency) == amount
+
+
+def item_price(unit_price: Decimal, quantity: Decimal, currency: Currency) -> Decimal:
+    """Return the price of a line item without tax, where nothing else gives it.
+
+    It is the product, rounded away from zero to the currency's smallest unit.
+    """
+    return away_from_zero(EXACT.multiply(unit_price, quantity), currency)
+
+
+def is_near_product(
+    price: Decimal, unit_price: Decimal, quantity: Decimal, currency: Currency
+) -> bool:
+    """Tell whether a price is within one smallest unit of unit price times quantity.
+
+    No price of a line item is further from it, also where an import gives it.
+    """
+    exact = EXACT.multiply(unit_price, quantity)
+    return abs(EXACT.subtract(price, exact)) <= currency.smallest_unit
 
 
 def tax_on(price: Decimal, tax_percent: Decimal) -> Decimal:

@@ -4,12 +4,14 @@ from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
-from app.billing.money import half_up
+from app.billing.money import quantized
 from app.billing.vocabulary import BillingUnit
 
 _HOUR = timedelta(hours=1)
+_HUNDREDTH = Decimal("0.01")
+"""Of a unit: quantities have as many decimals whatever the currency."""
 _HALF = 15  # the first half of a month has 15 days, the second one the rest
 
 
@@ -48,7 +50,7 @@ def charged_quantity(unit: BillingUnit, start: datetime, end: datetime) -> Decim
         return Decimal(hours_begun(start, end))
     if unit is BillingUnit.DAY:
         return Decimal(days_touched(start, end))
-    return half_up(_share(unit, start.date(), end.date()))
+    return quantized(_share(unit, start.date(), end.date()), _HUNDREDTH, ROUND_HALF_UP)
 
 
 def _share(unit: BillingUnit, first: date, last: date) -> Decimal:

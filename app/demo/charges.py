@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from app.billing import money
+from app.billing.currencies import Currency
 from app.billing.periods import Period
 from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_of
 from app.billing.vocabulary import BillingType, BillingUnit
@@ -34,6 +35,7 @@ class Charge:
     start: datetime
     end: datetime
     details: dict[str, Any]
+    currency: Currency
 
     @property
     def unit_price(self) -> Decimal:
@@ -43,7 +45,7 @@ class Charge:
     @property
     def price(self) -> Decimal:
         """What the line costs, without tax."""
-        return money.item_price(self.unit_price, self.quantity)
+        return money.item_price(self.unit_price, self.quantity, self.currency)
 
     def values(self) -> dict[str, Any]:
         """Return the columns of the line's row, but for its invoice."""
@@ -73,7 +75,9 @@ class Charge:
         }
 
 
-def charges(subscription: Subscription, period: Period, now: datetime) -> Iterator[Charge]:
+def charges(
+    subscription: Subscription, period: Period, now: datetime, currency: Currency
+) -> Iterator[Charge]:
     """Yield what a subscription costs in a period, up to the running one."""
     running = Period.of(now)
     begun = subscription.starts.seen_from(running)
@@ -90,7 +94,9 @@ def charges(subscription: Subscription, period: Period, now: datetime) -> Iterat
             subscription, component, plan, (start, end), now
         ):
             details = {**_details(subscription, component, plan), **extra}
-            yield Charge(subscription, component, plan, unit, quantity, first, last, details)
+            yield Charge(
+                subscription, component, plan, unit, quantity, first, last, details, currency
+            )
 
 
 _Measure = tuple[BillingUnit, Decimal, datetime, datetime, dict[str, Any]]

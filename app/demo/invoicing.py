@@ -8,6 +8,7 @@ from typing import Any
 
 from app import clock
 from app.billing import money
+from app.billing.currencies import Currency
 from app.billing.periods import Period, due_date, last_thirteen
 from app.billing.vocabulary import BillingUnit, InvoiceState, PaymentType
 from app.catalogue.tables import Offering
@@ -38,7 +39,7 @@ _FIRST_NUMBER = 1001
 _PAYMENT_INTERVAL_DAYS = 30
 
 
-def add_invoices(rows: Rows, now: datetime) -> None:
+def add_invoices(rows: Rows, now: datetime, currency: Currency) -> None:
     """Add invoices with items, payments and the credit, oldest first."""
     bought: defaultdict[str, list[Subscription]] = defaultdict(list)
     for subscription in subscriptions():
@@ -51,10 +52,10 @@ def add_invoices(rows: Rows, now: datetime) -> None:
             lines = [
                 charge
                 for subscription in bought[organization.key]
-                for charge in charges(subscription, period, now)
+                for charge in charges(subscription, period, now, currency)
             ]
             if lines:
-                _Month(rows, organization, period, age).add(lines, credit)
+                _Month(rows, organization, period, age, currency).add(lines, credit)
     credit.add(rows, running)
 
 
@@ -101,8 +102,11 @@ class _Credit:
 class _Month:
     """One customer's invoice of one month."""
 
-    def __init__(self, rows: Rows, organization: Organization, period: Period, age: int) -> None:
+    def __init__(
+        self, rows: Rows, organization: Organization, period: Period, age: int, currency: Currency
+    ) -> None:
         self._rows = rows
+        self._currency = currency
         self._organization = organization
         self._period = period
         self._age = age
@@ -169,7 +173,8 @@ class _Month:
             return
         with localcontext(money.EXACT):
             price = sum(
-                money.item_price(item["unit_price"], item["quantity"]) for item in self._items
+                money.item_price(item["unit_price"], item["quantity"], self._currency)
+                for item in self._items
             )
         total = money.with_tax(Decimal(price), Decimal(self._organization.tax_percent))
         days = chance(self._key, "paid").randrange(3, 28)
@@ -180,7 +185,7 @@ class _Month:
             profile_id=identifier(PaymentProfile, self._organization.key),
             invoice_id=invoice,
             date_of_payment=paid,
-            sum=money.half_up(total),
+            sum=money.half_up(total, self._currency),
             created_at=datetime.combine(paid, self._period.start.timetz()),
         )
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from pydantic import SecretStr
 from sqlalchemy import exists, select
 
 from app import clock
+from app.billing.currencies import Currency, currency_of
 from app.customers.tables import Customer
 from app.database.engine import Database
 from app.demo.catalogue import add_catalogue
@@ -16,6 +16,7 @@ from app.demo.subscriptions import add_resources
 from app.history.author import Author
 from app.history.recording import recording
 from app.identity.tables import User
+from app.settings import AuditSettings
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
 """Users that a newcomer gets tokens of."""
@@ -38,24 +39,22 @@ class DemoSummary:
         return f"Loaded a demonstration: {counted}."
 
 
-def demonstration() -> Rows:
-    """Return the rows of the demonstration, told from today's point of view."""
+def demonstration(currency: Currency) -> Rows:
+    """Return the rows of the demonstration, as of today."""
     rows = Rows()
     now = clock.now()
     add_people(rows, now)
     add_catalogue(rows, now)
     add_resources(rows, now)
-    add_invoices(rows, now)
+    add_invoices(rows, now, currency)
     return rows
 
 
-async def load(database: Database, key: SecretStr) -> DemoSummary:
-    """Load the demonstration into a database without users and customers; else do nothing.
-
-    `key` seals the record of its invoices.
-    """
-    async with recording(database, key, Author("demo")) as connection:
+async def load(database: Database, settings: AuditSettings) -> DemoSummary:
+    """Load the demonstration into a database without users and customers; else do nothing."""
+    async with recording(database, settings.audit_key, Author("demo")) as connection:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
         if (await connection.execute(in_use)).scalar_one():
             return DemoSummary(loaded=False)
-        return DemoSummary(loaded=True, rows=await demonstration().insert(connection))
+        rows = demonstration(currency_of(settings.currency))
+        return DemoSummary(loaded=True, rows=await rows.insert(connection))

@@ -10,12 +10,15 @@ into memory; rows are created in the order of their records.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing import money
+from app.billing.currencies import Currency, currency_of
 from app.billing.vocabulary import DeliveryState
 from app.database import limits
 from app.database.engine import Database
@@ -74,7 +77,8 @@ async def importing(
                 raise ImportRunning("Another import is running on this database.")
             await limits.lift(connection)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-            loader = Loader(connection, store, keep_good=keep_good)
+            currency = currency_of(settings.currency)
+            loader = Loader(connection, store, currency, keep_good=keep_good)
             yield loader
             await loader.finish()
     except BaseException:
@@ -94,9 +98,15 @@ class Loader:
     """Takes records one by one and writes them in batches over one connection."""
 
     def __init__(
-        self, connection: AsyncConnection, store: ProofStore, *, keep_good: bool = False
+        self,
+        connection: AsyncConnection,
+        store: ProofStore,
+        currency: Currency,
+        *,
+        keep_good: bool = False,
     ) -> None:
         self.connection = connection
+        self.currency = currency
         self.report = Report()
         self._history = HistoryImport(connection, self.report)
         self.proofs = ProofFiles(connection, store)
@@ -117,6 +127,9 @@ class Loader:
             self._refuse_history(await self._history.add(record, self._line))
             return
         waiting = _Waiting(record, self._line)
+        if wrong_amount := _wrong_amount(record, self.currency):
+            await self._refuse(waiting, wrong_amount)
+            return
         if isinstance(record, Payment) and record.proof is not None:
             try:
                 waiting.proof = await self.proofs.take(record)
@@ -287,6 +300,24 @@ def _row(kind: Kind, waiting: _Waiting) -> list[object]:
         row.append(record.unchanged_since_import)
     row.append(waiting.line)
     return row
+
+
+def _wrong_amount(record: Record, currency: Currency) -> str | None:
+    """Return why an amount of a record is not one of the currency; None if it is."""
+    match record:
+        case Payment():
+            name, amount = "sum", record.sum
+        case InvoiceItem(price=Decimal() as price):
+            name, amount = "price", price
+        case _:
+            return None
+    if not money.has_decimals_of(amount, currency):
+        return f"{name}: {currency.code} has {currency.decimals} decimals, not more"
+    if isinstance(record, InvoiceItem) and not money.is_near_product(
+        amount, record.unit_price, record.quantity, currency
+    ):
+        return f"price: it is more than {currency.smallest_unit} from unit_price times quantity"
+    return None
 
 
 def _as_history(delivery: Delivery) -> Delivery:

@@ -21,7 +21,7 @@ from app.billing.vocabulary import (
     PaymentType,
 )
 from app.exchange.wire import (
-    Amount2,
+    Amount4,
     Amount5,
     Amount10,
     Base64,
@@ -269,13 +269,16 @@ class Invoice(Record):
 
 
 class InvoiceItem(Record):
-    """One line of an invoice; its price follows from unit price and quantity."""
+    """One line of an invoice."""
 
     kind: Literal["invoice_item"] = "invoice_item"
     invoice: UUID
     name: Text
     unit_price: Amount10
     quantity: Amount10
+    price: Amount4 | None = None
+    """Without tax, in the currency's decimals, within one smallest unit of unit price times
+    quantity; null stands for that product, rounded away from zero."""
     unit: BillingUnit
     measured_unit: Text = ""
     article_code: Text30 = ""
@@ -325,7 +328,8 @@ class Payment(Record):
     profile: UUID
     invoice: UUID | None = None
     date_of_payment: Day
-    sum: Amount2
+    sum: Amount4
+    """In the currency's decimals."""
     created_at: Time
     proof: Proof | None = None
 

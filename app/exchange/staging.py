@@ -4,7 +4,7 @@ A row that is equal to its record is not touched, so that importing twice change
 a revision. All tables made here go with the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Insert,
+    Integer,
     MetaData,
     Select,
     Subquery,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     case,
+    cast,
     delete,
     false,
     func,
@@ -30,6 +32,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -39,11 +42,27 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.exchange.kinds import Kind, Reference
-from app.exchange.records import Invoice, Token
-from app.invoices.tables import invoice_numbers
+from app.exchange.records import Invoice, InvoiceItem, Payment, Record, Token
+from app.invoices.tables import DatabaseCurrency, invoice_numbers
 
 JUST_IMPORTED = 0
 """The imported revision of an invoice whose items are still to come."""
+
+
+_decimals = cast(DatabaseCurrency.decimals, Integer)
+
+
+def _price(stage: Table) -> ColumnElement[Any]:
+    """Return the price of a staged item: as given, else as the database makes it."""
+    made = func.item_price(stage.c.unit_price, stage.c.quantity, _decimals)
+    return func.coalesce(func.round(stage.c.price, _decimals), made)
+
+
+_AMOUNTS: dict[type[Record], dict[str, Callable[[Table], ColumnElement[Any]]]] = {
+    InvoiceItem: {"price": _price},
+    Payment: {"sum": lambda stage: func.round(stage.c.sum, _decimals)},
+}
+"""The columns that are written with as many decimals as the currency has, by kind."""
 
 
 @dataclass
@@ -147,7 +166,11 @@ class Staging:
             target = reference.target.alias(f"of_{reference.field}")
             source = source.outerjoin(target, target.c.uuid == stage.c[reference.field])
             keys.append(target.c.id.label(reference.column.name))
-        return select(*stage.c, *keys, own.c.id.label("own_id")).select_from(source)
+        amounts = _AMOUNTS.get(self.kind.model, {})
+        if amounts:
+            source = source.join(DatabaseCurrency, true())
+        given = [amounts[c.name](stage).label(c.name) if c.name in amounts else c for c in stage.c]
+        return select(*given, *keys, own.c.id.label("own_id")).select_from(source)
 
     def _unknown(self, rows: CTE | Subquery, reference: Reference) -> ColumnElement[bool]:
         return and_(rows.c[reference.field].is_not(None), rows.c[reference.column.name].is_(None))

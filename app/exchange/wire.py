@@ -22,7 +22,7 @@ from pydantic import (
 
 from app.exchange.json_text import Storable
 
-_AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]+)?")
+_AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]+)?")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -99,6 +99,8 @@ _WRITE = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # n
 Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _READ, _WRITE]
 """Money or a quantity: up to 12 digits before the point and 10 after it."""
 Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _READ, _WRITE]
-Amount2 = Annotated[Decimal, Field(max_digits=22, decimal_places=2), _READ, _WRITE]
+Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _READ, _WRITE]
+"""Money in the smallest units of a currency; none has more than 4 decimals. The loader knows how
+many the deployment's has."""
 Percent = Annotated[Decimal, _READ, _WRITE, Field(ge=0, max_digits=4, decimal_places=2)]
 """Of 100, below 100; "20" stands for 20 %."""

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
 
-from app.billing.money import half_even, quantized
+from app.billing.money import quantized
 from app.http.links import Links
 
 _TEN = Decimal("1E-10")
+_TWO = Decimal("0.01")
 
 
 def _ten_decimals(value: Decimal) -> str:
@@ -21,7 +22,11 @@ def _ten_decimals(value: Decimal) -> str:
 
 
 def _two_decimals(value: Decimal) -> str:
-    return format(half_even(value), "f")
+    return format(quantized(value, _TWO, ROUND_HALF_EVEN), "f")
+
+
+def _as_rounded(value: Decimal) -> str:
+    return format(value, "f")
 
 
 def _number(value: Decimal) -> float:
@@ -45,6 +50,8 @@ DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=
 """Exactly ten decimals, never an exponent; document it with `decimal_schema`."""
 DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
 """Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
+AmountString = Annotated[Decimal, PlainSerializer(_as_rounded, return_type=str)]
+"""An amount that is rounded to the currency's decimals already, with all of them."""
 JsonNumber = Annotated[
     Decimal,
     PlainSerializer(_number, return_type=float),

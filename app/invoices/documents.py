@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.currencies import currency_of
 from app.database.statements import AnySelect
 from app.http.answers import Answers
 from app.http.kept import Body, KeptBodies
@@ -47,6 +48,7 @@ class Documents:
     ) -> None:
         self._bodies: KeptBodies = answers.bodies
         self._settings: Settings = answers.settings
+        self._currency = currency_of(answers.settings.currency)
         self._links: Links = answers.links
         self._largest_kept = LARGEST_KEPT if keep else 0
         self.fields = fields
@@ -127,7 +129,7 @@ class Documents:
         opening = b"{" + before + (b"," if before else b"") + b'"items":['
         async with aclosing(items.of(row["id"])) as batches:
             async for batch in batches:
-                shown = [item(each, row["tax_percent"]) for each in batch]
+                shown = [item(each, row["tax_percent"], self._currency) for each in batch]
                 yield opening + encode_items(shown, self._links)[1:-1]
                 opening = b","
         closing = b"]" + (b"," if after else b"") + after + b"}"

@@ -21,6 +21,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     false,
+    literal_column,
     select,
 )
 from sqlalchemy.types import TypeEngine
@@ -66,7 +67,8 @@ _ITEM_ORDERS = tuple(
 _FINALIZATION = "pending_finalization"
 """A state of Waldur 8, in which no invoice is here: there is no grace period after a month."""
 _NEWEST_FIRST = ("-year", "-month", "-number")
-_CENT = Decimal("0.01")
+_SLACK = Decimal(1)
+"""More than any currency's total is rounded by."""
 _YEARS = range(1, 10_000)
 _MONTHS = range(1, 13)
 _GIVEN_AS_THEY_ARE = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_sum")
@@ -237,7 +239,8 @@ def _accounting(running: bool) -> ColumnElement[bool]:
 
 # The exact total decides; the rounded one, which has an index, leads there. Not as the column's
 # type, which would round what is asked for, or be too narrow for it.
-_TOTAL = Invoice.total_price * (100 + Invoice.tax_percent) / 100
+# A division would round totals of more than twelve digits.
+_TOTAL = Invoice.total_price * (100 + Invoice.tax_percent) * literal_column("0.01", Numeric())
 _NUMBER = Numeric()
 
 RUNNING = "accounting_is_running"
@@ -313,9 +316,9 @@ class Narrowing:
             names.append(RUNNING if filters.accounting_is_running else WAITING)
             values["now"] = now
         if filters.min_sum is not None:
-            values["least_cost"] = filters.min_sum - _CENT
+            values["least_cost"] = filters.min_sum - _SLACK
         if filters.max_sum is not None:
-            values["most_cost"] = filters.max_sum + _CENT
+            values["most_cost"] = filters.max_sum + _SLACK
         return cls(tuple(names), values)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.currencies import currency_of
 from app.history import reading
 from app.history.reading import Span
 from app.history.tables import ChangeKind
@@ -79,17 +80,18 @@ async def _versions(
 ) -> AsyncGenerator[bytes, None]:
     """Yield entries, each as soon as the next one's changes begin."""
     waiting = list(entries)
-    changes = Changes(answers.links)
+    links, currency = answers.links, currency_of(answers.settings.currency)
+    changes = Changes(links, currency)
     of = [entry["change"] for entry in entries]
     async with aclosing(reading.changes(connection, uuid, of)) as rows:
         async for row in rows:
             while row.change != waiting[0]["change"]:
-                yield encode_version(waiting.pop(0), changes, answers.links)
-                changes = Changes(answers.links)
+                yield encode_version(waiting.pop(0), changes, links, currency)
+                changes = Changes(links, currency)
             changes.add(row)
     for entry in waiting:
-        yield encode_version(entry, changes, answers.links)
-        changes = Changes(answers.links)
+        yield encode_version(entry, changes, links, currency)
+        changes = Changes(links, currency)
 
 
 class InvoiceAtMoment(OfOneInvoice[MomentParameters]):
@@ -139,12 +141,13 @@ class _SelectedVersion(Selected):
     async def _rows(
         self, connection: AsyncConnection, name: str, kind: ChangeKind
     ) -> AsyncGenerator[bytes, None]:
+        currency = currency_of(self.answers.settings.currency)
         opening = f',"{name}":['.encode()
         some = []
         found = reading.as_of(connection, self.uuid, self.entry["sequence"], kind)
         async with aclosing(found) as rows:
             async for row in rows:
-                some.append(shown(kind, row.became, self.answers.links))
+                some.append(shown(kind, row.became, self.answers.links, currency))
                 if len(some) == _TOGETHER:
                     yield opening + encode(some)
                     opening, some = b",", []

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, UnaryExpression, collate, func, or_, selec
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.billing.currencies import currency_of
 from app.catalogue.tables import Offering, Resource, ServiceProvider
 from app.customers.tables import Customer, Project
 from app.database.statements import AnySelect
@@ -49,10 +50,11 @@ class _SelectedItems(Selected):
 
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
         statement = _statement(self.parameters).where(InvoiceItem.invoice_id == self.invoice.id)
+        tax, currency = self.invoice.tax_percent, currency_of(self.answers.settings.currency)
         opening = b"["
         async with aclosing(item_batches(connection, statement)) as batches:
             async for rows in batches:
-                items = [item(row, self.invoice.tax_percent) for row in rows]
+                items = [item(row, tax, currency) for row in rows]
                 yield opening + encode_items(items, self.answers.links)[1:-1]
                 opening = b","
         yield b"[]" if opening == b"[" else b"]"

@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
+from app.billing.currencies import Currency
 from app.billing.quantities import shown_measured_unit, whole_factor
 from app.billing.vocabulary import BillingUnit
 from app.catalogue.tables import OfferingComponent, PlanComponent, Resource
@@ -194,7 +195,7 @@ def items_statement(invoices: Sequence[int]) -> AnySelect:
     return statement.order_by(func.array_position(keys, of), *ITEM_ORDER)
 
 
-def item(row: RowMapping, tax_percent: Decimal) -> Row:
+def item(row: RowMapping, tax_percent: Decimal, currency: Currency) -> Row:
     """Return one item of `item_statement` as a row, with the tax percentage of its invoice."""
     price, quantity = row["price"], row["quantity"]
     made: Row = {
@@ -202,8 +203,8 @@ def item(row: RowMapping, tax_percent: Decimal) -> Row:
         "url": row["uuid"],
         "name": row["name"],
         "price": price,
-        "tax": money.tax_on(price, tax_percent),
-        "total": money.with_tax(price, tax_percent),
+        "tax": money.half_even(money.tax_on(price, tax_percent), currency),
+        "total": money.half_even(money.with_tax(price, tax_percent), currency),
         "unit_price": row["unit_price"],
         "unit": BillingUnit(row["unit"]),
     }

@@ -17,7 +17,7 @@ from app.http.links import Links
 from app.http.parameters import to_uuid
 from app.http.wire import (
     URI,
-    DecimalString2,
+    AmountString,
     DecimalString10,
     JsonNumber,
     UtcTimestamp,
@@ -107,8 +107,8 @@ class InvoiceItem(TypedDict, total=False):
     url: Annotated[UUID, link("invoice-items"), URI]
     name: str
     price: JsonNumber
-    tax: Annotated[DecimalString2, decimal_schema(8, 2)]
-    total: Annotated[DecimalString2, decimal_schema(20, 2)]
+    tax: Annotated[AmountString, decimal_schema(8, 2)]
+    total: Annotated[AmountString, decimal_schema(20, 2)]
     unit_price: Annotated[DecimalString10, _TEN]
     unit: BillingUnit
     factor: int

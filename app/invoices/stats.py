@@ -8,6 +8,7 @@ from sqlalchemy import collate, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
+from app.billing.currencies import Currency, currency_of
 from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
 from app.customers.tables import Customer
 from app.database.statements import AnySelect
@@ -50,7 +51,8 @@ class _SelectedStats(Selected):
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
         page = await _page_of(connection, self.invoice, self.parameters)
         self.headers = page.headers(self.answers.request, self.answers.links)
-        rows = await _rows_of(connection, self.invoice, self.parameters, page)
+        currency = currency_of(self.answers.settings.currency)
+        rows = await _rows_of(connection, self.invoice, self.parameters, page, currency)
         yield encode_stats(rows, self.answers.links)
 
 
@@ -64,7 +66,11 @@ async def _page_of(
 
 
 async def _rows_of(
-    connection: AsyncConnection, invoice: FoundInvoice, parameters: StatsParameters, page: Page
+    connection: AsyncConnection,
+    invoice: FoundInvoice,
+    parameters: StatsParameters,
+    page: Page,
+    currency: Currency,
 ) -> list[Row]:
     """Return a page of sums by offering, ordered by its name."""
     sums = _sums(invoice, parameters).subquery()
@@ -88,10 +94,12 @@ async def _rows_of(
     return [
         {
             "offering_name": row.name,
-            "aggregated_price": money.away_from_zero(row.price),
-            "aggregated_tax": money.away_from_zero(money.tax_on(row.price, invoice.tax_percent)),
+            "aggregated_price": money.away_from_zero(row.price, currency),
+            "aggregated_tax": money.away_from_zero(
+                money.tax_on(row.price, invoice.tax_percent), currency
+            ),
             "aggregated_total": money.away_from_zero(
-                money.with_tax(row.price, invoice.tax_percent)
+                money.with_tax(row.price, invoice.tax_percent), currency
             ),
             "service_category_title": row.title,
             "service_provider_name": row.provider_name,

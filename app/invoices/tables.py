@@ -1,8 +1,9 @@
 """Invoices and their items.
 
-Totals are kept by the database: `total_price`, `incurred_costs` and `compensations` by triggers on
-the items, `total_cost` and an item's `price` as generated columns. So are the tables at the end,
-which spare reads a look at every invoice. The migrations that make the triggers are their source.
+Totals are kept by triggers: `total_price`, `incurred_costs` and `compensations` follow the items,
+`total_cost` follows them and the tax; an item's `price` is made where none is given. So are the
+tables at the end, which spare reads a look at every invoice. The migrations that make the triggers
+are their source.
 """
 
 from datetime import date, datetime
@@ -12,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Computed,
     Date,
+    FetchedValue,
     ForeignKey,
     Index,
     Numeric,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.vocabulary import BillingUnit, InvoiceState
-from app.database.base import Base, Json, Key, Money2, Money10, Percent, PublicId, Words, one_of
+from app.database.base import Base, Json, Key, Money10, Percent, PublicId, Words, one_of
 
 invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
 
@@ -42,6 +43,7 @@ class Invoice(Base):
         CheckConstraint(
             "tax_percent >= 0 AND tax_percent <> 'NaN'", name="tax_percent_is_not_negative"
         ),
+        CheckConstraint("abs(total_price) < 1e20", name="total_price_is_bounded"),
         CheckConstraint(
             "(invoice_date IS NULL) = (due_date IS NULL)", name="due_date_follows_invoice_date"
         ),
@@ -69,16 +71,14 @@ class Invoice(Base):
     cancel_reason: Mapped[Words]
     source: Mapped[str | None]
     """Where the invoice was imported from; none for one that was made here."""
-    total_price: Mapped[Money2] = mapped_column(default=Decimal(0), server_default="0")
+    total_price: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
     """The sum of the items' prices, without tax; exact."""
     incurred_costs: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
     """The exact sum of unit price times quantity over items without a credit."""
     compensations: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
     """The exact sum of unit price times quantity over items with a credit."""
-    total_cost: Mapped[Money2] = mapped_column(
-        Computed("round(total_price * (100 + tax_percent) / 100, 2)", persisted=True)
-    )
-    """The total with tax, rounded half up to cents."""
+    total_cost: Mapped[Decimal] = mapped_column(Numeric, server_default=FetchedValue())
+    """The total with tax, rounded half up to the currency's decimals."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
     """Grows, by a trigger, with each change of the invoice or its items; with `ReferenceRevision`
     it names one state of all that is shown."""
@@ -117,8 +117,6 @@ Index(
     Invoice.number.desc(),
 )
 Index("ix_invoices_total_cost", Invoice.total_cost)
-
-_AMOUNT = "(unit_price * quantity)"
 
 
 class InvoiceItem(Base):
@@ -163,11 +161,28 @@ class InvoiceItem(Base):
     customer_credit_id: Mapped[int | None] = mapped_column(
         ForeignKey("customer_credits.id"), index=True
     )
-    price: Mapped[Decimal] = mapped_column(
-        Numeric(28, 2),
-        Computed(f"sign({_AMOUNT}) * ceil(abs({_AMOUNT}) * 100) / 100", persisted=True),
+    price: Mapped[Decimal] = mapped_column(Numeric, server_default=FetchedValue())
+    """In the currency's decimals, and never further from unit price times quantity than one of its
+    smallest units. Where none is given it is their product, rounded away from zero, and follows
+    them when they change."""
+
+
+class DatabaseCurrency(Base):
+    """One row: the currency of all amounts in the database, which triggers round by.
+
+    The code is null, and the decimals are two, until a process with the setting CURRENCY starts.
+    """
+
+    __tablename__ = "currency"
+    __table_args__ = (
+        CheckConstraint("single", name="is_one"),
+        CheckConstraint("decimals BETWEEN 0 AND 4", name="decimals_are_few"),
     )
-    """Unit price times quantity, rounded away from zero to cents."""
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
+    code: Mapped[str | None]
+    """Of ISO 4217."""
+    decimals: Mapped[int] = mapped_column(SmallInteger, default=2, server_default="2")
 
 
 class ReferenceRevision(Base):
@@ -201,7 +216,7 @@ class InvoiceTally(Base):
     price: Mapped[Decimal] = mapped_column(Numeric)
     """Without tax."""
     cost: Mapped[Decimal] = mapped_column(Numeric)
-    """With tax, each invoice rounded to cents."""
+    """With tax, each invoice rounded to the currency's decimals."""
 
 
 class CustomerYearTotal(Base):

@@ -16,10 +16,12 @@ from sqlalchemy import Row, RowMapping
 from typing_extensions import TypedDict
 
 from app.billing import money
+from app.billing.currencies import Currency
 from app.history.tables import ChangeKind
 from app.history.words import in_words
 from app.http.links import Links
 from app.http.wire import (
+    AmountString,
     DecimalString2,
     DecimalString10,
     JsonNumber,
@@ -90,7 +92,7 @@ class RecordedPayment(TypedDict, total=False):
     uuid: WireUuid
     profile_uuid: WireUuid
     date_of_payment: str
-    sum: DecimalString2
+    sum: AmountString
     created_at: _Time
     proof_name: str | None
     proof_media_type: str | None
@@ -132,7 +134,7 @@ _KINDS: Final = {
 }
 
 
-def shown(kind: ChangeKind, text: str, links: Links) -> dict[str, Any]:
+def shown(kind: ChangeKind, text: str, links: Links, currency: Currency) -> dict[str, Any]:
     """Return a recorded row, or the part of it in the text, as it is sent."""
     recorded = json.loads(text, parse_float=Decimal)
     adapter, names, uuids = _KINDS[kind]
@@ -144,6 +146,8 @@ def shown(kind: ChangeKind, text: str, links: Links) -> dict[str, Any]:
             row[names[name]] = Decimal(value)
         elif name in names:
             row[names[name]] = value
+    if "sum" in row:
+        row["sum"] = money.half_even(row["sum"], currency)
     if "details" in row:
         # As everywhere else: what is not an amount is a float.
         row["details"] = json.loads(text)["details"]
@@ -166,7 +170,7 @@ _AMOUNTS: Final = frozenset(
 """What is an amount, though the record may write it without a fraction."""
 
 
-def shown_invoice(text: str, links: Links) -> dict[str, Any]:
+def shown_invoice(text: str, links: Links, currency: Currency) -> dict[str, Any]:
     """Return a whole recorded invoice, with what follows from its fields."""
     recorded = json.loads(text, parse_float=Decimal)
     price, percent = Decimal(recorded["total_price"]), Decimal(recorded["tax_percent"])
@@ -176,15 +180,16 @@ def shown_invoice(text: str, links: Links) -> dict[str, Any]:
         "total": money.with_tax(price, percent),
     }
     made = _KINDS[ChangeKind.INVOICE].adapter.dump_python(derived, mode="json", context=links)
-    all_fields = made | shown(ChangeKind.INVOICE, text, links)
+    all_fields = made | shown(ChangeKind.INVOICE, text, links, currency)
     return {name: all_fields[name] for name in RecordedInvoice.__annotations__}
 
 
 class Changes:
     """What one entry changed, gathered row by row."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, currency: Currency) -> None:
         self._links = links
+        self._currency = currency
         self._was: dict[str, Any] = {}
         self._became: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {ChangeKind.ITEM: [], ChangeKind.PAYMENT: []}
@@ -193,8 +198,8 @@ class Changes:
     def add(self, row: Row[*tuple[Any, ...]]) -> None:
         """Take the next row of `app.history.reading.changes`."""
         kind = ChangeKind(row.kind)
-        was = {} if row.was is None else shown(kind, row.was, self._links)
-        became = {} if row.became is None else shown(kind, row.became, self._links)
+        was = {} if row.was is None else self._shown(kind, row.was)
+        became = {} if row.became is None else self._shown(kind, row.became)
         if kind is ChangeKind.INVOICE:
             # What it was before the first change, and became by the last.
             self._was = was | self._was
@@ -207,6 +212,9 @@ class Changes:
             became = {name: became[name] for name in changed}
         uuid = self._links.uuid(row.subject)
         self._rows[kind].append({"uuid": uuid, "was": was or None, "became": became or None})
+
+    def _shown(self, kind: ChangeKind, text: str) -> dict[str, Any]:
+        return shown(kind, text, self._links, self._currency)
 
     def made(self) -> dict[str, Any]:
         """Return all of them; of an invoice, each field that is not what it was."""
@@ -234,9 +242,9 @@ class VersionHistory(TypedDict):
 _head: Final = TypeAdapter(VersionHistory)
 
 
-def encode_version(entry: RowMapping, changes: Changes, links: Links) -> bytes:
+def encode_version(entry: RowMapping, changes: Changes, links: Links, currency: Currency) -> bytes:
     """Return an entry as JSON, with the changes as the last of `serialized_data`."""
-    data = {} if entry["data"] is None else shown_invoice(entry["data"], links)
+    data = {} if entry["data"] is None else shown_invoice(entry["data"], links, currency)
     user = None
     if entry["user_uuid"] is not None:
         user = {

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
+from app.billing.currencies import currency_of
 from app.database.engine import Database
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
@@ -112,7 +113,7 @@ async def _hand_over(
 
 
 async def _message(database: Database, settings: Settings, claim: Claim) -> EmailMessage:
-    invoice = await invoices.read(database, claim.invoice_id)
+    invoice = await invoices.read(database, claim.invoice_id, currency_of(settings.currency))
     if not invoice.may_be_sent:
         # Paid or canceled since: a demand for money would be wrong now.
         raise PermanentFailure(f"Not sent, since the invoice is {invoice.state} meanwhile.")

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton
-from babel.numbers import NumberPattern, format_currency
+from babel.numbers import NumberPattern
 
-from app.billing.money import CENT, EXACT
+from app.billing.currencies import Currency
+from app.billing.money import half_even
 from app.billing.periods import Period
 from app.customers.countries import country_name
 
@@ -36,24 +37,27 @@ def shortened(text: str) -> str:
 class Formats:
     """Writes values in one locale and currency."""
 
-    def __init__(self, locale: str, currency: str) -> None:
+    def __init__(self, locale: str, currency: Currency) -> None:
         self.locale = Locale.parse(locale, sep="-" if "-" in locale else "_")
         self.currency = currency
-        self._amounts = _with_decimals(self.locale.decimal_formats[None], 2)
+        least = currency.decimals
+        # Not the decimals that the locale gives a currency: it hides cents that some have.
+        self._money = _with_decimals(self.locale.currency_formats["standard"], least, least)
+        self._amounts = _with_decimals(self.locale.decimal_formats[None], least)
         self._quantities = _with_decimals(self.locale.decimal_formats[None], 0)
         self._percents = _with_decimals(self.locale.percent_formats[None], 0)
 
     def money(self, amount: Decimal) -> str:
-        """Write an amount in cents with the currency: `€1,234.50`."""
-        return format_currency(
-            amount.quantize(CENT, context=EXACT),
-            self.currency,
-            locale=self.locale,
-            currency_digits=False,
+        """Write an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
+        rounded = half_even(amount, self.currency)
+        return str(
+            self._money.apply(
+                rounded, self.locale, currency=self.currency.code, currency_digits=False
+            )
         )
 
     def amount(self, amount: Decimal) -> str:
-        """Write an amount with all its decimals, two at least: `1,234.50`, `0.0125`."""
+        """Write an amount with all its decimals, at least the currency's: `1,234.50`, `0.0125`."""
         return str(self._amounts.apply(amount, self.locale))
 
     def quantity(self, quantity: Decimal) -> str:
@@ -77,7 +81,7 @@ class Formats:
         return country_name(code, str(self.locale)) or code
 
 
-def _with_decimals(pattern: NumberPattern, least: int) -> NumberPattern:
+def _with_decimals(pattern: NumberPattern, least: int, most: int = _MOST_DECIMALS) -> NumberPattern:
     adapted = copy(pattern)
-    adapted.frac_prec = (least, _MOST_DECIMALS)
+    adapted.frac_prec = (least, most)
     return adapted

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.billing.currencies import Currency
 from app.billing.periods import Period
 from app.billing.vocabulary import BillingUnit
 from app.catalogue.tables import Offering, Resource
@@ -55,9 +56,11 @@ _is_provider_tax = and_(
 
 
 async def read(
-    database: Database, invoice_id: int, *, listed_items: int = LISTED_ITEMS
+    database: Database, invoice_id: int, currency: Currency, *, listed_items: int = LISTED_ITEMS
 ) -> Statement:
     """Read an invoice with its customer and its lines, as of one moment.
+
+    `currency` is the deployment's.
 
     Where it has more items than `listed_items`, its lines sum them up by project and offering, and
     compensations by project and name. What belongs to no project stands last.
@@ -66,7 +69,7 @@ async def read(
         invoice = (await connection.execute(_invoice(invoice_id))).one()
         summed_up = invoice.item_count > listed_items
         read_lines = _summary if summed_up else _items
-        lines = await read_lines(connection, invoice_id, invoice)
+        lines = await read_lines(connection, invoice_id, invoice, currency)
     return _statement(invoice, lines, summed_up=summed_up)
 
 
@@ -112,7 +115,9 @@ def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]) -> list[Line]:
+async def _items(
+    connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
+) -> list[Line]:
     rows = await connection.execute(
         select(
             _shown_project.label("project"),
@@ -142,6 +147,7 @@ async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]
             name=row.name,
             price=row.price,
             tax_percent=invoice.tax_percent,
+            currency=currency,
             resource=row.resource,
             credit=row.credit,
             is_provider_tax=row.is_provider_tax,
@@ -155,7 +161,9 @@ async def _items(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]
     ]
 
 
-async def _summary(connection: AsyncConnection, invoice_id: int, invoice: Row[Any]) -> list[Line]:
+async def _summary(
+    connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
+) -> list[Line]:
     own = aliased(Offering)
     of_resource = aliased(Offering)
     offering = func.coalesce(of_resource.name, own.name, literal_column("''"))
@@ -190,6 +198,7 @@ async def _summary(connection: AsyncConnection, invoice_id: int, invoice: Row[An
                 name=row.name or "Other services",
                 price=row.price,
                 tax_percent=invoice.tax_percent,
+                currency=currency,
                 credit=row.credit,
                 is_provider_tax=row.is_provider_tax,
                 items=row.item_count,

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from app.billing.currencies import currency_of
 from app.notifications.formats import Formats, one_line, shortened
 from app.notifications.statement import Line, Statement
 from app.settings import IssuerDetails, Settings
@@ -25,7 +26,7 @@ class Rendering:
 
     def __init__(self, settings: Settings, invoice: Statement) -> None:
         self.invoice = invoice
-        self.formats = Formats(settings.locale, settings.currency)
+        self.formats = Formats(settings.locale, currency_of(settings.currency))
         self.issuer: IssuerDetails = settings.issuer_details
 
     def subject(self) -> str:

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from app.billing import money
+from app.billing.currencies import Currency
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 
@@ -31,8 +32,9 @@ class Line:
     """The name of the project; None for what belongs to none."""
     name: str
     price: Decimal
-    """Without tax, in cents; negative for what is given back."""
+    """Without tax; negative for what is given back."""
     tax_percent: Decimal
+    currency: Currency
     resource: str = ""
     credit: bool = False
     is_provider_tax: bool = False
@@ -47,13 +49,13 @@ class Line:
 
     @property
     def tax(self) -> Decimal:
-        """The tax of the line in cents, as the API tells it."""
-        return money.half_even(money.tax_on(self.price, self.tax_percent))
+        """The tax of the line in the currency's decimals, as the API has it."""
+        return money.half_even(money.tax_on(self.price, self.tax_percent), self.currency)
 
     @property
     def total(self) -> Decimal:
-        """The price with its tax in cents, as the API tells it."""
-        return money.half_even(money.with_tax(self.price, self.tax_percent))
+        """The price with its tax in the currency's decimals, as the API has it."""
+        return money.half_even(money.with_tax(self.price, self.tax_percent), self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Statement:
     price: Decimal
     """All prices, without tax."""
     total: Decimal
-    """What is to be paid: the price with its tax, rounded to cents once."""
+    """What is to be paid: the price with its tax, rounded once."""
     compensations: Decimal
     """The part of `price` that gives back: zero or negative as a rule."""
     provider_tax: Decimal | None

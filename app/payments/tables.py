@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.vocabulary import PaymentType
-from app.database.base import Base, Json, Key, Money2, PublicId, Words, one_of
+from app.database.base import Base, Json, Key, PublicId, Words, one_of
 
 
 class PaymentProfile(Base):
@@ -49,6 +49,7 @@ class Payment(Base):
             name="proof_is_whole",
         ),
         CheckConstraint("sum <> 'NaN'", name="sum_is_a_number"),
+        CheckConstraint("abs(sum) < 1e20", name="sum_is_bounded"),
     )
 
     id: Mapped[Key]
@@ -56,7 +57,7 @@ class Payment(Base):
     profile_id: Mapped[int] = mapped_column(ForeignKey("payment_profiles.id"), index=True)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
     date_of_payment: Mapped[date]
-    sum: Mapped[Money2]
+    sum: Mapped[Decimal] = mapped_column(Numeric)
     proof_key: Mapped[str | None] = mapped_column(unique=True)
     proof_name: Mapped[str | None]
     proof_media_type: Mapped[str | None]

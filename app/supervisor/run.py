@@ -132,7 +132,7 @@ async def _prepare(address: str, environment: Mapping[str, str], metrics: Sequen
     settings = AuditSettings()
     database = Database(settings)
     try:
-        demonstration = await demo.load(database, settings.audit_key)
+        demonstration = await demo.load(database, settings)
         if demonstration.loaded:
             typer.echo(str(demonstration))
         fresh = await newcomer.fresh_tokens(database)

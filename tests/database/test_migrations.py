@@ -11,7 +11,6 @@ from app import demo
 from app.database.engine import Database
 from app.settings import Settings
 from tests.conftest import ROOT, migrate
-from tests.support.history import KEY
 
 
 def alembic(url: str) -> Config:
@@ -40,8 +39,9 @@ async def test_up_and_down_leave_nothing(empty_database_url: str) -> None:
     config = alembic(empty_database_url)
     await asyncio.to_thread(migrate, empty_database_url)
     assert "invoice_items" in await objects(empty_database_url)
-    database = Database(Settings(database_url=empty_database_url))
-    assert (await demo.load(database, KEY)).loaded
+    settings = Settings(database_url=empty_database_url)
+    database = Database(settings)
+    assert (await demo.load(database, settings)).loaded
     await database.close()
     await asyncio.to_thread(command.downgrade, config, "base")
     assert await objects(empty_database_url) == {"alembic_version", "alembic_version_pkc"}

@@ -8,10 +8,13 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
+from app.billing.currencies import currency_of
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.invoices.tables import Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
+
+EUR = currency_of("EUR")
 
 
 async def totals(connection: AsyncConnection, invoice: Row) -> tuple[Any, ...]:
@@ -91,7 +94,7 @@ async def test_prices_are_rounded_as_the_rules_say(
         price = (
             await connection.execute(select(InvoiceItem.price).where(InvoiceItem.id == item.id))
         ).scalar_one()
-        assert price == money.item_price(unit_price, quantity), (unit_price, quantity)
+        assert price == money.item_price(unit_price, quantity, EUR), (unit_price, quantity)
 
 
 async def test_each_change_makes_a_revision_but_noting_an_import_does_not(

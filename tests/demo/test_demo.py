@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing import money
+from app.billing.currencies import currency_of
 from app.billing.periods import Period, due_date, last_thirteen
 from app.billing.vocabulary import (
     BillingType,
@@ -27,16 +28,17 @@ from app.demo.rows import identifier
 from app.identity.tables import AccessSubnet, CustomerRole, User
 from app.invoices.tables import Invoice, InvoiceItem
 from app.payments.tables import CustomerCredit, Payment, PaymentProfile
-from tests.support.history import KEY
+from app.settings import Settings
 
+EUR = currency_of("EUR")
 TODAY = datetime(2026, 11, 17, 10, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-async def loaded(database: Database) -> None:
+async def loaded(database: Database, settings: Settings) -> None:
     clock.freeze(TODAY)
     began = perf_counter()
-    summary = await load(database, KEY)
+    summary = await load(database, settings)
     assert summary.loaded
     assert perf_counter() - began < 20
 
@@ -46,14 +48,14 @@ async def values(connection: AsyncConnection, column: Any) -> set[Any]:
 
 
 async def test_a_second_time_changes_nothing(
-    database: Database, connection: AsyncConnection
+    database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     async def snapshot() -> Any:
         statement = text("SELECT i::text FROM invoices AS i UNION ALL SELECT u::text FROM users u")
         return sorted((await connection.execute(statement)).scalars())
 
     before = await snapshot()
-    again = await load(database, KEY)
+    again = await load(database, settings)
     assert not again.loaded
     assert "already" in str(again)
     assert await snapshot() == before
@@ -111,8 +113,8 @@ async def test_totals_and_payments_agree_with_the_items(connection: AsyncConnect
                 InvoiceItem.invoice_id == key
             )
         )
-        price = sum((money.item_price(*item) for item in items), Decimal(0))
-        assert total == money.half_up(money.with_tax(price, tax_percent))
+        price = sum((money.item_price(*item, EUR) for item in items), Decimal(0))
+        assert total == money.half_up(money.with_tax(price, tax_percent), EUR)
         if payment is not None:
             paid += 1
             assert payment == total
@@ -182,17 +184,17 @@ async def test_customers_of_every_kind(connection: AsyncConnection) -> None:
     ["2027-01-01T00:00:00", "2028-02-29T12:00:00", "2026-03-31T23:59:59", "2027-12-31T05:00:00"],
 )
 async def test_it_can_be_loaded_on_any_day(
-    moment: str, database: Database, connection: AsyncConnection
+    moment: str, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     clock.freeze(datetime.fromisoformat(moment).replace(tzinfo=UTC))
     tables = await connection.execute(
         text(
             "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'"
-            " AND tablename NOT IN ('invoice_changes', 'invoice_history')"
+            " AND tablename NOT IN ('currency', 'invoice_changes', 'invoice_history')"
         )
     )
     await connection.execute(text(f"TRUNCATE {tables.scalar_one()} CASCADE"))
-    assert (await load(database, KEY)).loaded
+    assert (await load(database, settings)).loaded
     late = select(func.max(Payment.date_of_payment))
     assert (await connection.execute(late)).scalar_one() <= clock.today()
 

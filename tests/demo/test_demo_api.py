@@ -13,14 +13,17 @@ from app.demo import load
 from app.demo.loading import OWNER
 from app.identity import tokens
 from app.identity.tables import User
-from tests.support.history import KEY
+from app.settings import Settings
 
 
 async def test_what_the_owner_sees(
-    database: Database, connection: AsyncConnection, client: httpx.AsyncClient
+    database: Database,
+    settings: Settings,
+    connection: AsyncConnection,
+    client: httpx.AsyncClient,
 ) -> None:
     clock.freeze(datetime(2026, 11, 17, 10, tzinfo=UTC))
-    await load(database, KEY)
+    await load(database, settings)
     owner = (await connection.execute(select(User.id).where(User.username == OWNER))).scalar_one()
     key = await tokens.create(connection, owner, name="test", lifetime=timedelta(days=1))
     client.headers["Authorization"] = f"Token {key}"

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
 from app.exchange.kinds import KINDS
@@ -58,6 +61,17 @@ def test_the_example_can_be_read() -> None:
     assert len([any_record.validate_json(line) for line in full.splitlines()]) == 3
 
 
+def _metadata(field: FieldInfo) -> Sequence[Any]:
+    """Return the limits of a field, also of one that may be null."""
+    of_value = [
+        limit
+        for choice in get_args(field.annotation)
+        for beside in getattr(choice, "__metadata__", ())
+        for limit in getattr(beside, "metadata", ())
+    ]
+    return [*field.metadata, *of_value]
+
+
 def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
     for kind in KINDS:
         schema = kind.model.model_json_schema(mode="validation")["properties"]
@@ -66,13 +80,16 @@ def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
             if length is not None:
                 assert schema[column.name]["maxLength"] == length, column
             if isinstance(column.type, Numeric):
-                metadata = kind.model.model_fields[column.name].metadata
+                metadata = _metadata(kind.model.model_fields[column.name])
                 limits = {
                     name: getattr(each, name, None)
                     for each in metadata
                     for name in ("max_digits", "decimal_places")
                     if getattr(each, name, None) is not None
                 }
+                if column.type.precision is None:  # as precise as the currency is
+                    assert limits == {"max_digits": 30, "decimal_places": 4}, column
+                    continue
                 assert limits == {
                     "max_digits": column.type.precision,
                     "decimal_places": column.type.scale,

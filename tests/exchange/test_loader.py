@@ -53,13 +53,13 @@ def invoice(of: records.Customer, month: int = 1, **values: Any) -> records.Invo
     )
 
 
-def item(of: records.Invoice, price: str = "1.50", **values: Any) -> records.InvoiceItem:
+def item(of: records.Invoice, unit_price: str = "1.50", **values: Any) -> records.InvoiceItem:
     return records.InvoiceItem(
         **{
             "uuid": uuid4(),
             "invoice": of.uuid,
             "name": "Item",
-            "unit_price": Decimal(price),
+            "unit_price": Decimal(unit_price),
             "quantity": Decimal(1),
             "unit": BillingUnit.QUANTITY,
             "start": EARLY,
@@ -263,7 +263,7 @@ async def test_what_the_database_refuses_is_found_in_its_batch(
     reasons = {fault.kind: fault.reason for fault in report.faults}
     assert reasons["invoice"] == "the customer has another invoice for this month"
     assert reasons["payment_profile"] == "the customer has another active payment profile"
-    assert "overflow" in reasons["invoice_item"]
+    assert reasons["invoice_item"] == "the items add up to more than an invoice can hold"
     assert counts(report)["invoice"] == (12, 0, 0)
     stored = (await connection.execute(select(InvoiceItem.uuid))).scalars().all()
     assert stored == [given[-1].uuid]
@@ -504,3 +504,53 @@ async def test_the_stage_is_as_large_as_its_largest_batch(
             sizes.add((await loader.connection.execute(size)).scalar_one())
     assert len(sizes) == 1
     assert sizes != {0}
+
+
+async def test_a_given_price_is_kept_and_one_that_is_left_out_is_made(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    one = customer()
+    bill = invoice(one)
+    given, made = item(bill, "0.0134", price=Decimal("0.01")), item(bill, "0.0134")
+    await load(database, settings, [one, bill, given, made])
+    statement = select(InvoiceItem.price).order_by(InvoiceItem.id)
+    prices = (await connection.execute(statement)).scalars().all()
+    assert list(map(str, prices)) == ["0.01", "0.02"]
+    total = (await connection.execute(select(Invoice.total_price))).scalar_one()
+    assert total == Decimal("0.03")
+
+
+async def test_a_second_import_changes_a_price_with_its_record(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    one = customer()
+    bill = invoice(one)
+    line = item(bill, "0.0134", price=Decimal("0.01"))
+    await load(database, settings, [one, bill, line])
+
+    async def again(**changes: Any) -> tuple[tuple[int, int, int], str]:
+        report = await load(database, settings, [line.model_copy(update=changes)])
+        price = (await connection.execute(select(InvoiceItem.price))).scalar_one()
+        return counts(report)["invoice_item"], str(price)
+
+    assert await again() == ((0, 0, 1), "0.01")
+    assert await again(unit_price=Decimal("0.0199")) == ((0, 1, 0), "0.01")
+    assert await again(price=None) == ((0, 1, 0), "0.02")
+    assert await again(price=None) == ((0, 0, 1), "0.02")
+    assert await again(price=None, quantity=Decimal(3)) == ((0, 1, 0), "0.05")
+
+
+async def test_a_given_price_that_is_none_of_the_item_is_refused_by_line(
+    database: Database, settings: Settings
+) -> None:
+    one = customer()
+    bill, paying = invoice(one), profile(one)
+    fine, far = item(bill, price=Decimal("1.505")), item(bill, price=Decimal("1.52"))
+    paid = payment(paying, content=None, sum=Decimal("1.005"))
+    report = await load(database, settings, [one, bill, paying, fine, far, paid], keep_good=True)
+    assert [str(fault) for fault in report.faults] == [
+        f"line 4 (invoice_item {fine.uuid}): price: EUR has 2 decimals, not more",
+        f"line 5 (invoice_item {far.uuid}): "
+        "price: it is more than 0.01 from unit_price times quantity",
+        f"line 6 (payment {paid.uuid}): sum: EUR has 2 decimals, not more",
+    ]

@@ -17,7 +17,8 @@ from pydantic import AwareDatetime
 from pydantic.fields import FieldInfo
 from sqlalchemy import text
 
-from app.billing.money import EXACT
+from app.billing.currencies import currency_of
+from app.billing.money import EXACT, is_near_product, item_price
 from app.billing.vocabulary import DeliveryState
 from app.database.base import Base
 from app.database.engine import Database
@@ -29,6 +30,7 @@ from app.exchange.records import Record, any_record
 from app.settings import Settings
 from tests.support.history import without_history
 
+EUR = currency_of("EUR")
 WORDS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 OBJECTS = st.dictionaries(
     st.text(WORDS, max_size=10),
@@ -123,10 +125,20 @@ def graphs(draw: st.DrawFn) -> list[Record]:
                 values[name] = draw(st.sampled_from(choices))
             else:
                 values[name] = draw(of_type(field.annotation, field.metadata))
+        if kind.name == "invoice_item":
+            values["price"] = draw(prices(values["unit_price"], values["quantity"]))
         if values.get("customer_credit"):
             values["credit"] = True
         graph.append(kind.model(**values))
     return graph
+
+
+def prices(unit_price: Decimal, quantity: Decimal) -> st.SearchStrategy[Decimal]:
+    """What an item may be given as its price."""
+    made = item_price(unit_price, quantity, EUR)
+    others = (EXACT.add(made, step * EUR.smallest_unit) for step in (-1, 1))
+    near = [each for each in others if is_near_product(each, unit_price, quantity, EUR)]
+    return st.sampled_from([made, *near])
 
 
 def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
@@ -142,7 +154,7 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         },
         # The sum of an invoice has 20 digits before the point.
         "invoice_item": {"quantity": st.decimals(-9999, 9999, places=10)},
-        "payment": {"proof": st.none()},
+        "payment": {"proof": st.none(), "sum": st.decimals(-(10**19), 10**19, places=2)},
         "delivery": {"state": st.sampled_from([DeliveryState.SENT, DeliveryState.FAILED])},
     }
     return {name: draw(each) for name, each in values.get(kind, {}).items()}
@@ -188,7 +200,7 @@ def test_records_come_back_from_the_database(settings: Settings, graph: list[Rec
         try:
             async with database.transaction() as connection:
                 # One always has its row; the record is only added to.
-                kept = {"reference_revision", "invoice_changes", "invoice_history"}
+                kept = {"currency", "reference_revision", "invoice_changes", "invoice_history"}
                 names = [table.name for table in Base.metadata.sorted_tables]
                 tables = ", ".join(name for name in names if name not in kept)
                 await connection.execute(text(f"TRUNCATE {tables}"))

@@ -5,11 +5,14 @@ from decimal import Decimal
 from email.message import EmailMessage
 from typing import Any
 
+from app.billing.currencies import currency_of
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.notifications import messages
 from app.notifications.statement import Customer, Line, Statement
 from app.settings import Settings
+
+EUR = currency_of("EUR")
 
 
 def compose(settings: Settings, invoice: Statement) -> EmailMessage:
@@ -41,6 +44,7 @@ def statement(**changes: Any) -> Statement:
         name="Virtual machine",
         price=Decimal("1234.50"),
         tax_percent=Decimal(20),
+        currency=EUR,
         quantity=Decimal("0.5000000000"),
         unit="month",
         unit_price=Decimal("2469.0000000000"),

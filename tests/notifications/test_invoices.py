@@ -13,7 +13,7 @@ from app.invoices.tables import InvoiceItem
 from app.notifications import invoices
 from app.settings import Settings
 from tests.notifications.conftest import Desk
-from tests.notifications.examples import body, compose, document
+from tests.notifications.examples import EUR, body, compose, document
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailSink
 
@@ -66,7 +66,7 @@ async def test_items_stand_by_project_and_name_and_those_of_no_project_last(
     await make.item(invoice, "1", name="own", project_id=project.id)
     await make.item(invoice, "1", name="none")
 
-    read = await invoices.read(database, invoice.id)
+    read = await invoices.read(database, invoice.id, EUR)
 
     assert [(line.project, line.name) for line in read.lines] == [
         ("Shown", "own"),
@@ -92,7 +92,7 @@ async def test_lines_know_their_resource(
     await make.item(invoice, resource_id=resource.id, details=details)
     await make.item(invoice, details=details)
     await make.item(invoice)
-    read = await invoices.read(database, invoice.id)
+    read = await invoices.read(database, invoice.id, EUR)
     assert [line.resource for line in read.lines] == ["web-1", "gone", ""]
 
 
@@ -103,7 +103,7 @@ async def test_hidden_items_are_counted_apart(
     await make.item(invoice, "1")
     for quantity in (0, 1, 2):
         await make.item(invoice, "0", quantity=Decimal(quantity))
-    read = await invoices.read(database, invoice.id)
+    read = await invoices.read(database, invoice.id, EUR)
     assert (read.items, read.hidden_items, read.hidden_cost) == (1, 3, Decimal(0))
 
 
@@ -113,10 +113,10 @@ async def test_tax_of_the_provider_is_known_by_its_category(
     invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
     await make.item(invoice, "100", details={"charge_category": "Usage"})
     await make.item(invoice, "1", details={"charge_category": None})
-    assert (await invoices.read(database, invoice.id)).provider_tax is None
+    assert (await invoices.read(database, invoice.id, EUR)).provider_tax is None
     await make.item(invoice, "19", details={"charge_category": "Tax"})
     await make.item(invoice, "-2", details={"charge_category": "TAX"})
-    read = await invoices.read(database, invoice.id)
+    read = await invoices.read(database, invoice.id, EUR)
     assert [line.is_provider_tax for line in read.lines] == [False, False, True, True]
     assert (read.provider_tax, read.charges) == (Decimal(17), Decimal(101))
 
@@ -129,7 +129,7 @@ async def test_tax_of_the_provider_stays_apart_in_a_summary(
     for price, category in (("10", "Usage"), ("20", "Usage"), ("3", "Tax"), ("4", "tax")):
         details = {"charge_category": category}
         await make.item(invoice, price, offering_id=offering.id, details=details)
-    read = await invoices.read(database, invoice.id, listed_items=2)
+    read = await invoices.read(database, invoice.id, EUR, listed_items=2)
     assert [(line.name, int(line.price), line.is_provider_tax) for line in read.lines] == [
         ("Compute", 30, False),
         ("Compute", 7, True),
@@ -151,7 +151,7 @@ async def test_a_credit_keeps_its_name_in_a_summary(
             invoice, "-2", name=name, credit=True, offering_id=offering.id, project_name="A"
         )
     await make.item(invoice, "-1", name="Welcome", credit=True)
-    read = await invoices.read(database, invoice.id, listed_items=5)
+    read = await invoices.read(database, invoice.id, EUR, listed_items=5)
     assert [
         (line.project, line.name, line.credit, int(line.price), line.items) for line in read.lines
     ] == [
@@ -170,7 +170,7 @@ async def test_units_are_told_in_words(database: Database, make: Factories, cust
     for unit in BillingUnit:
         await make.item(invoice, unit=unit)
     await make.item(invoice, unit=BillingUnit.QUANTITY, measured_unit="GB-hours")
-    read = await invoices.read(database, invoice.id)
+    read = await invoices.read(database, invoice.id, EUR)
     assert [line.unit for line in read.lines] == [
         *("month", "quarter", "half month", "day", "hour", "", "GB-hours")
     ]
@@ -193,8 +193,8 @@ async def test_an_invoice_of_too_many_items_is_summed_up(
     )
     await make.item(invoice, "1", project_name="A")
 
-    assert not (await invoices.read(database, invoice.id, listed_items=14)).summed_up
-    read = await invoices.read(database, invoice.id, listed_items=13)
+    assert not (await invoices.read(database, invoice.id, EUR, listed_items=14)).summed_up
+    read = await invoices.read(database, invoice.id, EUR, listed_items=13)
 
     assert [(line.project, line.name, line.items, line.price) for line in read.lines] == [
         ("A", "Other services", 1, Decimal(1)),
@@ -217,7 +217,7 @@ async def test_a_summary_has_an_end_too(
     for number in range(3):
         await make.item(invoice, "-1", name=f"C{number}", credit=True)
     await make.item(invoice, "2", details={"charge_category": "Tax"})
-    read = await invoices.read(database, invoice.id, listed_items=4)
+    read = await invoices.read(database, invoice.id, EUR, listed_items=4)
     assert [(line.project, line.name, int(line.price), line.items) for line in read.lines] == [
         ("P0", "Other services", 1, 1),
         ("P1", "Other services", 2, 1),
@@ -246,6 +246,6 @@ async def test_the_largest_invoice_makes_a_message_that_servers_take(
     }
     async with database.transaction() as connection:
         await connection.execute(insert(InvoiceItem), [row] * invoices.LISTED_ITEMS)
-    listed = await invoices.read(database, invoice.id)
+    listed = await invoices.read(database, invoice.id, EUR)
     assert len(listed.lines) == invoices.LISTED_ITEMS
     assert 1_000_000 < len(compose(settings, listed).as_bytes()) < 4_000_000

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.notifications.statement import Customer, Line, Section
 from app.settings import IssuerDetails, Settings
-from tests.notifications.examples import body, compose, document, fields, statement
+from tests.notifications.examples import EUR, body, compose, document, fields, statement
 
 HOSTILE = "<script>alert('x')</script> & \"Co\""
 
@@ -85,8 +85,8 @@ def test_amounts_and_dates_follow_the_locale(settings: Settings) -> None:
 
 def test_compensations_are_told_apart(settings: Settings) -> None:
     lines = [
-        Line("Climate", "Machine", Decimal(10), Decimal(20)),
-        Line("Climate", "Outage", Decimal("-2.50"), Decimal(20), credit=True),
+        Line("Climate", "Machine", Decimal(10), Decimal(20), EUR),
+        Line("Climate", "Outage", Decimal("-2.50"), Decimal(20), EUR, credit=True),
     ]
     lines = [
         Line(**{**fields(line), "quantity": Decimal(1), "unit_price": line.price}) for line in lines
@@ -110,7 +110,9 @@ def test_compensations_are_told_apart(settings: Settings) -> None:
 
 
 def test_taxes_that_do_not_add_up_are_explained(settings: Settings) -> None:
-    line = Line("P", "I", Decimal("0.01"), Decimal(20), quantity=Decimal(1), unit_price=Decimal(1))
+    line = Line(
+        "P", "I", Decimal("0.01"), Decimal(20), EUR, quantity=Decimal(1), unit_price=Decimal(1)
+    )
     invoice = statement(lines=[line] * 3, price=Decimal("0.03"), total=Decimal("0.04"))
     assert "may add up differently" in document(compose(settings, invoice))
 
@@ -289,7 +291,7 @@ def test_tax_of_the_provider_that_was_taxed_again_is_no_secret(settings: Setting
 
 def test_hostile_names_stay_text(settings: Settings) -> None:
     line = Line(
-        HOSTILE, HOSTILE, Decimal(1), Decimal(20), quantity=Decimal(1), unit_price=Decimal(1)
+        HOSTILE, HOSTILE, Decimal(1), Decimal(20), EUR, quantity=Decimal(1), unit_price=Decimal(1)
     )
     invoice = statement(
         customer=Customer(HOSTILE, HOSTILE, HOSTILE, "<i>", HOSTILE, HOSTILE, HOSTILE),

@@ -6,13 +6,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.settings import DatabaseSettings
 
 FOLLOWING = {
+    "currency",
     "reference_revision",
     "invoice_tallies",
     "customer_year_totals",
     "invoice_changes",
     "invoice_history",
 }
-"""Tables that follow from what happens to other tables."""
+"""Tables that follow from what happens to other tables, or from the settings."""
 
 
 def url_of_database(name: str) -> str:

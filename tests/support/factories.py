@@ -248,15 +248,15 @@ class Factories:
             },
         )
 
-    async def item(self, invoice: Row, price: str | Decimal = "10", **values: Any) -> Row:
-        """Make a line item; by default one of a price, for the month of October 2026."""
+    async def item(self, invoice: Row, unit_price: str | Decimal = "10", **values: Any) -> Row:
+        """Make a line item; by default of one unit, for the month of October 2026."""
         period = Period(2026, 10)
         return await self._insert(
             InvoiceItem,
             {
                 "invoice_id": invoice.id,
                 "name": f"Item {next(self._counter):03}",
-                "unit_price": Decimal(price),
+                "unit_price": Decimal(unit_price),
                 "quantity": Decimal(1),
                 "unit": BillingUnit.QUANTITY,
                 "start": period.start,
@@ -279,7 +279,7 @@ class Factories:
             {
                 "profile_id": profile.id,
                 "date_of_payment": date(2026, 11, 5),
-                "sum": Decimal(10),
+                "sum": Decimal("10.00"),
                 "created_at": EARLY,
                 **values,
             },

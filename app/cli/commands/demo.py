@@ -14,5 +14,5 @@ def demo() -> None:
     """Load a made-up data set of thirteen months into an empty database."""
     from app.demo import load  # noqa: PLC0415 - keeps --help fast
 
-    key = load_audit_settings().audit_key
-    typer.echo(with_database(lambda database: load(database, key)))
+    settings = load_audit_settings()
+    typer.echo(with_database(lambda database: load(database, settings)))

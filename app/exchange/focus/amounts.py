@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localconte
 from typing import Generic, TypeVar
 
 from app.billing import money
+from app.billing.currencies import Currency
 from app.exchange.focus.grouping import EXACT
 
 TEN_PLACES = Decimal("1e-10")
@@ -21,9 +22,10 @@ class Amounts:
     unit_prices: tuple[Decimal, ...]
     """Of each line, in the order given, at 10 decimals."""
     rounding: Decimal
-    """In cents: what brings the sum of the lines' prices to `price`; zero if they meet it."""
+    """In the currency's decimals: what brings the sum of the lines' prices to `price`; zero if
+    they meet it."""
     price: Decimal
-    """The billed sum, rounded half up to cents."""
+    """The billed sum, rounded half up to the currency's decimals."""
     billed: Decimal
     """The exact sum of the costs."""
 
@@ -54,12 +56,12 @@ class Split(Generic[Key]):
 
     @property
     def price(self) -> Decimal:
-        """The sum of the invoices, in cents."""
+        """The sum of the invoices."""
         with localcontext(EXACT):
             return sum((each.price for each in self.invoices.values()), Decimal(0))
 
 
-def split(costs: Mapping[Key, Sequence[Decimal]]) -> Split[Key]:
+def split(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> Split[Key]:
     """Cut costs into amounts, for each invoice the costs of its lines, of which it has some.
 
     Each line gets its cost at 10 decimals. What that leaves goes to the invoice's largest line, so
@@ -73,7 +75,7 @@ def split(costs: Mapping[Key, Sequence[Decimal]]) -> Split[Key]:
             left = ten_places(sum(billed.values(), Decimal(0))) - sum(map(sum, lines.values()))
             largest = max(billed, key=lambda key: abs(billed[key]))
             _give(lines[largest], costs[largest], left)
-        return Split({key: _amounts(own, billed[key]) for key, own in lines.items()})
+        return Split({key: _amounts(own, billed[key], currency) for key, own in lines.items()})
 
 
 def ten_places(amount: Decimal) -> Decimal:
@@ -96,7 +98,7 @@ def _give(prices: list[Decimal], costs: Sequence[Decimal], left: Decimal) -> Non
         prices[largest] += left
 
 
-def _amounts(unit_prices: list[Decimal], billed: Decimal) -> Amounts:
-    price = money.half_up(billed)
-    shown = sum(map(money.away_from_zero, unit_prices), Decimal(0))
+def _amounts(unit_prices: list[Decimal], billed: Decimal, currency: Currency) -> Amounts:
+    price = money.half_up(billed, currency)
+    shown = sum((money.away_from_zero(each, currency) for each in unit_prices), Decimal(0))
     return Amounts(tuple(unit_prices), price - shown, price, billed)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from app.billing.currencies import currency_of
 from app.billing.periods import Period
 from app.billing.vocabulary import BillingUnit, Source
 from app.exchange import records
@@ -65,7 +66,8 @@ class Mapping:
             {
                 key: [bill.groups[line].billed_cost for line in by_invoice[key]]
                 for key in sorted(by_invoice)
-            }
+            },
+            currency_of(currency),
         )
         self.drafts = [
             Draft(key, tuple(by_invoice[key]), amounts)

@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.currencies import Currency
 from app.billing.money import item_price
 from app.billing.vocabulary import InvoiceState
 from app.customers.tables import Customer
@@ -127,12 +128,10 @@ async def missing_references(
     return wrong
 
 
-def too_large(items: Iterable[records.InvoiceItem]) -> bool:
+def too_large(items: Iterable[records.InvoiceItem], currency: Currency) -> bool:
     """Whether the sum of the items is more than an invoice can hold."""
-    return (
-        sum((abs(item_price(each.unit_price, each.quantity)) for each in items), Decimal(0))
-        >= LARGEST_TOTAL
-    )
+    prices = (item_price(each.unit_price, each.quantity, currency) for each in items)
+    return sum(map(abs, prices), Decimal(0)) >= LARGEST_TOTAL
 
 
 async def payments_held(connection: AsyncConnection) -> set[UUID]:

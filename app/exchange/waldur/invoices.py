@@ -152,7 +152,7 @@ class Invoices:
                     if item.uuid in held
                 ),
                 "its items add up to more than an invoice can hold"
-                if here.too_large(whole.items)
+                if here.too_large(whole.items, self._loader.currency)
                 else "",
             ]
             whole.problem = next(filter(None, problems), "")

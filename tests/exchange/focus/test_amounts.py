@@ -6,8 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.billing import money
+from app.billing.currencies import currency_of
 from app.exchange.focus.amounts import split, ten_places
 
+EUR = currency_of("EUR")
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
 tiny = st.decimals(min_value=Decimal("-0.001"), max_value=Decimal("0.001"), places=20)
 bills = st.dictionaries(
@@ -19,7 +21,7 @@ bills = st.dictionaries(
 @example({1: [Decimal("0.00000000005")], 2: [Decimal("0.00000000005")]})
 @example({1: [Decimal("-0.005")], 2: [Decimal("0.005")]})
 def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
-    result = split(bill)
+    result = split(bill, EUR)
     whole = sum((sum(own, Decimal(0)) for own in bill.values()), Decimal(0))
     assert result.billed == whole
     assert result.charged == ten_places(whole)
@@ -29,9 +31,9 @@ def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
         assert len(amounts.unit_prices) == len(own)
         if key != largest:
             assert amounts.charged == ten_places(amounts.billed)
-        shown = sum(map(money.away_from_zero, amounts.unit_prices), Decimal(0))
-        assert shown + amounts.rounding == amounts.price == money.half_up(sum(own, Decimal(0)))
-        assert amounts.rounding == amounts.rounding.quantize(money.CENT)
+        shown = sum((money.away_from_zero(each, EUR) for each in amounts.unit_prices), Decimal(0))
+        assert shown + amounts.rounding == amounts.price == money.half_up(sum(own, Decimal(0)), EUR)
+        assert amounts.rounding == amounts.rounding.quantize(EUR.smallest_unit)
         moved = [
             index
             for index, price in enumerate(amounts.unit_prices)
@@ -42,14 +44,14 @@ def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
 
 
 def test_tiny_charges_do_not_inflate_a_bill() -> None:
-    amounts = split({"one": [Decimal("0.0001")] * 300}).invoices["one"]
+    amounts = split({"one": [Decimal("0.0001")] * 300}, EUR).invoices["one"]
     assert amounts.price == Decimal("0.03")
     assert amounts.rounding == Decimal("-2.97")
 
 
 def test_no_rounding_where_none_is_needed() -> None:
-    assert split({"one": [Decimal("1.50"), Decimal("-0.25")]}).invoices["one"].rounding == 0
+    assert split({"one": [Decimal("1.50"), Decimal("-0.25")]}, EUR).invoices["one"].rounding == 0
 
 
 def test_no_bill_at_all() -> None:
-    assert split({}).price == 0
+    assert split({}, EUR).price == 0
