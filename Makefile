@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
-	bench bench-quick faults licences audit coverage
+	check-locks bench bench-quick faults licences audit coverage
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ typecheck: install ## Check the types.
 
 lock: install ## Renew the lock files; ARGS=--upgrade takes newer versions.
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
+
+check-locks: ## Check that the lock files install with the oldest pip of each Python that is found.
+	tools/check-locks
 
 migrate: install ## Bring the database at DATABASE_URL to the newest revision.
 	$(BIN)/python -m app migrate
