@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from app import log
+from app.cancellation import reraise_cancellation
 from app.outbox.queue import RELAY, connect
 from app.settings import Settings
 
@@ -38,8 +39,9 @@ class Nudge:
         # While it is not known that Redis is back, one call at a time finds out.
         self._resting_until = monotonic() + REST if failed_before else None
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._redis.enqueue_job(RELAY, _job_id=self._job_id)
+            with reraise_cancellation():
+                async with asyncio.timeout(PATIENCE):
+                    await self._redis.enqueue_job(RELAY, _job_id=self._job_id)
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = monotonic() + REST
             if not failed_before:

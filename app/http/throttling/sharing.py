@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app import log
+from app.cancellation import reraise_cancellation
 from app.http.throttling.counting import Limit, Share, learn
 from app.settings import Settings
 
@@ -50,9 +51,10 @@ class Sharing:
         if not shares:
             return
         try:
-            async with asyncio.timeout(PATIENCE):
-                for start in range(0, len(shares), _BATCH):
-                    await self._exchange(shares[start : start + _BATCH])
+            with reraise_cancellation():
+                async with asyncio.timeout(PATIENCE):
+                    for start in range(0, len(shares), _BATCH):
+                        await self._exchange(shares[start : start + _BATCH])
         except (RedisError, OSError, TimeoutError) as error:
             if not self._failed:
                 _logger.warning("rate limits not shared", error=str(error) or type(error).__name__)

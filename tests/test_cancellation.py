@@ -1,0 +1,107 @@
+"""Every background loop ends when it is asked to.
+
+On Python 3.11, redis-py answers many cancellations with an error of its own, so each loop is
+cancelled a few hundred times, amid its work with a real server.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from random import Random
+from typing import Any, Final
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.database.engine import Database
+from app.http.throttling import sharing
+from app.http.throttling.counting import Limit
+from app.http.throttling.sharing import Sharing
+from app.outbox import repository as outbox
+from app.outbox.nudge import Nudge
+from app.settings import Settings
+from app.worker.runner import Runner
+from app.worker.serve import WorkerProcess
+
+TIMES: Final = 300
+SECONDS: Final = 5.0
+"""What a loop may take to end; one that hides its cancellation never does."""
+# redis-py leaves connections that were being opened to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+async def assert_ends(loop: Callable[[], Coroutine[Any, Any, None]], longest: float) -> None:
+    """Cancel a loop after up to `longest` seconds of work, many times; each time it ends."""
+    moments = Random(11)
+    for time in range(TIMES):
+        task = asyncio.create_task(loop())
+        await asyncio.sleep(moments.uniform(0, longest))
+        assert not task.done(), "the loop ended before it was asked to"
+        task.cancel()
+        await asyncio.wait([task], timeout=SECONDS)
+        ended = task.cancelled()
+        while not task.done():  # else the test's own event loop would wait for it
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert ended, f"the loop went on after cancellation {time}"
+
+
+async def test_the_exchange_of_rate_limits_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "INTERVAL", 0)
+    limits = [Limit(name, settings.rate_limit_token) for name in ("token", "address")]
+
+    class Busy(Sharing):
+        """Has something to exchange each time."""
+
+        async def exchange(self) -> None:
+            for limit in limits:
+                limit.take("key", 1_800_000_030.0)
+            await super().exchange()
+
+    exchanging = Busy(settings, limits)
+    try:
+        await assert_ends(exchanging.run, 0.003)
+    finally:
+        await exchanging.aclose()
+
+
+async def test_a_loop_that_notifies_the_worker_ends(settings: Settings) -> None:
+    nudge = Nudge(settings)
+
+    async def nudging() -> None:
+        while True:
+            await nudge()
+
+    try:
+        await assert_ends(nudging, 0.003)
+    finally:
+        await nudge.aclose()
+
+
+async def test_the_renewal_of_a_lease_ends(database: Database, settings: Settings) -> None:
+    async with database.transaction() as connection:
+        await outbox.record(connection, "job", {})
+        (claim,) = await outbox.claim(connection, 1, timedelta(minutes=5))
+    runner = Runner(database, settings.model_copy(update={"job_lease": 1}), {})
+    runner._lease = timedelta(0)
+    await assert_ends(lambda: runner._renew(claim), 0.01)
+
+
+async def test_a_worker_that_is_asked_to_stop_amid_a_look_at_the_queue_ends(
+    settings: Settings,
+) -> None:
+    moments = Random(13)
+    with capture_logs():
+        for time in range(TIMES // 3):
+            process = WorkerProcess(settings)
+            running = asyncio.create_task(process.run())
+            await asyncio.sleep(moments.uniform(0.005, 0.04))
+            assert not running.done(), "the worker ended before it was asked to"
+            process.stop()
+            await asyncio.wait([running], timeout=SECONDS)
+            assert running.done(), f"the worker went on after stop {time}"
+            await running
