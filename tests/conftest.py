@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -37,6 +38,7 @@ from tests.support.server import Server, run_server
 
 ROOT = Path(__file__).parent.parent
 _servers = ExitStack()
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _ROOM = 4 * 2**30
 """Bytes that the databases of all tests have room in."""
 
@@ -45,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers once, before xdist starts its workers, which inherit the addresses."""
     if hasattr(config, "workerinput"):
         return
+    _reset_what_was_inherited()
     os.environ["AUDIT_KEY"] = KEY.get_secret_value()
     # Processes of many tests run at once; a test that looks at metrics names a port.
     os.environ["METRICS_PORT"] = os.environ["WORKER_METRICS_PORT"] = "0"
@@ -63,6 +66,24 @@ def pytest_configure(config: pytest.Config) -> None:
         place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
         queue = EmbeddedValkey(Path(place) / "valkey")
         os.environ["REDIS_URL"] = _servers.enter_context(queue).url
+
+
+def _reset_what_was_inherited() -> None:
+    """Undo what the caller's shell has set and child processes would inherit.
+
+    A shell ignores some signals for its jobs in the background, and a developer's environment may
+    hold settings of the service, a PostgreSQL client's variables or a proxy.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
+    for name in Settings.model_fields:
+        if name not in ("database_url", "redis_url"):
+            os.environ.pop(name.upper(), None)
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
 
 
 def _memory() -> Path | None:
