@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, Final
 
 import pytest
+from limits import parse
 from structlog.testing import capture_logs
 
 from app.database.engine import Database
@@ -52,7 +53,7 @@ async def test_the_exchange_of_rate_limits_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "INTERVAL", 0)
-    limits = [Limit(name, settings.rate_limit_token) for name in ("token", "address")]
+    limits = [Limit(name, parse("10/minute")) for name in ("token", "address")]
 
     class Busy(Sharing):
         """Has something to exchange each time."""
