@@ -30,6 +30,8 @@ def import_focus(  # noqa: PLR0913 - one for each option
     issue: bool,
     notify: bool,
     keep_good: bool,
+    drop_tax_rows: bool,
+    allow_equal_rows: bool,
 ) -> None:
     """Import files that are one bill together; end the command where not all is imported."""
     from app.exchange.focus.importer import Options  # noqa: PLC0415 - keeps --help fast
@@ -42,6 +44,8 @@ def import_focus(  # noqa: PLR0913 - one for each option
         issue=issue,
         notify=notify,
         keep_good=keep_good,
+        drop_tax_rows=drop_tax_rows,
+        allow_equal_rows=allow_equal_rows,
     )
     paths = [Path(source) for source in sources]
     if len({path.resolve() for path in paths}) < len(paths):

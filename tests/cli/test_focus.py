@@ -36,12 +36,12 @@ async def test_a_file_is_imported_and_its_sums_are_told(
 async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_path: Path) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     write(good, [row()])
-    write(bad, [row(BilledCost="a lot")])
+    write(bad, [row(BilledCost="a lot", ResourceId="vm-2")])
     result = await call(settings, "import", "--format", "focus", str(bad), str(good))
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "2 files: nothing was imported.",
-        f"  {bad}: line 2: BilledCost is not a number: …",
+        f'  {bad}: line 2: BilledCost is not a number: "a lot"',
     ]
     twice = await call(settings, "import", "--format", "focus", str(good), str(good))
     assert (twice.exit_code, twice.stderr.strip()) == (
@@ -64,6 +64,8 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
         (["--tax", "1.001", "--format", "focus"], "--tax is of 100"),
         (["--notify", "--format", "focus"], "--notify goes with --issue."),
         (["--issue"], "go with --format focus"),
+        (["--drop-tax-rows"], "go with --format focus"),
+        (["--allow-equal-rows"], "go with --format focus"),
     ],
 )
 async def test_options_that_make_no_sense(
@@ -72,3 +74,34 @@ async def test_options_that_make_no_sense(
     result = await call(settings, "import", *options, "file.csv")
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+async def test_a_copy_is_refused_and_equal_parts_are_allowed(
+    settings: Settings, tmp_path: Path, connection: AsyncConnection
+) -> None:
+    paths = [str(write(tmp_path / name, [row()])) for name in ("part-1.csv", "part-2.csv")]
+    result = await call(settings, "import", "--format", "focus", *paths)
+    assert result.exit_code == 1
+    told = [line.strip() for line in result.stderr.splitlines()]
+    assert told[0] == "2 files: nothing was imported."
+    assert told[1].startswith(f"{paths[0]} and {paths[1]} hold the same charges: 1 of the 1 rows")
+    assert "(line 2 of the first, line 2 of the second)" in told[1]
+    result = await call(settings, "import", "--format", "focus", "--allow-equal-rows", *paths)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (await connection.execute(select(Invoice.total_price))).scalar_one() == 2
+
+
+async def test_taxes_of_the_provider_are_told(
+    settings: Settings, tmp_path: Path, connection: AsyncConnection
+) -> None:
+    tax = row(ChargeCategory="Tax", BilledCost="0.20", ChargeDescription="VAT")
+    path = str(write(tmp_path / "costs.csv", [row(), tax]))
+    command = ["import", "--format", "focus", "--tax", "10"]
+    result = await call(settings, *command, path)
+    assert result.exit_code == 1
+    assert "1 row of the category Tax, 0.20 EUR in all" in result.stderr
+    result = await call(settings, *command, "--drop-tax-rows", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Dropped: 1 row of tax, 0.20 EUR in all." in result.stdout
+    stored = select(Invoice.total_price, Invoice.tax_percent)
+    assert tuple((await connection.execute(stored)).one()) == (Decimal(1), Decimal(10))

@@ -66,6 +66,19 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         str | None,
         typer.Option(metavar="CODE", help="Of focus: import only charges in this currency."),
     ] = None,
+    drop_tax_rows: Annotated[
+        bool,
+        typer.Option(
+            "--drop-tax-rows", help="Of focus: leave out the provider's taxes, for --tax instead."
+        ),
+    ] = False,
+    allow_equal_rows: Annotated[
+        bool,
+        typer.Option(
+            "--allow-equal-rows",
+            help="Of focus: import files that have rows in common, as parts of one export may.",
+        ),
+    ] = False,
     issue: Annotated[
         bool, typer.Option("--issue", help="Of focus: issue the invoices of past months.")
     ] = False,
@@ -79,11 +92,22 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
     """
     if format is Format.FOCUS:
         import_focus(
-            sources, tax=tax, currency=currency, issue=issue, notify=notify, keep_good=keep_good
+            sources,
+            tax=tax,
+            currency=currency,
+            issue=issue,
+            notify=notify,
+            keep_good=keep_good,
+            drop_tax_rows=drop_tax_rows,
+            allow_equal_rows=allow_equal_rows,
         )
         return
-    if tax or currency or issue or notify:
-        fail("--tax, --currency, --issue and --notify go with --format focus.", code=MISUSED)
+    if tax or currency or issue or notify or drop_tax_rows or allow_equal_rows:
+        fail(
+            "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --issue and --notify"
+            " go with --format focus.",
+            code=MISUSED,
+        )
     if format is Format.WALDUR:
         if len(sources) > 1 or keep_good:
             fail("--format waldur takes one address, and no --keep-good.", code=MISUSED)

@@ -10,9 +10,9 @@ _DECIMALS = 40
 """More decimals than any provider gives; so that every sum stays exact."""
 _MONEY_DIGITS = 12
 _QUANTITY_DIGITS = 30
-_FIGURES = re.compile(r"[-0-9.,:+/ _TZeEx'%]*")
-_SHOWN = 40
-"""Characters of a wrong value that are shown at most."""
+_SHOWN = 60
+"""Characters of a wrong value that are quoted at most."""
+_NUMBERS = "FOCUS writes numbers with a decimal point and nothing between thousands"
 
 
 def text(cell: str) -> str:
@@ -38,15 +38,16 @@ def _number(cell: str, digits: int) -> Decimal:
     if not value:
         raise ValueError("is empty")
     if not _NUMBER.fullmatch(value):
-        raise ValueError(f"is not a number: {_shown(value)}")
+        hint = f" ({_NUMBERS})" if "," in value else ""
+        raise ValueError(f"is not a number: {quoted(value)}{hint}")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not number:
         return Decimal(0)
     if number.adjusted() >= digits:
-        raise ValueError(f"is too large: {_shown(value)}")
+        raise ValueError(f"is too large: {quoted(value)}")
     if not isinstance(exponent, int) or exponent < -_DECIMALS:
-        raise ValueError(f"has more than {_DECIMALS} decimals: {_shown(value)}")
+        raise ValueError(f"has more than {_DECIMALS} decimals: {quoted(value)}")
     return number
 
 
@@ -60,10 +61,18 @@ def moment(cell: str) -> datetime:
         found = datetime.fromisoformat(value.removesuffix(" UTC"))
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"is not a date and time: {_shown(value)}") from error
+        raise ValueError(f"is not a date and time: {quoted(value)}") from error
     return found
 
 
-def _shown(value: str) -> str:
-    """Show a value that can only be a number or a date gone wrong: no words of anybody's."""
-    return value if len(value) <= _SHOWN and _FIGURES.fullmatch(value) else "…"
+def quoted(value: str) -> str:
+    """Quote a value that cannot be read, for the terminal of the operator who imports the file.
+
+    Characters that a terminal would act on, or not show, are escaped; of a long value the beginning
+    is shown.
+    """
+    start = value[:_SHOWN]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    if len(value) > _SHOWN:
+        return f'"{shown}…" ({len(value):,} characters)'
+    return f'"{shown}"'

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from typing import NamedTuple
 
+from app.exchange.focus.categories import CORRECTION, TAX
 from app.exchange.focus.reader import Charge
 
 EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
@@ -26,6 +27,8 @@ class GroupKey(NamedTuple):
     description: str
     pricing_unit: str
     charge_category: str
+    corrected_month: str = ""
+    """Of a correction: the month of the charges that it corrects, like 2026-08."""
 
 
 class InvoiceKey(NamedTuple):
@@ -48,6 +51,8 @@ class Group:
     pricing_quantity: Decimal | None = None
     consumed: dict[str, Decimal] = field(default_factory=dict)
     """By unit."""
+    invoice_ids: tuple[str, ...] = ()
+    """The invoices of the provider that charge them."""
 
 
 @dataclass
@@ -75,12 +80,18 @@ class Bill:
     rows: int = 0
     currencies: dict[str, int] = field(default_factory=dict)
     """How many rows there were of each currency, those left out included."""
+    tax_rows: int = 0
+    """Rows of the category Tax, dropped or not."""
+    tax: Decimal = Decimal(0)
+    """What these rows bill."""
     clashes: set[str] = field(default_factory=set)
     """Billing accounts that several providers name differently."""
 
 
-def group(charges: Iterable[Charge], currency: str | None = None) -> Bill:
-    """Sum up charges; where a currency is given, only those in it."""
+def group(
+    charges: Iterable[Charge], currency: str | None = None, *, drop_tax: bool = False
+) -> Bill:
+    """Sum up charges; where a currency is given, only those in it; those of tax unless dropped."""
     bill = Bill()
     providers: dict[str, dict[str, str]] = {}
     with localcontext(EXACT):
@@ -88,6 +99,11 @@ def group(charges: Iterable[Charge], currency: str | None = None) -> Bill:
             bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + 1
             if currency is not None and charge.currency != currency:
                 continue
+            if charge.charge_category == TAX:
+                bill.tax_rows += 1
+                bill.tax += charge.billed_cost
+                if drop_tax:
+                    continue
             bill.rows += 1
             _add(bill, charge)
             if charge.account_name:
@@ -114,6 +130,7 @@ def _add(bill: Bill, charge: Charge) -> None:
         charge.description,
         charge.pricing_unit,
         charge.charge_category,
+        f"{charge.charge_start:%Y-%m}" if charge.charge_class == CORRECTION else "",
     )
     sums = bill.groups.get(key)
     if sums is None:
@@ -127,6 +144,8 @@ def _add(bill: Bill, charge: Charge) -> None:
     if charge.consumed_quantity is not None:
         before = sums.consumed.get(charge.consumed_unit, Decimal(0))
         sums.consumed[charge.consumed_unit] = before + charge.consumed_quantity
+    if charge.invoice_id and charge.invoice_id not in sums.invoice_ids:
+        sums.invoice_ids += (charge.invoice_id,)
     names, since = bill.names, charge.charge_start
     names.note((charge.account,), since, charge.account_name)
     names.note((charge.account, charge.sub_account), since, charge.sub_account_name)

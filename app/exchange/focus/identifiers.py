@@ -4,6 +4,7 @@ import json
 from functools import lru_cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from app.exchange.focus.categories import CORRECTION
 from app.exchange.focus.grouping import GroupKey, InvoiceKey
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:focus")
@@ -65,7 +66,10 @@ def invoice(key: InvoiceKey) -> UUID:
 
 def item(key: GroupKey) -> UUID:
     """Return the UUID of the line that a group of charges becomes."""
-    return _of("item", *key)
+    *usual, corrected_month = key
+    if not corrected_month:
+        return _of("item", *usual)  # as before corrections were told apart
+    return _of("item", *usual, CORRECTION, corrected_month)
 
 
 def rounding(key: InvoiceKey) -> UUID:

@@ -1,6 +1,7 @@
 """Importing a cost export: read, group, compare with what is there, write in one transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +15,12 @@ from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
 from app.exchange.focus import identifiers, stored
+from app.exchange.focus.equal_rows import EqualRows
 from app.exchange.focus.grouping import Bill, group
 from app.exchange.focus.mapping import Draft, Mapping
 from app.exchange.focus.outcome import Fate, InvoiceOutcome, Outcome, counted
 from app.exchange.focus.problems import NotImported
-from app.exchange.focus.reader import Charge, Progress, read
+from app.exchange.focus.reader import Charge, Progress, read, read_titles
 from app.exchange.focus.stored import StoredInvoice
 from app.exchange.kinds import KIND_OF
 from app.exchange.loader import Loader, importing
@@ -37,13 +39,18 @@ class Options:
     """What whoever imports may choose."""
 
     tax_percent: Decimal | None = None
-    """Of every invoice; none means 0 for new ones, and what they have for others."""
+    """Of every invoice; none means 0 for new ones and for those with rows of tax, and what they
+    have for others."""
     currency: str | None = None
     """Only charges in this currency; none means all, which must be in the deployment's."""
     issue: bool = False
     """Issue the invoices of past months."""
     notify: bool = False
     """Notify of what is issued, where NOTIFY_ON_ISSUE is on."""
+    drop_tax_rows: bool = False
+    """Leave out the charges of the category Tax."""
+    allow_equal_rows: bool = False
+    """Import files that have rows in common, as parts of one export may."""
     keep_good: bool = False
     """Leave out the invoices that cannot be changed any more, and take the others."""
 
@@ -60,13 +67,16 @@ async def run(
     `progress` is called with the part that is done: one half is reading, the other writing. Raises
     NotImported with nothing written.
     """
-    bill = group(_charges(paths, progress), options.currency)
+    charges = _charges(paths, progress, allow_equal_rows=options.allow_equal_rows)
+    bill = group(charges, options.currency, drop_tax=options.drop_tax_rows)
     warnings = _check_currency(bill, settings.currency, options.currency)
+    currency = options.currency or settings.currency
+    if options.tax_percent and not options.drop_tax_rows:
+        _refuse_tax_rows(bill, currency)
     warnings += [
         f"The billing account {account} has several names at several providers; it is one customer."
         for account in sorted(bill.clashes)
     ]
-    currency = options.currency or settings.currency
     mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
     try:
         async with importing(database, settings, _AUTHOR) as loader:
@@ -84,6 +94,7 @@ async def run(
         price=mapping.split.price,
         left_out={name: n for name, n in bill.currencies.items() if name != currency},
         warnings=warnings,
+        dropped_tax=(bill.tax_rows, bill.tax) if options.drop_tax_rows else None,
     )
     if options.issue:
         kept = [uuid for uuid, each in invoices if each.fate is not Fate.REFUSED]
@@ -91,18 +102,50 @@ async def run(
     return outcome
 
 
-def _charges(paths: Sequence[Path], progress: Progress) -> Iterator[Charge]:
+def _charges(
+    paths: Sequence[Path], progress: Progress, *, allow_equal_rows: bool
+) -> Iterator[Charge]:
+    equal = None
+    if len(paths) > 1 and not allow_equal_rows:
+        titles = []
+        for path in paths:
+            with _named(path, len(paths)):
+                titles.append(read_titles(path))
+        equal = EqualRows(titles)
     for position, path in enumerate(paths):
 
         def report(part: float, before: int = position) -> None:
             progress((before + part) / len(paths) / 2)
 
-        try:
-            yield from read(path, report)
-        except NotImported as error:
-            if len(paths) == 1:
-                raise
-            raise NotImported(*(f"{path}: {line}" for line in error.lines)) from error
+        with _named(path, len(paths)):
+            yield from read(path, report, equal.listener(position) if equal else None)
+    if equal and (same := list(equal.lines([str(path) for path in paths]))):
+        raise NotImported(
+            *same,
+            "Import each charge once. If these are parts of one export that rightly have equal "
+            "rows, --allow-equal-rows imports them.",
+        )
+
+
+@contextmanager
+def _named(path: Path, files: int) -> Iterator[None]:
+    """Name the file that is not imported, where there are several."""
+    try:
+        yield
+    except NotImported as error:
+        if files == 1:
+            raise
+        raise NotImported(*(f"{path}: {line}" for line in error.lines)) from error
+
+
+def _refuse_tax_rows(bill: Bill, currency: str) -> None:
+    if bill.tax_rows:
+        raise NotImported(
+            f"The file has taxes of the provider: {counted(bill.tax_rows, 'row')} of the category "
+            f"Tax, {bill.tax:f} {currency} in all. --tax would tax them again.",
+            "--drop-tax-rows leaves them out; without --tax they are billed as they are, with no "
+            "other tax on their invoices.",
+        )
 
 
 def _check_currency(bill: Bill, ours: str, chosen: str | None) -> list[str]:
@@ -186,10 +229,17 @@ class _Import:
         if count:
             lines = "1 line of it differs" if count == 1 else f"{count:,} lines of it differ"
             return f"it is {found.state} and {lines} in the file"
-        tax = self._options.tax_percent
+        tax = self._tax_percent(draft)
         if tax is not None and tax != found.tax_percent:
             return f"it is {found.state} with a tax of {found.tax_percent:f} %"
         return ""
+
+    def _tax_percent(self, draft: Draft) -> Decimal | None:
+        """Return the tax that an invoice gets; none if it keeps its own.
+
+        One that has the provider's taxes among its lines is not taxed again.
+        """
+        return Decimal(0) if draft.has_tax else self._options.tax_percent
 
     async def _write(self, pairs: list[tuple[Draft, StoredInvoice | None]]) -> None:
         await self._add_references()
@@ -197,10 +247,15 @@ class _Import:
             if found is None:
                 await self._loader.add(self._mapping.invoice(draft))
         there = [found for _, found in pairs if found is not None]
-        ids, tax = [found.id for found in there], self._options.tax_percent
-        await stored.take_over(self._connection, ids, tax or Decimal(0))
-        if tax is not None:
-            await stored.set_tax(self._connection, ids, tax)
+        ids = [found.id for found in there]
+        await stored.take_over(self._connection, ids, self._options.tax_percent or Decimal(0))
+        taxes: dict[Decimal, list[int]] = {}
+        for draft, found in pairs:
+            tax = self._tax_percent(draft)
+            if found is not None and tax is not None:
+                taxes.setdefault(tax, []).append(found.id)
+        for tax, own in taxes.items():
+            await stored.set_tax(self._connection, own, tax)
         total, done = sum(len(draft.lines) for draft, _ in pairs), 0
         for draft, found in pairs:
             for item in self._mapping.items(draft, found.uuid if found else draft.uuid):

@@ -14,12 +14,17 @@ from app.billing.vocabulary import BillingUnit, Source
 from app.exchange import records
 from app.exchange.focus import identifiers
 from app.exchange.focus.amounts import Amounts, Split, split
+from app.exchange.focus.categories import CORRECTION, CREDIT, TAX
 from app.exchange.focus.grouping import EXACT, Bill, Group, GroupKey, InvoiceKey
+from app.exchange.focus.months import last_moment, month_of
 from app.exchange.focus.problems import NotImported
 
 OFFERING_TYPE = "FOCUS"
 ROUNDING = "Rounding"
-_CREDIT = "Credit"
+INVOICE_IDS = "invoice_ids"
+"""The key in `details` of the provider's invoices. A provider may give an invoice its id after the
+first exports of a month, so that it is no part of what is charged, nor of what tells items
+apart."""
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """When the accounting of a provider starts, which only sells."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,6 +40,11 @@ class Draft:
     key: InvoiceKey
     lines: tuple[GroupKey, ...]
     amounts: Amounts
+
+    @property
+    def has_tax(self) -> bool:
+        """Whether some of its lines are taxes of the provider."""
+        return any(line.charge_category == TAX for line in self.lines)
 
     @property
     def uuid(self) -> UUID:
@@ -60,7 +70,8 @@ class Mapping:
         by_invoice: dict[InvoiceKey, list[GroupKey]] = {}
         for group in sorted(bill.groups):
             _check(group, bill.groups[group])
-            key = InvoiceKey(group.period_start.year, group.period_start.month, group.account)
+            month = month_of(group.period_start, group.period_end)
+            key = InvoiceKey(month.year, month.month, group.account)
             by_invoice.setdefault(key, []).append(group)
         self.split: Split[InvoiceKey] = split(
             {
@@ -76,7 +87,7 @@ class Mapping:
 
     @cached_property
     def _since(self) -> datetime:
-        return min(key.period_start for key in self._bill.groups)
+        return min(month_of(key.period_start, key.period_end).start for key in self._bill.groups)
 
     def customer_name(self, account: str) -> str:
         """Return the name of a billing account; its identifier if it has none."""
@@ -192,7 +203,7 @@ class Mapping:
             resource=identifiers.resource(key) if key.resource else None,
             offering=identifiers.offering(key),
             details=self._details(key, group),
-            credit=key.charge_category == _CREDIT,
+            credit=key.charge_category == CREDIT,
         )
 
     def _details(self, key: GroupKey, group: Group) -> dict[str, Any]:
@@ -207,6 +218,10 @@ class Mapping:
             "billed_cost": _plain(group.billed_cost),
             "billing_currency": self.currency,
         }
+        if key.corrected_month:
+            details["charge_class"] = CORRECTION
+        if group.invoice_ids:
+            details[INVOICE_IDS] = sorted(group.invoice_ids)
         if key.resource:
             details["resource_name"] = self._resource_name(key)
             details["resource_uuid"] = str(identifiers.resource(key))
@@ -234,12 +249,16 @@ def _check(key: GroupKey, group: Group) -> None:
 def _charged_time(key: GroupKey, group: Group) -> tuple[datetime, datetime]:
     """Return the first and the last moment charged, within the billing period where they meet it.
 
-    A late charge, of a time outside of its billing period, keeps its own.
+    A late charge, of a time outside of its billing period, keeps its own, as corrections do.
     """
-    start, end = group.start, group.end
-    if start < key.period_end and end > key.period_start:
-        start, end = max(start, key.period_start), min(end, key.period_end)
-    return start, max(start, end - _MICROSECOND)
+    start = group.start
+    end = group.end - _MICROSECOND if group.end > start else start
+    if key.corrected_month:
+        return start, end
+    last = last_moment(key.period_start, key.period_end)
+    if start <= last and end >= key.period_start:
+        start, end = max(start, key.period_start), min(end, last)
+    return start, end
 
 
 def _plain(value: Decimal) -> str:

@@ -3,46 +3,22 @@
 import csv
 import gzip
 import os
-import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, TypeVar
 
-from app.exchange.focus import cells
+from app.exchange.focus import cells, columns
+from app.exchange.focus.categories import ADJUSTMENT, CREDIT, category_of, class_of
+from app.exchange.focus.containers import GZIP, refuse_other_formats
+from app.exchange.focus.months import month_of
 from app.exchange.focus.problems import NotImported
 
-MANDATORY = (
-    "BilledCost",
-    "BillingAccountId",
-    "BillingCurrency",
-    "BillingPeriodStart",
-    "BillingPeriodEnd",
-    "ChargeCategory",
-    "ChargeDescription",
-    "ChargePeriodStart",
-    "ChargePeriodEnd",
-    "PricingUnit",
-    "ServiceCategory",
-    "ServiceName",
-)
-PROVIDERS = ("ServiceProviderName", "ProviderName", "InvoiceIssuerName", "PublisherName")
-"""Who provides the service: the first one that a row names. FOCUS 1.3 replaced ProviderName by
-ServiceProviderName, 1.4 took it out; a file has at least one of the first two."""
-OPTIONAL = (
-    "BillingAccountName",
-    "ConsumedQuantity",
-    "ConsumedUnit",
-    "PricingQuantity",
-    "ResourceId",
-    "ResourceName",
-    "SubAccountId",
-    "SubAccountName",
-)
 _FAULTS_TOLD = 20
 _LONGEST_CELL = 16 * 1024 * 1024  # tags and price details can be long
 _OTHER = "Other"
@@ -50,10 +26,13 @@ _OTHER = "Other"
 
 Progress = Callable[[float], object]
 """Called with the part that is done, from 0 to 1."""
+RowListener = Callable[[int, Sequence[str]], object]
+"""Called with each row of charges: the number of its first line, and all its cells."""
+
+_Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """One row; text that the file leaves out is empty."""
 
     billed_cost: Decimal
@@ -71,33 +50,42 @@ class Charge:
     resource_name: str
     description: str
     charge_category: str
+    charge_class: str
     charge_start: datetime
     charge_end: datetime
     pricing_quantity: Decimal | None
     pricing_unit: str
     consumed_quantity: Decimal | None
     consumed_unit: str
+    invoice_id: str
 
 
-def read(path: Path, progress: Progress = lambda _: None) -> Iterator[Charge]:
+def read(
+    path: Path,
+    progress: Progress = lambda _: None,
+    listener: RowListener | None = None,
+) -> Iterator[Charge]:
     """Yield each charge of a file, which may be packed with gzip.
 
-    `progress` hears what part of the file was read. Raises NotImported, at the end at the
-    latest, if columns are missing or cells are wrong.
+    `progress` hears what part of the file was read, `listener` hears of each good row. Raises
+    NotImported, at the end at the latest, if columns are missing or cells are wrong.
     """
-    csv.field_size_limit(_LONGEST_CELL)
-    with _opened(path) as (raw, lines):
-        rows = csv.reader(lines, strict=True)
+    with _opened(path) as (raw, rows):
         size = os.fstat(raw.fileno()).st_size or 1
-        row_of = _Row(_header(rows))
+        titles = _titles(rows)
+        row_of = _Row(titles)
         faults: list[str] = []
         line = rows.line_num + 1
         for values in _rows(rows):
-            if values:
+            if any(values):
                 try:
-                    yield row_of(values)
+                    charge = row_of(values)
                 except ValueError as error:
                     faults.append(f"line {line}: {error}")
+                else:
+                    if listener is not None:
+                        listener(line, values)
+                    yield charge
             if line % 1000 == 0:
                 progress(raw.tell() / size)
             line = rows.line_num + 1
@@ -109,17 +97,29 @@ def read(path: Path, progress: Progress = lambda _: None) -> Iterator[Charge]:
         raise NotImported(*told)
 
 
+def read_titles(path: Path) -> list[str]:
+    """Return the titles of a file's columns; raises NotImported as `read` does."""
+    with _opened(path) as (_, rows):
+        return _titles(rows)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[str]]]:
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], Any]]:
+    """Open a file as rows of cells; the first of the pair tells how far it is read."""
+    csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
+            packed = raw.read(len(GZIP)) == GZIP
             raw.seek(0)
             source: Any = gzip.GzipFile(fileobj=raw) if packed else raw
-            yield raw, TextIOWrapper(source, encoding="utf-8-sig", newline="")
+            refuse_other_formats(source)
+            lines = TextIOWrapper(source, encoding="utf-8-sig", newline="")
+            yield raw, csv.reader(lines, strict=True)
     except UnicodeDecodeError as error:
-        raise NotImported(f"{path} is not UTF-8 text: {error.reason}.") from error
-    except (OSError, EOFError) as error:
+        raise NotImported(
+            f"{path} is not UTF-8 text: {error.reason}.", "Save it as CSV in UTF-8."
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
         raise NotImported(f"{path} cannot be read: {error}.") from error
 
 
@@ -134,99 +134,147 @@ def _rows(rows: Any) -> Iterator[list[str]]:
         yield values
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
-def _header(rows: Any) -> dict[str, int]:
-    """Return where each known column is; names are compared by their letters and digits alone."""
-    header = next(_rows(rows), None)
-    if header is None:
+def _titles(rows: Any) -> list[str]:
+    titles = next((values for values in _rows(rows) if any(values)), None)
+    if titles is None:
         raise NotImported("The file is empty.")
-    known = {_plain(name): name for name in (*MANDATORY, *PROVIDERS, *OPTIONAL)}
-    places: dict[str, int] = {}
-    for place, title in enumerate(header):
-        name = known.get(_plain(title))
-        if name in places:
-            raise NotImported(f"The column {name} is there twice.")
-        if name is not None:
-            places[name] = place
-    missing = [name for name in MANDATORY if name not in places]
-    if not any(name in places for name in PROVIDERS[:2]):
-        missing.append("ServiceProviderName (or ProviderName)")
-    if missing:
-        raise NotImported(
-            f"The file is no FOCUS cost export: these columns are missing: {', '.join(missing)}."
-        )
-    places["/"] = len(header)
-    return places
+    return titles
 
 
 class _Row:
     """Makes a charge of a row's cells."""
 
-    def __init__(self, places: dict[str, int]) -> None:
-        self._width = places.pop("/")
-        self._places = places
-        self._providers = [name for name in PROVIDERS if name in places]
+    def __init__(self, titles: list[str]) -> None:
+        self._titles = titles
+        self._width = len(titles)
+        self._titled = max((i + 1 for i, title in enumerate(titles) if title.strip()), default=0)
+        self._places = places = columns.places(titles)
+        self._providers = [
+            self._column(name, cells.text) for name in columns.PROVIDERS if name in places
+        ]
+        self._cost = self._column("BilledCost", cells.money)
+        self._currency = self._column("BillingCurrency", _given)
+        self._account = self._column("BillingAccountId", _given)
+        self._charge_start = self._column("ChargePeriodStart", cells.moment)
+        self._charge_end = self._column("ChargePeriodEnd", cells.moment)
+        self._category = self._column("ChargeCategory", category_of)
+        self._class = self._column("ChargeClass", class_of)
+        self._pricing_quantity = self._column("PricingQuantity", cells.quantity)
+        self._consumed_quantity = self._column("ConsumedQuantity", cells.quantity)
+        self._period = places["BillingPeriodStart"], places["BillingPeriodEnd"]
+        self._subcategory = self._text("ChargeSubcategory")
+        self._account_name = self._text("BillingAccountName")
+        self._sub_account = self._text("SubAccountId")
+        self._sub_account_name = self._text("SubAccountName")
+        self._service_category = self._text("ServiceCategory")
+        self._service = self._text("ServiceName")
+        self._resource = self._text("ResourceId")
+        self._resource_name = self._text("ResourceName")
+        self._description = self._text("ChargeDescription")
+        self._pricing_unit = self._text("PricingUnit")
+        self._consumed_unit = self._text("ConsumedUnit")
+        self._invoice_id = self._text("InvoiceId")
 
-    def __call__(self, values: Sequence[str]) -> Charge:
+    def __call__(self, values: list[str]) -> Charge:
         """Return the charge; raises ValueError that names the column."""
         if len(values) != self._width:
-            raise ValueError(f"has {len(values)} cells where the header has {self._width}")
-        get, text = self._get, self._text
-        start = get(values, "ChargePeriodStart", cells.moment)
-        end = get(values, "ChargePeriodEnd", cells.moment)
-        period_start = get(values, "BillingPeriodStart", cells.moment)
-        period_end = get(values, "BillingPeriodEnd", cells.moment)
+            self._check_width(values)
+        elif values == self._titles:
+            raise ValueError(
+                "repeats the titles of the columns: several files were put together here; "
+                "import them as files of their own, in one command"
+            )
+        start, end = self._charge_start(values), self._charge_end(values)
         if end < start:
             raise ValueError("ChargePeriodEnd is before ChargePeriodStart")
-        if period_end <= period_start:
-            raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
+        period_start, period_end = _billing_period(*(values[place] for place in self._period))
+        charge_category = self._category(values)
+        if charge_category == ADJUSTMENT and self._subcategory(values).casefold() == "credit":
+            charge_category = CREDIT  # 1.0 preview has no such category, but a subcategory
         return Charge(
-            billed_cost=get(values, "BilledCost", cells.money),
-            currency=self._given(values, "BillingCurrency").upper(),
-            account=self._given(values, "BillingAccountId"),
-            account_name=text(values, "BillingAccountName"),
+            billed_cost=self._cost(values),
+            currency=self._currency(values).upper(),
+            account=self._account(values),
+            account_name=self._account_name(values),
             period_start=period_start,
             period_end=period_end,
-            sub_account=text(values, "SubAccountId"),
-            sub_account_name=text(values, "SubAccountName"),
+            sub_account=self._sub_account(values),
+            sub_account_name=self._sub_account_name(values),
             provider=self._provider(values),
-            category=text(values, "ServiceCategory") or _OTHER,
-            service=text(values, "ServiceName") or _OTHER,
-            resource=text(values, "ResourceId"),
-            resource_name=text(values, "ResourceName"),
-            description=text(values, "ChargeDescription"),
-            charge_category=self._given(values, "ChargeCategory"),
+            category=self._service_category(values) or _OTHER,
+            service=self._service(values) or _OTHER,
+            resource=self._resource(values),
+            resource_name=self._resource_name(values),
+            description=self._description(values),
+            charge_category=charge_category,
+            charge_class=self._class(values),
             charge_start=start,
             charge_end=end,
-            pricing_quantity=get(values, "PricingQuantity", cells.quantity),
-            pricing_unit=text(values, "PricingUnit"),
-            consumed_quantity=get(values, "ConsumedQuantity", cells.quantity),
-            consumed_unit=text(values, "ConsumedUnit"),
+            pricing_quantity=self._pricing_quantity(values),
+            pricing_unit=self._pricing_unit(values),
+            consumed_quantity=self._consumed_quantity(values),
+            consumed_unit=self._consumed_unit(values),
+            invoice_id=self._invoice_id(values),
         )
 
-    def _get(self, values: Sequence[str], column: str, read: Callable[[str], Any]) -> Any:
-        place = self._places.get(column)
+    def _column(
+        self, name: str, read: Callable[[str], _Value]
+    ) -> Callable[[Sequence[str]], _Value]:
+        """Return what reads a column's cell in a row; an absent column's cells are empty."""
+        place = self._places.get(name)
         if place is None:
-            return None
-        try:
-            return read(values[place])
-        except ValueError as error:
-            raise ValueError(f"{column} {error}") from error
+            nothing = read("")
+            return lambda _: nothing
+        title = self._titles[place].strip()
 
-    def _text(self, values: Sequence[str], column: str) -> str:
-        return self._get(values, column, cells.text) or ""
+        def cell(values: Sequence[str]) -> _Value:
+            try:
+                return read(values[place])
+            except ValueError as error:
+                raise ValueError(f"{title} {error}") from error
 
-    def _given(self, values: Sequence[str], column: str) -> str:
-        value = self._text(values, column)
-        if not value:
-            raise ValueError(f"{column} is empty")
-        return value
+        return cell
+
+    def _text(self, name: str) -> Callable[[Sequence[str]], str]:
+        return self._column(name, cells.text)
+
+    def _check_width(self, values: list[str]) -> None:
+        """Accept empty cells more, or fewer, behind the last column that has a title."""
+        if len(values) < self._titled or any(values[self._width :]):
+            raise ValueError(f"has {len(values)} cells where the header has {self._width}")
 
     def _provider(self, values: Sequence[str]) -> str:
-        for column in self._providers:
-            if value := self._text(values, column):
-                return value
-        raise ValueError(f"{self._providers[0]} is empty")
+        for provider in self._providers:
+            if name := provider(values):
+                return name
+        names = (name for name in columns.PROVIDERS if name in self._places)
+        raise ValueError(f"{self._titles[self._places[next(names)]].strip()} is empty")
+
+
+def _given(cell: str) -> str:
+    value = cells.text(cell)
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _billing_period(start_cell: str, end_cell: str) -> tuple[datetime, datetime]:
+    """Return start and end of a billing period, which must be a month."""
+    start = _named("BillingPeriodStart", start_cell)
+    end = _named("BillingPeriodEnd", end_cell)
+    if end <= start:
+        raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
+    try:
+        month_of(start, end)
+    except ValueError as error:
+        told = f"{cells.quoted(start_cell.strip())} to {cells.quoted(end_cell.strip())}"
+        raise ValueError(f"BillingPeriodStart to BillingPeriodEnd {error}: {told}") from error
+    return start, end
+
+
+def _named(column: str, cell: str) -> datetime:
+    try:
+        return cells.moment(cell)
+    except ValueError as error:
+        raise ValueError(f"{column} {error}") from error

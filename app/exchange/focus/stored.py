@@ -12,13 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
+from app.exchange.focus.mapping import INVOICE_IDS
 from app.exchange.kinds import Kind
 from app.exchange.records import InvoiceItem as ItemRecord
 from app.invoices.tables import Invoice, InvoiceItem
 from app.notifications.tables import Delivery
 from app.payments.tables import Payment
 
-_NAMES = ("resource_name", "service_provider_name")
+_NOT_CHARGED = ("resource_name", "service_provider_name", INVOICE_IDS)
+"""The details that may change after the charges are final."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ async def differences(
 ) -> int:
     """Return how many lines of an invoice differ in what was charged from what the file has.
 
-    Names of projects, resources and providers are not compared, which change over time; nor unit
+    Names of projects, resources and providers are not compared, which change over time, nor the
+    ids of the provider's invoices, which it gives later; nor unit
     prices and the line that rounds, which follow from the exact costs in the details, and from
     what else is in the file.
     """
@@ -143,7 +146,7 @@ async def differences(
 
 
 def _charged(line: Any) -> tuple[Any, ...]:
-    details = {key: value for key, value in line.details.items() if key not in _NAMES}
+    details = {key: value for key, value in line.details.items() if key not in _NOT_CHARGED}
     return line.name, line.start, line.end, line.credit, details
 
 

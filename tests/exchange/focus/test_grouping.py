@@ -15,14 +15,15 @@ from tests.exchange.focus.files import row, write
 
 
 def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None) -> Bill:
-    return group(read(write(path / "f.csv", rows)), currency)
+    columns = list(dict.fromkeys(title for each in rows for title in each))
+    return group(read(write(path / "f.csv", rows, columns)), currency)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
         ("BillingAccountId", "acc-2"),
-        ("BillingPeriodStart", "2026-08-01 00:00:00"),
+        ("BillingPeriodStart", "2026-08-31 22:00:00"),
         ("SubAccountId", "sub-2"),
         ("ServiceName", "Disks"),
         ("ServiceCategory", "Storage"),
@@ -31,6 +32,7 @@ def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None)
         ("ChargeDescription", "Other hours"),
         ("PricingUnit", "Days"),
         ("ChargeCategory", "Credit"),
+        ("ChargeClass", "Correction"),
     ],
 )
 def test_what_tells_lines_apart(tmp_path: Path, column: str, value: str) -> None:
@@ -78,6 +80,32 @@ def test_accounts_that_providers_name_differently_are_noticed(tmp_path: Path) ->
     other = row(ProviderName="Another", BillingAccountName="Other")
     assert grouped(tmp_path, [row(), other]).clashes == {"acc-1"}
     assert not grouped(tmp_path, [row(), row(BillingAccountName="Renamed")]).clashes
+
+
+def test_corrections_of_each_month_are_summed_up_by_themselves(tmp_path: Path) -> None:
+    def correction(start: str, end: str) -> dict[str, str]:
+        return row(ChargeClass="Correction", ChargePeriodStart=start, ChargePeriodEnd=end)
+
+    rows = [
+        correction("2026-07-03", "2026-07-04"),
+        correction("2026-08-03", "2026-08-04"),
+        correction("2026-08-20", "2026-08-21"),
+        row(ChargeClass="NULL"),
+    ]
+    sums = {key.corrected_month: each for key, each in grouped(tmp_path, rows).groups.items()}
+    assert {month: each.charges for month, each in sums.items()} == {
+        "": 1,
+        "2026-07": 1,
+        "2026-08": 2,
+    }
+    august = sums["2026-08"]
+    assert (august.start, august.end) == (cells.moment("2026-08-03"), cells.moment("2026-08-21"))
+
+
+def test_invoices_of_the_provider_do_not_tell_lines_apart(tmp_path: Path) -> None:
+    rows = [row(InvoiceId=invoice) for invoice in ("B", "A", "NULL", "B")]
+    (sums,) = grouped(tmp_path, rows).groups.values()
+    assert sums.invoice_ids == ("B", "A")
 
 
 @given(st.lists(st.decimals(-1000, 1000, places=12), min_size=1, max_size=30))

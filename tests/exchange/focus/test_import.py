@@ -25,7 +25,7 @@ from app.invoices.close import close_month
 from app.invoices.tables import Invoice, InvoiceItem
 from app.payments.tables import PaymentProfile
 from app.settings import Settings
-from tests.exchange.focus.files import row, write
+from tests.exchange.focus.files import BASIC, row, write
 from tests.support.factories import Factories, Row
 
 
@@ -36,7 +36,8 @@ class Importer:
         self.database, self.settings, self.place = database, settings, place
 
     async def __call__(self, *rows: dict[str, str], **options: Any) -> Outcome:
-        path = write(self.place / "costs.csv", rows)
+        columns = list(dict.fromkeys([*BASIC, *(title for each in rows for title in each)]))
+        path = write(self.place / "costs.csv", rows, columns)
         return await run(self.database, self.settings, [path], Options(**options))
 
     async def fates(self, *rows: dict[str, str], **options: Any) -> list[Fate]:
@@ -396,7 +397,10 @@ async def test_a_bill_in_another_currency_does_not_replace_one(importer: Importe
 async def test_several_files_are_one_bill(importer: Importer, tmp_path: Path) -> None:
     paths = [
         write(tmp_path / "part-1.csv", [row(BilledCost="0.004")]),
-        write(tmp_path / "part-2.csv", [row(BilledCost="0.004"), row(**OCTOBER)]),
+        write(
+            tmp_path / "part-2.csv",
+            [row(BilledCost="0.004", ResourceId="vm-2"), row(**OCTOBER)],
+        ),
     ]
     seen: list[float] = []
     outcome = await run(
@@ -491,3 +495,165 @@ async def test_the_sample(
     given = [item for item in invoice["items"] if item["credit"]]
     assert [item["unit_price"] for item in given] == ["-2.6137000000"]
     assert invoice["compensations"] == -2.6137
+
+
+async def test_a_month_of_another_time_zone(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    outcome = await importer(
+        row(
+            BillingPeriodStart="2026-09-01T00:00:00+03:00",
+            BillingPeriodEnd="2026-10-01T00:00:00+03:00",
+            ChargePeriodStart="2026-09-01T00:00:00+03:00",
+            ChargePeriodEnd="2026-09-01T01:00:00+03:00",
+        )
+    )
+    assert [(each.year, each.month) for each in outcome.invoices] == [(2026, 9)]
+    starts = select(Customer.accounting_start_date).where(Customer.name == "Õunaaed OÜ")
+    assert (await connection.execute(starts)).scalar_one() == datetime(2026, 9, 1, tzinfo=UTC)
+    (item,) = await items(connection)
+    assert item.start == datetime(2026, 8, 31, 21, tzinfo=UTC)
+    assert item.end == datetime(2026, 8, 31, 21, 59, 59, 999999, tzinfo=UTC)
+
+
+async def test_a_period_that_ends_with_its_last_day_has_that_day(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(
+        row(
+            BillingPeriodStart="2026-09-01",
+            BillingPeriodEnd="2026-09-30",
+            ChargePeriodStart="2026-09-01",
+            ChargePeriodEnd="2026-10-01",
+        )
+    )
+    (item,) = await items(connection)
+    assert item.start == datetime(2026, 9, 1, tzinfo=UTC)
+    assert item.end == datetime(2026, 9, 30, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+async def test_charges_of_the_first_moment_of_the_calendar(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    first = "0001-01-01T00:00:00Z"
+    await importer(row(ChargePeriodStart=first, ChargePeriodEnd=first))
+    assert len(await items(connection)) == 1
+
+
+async def test_a_file_of_1_0_preview_is_billed(
+    importer: Importer, connection: AsyncConnection, tmp_path: Path
+) -> None:
+    names = {
+        "ProviderName": "Provider",
+        "ConsumedQuantity": "UsageQuantity",
+        "ConsumedUnit": "UsageUnit",
+    }
+    cells = {names.get(title, title): cell for title, cell in row(BilledCost="0.25").items()}
+    cells |= {"Publisher": "Pilveke", "InvoiceIssuer": "Pilveke", "Region": "ee-1"}
+    path = write(tmp_path / "preview.csv", [cells], list(cells))
+    outcome = await run(importer.database, importer.settings, [path], Options())
+    assert outcome.price == Decimal("0.25")
+    (item,) = await items(connection)
+    assert item.details["service_provider_name"] == "Pilveke"
+    assert (item.details["consumed_quantity"], item.details["consumed_unit"]) == ("1", "Hours")
+
+
+async def test_a_correction_is_a_line_of_its_own_with_its_own_period(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    correction = row(
+        BilledCost="-0.40",
+        ChargeClass="Correction",
+        ChargePeriodStart="2026-08-31T12:00:00Z",
+        ChargePeriodEnd="2026-09-01T12:00:00Z",
+    )
+    await importer(row(BilledCost="3"), correction, row(BilledCost="2"))
+    charged, corrected = sorted(await items(connection), key=lambda item: -item.unit_price)
+    assert (charged.unit_price, corrected.unit_price) == (5, Decimal("-0.4"))
+    assert charged.start == datetime(2026, 9, 10, 10, tzinfo=UTC)
+    assert corrected.start == datetime(2026, 8, 31, 12, tzinfo=UTC)
+    assert corrected.end == datetime(2026, 9, 1, 11, 59, 59, 999999, tzinfo=UTC)
+    assert (corrected.details["charge_class"], corrected.credit) == ("Correction", False)
+    assert corrected.details["billed_cost"] == "-0.4"
+    assert "charge_class" not in charged.details
+
+
+async def test_the_ids_of_the_providers_invoices_are_kept(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    assert await importer.fates(row(), row()) == [Fate.NEW]
+    (before,) = await items(connection)
+    assert "invoice_ids" not in before.details
+    numbered = [row(InvoiceId="P-2"), row(InvoiceId="P-1")]
+    assert await importer.fates(*numbered, issue=True) == [Fate.UPDATED]
+    (after,) = await items(connection)
+    assert (after.uuid, after.details["invoice_ids"]) == (before.uuid, ["P-1", "P-2"])
+    assert await importer.fates(row(InvoiceId="P-3"), row()) == [Fate.UNCHANGED]
+
+
+TAX = {"ChargeCategory": "Tax", "ChargeDescription": "Excise", "BilledCost": "2.20"}
+
+
+async def taxed(connection: AsyncConnection) -> Any:
+    return (await connection.execute(select(Invoice.total_price, Invoice.tax_percent))).one()
+
+
+async def test_taxes_of_the_provider_are_not_taxed(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    rows = [row(BilledCost="10"), row(**TAX), row(**{**TAX, "ChargeCategory": "tax"})]
+    told = await importer.refusal(*rows, tax_percent=Decimal(22))
+    assert "2 rows of the category Tax, 4.40 EUR in all" in told
+    assert "--drop-tax-rows" in told
+    assert await importer.fates(*rows) == [Fate.NEW]
+    assert await taxed(connection) == (Decimal("14.40"), 0)
+    assert {item.details["charge_category"] for item in await items(connection)} == {"Usage", "Tax"}
+    assert await importer.fates(*rows, tax_percent=Decimal(0)) == [Fate.UNCHANGED]
+
+
+async def test_taxes_of_the_provider_are_left_out_where_asked(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    rows = [row(BilledCost="10"), row(**TAX)]
+    outcome = await importer(*rows, tax_percent=Decimal(22), drop_tax_rows=True)
+    assert await taxed(connection) == (10, 22)
+    assert "Dropped: 1 row of tax, 2.20 EUR in all." in list(outcome.lines())
+    assert (outcome.rows, outcome.billed) == (1, Decimal(10))
+
+
+async def test_a_pending_invoice_that_gets_the_providers_taxes_loses_its_own(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    await importer(row(BilledCost="10"), row(**OCTOBER), tax_percent=Decimal(22))
+    rows = [row(BilledCost="10"), row(**TAX), row(**OCTOBER)]
+    assert await importer.fates(*rows) == [Fate.UPDATED, Fate.UNCHANGED]
+    found = select(Invoice.month, Invoice.tax_percent).order_by(Invoice.month)
+    taxes = [tuple(each) for each in await connection.execute(found)]
+    assert taxes == [(9, Decimal(0)), (10, Decimal(22))]
+
+
+async def test_an_issued_invoice_that_is_taxed_twice_is_named(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    rows = [row(BilledCost="10"), row(**TAX)]
+    await importer(*rows, issue=True)
+    await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
+    await connection.execute(update(Invoice).values(tax_percent=22))
+    await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
+    assert "is created with a tax of 22.00 %" in await importer.refusal(*rows)
+
+
+async def test_files_with_the_same_charges_are_refused(importer: Importer, tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", [row(BilledCost="3"), row(BilledCost="4")])
+    grown = write(tmp_path / "grown.csv", [row(BilledCost=cost) for cost in ("1", "3", "4")])
+    before = await importer.everything()
+    with pytest.raises(NotImported) as caught:
+        await run(importer.database, importer.settings, [first, grown])
+    assert await importer.everything() == before
+    told = str(caught.value)
+    assert f"{first} and {grown} hold the same charges: 2 of the 3 rows" in told
+    assert "--allow-equal-rows" in told
+    outcome = await run(
+        importer.database, importer.settings, [first, grown], Options(allow_equal_rows=True)
+    )
+    assert outcome.billed == 15
