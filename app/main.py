@@ -13,6 +13,7 @@ from app.http import cors, errors, openapi, slashes
 from app.http.bounds import BoundsMiddleware, body_max_bytes
 from app.http.compression import CompressionMiddleware
 from app.http.forwarded import ForwardedMiddleware
+from app.http.head import HeadMiddleware
 from app.http.kept import KeptBodies
 from app.http.operations import Operations
 from app.http.patience import PatienceMiddleware
@@ -75,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         body_max_bytes=body_max_bytes(settings.proof_max_bytes),
     )
     app.add_middleware(RequestMiddleware)
+    app.add_middleware(HeadMiddleware)
     cors.install(app, settings)
     app.add_middleware(SecurityMiddleware)
     app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)

@@ -127,12 +127,12 @@ def install(app: FastAPI) -> None:
 
 
 def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
-    """Name every method that works on a path, over all routes."""
+    """Name every method that works on a path, over all routes; none where nothing is served."""
     methods: set[str] = set()
     for route in iter_route_contexts(list(routes)):
         pattern = getattr(route, "path_regex", None)
         if route.methods and pattern is not None and pattern.match(path):
-            methods |= route.methods
+            methods |= {*route.methods, "OPTIONS"}
     return sorted(methods)
 
 
@@ -171,6 +171,10 @@ async def _tell_http_exception(request: Request, error: Exception) -> Response:
     details = {404: "Not found.", 405: f'Method "{request.method}" not allowed.'}
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.url.path))
+        # Where several routes share a path, the one that raised names only its own methods.
+        if allowed := allowed_methods(request.app.routes, request.url.path):
+            headers["Allow"] = ", ".join(allowed)
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     detail = details.get(error.status_code, error.detail)
     return json_response({"detail": detail}, error.status_code, headers)

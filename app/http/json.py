@@ -27,8 +27,8 @@ def encoded(body: bytes, status: int = 200, headers: Mapping[str, str] | None = 
 
 
 def head_response(headers: Mapping[str, str] | None = None) -> Response:
-    """Return the headers of a JSON answer alone, for a HEAD request that builds no body."""
-    response = Response(None, 200, headers, MEDIA_TYPE)
+    """Return the headers of an answer alone, for a HEAD request that builds no body."""
+    response = Response(None, 200, headers)
     # Not known without the body; RFC 9110 lets it be left out.
     del response.headers["content-length"]
     return response

@@ -14,8 +14,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, RootModel
 from pydantic.json_schema import models_json_schema
-from starlette.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from app.http.parameters import FromQuery
 from app.http.policies import Access, access_of, dependencies_of
@@ -153,7 +155,7 @@ def application(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.mount(f"{DOCS_PATH}/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.mount(f"{DOCS_PATH}/assets", _Assets(packages=[("fastapi_offline", "static")]))
 
     # Named from the page on, so that a gateway's prefix before them does not matter.
     page = get_swagger_ui_html(
@@ -177,6 +179,17 @@ def application(
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to extend the document
     return app
+
+
+class _Assets(StaticFiles):
+    """Files of the page, which tell what methods they have as every other path does."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file; raises HTTPException with 404, or with 405 for another method."""
+        if scope["method"] in ("GET", "HEAD"):
+            return await super().get_response(path, scope)
+        await super().get_response(path, {**scope, "method": "HEAD"})
+        raise HTTPException(405, headers={"Allow": "GET, HEAD, OPTIONS"})
 
 
 def _page_policy(page: str) -> str:

@@ -40,13 +40,16 @@ _holder = (
 
 
 def key_of(header: str | None) -> str:
-    """Return the key that an Authorization header carries.
+    """Return the key that an Authorization header carries, as `Token KEY` or `Bearer KEY`.
 
+    `Bearer Token KEY` is what generated clients make of the documented example, `Token KEY`.
     Raises NotAuthenticated where there is none.
     """
     scheme, *rest = (header or "").split() or [""]
     if scheme.lower() not in _SCHEMES:
         raise NotAuthenticated
+    if scheme.lower() == "bearer" and [word.lower() for word in rest[:1]] == ["token"]:
+        rest = rest[1:]
     if not rest:
         raise NotAuthenticated("Invalid token header. No credentials provided.")
     if len(rest) > 1:

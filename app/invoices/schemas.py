@@ -131,7 +131,8 @@ class InvoiceItem(TypedDict, total=False):
     resource_uuid: WireUuid
     resource_name: str
     billing_type: str
-    backend_uuid: WireUuid | None
+    backend_uuid: UUID | None
+    """With hyphens whatever the style of UUIDs is, as in Waldur."""
     credit: bool
     """Whether the item gives back instead of charging."""
 

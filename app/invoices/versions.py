@@ -82,7 +82,7 @@ class RecordedItem(TypedDict, total=False):
     offering_uuid: WireUuid | None
     plan_component_uuid: WireUuid | None
     customer_credit_uuid: WireUuid | None
-    backend_uuid: WireUuid | None
+    backend_uuid: UUID | None
     credit: bool
 
 

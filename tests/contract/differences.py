@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -25,6 +25,7 @@ HEX_UUID = re.compile(r"(?:(?<=/)|^)[0-9a-f]{32}(?=/$|$)")
 UUIDS_OF_DETAILS = {"resource_uuid", "plan_uuid", "offering_uuid", "service_provider_uuid"}
 COUNT = "X-Result-Count"
 JSON = {"Content-Type": "application/json"}
+UuidStyle = Literal["hyphens", "hex"]
 NEW = "new"
 """Stands for the identifier of a row that an exchange made."""
 
@@ -36,6 +37,8 @@ class Difference:
     name: str
     reason: str
     expect: Callable[[Exchange, Answer, Facts], Answer]
+    styles: frozenset[UuidStyle] = frozenset({"hyphens", "hex"})
+    """The values of WIRE_UUID_STYLE with which answers differ."""
 
 
 def _copy(answer: Answer) -> Answer:
@@ -194,7 +197,7 @@ def _allow(exchange: Exchange, answer: Answer, _: Facts) -> Answer:
     if answer.status != 405:
         return replace(answer, headers={k: v for k, v in answer.headers.items() if k != "Allow"})
     works = {"GET", "HEAD"} if exchange.path.count("/") <= 4 else {"POST"}
-    return replace(answer, headers={**answer.headers, "Allow": works})
+    return replace(answer, headers={**answer.headers, "Allow": {*works, "OPTIONS"}})
 
 
 def _redirect(exchange: Exchange, answer: Answer, __: Facts) -> Answer:
@@ -290,6 +293,7 @@ DIFFERENCES = (
         "hyphens in UUIDs",
         "UUIDs are sent as RFC 9562 writes them; Waldur sends 32 hexadecimal digits.",
         _hyphens,
+        frozenset({"hyphens"}),
     ),
     Difference(
         "Allow names what works",
@@ -321,10 +325,15 @@ DIFFERENCES = (
 )
 
 
-def expected(exchange: Exchange, facts: Facts) -> tuple[Answer, list[str]]:
+def differences_of(style: UuidStyle) -> list[Difference]:
+    """Return the rules that apply where UUIDs are sent in a style."""
+    return [difference for difference in DIFFERENCES if style in difference.styles]
+
+
+def expected(exchange: Exchange, facts: Facts, style: UuidStyle) -> tuple[Answer, list[str]]:
     """Return what has to be answered, and the names of the differences that were needed."""
     answer, used = exchange.answer, []
-    for difference in DIFFERENCES:
+    for difference in differences_of(style):
         rewritten = difference.expect(exchange, answer, facts)
         if list(compare(answer, rewritten)):
             used.append(difference.name)

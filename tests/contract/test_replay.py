@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
@@ -18,8 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.database.engine import Database
 from app.exchange.waldur.importer import run
+from app.http.links import Links
 from app.settings import IssuerDetails, Settings
-from tests.contract.differences import DIFFERENCES, NEW, WHOLE, compare, expected
+from tests.contract.differences import (
+    NEW,
+    WHOLE,
+    UuidStyle,
+    compare,
+    differences_of,
+    expected,
+)
 from tests.contract.recorded_waldur import Facts, facts_of
 from tests.contract.recording import Answer, Exchange, scenarios
 from tests.support.databases import administer, url_of_database
@@ -129,34 +137,37 @@ def _changes(exchange: Exchange) -> bool:
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
+def settings(database_url: str, tmp_path: Path, style: UuidStyle) -> Settings:
     """Settings like those of the Waldur that was recorded."""
     clock.freeze(NOW)
-    return _settings(database_url, tmp_path)
+    settings = _settings(database_url, tmp_path)
+    return settings.model_copy(update={"wire_uuid_style": style})
 
 
+@pytest.mark.parametrize("style", get_args(UuidStyle))
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_answers_are_as_recorded(
-    name: str, app: FastAPI, imported: Imported, connection: AsyncConnection
+    name: str, style: UuidStyle, app: FastAPI, imported: Imported, connection: AsyncConnection
 ) -> None:
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
     async with httpx.AsyncClient(transport=transport) as client:
         for exchange in SCENARIOS[name]:
-            wanted, _ = expected(exchange, imported.facts)
+            wanted, _ = expected(exchange, imported.facts, style)
             if exchange.operation == "payments":
                 # There is no such operation here; what the table holds is compared instead.
-                actual = replace(wanted, body=await _payments(connection, imported.facts))
+                actual = replace(wanted, body=await _payments(connection, imported.facts, style))
             else:
                 actual = await _replay(client, exchange)
             if differences := list(compare(actual, wanted)):
                 pytest.fail("\n".join([str(exchange), *differences]))
 
 
-async def test_every_difference_is_needed(imported: Imported) -> None:
+@pytest.mark.parametrize("style", get_args(UuidStyle))
+async def test_every_difference_is_needed(style: UuidStyle, imported: Imported) -> None:
     needed: set[str] = set()
     for exchange in (each for steps in SCENARIOS.values() for each in steps):
-        needed.update(expected(exchange, imported.facts)[1])
-    assert needed == {difference.name for difference in DIFFERENCES}
+        needed.update(expected(exchange, imported.facts, style)[1])
+    assert needed == {difference.name for difference in differences_of(style)}
 
 
 def test_the_whole_recording_is_replayed() -> None:
@@ -174,8 +185,11 @@ async def _replay(client: httpx.AsyncClient, exchange: Exchange) -> Answer:
     return Answer.of(response.status_code, dict(response.headers), response.content)
 
 
-async def _payments(connection: AsyncConnection, facts: Facts) -> list[dict[str, Any]]:
+async def _payments(
+    connection: AsyncConnection, facts: Facts, style: UuidStyle
+) -> list[dict[str, Any]]:
     """Return our payments as Waldur shows its own."""
+    links = Links(BASE, BASE, hex_uuids=style == "hex")
     rows = await connection.execute(
         text(
             "SELECT payment.uuid, date_of_payment, sum::text, profile.uuid AS profile,"
@@ -192,16 +206,16 @@ async def _payments(connection: AsyncConnection, facts: Facts) -> list[dict[str,
         is_new = str(row["uuid"]) not in facts.payments
         body.append(
             {
-                "uuid": NEW if is_new else str(row["uuid"]),
-                "url": NEW if is_new else f"{BASE}/api/payments/{row['uuid']}/",
-                "profile": f"{BASE}/api/payment-profiles/{row['profile']}/",
+                "uuid": NEW if is_new else links.uuid(row["uuid"]),
+                "url": NEW if is_new else links.here("payments", row["uuid"]),
+                "profile": links.here("payment-profiles", row["profile"]),
                 "date_of_payment": row["date_of_payment"].isoformat(),
                 "sum": row["sum"],
                 "proof": row["proof_name"],
-                "invoice": f"{BASE}/api/invoices/{row['invoice']}/",
-                "invoice_uuid": str(row["invoice"]),
+                "invoice": links.here("invoices", row["invoice"]),
+                "invoice_uuid": links.uuid(row["invoice"]),
                 "invoice_period": f"{row['month']:02}-{row['year']}",
-                "customer_uuid": str(row["customer"]),
+                "customer_uuid": links.uuid(row["customer"]),
             }
         )
     return body

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
 
 from app.database.engine import Database
@@ -73,14 +74,14 @@ async def test_unknown_paths(path: str, bare: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/api/invoices/", "GET, HEAD"),
-        ("PUT", "/api/invoices/growth/", "GET, HEAD"),
-        ("DELETE", f"/api/invoices/{UUID}/", "GET, HEAD"),
-        ("PATCH", f"/api/invoices/{UUID}/items/", "GET, HEAD"),
-        ("OPTIONS", f"/api/invoices/{UUID}/stats/", "GET, HEAD"),
-        ("GET", f"/api/invoices/{UUID}/paid/", "POST"),
-        ("HEAD", f"/api/invoices/{UUID}/send_notification/", "POST"),
-        ("TRACE", "/health/live", "GET, HEAD"),
+        ("POST", "/api/invoices/", "GET, HEAD, OPTIONS"),
+        ("PUT", "/api/invoices/growth/", "GET, HEAD, OPTIONS"),
+        ("DELETE", f"/api/invoices/{UUID}/", "GET, HEAD, OPTIONS"),
+        ("PATCH", f"/api/invoices/{UUID}/items/", "GET, HEAD, OPTIONS"),
+        ("GET", f"/api/invoices/{UUID}/paid/", "OPTIONS, POST"),
+        ("HEAD", f"/api/invoices/{UUID}/send_notification/", "OPTIONS, POST"),
+        ("TRACE", "/health/live", "GET, HEAD, OPTIONS"),
+        ("POST", "/api/docs/assets/favicon.png", "GET, HEAD, OPTIONS"),
     ],
 )
 async def test_methods_that_do_not_work(
@@ -91,6 +92,38 @@ async def test_methods_that_do_not_work(
     assert answer.headers["allow"] == allowed
     if method != "HEAD":
         assert answer.json() == {"detail": f'Method "{method}" not allowed.'}
+
+
+def paths_of(app: FastAPI) -> dict[str, set[str]]:
+    """Return every path that the application serves, with the methods of its routes."""
+    paths: dict[str, set[str]] = {}
+    for route in iter_route_contexts(app.routes):
+        if route.methods:
+            path = (route.path or "").replace("{uuid}", UUID)
+            paths.setdefault(path, {"OPTIONS"}).update(route.methods)
+    return paths
+
+
+async def test_options_names_the_methods_of_every_path_without_a_token(
+    bare_app: FastAPI, bare: httpx.AsyncClient
+) -> None:
+    paths = paths_of(bare_app)
+    assert len(paths) > 14
+    for path, methods in [*paths.items(), ("/api/docs/assets/favicon.png", {"GET", "HEAD"})]:
+        answer = await bare.options(path)
+        assert (answer.status_code, answer.content) == (204, b""), path
+        assert set(answer.headers["allow"].split(", ")) == {*methods, "OPTIONS"}
+        assert not {"content-type", "content-length", "www-authenticate"} & set(answer.headers)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api/", "/api/payments/", f"/api/invoices/{UUID}/pay/", "/api/docs/assets/", "*"],
+)
+async def test_options_on_an_unknown_path_is_not_found(path: str, bare: httpx.AsyncClient) -> None:
+    for method in ("OPTIONS", "POST"):
+        answer = await bare.request(method, f"http://invoicing.example/{path.lstrip('/')}")
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
 
 
 @pytest.mark.parametrize(
@@ -228,9 +261,25 @@ async def test_head_answers_as_get(items: int, make: Factories, client: httpx.As
         if "content-encoding" in get.headers and "etag" in told:
             # Without a body nobody knows whether it would be compressed.
             told["etag"] = told["etag"].replace('-gzip"', '"')
+        del told["content-type"]
         assert told_without_a_body(head) == told, path
         if path != "/api/docs":
             assert head.headers["vary"] == "Accept-Encoding"
+
+
+async def test_an_answer_to_head_has_no_type_and_no_body(
+    bare_app: FastAPI, bare: httpx.AsyncClient
+) -> None:
+    """Errors, too: a client that reads JSON wherever the type says so fails on an empty body."""
+    paths = [path for path, methods in paths_of(bare_app).items() if "HEAD" in methods]
+    others = [f"/api/invoices/{UUID}/paid/", "/nowhere/", "/api/docs/assets/favicon.png"]
+    statuses = set()
+    for path in [path for path in paths if path != "/health/ready"] + others:
+        answer = await bare.head(path)
+        statuses.add(answer.status_code)
+        assert answer.content == b""
+        assert "content-type" not in answer.headers, path
+    assert statuses == {200, 401, 404, 405, 500}
 
 
 async def test_health(

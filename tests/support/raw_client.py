@@ -55,7 +55,7 @@ class RawClient:
         """Send bytes as they are."""
         self._writer.write(data)
 
-    async def answer(self) -> Answer:
+    async def answer(self, *, has_body: bool = True) -> Answer:
         """Wait for a whole answer; raises `Cut`."""
         head = b""
         try:
@@ -64,7 +64,9 @@ class RawClient:
             headers = {
                 name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
             }
-            if headers.get("transfer-encoding") == "chunked":
+            if not has_body:
+                body = b""
+            elif headers.get("transfer-encoding") == "chunked":
                 body = b""
                 while size := int(await self._reader.readuntil(b"\r\n"), 16):
                     body += (await self._reader.readexactly(size + 2))[:-2]
@@ -75,10 +77,14 @@ class RawClient:
             raise Cut(f"after {head!r}: {error!r}") from error
         return Answer(int(status.split()[1]), headers, body)
 
+    async def ask(self, method: str, path: str, *headers: str) -> Answer:
+        """Send a request without a body, with further headers, and wait for its answer."""
+        self.begin(method, path, *headers)
+        return await self.answer(has_body=method != "HEAD")
+
     async def get(self, path: str) -> Answer:
         """Send a request without a body and wait for its answer."""
-        self.begin("GET", path)
-        return await self.answer()
+        return await self.ask("GET", path)
 
     async def post(self, path: str, value: object) -> Answer:
         """Send a JSON body and wait for the answer."""
