@@ -18,6 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from app.database.engine import Database
 from app.database.failures import DatabaseUnavailable
 from app.database.migration import is_current
+from app.database.read_only import read_only_reason
 from app.ending import DRAINING
 from app.http.json import json_response
 from app.settings import Settings
@@ -36,8 +37,13 @@ class DatabaseState(StrEnum):
     OK = "ok"
     BUSY = "busy"
     """The probe got no answer, but requests do."""
+    READ_ONLY = "read-only"
+    """Reads are answered; changes are not, for now."""
     NOT_MIGRATED = "not migrated"
     UNREACHABLE = "unreachable"
+
+
+_SERVED: Final = (DatabaseState.OK, DatabaseState.BUSY, DatabaseState.READ_ONLY)
 
 
 class Readiness:
@@ -56,6 +62,7 @@ class Readiness:
             async with asyncio.timeout(DATABASE_TIMEOUT), self._own.reading() as connection:
                 found = await connection.execute(text("SELECT version_num FROM alembic_version"))
                 revisions = set(found.scalars())
+                is_read_only = bool(await read_only_reason(connection))
         except (DatabaseUnavailable, TimeoutError):
             # All connections may be taken, at a pooler or at the server, and each do its work.
             busy = self.started and self._requests.answered_within(_LATELY)
@@ -65,7 +72,7 @@ class Readiness:
         if not is_current(revisions):
             return DatabaseState.NOT_MIGRATED
         self.started = True
-        return DatabaseState.OK
+        return DatabaseState.READ_ONLY if is_read_only else DatabaseState.OK
 
     async def redis(self) -> str:
         """Return whether Redis answers: `ok` or `unreachable`."""
@@ -105,7 +112,7 @@ async def startup(readiness: CurrentReadiness) -> Response:
     """Tell whether the process has once been able to serve: 200 for good after that."""
     if not readiness.started:
         state = await readiness.database()
-        if state is not DatabaseState.OK:
+        if state not in _SERVED:
             return json_response({"status": "starting", "database": state}, 503)
     return json_response({"status": "ok"})
 
@@ -114,13 +121,14 @@ async def startup(readiness: CurrentReadiness) -> Response:
 async def ready(request: Request, readiness: CurrentReadiness) -> Response:
     """Tell whether requests should be sent here: the database answers and is migrated.
 
-    Redis is reported but not needed: what must be done stands in the database until then, and is
-    found there a little later.
+    Where it takes no changes, reads are answered. Redis is reported but not needed: what must be
+    done stands in the database until then, and is found there a little later.
     """
     if getattr(request.state, DRAINING, False):
         return json_response({"status": "draining"}, 503)
     database, redis = await asyncio.gather(readiness.database(), readiness.redis())
-    served = database in (DatabaseState.OK, DatabaseState.BUSY)
-    status = "unavailable" if not served else "ok" if redis == "ok" else "degraded"
+    served = database in _SERVED
+    is_whole = redis == "ok" and database is not DatabaseState.READ_ONLY
+    status = "unavailable" if not served else "ok" if is_whole else "degraded"
     body = {"status": status, "database": database, "redis": redis}
     return json_response(body, 200 if served else 503)

@@ -117,6 +117,7 @@ def failures_in_a_line(source: str) -> Iterator[None]:
     """End the command with what a person can act on; nothing of the source is kept."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
+    from app.database.failures import DatabaseUnavailable  # noqa: PLC0415
     from app.exchange.jsonl import UnreadableFile  # noqa: PLC0415
     from app.exchange.report import FAULTS_TOLD, BadRecords, ImportRunning  # noqa: PLC0415
 
@@ -128,6 +129,8 @@ def failures_in_a_line(source: str) -> Iterator[None]:
         fail(f"{source}: {_bad(bad.report)} found{stopped}; nothing of it is kept.")
     except (UnreadableFile, ImportRunning) as error:
         fail(f"{str(error).rstrip('.')}.")
+    except DatabaseUnavailable as error:
+        fail(f"{source}: nothing of it is kept: the database cannot be used now: {error}.")
     except (OSError, SQLAlchemyError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         fail(f"{source}: nothing of it is kept: {reason}.")

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.database.failures import ConnectionLost, connecting, working
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.database.patience import ended_in_time, in_time
+from app.database.read_only import replace_read_only_sessions
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
@@ -46,6 +47,8 @@ class Database:
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             tell_if_ignored(self.engine.sync_engine, settings)
+            # Behind a pooler, sessions are the pooler's.
+            replace_read_only_sessions(self.engine.sync_engine)
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )

@@ -7,11 +7,24 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-_CLASSES = ("08", "53", "57")
-"""SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout."""
-_STATES = ("40001", "40P01", "55P03", "25006", "25P03")
-"""Lost to a concurrent transaction; a lock not to be had; a standby that takes no writes; a
-transaction that stood still for too long."""
+_CLASSES = ("08", "53", "57", "58")
+"""SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout,
+errors of the server's system, such as of its disk."""
+_STATES = ("40001", "40P01", "55P03", "25P03", "25P04")
+"""Lost to a concurrent transaction; a lock not to be had; a transaction that stood still for too
+long, or lasted too long."""
+_READ_ONLY = "25006"
+
+
+_NOT_CONNECTED = (
+    OSError,
+    PoolTimeout,
+    DBAPIError,
+    asyncpg.PostgresError,
+    # The driver's own: none of the hosts is as `target_session_attrs` wants it.
+    asyncpg.InternalClientError,
+    asyncpg.InterfaceError,
+)
 
 
 class DatabaseUnavailable(SQLAlchemyError):
@@ -27,12 +40,19 @@ class ConnectionLost(DatabaseUnavailable):
     """There is no connection, or no longer: other statements will fail as this one did."""
 
 
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database takes no changes: it is a standby, or someone has made it read-only."""
+
+    def __str__(self) -> str:
+        return f"it is read-only ({super().__str__()})"
+
+
 @contextmanager
 def connecting() -> Iterator[None]:
     """Tell every failure to get a connection as `ConnectionLost`."""
     try:
         yield
-    except (OSError, PoolTimeout, DBAPIError, asyncpg.PostgresError) as error:
+    except _NOT_CONNECTED as error:
         raise ConnectionLost(error) from error
 
 
@@ -44,6 +64,8 @@ def working() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise ConnectionLost(error) from error
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            raise DatabaseReadOnly(error) from error
         if _is_passing(error):
             raise DatabaseUnavailable(error) from error
         raise

@@ -22,6 +22,7 @@ _HANGS: Final = wrong(
 )
 _OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Finding]]]]] = {
     "database": server.version,
+    "changes": server.changes,
     "encoding": server.encoding,
     "time": server.time,
     "limits": server.pooler,

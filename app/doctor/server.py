@@ -8,6 +8,7 @@ from sqlalchemy import make_url, text
 from app import clock
 from app.database.engine import Database
 from app.database.limits import limits
+from app.database.read_only import read_only_reason
 from app.doctor.finding import Finding, warning, well, wrong
 from app.settings import Settings
 
@@ -94,6 +95,21 @@ async def time(database: Database, _settings: Settings) -> list[Finding]:
             )
         )
     return findings or [well(f"UTC; the clocks are {apart.total_seconds():.3f} s apart")]
+
+
+async def changes(database: Database, _settings: Settings) -> list[Finding]:
+    """Tell whether the database takes changes."""
+    async with database.reading() as connection:
+        reason = await read_only_reason(connection)
+    if reason:
+        return [
+            wrong(
+                f"the database takes no changes: {reason}",
+                "Let DATABASE_URL lead to the primary, promote the standby, or RESET"
+                " default_transaction_read_only where it was set (ALTER SYSTEM, DATABASE or ROLE).",
+            )
+        ]
+    return [well("the database takes changes")]
 
 
 async def connections(database: Database, settings: Settings, processes: int) -> list[Finding]:

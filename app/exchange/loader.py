@@ -14,13 +14,13 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, text, update
+from sqlalchemy import delete, exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
 from app.billing.currencies import Currency, currency_of
 from app.billing.vocabulary import DeliveryState
-from app.database import limits
+from app.database import import_turn, limits
 from app.database.engine import Database
 from app.exchange import problems
 from app.exchange.credit_offerings import CreditOfferings
@@ -51,7 +51,6 @@ BATCH: Final = 5000
 """Records of one kind that are written at once."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """Everything that waits is written when its lines have so many bytes; as many are read ahead."""
-_LOCK: Final = 4_817_220_311  # any number, the same for every import
 _STAGING: Final = {kind: Staging(kind) for kind in KINDS}
 NOT_SENT: Final = "Was not sent yet when it was exported."
 
@@ -72,10 +71,10 @@ async def importing(
     loader: Loader | None = None
     try:
         async with recording(database, settings.audit_key, author) as connection:
-            locked = select(func.pg_try_advisory_xact_lock(_LOCK))
-            if not (await connection.execute(locked)).scalar_one():
+            if not await import_turn.claim_import(connection):
                 raise ImportRunning("Another import is running on this database.")
             await limits.lift(connection)
+            await import_turn.keep_jobs_out(connection)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             currency = currency_of(settings.currency)
             loader = Loader(connection, store, currency, keep_good=keep_good)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database import limits
+from app.database import import_turn, limits
 from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording, seal
@@ -37,12 +37,14 @@ class Adoption:
 async def adopt(database: Database, key: SecretStr, why: str) -> Adoption:
     """Seal the changes that were not, and begin the record of each invoice that has no whole one.
 
-    A batch at a time, each in a transaction; it can be stopped and run again.
+    A batch at a time, each in a transaction; it can be stopped and run again. An import that runs
+    is waited for.
     """
     adoption = Adoption()
     while True:
         async with database.transaction() as connection:
             await limits.lift(connection)
+            await import_turn.wait_for_import(connection)
             changes = (await connection.execute(_unsealed)).scalars().all()
             for change in changes:
                 await connection.execute(_continue, {"change": str(change)})
@@ -52,6 +54,7 @@ async def adopt(database: Database, key: SecretStr, why: str) -> Adoption:
     while True:
         async with recording(database, key, _AUTHOR, why) as connection:
             await limits.lift(connection)
+            await import_turn.wait_for_import(connection)
             begun = await _begin(connection)
         adoption.invoices += begun
         if begun < _BATCH:

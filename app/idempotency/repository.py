@@ -10,15 +10,24 @@ from app import clock
 from app.http.written import WrittenAnswer
 from app.idempotency.keys import LIFE, Key, RequestInProgress, UsedOtherwise
 from app.idempotency.tables import KeptAnswer
+from app.identity.tables import User
 
 
 async def claim(connection: AsyncConnection, key: Key) -> None:
     """Keep others from acting under the key until the caller's transaction ends.
 
     The claim goes with its transaction, so nobody who died holds one. Raises `RequestInProgress`.
+
+    The answer that is kept at the end names the user, whom an import may hold that waits for an
+    invoice. So the user is locked first, before any invoice, as imports do.
     """
     name = f"idempotency:{key.user_id}:{key.text}"
-    statement = select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
+    statement = (
+        select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
+        .select_from(User)
+        .where(User.id == key.user_id)
+        .with_for_update(read=True, key_share=True)
+    )
     if not (await connection.execute(statement)).scalar_one():
         raise RequestInProgress
 

@@ -5,6 +5,7 @@ at any time, twice at once, and be killed anywhere.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,12 +32,14 @@ from app import clock
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
+from app.database import import_turn
 from app.database.engine import Database
+from app.database.failures import DatabaseReadOnly
 from app.history.author import Author
 from app.history.recording import recording
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice, InvoiceItem
-from app.outbox.outcome import Summary
+from app.outbox.outcome import Later, Summary
 from app.settings import Settings
 
 _BATCH: Final = 1000
@@ -58,16 +61,18 @@ async def close_month(
     after the month. Imported invoices of past months are issued only with `include_imported`, and
     nobody is written to about them unless `notify_imported`. One invoice that cannot be issued
     does not stop the others: it is told in the summary's failures. A database that goes away ends
-    the run.
+    the run. Raises Later while an import runs.
     """
     summary = Summary()
     running = Period.of(clock.today())
     async for invoice_id, number in _pending_before(database, running, include_imported):
         try:
-            async with recording(database, settings.audit_key, _AUTHOR) as connection:
+            async with _changing(database, settings) as connection:
                 state = await issue(
                     connection, invoice_id, settings, notify_imported=notify_imported
                 )
+        except (Later, DatabaseReadOnly):
+            raise
         except Exception as error:
             await _expect_answer(database)
             _log.exception("invoice not issued", number=number)
@@ -77,6 +82,15 @@ async def close_month(
             summary.counts["issued" if state == InvoiceState.CREATED else "issued as paid"] += 1
     await _open(database, settings, running, summary)
     return summary
+
+
+@asynccontextmanager
+async def _changing(database: Database, settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection in a transaction that is recorded; raises Later while an import runs."""
+    async with recording(database, settings.audit_key, _AUTHOR) as connection:
+        if not await import_turn.keep_import_out(connection):
+            raise Later(clock.now() + import_turn.AGAIN_AFTER, import_turn.WHY)
+        yield connection
 
 
 async def _pending_before(
@@ -162,8 +176,10 @@ async def _open(database: Database, settings: Settings, running: Period, summary
         if not customers:
             return
         try:
-            async with recording(database, settings.audit_key, _AUTHOR) as connection:
+            async with _changing(database, settings) as connection:
                 result = await connection.execute(_opening(running, customers))
+        except (Later, DatabaseReadOnly):
+            raise
         except Exception as error:
             await _expect_answer(database)
             _log.exception("invoices not opened", first=customers[0], last=customers[-1])

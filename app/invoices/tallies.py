@@ -5,10 +5,11 @@ Reads are right at any time, whether these jobs run or not; without them they ge
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import (
+    Select,
     Update,
     and_,
     delete,
@@ -53,6 +54,8 @@ async def merge_tallies(database: Database) -> Summary:
     columns = [column.key for column in (*_KIND, *_SUMS)]
     summary = Summary()
     async with database.transaction() as connection:
+        # Two at once would lock the same rows in different orders.
+        await connection.execute(_in_turn("merge_tallies"))
         before = (await connection.execute(_rows)).scalar_one()
         await connection.execute(insert(InvoiceTally).from_select(columns, added))
         summary.counts["rows fewer"] = before - (await connection.execute(_rows)).scalar_one()
@@ -85,7 +88,7 @@ async def mend_tallies(database: Database) -> Summary:
     mended = insert(InvoiceTally).from_select(columns, drift).returning(*_KIND, *_SUMS)
     summary = Summary()
     async with database.transaction() as connection:
-        await connection.execute(_in_turn)
+        await connection.execute(_in_turn("mend_tallies"))
         for row in (await connection.execute(mended)).all():
             words = f"{row.invoices} invoices, {row.price:f} without and {row.cost:f} with tax"
             _log.warning("tallies drifted", month=f"{row.year}-{row.month}", state=row.state)
@@ -94,7 +97,8 @@ async def mend_tallies(database: Database) -> Summary:
     return summary
 
 
-_in_turn: Final = select(func.pg_advisory_xact_lock(func.hashtext("mend_tallies")))
+def _in_turn(job: str) -> Select[Any]:
+    return select(func.pg_advisory_xact_lock(func.hashtext(job)))
 
 
 async def bring_year_forward(database: Database) -> Summary:

@@ -10,11 +10,13 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Row, Select, and_, func, or_, select, update
 
+from app import clock
+from app.database import import_turn
 from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording
 from app.invoices.tables import Invoice, InvoiceItem
-from app.outbox.outcome import Summary
+from app.outbox.outcome import Later, Summary
 
 _BATCH: Final = 500
 _AUTHOR: Final = Author("reconcile_totals")
@@ -33,7 +35,7 @@ async def reconcile_totals(database: Database, key: SecretStr) -> Summary:
     """Compare the kept totals of every invoice with its items; report and mend each that drifted.
 
     Invoices without drift are not touched: they keep their revision. `key` seals the record of what
-    is mended.
+    is mended. Raises Later where an import runs and something is to be mended.
     """
     summary = Summary()
     last = 0
@@ -75,6 +77,8 @@ def _drifted(last: int, upper: int) -> Select[int]:
 async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Summary) -> None:
     stored_columns = (getattr(Invoice, name) for name in _TRUE)
     async with recording(database, key, _AUTHOR) as connection:
+        if not await import_turn.keep_import_out(connection):
+            raise Later(clock.now() + import_turn.AGAIN_AFTER, import_turn.WHY)
         # Whoever changes items changes this row in the same transaction. Once it is locked, the
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (

@@ -30,6 +30,10 @@ LAST_LOOK: Final = Gauge(
     "invoicing_worker_last_look_timestamp_seconds",
     "When the worker last looked at the outbox, as Unix time.",
 )
+DATABASE_READ_ONLY: Final = Gauge(
+    "invoicing_database_read_only",
+    "Whether the database takes no changes, as the worker last found it.",
+)
 _ATTEMPTS: Final = Counter(
     "invoicing_job_attempts_total", "Attempts at jobs, by how they ended.", ["name", "result"]
 )

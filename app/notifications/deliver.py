@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from itertools import chain, repeat
 from typing import Protocol
 from uuid import UUID
 
@@ -46,7 +47,7 @@ MOST_ATTEMPTS = len(PAUSES) + 1
 _SLACK = timedelta(minutes=1)
 """What a lease has beyond the longest attempt: to settle it, and for clocks that differ."""
 _SETTLING_PAUSES = (0.5, 1, 2, 4, 8)
-"""Seconds between tries to record an acceptance while the database is away."""
+"""Seconds between tries to record an acceptance while the database is away; the last repeats."""
 
 
 class Transport(Protocol):
@@ -70,7 +71,9 @@ async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -
     A delivery that another worker is sending is left alone: its lease's end is returned.
     """
     deliveries = Deliveries(database)
-    claim = await deliveries.claim(delivery_uuid, longest_attempt(settings) + _SLACK)
+    lease = longest_attempt(settings) + _SLACK
+    lease_ends = asyncio.get_running_loop().time() + lease.total_seconds()
+    claim = await deliveries.claim(delivery_uuid, lease)
     if claim is None:
         return await deliveries.next_attempt(delivery_uuid)
     if claim.attempt > MOST_ATTEMPTS:
@@ -84,7 +87,7 @@ async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -
     try:
         async with AsyncExitStack() as connections:
             await _hand_over(database, settings, claim, connections)
-            await _finish(_record_acceptance(deliveries, claim))
+            await _finish(_record_acceptance(deliveries, claim, lease_ends))
     except PermanentFailure as failure:
         await _give_up(deliveries, claim, failure)
     except TemporaryFailure as failure:
@@ -134,18 +137,23 @@ async def _transport(settings: Settings, claim: Claim) -> AsyncIterator[Transpor
         yield transport
 
 
-async def _record_acceptance(deliveries: Deliveries, claim: Claim) -> None:
-    """Record that the message is out, trying again while the database is away."""
-    for pause in _SETTLING_PAUSES:
+async def _record_acceptance(deliveries: Deliveries, claim: Claim, lease_ends: float) -> None:
+    """Record that the message is out, trying again while the database takes no changes.
+
+    Until the lease ends, by the loop's time, no other worker sends the message again.
+    """
+    loop = asyncio.get_running_loop()
+    for attempt, pause in enumerate(chain(_SETTLING_PAUSES, repeat(_SETTLING_PAUSES[-1]))):
         try:
             await deliveries.sent(claim)
         except (OSError, SQLAlchemyError):
-            log.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
+            if loop.time() + pause > lease_ends:
+                raise
+            if attempt == 0:
+                log.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
             await asyncio.sleep(pause)
         else:
             break
-    else:
-        await deliveries.sent(claim)
     delivery_attempted(DeliveryOutcome.SENT)
     log.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
 

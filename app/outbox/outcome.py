@@ -10,9 +10,11 @@ _SHOWN = 20
 class Later(Exception):
     """The job is to run again at a moment; nothing failed."""
 
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"to run again at {until.isoformat()}")
+    def __init__(self, until: datetime, why: str = "") -> None:
+        reason = f"{why}; " if why else ""
+        super().__init__(f"{reason}to run again at {until.isoformat()}")
         self.until = until
+        self.why = why
 
 
 class Impossible(Exception):

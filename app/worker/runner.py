@@ -17,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock, log
 from app.database.engine import Database
+from app.database.failures import DatabaseUnavailable
 from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
 from app.outbox import repository as outbox
 from app.outbox.outcome import Impossible, Later, Summary
 from app.settings import Settings
 from app.worker.job import Job, Run
+from app.worker.outage import Outage
 
 MOST_ATTEMPTS: Final = 20
 """After so many attempts, about half a day, an entry that always fails is given up."""
@@ -61,6 +63,7 @@ class Runner:
         self._looking = asyncio.Lock()
         self._stopping = False
         self._leaving = False
+        self.outage = Outage()
         expect_jobs(jobs)
         clock.look()
 
@@ -79,6 +82,7 @@ class Runner:
                 return 0
             async with self._database.transaction() as connection:
                 claims = await outbox.claim(connection, room, self._lease)
+            self.outage.end()
             LAST_LOOK.set_to_current_time()
             for claim in claims:
                 self._busy += 1
@@ -137,6 +141,8 @@ class Runner:
         try:
             summary = await self._call(run, claim)
         except Later as later:
+            if later.why:
+                log_.info("job put off", why=later.why)
             until = max(later.until, clock.now() + _SHORTEST_WAIT)
             await self._settle(claim, lambda c: outbox.postpone(c, claim, until))
             return JobResult.LATER
@@ -146,7 +152,10 @@ class Runner:
         except Impossible as error:
             return await self._give_up(claim, str(error))
         except Exception as error:
-            log_.warning("job failed", exc_info=True)
+            if isinstance(error, DatabaseUnavailable):
+                log_.warning("job interrupted", error=log.told(error))
+            else:
+                log_.warning("job failed", exc_info=True)
             return await self._fail(claim, f"{type(error).__name__}: {error}")
         log_.info("job done", did=summary.in_brief if summary else None)
         if summary and summary.trouble:
@@ -174,6 +183,7 @@ class Runner:
             await asyncio.wait([renewal])
 
     async def _renew(self, claim: outbox.Claim) -> None:
+        is_told = False
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
@@ -182,7 +192,11 @@ class Runner:
             except outbox.ClaimLost:
                 return  # done already, or too late; what the job writes about its entry tells
             except SQLAlchemyError as error:
-                _log.warning("claim not renewed", entry=claim.id, error=log.told(error))
+                if not is_told:
+                    _log.warning("claim not renewed", entry=claim.id, error=log.told(error))
+                is_told = True
+            else:
+                is_told = False
 
     async def _fail(self, claim: outbox.Claim, error: str) -> JobResult:
         if claim.attempt >= MOST_ATTEMPTS:
@@ -209,12 +223,12 @@ class Runner:
             except outbox.ClaimLost:
                 _log.warning("claim lost", job=claim.job, entry=claim.id)
             except SQLAlchemyError as error:
-                _log.warning(
-                    "job not settled", job=claim.job, entry=claim.id, error=log.told(error)
-                )
                 if pause is not None:
                     await asyncio.sleep(pause)
                     continue
+                _log.warning(
+                    "job not settled", job=claim.job, entry=claim.id, error=log.told(error)
+                )
             return
 
 

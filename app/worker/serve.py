@@ -128,7 +128,7 @@ class WorkerProcess:
             await self._scheduler.look()
             await self._runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("outbox not read", error=log.told(error))
+            self._runner.outage.tell(error)
 
 
 async def serve(settings: Settings) -> None:

@@ -7,13 +7,12 @@ does not do (run again what raised, or what a killed worker held) does not matte
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import structlog
 from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker, func
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import clock, log
+from app import clock
 from app.outbox.queue import RELAY, deserialize, serialize
 from app.settings import Settings
 from app.worker.runner import Runner
@@ -28,8 +27,6 @@ function's name for so long, and ten seconds more."""
 
 _UNEVEN: Final = timedelta(seconds=1)
 """A change of the clock between two looks at it that says that it was set."""
-
-_log = structlog.get_logger(__name__)
 
 
 def health_check_key(settings: Settings) -> str:
@@ -62,14 +59,14 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
         try:
             await runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("outbox not read", error=log.told(error))
+            runner.outage.tell(error)
 
     async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
             if await scheduler.look():
                 await runner.relay()
         except SQLAlchemyError as error:
-            _log.warning("schedule not read", error=log.told(error))
+            runner.outage.tell(error)
 
     # Names make job ids, which are the server's, not the queue's.
     queue = settings.queue_name

@@ -56,19 +56,19 @@ class _Mistreated:
 class Postgresql(_Mistreated):
     """A PostgreSQL that keeps its promises on disk."""
 
-    def __init__(self, place: Path) -> None:
-        self._own = EmbeddedPostgresql(place)
-        super().__init__(self._own)
+    def __init__(self, own: EmbeddedPostgresql) -> None:
+        self.own = own
+        super().__init__(own)
 
     @property
     def url(self) -> str:
         """The address of its database."""
-        return self._own.url
+        return self.own.url
 
     @property
     def socket(self) -> Path:
         """The socket that it listens at."""
-        return self._own.socket_dir / ".s.PGSQL.5432"
+        return self.own.socket_dir / ".s.PGSQL.5432"
 
 
 class Valkey(_Mistreated):

@@ -10,8 +10,10 @@ from typing import Self
 from urllib.parse import quote
 
 import httpx
+from sqlalchemy import text
 
 from app.database.engine import Database
+from app.embedded.postgresql import EmbeddedPostgresql
 from app.settings import DatabaseSettings, Settings
 from tests.conftest import migrate
 from tests.faults.disk import small_disk
@@ -22,6 +24,7 @@ from tests.support.history import KEY
 from tests.support.server import free_port
 from tests.support.settings import settings_of
 from tests.support.smtp import MailSink, mail_sink
+from tests.support.standby import STANDBY_NAME, Standby, url_of_both
 
 _START_SECONDS = 60.0
 
@@ -40,6 +43,9 @@ class Layout:
     """Bytes of a file system of its own for PostgreSQL; None for the machine's."""
     proof_disk: int | None = None
     """Bytes of a file system of its own for proofs of payment; None for the machine's."""
+    standby: bool = False
+    """Whether a second PostgreSQL follows it, which has all that was committed; the service knows
+    the addresses of both, and looks for the one that takes changes."""
 
 
 class Stack:
@@ -53,6 +59,7 @@ class Stack:
         self.urls: list[str] = []
         """Where the APIs answer, in their order."""
         self.workers: list[Program] = []
+        self.standby: Postgresql | None = None
         self.to_postgresql: Relay | None = None
         self.to_valkey: Relay | None = None
         self._open = AsyncExitStack()
@@ -99,7 +106,8 @@ class Stack:
             opening.enter_context(small_disk(home, self.layout.disk))
         if self.layout.proof_disk is not None:
             opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
-        self.postgresql = Postgresql(home)
+        port = 0 if self.layout.standby else None
+        self.postgresql = Postgresql(EmbeddedPostgresql(home, port=port))
         self.valkey = Valkey(self.place / "valkey")
         for server in (self.postgresql, self.valkey):
             opening.push_async_callback(server.stop)
@@ -108,6 +116,8 @@ class Stack:
         await asyncio.to_thread(migrate, url)
         self.smtp: MailSink = await opening.enter_async_context(mail_sink())
         database_url, redis_url = self.postgresql.url, self.valkey.url
+        if self.layout.standby:
+            database_url = await self._follow(opening)
         if self.layout.relayed:
             folder = self.place / "relays"
             database_url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
@@ -143,6 +153,21 @@ class Stack:
             self.workers.append(self._program(f"worker-{number}", "-m", "app", "worker"))
         for program in (*self.apis, *self.workers):
             opening.push_async_callback(program.stop)
+
+    async def _follow(self, opening: AsyncExitStack) -> str:
+        """Start a standby, for which commits wait; return the address of both."""
+        primary = self.postgresql.own
+        standby = Standby(self.place / "standby", primary)
+        self.standby = Postgresql(standby)
+        opening.push_async_callback(self.standby.stop)
+        await self.postgresql.stop()
+        await self.standby.start()
+        await self.postgresql.start()
+        async with self.database() as database, database.reading() as connection:
+            waits = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY_NAME}'"
+            await connection.execute(text(waits))
+            await connection.execute(text("SELECT pg_reload_conf()"))
+        return url_of_both(primary, standby, "read-write")
 
     def _program(self, name: str, *arguments: str) -> Program:
         return Program(name, arguments, self.environment, self.place / f"{name}.log")

@@ -14,6 +14,7 @@ from app import clock
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
+from app.database.failures import DatabaseUnavailable
 from app.exchange.focus import identifiers, stored
 from app.exchange.focus.equal_rows import EqualRows
 from app.exchange.focus.grouping import Bill, group
@@ -320,7 +321,7 @@ async def _issue(
         try:
             async with recording(database, settings.audit_key, _AUTHOR) as connection:
                 state = await issue(connection, invoice_id, settings, notify_imported=notify)
-        except DBAPIError as error:
+        except (DBAPIError, DatabaseUnavailable) as error:
             outcome.not_issued.append(f"Invoice {number} was not issued: {error.orig}")
         else:
             outcome.issued += state is not None

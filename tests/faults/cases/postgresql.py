@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+import httpx
 from sqlalchemy import text
 
 from app.database.failures import DatabaseUnavailable
@@ -18,6 +19,9 @@ _ROUNDS = 6
 _BETWEEN = 0.4
 """Seconds between two rounds of cuts."""
 _DISK = 250_000_000
+_READ_ONLY_SECONDS = 10.0
+_OF_DATABASE = "ALTER DATABASE postgres"
+_OPTION = "default_transaction_read_only"
 _OF_THE_SERVICE = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE application_name = 'cloud-invoicing' AND pid <> pg_backend_pid()"
@@ -87,6 +91,49 @@ async def _full(stack: Stack, load: Load) -> None:
         await load.recovered()
 
 
+async def _read_only(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        async with database.reading() as connection:
+            await connection.execute(text(f"{_OF_DATABASE} SET {_OPTION} = on"))
+            await connection.execute(_OF_THE_SERVICE)
+            await _look_whether_ready(stack, load)
+            await asyncio.sleep(_READ_ONLY_SECONDS)
+            await connection.execute(text(f"{_OF_DATABASE} RESET {_OPTION}"))
+        await load.recovered()
+    _look_whether_told_once(stack, load)
+
+
+async def _look_whether_ready(stack: Stack, load: Load) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{stack.urls[0]}/health/ready")
+    if answer.status_code != 200 or answer.json()["database"] != "read-only":
+        load.ledger.complaints.append(f"ready answered {answer.status_code} {answer.text}")
+
+
+def _look_whether_told_once(stack: Stack, load: Load) -> None:
+    for worker in stack.workers:
+        told = worker.log.read_text().count('"database read-only"')
+        if told != 1:
+            load.ledger.complaints.append(f"{worker.name} told of it {told} times")
+
+
+async def _promoted(stack: Stack, load: Load) -> None:
+    assert stack.standby is not None
+    async with load.running():
+        await load.well()
+        stack.postgresql.kill()
+        await asyncio.sleep(_AWAY_SECONDS)
+        # What compares looks where the data are from now on.
+        stack.postgresql = stack.standby
+        async with stack.database() as database, database.reading() as connection:
+            await connection.execute(text("SELECT pg_promote()"))
+            # There is no second standby that commits could wait for.
+            await connection.execute(text("ALTER SYSTEM RESET synchronous_standby_names"))
+            await connection.execute(text("SELECT pg_reload_conf()"))
+        await load.recovered()
+
+
 CASES = (
     Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),
     Case("postgresql-terminated", "PostgreSQL: connections ended by the server", _terminated),
@@ -103,6 +150,18 @@ CASES = (
         _full,
         layout=Layout(disk=_DISK),
         needs=no_small_disk,
+    ),
+    Case(
+        "postgresql-read-only",
+        "PostgreSQL: read-only for ten seconds, sessions ended",
+        _read_only,
+        quick=True,
+    ),
+    Case(
+        "postgresql-promoted",
+        "PostgreSQL killed for good, its standby promoted",
+        _promoted,
+        layout=Layout(standby=True),
     ),
     Case("postgresql-still", "PostgreSQL stands still for 20 seconds", _still, seconds=120),
 )

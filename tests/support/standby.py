@@ -1,0 +1,41 @@
+"""A PostgreSQL that follows another one, as its hot standby, until it is promoted."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from app.embedded.postgresql import EmbeddedPostgresql
+
+STANDBY_NAME: Final = "standby"
+"""What the standby calls itself at its primary, for `synchronous_standby_names`."""
+
+
+class Standby(EmbeddedPostgresql):
+    """A hot standby of a PostgreSQL with a TCP port; its data are copied while that is stopped."""
+
+    def __init__(self, data_dir: Path, primary: EmbeddedPostgresql) -> None:
+        super().__init__(data_dir, port=0)
+        self._primary = primary
+
+    def prepare(self) -> None:
+        """Copy the data of the primary before the first start."""
+        if not self.data.exists():
+            shutil.copytree(self._primary.data, self.data, symlinks=True)
+            (self.data / "standby.signal").touch()
+            for path in (self.data, *self.data.rglob("*")):
+                self.own(path)
+        super().prepare()
+
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, and whom it follows."""
+        follows = (
+            f"host=127.0.0.1 port={self._primary.port} user=postgres"
+            f" application_name={STANDBY_NAME}"
+        )
+        return [*super().command(directory), "-c", f"primary_conninfo={follows}"]
+
+
+def url_of_both(first: EmbeddedPostgresql, second: EmbeddedPostgresql, wanted: str) -> str:
+    """Return one address of two servers; `wanted` is libpq's `target_session_attrs`."""
+    hosts = "&".join(f"host=127.0.0.1:{server.port}" for server in (first, second))
+    return f"postgresql://postgres@/postgres?{hosts}&target_session_attrs={wanted}"
