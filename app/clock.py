@@ -13,38 +13,41 @@ def _system() -> datetime:
 
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
+_stands = False
 MOST_DRIFT: Final = timedelta(minutes=1)
 """By how much clocks may differ: what goes by them has as much slack."""
 
 
 class Steadiness:
-    """How evenly the clock runs, as seen by one who looks every now and then.
+    """How evenly a clock runs, as seen by one who looks every now and then.
 
     `slack` is by how much it may change between two looks without having been set.
     """
 
     def __init__(self, slack: timedelta) -> None:
         self._slack = slack.total_seconds()
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew, as if nobody had looked."""
-        self.ahead: float | None = None
+        self._stood = standing() is not None
+        self._ahead: float | None = None
         """By how much the clock was ahead of `monotonic` when that was last looked at."""
-        self.set_at = -inf
+        self._set_at = -inf
         """When somebody had last set the clock, by `monotonic`."""
 
-    def look(self) -> bool:
-        """Tell whether somebody has set the clock since the last look."""
-        ahead = now().timestamp() - monotonic()
-        was_set = self.ahead is not None and abs(ahead - self.ahead) > self._slack
+    def look(self, moment: datetime) -> bool:
+        """Take what the clock shows now; tell whether it was set since the last look."""
+        if self._stood != (standing() is not None):  # a test has stopped our clock, or let it run
+            self._stood = not self._stood
+            self._ahead, self._set_at = None, -inf
+        ahead = moment.timestamp() - monotonic()
+        was_set = self._ahead is not None and abs(ahead - self._ahead) > self._slack
         if was_set:
-            self.set_at = monotonic()
-        self.ahead = ahead
+            self._set_at = monotonic()
+        self._ahead = ahead
         return was_set
 
-
-_steadiness = Steadiness(MOST_DRIFT)
+    @property
+    def seconds(self) -> float:
+        """For how many seconds the clock has run evenly, as far as was looked at it."""
+        return monotonic() - self._set_at
 
 
 def now() -> datetime:
@@ -65,29 +68,18 @@ def monotonic() -> float:
     return _seconds()
 
 
-def look() -> None:
-    """Look whether somebody has set the clock; to be called every now and then."""
-    _steadiness.look()
-
-
-def steady_for() -> float:
-    """Return for how many seconds the clock has run evenly, as far as this process has looked.
-
-    Where somebody set it by more than a minute, what others wrote before by the clock as it was
-    says little about how long ago that is.
-    """
-    look()
-    return monotonic() - _steadiness.set_at
+def standing() -> datetime | None:
+    """Return the moment at which a test has stopped the clock; None while it runs."""
+    return now() if _stands else None
 
 
 def freeze(moment: datetime | None) -> None:
     """Make the clock stand at `moment`, which must be timezone-aware; None lets it run again."""
-    global _source, _seconds  # the clock is the process's own, as time is
-    _steadiness.forget()
+    global _source, _seconds, _stands  # the clock is the process's own, as time is
     if moment is None:
-        _source, _seconds = _system, time.monotonic
+        _source, _seconds, _stands = _system, time.monotonic, False
         return
     if moment.tzinfo is None:
         raise ValueError("The clock can only stand at a timezone-aware moment.")
-    standing = moment.astimezone(UTC)
-    _source, _seconds = lambda: standing, standing.timestamp
+    instant = moment.astimezone(UTC)
+    _source, _seconds, _stands = lambda: instant, instant.timestamp, True

@@ -41,13 +41,28 @@ def test_a_naive_moment_is_refused() -> None:
 def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     moment, seconds = datetime(2026, 11, 24, tzinfo=UTC), 1000.0
     clock.freeze(moment)
-    monkeypatch.setattr(clock, "_source", lambda: moment)
     monkeypatch.setattr(clock, "_seconds", lambda: seconds)
-    assert clock.steady_for() == inf
+    steadiness = clock.Steadiness(clock.MOST_DRIFT)
+
+    def steady_for() -> float:
+        steadiness.look(moment)
+        return steadiness.seconds
+
+    assert steady_for() == inf
     for step in (timedelta(hours=6), -timedelta(hours=7)):
         seconds += 5
         moment += timedelta(seconds=5) + step
-        assert clock.steady_for() == 0
+        assert steady_for() == 0
         seconds += 30
         moment += timedelta(seconds=30 + 59)  # as clocks may drift
-        assert clock.steady_for() == 30
+        assert steady_for() == 30
+
+
+def test_to_stop_it_is_not_to_set_it() -> None:
+    steadiness = clock.Steadiness(clock.MOST_DRIFT)
+    assert not steadiness.look(clock.now())
+    for moment in (datetime(2026, 11, 24, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), None):
+        clock.freeze(moment)
+        assert clock.standing() == moment
+        assert not steadiness.look(clock.now())
+        assert steadiness.seconds == inf

@@ -12,6 +12,7 @@ from app.database.failures import ConnectionLost, connecting, working
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.database.patience import ended_in_time, in_time
 from app.database.read_only import replace_read_only_sessions
+from app.database.server_clock import ServerClock
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
@@ -55,6 +56,7 @@ class Database:
         CONNECTIONS_AT_MOST.set(settings.database_pool_size)
         self._patience = settings.database_pool_timeout
         self._answered_at: float | None = None
+        self.clock = ServerClock()
         self._streams = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
 
     @asynccontextmanager

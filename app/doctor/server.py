@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy import make_url, text
 
-from app import clock
 from app.database.engine import Database
 from app.database.limits import limits
 from app.database.read_only import read_only_reason
@@ -72,10 +71,8 @@ async def time(database: Database, _settings: Settings) -> list[Finding]:
     """Tell the session's time zone, and how far this machine's clock is from the server's."""
     async with database.reading() as connection:
         await connection.execute(text("SELECT 1"))  # so that opening the connection is not measured
-        before = clock.now()
-        statement = text("SELECT clock_timestamp(), current_setting('TimeZone')")
-        there, zone = (await connection.execute(statement)).one()
-        after = clock.now()
+        difference = await database.clock.look(connection)
+        zone = (await connection.execute(text("SHOW timezone"))).scalar_one()
     findings = []
     if zone != "UTC":
         findings.append(
@@ -84,8 +81,8 @@ async def time(database: Database, _settings: Settings) -> list[Finding]:
                 "Let the pooler in between pass `timezone`, or ALTER ROLE … SET timezone = 'UTC'.",
             )
         )
-    apart = abs(there - (before + (after - before) / 2))
-    if apart > _SLIGHT + (after - before):
+    apart = abs(difference.ahead)
+    if difference.exceeds(_SLIGHT):
         tell = wrong if apart > _GRAVE else warning
         findings.append(
             tell(

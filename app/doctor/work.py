@@ -12,6 +12,7 @@ from app import clock
 from app.billing.periods import Period
 from app.billing.vocabulary import DeliveryState
 from app.database.engine import Database
+from app.database.server_clock import between, database_now
 from app.disk import why_not_writable
 from app.doctor.finding import Finding, warning, well, wrong
 from app.invoices.close import closed
@@ -33,8 +34,8 @@ _ROOM: Final = 100
 
 async def outbox(database: Database, _settings: Settings) -> list[Finding]:
     """Tell how long jobs have been due, and which were given up lately."""
-    now = clock.now()
-    waiting = select(func.count(), func.min(OutboxEntry.due_at)).where(
+    now = database_now()
+    waiting = select(func.count(), between(func.min(OutboxEntry.due_at), now)).where(
         OutboxEntry.done_at.is_(None), OutboxEntry.due_at <= now
     )
     given_up = (
@@ -44,11 +45,10 @@ async def outbox(database: Database, _settings: Settings) -> list[Finding]:
         .order_by(OutboxEntry.job)
     )
     async with database.reading() as connection:
-        number, oldest = (await connection.execute(waiting)).one()
+        number, late = (await connection.execute(waiting)).one()
         lost = (await connection.execute(given_up)).all()
     findings = []
-    late = now - oldest if oldest else timedelta()
-    if late > _LATE:
+    if late is not None and late > _LATE:
         tell = wrong if late > _VERY_LATE else warning
         findings.append(
             tell(
@@ -71,7 +71,7 @@ async def outbox(database: Database, _settings: Settings) -> list[Finding]:
 async def deliveries(database: Database, _settings: Settings) -> list[Finding]:
     """Tell how many notifications of late could not be delivered."""
     failed = select(func.count()).where(
-        Delivery.state == DeliveryState.FAILED, Delivery.created_at > clock.now() - _LATELY
+        Delivery.state == DeliveryState.FAILED, Delivery.created_at > database_now() - _LATELY
     )
     async with database.reading() as connection:
         number = (await connection.execute(failed)).scalar_one()

@@ -1,12 +1,12 @@
-"""The statements about kept answers."""
+"""The statements about kept answers; their age goes by the database server's clock."""
 
-from datetime import datetime
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
+from app.database.server_clock import database_now
 from app.http.written import WrittenAnswer
 from app.idempotency.keys import LIFE, Key, RequestInProgress, UsedOtherwise
 from app.idempotency.tables import KeptAnswer
@@ -43,7 +43,7 @@ async def earlier(connection: AsyncConnection, key: Key, request: bytes) -> Writ
         KeptAnswer.is_packed,
         KeptAnswer.status,
         KeptAnswer.headers,
-    ).where(_is(key), KeptAnswer.created_at > clock.now() - LIFE)
+    ).where(_is(key), KeptAnswer.created_at > database_now() - LIFE)
     kept = (await connection.execute(statement)).one_or_none()
     if kept is None:
         return None
@@ -62,7 +62,7 @@ async def keep(
         "headers": dict(answer.headers),
         "body": answer.body,
         "is_packed": answer.is_packed,
-        "created_at": clock.now(),
+        "created_at": database_now(),
     }
     statement = insert(KeptAnswer).values(user_id=key.user_id, key=key.text, **values)
     # One that is there is too old to be repeated, or it would have been found.
@@ -73,11 +73,11 @@ async def keep(
     )
 
 
-async def purge(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete at most `limit` answers that were kept before a moment; return how many."""
+async def purge(connection: AsyncConnection, *, kept_for: timedelta, limit: int) -> int:
+    """Delete at most `limit` answers that were kept for longer than so; return how many."""
     old = (
         select(KeptAnswer.user_id, KeptAnswer.key)
-        .where(KeptAnswer.created_at < before)
+        .where(KeptAnswer.created_at < database_now() - kept_for)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("old")

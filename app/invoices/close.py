@@ -89,7 +89,7 @@ async def _changing(database: Database, settings: Settings) -> AsyncIterator[Asy
     """Yield a connection in a transaction that is recorded; raises Later while an import runs."""
     async with recording(database, settings.audit_key, _AUTHOR) as connection:
         if not await import_turn.keep_import_out(connection):
-            raise Later(clock.now() + import_turn.AGAIN_AFTER, import_turn.WHY)
+            raise Later(import_turn.AGAIN_AFTER, import_turn.WHY)
         yield connection
 
 

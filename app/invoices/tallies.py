@@ -127,7 +127,7 @@ async def bring_year_forward(database: Database) -> Summary:
         summary.counts["customers"] += len(customers)
     async with database.reading() as connection:
         if (await connection.execute(select(exists().where(behind)))).scalar_one():
-            raise Later(now + _AGAIN)
+            raise Later(_AGAIN)
     return summary
 
 

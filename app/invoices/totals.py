@@ -10,7 +10,6 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Row, Select, and_, func, or_, select, update
 
-from app import clock
 from app.database import import_turn
 from app.database.engine import Database
 from app.history.author import Author
@@ -78,7 +77,7 @@ async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Su
     stored_columns = (getattr(Invoice, name) for name in _TRUE)
     async with recording(database, key, _AUTHOR) as connection:
         if not await import_turn.keep_import_out(connection):
-            raise Later(clock.now() + import_turn.AGAIN_AFTER, import_turn.WHY)
+            raise Later(import_turn.AGAIN_AFTER, import_turn.WHY)
         # Whoever changes items changes this row in the same transaction. Once it is locked, the
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (

@@ -9,7 +9,7 @@ delivery is sent again with the same Message-ID.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from itertools import chain, repeat
 from typing import Protocol
@@ -18,7 +18,6 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import clock
 from app.billing.currencies import currency_of
 from app.database.engine import Database
 from app.mailbox import InvalidAddress
@@ -45,7 +44,7 @@ PAUSES = (
 MOST_ATTEMPTS = len(PAUSES) + 1
 
 _SLACK = timedelta(minutes=1)
-"""What a lease has beyond the longest attempt: to settle it, and for clocks that differ."""
+"""What a lease has beyond the longest attempt: to settle it."""
 _SETTLING_PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds between tries to record an acceptance while the database is away; the last repeats."""
 
@@ -65,17 +64,17 @@ def longest_attempt(settings: Settings) -> timedelta:
     return timedelta(seconds=60 + 4 * settings.smtp_timeout)
 
 
-async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -> datetime | None:
-    """Send a delivery that is due; return when to come again, None once there is nothing to do.
+async def deliver(database: Database, settings: Settings, delivery_uuid: UUID) -> timedelta | None:
+    """Send a delivery that is due; return after what pause to come again, None if never.
 
-    A delivery that another worker is sending is left alone: its lease's end is returned.
+    A delivery that another worker is sending is left alone until the end of its lease.
     """
     deliveries = Deliveries(database)
     lease = longest_attempt(settings) + _SLACK
     lease_ends = asyncio.get_running_loop().time() + lease.total_seconds()
     claim = await deliveries.claim(delivery_uuid, lease)
     if claim is None:
-        return await deliveries.next_attempt(delivery_uuid)
+        return await deliveries.wait(delivery_uuid)
     if claim.attempt > MOST_ATTEMPTS:
         # Only claims that nobody came back from lead here, such as of a worker that dies of it.
         await _give_up(
@@ -170,22 +169,22 @@ async def _finish(work: Coroutine[None, None, None]) -> None:
 
 async def _postpone(
     deliveries: Deliveries, claim: Claim, failure: TemporaryFailure
-) -> datetime | None:
+) -> timedelta | None:
     if claim.attempt >= MOST_ATTEMPTS:
         await _give_up(deliveries, claim, failure)
         return None
-    until = clock.now() + PAUSES[claim.attempt - 1]
-    if not await deliveries.postponed(claim, str(failure), until):
-        return await deliveries.next_attempt(claim.uuid)
+    pause = PAUSES[claim.attempt - 1]
+    if not await deliveries.postponed(claim, str(failure), pause):
+        return await deliveries.wait(claim.uuid)
     delivery_attempted(DeliveryOutcome.POSTPONED)
     log.warning(
         "delivery postponed",
         delivery=str(claim.uuid),
         attempt=claim.attempt,
-        until=until.isoformat(),
+        pause_seconds=pause.total_seconds(),
         reason=failure.logged,
     )
-    return until
+    return pause
 
 
 async def _give_up(deliveries: Deliveries, claim: Claim, failure: DeliveryFailure) -> None:

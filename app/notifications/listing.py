@@ -7,9 +7,9 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
 from app.billing.vocabulary import DeliveryState
 from app.customers.tables import Customer
+from app.database.server_clock import database_now
 from app.invoices.tables import Invoice
 from app.notifications.schedule import enqueue
 from app.notifications.tables import Delivery
@@ -70,7 +70,7 @@ async def retry(connection: AsyncConnection, uuid: UUID) -> None:
     statement = (
         update(Delivery)
         .where(Delivery.uuid == uuid, Delivery.state == DeliveryState.FAILED)
-        .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=clock.now())
+        .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=database_now())
     )
     try:
         async with connection.begin_nested():

@@ -5,16 +5,18 @@ claim that was lost, since its lease ran out and another worker made the next at
 report a failure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from app import clock
 from app.billing.vocabulary import DeliveryState
 from app.database.engine import Database
+from app.database.server_clock import between, database_now
 from app.notifications.tables import Delivery
 
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
@@ -56,44 +58,23 @@ class Deliveries:
     async def claim(self, uuid: UUID, lease: timedelta) -> Claim | None:
         """Take a delivery that is due for sending, or whose lease has ended; else return None.
 
-        The first attempt is due whatever the time: a clock that was fast may have recorded it.
-        After the clock was set, whether a lease has ended is known only when it has been right for
-        as long as a lease lasts.
+        The first attempt is due whatever the time: a clock that was fast may have recorded it. All
+        goes by the database server's clock. After that was set, whether a lease has ended is known
+        only when it has been right for as long as a lease lasts.
         """
-        now = clock.now()
-        states = [DeliveryState.PENDING]
-        if clock.steady_for() > lease.total_seconds():
-            states.append(DeliveryState.SENDING)
-        statement = (
-            update(Delivery)
-            .where(
-                Delivery.uuid == uuid,
-                Delivery.state.in_(states),
-                or_(
-                    Delivery.next_attempt_at <= now,
-                    and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
-                ),
-            )
-            .values(
-                state=DeliveryState.SENDING,
-                attempts=Delivery.attempts + 1,
-                next_attempt_at=now + lease,
-            )
-            .returning(
-                Delivery.uuid,
-                Delivery.invoice_id,
-                Delivery.recipient,
-                Delivery.message_id,
-                Delivery.attempts,
-            )
-        )
         async with self._database.transaction() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+            await self._database.clock.look(connection)
+            states = [DeliveryState.PENDING]
+            if self._database.clock.steady_for > lease.total_seconds():
+                states.append(DeliveryState.SENDING)
+            claimed = await connection.execute(_claim(uuid, states, lease))
+            row = claimed.one_or_none()
         return Claim(*row) if row else None
 
-    async def next_attempt(self, uuid: UUID) -> datetime | None:
-        """Return when a delivery is to be looked at again; None for one that is settled or gone."""
-        statement = select(Delivery.next_attempt_at).where(
+    async def wait(self, uuid: UUID) -> timedelta | None:
+        """Return how long until a delivery is to be looked at; None for one settled or gone."""
+        wait = between(database_now(), Delivery.next_attempt_at)
+        statement = select(wait).where(
             Delivery.uuid == uuid,
             Delivery.state.in_(_OPEN),
         )
@@ -112,15 +93,20 @@ class Deliveries:
                 Delivery.state.in_(_OPEN),
             )
             .values(
-                state=DeliveryState.SENT, next_attempt_at=None, last_error="", sent_at=clock.now()
+                state=DeliveryState.SENT,
+                next_attempt_at=None,
+                last_error="",
+                sent_at=database_now(),
             )
         )
 
-    async def postponed(self, claim: Claim, reason: str, until: datetime) -> bool:
+    async def postponed(self, claim: Claim, reason: str, pause: timedelta) -> bool:
         """Give a delivery back, to be tried again later; False where the claim was lost."""
         return await self._settle(
             _claimed(claim).values(
-                state=DeliveryState.PENDING, next_attempt_at=until, last_error=reason
+                state=DeliveryState.PENDING,
+                next_attempt_at=database_now() + pause,
+                last_error=reason,
             )
         )
 
@@ -135,6 +121,35 @@ class Deliveries:
     async def _settle(self, statement: Update) -> bool:
         async with self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount == 1
+
+
+def _claim(
+    uuid: UUID, states: Sequence[DeliveryState], lease: timedelta
+) -> ReturningUpdate[UUID, int, str, str, int]:
+    now = database_now()
+    return (
+        update(Delivery)
+        .where(
+            Delivery.uuid == uuid,
+            Delivery.state.in_(states),
+            or_(
+                Delivery.next_attempt_at <= now,
+                and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
+            ),
+        )
+        .values(
+            state=DeliveryState.SENDING,
+            attempts=Delivery.attempts + 1,
+            next_attempt_at=now + lease,
+        )
+        .returning(
+            Delivery.uuid,
+            Delivery.invoice_id,
+            Delivery.recipient,
+            Delivery.message_id,
+            Delivery.attempts,
+        )
+    )
 
 
 def _claimed(claim: Claim) -> Update:

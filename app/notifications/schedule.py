@@ -7,8 +7,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
 from app.billing.vocabulary import DeliveryState
+from app.database.server_clock import database_now
 from app.invoices.tables import Invoice
 from app.mailbox import Mailbox
 from app.notifications.recipients import Recipient, recipients
@@ -53,7 +53,7 @@ def _failed(reason: str) -> dict[str, Any]:
 
 
 def _row(invoice_id: int, recipient: str, settings: Settings) -> dict[str, Any]:
-    now = clock.now()
+    now = database_now()
     return {
         "uuid": uuid4(),
         "invoice_id": invoice_id,

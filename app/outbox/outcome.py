@@ -2,18 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 
 _SHOWN = 20
 
 
 class Later(Exception):
-    """The job is to run again at a moment; nothing failed."""
+    """The job is to run again after a pause; nothing failed."""
 
-    def __init__(self, until: datetime, why: str = "") -> None:
+    def __init__(self, pause: timedelta, why: str = "") -> None:
         reason = f"{why}; " if why else ""
-        super().__init__(f"{reason}to run again at {until.isoformat()}")
-        self.until = until
+        super().__init__(f"{reason}to run again in {pause.total_seconds():.0f} s")
+        self.pause = pause
         self.why = why
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock, log
+from app.database.server_clock import between, database_now
 from app.outbox.tables import OutboxEntry
 
 
@@ -61,7 +62,7 @@ async def record(
 
     It is due at once unless `due_at` says when. The request that is answered just now is noted.
     """
-    now = clock.now()
+    now = database_now()
     statement = (
         insert(OutboxEntry)
         .values(
@@ -87,7 +88,7 @@ async def record_once_since(connection: AsyncConnection, job: str, moment: datet
         OutboxEntry.job == job,
         or_(
             OutboxEntry.done_at.is_(None),
-            OutboxEntry.created_at.between(moment, clock.now() + clock.MOST_DRIFT),
+            OutboxEntry.created_at.between(moment, database_now() + clock.MOST_DRIFT),
         ),
     )
     if (await connection.execute(select(another))).scalar_one():
@@ -104,18 +105,20 @@ class Waiting:
     """Entries that could be run now."""
     later: int
     """Entries that are being run, or wait for their moment."""
-    oldest_due_at: datetime | None
+    oldest_due_for: timedelta | None
+    """For how long the one that is due longest has been so."""
 
 
 async def waiting(connection: AsyncConnection) -> list[Waiting]:
     """Return what is open of each job that has anything open."""
-    is_due = OutboxEntry.due_at <= clock.now()
+    now = database_now()
+    is_due = OutboxEntry.due_at <= now
     statement = (
         select(
             OutboxEntry.job,
             func.count().filter(is_due),
             func.count().filter(~is_due),
-            func.min(OutboxEntry.due_at).filter(is_due),
+            between(func.min(OutboxEntry.due_at).filter(is_due), now),
         )
         .where(OutboxEntry.done_at.is_(None))
         .group_by(OutboxEntry.job)
@@ -125,7 +128,7 @@ async def waiting(connection: AsyncConnection) -> list[Waiting]:
 
 async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> list[Claim]:
     """Claim at most `limit` due entries, those due longest first, for the length of the lease."""
-    now = clock.now()
+    now = database_now()
     due = (
         select(OutboxEntry.id)
         .where(OutboxEntry.done_at.is_(None), OutboxEntry.due_at <= now)
@@ -151,11 +154,11 @@ async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> li
 
 
 async def bring_forward(connection: AsyncConnection) -> int:
-    """Make due what was due at once by a clock that is ahead of ours; return how many entries.
+    """Make due what was due at once while the clock was ahead; return how many entries.
 
-    Else they would wait until it is as late as it was there.
+    Else they would wait until it is as late again.
     """
-    now = clock.now()
+    now = database_now()
     statement = (
         update(OutboxEntry)
         .where(
@@ -170,7 +173,7 @@ async def bring_forward(connection: AsyncConnection) -> int:
 
 async def renew(connection: AsyncConnection, claim: Claim, lease: timedelta) -> None:
     """Hold a claim for another lease from now. Raises ClaimLost."""
-    await _write(connection, claim, due_at=clock.now() + lease)
+    await _write(connection, claim, due_at=database_now() + lease)
 
 
 async def finish(connection: AsyncConnection, claim: Claim) -> None:
@@ -178,22 +181,22 @@ async def finish(connection: AsyncConnection, claim: Claim) -> None:
 
     In the transaction of a job's own changes, it makes them happen once, however often it runs.
     """
-    await _write(connection, claim, done_at=clock.now(), last_error="")
+    await _write(connection, claim, done_at=database_now(), last_error="")
 
 
-async def postpone(connection: AsyncConnection, claim: Claim, until: datetime) -> None:
-    """Make the entry due again at a moment; nothing failed. Raises ClaimLost."""
-    await _write(connection, claim, due_at=until)
+async def postpone(connection: AsyncConnection, claim: Claim, pause: timedelta) -> None:
+    """Make the entry due again after a pause; nothing failed. Raises ClaimLost."""
+    await _write(connection, claim, due_at=database_now() + pause)
 
 
 async def fail(connection: AsyncConnection, claim: Claim, error: str, pause: timedelta) -> None:
     """Keep why an attempt failed; the next one is due after the pause. Raises ClaimLost."""
-    await _write(connection, claim, due_at=clock.now() + pause, last_error=error)
+    await _write(connection, claim, due_at=database_now() + pause, last_error=error)
 
 
 async def give_up(connection: AsyncConnection, claim: Claim, error: str) -> None:
     """End an entry that cannot succeed: it is done, and keeps its error. Raises ClaimLost."""
-    await _write(connection, claim, done_at=clock.now(), last_error=error)
+    await _write(connection, claim, done_at=database_now(), last_error=error)
 
 
 async def _write(connection: AsyncConnection, claim: Claim, **values: Any) -> None:
@@ -203,15 +206,16 @@ async def _write(connection: AsyncConnection, claim: Claim, **values: Any) -> No
 
 
 async def purge(
-    connection: AsyncConnection, *, done_before: datetime, failed_before: datetime, limit: int
+    connection: AsyncConnection, *, done_for: timedelta, failed_for: timedelta, limit: int
 ) -> int:
-    """Delete at most `limit` entries done before one moment, or given up before another."""
+    """Delete at most `limit` entries that were done, or given up, for longer than so."""
+    now = database_now()
     old = (
         select(OutboxEntry.id)
         .where(
             or_(
-                and_(OutboxEntry.done_at < done_before, OutboxEntry.last_error == ""),
-                and_(OutboxEntry.done_at < failed_before, OutboxEntry.last_error != ""),
+                and_(OutboxEntry.done_at < now - done_for, OutboxEntry.last_error == ""),
+                and_(OutboxEntry.done_at < now - failed_for, OutboxEntry.last_error != ""),
             )
         )
         .limit(limit)

@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock
 from app.idempotency import repository as kept_answers
 from app.idempotency.keys import LIFE
 from app.invoices.close import close_month
@@ -99,16 +98,14 @@ async def _sweep_proofs(run: Run) -> Summary:
 
 
 async def _purge_outbox(run: Run) -> Summary:
-    now = clock.now()
-    done, given_up = now - _KEEP_DONE, now - _KEEP_GIVEN_UP
     return await _in_batches(
-        run, lambda c, n: outbox.purge(c, done_before=done, failed_before=given_up, limit=n)
+        run,
+        lambda c, n: outbox.purge(c, done_for=_KEEP_DONE, failed_for=_KEEP_GIVEN_UP, limit=n),
     )
 
 
 async def _purge_answers(run: Run) -> Summary:
-    expired = clock.now() - LIFE
-    return await _in_batches(run, lambda c, n: kept_answers.purge(c, before=expired, limit=n))
+    return await _in_batches(run, lambda c, n: kept_answers.purge(c, kept_for=LIFE, limit=n))
 
 
 async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:

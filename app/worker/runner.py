@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock, log
+from app import log
 from app.database.engine import Database
 from app.database.failures import DatabaseUnavailable
 from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
@@ -24,6 +24,7 @@ from app.outbox.outcome import Impossible, Later, Summary
 from app.settings import Settings
 from app.worker.job import Job, Run
 from app.worker.outage import Outage
+from app.worker.own_clock import OwnClock
 
 MOST_ATTEMPTS: Final = 20
 """After so many attempts, about half a day, an entry that always fails is given up."""
@@ -64,15 +65,14 @@ class Runner:
         self._stopping = False
         self._leaving = False
         self.outage = Outage()
+        self._own_clock = OwnClock()
         expect_jobs(jobs)
-        clock.look()
 
     async def relay(self) -> int:
         """Start what is due, as far as there is room; return how many entries were started.
 
         Whenever one of them ends, the next due one is started. Raises what the database raises.
         """
-        clock.look()
         if self._stopping:  # not even a wait for another look, which may hang
             return 0
         async with self._looking:
@@ -82,7 +82,9 @@ class Runner:
                 return 0
             async with self._database.transaction() as connection:
                 claims = await outbox.claim(connection, room, self._lease)
+                difference = await self._database.clock.look(connection)
             self.outage.end()
+            self._own_clock.tell(difference)
             LAST_LOOK.set_to_current_time()
             for claim in claims:
                 self._busy += 1
@@ -127,7 +129,7 @@ class Runner:
                 if self._leaving:  # the process ends, and this would hold it up
                     raise
                 _log.info("job handed back", job=claim.job, entry=claim.id)
-                await self._settle(claim, lambda c: outbox.postpone(c, claim, clock.now()))
+                await self._settle(claim, lambda c: outbox.postpone(c, claim, timedelta()))
                 result = JobResult.HANDED_BACK
             finally:
                 self._busy -= 1
@@ -143,8 +145,8 @@ class Runner:
         except Later as later:
             if later.why:
                 log_.info("job put off", why=later.why)
-            until = max(later.until, clock.now() + _SHORTEST_WAIT)
-            await self._settle(claim, lambda c: outbox.postpone(c, claim, until))
+            pause = max(later.pause, _SHORTEST_WAIT)
+            await self._settle(claim, lambda c: outbox.postpone(c, claim, pause))
             return JobResult.LATER
         except outbox.ClaimLost:
             log_.warning("job left to another worker")

@@ -1,4 +1,4 @@
-"""What happens by the clock, in UTC.
+"""What happens by the clock, in UTC: the database server's, which all workers share.
 
 At its time a job is recorded in the outbox, once however many workers there are. Where none was
 running then, the first that starts afterwards records it: what matters is the last time that has
@@ -10,9 +10,10 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import select
 
-from app import clock
 from app.database.engine import Database
+from app.database.server_clock import database_now
 from app.outbox import repository as outbox
 from app.worker import jobs
 
@@ -62,29 +63,22 @@ class Scheduler:
 
         Raises what the database raises; the next call tries again.
         """
-        brought = await self.bring_forward()
-        recorded = await self.record_due()
+        async with self._database.transaction() as connection:
+            brought = await outbox.bring_forward(connection)
+            now = (await connection.execute(select(database_now()))).scalar_one()
+        if brought:
+            _log.warning("entries from the future", number=brought)
+        recorded = await self.record_due(now)
         return bool(brought or recorded)
 
-    async def bring_forward(self) -> int:
-        """Make due what a clock that is ahead of ours has recorded; return how much that was.
-
-        Raises what the database raises.
-        """
-        async with self._database.transaction() as connection:
-            number = await outbox.bring_forward(connection)
-        if number:
-            _log.warning("entries from the future", number=number)
-        return number
-
-    async def record_due(self) -> list[str]:
-        """Record each job whose time has come; return the names of those recorded.
+    async def record_due(self, now: datetime) -> list[str]:
+        """Record each job whose time has come by `now`; return the names of those recorded.
 
         Raises what the database raises; the next call tries again.
         """
         recorded = []
         for daily in self._schedule:
-            moment = daily.last_due(clock.now())
+            moment = daily.last_due(now)
             if self._seen.get(daily.job) == moment:
                 continue
             async with self._database.transaction() as connection:

@@ -46,7 +46,7 @@ class _Worker(Worker):
         self._steadiness = clock.Steadiness(_UNEVEN)
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
-        if self._steadiness.look():
+        if self._steadiness.look(clock.now()):
             for job in self.cron_jobs:
                 job.next_run = None
         await super().run_cron(n, delay, num_windows)

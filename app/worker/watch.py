@@ -102,8 +102,8 @@ class Watch:
             entries.add_metric([job, "now"], due)
             entries.add_metric([job, "later"], later)
         yield entries
-        oldest = [each.oldest_due_at for each in seen.waiting if each.oldest_due_at is not None]
-        age = (clock.now() - min(oldest)).total_seconds() if oldest else 0.0
+        ages = [each.oldest_due_for for each in seen.waiting if each.oldest_due_for is not None]
+        age = max(ages).total_seconds() if ages else 0.0
         yield GaugeMetricFamily(
             "invoicing_outbox_oldest_due_seconds",
             "For how long the oldest entry of the outbox that is due has been so; 0 without any.",

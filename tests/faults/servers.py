@@ -53,6 +53,20 @@ class _Mistreated:
                 os.kill(pid, number)
 
 
+class OwnPostgresql(EmbeddedPostgresql):
+    """A PostgreSQL that is started with more in its environment."""
+
+    def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
+        super().__init__(data_dir, port=port)
+        self.environment: dict[str, str] = {}
+        """What it gets at its next start."""
+
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, behind what sets the environment."""
+        given = [f"{name}={value}" for name, value in self.environment.items()]
+        return ["/usr/bin/env", *given, *super().command(directory)]
+
+
 class Postgresql(_Mistreated):
     """A PostgreSQL that keeps its promises on disk."""
 

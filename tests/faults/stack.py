@@ -13,13 +13,12 @@ import httpx
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.embedded.postgresql import EmbeddedPostgresql
 from app.settings import DatabaseSettings, Settings
 from tests.conftest import migrate
 from tests.faults.disk import small_disk
 from tests.faults.program import Program
 from tests.faults.relay import Relay, relayed
-from tests.faults.servers import Postgresql, Valkey
+from tests.faults.servers import OwnPostgresql, Postgresql, Valkey
 from tests.support.history import KEY
 from tests.support.server import free_port
 from tests.support.settings import settings_of
@@ -107,7 +106,8 @@ class Stack:
         if self.layout.proof_disk is not None:
             opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
         port = 0 if self.layout.standby else None
-        self.postgresql = Postgresql(EmbeddedPostgresql(home, port=port))
+        self.own_postgresql = OwnPostgresql(home, port=port)
+        self.postgresql = Postgresql(self.own_postgresql)
         self.valkey = Valkey(self.place / "valkey")
         for server in (self.postgresql, self.valkey):
             opening.push_async_callback(server.stop)

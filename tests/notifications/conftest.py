@@ -78,7 +78,7 @@ class Desk:
     settings: Settings
     delivery: UUID
 
-    async def deliver(self, *, server: str = "", delivery: UUID | None = None) -> datetime | None:
+    async def deliver(self, *, server: str = "", delivery: UUID | None = None) -> timedelta | None:
         """Deliver as the worker does, perhaps over another mail server."""
         settings = sending_to(self.settings, server) if server else self.settings
         return await deliver(self.database, settings, delivery or self.delivery)

@@ -48,14 +48,14 @@ async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> N
     sink.pause = 0.3
     outcomes = await asyncio.gather(*(desk.deliver() for _ in range(3)))
     assert len(sink.mailbox) == 1
-    lease = NOW + longest_attempt(desk.settings) + timedelta(minutes=1)
+    lease = longest_attempt(desk.settings) + timedelta(minutes=1)
     assert sorted(outcomes, key=str) == [lease, lease, None]
 
 
 async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailSink) -> None:
     due = NOW + timedelta(minutes=1)
     await desk.set(attempts=1, next_attempt_at=due)
-    assert await desk.deliver() == due
+    assert await desk.deliver() == timedelta(minutes=1)
     assert sink.mailbox == []
 
 
@@ -70,9 +70,10 @@ async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -
     assert row.state == DeliveryState.SENDING
 
     lapses = await desk.deliver()
-    assert lapses == row.next_attempt_at
+    assert lapses is not None
+    assert NOW + lapses == row.next_attempt_at
     assert sink.mailbox == []
-    clock.freeze(lapses)
+    later(lapses)
     assert await desk.deliver() is None
 
     (received,) = sink.mailbox
@@ -102,7 +103,6 @@ async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
 async def test_a_clock_that_is_set_forward_ends_no_claim(
     desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock.look()
     seconds = clock.monotonic()
     async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
         killed = asyncio.create_task(desk.deliver(server=faulty.url))
@@ -111,7 +111,7 @@ async def test_a_clock_that_is_set_forward_ends_no_claim(
         await asyncio.gather(killed, return_exceptions=True)
     lease = longest_attempt(desk.settings) + timedelta(minutes=1)
     monkeypatch.setattr(clock, "_source", lambda: NOW + timedelta(hours=6))
-    assert await desk.deliver() == NOW + lease
+    assert await desk.deliver() == lease - timedelta(hours=6)
     assert sink.mailbox == []
 
     # A lease's time later nobody can be at it any more.
@@ -129,9 +129,9 @@ async def test_a_server_that_fails_is_tried_again_later(
     async with faulty_server(fault) as faulty, asyncio.timeout(10):
         again = await desk.deliver(server=faulty.url)
 
-    assert again == NOW + PAUSES[0]
+    assert again == PAUSES[0]
     row = await desk.row()
-    assert (row.state, row.next_attempt_at) == (DeliveryState.PENDING, again)
+    assert (row.state, row.next_attempt_at) == (DeliveryState.PENDING, NOW + again)
     assert row.last_error.startswith("No answer from the mail server: ")
     later(PAUSES[0])
     assert await desk.deliver() is None
@@ -140,7 +140,7 @@ async def test_a_server_that_fails_is_tried_again_later(
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
-    assert await desk.deliver(server="smtp://127.0.0.1:1") == NOW + PAUSES[0]
+    assert await desk.deliver(server="smtp://127.0.0.1:1") == PAUSES[0]
     row = await desk.row()
     assert row.state == DeliveryState.PENDING
     assert "Error connecting to 127.0.0.1 on port 1" in row.last_error
@@ -192,14 +192,14 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
 
 async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
     sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
-    assert await desk.deliver() == NOW + PAUSES[0]
+    assert await desk.deliver() == PAUSES[0]
     row = await desk.row()
     assert row.last_error == "The mail server answered 451 4.7.1 Greylisted, try again"
 
     sink.refused.clear()
     sink.answers.append("452 4.3.1 No space left")
     later(PAUSES[0])
-    assert await desk.deliver() == clock.now() + PAUSES[1]
+    assert await desk.deliver() == PAUSES[1]
     later(PAUSES[1])
     assert await desk.deliver() is None
 
@@ -220,8 +220,8 @@ async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> Non
     sink.refused["accounts@example.com"] = "450 4.2.1 Mailbox busy"
     pauses = []
     while (again := await desk.deliver()) is not None:
-        pauses.append(again - clock.now())
-        clock.freeze(again)
+        pauses.append(again)
+        later(again)
 
     assert pauses == sorted(set(pauses)) == list(PAUSES)
     row = await desk.row()
@@ -271,7 +271,7 @@ async def test_a_fault_of_ours_is_tried_again_and_not_silent(
 ) -> None:
     settings.mail_dir.write_text("in the way")
     with capture_logs() as logged:
-        assert await _deliver_to_files(desk, settings) == NOW + PAUSES[0]
+        assert await _deliver_to_files(desk, settings) == PAUSES[0]
     assert (await desk.row()).last_error == "Unexpected error: FileExistsError."
     assert "delivery attempt broke" in [entry["event"] for entry in logged]
 

@@ -77,7 +77,7 @@ async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) 
     for write in (
         outbox.finish(connection, claim),
         outbox.renew(connection, claim, LEASE),
-        outbox.postpone(connection, claim, NOON),
+        outbox.postpone(connection, claim, LEASE),
         outbox.fail(connection, claim, "too late", LEASE),
         outbox.give_up(connection, claim, "too late"),
     ):
@@ -142,6 +142,7 @@ async def test_a_purge_keeps_open_and_young_entries_and_errors_longer(
     await outbox.give_up(connection, given_up, "no such invoice")
     later(60)
     await outbox.finish(connection, lately)
-    limits = {"done_before": NOON + timedelta(seconds=1), "failed_before": NOON, "limit": 10}
-    assert await outbox.purge(connection, **limits) == 1  # type: ignore[arg-type] # of mixed types
+    minute = timedelta(minutes=1)
+    kept = {"done_for": minute - timedelta(seconds=1), "failed_for": minute}
+    assert await outbox.purge(connection, **kept, limit=10) == 1
     assert [row.job for row in await rows(connection)] == ["open", "given-up", "done-lately"]

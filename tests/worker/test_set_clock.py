@@ -57,12 +57,11 @@ async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
     at_once = await outbox.record(connection, "a", {})
     await outbox.record(connection, "b", {}, clock.now() + timedelta(minutes=1))
     clock.freeze(NOW)
-    scheduler = Scheduler(database)
     assert await outbox.claim(connection, 9, LEASE) == []
-    assert await scheduler.bring_forward() == 1
+    assert await Scheduler(database, ()).look()
     assert [claim.id for claim in await outbox.claim(connection, 9, LEASE)] == [at_once]
     # One that is at work is left to its lease.
-    assert await scheduler.bring_forward() == 0
+    assert not await Scheduler(database, ()).look()
 
 
 async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
@@ -70,9 +69,9 @@ async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
 ) -> None:
     daily = Daily("a", (time(12),))
     clock.freeze(NOW + timedelta(days=40))
-    assert await Scheduler(database, (daily,)).record_due() == ["a"]
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
     clock.freeze(NOW)
-    assert await Scheduler(database, (daily,)).record_due() == ["a"]
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
-    assert await Scheduler(database, (daily,)).record_due() == []
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == []
