@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
-from app.doctor import configuration, schema, server, services, work
+from app.doctor import configuration, privileges, schema, server, services, work
 from app.doctor.configuration import Configuration
 from app.doctor.finding import Finding, warning, wrong
 from app.settings import Settings
@@ -29,6 +29,7 @@ _OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Find
     "revision": schema.revision,
     "indexes": schema.indexes,
     "triggers": schema.triggers,
+    "privileges": privileges.privileges,
     "outbox": work.outbox,
     "deliveries": work.deliveries,
     "months": work.months,
