@@ -12,9 +12,10 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final, Self
 from unicodedata import category
 
@@ -24,6 +25,7 @@ from app.disk import DiskUnavailable, disk_at_work
 UNFINISHED: Final = ".part"
 """How the names of files end that are still arriving."""
 
+_PROBE: Final = ".now-"
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
 _NAME_MAX: Final = 200
 _SUFFIX_MAX: Final = 20
@@ -131,20 +133,25 @@ class ProofStore:
         except OSError as error:
             _logger.warning("proof left to the sweep", key=key, error=log.told(error))
 
-    def older_than(self, moment: datetime) -> list[str]:
-        """Return the names of files last written before `moment`, unfinished ones included.
+    def older_than(self, age: timedelta) -> list[str]:
+        """Return the names of files last written longer ago than so, unfinished ones included.
 
-        They are keys, or keys with `UNFINISHED` behind; other files are not the store's own.
+        They are keys, or keys with `UNFINISHED` behind; other files are not the store's own. What
+        time it is, a file that is written now tells: a host's clock, if it were a day ahead, would
+        make proofs old that have just arrived.
         """
         if not self.directory.is_dir():
             return []
-        with os.scandir(self.directory) as files:
-            return [
-                file.name
-                for file in files
-                if _KEY.fullmatch(file.name.removesuffix(UNFINISHED))
-                and datetime.fromtimestamp(file.stat().st_mtime, UTC) < moment
-            ]
+        with NamedTemporaryFile(dir=self.directory, prefix=_PROBE) as probe:
+            own = Path(probe.name).name
+            with os.scandir(self.directory) as files:
+                written = {
+                    file.name: file.stat().st_mtime
+                    for file in files
+                    if file.name == own or _KEY.fullmatch(file.name.removesuffix(UNFINISHED))
+                }
+        latest = written.pop(own) - age.total_seconds()
+        return [name for name, moment in written.items() if moment < latest]
 
 
 class IncomingProof:

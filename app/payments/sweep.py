@@ -6,7 +6,6 @@ from typing import Final
 
 from sqlalchemy import select
 
-from app import clock
 from app.database.engine import Database
 from app.outbox.outcome import Summary
 from app.payments.proofs import ProofStore
@@ -22,7 +21,7 @@ async def sweep_proofs(database: Database, settings: Settings) -> Summary:
     """Remove files of the proof store that no payment names and that are older than a day."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     summary = Summary()
-    names = await asyncio.to_thread(store.older_than, clock.now() - SAFE_AGE)
+    names = await asyncio.to_thread(store.older_than, SAFE_AGE)
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
         async with database.reading() as connection:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from contextlib import suppress
+from datetime import timedelta
 from time import monotonic
 
 from sqlalchemy import func, select, text
@@ -37,7 +38,7 @@ async def swept(database: Database, settings: Settings) -> list[str]:
     async with database.reading() as connection:
         keys = select(Payment.proof_key).where(Payment.proof_key.is_not(None))
         named = set((await connection.execute(keys)).scalars())
-    left = set(store.older_than(clock.now()))
+    left = set(store.older_than(timedelta()))
     return [
         *(f"the proof {key} is not there" for key in named - left),
         *(f"the file {name} is of no payment" for name in left - named),

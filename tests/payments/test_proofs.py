@@ -183,11 +183,15 @@ def test_what_is_no_key_has_no_path(store: ProofStore, key: str) -> None:
 
 
 async def test_old_files_are_told(store: ProofStore) -> None:
-    assert store.older_than(datetime(2026, 1, 1, tzinfo=UTC)) == []
-    proof = await keep(store, PDF)
+    hour = timedelta(hours=1)
+    assert store.older_than(hour) == []
+    old = await keep(store, PDF)
     (store.directory / "notes.txt").write_text("not the store's")
     unfinished = "0" * 32 + UNFINISHED
     (store.directory / unfinished).write_bytes(b"x")
-    now = datetime.now(UTC)
-    assert store.older_than(now - timedelta(hours=1)) == []
-    assert sorted(store.older_than(now + timedelta(hours=1))) == sorted([proof.key, unfinished])
+    past = datetime.now(UTC).timestamp() - 2 * hour.total_seconds()
+    for path in store.directory.iterdir():
+        os.utime(path, (past, past))
+    await keep(store, PDF)
+    assert sorted(store.older_than(hour)) == sorted([old.key, unfinished])
+    assert len(list(store.directory.iterdir())) == 4

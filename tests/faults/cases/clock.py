@@ -10,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.outbox import repository as outbox
 from app.outbox.tables import OutboxEntry
-from app.worker.jobs import CLOSE_MONTH, SWEEP_PROOFS
+from app.worker.jobs import CLOSE_MONTH
 from tests.faults import fake_clock
 from tests.faults.case import Case
 from tests.faults.closing import are_pending, lay_invoices, wrongly_closed
@@ -35,18 +34,14 @@ _AFTERWARDS: Final = 3.0
 _NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _NOON: Final = datetime(2027, 3, 10, 12, tzinfo=UTC)
 _APART: Final = timedelta(minutes=10)
-_SLOWLY: Final = 1.0
-_MANY_MAILS: Final = 15.0
+_SLOWLY: Final = 2.5
+_MANY_MAILS: Final = 25.0
 _FORWARDS: Final = (timedelta(hours=6), timedelta(hours=23))
 _BACKWARDS: Final = (timedelta(minutes=1), timedelta(hours=2))
 
 
 async def _by(clock: FakeClock, stack: Stack) -> None:
     """Start all processes of the service anew, by that clock."""
-    async with stack.database() as database, database.transaction() as connection:
-        # The kernel goes by the true clock, and so proofs that arrive would seem years old to the
-        # sweep. While an entry of it is open, no other is made.
-        await outbox.record(connection, SWEEP_PROOFS, {}, due_at=_NEVER)
     stack.environment |= clock.environment
     await fake_clock.restart([*stack.apis, *stack.workers])
     for url in stack.urls:
