@@ -12,8 +12,9 @@ from typing import Final
 from alembic import context
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.database import import_turn
 from app.database.engine import WITHOUT_NAMES
 from app.database.failures import working
 from app.database.limits import limit_each_transaction
@@ -50,22 +51,41 @@ async def run_in_turn(engine: AsyncEngine) -> None:
     of a session would be lost behind a pooler, and one of the migration's with its first commit.
     Who waits or has the turn keeps no snapshot: an index that is made concurrently would wait for
     the end of it, and so for itself.
+
+    An import is waited for, and none begins meanwhile: it locks tables in an order of its own, and
+    one of the two could be ended by a deadlock.
     """
     lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
     async with engine.connect() as turn:
         while not (await turn.execute(lock)).scalar_one():
             await turn.rollback()
             await asyncio.sleep(FIRST_PAUSE)
+        await keep_import_out(turn)
         # Being no query, it also ends the snapshot of the one before.
         await turn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         await run_patiently(engine)
 
 
+async def keep_import_out(turn: AsyncConnection) -> None:
+    """Wait until no import runs, and let none begin until the turn ends."""
+    is_told = False
+    while not await import_turn.keep_import_out(turn):
+        if not is_told:
+            tell("An import is running; waiting for its end.")
+        is_told = True
+        await asyncio.sleep(FIRST_PAUSE)
+
+
+def tell(line: str) -> None:
+    """Tell the person who migrates, where somebody listens."""
+    listener: Callable[[str], None] | None = context.config.attributes.get("tell")
+    if listener is not None:
+        listener(line)
+
+
 async def run_patiently(engine: AsyncEngine) -> None:
     """Migrate; where a table is busy, go on from the last revision that was reached."""
-    attributes = context.config.attributes
-    tell: Callable[[str], None] = attributes.get("tell", lambda _line: None)
-    until = time.monotonic() + attributes.get("patience", 0)
+    until = time.monotonic() + context.config.attributes.get("patience", 0)
     pause = FIRST_PAUSE
     while True:
         try:

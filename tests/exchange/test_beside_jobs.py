@@ -27,6 +27,7 @@ from app.invoices.tallies import bring_year_forward, merge_tallies
 from app.invoices.totals import reconcile_totals
 from app.outbox.outcome import Later
 from app.settings import Settings
+from tests.cli.test_commands import app as app_command
 from tests.exchange.test_loader import item
 from tests.support.factories import Factories, Row
 from tests.support.history import KEY
@@ -172,6 +173,32 @@ async def test_adopting_waits_for_the_import(
         await asyncio.sleep(DETECTED_WITHIN)
         assert not adopting.done()
     await asyncio.wait_for(adopting, 10)
+
+
+async def test_a_migration_waits_for_the_import(database: Database, settings: Settings) -> None:
+    environment = {
+        "DATABASE_URL": settings.database_url,
+        "AUDIT_KEY": KEY.get_secret_value(),
+        "REDIS_URL": settings.redis_url,
+    }
+    async with importing(database, settings):
+        migrating = asyncio.create_task(asyncio.to_thread(app_command, "migrate", **environment))
+        async with database.reading() as connection:
+            await until(lambda: _migrates(connection))
+        await asyncio.sleep(0.5)
+        assert not migrating.done()
+    answer = await migrating
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == "An import is running; waiting for its end.\n"
+
+
+async def _migrates(connection: AsyncConnection) -> bool:
+    waits = text(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND (classid::bigint << 32) + objid::bigint = 4812201900417)"
+    )
+    return bool((await connection.execute(waits)).scalar_one())
 
 
 async def test_jobs_that_wait_for_nobody_run_beside_an_import(
