@@ -32,6 +32,7 @@ def import_focus(  # noqa: PLR0913 - one for each option
     keep_good: bool,
     drop_tax_rows: bool,
     allow_equal_rows: bool,
+    replace: bool,
 ) -> None:
     """Import files that are one bill together; end the command where not all is imported."""
     from app.exchange.focus.importer import Options  # noqa: PLC0415 - keeps --help fast
@@ -46,6 +47,7 @@ def import_focus(  # noqa: PLR0913 - one for each option
         keep_good=keep_good,
         drop_tax_rows=drop_tax_rows,
         allow_equal_rows=allow_equal_rows,
+        replace=replace,
     )
     paths = [Path(source) for source in sources]
     if len({path.resolve() for path in paths}) < len(paths):

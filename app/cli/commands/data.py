@@ -79,6 +79,13 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
             help="Of focus: import files that have rows in common, as parts of one export may.",
         ),
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Of focus: take away what an earlier import brought and the files do not have.",
+        ),
+    ] = False,
     issue: Annotated[
         bool, typer.Option("--issue", help="Of focus: issue the invoices of past months.")
     ] = False,
@@ -100,12 +107,13 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
             keep_good=keep_good,
             drop_tax_rows=drop_tax_rows,
             allow_equal_rows=allow_equal_rows,
+            replace=replace,
         )
         return
-    if tax or currency or issue or notify or drop_tax_rows or allow_equal_rows:
+    if tax or currency or issue or notify or drop_tax_rows or allow_equal_rows or replace:
         fail(
-            "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --issue and --notify"
-            " go with --format focus.",
+            "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --replace, --issue and"
+            " --notify go with --format focus.",
             code=MISUSED,
         )
     if format is Format.WALDUR:

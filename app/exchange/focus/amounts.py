@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from app.billing import money
 from app.billing.currencies import Currency
 from app.exchange.focus.grouping import EXACT
+from app.exchange.focus.shares import share_out
 
 TEN_PLACES = Decimal("1e-10")
 _ROUNDING = Context(prec=120)
@@ -21,9 +22,8 @@ class Amounts:
 
     unit_prices: tuple[Decimal, ...]
     """Of each line, in the order given, at 10 decimals."""
-    rounding: Decimal
-    """In the currency's decimals: what brings the sum of the lines' prices to `price`; zero if
-    they meet it."""
+    prices: tuple[Decimal, ...]
+    """Of each line, in the currency's decimals; they add up to `price`."""
     price: Decimal
     """The billed sum, rounded half up to the currency's decimals."""
     billed: Decimal
@@ -75,7 +75,9 @@ def split(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> Split[K
             left = ten_places(sum(billed.values(), Decimal(0))) - sum(map(sum, lines.values()))
             largest = max(billed, key=lambda key: abs(billed[key]))
             _give(lines[largest], costs[largest], left)
-        return Split({key: _amounts(own, billed[key], currency) for key, own in lines.items()})
+        return Split(
+            {key: _amounts(costs[key], own, billed[key], currency) for key, own in lines.items()}
+        )
 
 
 def ten_places(amount: Decimal) -> Decimal:
@@ -98,7 +100,9 @@ def _give(prices: list[Decimal], costs: Sequence[Decimal], left: Decimal) -> Non
         prices[largest] += left
 
 
-def _amounts(unit_prices: list[Decimal], billed: Decimal, currency: Currency) -> Amounts:
+def _amounts(
+    costs: Sequence[Decimal], unit_prices: list[Decimal], billed: Decimal, currency: Currency
+) -> Amounts:
     price = money.half_up(billed, currency)
-    shown = sum((money.away_from_zero(each, currency) for each in unit_prices), Decimal(0))
-    return Amounts(tuple(unit_prices), price - shown, price, billed)
+    prices = share_out(price, costs, unit_prices, currency.smallest_unit)
+    return Amounts(tuple(unit_prices), prices, price, billed)

@@ -73,5 +73,5 @@ def item(key: GroupKey) -> UUID:
 
 
 def rounding(key: InvoiceKey) -> UUID:
-    """Return the UUID of the line that rounds an invoice."""
+    """Return the UUID of the item by which earlier versions rounded an invoice."""
     return _of("rounding", *key)

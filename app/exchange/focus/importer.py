@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
+from app.billing.vocabulary import InvoiceState, Source
 from app.database.engine import Database
 from app.database.failures import DatabaseUnavailable
 from app.exchange.focus import identifiers, stored
 from app.exchange.focus.equal_rows import EqualRows
 from app.exchange.focus.grouping import Bill, group
+from app.exchange.focus.losses import losses
 from app.exchange.focus.mapping import Draft, Mapping
 from app.exchange.focus.outcome import Fate, InvoiceOutcome, Outcome, counted
 from app.exchange.focus.problems import NotImported
@@ -33,6 +34,10 @@ from app.invoices.issue import issue
 from app.settings import Settings
 
 _AUTHOR: Final = Author("import_focus")
+_HOW_TO_REPLACE: Final = (
+    "Name all parts of an export in one command; --replace makes the invoices as the files have "
+    "them, without what is not in these."
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,10 @@ class Options:
     """Leave out the charges of the category Tax."""
     allow_equal_rows: bool = False
     """Import files that have rows in common, as parts of one export may."""
+    replace: bool = False
+    """Take away what an earlier import brought and the files do not have."""
     keep_good: bool = False
-    """Leave out the invoices that cannot be changed any more, and take the others."""
+    """Leave out the invoices that cannot be changed, and take the others."""
 
 
 async def run(
@@ -181,6 +188,10 @@ class _Import:
         self._mapping = mapping
         self._options = options
         self._progress = progress
+        self._would_lose = False
+        """Whether an invoice is refused for what it would lose."""
+        self._removed: list[UUID] = []
+        """The items that go since they are not in the file."""
 
     async def run(self) -> list[tuple[UUID, InvoiceOutcome]]:
         """Write what the file says; return each invoice's UUID and what became of it."""
@@ -195,44 +206,87 @@ class _Import:
         refused = [
             (draft, found, why)
             for draft, found in pairs
-            if found is not None and (why := final.get(found.id))
+            if (why := final.get(found.uuid if found else draft.uuid))
         ]
         if refused and not self._options.keep_good:
+            names = await stored.customer_names(
+                self._connection, {each.customer for each in drafts}
+            )
             raise NotImported(
                 *(
-                    f"Invoice {found.number} ({draft.key.year}-{draft.key.month:02}, "
-                    f"{self._mapping.customer_name(draft.key.account)}): {why}."
+                    f"{f'Invoice {found.number}' if found else 'The new invoice'} "
+                    f"({draft.key.year}-{draft.key.month:02}, "
+                    f"{names.get(draft.customer) or self._mapping.customer_name(draft.key.account)}"
+                    f"): {why}."
                     for draft, found, why in refused
                 ),
+                *([_HOW_TO_REPLACE] if self._would_lose else []),
                 "Nothing was imported; --keep-good takes the other invoices.",
             )
-        await self._write([pair for pair in pairs if pair[1] is None or pair[1].id not in final])
+        await self._write(
+            [
+                (draft, found)
+                for draft, found in pairs
+                if (found.uuid if found else draft.uuid) not in final
+            ]
+        )
         return await self._outcomes(pairs, final)
 
-    async def _final(self, pairs: Iterable[tuple[Draft, StoredInvoice | None]]) -> dict[int, str]:
+    async def _final(self, pairs: Iterable[tuple[Draft, StoredInvoice | None]]) -> dict[UUID, str]:
         """Return the invoices that stay as they are, with why where the file differs."""
         final = {}
         for draft, found in pairs:
-            if found is None:
-                continue
-            if not found.is_ours:
-                final[found.id] = "it was not made by such an import"
-            elif found.currency not in (None, self._mapping.currency):
-                final[found.id] = f"its charges are in {found.currency}"
-            elif found.state is not InvoiceState.PENDING and not found.was_issued_empty:
-                final[found.id] = await self._against(draft, found)
+            if found is not None and not found.is_open:
+                final[found.uuid] = await self._against_issued(draft, found)
+            elif why := await self._against_open(draft, found):
+                final[found.uuid if found else draft.uuid] = why
         return final
 
-    async def _against(self, draft: Draft, found: StoredInvoice) -> str:
-        items = self._mapping.items(draft, found.uuid)
-        rounding = identifiers.rounding(draft.key)
-        count = await stored.differences(self._connection, found.id, items, rounding)
+    async def _against_issued(self, draft: Draft, found: StoredInvoice) -> str:
+        if found.source != Source.FOCUS:
+            return "it was not made by such an import"
+        if found.currency not in (None, self._mapping.currency):
+            return f"its charges are in {found.currency}"
+        items = await stored.items_of(self._connection, found.id)
+        count = stored.differences(items, self._mapping.items(draft, found.uuid))
         if count:
+            rounding = await stored.price_of_items(self._connection, [_rounding(draft)])
+            billed = sum((item.price for item in items), rounding)
+            more = draft.amounts.price - billed
             lines = "1 line of it differs" if count == 1 else f"{count:,} lines of it differ"
-            return f"it is {found.state} and {lines} in the file"
+            return (
+                f"it is {found.state} and {lines} in the file, which bills "
+                f"{draft.amounts.price:f}, and the invoice {billed:f}: a difference of {more:+f}"
+            )
         tax = self._tax_percent(draft)
         if tax is not None and tax != found.tax_percent:
             return f"it is {found.state} with a tax of {found.tax_percent:f} %"
+        return ""
+
+    async def _against_open(self, draft: Draft, found: StoredInvoice | None) -> str:
+        """Tell what keeps the file from an invoice that is new or can be changed."""
+        uuid = found.uuid if found else draft.uuid
+        given = self._mapping.lines(draft)
+        for number, state, count, price in await stored.on_other_invoices(
+            self._connection, uuid, given
+        ):
+            if state != InvoiceState.PENDING or not self._options.replace:
+                self._would_lose |= state == InvoiceState.PENDING
+                return (
+                    f"{counted(count, 'item')} of {price:f} would be taken from invoice {number}, "
+                    f"which is {state}"
+                )
+        if found is None:
+            return ""
+        if found.source not in (None, Source.FOCUS):
+            return f"it was imported from {found.source}"
+        if found.currency not in (None, self._mapping.currency):
+            return f"its charges are in {found.currency}"
+        there = stored.lines_of(await stored.items_of(self._connection, found.id))
+        if not self._options.replace and (lost := losses(there, given)):
+            self._would_lose = True
+            return f"{lost}, since an earlier import brought what is not in the file"
+        self._removed += [uuid for uuid in there if uuid not in given]
         return ""
 
     def _tax_percent(self, draft: Draft) -> Decimal | None:
@@ -263,7 +317,9 @@ class _Import:
                 await self._loader.add(item)
             done += len(draft.lines)
             self._progress(0.5 + done / total / 2)
-        await self._loader.drop_other_items([found.uuid for found in there])
+        await self._loader.flush()
+        roundings = [_rounding(draft) for draft, found in pairs if found is not None]
+        await stored.remove_items(self._connection, self._removed + roundings)
 
     async def _add_references(self) -> None:
         """Add what is not there yet; what is may have been completed here and stays as it is."""
@@ -279,15 +335,28 @@ class _Import:
             await self._loader.flush()
 
     async def _outcomes(
-        self, pairs: list[tuple[Draft, StoredInvoice | None]], final: dict[int, str]
+        self, pairs: list[tuple[Draft, StoredInvoice | None]], final: dict[UUID, str]
     ) -> list[tuple[UUID, InvoiceOutcome]]:
         uuids = [found.uuid if found else draft.uuid for draft, found in pairs]
         now = await stored.revisions(self._connection, uuids)
+        names = await stored.customer_names(
+            self._connection, {draft.customer for draft, _ in pairs}
+        )
+        others = await stored.items_of_others(
+            self._connection,
+            [found.id for _, found in pairs if found is not None],
+            [_rounding(draft) for draft, _ in pairs],
+        )
         outcomes = []
         for uuid, (draft, found) in zip(uuids, pairs, strict=True):
-            number, revision = now[uuid]
-            fate, note = _fate(found, revision, final)
-            key, name = draft.key, self._mapping.customer_name(draft.key.account)
+            number, revision = now.get(uuid, (None, 0))
+            fate, note = _fate(found, revision, final.get(uuid, ""))
+            if found is not None and found.id in others:
+                count, price = others[found.id]
+                beside = f"no import brought {counted(count, 'item')} of {price:f} on it"
+                note = f"{note}; {beside}" if note else beside
+            key = draft.key
+            name = names.get(draft.customer) or self._mapping.customer_name(key.account)
             outcomes.append(
                 (uuid, InvoiceOutcome(name, key.year, key.month, number, fate, draft.amounts, note))
             )
@@ -296,17 +365,21 @@ class _Import:
         return outcomes
 
 
-def _fate(found: StoredInvoice | None, revision: int, final: dict[int, str]) -> tuple[Fate, str]:
+def _rounding(draft: Draft) -> UUID:
+    return identifiers.rounding(draft.key)
+
+
+def _fate(found: StoredInvoice | None, revision: int, refusal: str) -> tuple[Fate, str]:
+    if refusal:
+        return Fate.REFUSED, refusal
     if found is None:
         return Fate.NEW, ""
-    if final.get(found.id):
-        return Fate.REFUSED, final[found.id]
     if revision == found.revision:
         return Fate.UNCHANGED, ""
     if found.was_issued_empty:
         return Fate.UPDATED, "it was issued without items, and was made pending again"
     if found.was_changed_here:
-        return Fate.UPDATED, "it was changed here; its items are the file's again"
+        return Fate.UPDATED, "it was changed here; the items of imports are the file's again"
     return Fate.UPDATED, ""
 
 

@@ -16,11 +16,11 @@ from app.exchange.focus import identifiers
 from app.exchange.focus.amounts import Amounts, Split, split
 from app.exchange.focus.categories import CORRECTION, CREDIT, TAX
 from app.exchange.focus.grouping import EXACT, Bill, Group, GroupKey, InvoiceKey
+from app.exchange.focus.losses import Line
 from app.exchange.focus.months import last_moment, month_of
 from app.exchange.focus.problems import NotImported
 
 OFFERING_TYPE = "FOCUS"
-ROUNDING = "Rounding"
 INVOICE_IDS = "invoice_ids"
 """The key in `details` of the provider's invoices. A provider may give an invoice its id after the
 first exports of a month, so that it is no part of what is charged, nor of what tells items
@@ -168,24 +168,26 @@ class Mapping:
             unchanged_since_import=True,
         )
 
-    def items(self, draft: Draft, invoice: UUID) -> Iterator[records.InvoiceItem]:
-        """Yield the lines of an invoice, the one that rounds it last."""
-        for key, unit_price in zip(draft.lines, draft.amounts.unit_prices, strict=True):
-            yield self._item(key, unit_price, invoice)
-        if draft.amounts.rounding:
-            period = Period(draft.key.year, draft.key.month)
-            yield records.InvoiceItem(
-                uuid=identifiers.rounding(draft.key),
-                invoice=invoice,
-                name=ROUNDING,
-                unit_price=draft.amounts.rounding,
-                quantity=Decimal(1),
-                unit=BillingUnit.QUANTITY,
-                start=period.start,
-                end=period.end,
-            )
+    def lines(self, draft: Draft) -> dict[UUID, Line]:
+        """Return the lines of an invoice by the UUIDs of their items."""
+        lines = {}
+        for key, price in zip(draft.lines, draft.amounts.prices, strict=True):
+            group = self._bill.groups[key]
+            start, end = _charged_time(key, group)
+            lines[identifiers.item(key)] = Line(price, group.billed_cost, group.charges, start, end)
+        return lines
 
-    def _item(self, key: GroupKey, unit_price: Decimal, invoice: UUID) -> records.InvoiceItem:
+    def items(self, draft: Draft, invoice: UUID) -> Iterator[records.InvoiceItem]:
+        """Yield the items of an invoice."""
+        amounts = draft.amounts
+        for key, unit_price, price in zip(
+            draft.lines, amounts.unit_prices, amounts.prices, strict=True
+        ):
+            yield self._item(key, unit_price, price, invoice)
+
+    def _item(
+        self, key: GroupKey, unit_price: Decimal, price: Decimal, invoice: UUID
+    ) -> records.InvoiceItem:
         group = self._bill.groups[key]
         start, end = _charged_time(key, group)
         return records.InvoiceItem(
@@ -194,6 +196,7 @@ class Mapping:
             name=key.description or f"{key.service}: {key.charge_category}",
             unit_price=unit_price,
             quantity=Decimal(1),
+            price=price,
             unit=BillingUnit.QUANTITY,
             start=start,
             end=end,

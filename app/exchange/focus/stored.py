@@ -6,13 +6,29 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, any_, exists, literal, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Row,
+    Uuid,
+    and_,
+    any_,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
-from app.exchange.focus.mapping import INVOICE_IDS
+from app.exchange.focus.losses import Line
+from app.exchange.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.exchange.kinds import Kind
 from app.exchange.records import InvoiceItem as ItemRecord
 from app.invoices.tables import Invoice, InvoiceItem
@@ -21,6 +37,13 @@ from app.payments.tables import Payment
 
 _NOT_CHARGED = ("resource_name", "service_provider_name", INVOICE_IDS)
 """The details that may change after the charges are final."""
+_HAS_ITEMS = exists().where(InvoiceItem.invoice_id == Invoice.id)
+_IS_IMPORTED = and_(
+    InvoiceItem.details["offering_type"].astext == OFFERING_TYPE,
+    InvoiceItem.details.has_key("billed_cost"),
+    InvoiceItem.details.has_key("charge_count"),
+)
+"""Whether an import of a cost export brought an item: no other means gives these details."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +67,9 @@ class StoredInvoice:
     """Of the charges that were imported into it; none where there are none."""
 
     @property
-    def is_ours(self) -> bool:
-        """Whether its items are the import's: it came from one, or has billed nothing yet."""
-        if self.source == Source.FOCUS:
-            return True
-        empty = self.state is InvoiceState.PENDING and not self.has_items
-        return self.source is None and (empty or self.was_issued_empty)
+    def is_open(self) -> bool:
+        """Whether items can be put on it."""
+        return self.state is InvoiceState.PENDING or self.was_issued_empty
 
     @property
     def was_issued_empty(self) -> bool:
@@ -70,7 +90,6 @@ async def invoices_of(
     connection: AsyncConnection, customers: Collection[UUID]
 ) -> dict[tuple[UUID, int, int], StoredInvoice]:
     """Return the invoices of customers by customer, year and month, locked until the end."""
-    has_items = exists().where(InvoiceItem.invoice_id == Invoice.id)
     of_a_charge = InvoiceItem.details["billing_currency"].astext
     currency = (
         select(of_a_charge)
@@ -91,7 +110,7 @@ async def invoices_of(
             Invoice.source,
             Invoice.revision,
             Invoice.imported_revision,
-            has_items.label("has_items"),
+            _HAS_ITEMS.label("has_items"),
             or_(
                 exists().where(Payment.invoice_id == Invoice.id),
                 exists().where(Delivery.invoice_id == Invoice.id),
@@ -120,15 +139,10 @@ async def already_there(
     return set((await connection.execute(statement)).scalars())
 
 
-async def differences(
-    connection: AsyncConnection, invoice_id: int, records: Iterable[ItemRecord], rounding: UUID
-) -> int:
-    """Return how many lines of an invoice differ in what was charged from what the file has.
+async def items_of(connection: AsyncConnection, invoice_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return the items of an invoice that imports brought.
 
-    Names of projects, resources and providers are not compared, which change over time, nor the
-    ids of the provider's invoices, which it gives later; nor unit
-    prices and the line that rounds, which follow from the exact costs in the details, and from
-    what else is in the file.
+    What other means put there (by hand, a correction, a Waldur) belongs to no import.
     """
     statement = select(
         InvoiceItem.uuid,
@@ -136,13 +150,78 @@ async def differences(
         InvoiceItem.start,
         InvoiceItem.end,
         InvoiceItem.credit,
+        InvoiceItem.price,
         InvoiceItem.details,
-    ).where(InvoiceItem.invoice_id == invoice_id)
-    lines = (await connection.execute(statement)).all()
-    stored = {line.uuid: _charged(line) for line in lines}
+    ).where(InvoiceItem.invoice_id == invoice_id, _IS_IMPORTED)
+    return (await connection.execute(statement)).all()
+
+
+def lines_of(items: Iterable[Row[*tuple[Any, ...]]]) -> dict[UUID, Line]:
+    """Return the lines that items of `items_of` are, by their UUIDs."""
+    return {
+        item.uuid: Line(
+            item.price,
+            Decimal(item.details["billed_cost"]),
+            int(item.details["charge_count"]),
+            item.start,
+            item.end,
+        )
+        for item in items
+    }
+
+
+def differences(items: Iterable[Row[*tuple[Any, ...]]], records: Iterable[ItemRecord]) -> int:
+    """Return how many of an invoice's items differ in what was charged from those of a file.
+
+    Names of projects, resources and providers are not compared, which change over time, nor the
+    ids of the provider's invoices, which it gives later; nor prices, which follow from the exact
+    costs in the details, and from what else is in the file.
+    """
+    stored = {item.uuid: _charged(item) for item in items}
     given = {record.uuid: _charged(record) for record in records}
-    uuids = (stored.keys() | given.keys()) - {rounding}
-    return sum(stored.get(uuid) != given.get(uuid) for uuid in uuids)
+    return sum(stored.get(uuid) != given.get(uuid) for uuid in stored.keys() | given.keys())
+
+
+async def price_of_items(connection: AsyncConnection, uuids: Collection[UUID]) -> Decimal:
+    """Return the sum of the prices of items."""
+    total = select(func.coalesce(func.sum(InvoiceItem.price), 0))
+    return (await connection.execute(total.where(_is_any(InvoiceItem.uuid, uuids)))).scalar_one()
+
+
+async def on_other_invoices(
+    connection: AsyncConnection, invoice: UUID, items: Collection[UUID]
+) -> Sequence[Row[int, str, int, Decimal]]:
+    """Return number and state of the other invoices that items are on, their count and price."""
+    statement = (
+        select(Invoice.number, Invoice.state, func.count(), func.sum(InvoiceItem.price))
+        .join(InvoiceItem, InvoiceItem.invoice_id == Invoice.id)
+        .where(_is_any(InvoiceItem.uuid, items), Invoice.uuid != invoice)
+        .group_by(Invoice.id)
+        .order_by(Invoice.number)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def items_of_others(
+    connection: AsyncConnection, invoice_ids: Collection[int], roundings: Collection[UUID]
+) -> dict[int, tuple[int, Decimal]]:
+    """Return how many items of invoices no import brought, and their price, by invoice."""
+    statement = (
+        select(InvoiceItem.invoice_id, func.count(), func.sum(InvoiceItem.price))
+        .where(
+            InvoiceItem.invoice_id == any_(literal(list(invoice_ids), ARRAY(BigInteger))),
+            ~_IS_IMPORTED,
+            ~_is_any(InvoiceItem.uuid, roundings),
+        )
+        .group_by(InvoiceItem.invoice_id)
+    )
+    rows = await connection.execute(statement)
+    return {invoice_id: (count, price) for invoice_id, count, price in rows}
+
+
+async def remove_items(connection: AsyncConnection, uuids: Collection[UUID]) -> None:
+    """Delete items."""
+    await connection.execute(delete(InvoiceItem).where(_is_any(InvoiceItem.uuid, uuids)))
 
 
 def _charged(line: Any) -> tuple[Any, ...]:
@@ -153,17 +232,17 @@ def _charged(line: Any) -> tuple[Any, ...]:
 async def take_over(
     connection: AsyncConnection, invoice_ids: Sequence[int], tax_percent: Decimal
 ) -> None:
-    """Make invoices that were opened here, and have no items yet, the import's.
+    """Make invoices that were opened here the import's; those with items keep their tax.
 
-    Those that were issued so are pending again, under their number: what they say is not final
-    before it is something.
+    Those that were issued without items are pending again, under their number: what they say is
+    not final before it is something.
     """
     await connection.execute(
         update(Invoice)
         .where(Invoice.id.in_(invoice_ids), Invoice.source.is_(None))
         .values(
             source=Source.FOCUS,
-            tax_percent=tax_percent,
+            tax_percent=case((_HAS_ITEMS, Invoice.tax_percent), else_=tax_percent),
             state=InvoiceState.PENDING,
             invoice_date=None,
             due_date=None,
@@ -180,6 +259,12 @@ async def set_tax(
         .where(Invoice.id.in_(invoice_ids), Invoice.tax_percent != tax_percent)
         .values(tax_percent=tax_percent)
     )
+
+
+async def customer_names(connection: AsyncConnection, uuids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the names of customers, which an operator may have changed, by their UUIDs."""
+    statement = select(Customer.uuid, Customer.name).where(_is_any(Customer.uuid, uuids))
+    return {row.uuid: row.name for row in await connection.execute(statement)}
 
 
 async def revisions(
