@@ -4,10 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Row,
     Select,
+    Text,
     and_,
     case,
+    cast,
     collate,
     false,
     func,
@@ -27,6 +30,7 @@ from app.customers.tables import Customer, Project
 from app.database.engine import Database
 from app.invoices.tables import Invoice, InvoiceItem
 from app.notifications import statement
+from app.notifications.formats import LONGEST_TEXT
 from app.notifications.statement import Line, Statement
 
 LISTED_ITEMS = 5_000
@@ -46,7 +50,14 @@ _UNITS = {
 }
 
 _item = InvoiceItem.__table__.c
-_shown_project = func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name)
+
+
+def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return so much of a text as can be told from a longer one: more is never shown."""
+    return func.left(text, LONGEST_TEXT + 1)
+
+
+_shown_project = _cut(func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name))
 _in_order_of_projects = collate(_shown_project, "C").asc().nulls_last()
 _is_provider_tax = and_(
     not_(_item.credit),
@@ -121,16 +132,19 @@ async def _items(
     rows = await connection.execute(
         select(
             _shown_project.label("project"),
-            _item.name,
-            func.coalesce(Resource.name, _item.details["resource_name"].astext, "").label(
-                "resource"
+            _cut(_item.name).label("name"),
+            func.coalesce(
+                cast(Resource.uuid, Text), _cut(_item.details["resource_uuid"].astext), ""
+            ).label("resource_uuid"),
+            _cut(func.coalesce(Resource.name, _item.details["resource_name"].astext, "")).label(
+                "resource_name"
             ),
             _item.price,
             _item.credit,
             _is_provider_tax.label("is_provider_tax"),
             _item.quantity,
             _item.unit,
-            _item.measured_unit,
+            _cut(_item.measured_unit).label("measured_unit"),
             _item.unit_price,
             _item.start,
             _item.end,
@@ -148,7 +162,11 @@ async def _items(
             price=row.price,
             tax_percent=invoice.tax_percent,
             currency=currency,
-            resource=row.resource,
+            resource=(
+                statement.Resource(row.resource_uuid, row.resource_name)
+                if row.resource_name
+                else None
+            ),
             credit=row.credit,
             is_provider_tax=row.is_provider_tax,
             quantity=row.quantity,
@@ -168,7 +186,7 @@ async def _summary(
     of_resource = aliased(Offering)
     offering = func.coalesce(of_resource.name, own.name, literal_column("''"))
     # What gives back keeps its own name, since it tells what for.
-    name = case((_item.credit, _item.name), else_=offering)
+    name = _cut(case((_item.credit, _item.name), else_=offering))
     groups = (_shown_project, name, _item.credit, _is_provider_tax)
     statement = (
         select(

@@ -1,5 +1,7 @@
 """What an invoice tells its reader, as values: no I/O, no formatting."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -25,6 +27,14 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class Resource:
+    """What a line is charged for; its name need not be its alone."""
+
+    uuid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One item of the invoice, or several summed up."""
 
@@ -35,7 +45,7 @@ class Line:
     """Without tax; negative for what is given back."""
     tax_percent: Decimal
     currency: Currency
-    resource: str = ""
+    resource: Resource | None = None
     credit: bool = False
     is_provider_tax: bool = False
     """Whether the line is tax that the provider has charged, such as a row of a FOCUS bill."""
@@ -70,13 +80,29 @@ class Section:
         """The sum of the lines' prices, without tax."""
         return sum((line.price for line in self.lines), Decimal(0))
 
-    @property
-    def shared_names(self) -> frozenset[str]:
-        """The names that lines of different resources have: those lines name their resource."""
-        resources: dict[str, set[str]] = {}
+    def lines_with_resources(self) -> Iterator[tuple[Line, str]]:
+        """Yield each line with the text that tells its resource; it is empty as a rule.
+
+        Lines of one name that are of different resources tell them: by the name of the resource,
+        and by its UUID as well where another one of these has the same name.
+        """
+        alike: dict[str, set[Resource | None]] = {}
         for line in self.lines:
-            resources.setdefault(line.name, set()).add(line.resource)
-        return frozenset(name for name, found in resources.items() if len(found) > 1)
+            alike.setdefault(line.name, set()).add(line.resource)
+        namesakes = Counter(
+            (name, resource.name)
+            for name, resources in alike.items()
+            for resource in resources
+            if resource
+        )
+        for line in self.lines:
+            resource = line.resource
+            if resource is None or len(alike[line.name]) == 1:
+                yield line, ""
+            elif resource.uuid and namesakes[line.name, resource.name] > 1:
+                yield line, f"{resource.name} ({resource.uuid})"
+            else:
+                yield line, resource.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """An invoice is read as its customer is told it, and arrives so."""
 
+import tracemalloc
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
 from app.billing.vocabulary import BillingUnit, InvoiceState
@@ -11,6 +13,8 @@ from app.customers.tables import Customer
 from app.database.engine import Database
 from app.invoices.tables import InvoiceItem
 from app.notifications import invoices
+from app.notifications.formats import LONGEST_TEXT, shortened
+from app.notifications.statement import Resource
 from app.settings import Settings
 from tests.notifications.conftest import Desk
 from tests.notifications.examples import EUR, body, compose, document
@@ -88,12 +92,57 @@ async def test_lines_know_their_resource(
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     project = await make.project(customer)
     resource = await make.resource(project, await make.offering(), name="web-1")
-    details = {"resource_name": "gone"}
+    details = {"resource_name": "gone", "resource_uuid": "8d1c"}
     await make.item(invoice, resource_id=resource.id, details=details)
     await make.item(invoice, details=details)
     await make.item(invoice)
     read = await invoices.read(database, invoice.id, EUR)
-    assert [line.resource for line in read.lines] == ["web-1", "gone", ""]
+    assert [line.resource for line in read.lines] == [
+        Resource(str(resource.uuid), "web-1"),
+        Resource("8d1c", "gone"),
+        None,
+    ]
+
+
+async def test_names_are_read_only_as_far_as_they_are_shown(
+    database: Database, make: Factories, customer: Row
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    name = "x" * 1000
+    details = {"resource_name": name}
+    await make.item(invoice, name=name, project_name=name, measured_unit=name, details=details)
+    (line,) = (await invoices.read(database, invoice.id, EUR)).lines
+    assert line.resource is not None
+    texts = (line.name, line.project, line.unit, line.resource.name)
+    assert {shortened(text or "") for text in texts} == {shortened(name)}
+    assert {len(text or "") for text in texts} == {LONGEST_TEXT + 1}
+
+
+async def test_a_summary_of_many_names_takes_little_memory(
+    database: Database, make: Factories, customer: Row, connection: AsyncConnection
+) -> None:
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice, "-1", credit=True)
+    await connection.execute(_COPIES, {"number": 20_000})
+    await invoices.read(database, invoice.id, EUR)
+    tracemalloc.start()
+    read = await invoices.read(database, invoice.id, EUR)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(read.lines), sum(line.items for line in read.lines)) == (
+        invoices.SUMMED_LINES + 1,
+        20_001,
+    )
+    assert peak < 3_000_000
+
+
+_COPIES = text("""
+INSERT INTO invoice_items
+    (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", credit)
+SELECT
+    gen_random_uuid(), invoice_id, 'Outage ' || n, unit_price, quantity, unit, start, "end", credit
+FROM invoice_items, generate_series(1, :number) AS n
+""")
 
 
 async def test_hidden_items_are_counted_apart(
@@ -103,8 +152,10 @@ async def test_hidden_items_are_counted_apart(
     await make.item(invoice, "1")
     for quantity in (0, 1, 2):
         await make.item(invoice, "0", quantity=Decimal(quantity))
+    for _ in range(3):
+        await make.item(invoice, "0.0012", quantity=Decimal(2), price=Decimal(0))
     read = await invoices.read(database, invoice.id, EUR)
-    assert (read.items, read.hidden_items, read.hidden_cost) == (1, 3, Decimal(0))
+    assert (read.items, read.hidden_items, read.hidden_cost) == (1, 6, Decimal("0.0072"))
 
 
 async def test_tax_of_the_provider_is_known_by_its_category(

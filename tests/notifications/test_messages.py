@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.notifications.statement import Customer, Line, Section
+from app.billing.currencies import currency_of
+from app.notifications.statement import Customer, Line, Resource, Section
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import EUR, body, compose, document, fields, statement
 
@@ -67,6 +68,7 @@ def test_the_document_tells_everything(settings: Settings) -> None:
         *("Northern Cloud", "Ülikooli 18\nTartu", "VAT EE100594102", "LHV", "EE38 2200"),
         *("Climate", "Virtual machine", ">0.5<", ">month<", ">2,469.00<", ">1,234.50<"),
         *(">246.90<", ">1,481.40<", "€1,234.50", "Tax, 20%", "€246.90", "€1,481.40"),
+        "All amounts in EUR.",
         '<a href="https://pay.example/100112?a=1&amp;b=2">',
     ]
     assert [text for text in told if text not in page] == []
@@ -81,6 +83,31 @@ def test_amounts_and_dates_follow_the_locale(settings: Settings) -> None:
         assert "1.481,40\xa0CHF" in text
         assert "01.12.2026" in text
         assert "Oktober 2026" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "total", "nothing", "told"),
+    [("JPY", "1360", "0", "¥1,360"), ("BHD", "1360.125", "0.000", "BHD1,360.125")],
+)
+def test_amounts_have_the_decimals_of_their_currency(
+    settings: Settings, code: str, total: str, nothing: str, told: str
+) -> None:
+    amount = Decimal(total)
+    line = _line(price=amount, tax_percent=Decimal(0), currency=currency_of(code))
+    invoice = statement(
+        lines=[line],
+        tax_percent=Decimal(0),
+        price=amount,
+        total=amount,
+        hidden_items=2,
+        hidden_cost=Decimal("0.00005"),
+    )
+    message = compose(settings.model_copy(update={"currency": code}), invoice)
+    for text in (body(message, "plain"), body(message, "html"), document(message)):
+        assert told in text
+    page = document(message)
+    assert f"All amounts in {code}." in page
+    assert f"2 items of {nothing} are not listed; without rounding they come to 0.00005." in page
 
 
 def test_compensations_are_told_apart(settings: Settings) -> None:
@@ -132,10 +159,10 @@ def test_one_day_is_printed_once(settings: Settings) -> None:
 
 def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None:
     lines = [
-        _line(name="Hours", resource="web-1"),
-        _line(name="Hours", resource="web-2"),
-        _line(name="Disk", resource="disk-1"),
-        _line(name="Hours", resource="web-3", project="Another"),
+        _line(name="Hours", resource=Resource("1", "web-1")),
+        _line(name="Hours", resource=Resource("2", "web-2")),
+        _line(name="Disk", resource=Resource("3", "disk-1")),
+        _line(name="Hours", resource=Resource("4", "web-3"), project="Another"),
     ]
     page = document(compose(settings, statement(lines=lines)))
     assert [name for name in ("web-1", "web-2", "disk-1", "web-3") if name in page] == [
@@ -144,17 +171,23 @@ def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None
     ]
 
 
-_texts = st.sampled_from(["a", "b", ""])
+_resources = st.one_of(
+    st.none(), st.builds(Resource, st.sampled_from("123"), st.sampled_from(["web", "db"]))
+)
 
 
-@given(st.lists(st.tuples(_texts, _texts)))
-def test_a_resource_is_named_where_another_has_a_line_of_that_name(
-    lines: list[tuple[str, str]],
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), _resources)))
+def test_lines_of_different_resources_are_told_apart(
+    lines: list[tuple[str, Resource | None]],
 ) -> None:
     section = Section("P", [_line(name=name, resource=resource) for name, resource in lines])
-    for name, resource in lines:
-        others = [other for other in lines if other[0] == name and other[1] != resource]
-        assert (name in section.shared_names) == bool(others)
+    told = list(section.lines_with_resources())
+    assert [line for line, _ in told] == section.lines
+    for line, text in told:
+        alike = [other for other in told if other[0].name == line.name]
+        differs = [other for other in alike if other[0].resource != line.resource]
+        assert all(text != other for _, other in differs)
+        assert bool(text) == bool(differs and line.resource)
 
 
 def test_what_has_no_project_stands_under_a_heading_of_its_own(settings: Settings) -> None:
