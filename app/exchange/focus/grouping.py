@@ -1,10 +1,10 @@
 """From charges to the lines of invoices: sums per group, exact to the last digit."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from app.exchange.focus.categories import CORRECTION, TAX
 from app.exchange.focus.reader import Charge
@@ -13,10 +13,30 @@ EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
 """Sums are exact or fail; they are never rounded."""
 
 
+_BETWEEN: Final = "\0"
+"""Between the parts of an account's key; no cell has it."""
+
+
+def account_key(account_id: str, issuer: str) -> str:
+    """Return what a billing account is known by. Earlier versions knew it by its id alone."""
+    return f"{account_id}{_BETWEEN}{issuer}"
+
+
+def id_of(account: str) -> str:
+    """Return the id in an account's key."""
+    return account.partition(_BETWEEN)[0]
+
+
+def issuer_of(account: str) -> str:
+    """Return the issuer in an account's key; empty where it is the id alone."""
+    return account.partition(_BETWEEN)[2]
+
+
 class GroupKey(NamedTuple):
     """What the charges of one line have in common."""
 
     account: str
+    """Its key, as `account_key` makes it."""
     period_start: datetime
     period_end: datetime
     sub_account: str
@@ -54,6 +74,24 @@ class Group:
     invoice_ids: tuple[str, ...] = ()
     """The invoices of the provider that charge them."""
 
+    def joined(self, other: "Group") -> "Group":
+        """Return the sums of both."""
+        quantities = [
+            each for each in (self.pricing_quantity, other.pricing_quantity) if each is not None
+        ]
+        consumed = dict(self.consumed)
+        for unit, quantity in other.consumed.items():
+            consumed[unit] = consumed.get(unit, Decimal(0)) + quantity
+        return Group(
+            billed_cost=self.billed_cost + other.billed_cost,
+            start=min(self.start, other.start),
+            end=max(self.end, other.end),
+            charges=self.charges + other.charges,
+            pricing_quantity=sum(quantities, Decimal(0)) if quantities else None,
+            consumed=consumed,
+            invoice_ids=tuple(dict.fromkeys(self.invoice_ids + other.invoice_ids)),
+        )
+
 
 @dataclass
 class Names:
@@ -68,7 +106,18 @@ class Names:
 
     def of(self, *key: str) -> str:
         """Return the name of a thing; its identifier, the last part of its key, if it has none."""
-        return self._names[key][1] if key in self._names else key[-1]
+        return self.given(*key) or id_of(key[-1])
+
+    def given(self, *key: str) -> str:
+        """Return the name of a thing; empty if it has none."""
+        return self._names[key][1] if key in self._names else ""
+
+    def with_accounts(self, keys: Mapping[str, str]) -> "Names":
+        """Return the names by other keys of the accounts."""
+        names = Names()
+        for (first, *rest), (since, name) in self._names.items():
+            names.note((keys.get(first, first), *rest), since, name)
+        return names
 
 
 @dataclass
@@ -84,8 +133,15 @@ class Bill:
     """Rows of the category Tax, dropped or not."""
     tax: Decimal = Decimal(0)
     """What these rows bill."""
-    clashes: set[str] = field(default_factory=set)
-    """Billing accounts that several providers name differently."""
+
+    def with_accounts(self, keys: Mapping[str, str]) -> "Bill":
+        """Return the bill by other keys of the accounts; some may be one account then."""
+        groups: dict[GroupKey, Group] = {}
+        with localcontext(EXACT):
+            for before, group in self.groups.items():
+                key = before._replace(account=keys[before.account])
+                groups[key] = groups[key].joined(group) if key in groups else group
+        return replace(self, groups=groups, names=self.names.with_accounts(keys))
 
 
 def group(
@@ -93,7 +149,6 @@ def group(
 ) -> Bill:
     """Sum up charges; where a currency is given, only those in it; those of tax unless dropped."""
     bill = Bill()
-    providers: dict[str, dict[str, str]] = {}
     with localcontext(EXACT):
         for charge in charges:
             bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + 1
@@ -106,20 +161,13 @@ def group(
                     continue
             bill.rows += 1
             _add(bill, charge)
-            if charge.account_name:
-                named = providers.setdefault(charge.account, {})
-                named.setdefault(charge.provider, charge.account_name)
-    bill.clashes = {
-        account
-        for account, named in providers.items()
-        if len(named) > 1 and len(set(named.values())) > 1
-    }
     return bill
 
 
 def _add(bill: Bill, charge: Charge) -> None:
+    account = account_key(charge.account, charge.issuer)
     key = GroupKey(
-        charge.account,
+        account,
         charge.period_start,
         charge.period_end,
         charge.sub_account,
@@ -147,6 +195,6 @@ def _add(bill: Bill, charge: Charge) -> None:
     if charge.invoice_id and charge.invoice_id not in sums.invoice_ids:
         sums.invoice_ids += (charge.invoice_id,)
     names, since = bill.names, charge.charge_start
-    names.note((charge.account,), since, charge.account_name)
-    names.note((charge.account, charge.sub_account), since, charge.sub_account_name)
+    names.note((account,), since, charge.account_name)
+    names.note((account, charge.sub_account), since, charge.sub_account_name)
     names.note((charge.provider, charge.resource), since, charge.resource_name)

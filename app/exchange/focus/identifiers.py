@@ -17,7 +17,7 @@ def _of(kind: str, *parts: object) -> UUID:
 
 
 def customer(account: str) -> UUID:
-    """Return the UUID of the customer that a billing account is."""
+    """Return the UUID of the customer that a billing account is, by its key."""
     return _of("customer", account)
 
 
@@ -41,9 +41,9 @@ def offering(key: GroupKey) -> UUID:
     return _of("offering", key.provider, key.category, key.service)
 
 
-def project(key: GroupKey) -> UUID:
+def project(account: str, sub_account: str) -> UUID:
     """Return the UUID of the project that a sub account is."""
-    return _of("project", key.account, key.sub_account)
+    return _of("project", account, sub_account)
 
 
 def resource(key: GroupKey) -> UUID:

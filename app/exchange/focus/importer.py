@@ -81,13 +81,10 @@ async def run(
     currency = options.currency or settings.currency
     if options.tax_percent and not options.drop_tax_rows:
         _refuse_tax_rows(bill, currency)
-    warnings += [
-        f"The billing account {account} has several names at several providers; it is one customer."
-        for account in sorted(bill.clashes)
-    ]
-    mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
     try:
         async with importing(database, settings, _AUTHOR) as loader:
+            bill, told = await stored.identified(loader.connection, bill)
+            mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
             invoices = await _Import(loader, mapping, options, progress).run()
     except ImportRunning as error:
         raise NotImported(str(error)) from error
@@ -101,7 +98,7 @@ async def run(
         charged=mapping.split.charged,
         price=mapping.split.price,
         left_out={name: n for name, n in bill.currencies.items() if name != currency},
-        warnings=warnings,
+        warnings=warnings + told,
         dropped_tax=(bill.tax_rows, bill.tax) if options.drop_tax_rows else None,
     )
     if options.issue:

@@ -114,9 +114,9 @@ class Mapping:
                 customer=identifiers.seller(line.provider),
                 created_at=self._since,
             )
-        for line in {identifiers.project(line): line for line in lines}.values():
+        for line in {(line.account, line.sub_account): line for line in lines}.values():
             yield records.Project(
-                uuid=identifiers.project(line),
+                uuid=identifiers.project(line.account, line.sub_account),
                 customer=identifiers.customer(line.account),
                 name=self.project_name(line),
                 created_at=self._since,
@@ -127,7 +127,7 @@ class Mapping:
                 uuid=identifiers.resource(line),
                 name=self._resource_name(line),
                 offering=identifiers.offering(line),
-                project=identifiers.project(line),
+                project=identifiers.project(line.account, line.sub_account),
                 created_at=line.period_start,
             )
 
@@ -200,9 +200,9 @@ class Mapping:
             unit=BillingUnit.QUANTITY,
             start=start,
             end=end,
-            project=identifiers.project(key),
+            project=identifiers.project(key.account, key.sub_account),
             project_name=self.project_name(key),
-            project_uuid=identifiers.project(key),
+            project_uuid=identifiers.project(key.account, key.sub_account),
             resource=identifiers.resource(key) if key.resource else None,
             offering=identifiers.offering(key),
             details=self._details(key, group),

@@ -38,6 +38,8 @@ class Charge(NamedTuple):
     billed_cost: Decimal
     currency: str
     account: str
+    issuer: str
+    """Who issues the invoice; the provider where the file does not say."""
     account_name: str
     period_start: datetime
     period_end: datetime
@@ -162,6 +164,7 @@ class _Row:
         self._pricing_quantity = self._column("PricingQuantity", cells.quantity)
         self._consumed_quantity = self._column("ConsumedQuantity", cells.quantity)
         self._period = places["BillingPeriodStart"], places["BillingPeriodEnd"]
+        self._issuer = self._text("InvoiceIssuerName")
         self._subcategory = self._text("ChargeSubcategory")
         self._account_name = self._text("BillingAccountName")
         self._sub_account = self._text("SubAccountId")
@@ -188,6 +191,7 @@ class _Row:
         if end < start:
             raise ValueError("ChargePeriodEnd is before ChargePeriodStart")
         period_start, period_end = _billing_period(*(values[place] for place in self._period))
+        provider = self._provider(values)
         charge_category = self._category(values)
         if charge_category == ADJUSTMENT and self._subcategory(values).casefold() == "credit":
             charge_category = CREDIT  # 1.0 preview has no such category, but a subcategory
@@ -195,12 +199,13 @@ class _Row:
             billed_cost=self._cost(values),
             currency=self._currency(values).upper(),
             account=self._account(values),
+            issuer=self._issuer(values) or provider,
             account_name=self._account_name(values),
             period_start=period_start,
             period_end=period_end,
             sub_account=self._sub_account(values),
             sub_account_name=self._sub_account_name(values),
-            provider=self._provider(values),
+            provider=provider,
             category=self._service_category(values) or _OTHER,
             service=self._service(values) or _OTHER,
             resource=self._resource(values),

@@ -26,7 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState, Source
-from app.customers.tables import Customer
+from app.catalogue.tables import Offering, Resource
+from app.customers.tables import Customer, Project
+from app.exchange.focus import identifiers
+from app.exchange.focus.accounts import Account, Earlier, accounts_of, identify
+from app.exchange.focus.grouping import Bill, id_of, issuer_of
 from app.exchange.focus.losses import Line
 from app.exchange.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.exchange.kinds import Kind
@@ -128,6 +132,85 @@ async def invoices_of(
         key = (values.pop("customer"), values["year"], values["month"])
         found[key] = StoredInvoice(**values | {"state": InvoiceState(values["state"])})
     return found
+
+
+async def identified(connection: AsyncConnection, bill: Bill) -> tuple[Bill, list[str]]:
+    """Return the bill by the keys of the customers that its accounts are, and what to tell of it.
+
+    A new customer that is like one that is there is told of: an issuer may have changed its name.
+    """
+    accounts = accounts_of(bill)
+    ids = {id_of(key) for key in accounts}
+    uuids = {identifiers.customer(key): key for key in accounts.keys() | ids}
+    names = await customer_names(connection, uuids)
+    there = {uuids[uuid] for uuid in names}
+    earlier = {
+        account: await _earlier(
+            connection,
+            account,
+            names[identifiers.customer(account)],
+            [each for key, each in accounts.items() if id_of(key) == account],
+        )
+        for account in ids & there
+    }
+    keys = identify(accounts, there & accounts.keys(), earlier)
+    new = {key for key in keys.values() if key not in there}
+    told = []
+    alike = await _named(connection, {accounts[key].name or id_of(key) for key in new})
+    for key in sorted(new):
+        name = accounts[key].name or id_of(key)
+        if id_of(key) in earlier or name in alike or _has_other(key, keys.values()):
+            told.append(
+                f"The billing account {id_of(key)} of {issuer_of(key)}, {name}, is a new customer: "
+                "another one with this id or name is of another issuer."
+            )
+    return bill.with_accounts(keys), told
+
+
+def _has_other(key: str, keys: Collection[str]) -> bool:
+    return any(id_of(each) == id_of(key) for each in keys if each != key)
+
+
+async def _named(connection: AsyncConnection, names: Collection[str]) -> set[str]:
+    """Return which of the names customers of cloud bills have."""
+    statement = select(Customer.name).where(
+        Customer.source == Source.FOCUS, Customer.name.in_(names)
+    )
+    return set((await connection.execute(statement)).scalars())
+
+
+async def _earlier(
+    connection: AsyncConnection, account: str, name: str, accounts: Sequence[Account]
+) -> Earlier:
+    """Return what tells whose account a customer is that was made by the account's id alone."""
+    sellers = {identifiers.seller(each): each for one in accounts for each in one.providers}
+    projects = {
+        identifiers.project(account, each): each for one in accounts for each in one.sub_accounts
+    }
+    buyer = select(Customer.id).where(Customer.uuid == identifiers.customer(account))
+    buyer_id = (await connection.execute(buyer)).scalar_one()
+    billed = (
+        exists()
+        .where(InvoiceItem.invoice_id == Invoice.id, InvoiceItem.offering_id == Offering.id)
+        .where(Invoice.customer_id == buyer_id)
+    )
+    bought = (
+        exists()
+        .where(Resource.project_id == Project.id, Resource.offering_id == Offering.id)
+        .where(Project.customer_id == buyer_id)
+    )
+    sold = (
+        select(Customer.uuid)
+        .join(Offering, Offering.customer_id == Customer.id)
+        .where(_is_any(Customer.uuid, sellers), or_(bought, billed))
+        .distinct()
+    )
+    known = select(Project.uuid).where(_is_any(Project.uuid, projects))
+    return Earlier(
+        name,
+        {sellers[uuid] for uuid in (await connection.execute(sold)).scalars()},
+        {projects[uuid] for uuid in (await connection.execute(known)).scalars()},
+    )
 
 
 async def already_there(

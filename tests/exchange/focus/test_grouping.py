@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.exchange.focus import cells
-from app.exchange.focus.grouping import Bill, group
+from app.exchange.focus.grouping import Bill, account_key, group
 from app.exchange.focus.reader import read
 from tests.exchange.focus.files import row, write
+
+ACCOUNT = account_key("acc-1", "Pilveke")
 
 
 def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None) -> Bill:
@@ -64,8 +66,23 @@ def test_the_newest_name_counts_whatever_the_order(tmp_path: Path) -> None:
     old = row(SubAccountName="Old", ChargePeriodStart="2026-09-01")
     none = row(SubAccountName="NULL", ChargePeriodStart="2026-09-10 10:30:00")
     for rows in ([old, row(), none], [none, row(), old]):
-        assert grouped(tmp_path, rows).names.of("acc-1", "sub-1") == "Team A"
-    assert grouped(tmp_path, [none]).names.of("acc-1", "sub-1") == "sub-1"
+        assert grouped(tmp_path, rows).names.of(ACCOUNT, "sub-1") == "Team A"
+    assert grouped(tmp_path, [none]).names.of(ACCOUNT, "sub-1") == "sub-1"
+
+
+def test_one_account_under_two_issuers_is_summed_up_as_under_one(tmp_path: Path) -> None:
+    rows = [
+        row(ConsumedUnit="Days", ChargePeriodStart="2026-09-02", InvoiceId="1"),
+        row(BilledCost="0.004", PricingQuantity="", InvoiceId="2"),
+        row(ResourceId="vm-2", ResourceName="teine"),
+    ]
+    one = [each | {"InvoiceIssuerName": "A"} for each in rows]
+    two = [each | {"InvoiceIssuerName": "B"} for each in rows[1:]]
+    keys = {account_key("acc-1", issuer): "acc-1" for issuer in "AB"}
+    apart = grouped(tmp_path, one[:1] + two).with_accounts(keys)
+    together = grouped(tmp_path, one).with_accounts(keys)
+    assert apart.groups == together.groups
+    assert apart.names == together.names
 
 
 def test_only_the_chosen_currency_is_summed_up(tmp_path: Path) -> None:
@@ -74,12 +91,6 @@ def test_only_the_chosen_currency_is_summed_up(tmp_path: Path) -> None:
     assert bill.rows == 2
     assert bill.currencies == {"USD": 2, "EUR": 1}
     assert [sums.billed_cost for sums in bill.groups.values()] == [2]
-
-
-def test_accounts_that_providers_name_differently_are_noticed(tmp_path: Path) -> None:
-    other = row(ProviderName="Another", BillingAccountName="Other")
-    assert grouped(tmp_path, [row(), other]).clashes == {"acc-1"}
-    assert not grouped(tmp_path, [row(), row(BillingAccountName="Renamed")]).clashes
 
 
 def test_corrections_of_each_month_are_summed_up_by_themselves(tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ from app.catalogue.tables import Category, Offering, Resource, ServiceProvider
 from app.customers.tables import Customer, Project
 from app.database.engine import Database
 from app.exchange.focus import identifiers
-from app.exchange.focus.grouping import InvoiceKey
-from app.exchange.focus.importer import Options, run
+from app.exchange.focus.grouping import InvoiceKey, account_key, group
+from app.exchange.focus.importer import Options, _Import, run
+from app.exchange.focus.mapping import Mapping
 from app.exchange.focus.outcome import Fate, Outcome
 from app.exchange.focus.problems import NotImported
+from app.exchange.focus.reader import read
+from app.exchange.loader import importing
 from app.invoices.close import close_month
 from app.invoices.tables import Invoice, InvoiceItem
 from app.payments.tables import PaymentProfile
@@ -328,7 +331,7 @@ async def test_a_pending_invoice_loses_the_item_that_rounded_it_and_an_issued_on
     await importer(*tiny)
     ((invoice_id, invoice_uuid),) = await connection.execute(select(Invoice.id, Invoice.uuid))
     await connection.execute(update(InvoiceItem).values(price=Decimal("0.01")))
-    rounding = identifiers.rounding(InvoiceKey(2026, 9, "acc-1"))
+    rounding = identifiers.rounding(InvoiceKey(2026, 9, account_key("acc-1", "Pilveke")))
     rounded = await make.item(
         Row(invoice_id, invoice_uuid), "-0.07", uuid=rounding, name="Rounding"
     )
@@ -408,7 +411,7 @@ async def test_a_hand_made_change_is_told_of(
 
 async def account(connection: AsyncConnection) -> Row:
     """Return the customer that the account of the basic row is."""
-    of_account = Customer.uuid == identifiers.customer("acc-1")
+    of_account = Customer.uuid == identifiers.customer(account_key("acc-1", "Pilveke"))
     found = (await connection.execute(select(Customer.id, Customer.uuid).where(of_account))).one()
     return Row(found.id, found.uuid)
 
@@ -564,7 +567,9 @@ async def test_numbers_follow_month_and_account(
         (9, 100002),
         (10, 100003),
     ]
-    a = select(Invoice.number).where(Invoice.uuid == identifiers.invoice(InvoiceKey(2026, 9, "a")))
+    a = select(Invoice.number).where(
+        Invoice.uuid == identifiers.invoice(InvoiceKey(2026, 9, account_key("a", "Pilveke")))
+    )
     assert (await connection.execute(a)).scalar_one() == 100001
 
 
@@ -578,6 +583,62 @@ async def test_a_fixed_price_contract_is_paid_at_once(
     )
     assert (await importer(row(), issue=True)).issued == 1
     assert (await connection.execute(select(Invoice.state))).scalar_one() == "paid"
+
+
+async def test_one_id_of_two_issuers_is_two_customers(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    ours = row(InvoiceIssuerName="Pilveke AS", BilledCost="10")
+    theirs = row(InvoiceIssuerName="Muu OÜ", ProviderName="Muu", BillingAccountName="Other Ltd")
+    assert await importer.fates(ours) == [Fate.NEW]
+    outcome = await importer(theirs)
+    assert [each.fate for each in outcome.invoices] == [Fate.NEW]
+    assert await importer.fates(ours, theirs) == [Fate.UNCHANGED] * 2
+    billed = select(Customer.name, Invoice.total_price).join(
+        Customer, Customer.id == Invoice.customer_id
+    )
+    found = (await connection.execute(billed.order_by(Customer.name))).all()
+    assert found == [("Other Ltd", Decimal(1)), ("Õunaaed OÜ", Decimal(10))]
+
+
+async def test_one_bill_of_several_service_providers_is_one_customers(importer: Importer) -> None:
+    bill = [
+        row(InvoiceIssuerName="Pilveke AS", ProviderName=provider, ResourceId=provider)
+        for provider in ("Pilveke", "A shop", "Another shop")
+    ]
+    assert await importer.fates(*bill) == [Fate.NEW]
+
+
+async def test_a_new_customer_that_is_like_another_is_told_of(importer: Importer) -> None:
+    await importer(row(InvoiceIssuerName="Pilveke AS"))
+    outcome = await importer(row(InvoiceIssuerName="Pilveke Group"))
+    assert "acc-1 of Pilveke Group, Õunaaed OÜ, is a new customer" in outcome.warnings[0]
+    assert (await importer(row(InvoiceIssuerName="Pilveke Group"))).warnings == []
+
+
+async def made_by_its_id_alone(importer: Importer, connection: AsyncConnection) -> int:
+    """Make what an earlier version made of the basic row."""
+    bill = group(read(write(importer.place / "earlier.csv", [row()])))
+    bill = bill.with_accounts({key.account: "acc-1" for key in bill.groups})
+    mapping = Mapping(bill, "EUR", Decimal(0))
+    async with importing(importer.database, importer.settings) as loader:
+        await _Import(loader, mapping, Options(), lambda _: None).run()
+    return (await connection.execute(select(Invoice.customer_id))).scalar_one()
+
+
+async def test_a_customer_of_an_earlier_version_is_kept_for_its_bills_alone(
+    importer: Importer, connection: AsyncConnection
+) -> None:
+    customer = await made_by_its_id_alone(importer, connection)
+    assert await importer.fates(row(InvoiceIssuerName="Pilveke AS")) == [Fate.UNCHANGED]
+    theirs = row(InvoiceIssuerName="Muu OÜ", ProviderName="Muu", **OCTOBER)
+    outcome = await importer(theirs)
+    assert "is a new customer" in outcome.warnings[0]
+    await importer(row(InvoiceIssuerName="Pilveke AS", **OCTOBER))
+    of_october = select(Invoice.customer_id).where(Invoice.month == 10).order_by(Invoice.number)
+    other, same = (await connection.execute(of_october)).scalars()
+    assert other != customer
+    assert same == customer
 
 
 async def test_the_sample(
