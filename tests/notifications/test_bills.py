@@ -1,9 +1,11 @@
 """Bills on their whole way: imported by the command, issued, mailed by the worker, settled."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -206,6 +208,24 @@ async def test_each_address_of_a_customer_gets_the_mail_and_a_bad_one_fails(
     ]
 
 
+async def _mailed_cloud_bill(
+    billing: Billing, client: httpx.AsyncClient, make: Factories, rows: list[dict[str, str]]
+) -> EmailMessage:
+    """Import and issue a cost export of one account, have it notified; return the message."""
+    path = write(billing.folder / "costs.csv", rows)
+    result = await call(billing.settings, "import", "--format", "focus", "--issue", str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = select(Invoice.uuid, Invoice.customer_id)
+    invoice, customer = (await billing.connection.execute(found)).one()
+    await make.owner(Row(customer, uuid4()), email="ap@example.com")
+    headers = (await make.staff()).headers
+    path_of_invoice = f"/api/invoices/{invoice}/send_notification/"
+    assert (await client.post(path_of_invoice, headers=headers)).status_code == 200
+    await billing.work()
+    (received,) = billing.sink.mailbox
+    return received.message
+
+
 async def test_tax_rows_of_a_bill_are_the_providers_tax_on_the_document(
     billing: Billing, client: httpx.AsyncClient, make: Factories
 ) -> None:
@@ -213,21 +233,21 @@ async def test_tax_rows_of_a_bill_are_the_providers_tax_on_the_document(
         row(BilledCost="250.00"),
         row(BilledCost="55.00", ChargeCategory="Tax", ChargeDescription="VAT of machines"),
     ]
-    path = write(billing.folder / "costs.csv", rows)
-    result = await call(billing.settings, "import", "--format", "focus", "--issue", str(path))
-    assert (result.exit_code, result.stderr) == (0, "")
-    customer = (await billing.connection.execute(select(Invoice.customer_id))).scalar_one()
-    await make.owner(Row(customer, uuid4()), email="ap@example.com")
-    uuid = (await billing.connection.execute(select(Invoice.uuid))).scalar_one()
-    asked = await client.post(
-        f"/api/invoices/{uuid}/send_notification/", headers=(await make.staff()).headers
-    )
-    assert asked.status_code == 200
-    await billing.work()
-    (received,) = billing.sink.mailbox
-    message = received.message
+    message = await _mailed_cloud_bill(billing, client, make, rows)
     page = document(message)
     assert 'VAT of machines<div class="when">Tax charged by the provider</div>' in page
     for text in (body(message, "plain"), body(message, "html"), page):
         assert [word for word in ("€250.00", "€55.00", "€305.00") if word not in text] == []
         assert "without tax" not in text
+
+
+async def test_the_items_of_a_cloud_bill_add_up_and_those_of_zero_are_counted(
+    billing: Billing, client: httpx.AsyncClient, make: Factories
+) -> None:
+    rows = [row(BilledCost="0.0013", ResourceId=f"vm-{n}", ResourceName="") for n in range(40)]
+    page = document(await _mailed_cloud_bill(billing, client, make, rows))
+    assert '<th scope="row">Total</th><td class="number">€0.05</td>' in page
+    assert len(re.findall(r'Hours of a machine<div class="when">vm-\d+</div>', page)) == 5
+    assert "35 items of 0.00 are not listed; without rounding they come to 0.0455." in page
+    assert "Rounding" not in page
+    assert page.count("Sep 10, 2026") == 5  # the day of each line, once
