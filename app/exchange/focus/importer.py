@@ -99,7 +99,9 @@ async def run(
         price=mapping.split.price,
         left_out={name: n for name, n in bill.currencies.items() if name != currency},
         warnings=warnings + told,
-        dropped_tax=(bill.tax_rows, bill.tax) if options.drop_tax_rows else None,
+        tax_rows=bill.tax_rows,
+        tax=bill.tax,
+        tax_dropped=options.drop_tax_rows,
     )
     if options.issue:
         kept = [uuid for uuid, each in invoices if each.fate is not Fate.REFUSED]

@@ -45,8 +45,12 @@ class Outcome:
     """The sum of the invoices in cents, without tax."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Rows in other currencies."""
-    dropped_tax: tuple[int, Decimal] | None = None
-    """How many rows of tax were dropped, and what they bill; none if they were to be kept."""
+    tax_rows: int = 0
+    """Rows of the category Tax."""
+    tax: Decimal = Decimal(0)
+    """What these rows bill."""
+    tax_dropped: bool = False
+    """Whether these rows were to be left out."""
     warnings: list[str] = field(default_factory=list)
     issued: int = 0
     not_issued: list[str] = field(default_factory=list)
@@ -68,9 +72,11 @@ class Outcome:
                 yield f"{each.year}-{each.month:02} {each.customer}: {each.note}"
         for currency, count in sorted(self.left_out.items()):
             yield f"Left out: {counted(count, 'charge')} in {currency}."
-        if self.dropped_tax is not None:
-            count, tax = self.dropped_tax
-            yield f"Dropped: {counted(count, 'row')} of tax, {tax:f} {self.currency} in all."
+        taxes = f"{counted(self.tax_rows, 'row')} of tax, {self.tax:f} {self.currency} in all"
+        if self.tax_dropped:
+            yield f"Dropped: {taxes}."
+        elif self.tax_rows:
+            yield f"Kept: {taxes}; their invoices have a tax of 0 %."
         yield from self.warnings
         if self.issued:
             yield f"Issued: {counted(self.issued, 'invoice')}."
