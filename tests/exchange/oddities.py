@@ -30,7 +30,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     for table in ("customers", "invoices", "invoice_items", "projects"):
         await connection.execute(text(f"ALTER TABLE {table} ALTER id RESTART WITH 5000"))
     staff = await make.staff()
-    seller = await make.customer(name=ODD_TEXT[:20])
+    seller = await make.customer(name=ODD_TEXT[:20], source="focus")
     await make.service_provider(seller)
     buyer = await make.customer(
         name="Käufer", country="", default_tax_percent=Decimal("99.99"), archived=True

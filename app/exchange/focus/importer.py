@@ -203,9 +203,7 @@ class _Import:
         ]
         final = await self._final(pairs)
         refused = [
-            (draft, found, why)
-            for draft, found in pairs
-            if (why := final.get(found.uuid if found else draft.uuid))
+            (draft, found, why) for draft, found in pairs if (why := final.get(_uuid(draft, found)))
         ]
         if refused and not self._options.keep_good:
             names = await stored.customer_names(
@@ -223,11 +221,7 @@ class _Import:
                 "Nothing was imported; --keep-good takes the other invoices.",
             )
         await self._write(
-            [
-                (draft, found)
-                for draft, found in pairs
-                if (found.uuid if found else draft.uuid) not in final
-            ]
+            [(draft, found) for draft, found in pairs if _uuid(draft, found) not in final]
         )
         return await self._outcomes(pairs, final)
 
@@ -238,7 +232,7 @@ class _Import:
             if found is not None and not found.is_open:
                 final[found.uuid] = await self._against_issued(draft, found)
             elif why := await self._against_open(draft, found):
-                final[found.uuid if found else draft.uuid] = why
+                final[_uuid(draft, found)] = why
         return final
 
     async def _against_issued(self, draft: Draft, found: StoredInvoice) -> str:
@@ -264,7 +258,7 @@ class _Import:
 
     async def _against_open(self, draft: Draft, found: StoredInvoice | None) -> str:
         """Tell what keeps the file from an invoice that is new or can be changed."""
-        uuid = found.uuid if found else draft.uuid
+        uuid = _uuid(draft, found)
         given = self._mapping.lines(draft)
         for number, state, count, price in await stored.on_other_invoices(
             self._connection, uuid, given
@@ -312,7 +306,7 @@ class _Import:
             await stored.set_tax(self._connection, own, tax)
         total, done = sum(len(draft.lines) for draft, _ in pairs), 0
         for draft, found in pairs:
-            for item in self._mapping.items(draft, found.uuid if found else draft.uuid):
+            for item in self._mapping.items(draft, _uuid(draft, found)):
                 await self._loader.add(item)
             done += len(draft.lines)
             self._progress(0.5 + done / total / 2)
@@ -336,7 +330,7 @@ class _Import:
     async def _outcomes(
         self, pairs: list[tuple[Draft, StoredInvoice | None]], final: dict[UUID, str]
     ) -> list[tuple[UUID, InvoiceOutcome]]:
-        uuids = [found.uuid if found else draft.uuid for draft, found in pairs]
+        uuids = [_uuid(draft, found) for draft, found in pairs]
         now = await stored.revisions(self._connection, uuids)
         names = await stored.customer_names(
             self._connection, {draft.customer for draft, _ in pairs}
@@ -364,7 +358,13 @@ class _Import:
         return outcomes
 
 
+def _uuid(draft: Draft, found: StoredInvoice | None) -> UUID:
+    """Return the UUID that an invoice has, or gets if it is new."""
+    return found.uuid if found else draft.uuid
+
+
 def _rounding(draft: Draft) -> UUID:
+    """Return the UUID of the item by which earlier versions rounded an invoice."""
     return identifiers.rounding(draft.key)
 
 
