@@ -2,8 +2,8 @@
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Self
+from datetime import MINYEAR, UTC, date, datetime, timedelta
+from typing import Final, Self
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -48,9 +48,17 @@ class Period:
         return f"{self.year}-{self.month}"
 
 
+FIRST_PERIOD: Final = Period(MINYEAR, 1)
+
+
 def year_before(day: date) -> date:
-    """Return the same day twelve months earlier; 29 February becomes 28 February."""
+    """Return the same day twelve months earlier; 29 February becomes 28 February.
+
+    Before the first year there is none: its days are a year after the first day.
+    """
     year = day.year - 1
+    if year < MINYEAR:
+        return date.min
     return date(year, day.month, min(day.day, monthrange(year, day.month)[1]))
 
 
@@ -61,5 +69,11 @@ def last_thirteen(today: date) -> list[Period]:
 
 
 def due_date(invoice_date: date, payment_interval_days: int) -> date:
-    """Return the day by which an invoice issued on `invoice_date` is to be paid."""
-    return invoice_date + timedelta(days=payment_interval_days)
+    """Return the day by which an invoice issued on `invoice_date` is to be paid.
+
+    No day comes after 9999-12-31, which then is the last one to pay on.
+    """
+    try:
+        return invoice_date + timedelta(days=payment_interval_days)
+    except OverflowError:
+        return date.max

@@ -15,11 +15,14 @@ from sqlalchemy import (
     Identity,
     MetaData,
     Numeric,
+    Table,
     Text,
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from app.database.dates import FIRST_DATE, FIRST_TIME, LAST_DATE, LAST_TIME
 
 Key = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 """A row's own key; rising, so that it also tells the order of creation."""
@@ -51,6 +54,27 @@ class Base(DeclarativeBase):
         date: Date,
         UUID: Uuid,
     }
+
+    def __init_subclass__(cls, *, sealed: bool = False, **options: Any) -> None:
+        """Declare the table, which takes no date or time that Python does not have.
+
+        A `sealed` one, whose rows cannot be repaired, has no constraint that older rows may break.
+        """
+        super().__init_subclass__(**options)
+        table = cls.__table__
+        if not sealed and isinstance(table, Table) and (condition := dates_in_range(table)):
+            table.append_constraint(CheckConstraint(condition, name="dates_are_in_range"))
+
+
+def dates_in_range(table: Table) -> str:
+    """Return the condition that a row's dates and times are of the years 1 to 9999, or empty."""
+    spans = ((Date, FIRST_DATE, LAST_DATE), (DateTime, FIRST_TIME, LAST_TIME))
+    return " AND ".join(
+        f"\"{column.name}\" BETWEEN '{first}' AND '{last}'"
+        for column in table.columns
+        for kind, first, last in spans
+        if isinstance(column.type, kind)
+    )
 
 
 def one_of(column: str, words: Iterable[StrEnum]) -> CheckConstraint:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.database.dates import use_every_date
 from app.database.failures import ConnectionLost, connecting, working
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.database.patience import ended_in_time, in_time
@@ -42,6 +43,7 @@ class Database:
                 **connect_args,
             },
         )
+        use_every_date(self.engine.sync_engine)
         if pooled:
             self._reading = self.engine
             limit_each_transaction(self.engine.sync_engine, limits(settings))

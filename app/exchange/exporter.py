@@ -13,19 +13,15 @@ from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
-    Date,
-    DateTime,
     FromClause,
     Numeric,
     Row,
     Select,
     Text,
-    case,
     cast,
     false,
     func,
     literal,
-    literal_column,
     null,
     select,
     true,
@@ -48,15 +44,6 @@ from app.settings import Settings
 
 _ROWS_AT_ONCE: Final = 1000
 _BYTES_AT_ONCE: Final = 3 * 64 * 1024  # a multiple of 3: base64 of a piece has no padding inside
-_SPANS: Final = {
-    Date: ("DATE '0001-01-01'", "DATE '9999-12-31'"),
-    DateTime: (
-        "TIMESTAMPTZ '0001-01-01 00:00:00+00'",
-        "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'",
-    ),
-}
-"""The first and the last that a reader has: the driver stores them as infinite, and reads
-them back as these."""
 _NO_PROOF: Final = b'"proof":null}'
 
 
@@ -131,10 +118,6 @@ def _lines(kind: Kind) -> Select[Any]:
 def _written(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, Numeric):  # as text it keeps its digits in every reader
         return cast(column, Text)
-    for kind, (first, last) in _SPANS.items():
-        if isinstance(column.type, kind):
-            within = func.greatest(func.least(column, literal_column(last)), literal_column(first))
-            return case((column.is_not(None), within))
     return column
 
 

@@ -52,7 +52,7 @@ class Change(Base):
     """As `was`; null for one that went."""
 
 
-class Entry(Base):
+class Entry(Base, sealed=True):
     """What one transaction did to one invoice: by whom, when, and what it came to.
 
     `hash` is keyed and covers all that is here, the changes, and `previous`.

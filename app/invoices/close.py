@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.periods import Period
+from app.billing.periods import FIRST_PERIOD, Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
 from app.database import import_turn
@@ -143,7 +143,7 @@ async def closed(connection: AsyncConnection, count_to: int) -> Closed:
     oldest = func.min(cast(overdue.c.year, Integer) * 100 + overdue.c.month)
     count, first = (await connection.execute(select(func.count(), oldest))).one()
     reached = running if first is None else Period(*divmod(first, 100))
-    return Closed(reached.shifted(-1), count)
+    return Closed(max(reached.shifted(-1), FIRST_PERIOD), count)
 
 
 def _is_ours() -> ColumnElement[bool]:

@@ -30,9 +30,24 @@ from app.http.wire import (
     link,
 )
 
-_Time = Annotated[
-    str, PlainSerializer(lambda text: f"{text.removesuffix('+00:00')}Z", return_type=str)
-]
+_INFINITE: Final = {
+    "-infinity": ("0001-01-01", "0001-01-01T00:00:00"),
+    "infinity": ("9999-12-31", "9999-12-31T23:59:59.999999"),
+}
+"""What is meant where an older release recorded an infinite date or time."""
+
+
+def _date(text: str) -> str:
+    return _INFINITE[text][0] if text in _INFINITE else text
+
+
+def _time(text: str) -> str:
+    finite = _INFINITE[text][1] if text in _INFINITE else text
+    return f"{finite.removesuffix('+00:00')}Z"
+
+
+_Date = Annotated[str, PlainSerializer(_date, return_type=str)]
+_Time = Annotated[str, PlainSerializer(_time, return_type=str)]
 """As the record has it: in UTC."""
 
 
@@ -49,10 +64,10 @@ class RecordedInvoice(TypedDict, total=False):
     state: str
     year: int
     month: int
-    created: str
+    created: _Date
     tax_percent: DecimalString2
-    invoice_date: str | None
-    due_date: str | None
+    invoice_date: _Date | None
+    due_date: _Date | None
     backend_id: str
     payment_url: str
     reference_number: str
@@ -91,7 +106,7 @@ class RecordedPayment(TypedDict, total=False):
 
     uuid: WireUuid
     profile_uuid: WireUuid
-    date_of_payment: str
+    date_of_payment: _Date
     sum: AmountString
     created_at: _Time
     proof_name: str | None

@@ -35,6 +35,18 @@ def test_a_leap_day_has_a_year_before() -> None:
     assert year_before(date(2024, 2, 29)) == date(2023, 2, 28)
 
 
+@given(st.dates(max_value=date(1, 12, 31)))
+def test_the_first_year_has_no_year_before(day: date) -> None:
+    assert year_before(day) == date.min
+
+
+@given(st.dates(), st.integers(0, 10**12))
+def test_the_due_date_is_the_interval_later_or_the_last_day(day: date, interval: int) -> None:
+    due = due_date(day, interval)
+    assert due >= day
+    assert (due - day).days == interval or due == date.max
+
+
 def test_names_and_days() -> None:
     assert str(Period(2026, 1)) == "2026-1"
     assert Period(2024, 2).last_day == date(2024, 2, 29)

@@ -37,7 +37,6 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     )
     owner = await make.owner(buyer, full_name=ODD_TEXT, is_active=False)
     await make.role(owner, seller, role="reader", is_active=False, expires_at=datetime.now(UTC))
-    # The driver stores the first and the last moment as infinite.
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     await make.role(owner, buyer, created_at=first, expires_at=last)
     await make.token(owner, "old", revoked_at=datetime.now(UTC), expires_at=datetime.now(UTC))
