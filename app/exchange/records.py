@@ -38,10 +38,10 @@ from app.exchange.wire import (
     Text50,
     Text75,
     Text150,
-    Text200,
     Text255,
     Text300,
     Time,
+    WebAddress200,
 )
 from app.history.tables import ChangeKind
 
@@ -253,7 +253,7 @@ class Invoice(Record):
     """When it was issued; given together with the due date or not at all."""
     due_date: Day | None = None
     backend_id: Text255 = ""
-    payment_url: Text200 = ""
+    payment_url: WebAddress200 = ""
     reference_number: Text300 = ""
     cancel_reason: Text = ""
     source: Text | None = None

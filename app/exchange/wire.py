@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from app.exchange.json_text import Storable
+from app.web_address import is_web_address
 
 _AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]+)?")
 _TIME = re.compile(
@@ -61,6 +62,12 @@ def _date(value: object) -> date:
     return value
 
 
+def _web_address(value: str) -> str:
+    if value and not is_web_address(value):
+        raise ValueError("not a URL like https://pay.example.com/1")
+    return value
+
+
 def _network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, str) and "%" not in value:
         return ip_network(value)
@@ -77,7 +84,10 @@ Text30 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=30)]
 Text50 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=50)]
 Text75 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=75)]
 Text150 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=150)]
-Text200 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=200)]
+WebAddress200 = Annotated[
+    str, StringConstraints(pattern=_NO_NUL, max_length=200), AfterValidator(_web_address)
+]
+"""A URL of scheme http, https, ftp or ftps, or empty; without white space."""
 Text255 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=255)]
 Text300 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=300)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

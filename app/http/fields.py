@@ -8,9 +8,8 @@ from datetime import date
 from typing import Any, Final
 from unicodedata import category
 
-from pydantic import AnyUrl, TypeAdapter, ValidationError
-
 from app.http.errors import InvalidFields
+from app.web_address import is_web_address
 
 REQUIRED: Final = "This field is required."
 NULL: Final = "This field may not be null."
@@ -19,14 +18,6 @@ _NO_URL: Final = "Enter a valid URL."
 _NO_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
 
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_URL: Final = re.compile(
-    r"(?:https?|ftps?)://(?P<rest>(?:[^\s/?#\\@]*@)?(?P<host>\[[^\s/?#\\@\]]+\]|[^\s/?#\\@:\[\]]+)"
-    r"(?::[0-9]{1,5})?(?:[/?#]\S*)?)",
-    re.IGNORECASE,
-)
-_ADDRESS: Final = re.compile(r"\[.+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
-_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_url_parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
 
 
 class FieldError(Exception):
@@ -89,35 +80,8 @@ def _text(value: Any, max_length: int, *, otherwise: str, is_url: bool = False) 
         messages.append("Null characters are not allowed.")
     if surrogate := next((c for c in words if category(c) == "Cs"), None):
         messages.append(f"Surrogate characters are not allowed: U+{ord(surrogate):X}.")
-    if is_url and words and not _is_url(words):
+    if is_url and words and not is_web_address(words):
         messages.append(_NO_URL)
     if messages:
         raise FieldError(*messages)
     return words
-
-
-def _is_url(words: str) -> bool:
-    shape = _URL.fullmatch(words)
-    if not shape or any(category(c) in ("Cc", "Cs") for c in words):
-        return False
-    try:
-        # The parser looks closely at hosts of the schemes that it knows; ftps is not among them.
-        host = _url_parser.validate_python("https://" + shape["rest"]).host or ""
-    except ValidationError:
-        return False
-    if _ADDRESS.fullmatch(host):
-        # The parser reads 1.2 and 0x7f000001 as addresses, too.
-        return _ADDRESS.fullmatch(shape["host"]) is not None
-    return host == "localhost" or _is_domain(host)
-
-
-def _is_domain(host: str) -> bool:
-    labels = host.removesuffix(".").split(".")
-    last = labels[-1]
-    return (
-        len(labels) > 1
-        and len(host) <= 253
-        and len(last) > 1
-        and not last.isdecimal()
-        and all(_LABEL.fullmatch(label) for label in labels)
-    )

@@ -1,7 +1,6 @@
 """The texts of a notification and the attached document, from templates."""
 
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -9,6 +8,7 @@ from app.billing.currencies import currency_of
 from app.notifications.formats import Formats, one_line, shortened
 from app.notifications.statement import Line, Statement
 from app.settings import IssuerDetails, Settings
+from app.web_address import is_web_page
 
 _templates = Environment(
     loader=PackageLoader("app.notifications"),
@@ -70,10 +70,9 @@ class Rendering:
         )
 
     def _payment_link(self) -> str:
+        # Older imports let any text stand there; javascript: must not become a link.
         url = self.invoice.payment_url
-        # An imported invoice may have any text there; javascript: must not become a link.
-        is_link = urlsplit(url).scheme in ("http", "https")
-        return url if is_link and self.invoice.asks_for_payment else ""
+        return url if self.invoice.asks_for_payment and is_web_page(url) else ""
 
     def _key_facts(self) -> list[tuple[str, str]]:
         """Return what stands at the head of the document."""

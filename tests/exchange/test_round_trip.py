@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from app.billing.currencies import currency_of
 from app.billing.money import EXACT, is_near_product, item_price
+from app.billing.periods import due_date
 from app.billing.vocabulary import DeliveryState
 from app.database.base import Base
 from app.database.engine import Database
@@ -143,13 +144,14 @@ def prices(unit_price: Decimal, quantity: Decimal) -> st.SearchStrategy[Decimal]
 
 def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """What a record's own rules ask for."""
-    issued = draw(st.none() | st.dates(max_value=date(9999, 1, 1)))
+    issued = draw(st.none() | st.dates())
     values: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "token": {"digest": st.text("0123456789abcdef", min_size=64, max_size=64)},
         "customer_credit": {"offerings": st.sampled_from([(), (uuid_of("offering"),)])},
         "invoice": {
             "invoice_date": st.just(issued),
-            "due_date": st.just(issued and issued + timedelta(days=30)),
+            "due_date": st.just(issued and due_date(issued, 30)),
+            "payment_url": st.sampled_from(["", "https://pay.example.com/1?x=\u00e4"]),
             "number": st.integers(1, 2**62),
         },
         # The sum of an invoice has 20 digits before the point.

@@ -34,6 +34,25 @@ async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailSink) -> No
     assert (row.next_attempt_at, row.last_error) == (None, "")
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "https://exa mple", "https://us\u2100er@pay.example/", "http://a.b:99999/",
+     "http://a.b:port/", "http://a.b/\nBcc: c@example.com", "http://[v1.x]/", "\u2028"],
+)  # fmt: skip
+async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
+    desk: Desk, sink: MailSink, connection: AsyncConnection, url: str
+) -> None:
+    """It may stand there since before it was looked at."""
+    await connection.execute(update(Invoice).values(payment_url=url))
+    assert await desk.deliver() is None
+    (received,) = sink.mailbox
+    assert received.message["Bcc"] is None
+    bodies = [part.get_content() for part in received.message.walk() if part.get_content_type() in
+              ("text/plain", "text/html")]  # fmt: skip
+    assert bodies
+    assert not any("Pay online:" in body or 'href="http' in body for body in bodies)
+
+
 async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailSink) -> None:
     await desk.deliver()
     assert await desk.deliver() is None

@@ -1,0 +1,55 @@
+"""The addresses of web pages that the service keeps and sends on: which text is one."""
+
+import re
+from typing import Final
+from unicodedata import category
+from urllib.parse import urlsplit
+
+from pydantic import AnyUrl, TypeAdapter, ValidationError
+
+_SHAPE: Final = re.compile(
+    r"(?:https?|ftps?)://(?P<rest>(?:[^\s/?#\\@]*@)?(?P<host>\[[^\s/?#\\@\]]+\]|[^\s/?#\\@:\[\]]+)"
+    r"(?::[0-9]{1,5})?(?:[/?#]\S*)?)",
+    re.IGNORECASE,
+)
+_NUMERIC: Final = re.compile(r"\[.+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
+
+
+def is_web_address(text: str) -> bool:
+    """Tell whether a text is an absolute http, https, ftp or ftps URL that every parser reads.
+
+    It has no white space and no control characters. Parsers differ in what they refuse: this asks
+    both that of the URL Standard and that of RFC 3986 which Python's own code uses.
+    """
+    shape = _SHAPE.fullmatch(text)
+    if not shape or any(category(c) in ("Cc", "Cs") for c in text):
+        return False
+    try:
+        urlsplit(text)
+        # The parser looks closely at hosts of the schemes that it knows; ftps is not among them.
+        host = _parser.validate_python("https://" + shape["rest"]).host or ""
+    except (ValueError, ValidationError):
+        return False
+    if _NUMERIC.fullmatch(host):
+        # The parser reads 1.2 and 0x7f000001 as addresses, too.
+        return _NUMERIC.fullmatch(shape["host"]) is not None
+    return host == "localhost" or _is_domain(host)
+
+
+def is_web_page(text: str) -> bool:
+    """Tell whether a text is such an address that a browser opens by http or https."""
+    return text.lower().startswith(("http://", "https://")) and is_web_address(text)
+
+
+def _is_domain(host: str) -> bool:
+    labels = host.removesuffix(".").split(".")
+    last = labels[-1]
+    return (
+        len(labels) > 1
+        and len(host) <= 253
+        and len(last) > 1
+        and not last.isdecimal()
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
