@@ -6,8 +6,12 @@ from decimal import Decimal
 from itertools import chain
 from math import isfinite
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
+MOST_LEVELS: Final = 150
+"""Levels of objects and arrays: what writes answers stops at 255, those of the answer included."""
+MOST_DIGITS: Final = 4000
+"""Digits of a whole number, as PostgreSQL writes it: Python reads no more than 4,300."""
 # What looks like one most often is the seconds of a time.
 _FRACTION = re.compile(rb"[:,\[]\s*-?\d+[.eE](?<!:\d\d:\d\d\.)")
 
@@ -39,7 +43,8 @@ def dump_object(value: dict[str, Any]) -> str:
     """Return the JSON text of an object, Decimals digit by digit.
 
     Raises ValueError for what PostgreSQL does not store or JSON does not know: NUL, lone
-    surrogates, numbers that are not finite, other types, hundreds of levels.
+    surrogates, numbers that are not finite, other types; and for what could not be read again:
+    more than `MOST_LEVELS` levels, whole numbers of thousands of digits.
     """
     if isinstance(value, Storable):
         return value.text
@@ -48,7 +53,9 @@ def dump_object(value: dict[str, Any]) -> str:
     except (TypeError, RecursionError) as error:
         raise ValueError("not a JSON object that can be stored") from error
     except ValueError as error:
-        raise ValueError("numbers must be finite") from error
+        raise ValueError(f"numbers must be finite, of at most {MOST_DIGITS} digits") from error
+    if text.count("{") + text.count("[") > MOST_LEVELS and _has_levels(value, MOST_LEVELS + 1):
+        raise ValueError(f"more than {MOST_LEVELS} levels cannot be stored")
     if "\\u0000" in text and _has_nul(value):
         raise ValueError("NUL characters cannot be stored")
     try:
@@ -67,6 +74,8 @@ def _encode(value: dict[str, Any]) -> str:
             raise TypeError(type(other).__name__)
         if not isfinite(other):
             raise ValueError("numbers must be finite")
+        if other.adjusted() >= MOST_DIGITS:
+            raise ValueError("a number has too many digits")
         decimals.append(str(other))
         return mark
 
@@ -80,6 +89,14 @@ def _encode(value: dict[str, Any]) -> str:
         return text
     pieces = text.split(f'"{mark}"')
     return "".join(chain.from_iterable(zip(pieces, [*decimals, ""], strict=True)))
+
+
+def _has_levels(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels <= 1 or any(_has_levels(each, levels - 1) for each in value.values())
+    if isinstance(value, (list, tuple)):
+        return levels <= 1 or any(_has_levels(each, levels - 1) for each in value)
+    return False
 
 
 def _has_nul(value: Any) -> bool:

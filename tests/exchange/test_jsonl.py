@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx import AsyncClient
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,6 +26,7 @@ from app.exchange.jsonl import UnreadableFile, load_file, read
 from app.exchange.report import BadRecords, Fault
 from app.invoices.tables import Invoice, InvoiceItem
 from app.settings import Settings
+from tests.support.factories import Factories
 
 
 def number(of: int) -> str:
@@ -245,3 +247,62 @@ asyncio.run(load_file(Database(settings), settings, "-"))
         await asyncio.sleep(0.05)
     for table in (Customer, Invoice, InvoiceItem):
         assert await count(connection, table) == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "https://exa mple.com/",
+        "https://pay.example.com/1\n",
+        " https://pay.example.com/1",
+        "https://pay.example.com/\tx",
+        "https://pay.example.com:99999/",
+        "https://us\u2100er@pay.example.com/",
+        "javascript:alert(1)",
+    ],
+)
+def test_a_payment_url_that_is_none_is_named_by_its_line(url: str) -> None:
+    def line(payment_url: str) -> bytes:
+        values = {"kind": "invoice", "uuid": number(1), "customer": number(2), "year": 2026,
+                  "month": 11, "created": "2026-11-01", "payment_url": payment_url}  # fmt: skip
+        return json.dumps(values).encode() + b"\n"
+
+    data = line("https://pay.example.com/1") + line(url) + line("")
+    assert contents(data) == [
+        (1, "invoice"),
+        (2, "line 2: payment_url: not a URL like https://pay.example.com/1"),
+        (3, "invoice"),
+    ]
+
+
+ITEM = {
+    "kind": "invoice_item", "uuid": number(1), "invoice": number(2), "name": "", "unit_price": "1",
+    "quantity": "1", "unit": "day", "start": "2026-11-01T00:00:00Z", "end": "2026-11-30T00:00:00Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "details",
+    ["[]", "null", '"text"', "7", '{"a":1e400}', '{"a":1' + "0" * 5000 + "}",
+     '{"a":1e5000}', '{"a":0.1,"b":1' + "0" * 4100 + ".5}",
+     '{"a":' + "[" * 150 + "]" * 150 + "}", '{"a":' * 190 + "1" + "}" * 190],
+)  # fmt: skip
+def test_details_that_no_answer_could_show_are_named_by_their_line(details: str) -> None:
+    line = json.dumps(ITEM)[:-1] + f', "details": {details}}}\n'
+    ((told, what),) = contents(line.encode(), 100_000)
+    assert told == 1
+    assert what.startswith("line 1: "), what
+
+
+async def test_details_of_the_most_levels_and_digits_are_shown(
+    database: Database, settings: Settings, tmp_path: Path, make: Factories, client: AsyncClient
+) -> None:
+    invoice, staff = await make.invoice(await make.customer()), await make.staff()
+    deep = '{"a":0.5,"b":1' + "0" * 3999 + ',"c":' + "[" * 149 + "]" * 149 + "}"
+    line = json.dumps(ITEM | {"invoice": str(invoice.uuid)})[:-1] + f', "details": {deep}}}'
+    await load_file(database, settings, write(tmp_path / "deep.jsonl", line))
+    for path in ("", f"{invoice.uuid}/", f"{invoice.uuid}/items/", f"{invoice.uuid}/history/"):
+        answer = await client.get(f"/api/invoices/{path}", headers=staff.headers)
+        assert answer.status_code == 200
+        assert "[" * 149 in answer.text

@@ -110,7 +110,7 @@ class Importer:
 
     async def _add(self, kind: str, row: Row, map_row: Callable[[Row], Record]) -> None:
         try:
-            record = map_row(row)
+            record = map_row(mapping.readable(row))
         except ValueError as error:
             self._report.leave_out(kind, why(error), _which(row))
             return
@@ -162,8 +162,12 @@ class Importer:
     async def _bring_payments(self, invoices: Invoices) -> None:
         held = await here.payments_held(self._loader.connection)
         async for row in self._rows("payment", accounts.payments):
-            invoice = optional_id(row["invoice"])
-            if invoice in invoices.kept or public_id(row["uuid"]) in held:
+            try:
+                invoice, payment = optional_id(row["invoice"]), public_id(row["uuid"])
+            except ValueError as error:
+                self._report.leave_out("payment", why(error), _which(row))
+                continue
+            if invoice in invoices.kept or payment in held:
                 self._report.keep("payment", "its invoice was changed here", _which(row))
                 continue
             if invoice in invoices.left_out:

@@ -106,20 +106,25 @@ class Invoices:
         """Map the invoices that can be, with their items."""
         wholes: dict[int, Whole] = {}
         for row in rows:
-            uuid = public_id(row["uuid"])
-            self.seen.add(uuid)
+            uuid: UUID | None = None
             try:
-                wholes[row["id"]] = Whole(mapping.invoice(row, self._interval))
+                uuid = public_id(row["uuid"])
+                wholes[row["id"]] = Whole(mapping.invoice(mapping.readable(row), self._interval))
             except ValueError as error:
-                self.left_out.add(uuid)
+                if uuid is not None:
+                    self.left_out.add(uuid)
                 number = mapping.FIRST_NUMBER + row["id"]
                 self._report.leave_out("invoice", why(error), f"number {number}")
+            if uuid is not None:
+                self.seen.add(uuid)
         async for row in self._source.rows(accounts.items(self._source, list(wholes))):
             whole = wholes[row["invoice_id"]]
             whole.item_count += 1
             try:
                 whole.items.append(
-                    mapping.item(row, whole.uuid, self._plan_components, self._offerings)
+                    mapping.item(
+                        mapping.readable(row), whole.uuid, self._plan_components, self._offerings
+                    )
                 )
             except ValueError as error:
                 whole.problem = f"its item {row['uuid']}: {why(error)}"

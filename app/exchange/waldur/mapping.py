@@ -19,6 +19,7 @@ from app.billing.vocabulary import (
     PaymentType,
 )
 from app.exchange import records
+from app.exchange.waldur.source import UnreadableValue
 
 Row = dict[str, Any]
 Word = TypeVar("Word", bound=StrEnum)
@@ -36,6 +37,14 @@ ROLES = {
     "CUSTOMER.SUPPORT": CustomerRoleName.SUPPORT,
     "CUSTOMER.READER": CustomerRoleName.READER,
 }
+
+
+def readable(row: Row) -> Row:
+    """Return the row; raises ValueError that names a column whose value cannot be read."""
+    for name, value in row.items():
+        if isinstance(value, UnreadableValue):
+            raise ValueError(f"{name}: {value.reason}")
+    return row
 
 
 def public_id(value: object) -> UUID:
@@ -91,7 +100,7 @@ def customer(row: Row) -> records.Customer:
 
 def user(row: Row) -> records.User:
     """Map a user."""
-    name = f"{row['first_name']} {row['last_name']}".strip()
+    name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
     return records.User(
         uuid=public_id(row["uuid"]),
         username=row["username"],
@@ -112,15 +121,25 @@ def token_id(user_uuid: UUID) -> UUID:
 def token(row: Row) -> records.Token:
     """Map a key to its digest; it expires as it would in Waldur if it were not used again."""
     owner = needed(row, "user")
-    lifetime = row["token_lifetime"]
+    if row["key"] is None:
+        raise ValueError("it has no key")
     return records.Token(
         uuid=token_id(owner),
         user=owner,
         digest=sha256(row["key"].encode()).hexdigest(),
         name="Waldur",
         created_at=row["created"],
-        expires_at=None if lifetime is None else row["created"] + timedelta(seconds=lifetime),
+        expires_at=_end_of(row["created"], row["token_lifetime"]),
     )
+
+
+def _end_of(created: datetime | None, lifetime: int | None) -> datetime | None:
+    if created is None or lifetime is None:
+        return None
+    try:
+        return created + timedelta(seconds=lifetime)
+    except OverflowError:
+        raise ValueError("it would expire after the year 9999") from None
 
 
 def role(row: Row) -> records.CustomerRole:
@@ -290,7 +309,7 @@ def invoice(row: Row, payment_interval_days: int) -> records.Invoice:
         state=word(InvoiceState, row["state"], "state"),
         tax_percent=row["tax_percent"],
         # Invoices made before Waldur kept the date have none: made for their month, say.
-        created=row["created"] or date(row["year"], row["month"], 1),
+        created=row["created"] or _first_day(row["year"], row["month"]),
         invoice_date=issued,
         due_date=None if issued is None else due_date(issued, payment_interval_days),
         backend_id=row["backend_id"],
@@ -299,6 +318,12 @@ def invoice(row: Row, payment_interval_days: int) -> records.Invoice:
         source=SOURCE,
         unchanged_since_import=True,
     )
+
+
+def _first_day(year: int | None, month: int | None) -> date:
+    if year is None or month is None:
+        raise ValueError("it is for no month")
+    return date(year, month, 1)
 
 
 def item(
@@ -312,7 +337,9 @@ def item(
     Its plan component and offering are told by its details alone, which may speak of some that
     are gone: only those among `plan_components` and `offerings` are referred to.
     """
-    details = row["details"] or {}
+    details = {} if row["details"] is None else row["details"]
+    if not isinstance(details, dict):
+        raise ValueError("details: they are no object")
     is_credit = row["credit_id"] is not None
     return records.InvoiceItem(
         uuid=public_id(row["uuid"]),

@@ -3,8 +3,8 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, column, literal, null, table, text
@@ -15,11 +15,19 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import TableClause
 
 from app.database import limits
+from app.database.dates import use_every_date
 from app.exchange.waldur.wanted import JSON_COLUMNS, WANTED
 from app.settings import postgresql_url
 
 CONNECT_SECONDS = 15
 ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class UnreadableValue:
+    """What stands in a row for a value that cannot be read."""
+
+    reason: str
 
 
 class WaldurUnreadable(Exception):
@@ -95,8 +103,9 @@ async def open_source(url: str) -> AsyncIterator[Source]:
         connect_args={"timeout": CONNECT_SECONDS},
         isolation_level="REPEATABLE READ",
         execution_options={"postgresql_readonly": True},
-        json_deserializer=partial(json.loads, parse_float=Decimal),
+        json_deserializer=_read_json,
     )
+    use_every_date(engine.sync_engine, _no_date)
     try:
         connection = await _connect(engine.connect())
         try:
@@ -107,6 +116,17 @@ async def open_source(url: str) -> AsyncIterator[Source]:
             await connection.close()
     finally:
         await engine.dispose()
+
+
+def _read_json(value: str) -> object:
+    try:
+        return json.loads(value, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return UnreadableValue("it has a number of thousands of digits, or too many levels")
+
+
+def _no_date(_kind: str, _since_epoch: int) -> UnreadableValue:
+    return UnreadableValue("it is not of the years 1 to 9999")
 
 
 def _driver_url(url: str) -> str:
