@@ -90,13 +90,18 @@ _UUIDS_IN_DETAILS = ("resource_uuid", "plan_uuid", "offering_uuid", "service_pro
 
 
 def _with_wire_uuids(details: dict[str, Any], links: Links) -> dict[str, Any]:
-    """Write the documented UUIDs in the style of the wire; a Waldur stores hex digits."""
-    changed = {}
+    """Write the documented UUIDs in the style of the wire; a Waldur stores hex digits.
+
+    One that is null or empty is left out: clients that parse UUIDs fail on it.
+    """
+    shown = dict(details)
     for key in _UUIDS_IN_DETAILS:
-        stored = details.get(key)
-        if isinstance(stored, str) and (uuid := to_uuid(stored)):
-            changed[key] = links.uuid(uuid)
-    return {**details, **changed} if changed else details
+        stored = shown.get(key, "")
+        if stored is None or stored == "":
+            shown.pop(key, None)
+        elif isinstance(stored, str) and (uuid := to_uuid(stored)):
+            shown[key] = links.uuid(uuid)
+    return shown
 
 
 @_documented

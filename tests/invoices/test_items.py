@@ -265,3 +265,24 @@ async def test_clients_that_stop_reading_leave_connections_to_others(
         await asyncio.wait(slow)
         assert (await client.get(f"{url}items/?page_size=1")).status_code == 200
         assert app.state.database.engine.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize(
+    "field", ["resource_uuid", "plan_uuid", "offering_uuid", "service_provider_uuid"]
+)
+@pytest.mark.parametrize("empty", [None, ""])
+async def test_a_documented_uuid_without_a_value_is_left_out(
+    client: httpx.AsyncClient, make: Factories, field: str, empty: str | None
+) -> None:
+    """Clients that parse UUIDs would fail; what is not documented stays as it is."""
+    staff = await make.staff()
+    invoice = await make.invoice(await make.customer())
+    own = {"plan_name": "", "own_uuid": None, "": ""}
+    await make.item(invoice, details={**own, field: empty})
+    path = f"/api/invoices/{invoice.uuid}/"
+    client.headers.update(staff.headers)
+    ((item,), whole, (listed,)) = [
+        (await client.get(each)).json() for each in (f"{path}items/", path, "/api/invoices/")
+    ]
+    assert item["details"] == own
+    assert whole["items"] == listed["items"] == [item]
