@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -113,14 +114,14 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "description": "Names the request, so that it can be sent again: for 24 hours, the same request"
-    " under the same key is answered as the first time and changes nothing more",
+    " under the same key is answered as the first time and changes nothing more. Choose another one"
+    " for each thing that is to happen, such as a random UUID",
     "schema": {
         "type": "string",
         "minLength": 1,
         "maxLength": 255,
         "pattern": "^[!-~]([ -~]*[!-~])?$",
     },
-    "example": "5f0c2a1e-7a53-4b43-9d0e-1f6ad1c2b7a9",
 }
 _REPEATED_HEADER = {
     "Idempotent-Replayed": {
@@ -376,10 +377,23 @@ def _parameters(reader: "FromQuery[Any]") -> Iterator[dict[str, Any]]:
             if key in schema:
                 parameter[key] = schema.pop(key)
         if examples := schema.pop("examples", None):
-            parameter["example"] = examples[0]
+            parameter |= _example(parameter, examples[0])
         schema.pop("title", None)
         schema.pop("default", None)  # as Python has it; what counts stands in the description
         yield parameter | {"schema": schema}
+
+
+def _example(parameter: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Return what tells an example of a parameter.
+
+    The documentation's page fills in an `example` and sends it. That helps where a value is
+    required; elsewhere it would be a filter that nobody has asked for.
+    """
+    if parameter["required"]:
+        return {"example": value}
+    given = str(value).lower() if isinstance(value, bool) else value
+    query = urlencode({parameter["name"]: given}, doseq=True, safe=":/")
+    return {"description": f"{parameter['description'].rstrip('.')}. For example `{query}`."}
 
 
 def _components(models: list[type[BaseModel]]) -> dict[str, Any]:

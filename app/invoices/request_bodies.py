@@ -39,24 +39,15 @@ class PaidRequest(_Documented):
 
     date: date
     """When it was paid."""
-    proof: _Proof
-    """A file, which only a multipart body can carry."""
 
 
-class PaidRequestForm(_Documented):
+class PaidRequestForm(PaidRequest):
     """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
 
-    date: date
-    """When it was paid."""
-    proof: _Proof
-    """A file, which only a multipart body can carry."""
 
-
-class PaidRequestMultipart(_Documented):
+class PaidRequestMultipart(PaidRequest):
     """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
 
-    date: date
-    """When it was paid."""
     proof: _Proof
     """A proof of payment: a PDF, PNG, JPEG, TIFF, WebP or HEIC file."""
 

@@ -29,6 +29,7 @@ from app.invoices.schemas import (
     InvoiceGrowth,
     InvoiceItem,
     InvoiceStatsOffering,
+    SparseInvoice,
     encode_growth,
 )
 from app.invoices.stats import InvoiceStats
@@ -62,7 +63,7 @@ GrowthAsked = Annotated[GrowthParameters, Depends(FromQuery(GrowthParameters))]
     "/",
     operation_id="invoices_list",
     summary="List invoices",
-    response_model=list[Invoice],
+    response_model=list[Invoice | SparseInvoice],
     **validated("A page of the list.", LIST_HEADERS),
 )
 async def list_invoices(caller: Authenticated, parameters: Listed, request: Request) -> Response:
@@ -120,7 +121,7 @@ async def count_growth(
     "/{uuid}/",
     operation_id="invoices_retrieve",
     summary="Retrieve",
-    response_model=Invoice,
+    response_model=Invoice | SparseInvoice,
     **validated("The invoice."),
 )
 @router.head("/{uuid}/", include_in_schema=False)

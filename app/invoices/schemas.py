@@ -28,7 +28,16 @@ from app.http.wire import (
     text_schema,
 )
 
-_documented = with_config(ConfigDict(use_attribute_docstrings=True))
+
+def _whole(*left_out: str) -> ConfigDict:
+    """Document a schema whose fields are in every answer, but for those without a value."""
+
+    def require(schema: dict[str, Any]) -> None:
+        schema["required"] = [name for name in schema["properties"] if name not in left_out]
+
+    return ConfigDict(use_attribute_docstrings=True, json_schema_extra=require)
+
+
 _TEN = decimal_schema(12, 10)
 
 
@@ -41,7 +50,7 @@ class InvoiceStateEnum(StrEnum):
     CANCELED = InvoiceState.CANCELED
 
 
-@_documented
+@with_config(_whole())
 class CustomerDetails(TypedDict, total=False):
     """Whom an invoice is addressed to, or who issues it."""
 
@@ -104,7 +113,7 @@ def _with_wire_uuids(details: dict[str, Any], links: Links) -> dict[str, Any]:
     return shown
 
 
-@_documented
+@with_config(_whole("factor", "project_uuid", "resource_uuid", "resource_name", "billing_type"))
 class InvoiceItem(TypedDict, total=False):
     """One line of an invoice."""
 
@@ -142,7 +151,7 @@ class InvoiceItem(TypedDict, total=False):
     """Whether the item gives back instead of charging."""
 
 
-@_documented
+@with_config(_whole("due_date"))
 class Invoice(TypedDict, total=False):
     """What a customer owes for one month."""
 
@@ -172,6 +181,11 @@ class Invoice(TypedDict, total=False):
     incurred_costs: JsonNumber
 
 
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class SparseInvoice(Invoice, total=False):
+    """The fields of an invoice that `field` asks for, any of them."""
+
+
 class InvoiceStatsOffering(TypedDict):
     """What one offering makes of an invoice."""
 
@@ -191,7 +205,7 @@ class InvoiceGrowthCustomerPeriod(TypedDict):
     periods: list[JsonNumber]
 
 
-@_documented
+@with_config(ConfigDict(use_attribute_docstrings=True))
 class InvoiceGrowth(TypedDict):
     """Monthly sums of a year, of major customers and of all others."""
 

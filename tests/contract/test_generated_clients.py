@@ -25,7 +25,9 @@ from invoicing_client.api.invoices import (
     invoices_growth_retrieve, invoices_items_retrieve, invoices_list, invoices_paid,
     invoices_retrieve, invoices_send_notification, invoices_set_backend_id, invoices_stats_list,
 )
-from invoicing_client.models import BackendIdRequest, Invoice, InvoiceItem, PaidRequest
+from invoicing_client.models import (
+    BackendIdRequest, Invoice, InvoiceItem, InvoicesListFieldItem, PaidRequest, SparseInvoice,
+)
 
 url, key, created, payable = sys.argv[1:]
 client = AuthenticatedClient(base_url=url, token=key, prefix="Token")
@@ -33,6 +35,9 @@ invoices = invoices_list.sync(client=client)
 assert any(str(invoice.uuid) == created for invoice in invoices), invoices
 invoice = invoices_retrieve.sync(UUID(created), client=client)
 assert isinstance(invoice, Invoice)
+asked = [InvoicesListFieldItem.UUID, InvoicesListFieldItem.TOTAL]
+few = invoices_list.sync(client=client, field=asked)
+assert isinstance(few[0], SparseInvoice) and few[0].to_dict().keys() == {"uuid", "total"}
 items = invoices_items_retrieve.sync(UUID(created), client=client)
 assert isinstance(items[0], InvoiceItem) and len(items) == len(invoice.items)
 assert items[0].details["note"] == [1]
