@@ -148,8 +148,8 @@ class _Month:
             return InvoiceState.CANCELED
         if self._organization.profile in (PaymentType.FIXED_PRICE, PaymentType.GATEWAY_MONTHLY):
             return InvoiceState.PAID
-        late = self._organization.profile is None
-        return InvoiceState.CREATED if self._age == 1 or late else InvoiceState.PAID
+        unpaid = self._age == 1 or self._organization.pays_late
+        return InvoiceState.CREATED if unpaid else InvoiceState.PAID
 
     def _references(self, issued: date | None) -> dict[str, str]:
         if issued is None:

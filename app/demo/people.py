@@ -24,7 +24,9 @@ class Organization:
     tax_percent: str
     starts: int = 18
     archived: bool = False
-    profile: PaymentType | None = PaymentType.INVOICES
+    profile: PaymentType = PaymentType.INVOICES
+    pays_late: bool = False
+    """Whether all its issued invoices are still to be paid, not the last one alone."""
     projects: tuple[tuple[str, str], ...] = ()
 
 
@@ -113,7 +115,7 @@ ORGANIZATIONS = (
         "GR",
         "24",
         starts=5,
-        profile=None,
+        pays_late=True,
         projects=(("turbines", "Ανεμογεννήτριες"),),
     ),
     Organization(
@@ -206,8 +208,7 @@ def _add_organization(rows: Rows, organization: Organization, running: Period) -
     )
     for key, name in organization.projects:
         rows.add(Project, key, customer_id=customer, name=name, created_at=created)
-    if organization.profile is not None:
-        _add_profile(rows, organization, customer, running)
+    _add_profile(rows, organization, customer, running)
 
 
 def _add_profile(rows: Rows, organization: Organization, customer: object, running: Period) -> None:

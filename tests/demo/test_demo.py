@@ -5,6 +5,7 @@ from decimal import Decimal
 from time import perf_counter
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,7 @@ from app.customers.tables import Customer
 from app.database.engine import Database
 from app.demo import load
 from app.demo.rows import identifier
+from app.identity import tokens
 from app.identity.tables import AccessSubnet, CustomerRole, User
 from app.invoices.tables import Invoice, InvoiceItem
 from app.payments.tables import CustomerCredit, Payment, PaymentProfile
@@ -177,6 +179,20 @@ async def test_customers_of_every_kind(connection: AsyncConnection) -> None:
     assert await ask(sellers, buyers) >= 1
     usernames = await values(connection, User.username)
     assert {"demo-staff", "demo-support", "demo-owner"} <= usernames
+
+
+async def test_every_invoice_to_be_paid_can_be_paid(
+    client: httpx.AsyncClient, connection: AsyncConnection
+) -> None:
+    user = await connection.scalar(select(User.id).where(User.username == "demo-staff"))
+    assert user is not None
+    key = await tokens.create(connection, user, name="", lifetime=None)
+    client.headers["Authorization"] = f"Token {key}"
+    listed = (await client.get("/api/invoices/?state=created&page_size=300")).json()
+    assert len(listed) > 5
+    for invoice in listed:
+        paid = await client.post(f"{invoice['url']}paid/", data={"date": "2026-11-05"})
+        assert (paid.status_code, paid.json()["state"]) == (200, "paid"), paid.text
 
 
 @pytest.mark.parametrize(
