@@ -82,7 +82,7 @@ def _import(name: str, paths: list[Path], settings: "Settings", chosen: "Options
             )
 
     try:
-        outcome = with_database(action)
+        outcome = with_database(action, of=settings)
     except NotImported as error:
         fail(f"{name}: nothing was imported.", *(f"  {line}" for line in error.lines))
     typer.echo(f"{name}:")

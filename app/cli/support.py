@@ -61,14 +61,19 @@ def require_writable(name: str, directory: Path) -> None:
         fail(f"{name} is wrong: {problem}.", code=MISUSED)
 
 
-def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result:
+def with_database(
+    action: "Callable[[Database], Awaitable[_Result]]", *, of: "AuditSettings | None" = None
+) -> _Result:
     """Run an action on the database that DATABASE_URL names and return its result.
 
-    A database that does not answer, or is not migrated, ends the command with one line.
+    A database that does not answer, is not migrated or has invoices in another currency ends the
+    command with one line. With the settings `of` a process that may add invoices the currency is
+    looked at before the action.
     """
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - keeps --help fast
 
     from app.database.engine import Database  # noqa: PLC0415
+    from app.invoices.currency import WrongCurrency, settle_currency  # noqa: PLC0415
 
     settings = load_database_settings()
 
@@ -76,7 +81,11 @@ def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result
         database = Database(settings)
         try:
             await _reach(database)
+            if of is not None:
+                await settle_currency(database, of)
             return await action(database)
+        except WrongCurrency as error:
+            fail(str(error))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
                 fail(
@@ -93,6 +102,32 @@ def with_database(action: "Callable[[Database], Awaitable[_Result]]") -> _Result
 def check_database() -> None:
     """End the command with one line where the database that DATABASE_URL names does not answer."""
     with_database(_reach)
+
+
+def require_currency(settings: "AuditSettings") -> None:
+    """End the command with one line where the database has invoices in another currency.
+
+    For what starts also without a database: one that does not answer, takes no writes or is not
+    migrated is told of elsewhere.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
+
+    from app.database.engine import Database  # noqa: PLC0415
+    from app.invoices.currency import WrongCurrency, settle_currency  # noqa: PLC0415
+
+    async def settle() -> None:
+        database = Database(settings)
+        try:
+            await settle_currency(database, settings)
+        finally:
+            await database.close()
+
+    try:
+        asyncio.run(settle())
+    except WrongCurrency as error:
+        fail(str(error))
+    except (OSError, SQLAlchemyError):
+        return
 
 
 async def _reach(database: "Database") -> None:

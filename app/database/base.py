@@ -28,6 +28,8 @@ Key = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 """A row's own key; rising, so that it also tells the order of creation."""
 PublicId = Annotated[UUID, mapped_column(Uuid, unique=True, default=uuid4)]
 """The identifier that leaves the service."""
+Amount = Annotated[Decimal, mapped_column(Numeric)]
+"""In the currency's decimals. The column has two, until it is widened for a currency with more."""
 Money10 = Annotated[Decimal, mapped_column(Numeric(22, 10))]
 Percent = Annotated[Decimal, mapped_column(Numeric(4, 2), default=Decimal(0))]
 """Of 100; 20 stands for 20 %."""

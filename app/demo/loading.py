@@ -16,6 +16,7 @@ from app.demo.subscriptions import add_resources
 from app.history.author import Author
 from app.history.recording import recording
 from app.identity.tables import User
+from app.invoices.currency import use_currency
 from app.settings import AuditSettings
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
@@ -51,10 +52,15 @@ def demonstration(currency: Currency) -> Rows:
 
 
 async def load(database: Database, settings: AuditSettings) -> DemoSummary:
-    """Load the demonstration into a database without users and customers; else do nothing."""
+    """Load the demonstration into a database without users and customers; else do nothing.
+
+    Raises WrongCurrency where it has invoices in another currency.
+    """
     async with recording(database, settings.audit_key, Author("demo")) as connection:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
         if (await connection.execute(in_use)).scalar_one():
             return DemoSummary(loaded=False)
-        rows = demonstration(currency_of(settings.currency))
+        currency = currency_of(settings.currency)
+        await use_currency(connection, currency)
+        rows = demonstration(currency)
         return DemoSummary(loaded=True, rows=await rows.insert(connection))

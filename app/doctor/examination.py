@@ -30,6 +30,7 @@ _OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Find
     "indexes": schema.indexes,
     "triggers": schema.triggers,
     "privileges": privileges.privileges,
+    "currency": work.currency,
     "outbox": work.outbox,
     "deliveries": work.deliveries,
     "months": work.months,

@@ -16,6 +16,7 @@ from app.database.server_clock import between, database_now
 from app.disk import why_not_writable
 from app.doctor.finding import Finding, warning, well, wrong
 from app.invoices.close import closed
+from app.invoices.currency import stored_currency
 from app.notifications.tables import Delivery
 from app.outbox.tables import OutboxEntry
 from app.payments.proofs import ProofStore
@@ -30,6 +31,23 @@ _VERY_LATE: Final = timedelta(minutes=10)
 _SAMPLE: Final = 200
 _ROOM: Final = 100
 """So many of the largest proofs should fit on the disk."""
+
+
+async def currency(database: Database, settings: Settings) -> list[Finding]:
+    """Tell whether the setting is the currency of the invoices that are there."""
+    ours = settings.currency
+    async with database.reading() as connection:
+        found = await stored_currency(connection)
+    if found.code == ours:
+        return [well(f"amounts are in {ours}, with {found.decimals} decimals")]
+    if not found.is_fixed:
+        return [well(f"amounts are in {ours} from the next start on")]
+    return [
+        wrong(
+            f"CURRENCY is {ours}, but the invoices in the database are in {found.code}",
+            f"Set CURRENCY={found.code}, or use another database.",
+        )
+    ]
 
 
 async def outbox(database: Database, _settings: Settings) -> list[Finding]:

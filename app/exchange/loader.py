@@ -41,6 +41,7 @@ from app.exchange.report import FAULTS_TOLD, BadRecords, Fault, ImportRunning, R
 from app.exchange.staging import JUST_IMPORTED, Staging, Written
 from app.history.author import Author
 from app.history.recording import recording
+from app.invoices.currency import use_currency
 from app.invoices.tables import Invoice as InvoiceRow
 from app.invoices.tables import InvoiceItem as InvoiceItemRow
 from app.payments.proofs import ProofStore
@@ -65,8 +66,9 @@ async def importing(
 ) -> AsyncIterator["Loader"]:
     """Yield a loader in a transaction of its own, which is recorded and commits at the end.
 
-    Raises `ImportRunning` if another import runs, and `BadRecords`, with nothing kept, if a record
-    was wrong, unless `keep_good` asks to keep the others.
+    Raises `ImportRunning` if another import runs, `WrongCurrency` if the invoices in the database
+    are in another currency, and `BadRecords`, with nothing kept, if a record was wrong, unless
+    `keep_good` asks to keep the others.
     """
     loader: Loader | None = None
     try:
@@ -75,8 +77,9 @@ async def importing(
                 raise ImportRunning("Another import is running on this database.")
             await limits.lift(connection)
             await import_turn.keep_jobs_out(connection)
-            store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             currency = currency_of(settings.currency)
+            await use_currency(connection, currency)
+            store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             loader = Loader(connection, store, currency, keep_good=keep_good)
             yield loader
             await loader.finish()

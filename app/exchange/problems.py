@@ -10,7 +10,6 @@ _REASONS = {
     "uq_service_providers_customer_id": "the customer has another service provider",
     "uq_customer_credits_customer_id": "the customer has another credit",
     "uq_invoices_customer_id_year_month": "the customer has another invoice for this month",
-    "ck_invoices_total_price_is_bounded": "the items add up to more than an invoice can hold",
     "uq_invoices_number": "another invoice has this number",
     "uq_payment_profiles_active_customer_id": "the customer has another active payment profile",
     "uq_notification_deliveries_message_id": "another delivery has this message id",

@@ -47,6 +47,9 @@ from app.history.tables import ChangeKind
 
 _INTEGER = 2**31 - 1
 _BIGINT = 2**63 - 1
+LARGEST_NUMBER = 10**15
+"""Of an invoice. Clients read JSON numbers as doubles, which are exact up to 2^53, and the numbers
+that follow must be, too."""
 
 
 class Record(BaseModel):
@@ -241,7 +244,7 @@ class Invoice(Record):
     """What a customer owes for one month; its totals follow from its items."""
 
     kind: Literal["invoice"] = "invoice"
-    number: int | None = Field(default=None, ge=1, lt=_BIGINT)
+    number: int | None = Field(default=None, ge=1, le=LARGEST_NUMBER)
     """Kept where given; null takes the next free one, or leaves the one that is there."""
     customer: UUID
     year: int = Field(ge=1, le=9999)

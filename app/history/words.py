@@ -13,6 +13,7 @@ WORDS: Final = {
     "import": "Imported",
     "import_focus": "Imported from a FOCUS cost export",
     "import_waldur": "Imported from a Waldur",
+    "set_currency": "Rounded to the decimals of the currency",
     "demo": "Made for the demonstration",
     "audit_adopt": "Adopted into the record",
 }

@@ -20,8 +20,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.billing.currencies import Currency, currency_of
 from app.http.parameters import FromQuery
 from app.http.policies import Access, access_of, dependencies_of
+from app.http.wire import AMOUNT, decimal_pattern
 
 SCHEMA_PATH = "/api/schema.json"
 DOCS_PATH = "/api/docs"
@@ -62,6 +64,8 @@ _ERRORS = {
     500: "The service failed; the answer has an id to find it in the log.",
     503: "The database, or the disk with the proofs of payment, is not available now.",
 }
+_MOST_DIGITS = 20
+"""Before the point of an amount."""
 NO_BODY = "No response body"
 NOT_MODIFIED = "The client has the answer already; no response body"
 """The descriptions of responses without one."""
@@ -312,6 +316,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(_components([ErrorDetail, FieldErrors, RuleErrors, *_bodies.values()]))
+    _show_decimals(schemas, currency_of(app.state.settings.currency))
     components["schemas"] = {name: schemas[name] for name in sorted(schemas)}
     components["securitySchemes"] = {
         "tokenAuth": {
@@ -323,6 +328,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
         "bearerAuth": {"type": "http", "scheme": "bearer", "description": "The same key."},
     }
     return document
+
+
+def _show_decimals(schemas: dict[str, Any], currency: Currency) -> None:
+    """Give amounts the pattern of the deployment's currency.
+
+    With two decimals it is the documented one. Other currencies may need more digits before the
+    point than that has.
+    """
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            if field.pop(AMOUNT, False) and currency.decimals != 2:
+                field["pattern"] = decimal_pattern(_MOST_DIGITS, currency.decimals)
 
 
 def _operations(

@@ -51,7 +51,10 @@ DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=
 DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
 """Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
 AmountString = Annotated[Decimal, PlainSerializer(_as_rounded, return_type=str)]
-"""An amount that is rounded to the currency's decimals already, with all of them."""
+"""An amount that is rounded to the currency's decimals already, with all of them; document it with
+`amount_schema`."""
+AMOUNT = "x-amount"
+"""In a schema, until the document is made: it is one of an amount."""
 JsonNumber = Annotated[
     Decimal,
     PlainSerializer(_number, return_type=float),
@@ -92,7 +95,21 @@ def text_schema(form: str, max_length: int) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [filled, {"type": "string", "maxLength": 0}]})
 
 
+def decimal_pattern(digits: int, places: int) -> str:
+    """Return the pattern of a decimal string with so many digits before and behind the point."""
+    return rf"^-?\d{{0,{digits}}}" + (rf"(?:\.\d{{0,{places}}})?$" if places else "$")
+
+
 def decimal_schema(digits: int, places: int) -> WithJsonSchema:
     """Return the documented schema of a decimal string."""
-    pattern = rf"^-?\d{{0,{digits}}}(?:\.\d{{0,{places}}})?$"
+    pattern = decimal_pattern(digits, places)
     return WithJsonSchema({"type": "string", "format": "decimal", "pattern": pattern})
+
+
+def amount_schema(digits: int) -> WithJsonSchema:
+    """Return the schema of an `AmountString`; the document adapts the pattern to the currency.
+
+    `digits` stand before the point where the currency has two decimals.
+    """
+    schema = {"type": "string", "format": "decimal", "pattern": decimal_pattern(digits, 2)}
+    return WithJsonSchema(schema | {AMOUNT: True})

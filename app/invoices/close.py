@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.currencies import currency_of
 from app.billing.periods import FIRST_PERIOD, Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.customers.tables import Customer
@@ -37,6 +38,7 @@ from app.database.engine import Database
 from app.database.failures import DatabaseReadOnly
 from app.history.author import Author
 from app.history.recording import recording
+from app.invoices.currency import use_currency
 from app.invoices.issue import issue
 from app.invoices.tables import Invoice, InvoiceItem
 from app.outbox.outcome import Later, Summary
@@ -177,6 +179,7 @@ async def _open(database: Database, settings: Settings, running: Period, summary
             return
         try:
             async with _changing(database, settings) as connection:
+                await use_currency(connection, currency_of(settings.currency))
                 result = await connection.execute(_opening(running, customers))
         except (Later, DatabaseReadOnly):
             raise

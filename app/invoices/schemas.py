@@ -22,6 +22,7 @@ from app.http.wire import (
     JsonNumber,
     UtcTimestamp,
     WireUuid,
+    amount_schema,
     decimal_schema,
     link,
     links_of,
@@ -121,8 +122,8 @@ class InvoiceItem(TypedDict, total=False):
     url: Annotated[UUID, link("invoice-items"), URI]
     name: str
     price: JsonNumber
-    tax: Annotated[AmountString, decimal_schema(8, 2)]
-    total: Annotated[AmountString, decimal_schema(20, 2)]
+    tax: Annotated[AmountString, amount_schema(8)]
+    total: Annotated[AmountString, amount_schema(20)]
     unit_price: Annotated[DecimalString10, _TEN]
     unit: BillingUnit
     factor: int

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.vocabulary import BillingUnit, InvoiceState
-from app.database.base import Base, Json, Key, Money10, Percent, PublicId, Words, one_of
+from app.database.base import Amount, Base, Json, Key, Money10, Percent, PublicId, Words, one_of
 
 invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
 
@@ -71,13 +71,13 @@ class Invoice(Base):
     cancel_reason: Mapped[Words]
     source: Mapped[str | None]
     """Where the invoice was imported from; none for one that was made here."""
-    total_price: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
+    total_price: Mapped[Amount] = mapped_column(default=Decimal(0), server_default="0")
     """The sum of the items' prices, without tax; exact."""
     incurred_costs: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
     """The exact sum of unit price times quantity over items without a credit."""
     compensations: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
     """The exact sum of unit price times quantity over items with a credit."""
-    total_cost: Mapped[Decimal] = mapped_column(Numeric, server_default=FetchedValue())
+    total_cost: Mapped[Amount] = mapped_column(server_default=FetchedValue())
     """The total with tax, rounded half up to the currency's decimals."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
     """Grows, by a trigger, with each change of the invoice or its items; with `ReferenceRevision`
@@ -161,7 +161,7 @@ class InvoiceItem(Base):
     customer_credit_id: Mapped[int | None] = mapped_column(
         ForeignKey("customer_credits.id"), index=True
     )
-    price: Mapped[Decimal] = mapped_column(Numeric, server_default=FetchedValue())
+    price: Mapped[Amount] = mapped_column(server_default=FetchedValue())
     """In the currency's decimals, and never further from unit price times quantity than one of its
     smallest units. Where none is given it is their product, rounded away from zero, and follows
     them when they change."""

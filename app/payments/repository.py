@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import cast
+from typing import cast as typed
 from uuid import UUID, uuid4
 
-from sqlalchemy import RowMapping, exists, insert, select
+from sqlalchemy import Integer, RowMapping, cast, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.customers.tables import Customer
-from app.invoices.tables import Invoice
+from app.invoices.tables import DatabaseCurrency, Invoice
 from app.payments.proofs import Proof
 from app.payments.tables import Payment, PaymentProfile
+
+_decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ async def proof_of(connection: AsyncConnection, payment: UUID) -> Proof | None:
     ).where(Payment.uuid == payment, Payment.proof_key.is_not(None))
     row = (await connection.execute(statement)).one_or_none()
     # The columns are nullable, but a constraint makes them all null or none.
-    return Proof(*cast(tuple[str, str, str, int, str], tuple(row))) if row else None
+    return Proof(*typed(tuple[str, str, str, int, str], tuple(row))) if row else None
 
 
 async def listing(
@@ -84,7 +86,7 @@ async def listing(
         select(
             Payment.uuid,
             Payment.date_of_payment,
-            Payment.sum,
+            func.round(Payment.sum, _decimals).label("sum"),
             Customer.uuid.label("customer_uuid"),
             Customer.name.label("customer_name"),
             Invoice.uuid.label("invoice_uuid"),

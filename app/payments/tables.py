@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.vocabulary import PaymentType
-from app.database.base import Base, Json, Key, PublicId, Words, one_of
+from app.database.base import Amount, Base, Json, Key, PublicId, Words, one_of
 
 
 class PaymentProfile(Base):
@@ -57,7 +57,7 @@ class Payment(Base):
     profile_id: Mapped[int] = mapped_column(ForeignKey("payment_profiles.id"), index=True)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
     date_of_payment: Mapped[date]
-    sum: Mapped[Decimal] = mapped_column(Numeric)
+    sum: Mapped[Amount]
     proof_key: Mapped[str | None] = mapped_column(unique=True)
     proof_name: Mapped[str | None]
     proof_media_type: Mapped[str | None]

@@ -18,6 +18,7 @@ from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.process import end_with_parent
 from app.embedded.server import EmbeddedServer, ServerError
 from app.embedded.valkey import EmbeddedValkey
+from app.invoices.currency import WrongCurrency, settle_currency
 from app.settings import AuditSettings, Settings
 from app.supervisor import children, newcomer
 from app.supervisor.addresses import answers, free_port, reachable_host
@@ -55,7 +56,7 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
             address = f"http://{reachable_host(host)}:{chosen}"
             greeting = asyncio.run(_prepare(address, ours, shown))
             return asyncio.run(_supervise(host, chosen, servers, greeting))
-        except ServerError as error:
+        except (ServerError, WrongCurrency) as error:
             typer.echo(str(error), err=True)
             return 1
         except KeyboardInterrupt:
@@ -132,6 +133,7 @@ async def _prepare(address: str, environment: Mapping[str, str], metrics: Sequen
     settings = AuditSettings()
     database = Database(settings)
     try:
+        await settle_currency(database, settings)
         demonstration = await demo.load(database, settings)
         if demonstration.loaded:
             typer.echo(str(demonstration))

@@ -123,6 +123,7 @@ INVOICE_TRIGGERS = {
     " EXECUTE FUNCTION keep_total_cost()",
 }
 FUNCTIONS = (
+    "widen_amounts()",
     "keep_total_cost()",
     "hold_item_prices()",
     "fill_item_price()",
@@ -130,15 +131,40 @@ FUNCTIONS = (
     "mark_item_price()",
     "item_price(numeric, numeric, integer)",
 )
-BOUNDED = (("invoices", "total_price"), ("payments", "sum"))
-
-# Of revision 0004. The type of a column that a trigger names does not change.
+# The type of a column that a trigger names does not change. The first is of revision 0004.
 RECORD_CHANGED = (
-    "CREATE TRIGGER record_changed AFTER UPDATE OF uuid, number, year, month, state, tax_percent,"
-    " created, invoice_date, due_date, backend_id, payment_url, reference_number, cancel_reason,"
-    " source, total_price, incurred_costs, compensations, customer_id ON invoices"
+    "AFTER UPDATE OF uuid, number, year, month, state, tax_percent, created, invoice_date, due_date,"
+    " backend_id, payment_url, reference_number, cancel_reason, source, total_price,"
+    " incurred_costs, compensations, customer_id ON invoices"
     " FOR EACH ROW EXECUTE FUNCTION record_changed_invoice()"
 )
+_ON_INVOICES = {"record_changed": RECORD_CHANGED} | INVOICE_TRIGGERS
+_dropped = ";\n    ".join(
+    [f"DROP TRIGGER {name} ON invoices" for name in _ON_INVOICES]
+    + [f"DROP TRIGGER {name} ON invoice_items" for name in ITEM_TRIGGERS]
+)
+_created = ";\n    ".join(
+    f"CREATE TRIGGER {name} {trigger}" for name, trigger in (_ON_INVOICES | ITEM_TRIGGERS).items()
+)
+
+# Only where the currency has more than two decimals: sessions that are open cannot execute what they
+# have prepared once the type of a result is another one, so that a release before this one would
+# fail. It works for a role that does not own the tables, too, and can be called again.
+WIDEN = f"""
+CREATE FUNCTION widen_amounts() RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    {_dropped};
+    ALTER TABLE invoices
+        ALTER COLUMN total_price TYPE numeric,
+        ALTER COLUMN total_cost TYPE numeric;
+    ALTER TABLE invoice_items ALTER COLUMN price TYPE numeric;
+    ALTER TABLE payments ALTER COLUMN sum TYPE numeric;
+    {_created};
+END
+$$
+"""
+BOUNDED = (("invoices", "total_price"), ("payments", "sum"))
 
 
 def upgrade() -> None:
@@ -152,27 +178,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("single", name=op.f("pk_currency")),
     )
     op.execute("INSERT INTO currency DEFAULT VALUES")
-    for function in (ITEM_PRICE, MARK, KEEP, FILL, HOLD, TOTAL_COST):
+    for function in (ITEM_PRICE, MARK, KEEP, FILL, HOLD, TOTAL_COST, WIDEN):
         op.execute(function)
+    # In the order of most transactions, which then do not wait for each other and for this one.
+    op.execute("LOCK TABLE invoices, invoice_items, payments")
     # What is stored stays where it is: no table is written anew.
-    op.execute(
-        "ALTER TABLE invoice_items ALTER COLUMN price DROP EXPRESSION,"
-        " ALTER COLUMN price TYPE numeric"
-    )
-    op.execute("DROP TRIGGER record_changed ON invoices")
+    op.execute("ALTER TABLE invoice_items ALTER COLUMN price DROP EXPRESSION")
     op.execute("ALTER TABLE invoices ALTER COLUMN total_cost DROP EXPRESSION")
-    op.execute(
-        "ALTER TABLE invoices ALTER COLUMN total_cost TYPE numeric,"
-        " ALTER COLUMN total_price TYPE numeric"
-    )
-    op.execute("ALTER TABLE payments ALTER COLUMN sum TYPE numeric")
-    # What numeric(22, 2) held, and all that is there fulfils.
+    # What numeric(22, 2) holds, also where the columns are widened.
     for table, column in BOUNDED:
         op.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT ck_{table}_{column}_is_bounded"
             f" CHECK (abs({column}) < 1e20) NOT VALID"
         )
-    op.execute(RECORD_CHANGED)
     for name, trigger in (ITEM_TRIGGERS | INVOICE_TRIGGERS).items():
         op.execute(f"CREATE TRIGGER {name} {trigger}")
 
@@ -195,7 +213,7 @@ def downgrade() -> None:
         " GENERATED ALWAYS AS (round(total_price * (100 + tax_percent) / 100, 2)) STORED"
     )
     op.execute("CREATE INDEX ix_invoices_total_cost ON invoices (total_cost)")
-    op.execute(RECORD_CHANGED)
+    op.execute(f"CREATE TRIGGER record_changed {RECORD_CHANGED}")
     op.execute(
         "ALTER TABLE invoice_items DROP COLUMN price,"
         " ADD COLUMN price numeric(28, 2) NOT NULL GENERATED ALWAYS AS"

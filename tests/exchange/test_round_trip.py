@@ -27,7 +27,7 @@ from app.exchange.exporter import export
 from app.exchange.jsonl import parse
 from app.exchange.kinds import KINDS
 from app.exchange.loader import importing
-from app.exchange.records import Record, any_record
+from app.exchange.records import LARGEST_NUMBER, Record, any_record
 from app.settings import Settings
 from tests.support.history import without_history
 
@@ -152,7 +152,7 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
             "invoice_date": st.just(issued),
             "due_date": st.just(issued and due_date(issued, 30)),
             "payment_url": st.sampled_from(["", "https://pay.example.com/1?x=\u00e4"]),
-            "number": st.integers(1, 2**62),
+            "number": st.integers(1, LARGEST_NUMBER),
         },
         # The sum of an invoice has 20 digits before the point.
         "invoice_item": {"quantity": st.decimals(-9999, 9999, places=10)},

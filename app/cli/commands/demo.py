@@ -15,4 +15,4 @@ def demo() -> None:
     from app.demo import load  # noqa: PLC0415 - keeps --help fast
 
     settings = load_audit_settings()
-    typer.echo(with_database(lambda database: load(database, settings)))
+    typer.echo(with_database(lambda database: load(database, settings), of=settings))

@@ -81,7 +81,9 @@ def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "Summ
         signature(function).bind(None, **arguments)
     except TypeError as error:
         fail(f"{name}: {error}.", code=MISUSED)
-    return with_database(lambda database: function(Run(database, settings), **arguments))
+    return with_database(
+        lambda database: function(Run(database, settings), **arguments), of=settings
+    )
 
 
 def _tell(name: str, summary: "Summary | None") -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import load_settings, require_writable
+from app.cli.support import load_settings, require_currency, require_writable
 
 
 def register(cli: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def serve(
     # A problem is told once, not by each process.
     settings = load_settings()
     require_writable("PROOF_DIR", settings.proof_dir)
+    require_currency(settings)
 
     from app import log  # noqa: PLC0415 - keeps --help fast
     from app.metrics.exporter import show_together  # noqa: PLC0415

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import fail, load_settings, require_writable
+from app.cli.support import fail, load_settings, require_currency, require_writable
 
 
 def register(cli: typer.Typer) -> None:
@@ -32,5 +32,6 @@ def worker(
         return
     if settings.smtp_url is None:
         require_writable("MAIL_DIR", settings.mail_dir)
+    require_currency(settings)
     log.configure(settings)
     asyncio.run(serve(settings))

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
+from app.billing.currencies import currency_of
 from app.billing.periods import Period
 from app.billing.vocabulary import InvoiceState, Source
 from app.database.engine import Database
@@ -169,11 +170,26 @@ def _check_currency(bill: Bill, ours: str, chosen: str | None) -> list[str]:
     if chosen is not None and chosen not in bill.currencies:
         raise NotImported(f"The file has no charges in {chosen}; it is in {found}.")
     if chosen is not None and chosen != ours:
+        _require_decimals(chosen, ours)
         return [
             f"The amounts are in {chosen} and were taken as they are; "
             f"this service shows them as {ours}."
         ]
     return []
+
+
+def _require_decimals(chosen: str, ours: str) -> None:
+    """Refuse a currency whose amounts those of the deployment cannot hold, or would change."""
+    try:
+        found = currency_of(chosen)
+    except ValueError as error:
+        raise NotImported(f"{error}.") from error
+    kept = currency_of(ours)
+    if found.decimals != kept.decimals:
+        raise NotImported(
+            f"{chosen} has {found.decimals} decimals and {ours}, in which the invoices of this"
+            f" service are, has {kept.decimals}: the amounts cannot be taken as they are."
+        )
 
 
 class _Import:
