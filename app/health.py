@@ -21,6 +21,7 @@ from app.database.migration import is_current
 from app.database.read_only import read_only_reason
 from app.ending import DRAINING
 from app.http.json import json_response
+from app.outbox.queue import why_not_writable
 from app.settings import Settings
 
 DATABASE_TIMEOUT: Final = 2.0
@@ -53,6 +54,7 @@ class Readiness:
         self._requests = database
         self._own = Database(settings.model_copy(update={"database_pool_size": 1}))
         self._redis_url = settings.redis_url
+        self._queue_name = settings.queue_name
         self.started = False
         """Whether the database has once been there, and migrated."""
 
@@ -75,18 +77,18 @@ class Readiness:
         return DatabaseState.READ_ONLY if is_read_only else DatabaseState.OK
 
     async def redis(self) -> str:
-        """Return whether Redis answers: `ok` or `unreachable`."""
+        """Return whether Redis does its part: `ok`, `refuses writes` or `unreachable`."""
         client = Redis.from_url(
             self._redis_url, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
         )
         try:
             async with asyncio.timeout(REDIS_TIMEOUT):
-                await client.ping()
+                refusal = await why_not_writable(client, self._queue_name)
         except (RedisError, OSError, TimeoutError):
             return "unreachable"
         finally:
             await client.aclose()
-        return "ok"
+        return "refuses writes" if refusal else "ok"
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -10,6 +10,7 @@ from app.disk import why_not_writable
 from app.doctor.finding import Finding, warning, well, wrong
 from app.notifications.failures import PermanentFailure, TemporaryFailure
 from app.notifications.smtp import connected
+from app.outbox.queue import why_not_writable as why_redis_is_not_writable
 from app.settings import Settings
 from app.worker.serve import is_alive
 
@@ -18,12 +19,13 @@ _SMTP_TIMEOUT: Final = 5.0
 
 
 async def redis(settings: Settings) -> list[Finding]:
-    """Tell whether Redis answers, what it is, and whether it may forget nudges."""
+    """Tell whether Redis answers and writes, what it is, and whether it may forget nudges."""
     client = Redis.from_url(
         settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
     )
     try:
         info = await client.info()
+        refusal = await why_redis_is_not_writable(client, settings.queue_name)
     except (RedisError, OSError) as error:
         return [
             wrong(
@@ -36,6 +38,14 @@ async def redis(settings: Settings) -> list[Finding]:
         await client.aclose()
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = info.get("valkey_version", info.get("redis_version"))
+    if refusal:
+        return [
+            wrong(
+                f"{name} {version} refuses to write: {refusal.rstrip('.')}",
+                "Give it room, let it save its data, or set REDIS_URL to the primary; until then"
+                " jobs start up to two seconds late, and each process counts rates for itself.",
+            )
+        ]
     policy = info.get("maxmemory_policy", "noeviction")
     if info.get("maxmemory") and policy != "noeviction":
         return [

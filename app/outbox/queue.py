@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 from arq.connections import ArqRedis
+from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import ResponseError
 
 from app.settings import Settings
 
@@ -37,3 +39,16 @@ def connect(settings: Settings, *, timeout: float) -> ArqRedis:
         job_deserializer=deserialize,
         default_queue_name=settings.queue_name,
     )
+
+
+async def why_not_writable(redis: Redis, queue_name: str) -> str:
+    """Return what Redis says where it refuses to write; empty where it does not.
+
+    One that is full, that cannot save its data, or that is a replica answers a PING and every
+    reading all the same. What is written here is gone after a second.
+    """
+    try:
+        await redis.set(f"{queue_name}:writable", 1, px=1000)
+    except ResponseError as error:
+        return str(error)
+    return ""

@@ -149,6 +149,9 @@ async def test_redis_and_the_worker(settings: Settings, tmp_path: Path) -> None:
         await client.config_set("maxmemory-policy", "allkeys-lru")
         told = only(await services.redis(settings), Level.WARNING)
         assert "maxmemory-policy allkeys-lru" in told
+        await client.config_set("maxmemory-policy", "noeviction")
+        await client.config_set("maxmemory", 1)
+        assert "refuses to write" in only(await services.redis(settings), Level.WRONG)
         await client.aclose(close_connection_pool=True)
     assert "REDIS_URL cannot be used" in only(await services.redis(settings), Level.WRONG)
 

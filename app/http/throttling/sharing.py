@@ -57,7 +57,8 @@ class Sharing:
                         await self._exchange(shares[start : start + _BATCH])
         except (RedisError, OSError, TimeoutError) as error:
             if not self._failed:
-                _logger.warning("rate limits not shared", error=str(error) or type(error).__name__)
+                # Its message may quote the command, and so the key: an address, or half a digest.
+                _logger.warning("rate limits not shared", error=log.told(error))
             self._failed = True
         else:
             if self._failed:

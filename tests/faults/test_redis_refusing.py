@@ -1,0 +1,121 @@
+"""Redis answers and refuses to write: probes and doctor tell it, and nothing is lost."""
+
+import json
+import shutil
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.doctor import services
+from app.doctor.finding import Level
+from app.embedded.valkey import EmbeddedValkey
+from app.identity.tokens import digest
+from app.notifications.tables import Delivery
+from app.settings import Settings
+from tests.support.factories import Factories
+from tests.support.server import run_server
+from tests.support.worker import until, worker_process
+
+PATIENCE = 60
+
+
+async def _full(redis: Redis, _server: EmbeddedValkey) -> None:
+    await redis.config_set("maxmemory", 1)
+
+
+async def _replica(redis: Redis, _server: EmbeddedValkey) -> None:
+    await redis.replicaof("127.0.0.1", 1)
+
+
+async def _unsaved(redis: Redis, server: EmbeddedValkey) -> None:
+    """Let it fail to save its data, after which it takes no more."""
+    await redis.config_set("save", "3600 1")
+    shutil.rmtree(server.data)
+
+    async def has_failed() -> bool:
+        with suppress(ResponseError):  # one is running
+            await redis.bgsave()
+        return (await redis.info("persistence"))["rdb_last_bgsave_status"] == "err"  # type: ignore[no-any-return]  # redis has no types here
+
+    await until(has_failed, PATIENCE)
+
+
+WAYS: dict[str, tuple[Callable[[Redis, EmbeddedValkey], Awaitable[None]], str]] = {
+    "full": (_full, "when used memory > 'maxmemory'"),
+    "replica": (_replica, "You can't write against a read only replica"),
+    "unsaved": (_unsaved, "MISCONF"),
+}
+"""Each way to refuse, and what Redis says of it."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_is_asked_is_done_while_redis_refuses_to_write(
+    way: str,
+    connection: AsyncConnection,
+    make: Factories,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    refuse, words = WAYS[way]
+    staff = await make.staff()
+    customer = await make.customer()
+    await make.owner(customer)
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice)
+
+    async def is_sent() -> bool:
+        sent = select(func.count()).where(Delivery.state == DeliveryState.SENT)
+        return (await connection.execute(sent)).scalar_one() == 1
+
+    with EmbeddedValkey(tmp_path / "valkey") as server:
+        settings = settings.model_copy(update={"redis_url": server.url})
+        environment = {
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": settings.redis_url,
+            "QUEUE_NAME": settings.queue_name,
+            "RATE_LIMIT_TOKEN": "1000/minute",
+        }
+        worker_log = tmp_path / "worker.log"
+        async with (
+            Redis.from_url(server.url) as redis,
+            run_server(environment, tmp_path) as api,
+            httpx.AsyncClient(base_url=api.url, headers=staff.headers, timeout=30) as client,
+            worker_process(settings, log=worker_log),
+        ):
+            ready = await client.get("/health/ready")
+            assert ready.json() == {"status": "ok", "database": "ok", "redis": "ok"}
+            await refuse(redis, server)
+            ready = await client.get("/health/ready")
+            assert ready.status_code == 200
+            assert ready.json() == {
+                "status": "degraded",
+                "database": "ok",
+                "redis": "refuses writes",
+            }
+            [finding] = await services.redis(settings)
+            assert finding.level is Level.WRONG
+            assert words in finding.found
+
+            path = f"/api/invoices/{invoice.uuid}/send_notification/"
+            assert (await client.post(path)).status_code == 200
+            await until(is_sent, PATIENCE)
+
+            async def is_told() -> bool:
+                return "rate limits not shared" in api.log.read_text()
+
+            await until(is_told, PATIENCE)
+
+    lines = [*api.log.read_text().splitlines(), *worker_log.read_text().splitlines()]
+    levels = {json.loads(line)["level"] for line in lines}
+    assert levels <= {"info", "warning"}
+    name = digest(staff.key)
+    for secret in (staff.key, name, name[:32], name[:16], name[16:32]):
+        assert not [line for line in lines if secret in line]
