@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: to read, to change in a transaction, to stream from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic, perf_counter
 from typing import Any, Final
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.database.dates import use_every_date
 from app.database.failures import ConnectionLost, connecting, working
+from app.database.fairness import FairSemaphore
 from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.database.patience import ended_in_time, in_time
 from app.database.read_only import replace_read_only_sessions
@@ -59,7 +60,10 @@ class Database:
         self._patience = settings.database_pool_timeout
         self._answered_at: float | None = None
         self.clock = ServerClock()
-        self._streams = asyncio.Semaphore(max(1, settings.database_pool_size // 2))
+        half = max(1, settings.database_pool_size // 2)
+        self._making = FairSemaphore(half)
+        self.streams = FairSemaphore(half)
+        """A place for each connection that is held for as long as a client takes to read."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -91,23 +95,38 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def streaming(self) -> AsyncIterator[AsyncConnection]:
+    async def streaming(self, holder: Hashable = None) -> AsyncIterator[AsyncConnection]:
         """Yield a snapshot that is held for as long as a client takes to read what comes of it.
 
         Half of the pool is for these, so that clients that read slowly leave the other half to
-        all others. Raises DatabaseUnavailable as the others do, also where no place becomes free
-        in the time that a request waits for a connection.
+        all others; it is shared fairly between holders. Raises DatabaseUnavailable as the others
+        do, also where no place becomes free in the time that a request waits for a connection.
         """
-        try:
-            async with asyncio.timeout(self._patience):
-                await in_time(self._streams.acquire())
-        except TimeoutError as error:
-            raise ConnectionLost(TimeoutError("too many answers are being streamed")) from error
-        try:
-            async with self.snapshot() as connection:
-                yield connection
-        finally:
-            self._streams.release()
+        async with self._place(self.streams, holder, "streamed"), self.snapshot() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def making(self, holder: Hashable) -> AsyncIterator[None]:
+        """Let an answer be made, in memory and on a connection, while not too many others are.
+
+        The places are as many as half of the pool, and shared fairly between holders. Raises
+        DatabaseUnavailable as `streaming` does.
+        """
+        async with self._place(self._making, holder, "made"):
+            yield
+
+    @asynccontextmanager
+    async def _place(
+        self, places: FairSemaphore, holder: Hashable, done: str
+    ) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            place = places.place(object() if holder is None else holder)
+            try:
+                async with asyncio.timeout(self._patience):
+                    await in_time(stack.enter_async_context(place))
+            except TimeoutError as error:
+                raise ConnectionLost(TimeoutError(f"too many answers are being {done}")) from error
+            yield
 
     def answered_within(self, seconds: float) -> bool:
         """Tell whether the database has lately done what was asked of it to the end."""

@@ -8,6 +8,7 @@ snapshot, and made from it: what is sent is always of one moment, and under its 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from typing import cast
 
 from fastapi import Request, Response
@@ -19,6 +20,7 @@ from app.http.forwarded import origin
 from app.http.json import encoded, head_response
 from app.http.kept import Body, KeptBodies
 from app.http.links import Links, links_for
+from app.http.requests import user_of
 from app.http.streaming import JsonStream
 from app.settings import Settings
 
@@ -93,22 +95,39 @@ class Answers:
         return JsonStream(_one_by_one(parts), headers)
 
     async def _made(self, readable: Readable) -> Response:
+        """Make an answer, on a connection that no client can hold for long unless it has a place.
+
+        One that turns out to be too long to be made whole gets a place then. Where all are taken,
+        it begins again once there is one, rather than wait for it with a connection.
+        """
+        user = user_of(self.request)
+        async with self.database.making(user), AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.database.snapshot())
+            begun = await _begin(readable, connection, stack)
+            if begun.rest is None:
+                return self._whole(begun)
+            if self.database.streams.take_now(user):
+                held = AsyncExitStack()
+                held.callback(self.database.streams.release, user)
+                held.push_async_exit(stack.pop_all())
+                return self._stream(begun, begun.rest, held)
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.database.streaming())
-            selected = await readable.select(connection)
-            parts = await stack.enter_async_context(aclosing(selected.made(connection)))
-            begun: list[bytes] = []
-            size = 0
-            async for part in parts:
-                begun.append(part)
-                size += len(part)
-                if size > WHOLE:
-                    stream = _resumed(begun, parts, stack.pop_all())
-                    return JsonStream(stream, self._headers(selected))
-        body = b"".join(begun)
+            connection = await stack.enter_async_context(self.database.streaming(user))
+            begun = await _begin(readable, connection, stack)
+            if begun.rest is None:
+                return self._whole(begun)
+            return self._stream(begun, begun.rest, stack.pop_all())
+
+    def _whole(self, begun: "_Begun") -> Response:
+        selected, body = begun.selected, b"".join(begun.start)
         if selected.kept_whole:
             self.bodies.keep(self.validator(selected), Body(body, selected.headers))
         return encoded(body, headers=self._headers(selected))
+
+    def _stream(
+        self, begun: "_Begun", rest: AsyncGenerator[bytes, None], held: AsyncExitStack
+    ) -> Response:
+        return JsonStream(_resumed(begun.start, rest, held), self._headers(begun.selected))
 
     def _kept(self, selected: Selected) -> Sequence[bytes] | None:
         if not selected.kept_whole:
@@ -129,6 +148,30 @@ class Answers:
             "ETag": self.validator(selected),
             "Cache-Control": "private, no-cache",
         }
+
+
+@dataclass
+class _Begun:
+    """An answer of which so much is made as fits in memory."""
+
+    selected: Selected
+    start: list[bytes]
+    rest: AsyncGenerator[bytes, None] | None
+    """None where the start is all."""
+
+
+async def _begin(readable: Readable, connection: AsyncConnection, stack: AsyncExitStack) -> _Begun:
+    """Make the start of an answer; what makes its rest is closed with the stack."""
+    selected = await readable.select(connection)
+    parts = await stack.enter_async_context(aclosing(selected.made(connection)))
+    start: list[bytes] = []
+    size = 0
+    async for part in parts:
+        start.append(part)
+        size += len(part)
+        if size > WHOLE:
+            return _Begun(selected, start, parts)
+    return _Begun(selected, start, None)
 
 
 async def _one_by_one(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,11 @@ import asyncio
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app import log
 from app.http.bounds import (
@@ -23,6 +27,7 @@ from app.http.bounds import (
 )
 from app.http.json import MEDIA_TYPE, as_json
 from app.http.security import BARE
+from app.http.streaming import CUT
 from app.settings import Settings
 
 _logger = log.get(__name__)
@@ -59,6 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether a request's head is complete and its body is not."""
         self._is_deaf = False
         """Whether all that comes further is dropped."""
+        self._answered: RequestResponseCycle | None = None
+        """The request that is being answered, or was last."""
         self._upgraded: bytes | None = None
         """A head that asks for another protocol, as it is without that."""
         self._refusal = b""
@@ -78,10 +85,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to watch."""
+        """Stop to watch, and tell the request that is being answered that its client is gone."""
         if self._look is not None:
             self._look.cancel()
         super().connection_lost(exc)
+        # uvicorn tells the last that has come, which may still wait for its turn.
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is broken, or too much of something that does not end."""
@@ -130,6 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._upgraded = self._head_without_upgrade()
             return
         super().on_headers_complete()
+        self.cycle.scope["state"][CUT] = self.transport.abort
         self._in_body = True
         self.headers = []
 
@@ -141,6 +153,10 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
         lines += [b"%b: %b" % header for header in self.headers if header[0] not in _UPGRADE]
         return b"\r\n".join([*lines, b"\r\n"])
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""

@@ -81,6 +81,12 @@ def note_user(request: Request, user: UUID) -> None:
     request.scope["app.user"] = user
 
 
+def user_of(request: Request) -> UUID:
+    """Return whose request it is; it must have been noted."""
+    found: UUID = request.scope["app.user"]
+    return found
+
+
 def safe_path(request: Request) -> str:
     """Return the request's path as logs tell it."""
     operations: Operations = request.app.state.operations

@@ -3,14 +3,22 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Final
 
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from app import log
 from app.http.json import MEDIA_TYPE
 
 PATIENCE = 30.0
 """Seconds in which a client must take a part of an answer."""
+
+
+CUT: Final = "cut"
+"""In the state of a connection: what ends it at once."""
+
+_logger = log.get(__name__)
 
 
 class ClientTooSlow(Exception):
@@ -30,6 +38,19 @@ class JsonStream(StreamingResponse):
     ) -> None:
         super().__init__(parts, 200, headers, MEDIA_TYPE)
         self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer; raises `ClientTooSlow` where the server cannot cut the connection."""
+        try:
+            await super().__call__(scope, receive, send)
+        except ClientTooSlow:
+            cut = scope.get("state", {}).get(CUT)
+            if cut is None:
+                raise
+            _logger.info("client too slow", was="to take a part")
+            cut()
+            # Once the connection is gone, there is nothing that would still have to be sent.
+            await self.listen_for_disconnect(receive)
 
     async def stream_response(self, send: Send) -> None:
         """Send the parts, and nothing at all until there is the first."""
