@@ -26,6 +26,7 @@ class EmbeddedPostgresql(EmbeddedServer):
 
     name = "PostgreSQL"
     socket_name = ".s.PGSQL.65535.lock"
+    closed_data = True
     # Fast shutdown, then immediate: the next start recovers from its log.
     stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
 
+from app.embedded import access
 from app.embedded.accounts import Account, unprivileged_account
 from app.embedded.process import tied
 
@@ -45,6 +46,8 @@ class EmbeddedServer:
     socket_name: ClassVar[str]
     stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]]
     """What is sent to stop the server, each with the seconds it is given to obey."""
+    closed_data: ClassVar[bool] = False
+    """Whether it refuses data that others could write or read, its group apart."""
 
     def __init__(self, data_dir: Path) -> None:
         self.home = data_dir.resolve()
@@ -91,8 +94,8 @@ class EmbeddedServer:
             self._start_process()
         except OSError as error:
             self.stop()
-            where = error.filename or self.home
-            raise ServerError(f"{self.name} cannot use {where}: {error.strerror}.") from error
+            told = access.told(error, self.home, self.account)
+            raise ServerError(f"{self.name} cannot use {told}") from error
         except BaseException:
             self.stop()
             raise
@@ -211,8 +214,21 @@ class EmbeddedServer:
         if self._server_lock is None:
             raise ServerError(f"A {self.name} that was left behind still runs in {self.home}.")
 
+    def _check_access(self) -> None:
+        """Look whether the server's user can use its directory; ServerError says what to do."""
+        problem = (
+            access.why_unusable(self.home, self.account)
+            or access.why_any_unusable(self.home / "run", self.account)
+            or access.why_any_unusable(self.data, self.account)
+            or (self.closed_data and access.why_open(self.data))
+        )
+        if problem:
+            remedy = access.remedy(self.home, self.account)
+            raise ServerError(f"{self.name} cannot be started: {problem}. {remedy}")
+
     def _start_process(self) -> None:
         self.prepare()
+        self._check_access()
         log = self.open_log()
         try:
             self.process = self.spawn(self.command, self.data, log)

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import typer
@@ -14,6 +14,7 @@ import typer
 from app import demo
 from app.database.engine import Database
 from app.database.migration import migrate
+from app.embedded import access
 from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.process import end_with_parent
 from app.embedded.server import EmbeddedServer, ServerError
@@ -32,6 +33,8 @@ _CHOSEN = {
     "DRAIN_SECONDS": "0",
 }
 """Settings that a run chooses where they are not set."""
+_KEY = "audit-key"
+"""The file with the key of the record of changes."""
 _READY_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
 
@@ -48,6 +51,7 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
     with ExitStack() as stack:
         try:
             before = dict(os.environ)
+            _open_folder(data)
             servers = _start_servers(data, stack)
             ours = {name: os.environ[name] for name in _SUPPLIED if not before.get(name)}
             chosen = _choose_port(host, port)
@@ -79,7 +83,7 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
     for server in servers:
         typer.echo(f"{server.name} runs in {server.home}.")
     if not os.environ.get("AUDIT_KEY"):
-        os.environ["AUDIT_KEY"] = _kept_key(data / "audit-key")
+        os.environ["AUDIT_KEY"] = _kept_key(data / _KEY)
     for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
         if not os.environ.get(name):
             os.environ[name] = str((data / folder).absolute())
@@ -89,17 +93,43 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
     return servers
 
 
+def _open_folder(data: Path) -> None:
+    """Make the folder of everything where it is missing; ServerError where it cannot be used."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        os.scandir(data).close()
+        with suppress(FileNotFoundError):
+            (data / _KEY).lstat()  # only who may enter the folder learns whether it is there
+    except OSError as error:
+        told = access.told(error, data.absolute())
+        raise ServerError(f"The data folder cannot be used: {told}") from error
+
+
 def _kept_key(file: Path) -> str:
     """Return the key in a file, which is made with a new one where it is missing."""
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text().strip()
+        with suppress(FileExistsError):
+            _make_key(file)
+        key = file.read_text().strip()
     except OSError as error:
-        raise ServerError(f"Cannot write {file}: {error.strerror}.") from error
-    with os.fdopen(descriptor, "w") as made:
-        made.write(f"{secrets.token_urlsafe(32)}\n")
-    return file.read_text().strip()
+        told = access.told(error, file.absolute())
+        raise ServerError(f"The key of the record of changes cannot be used: {told}") from error
+    if not key:
+        raise ServerError(
+            f"{file.absolute()} is empty: put back the key of the record of changes from a backup,"
+            " or remove the file for a new key if nothing is recorded yet."
+        )
+    return key
+
+
+def _make_key(file: Path) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as made:
+            made.write(f"{secrets.token_urlsafe(32)}\n")
+    except OSError:
+        file.unlink()  # half a key is none
+        raise
 
 
 def _choose_port(host: str, port: int) -> int:

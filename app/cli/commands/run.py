@@ -20,7 +20,9 @@ def run(
         int, typer.Option(min=0, max=65535, help="TCP port; a free one is taken if it is busy.")
     ] = 8000,
     data: Annotated[
-        Path, typer.Option(help="Where databases, mail and proofs of payment are kept.")
+        Path,
+        # Whether it can be used is looked at when that is known, and told with what to do.
+        typer.Option(readable=False, help="Where databases, mail and proofs of payment are kept."),
     ] = Path("var"),
     stop_with_parent: Annotated[
         bool, typer.Option("--stop-with-parent", help="End when the calling process does.")
