@@ -25,7 +25,8 @@ LINES: Final = (
 SELECT row_to_json(record)::text AS line
 FROM (
     SELECT 'history_entry' AS kind, e.invoice_uuid AS uuid, e.change, e.sequence, e.recorded_at,
-           e.operation, e.user_uuid AS "user", e.username, e.token, e.request_id, e.comment,
+           e.operation, e.user_uuid AS "user", e.username, e.token, e.request_id,
+           e.impersonator_uuid AS impersonator, e.impersonator_username, e.comment,
            e.data::text, encode(e.previous, 'hex') AS previous, encode(e.hash, 'hex') AS hash,
            CASE WHEN i.history_count = e.sequence THEN encode(i.history_head, 'hex') END AS head
     FROM invoice_history AS e LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
@@ -127,6 +128,8 @@ def _values(record: AnyHistory) -> tuple[Any, ...]:
         record.username,
         record.token,
         record.request_id,
+        record.impersonator,
+        record.impersonator_username,
         record.comment,
         record.data,
         bytes.fromhex(record.previous),
@@ -139,8 +142,9 @@ _TABLES: Final = (
     """
 CREATE TEMPORARY TABLE import_history_entry (
     invoice_uuid uuid, change uuid, sequence bigint, recorded_at timestamptz, operation text,
-    user_uuid uuid, username text, token text, request_id text, comment text, data text,
-    previous bytea, hash bytea, head bytea, line bigint
+    user_uuid uuid, username text, token text, request_id text, impersonator_uuid uuid,
+    impersonator_username text, comment text, data text, previous bytea, hash bytea,
+    head bytea, line bigint
 ) ON COMMIT DROP
 """,
     """
@@ -183,10 +187,10 @@ _OF: Final[dict[type[AnyHistory], tuple[str, tuple[str, ...]]]] = {
             """
 INSERT INTO invoice_history (
     change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
-    request_id, comment, data, previous, hash
+    request_id, impersonator_uuid, impersonator_username, comment, data, previous, hash
 )
 SELECT change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
-       request_id, comment, data::jsonb, previous, hash
+       request_id, impersonator_uuid, impersonator_username, comment, data::jsonb, previous, hash
 FROM import_history_entry JOIN import_history_of USING (invoice_uuid)
 ORDER BY line
 """,

@@ -369,8 +369,11 @@ class HistoryEntry(Record):
     """Who made the change, also one who is gone; null for jobs and commands."""
     username: Text = ""
     token: Text = ""
-    """The name of the user's token."""
+    """The name of the token: the impersonator's where there is one, else the user's."""
     request_id: Text = ""
+    impersonator: UUID | None = None
+    """The user of staff who did the request as `user`, also one who is gone; else null."""
+    impersonator_username: Text = ""
     comment: Text = ""
     data: Text | None = None
     """The invoice as it then was, as a text of JSON; null where it is gone."""

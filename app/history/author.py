@@ -1,6 +1,6 @@
 """Who makes a change, as the record tells of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from starlette.requests import Request
@@ -19,17 +19,27 @@ class Author:
     """None for jobs and commands."""
     username: str = ""
     token: str = ""
-    """The name of the user's token."""
+    """The name of the token: the impersonator's where there is one, else the user's."""
     request_id: str = ""
     """As in the log; empty for jobs and commands."""
+    impersonator_uuid: UUID | None = None
+    """The user of staff who does the request as the user; None where the user calls."""
+    impersonator_username: str = ""
 
 
 def author_of(request: Request, caller: Caller) -> Author:
     """Return who makes the changes of a request: its operation is the one of the route."""
-    return Author(
+    author = Author(
         request.scope["route"].operation_id,
         caller.user_uuid,
         caller.username,
         caller.token,
         request_id_of(request),
+    )
+    if caller.impersonator is None:
+        return author
+    return replace(
+        author,
+        impersonator_uuid=caller.impersonator.uuid,
+        impersonator_username=caller.impersonator.username,
     )

@@ -23,11 +23,17 @@ CHANGES: Final = """(
 DIGEST: Final = f"""
 sha256(
     convert_to(
-        jsonb_build_array(
+        (jsonb_build_array(
             e.change, e.invoice_uuid, extract(epoch FROM e.recorded_at), e.operation, e.user_uuid,
             e.username, e.token, e.request_id, e.comment, e.data
-        )::text,
+        ) || CASE
+            WHEN e.impersonator_uuid IS NULL AND e.impersonator_username = '' THEN '[]'::jsonb
+            ELSE jsonb_build_array(e.impersonator_uuid, e.impersonator_username)
+        END)::text,
         'UTF8'
     ) || {CHANGES}
 )"""
-"""The digest of the entry `e`, which has the columns of `invoice_history`."""
+"""The digest of the entry `e`, which has the columns of `invoice_history`.
+
+Without an impersonator it is the digest that it was before there were any.
+"""

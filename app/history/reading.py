@@ -39,6 +39,8 @@ _ENTRY = (
     Entry.user_uuid,
     Entry.username,
     Entry.token,
+    Entry.impersonator_uuid,
+    Entry.impersonator_username,
     Entry.comment,
     # As text: the reader decides how numbers are read.
     cast(Entry.data, Text).label("data"),

@@ -55,6 +55,8 @@ async def seal(
         "username": author.username,
         "token": author.token,
         "request_id": author.request_id,
+        "impersonator_uuid": author.impersonator_uuid,
+        "impersonator_username": author.impersonator_username,
         "comment": comment,
     }
     sealed = 0
@@ -140,7 +142,9 @@ FROM (
     SELECT found.*, CAST(:recorded_at AS timestamptz) AS recorded_at,
            CAST(:operation AS text) AS operation, CAST(:user_uuid AS uuid) AS user_uuid,
            CAST(:username AS text) AS username, CAST(:token AS text) AS token,
-           CAST(:request_id AS text) AS request_id, CAST(:comment AS text) AS comment
+           CAST(:request_id AS text) AS request_id, CAST(:comment AS text) AS comment,
+           CAST(:impersonator_uuid AS uuid) AS impersonator_uuid,
+           CAST(:impersonator_username AS text) AS impersonator_username
     FROM found
 ) AS e
 LEFT JOIN LATERAL (
@@ -167,10 +171,11 @@ WITH sealed AS (
 ), entered AS (
     INSERT INTO invoice_history (
         change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
-        request_id, comment, data, previous, hash
+        request_id, impersonator_uuid, impersonator_username, comment, data, previous, hash
     )
     SELECT CAST(:change AS uuid), sealed.uuid, sealed.sequence, CAST(:recorded_at AS timestamptz),
-           :operation, CAST(:user_uuid AS uuid), :username, :token, :request_id, :comment,
+           :operation, CAST(:user_uuid AS uuid), :username, :token, :request_id,
+           CAST(:impersonator_uuid AS uuid), :impersonator_username, :comment,
            CASE WHEN invoices.id IS NOT NULL THEN invoice_as_recorded(invoices) END,
            sealed.previous, sealed.hash
     FROM sealed LEFT JOIN invoices ON invoices.uuid = sealed.uuid

@@ -73,11 +73,13 @@ class Entry(Base, sealed=True):
     """Counts the entries of the invoice, from 1."""
     recorded_at: Mapped[datetime]
     operation: Mapped[Words]
-    """As in `Author`, and so the four that follow."""
+    """As in `Author`, and so the six that follow."""
     user_uuid: Mapped[UUID | None]
     username: Mapped[Words]
     token: Mapped[Words]
     request_id: Mapped[Words]
+    impersonator_uuid: Mapped[UUID | None]
+    impersonator_username: Mapped[Words]
     comment: Mapped[Words]
     """What the author had to say, as the reason of a cancelation."""
     data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.http.policies import IMPERSONATED_USER
 from app.settings import Settings
 
 _SENT: Final = (
@@ -13,6 +14,7 @@ _SENT: Final = (
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    IMPERSONATED_USER,
     "X-Request-ID",
 )
 """Headers of requests that a page may set."""

@@ -22,7 +22,7 @@ from starlette.types import Scope
 
 from app.billing.currencies import Currency, currency_of
 from app.http.parameters import FromQuery
-from app.http.policies import Access, access_of, dependencies_of
+from app.http.policies import IMPERSONATED_USER, Access, access_of, dependencies_of
 from app.http.wire import AMOUNT, decimal_pattern
 
 SCHEMA_PATH = "/api/schema.json"
@@ -126,6 +126,14 @@ _IDEMPOTENCY_KEY = {
         "maxLength": 255,
         "pattern": "^[!-~]([ -~]*[!-~])?$",
     },
+}
+_IMPERSONATED_USER = {
+    "name": IMPERSONATED_USER,
+    "in": "header",
+    "required": False,
+    "description": "The UUID of an active user as whom the request is done, with that user's access"
+    " and rights; the record of changes names both. From anybody but staff it is ignored",
+    "schema": {"type": "string", "format": "uuid"},
 }
 _REPEATED_HEADER = {
     "Idempotent-Replayed": {
@@ -354,17 +362,19 @@ def _operations(
 
 def _complete(operation: dict[str, Any], dependant: Dependant) -> None:
     """Add what this API's own dependencies read and demand, and every error response."""
+    access = access_of(dependant)
     parameters = operation.get("parameters", [])
+    if access is not None:
+        parameters.append(_IMPERSONATED_USER)
     for dependency in dependencies_of(dependant):
         if isinstance(dependency, FromQuery):
             parameters += _parameters(dependency)
     if parameters:
         operation["parameters"] = sorted(parameters, key=lambda p: (p["in"] != "path", p["name"]))
     statuses = [429, 500, 503]
-    access = access_of(dependant)
     if access is not None:
         operation["security"] = [{"tokenAuth": []}, {"bearerAuth": []}]
-        statuses.append(401)
+        statuses += [400, 401]
     if access in (Access.STAFF, Access.STAFF_OR_SUPPORT):
         statuses.append(403)
     responses = operation["responses"]

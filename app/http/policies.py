@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi.dependencies.models import Dependant
 
+IMPERSONATED_USER: Final = "X-Impersonated-User-Uuid"
+"""The header with which staff do a request as another user, wherever a token is asked for."""
 _ATTRIBUTE = "access_policy"
 
 Check = TypeVar("Check", bound=Callable[..., Any])

@@ -87,6 +87,11 @@ def user_of(request: Request) -> UUID:
     return found
 
 
+def note_impersonator(request: Request, user: UUID) -> None:
+    """Let the log tell who does the request as the user that is noted."""
+    request.scope["app.impersonator"] = user
+
+
 def safe_path(request: Request) -> str:
     """Return the request's path as logs tell it."""
     operations: Operations = request.app.state.operations
@@ -96,12 +101,15 @@ def safe_path(request: Request) -> str:
 def _told(scope: Scope) -> dict[str, Any]:
     operations: Operations = scope["app"].state.operations
     user = scope.get("app.user")
-    return {
+    told = {
         "operation": operations.name(scope),
         "method": scope["method"],
         "path": operations.path(scope),
         "user": None if user is None else str(user),
     }
+    if impersonator := scope.get("app.impersonator"):
+        told["impersonator"] = str(impersonator)
+    return told
 
 
 def _server_error(request_id: str) -> ASGIApp:

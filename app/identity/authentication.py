@@ -1,5 +1,10 @@
-"""Who is calling: the token of a request, looked up by its digest."""
+"""Who is calling: the token of a request, looked up by its digest.
 
+With `X-Impersonated-User-Uuid` a request of staff is done as another user: with that user's access
+and rights, and under that user's idempotency keys. Rate limits count on the token that is sent.
+"""
+
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -8,13 +13,14 @@ from sqlalchemy import bindparam, select
 
 from app import clock
 from app.database.engine import Database
-from app.http.errors import NotAuthenticated, PermissionDenied
+from app.http.errors import ApiError, NotAuthenticated, PermissionDenied
 from app.http.formats import require_json
 from app.http.forwarded import client_address
-from app.http.policies import Access, enforces
-from app.http.requests import note_user, safe_path
+from app.http.parameters import to_uuid
+from app.http.policies import IMPERSONATED_USER, Access, enforces
+from app.http.requests import note_impersonator, note_user, safe_path
 from app.http.throttling.middleware import visit_of
-from app.identity.caller import Caller
+from app.identity.caller import Caller, Impersonator
 from app.identity.failed_logins import FailedLogins
 from app.identity.tables import Token, User
 from app.identity.token_cache import Holder, TokenCache
@@ -37,6 +43,18 @@ _holder = (
     .join(User, User.id == Token.user_id)
     .where(Token.digest == bindparam("digest"))
 )
+
+
+_impersonated = select(
+    User.id, User.uuid, User.username, User.is_staff, User.is_support, User.is_active
+).where(User.uuid == bindparam("uuid"))
+
+
+class NotImpersonated(ApiError):
+    """400: no user as whom a request can be done, which is not done with all of staff's power."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(400, {"detail": f"{IMPERSONATED_USER} {problem}."})
 
 
 def key_of(header: str | None) -> str:
@@ -78,7 +96,7 @@ async def _caller(request: Request) -> Caller:
     # Half of the digest names the token well enough, and is no use for anything else.
     visit.login_succeeded(sought[:32])
     note_user(request, holder.user_uuid)
-    return Caller(
+    caller = Caller(
         holder.user_id,
         holder.user_uuid,
         holder.username,
@@ -86,6 +104,35 @@ async def _caller(request: Request) -> Caller:
         holder.is_staff,
         holder.is_support,
         client_address(request),
+    )
+    named = request.headers.getlist(IMPERSONATED_USER)
+    return await _impersonating(request, caller, named) if named and caller.is_staff else caller
+
+
+async def _impersonating(request: Request, staff: Caller, named: list[str]) -> Caller:
+    """Return the caller as whom staff's request is done; raises `NotImpersonated`.
+
+    The user is looked up each time: what is kept of a token stays its own user's.
+    """
+    uuid = to_uuid(named[0].strip()) if len(named) == 1 else None
+    if uuid is None:
+        raise NotImpersonated("must be one UUID")
+    async with cast(Database, request.app.state.database).reading() as connection:
+        user = (await connection.execute(_impersonated, {"uuid": uuid})).one_or_none()
+    if user is None:
+        raise NotImpersonated("names no user")
+    if not user.is_active:
+        raise NotImpersonated("names a user who is not active")
+    note_user(request, user.uuid)
+    note_impersonator(request, staff.user_uuid)
+    return replace(
+        staff,
+        user_id=user.id,
+        user_uuid=user.uuid,
+        username=user.username,
+        is_staff=user.is_staff,
+        is_support=user.is_support,
+        impersonator=Impersonator(staff.user_uuid, staff.username),
     )
 
 

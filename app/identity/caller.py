@@ -6,18 +6,27 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
+class Impersonator:
+    """The user of staff whose token a request has, where it is done as another user."""
+
+    uuid: UUID
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user, the token that names them, and where the request came from."""
+    """The user as whom a request is done, the token that it has, and where it came from."""
 
     user_id: int
     user_uuid: UUID
     username: str
     token: str
-    """The token's name, which is no secret; it may be empty."""
+    """The token's name, which is no secret; it may be empty. It is the impersonator's, if any."""
     is_staff: bool
     is_support: bool
     address: IPv4Address | IPv6Address | None
     """None where the transport has no address, as on a Unix socket."""
+    impersonator: Impersonator | None = None
 
     @property
     def sees_everything(self) -> bool:

@@ -267,6 +267,11 @@ def encode_version(entry: RowMapping, changes: Changes, links: Links, currency: 
             "username": entry["username"],
             "token": entry["token"],
         }
+        if entry["impersonator_uuid"] is not None:
+            user["impersonator"] = {
+                "uuid": links.uuid(entry["impersonator_uuid"]),
+                "username": entry["impersonator_username"],
+            }
     version = VersionHistory(
         id=entry["id"],
         revision_date=entry["recorded_at"],

@@ -99,7 +99,7 @@ def test_errors_are_documented_and_none_is_422(document: dict[str, Any]) -> None
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in operations(document).items():
         responses = operation["responses"]
-        assert {"401", "404", "429", "500", "503"} <= set(responses), name
+        assert {"400", "401", "404", "429", "500", "503"} <= set(responses), name
         assert {"Retry-After", "RateLimit", "RateLimit-Policy"} == set(responses["429"]["headers"])
         assert operation["security"] == [{"tokenAuth": []}, {"bearerAuth": []}], name
         assert operation["summary"], name
@@ -180,6 +180,12 @@ async def test_required_fields_are_those_of_every_answer(
     assert schemas["SparseInvoice"]["properties"].keys() == schemas["Invoice"]["properties"].keys()
 
 
+def test_every_operation_can_be_done_as_another_user(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        (header,) = (p for p in operation["parameters"] if p["name"] == "X-Impersonated-User-Uuid")
+        assert (header["in"], header["required"]) == ("header", False), name
+
+
 def test_lists_tell_their_length(document: dict[str, Any]) -> None:
     for name in ("get /api/invoices/", "head /api/invoices/", "get /api/invoices/{uuid}/stats/",
                  "get /api/invoices/{uuid}/history/"):  # fmt: skip
@@ -195,6 +201,7 @@ ADDED = {
     "If-None-Match",
     "If-Match",
     "Idempotency-Key",
+    "X-Impersonated-User-Uuid",
 }
 
 

@@ -11,23 +11,25 @@ from pathlib import Path
 import pytest
 
 from tests.support.data import make_sample
-from tests.support.factories import Factories
+from tests.support.factories import Factories, UserRow
 from tests.support.server import Server
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 
 
-async def explore(server: Server, key: str, uuid: str, examples: int, place: Path) -> None:
+async def explore(server: Server, caller: UserRow, uuid: str, examples: int, place: Path) -> None:
     """Let Schemathesis call every operation; `uuid` is an invoice that is there."""
     config = place / "schemathesis.toml"
-    config.write_text(f'{CONFIG.read_text()}\n[parameters]\n"path.uuid" = "{uuid}"\n')
+    parameters = {"path.uuid": uuid, "header.X-Impersonated-User-Uuid": caller.uuid}
+    lines = [f'"{name}" = "{value}"' for name, value in parameters.items()]
+    config.write_text("\n".join([CONFIG.read_text(), "[parameters]", *lines, ""]))
     done = await asyncio.to_thread(
         subprocess.run,
         [
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)),
             "run",
             f"{server.url}/api/schema.json",
-            *("--header", f"Authorization: Token {key}", "--max-examples", str(examples)),
+            *("--header", f"Authorization: Token {caller.key}", "--max-examples", str(examples)),
             *("--seed", "1", "--continue-on-failure", "--warnings", "off"),
         ],
         cwd=place,
@@ -48,4 +50,4 @@ async def test_every_operation_keeps_its_schema(
 ) -> None:
     sample = await make_sample(make)
     caller = sample.staff if who == "staff" else sample.stranger
-    await explore(server, caller.key, str(sample.created.uuid), examples, tmp_path)
+    await explore(server, caller, str(sample.created.uuid), examples, tmp_path)

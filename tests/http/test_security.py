@@ -108,7 +108,7 @@ async def test_pages_of_named_origins_may(settings: Settings, make: Factories) -
                 "Origin": PAGE,
                 "Access-Control-Request-Method": method,
                 "Access-Control-Request-Headers": "authorization, content-type, if-match,"
-                " if-none-match, idempotency-key, x-request-id",
+                " if-none-match, idempotency-key, x-request-id, x-impersonated-user-uuid",
             }
             asked = await client.options("/api/invoices/", headers=asking)
             assert asked.status_code == 200, asked.text

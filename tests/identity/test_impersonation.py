@@ -1,0 +1,381 @@
+"""Requests that staff do as another user: with that user's access and rights, and both named."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.vocabulary import InvoiceState
+from app.database.engine import Database
+from app.exchange.exporter import export
+from app.exchange.jsonl import load_file
+from app.history.verifying import Verification, verify
+from app.http.policies import access_of
+from app.identity.token_cache import LIFE
+from app.main import create_app
+from app.settings import Settings
+from tests.support.clients import client_of
+from tests.support.factories import Factories, Row, UserRow
+
+HEADER = "X-Impersonated-User-Uuid"
+LIST = "/api/invoices/?field=uuid"
+DENIED = {"detail": "You do not have permission to perform this action."}
+NOT_FOUND = {"detail": "No Invoice matches the given query."}
+
+
+class Case:
+    """Invoices of two customers: staff see both, the owner of one sees that."""
+
+    def __init__(self, make: Factories, database: Database, settings: Settings) -> None:
+        self.make = make
+        self.database = database
+        self.settings = settings
+
+    async def begin(self) -> None:
+        make = self.make
+        self.staff = await make.user(is_staff=True, username="anna")
+        self.own = await make.customer(name="own")
+        self.owner = await make.owner(self.own, username="otto")
+        self.seen = await make.invoice(self.own, state=InvoiceState.CREATED)
+        self.unseen = await make.invoice(await make.customer(name="other"))
+
+    def acting_as(self, user: Row | UUID | str, by: UserRow | None = None) -> dict[str, str]:
+        named = user.uuid if isinstance(user, Row) else user
+        return {**(by or self.staff).headers, HEADER: str(named)}
+
+
+@pytest.fixture
+async def case(make: Factories, database: Database, settings: Settings) -> Case:
+    case = Case(make, database, settings)
+    await case.begin()
+    return case
+
+
+def uuids(answer: httpx.Response) -> set[str]:
+    assert answer.status_code == 200, answer.text
+    return {invoice["uuid"] for invoice in answer.json()}
+
+
+async def test_staff_see_what_the_user_sees(case: Case, client: httpx.AsyncClient) -> None:
+    headers = case.acting_as(case.owner)
+    assert uuids(await client.get(LIST, headers=headers)) == {str(case.seen.uuid)}
+    counted = await client.head(LIST, headers=headers)
+    assert counted.headers["x-result-count"] == "1"
+    seen = await client.get(f"/api/invoices/{case.seen.uuid}/", headers=headers)
+    theirs = await client.get(f"/api/invoices/{case.seen.uuid}/", headers=case.owner.headers)
+    assert seen.content == theirs.content
+    for end in ("", "items/", "stats/"):
+        answer = await client.get(f"/api/invoices/{case.unseen.uuid}/{end}", headers=headers)
+        assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+    growth = await client.get("/api/invoices/growth/", headers=headers)
+    own = await client.get("/api/invoices/growth/", headers=case.owner.headers)
+    assert growth.content == own.content
+
+
+async def test_staff_may_do_what_the_user_may_do(
+    case: Case, client: httpx.AsyncClient, make: Factories
+) -> None:
+    path = f"/api/invoices/{case.seen.uuid}/"
+    support, other = await make.support(), await make.staff()
+    for user, reads, writes in (
+        (case.owner, 403, 403),
+        (await make.user(), 403, 403),
+        (support, 200, 403),
+        (other, 200, 200),
+        (case.staff, 200, 200),
+    ):
+        headers = case.acting_as(user)
+        read = await client.get(f"{path}history/", headers=headers)
+        write = await client.post(f"{path}set_backend_id/", headers=headers)
+        proof = await client.get(f"/api/payments/{uuid4()}/proof/", headers=headers)
+        assert (read.status_code, write.status_code) == (reads, writes)
+        assert proof.status_code == (403 if writes == 403 else 404)
+        if writes == 403:
+            assert write.json() == DENIED
+
+
+async def test_access_subnets_are_those_of_the_user_and_the_address_that_of_the_request(
+    case: Case, app: FastAPI, make: Factories
+) -> None:
+    await make.subnet(case.own, "192.0.2.0/24")
+    headers = case.acting_as(case.owner)
+    for address, seen in {"192.0.2.7": {str(case.seen.uuid)}, "198.51.100.7": set()}.items():
+        async with client_of(app, address) as client:
+            assert uuids(await client.get(LIST, headers=headers)) == seen
+
+
+async def test_a_uuid_in_either_form_and_case(case: Case, client: httpx.AsyncClient) -> None:
+    uuid = case.owner.uuid
+    for written in (uuid.hex, str(uuid).upper(), f"  {uuid}  "):
+        answer = await client.get(LIST, headers=case.acting_as(written))
+        assert uuids(answer) == {str(case.seen.uuid)}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "must be one UUID"),
+        ("otto", "must be one UUID"),
+        (f"{UUID(int=1)},{UUID(int=2)}", "must be one UUID"),
+        ("{00000000-0000-0000-0000-000000000001}", "must be one UUID"),
+        ("\xe4", "must be one UUID"),
+        (str(UUID(int=1)), "names no user"),
+    ],
+)
+async def test_what_names_no_user_is_refused(
+    case: Case, client: httpx.AsyncClient, connection: AsyncConnection, value: str, problem: str
+) -> None:
+    """Not done as staff: a request for less power is never done with all of it."""
+    headers: Any = {**case.staff.headers, HEADER: value.encode("latin-1")}
+    told = {"detail": f"{HEADER} {problem}."}
+    path = f"/api/invoices/{case.seen.uuid}/"
+    for answer in (
+        await client.get(LIST, headers=headers),
+        await client.get("/api/invoices/?state=bogus", headers=headers),
+        await client.post(f"{path}paid/", headers=headers),
+        await client.post(f"{path}set_backend_id/", headers=headers, json={"backend_id": "x"}),
+    ):
+        assert (answer.status_code, answer.json()) == (400, told)
+    changed = text("SELECT count(*) FROM invoices WHERE state = 'paid' OR backend_id <> ''")
+    assert (await connection.execute(changed)).scalar_one() == 0
+
+
+async def test_two_users_at_once_are_refused(case: Case, client: httpx.AsyncClient) -> None:
+    headers = [*case.staff.headers.items(), (HEADER, str(case.owner.uuid))]
+    answer = await client.get(LIST, headers=[*headers, (HEADER, str(case.owner.uuid))])
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"{HEADER} must be one UUID."})
+
+
+async def test_nothing_is_done_as_a_user_who_is_not_active(
+    case: Case, client: httpx.AsyncClient, make: Factories
+) -> None:
+    gone = await make.user(is_staff=True, is_active=False)
+    answer = await client.get(LIST, headers=case.acting_as(gone))
+    told = {"detail": f"{HEADER} names a user who is not active."}
+    assert (answer.status_code, answer.json()) == (400, told)
+
+
+async def test_from_anybody_but_staff_it_is_ignored(
+    case: Case, client: httpx.AsyncClient, make: Factories, statements: list[str]
+) -> None:
+    support, nobody = await make.support(), await make.user()
+    everything = {str(case.seen.uuid), str(case.unseen.uuid)}
+    for user, seen in ((support, everything), (case.owner, {str(case.seen.uuid)}), (nobody, set())):
+        assert uuids(await client.get(LIST, headers=user.headers)) == seen
+        for value in (case.staff.uuid, case.owner.uuid, uuid4(), "x", ""):
+            statements.clear()
+            answer = await client.get(LIST, headers=case.acting_as(str(value), by=user))
+            assert uuids(answer) == seen
+            assert len(statements) <= 3
+            assert not any("FROM users" in statement for statement in statements)
+    wrong = {"Authorization": "Token wrong", HEADER: str(case.owner.uuid)}
+    assert (await client.get(LIST, headers=wrong)).json() == {"detail": "Invalid token."}
+
+
+async def test_a_user_that_staff_acted_as_gains_nothing_and_staff_lose_nothing(
+    case: Case, client: httpx.AsyncClient, statements: list[str]
+) -> None:
+    """What is kept of a token is its own user's; one look-up more, and only where it is used."""
+    clock.freeze(clock.now())
+    everything = {str(case.seen.uuid), str(case.unseen.uuid)}
+    await client.get(LIST, headers=case.staff.headers)
+    for _ in range(2):
+        statements.clear()
+        assert uuids(await client.get(LIST, headers=case.staff.headers)) == everything
+        as_staff = len(statements)
+        statements.clear()
+        answer = await client.get(LIST, headers=case.acting_as(case.owner))
+        assert uuids(answer) == {str(case.seen.uuid)}
+        assert len([each for each in statements if "FROM users" in each]) == 1
+        assert len(statements) <= as_staff + 2  # the user; the page of a few was not kept yet
+        assert uuids(await client.get(LIST, headers=case.owner.headers)) == {str(case.seen.uuid)}
+
+
+async def test_a_user_made_inactive_stops_at_once(
+    case: Case, client: httpx.AsyncClient, connection: AsyncConnection
+) -> None:
+    assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
+    await connection.execute(text("UPDATE users SET is_active = false WHERE username = 'otto'"))
+    assert (await client.get(LIST, headers=case.acting_as(case.owner))).status_code == 400
+
+
+async def test_staff_who_are_staff_no_longer_act_as_themselves(
+    case: Case, client: httpx.AsyncClient, connection: AsyncConnection
+) -> None:
+    moment = clock.now()
+    clock.freeze(moment)
+    assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
+    await connection.execute(text("UPDATE users SET is_staff = false WHERE username = 'anna'"))
+    clock.freeze(moment + timedelta(seconds=LIFE + 1))
+    assert uuids(await client.get(LIST, headers=case.acting_as(case.owner))) == set()
+
+
+async def test_validators_tell_the_answers_of_two_users_apart(
+    case: Case, client: httpx.AsyncClient
+) -> None:
+    every = await client.get(LIST, headers=case.staff.headers)
+    known = {"If-None-Match": every.headers["etag"]}
+    answer = await client.get(LIST, headers={**case.acting_as(case.owner), **known})
+    assert uuids(answer) == {str(case.seen.uuid)}
+    assert answer.headers["cache-control"] == "private, no-cache"
+    own = await client.get(LIST, headers=case.owner.headers)
+    assert own.headers["etag"] == answer.headers["etag"]
+    unseen = f"/api/invoices/{case.unseen.uuid}/"
+    whole = await client.get(unseen, headers=case.staff.headers)
+    known = {"If-None-Match": whole.headers["etag"]}
+    hidden = await client.get(unseen, headers={**case.acting_as(case.owner), **known})
+    assert hidden.status_code == 404
+
+
+async def test_an_idempotency_key_is_the_users_as_whom_a_request_is_done(
+    case: Case, client: httpx.AsyncClient, make: Factories
+) -> None:
+    path = f"/api/invoices/{case.seen.uuid}/set_backend_id/"
+    other = await make.staff()
+    key = {"Idempotency-Key": "one"}
+
+    async def set_to(value: str, headers: dict[str, str]) -> tuple[int, str | None]:
+        answer = await client.post(path, json={"backend_id": value}, headers={**headers, **key})
+        return answer.status_code, answer.headers.get("idempotent-replayed")
+
+    assert await set_to("a", case.acting_as(other)) == (200, None)
+    assert await set_to("a", case.acting_as(other)) == (200, "true")
+    assert await set_to("a", other.headers) == (200, "true")
+    assert await set_to("b", case.staff.headers) == (200, None)
+
+
+async def test_requests_count_on_the_token_that_is_sent(
+    settings: Settings, make: Factories
+) -> None:
+    staff, other = await make.staff(), await make.staff()
+    limited = Settings(**{**settings.model_dump(), "rate_limit_token": "2/minute"})
+    app = create_app(limited)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        headers = {**staff.headers, HEADER: str(other.uuid)}
+        statuses = [(await client.get(LIST, headers=headers)).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        assert (await client.get(LIST, headers=other.headers)).status_code == 200
+
+
+async def test_the_log_names_both_by_their_uuids(case: Case, client: httpx.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await client.get(LIST, headers=case.acting_as(case.owner))
+        await client.get(LIST, headers=case.acting_as("secret"))
+        await client.get(LIST, headers=case.acting_as("secret", by=case.owner))
+    named = [(entry["user"], entry.get("impersonator")) for entry in logged]
+    anna, otto = str(case.staff.uuid), str(case.owner.uuid)
+    assert named == [(otto, anna), (anna, None), (otto, None)]
+    assert not any(word in str(logged) for word in ("secret", "anna", "otto"))
+
+
+async def test_every_operation_that_asks_for_a_token_knows_it(
+    case: Case, app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    seen = 0
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route, "dependant", None)
+        if dependant is None or access_of(dependant) is None:
+            continue
+        path = (route.path or "").replace("{uuid}", str(case.seen.uuid))
+        for method in route.methods or ():
+            answer = await client.request(method, path, headers=case.acting_as(uuid4()))
+            assert answer.status_code == 400, (method, path)
+            seen += 1
+    assert seen >= 20
+    for path in ("/health/live", "/api/docs", "/api/schema.json"):
+        assert (await client.get(path, headers=case.acting_as(uuid4()))).status_code == 200
+
+
+async def findings(database: Database, settings: Settings) -> list[str]:
+    return [str(found) async for found in verify(database, settings, Verification())]
+
+
+async def act(case: Case, client: httpx.AsyncClient) -> UserRow:
+    """Change an invoice as another user of staff, and once more without; return the other one."""
+    other = await case.make.user(is_staff=True, username="olga")
+    path = f"/api/invoices/{case.seen.uuid}/set_backend_id/"
+    for value, headers in (("a", case.acting_as(other)), ("b", other.headers)):
+        answer = await client.post(path, json={"backend_id": value}, headers=headers)
+        assert answer.status_code == 200, answer.text
+    return other
+
+
+@pytest.mark.parametrize(("style", "written"), [("hyphens", str), ("hex", lambda uuid: uuid.hex)])
+async def test_the_record_of_changes_names_both(
+    case: Case, connection: AsyncConnection, style: str, written: Callable[[UUID], str]
+) -> None:
+    await case.make.token(case.staff, "the-key", name="console")
+    case.staff = UserRow(case.staff.id, case.staff.uuid, "the-key")
+    app = create_app(case.settings.model_copy(update={"wire_uuid_style": style}))
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        other = await act(case, client)
+        # What is recorded is what was then, whatever the users are called since.
+        await connection.execute(text("UPDATE users SET username = 'x' || username"))
+        path = f"/api/invoices/{case.seen.uuid}/history/"
+        itself, acted = (await client.get(path, headers=other.headers)).json()
+        then = await client.get(
+            f"{path}at/?timestamp={acted['revision_date']}", headers=other.headers
+        )
+    olga = {"uuid": written(other.uuid), "username": "olga"}
+    anna = {"uuid": written(case.staff.uuid), "username": "anna"}
+    assert acted["revision_user"] == {**olga, "token": "console", "impersonator": anna}
+    assert itself["revision_user"] == {**olga, "token": ""}
+    assert then.json()["revision_user"] == acted["revision_user"]
+
+
+@pytest.mark.parametrize(
+    ("change", "entry"),
+    [
+        ("impersonator_uuid = NULL, impersonator_username = '' WHERE sequence = 1", 1),
+        ("impersonator_uuid = gen_random_uuid() WHERE sequence = 1", 1),
+        ("impersonator_username = 'olga' WHERE sequence = 1", 1),
+        ("impersonator_uuid = user_uuid, impersonator_username = username WHERE sequence = 2", 2),
+    ],
+)
+async def test_an_impersonator_who_is_exchanged_is_found_out(
+    case: Case, client: httpx.AsyncClient, change: str, entry: int
+) -> None:
+    await act(case, client)
+    before = await findings(case.database, case.settings)
+    async with case.database.transaction() as connection:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))
+        await connection.execute(text(f"UPDATE invoice_history SET {change}"))
+    told = set(await findings(case.database, case.settings)) - set(before)
+    assert len(told) == 1
+    assert f"entry {entry}: changed, or its changes were" in told.pop()
+
+
+async def test_the_impersonator_goes_out_and_comes_in_with_the_record(
+    case: Case, client: httpx.AsyncClient, second_database_url: str, tmp_path: Path
+) -> None:
+    await act(case, client)
+    file = tmp_path / "export.jsonl"
+    file.write_bytes(b"".join([piece async for piece in export(case.database, case.settings)]))
+    there = case.settings.model_copy(update={"database_url": second_database_url})
+    elsewhere = Database(there)
+    try:
+        await load_file(elsewhere, there, str(file))
+        assert not [found for found in await findings(elsewhere, there) if "changed" in found]
+        async with elsewhere.reading() as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT username, impersonator_uuid, impersonator_username"
+                    " FROM invoice_history WHERE operation <> 'import' ORDER BY sequence"
+                )
+            )
+            assert [tuple(row) for row in rows] == [
+                ("olga", case.staff.uuid, "anna"),
+                ("olga", None, ""),
+            ]
+    finally:
+        await elsewhere.close()
