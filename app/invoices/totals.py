@@ -4,17 +4,31 @@ Triggers keep the totals; drift means that something went around them. What is f
 since someone should know why, and mended.
 """
 
+from decimal import Decimal
 from typing import Any, Final
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import Row, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from app.database import import_turn
 from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording
-from app.invoices.tables import Invoice, InvoiceItem
+from app.invoices.tables import DatabaseCurrency, Invoice, InvoiceItem
 from app.outbox.outcome import Later, Summary
 
 _BATCH: Final = 500
@@ -23,11 +37,14 @@ _AUTHOR: Final = Author("reconcile_totals")
 _log = structlog.get_logger(__name__)
 
 _exact = InvoiceItem.unit_price * InvoiceItem.quantity
-_TRUE: Final = {
-    "total_price": func.coalesce(func.sum(InvoiceItem.price), 0),
-    "incurred_costs": func.coalesce(func.sum(_exact).filter(~InvoiceItem.credit), 0),
-    "compensations": func.coalesce(func.sum(_exact).filter(InvoiceItem.credit), 0),
+_SUMS: Final = {
+    "total_price": func.sum(InvoiceItem.price),
+    "incurred_costs": func.sum(_exact).filter(~InvoiceItem.credit),
+    "compensations": func.sum(_exact).filter(InvoiceItem.credit),
 }
+"""What is summed up of an invoice's items."""
+_KEPT: Final = (*_SUMS, "total_cost")
+_decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 
 
 async def reconcile_totals(database: Database, key: SecretStr) -> Summary:
@@ -55,26 +72,39 @@ def _end_of_batch(last: int) -> Select[int | None]:
 
 
 def _drifted(last: int, upper: int) -> Select[int]:
+    """Select the ids of the invoices in a batch whose kept totals differ from the true ones."""
     # One statement sees items and totals as of one moment: a change under way is no drift.
-    sums = (
-        select(InvoiceItem.invoice_id, *(true.label(name) for name, true in _TRUE.items()))
-        .where(InvoiceItem.invoice_id > last, InvoiceItem.invoice_id <= upper)
-        .group_by(InvoiceItem.invoice_id)
-        .subquery()
-    )
+    sums = _sums(InvoiceItem.invoice_id > last, InvoiceItem.invoice_id <= upper)
+    true = _true(sums)
     return (
         select(Invoice.id)
         .outerjoin(sums, sums.c.invoice_id == Invoice.id)
         .where(
             and_(Invoice.id > last, Invoice.id <= upper),
-            or_(*(getattr(Invoice, name) != func.coalesce(sums.c[name], 0) for name in _TRUE)),
+            or_(*(getattr(Invoice, name) != true[name] for name in _KEPT)),
         )
         .order_by(Invoice.id)
     )
 
 
+def _sums(*where: ColumnElement[bool]) -> Subquery:
+    sums = (sum_.label(name) for name, sum_ in _SUMS.items())
+    return (
+        select(InvoiceItem.invoice_id, *sums)
+        .where(*where)
+        .group_by(InvoiceItem.invoice_id)
+        .subquery()
+    )
+
+
+def _true(sums: Subquery) -> dict[str, ColumnElement[Any]]:
+    """Return what each kept total must be, by the sums of the items and the invoice's tax."""
+    true: dict[str, ColumnElement[Any]] = {name: func.coalesce(sums.c[name], 0) for name in _SUMS}
+    cost = true["total_price"] * (100 + Invoice.tax_percent) * Decimal("0.01")
+    return true | {"total_cost": func.round(cost, _decimals)}
+
+
 async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Summary) -> None:
-    stored_columns = (getattr(Invoice, name) for name in _TRUE)
     async with recording(database, key, _AUTHOR) as connection:
         if not await import_turn.keep_import_out(connection):
             raise Later(import_turn.AGAIN_AFTER, import_turn.WHY)
@@ -82,18 +112,20 @@ async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Su
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (
             await connection.execute(
-                select(Invoice.number, *stored_columns)
+                select(Invoice.number, *(getattr(Invoice, name) for name in _KEPT))
                 .where(Invoice.id == invoice_id)
                 .with_for_update()
             )
         ).one_or_none()
         if stored is None:
             return
+        sums = _sums(InvoiceItem.invoice_id == invoice_id)
         true = (
             await connection.execute(
-                select(*(sum_.label(name) for name, sum_ in _TRUE.items())).where(
-                    InvoiceItem.invoice_id == invoice_id
-                )
+                select(*(value.label(name) for name, value in _true(sums).items()))
+                .select_from(Invoice)
+                .outerjoin(sums, literal(True))
+                .where(Invoice.id == invoice_id)
             )
         ).one()
         drift = _differences(stored, true)
@@ -109,7 +141,7 @@ async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Su
 
 
 def _differences(stored: Row[*tuple[Any, ...]], true: Row[*tuple[Any, ...]]) -> list[str]:
-    pairs = ((name, getattr(stored, name), getattr(true, name)) for name in _TRUE)
+    pairs = ((name, getattr(stored, name), getattr(true, name)) for name in _KEPT)
     return [
         f"{name} {kept.normalize():f} instead of {right.normalize():f}"
         for name, kept, right in pairs

@@ -157,8 +157,9 @@ TAMPERINGS = {
     "an item is removed, another added": (
         "WITH gone AS (DELETE FROM invoice_items WHERE name = 'Disk' RETURNING *)"
         " INSERT INTO invoice_items"
-        "     (uuid, invoice_id, name, unit_price, quantity, unit, start, \"end\")"
-        " SELECT gen_random_uuid(), invoice_id, name, unit_price, quantity, unit, start, \"end\""
+        "     (uuid, invoice_id, name, unit_price, quantity, unit, start, \"end\", price)"
+        " SELECT gen_random_uuid(), invoice_id, name, unit_price, quantity, unit, start, \"end\","
+        " price"
         " FROM gone",
         ["-: 2 items of it not as recorded"],
     ),

@@ -128,7 +128,9 @@ async def bypass(connection: AsyncConnection) -> None:
     """Change invoices without any trigger."""
     await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
     await connection.execute(text("UPDATE invoices SET state = 'paid' WHERE month IN (1, 2)"))
-    await connection.execute(text("UPDATE invoices SET total_price = 5 WHERE month = 3"))
+    await connection.execute(
+        text("UPDATE invoices SET total_price = 5, total_cost = 6 WHERE month = 3")
+    )
     await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
 
 

@@ -58,8 +58,8 @@ async def test_drift_is_told_and_mended(
     made = [await make.invoice(await make.customer()) for _ in range(5)]
     items = [await make.item(invoice, "10") for invoice in made]
     async with without_triggers(connection):
-        await make.item(made[1], "2.005")
-        await make.item(made[3], "-3", credit=True)
+        await make.item(made[1], "2.005", price=Decimal("2.01"))
+        await make.item(made[3], "-3", credit=True, price=Decimal(-3))
         await connection.execute(text(f"DELETE FROM invoice_items WHERE id = {items[4].id}"))
     before = [await kept(connection, invoice) for invoice in made]
     summary = await reconcile_totals(database, KEY)
@@ -82,13 +82,27 @@ async def test_drift_is_told_and_mended(
     assert (await reconcile_totals(database, KEY)).counts == {}
 
 
+async def test_a_total_with_tax_that_nothing_followed_is_told_and_mended(
+    make: Factories, database: Database, connection: AsyncConnection
+) -> None:
+    invoice = await make.invoice(await make.customer())
+    await make.item(invoice, "10")
+    await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
+    await connection.execute(text("UPDATE invoices SET total_cost = 13"))
+    await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
+    summary = await reconcile_totals(database, KEY)
+    after = await kept(connection, invoice)
+    assert after.total_cost == 12
+    assert summary.notes == [f"invoice {after.number} had total_cost 13 instead of 12"]
+
+
 async def test_items_changed_at_the_same_time_are_not_lost(
     make: Factories, database: Database, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())
     await make.item(invoice, "10")
     async with without_triggers(connection):
-        await make.item(invoice, "1")
+        await make.item(invoice, "1", price=Decimal(1))
     async with database.engine.connect() as transaction:
         await Factories(transaction).item(invoice, "100")
         mending = asyncio.create_task(reconcile_totals(database, KEY))
