@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database import import_turn
-from app.database.engine import WITHOUT_NAMES
 from app.database.failures import working
 from app.database.limits import limit_each_transaction
+from app.database.statements import WITHOUT_NAMES
 from app.settings import DatabaseSettings
 from app.tables import metadata
 from migrations import limits

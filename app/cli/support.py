@@ -73,7 +73,8 @@ def with_database(
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - keeps --help fast
 
     from app.database.engine import Database  # noqa: PLC0415
-    from app.invoices.currency import WrongCurrency, settle_currency  # noqa: PLC0415
+    from app.invoices.currency import settle_currency  # noqa: PLC0415
+    from app.invoices.stored_currency import WrongCurrency  # noqa: PLC0415
 
     settings = load_database_settings()
 
@@ -107,23 +108,26 @@ def check_database() -> None:
 def require_currency(settings: "AuditSettings") -> None:
     """End the command with one line where the database has invoices in another currency.
 
-    For what starts also without a database: one that does not answer, takes no writes or is not
-    migrated is told of elsewhere.
+    For what starts also without a database: one that does not answer or is not migrated is told of
+    elsewhere. Nothing that counts is imported, since the process may be above others that count.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
-    from app.database.engine import Database  # noqa: PLC0415
-    from app.invoices.currency import WrongCurrency, settle_currency  # noqa: PLC0415
+    from app.database.statements import WITHOUT_NAMES  # noqa: PLC0415
+    from app.invoices.stored_currency import WrongCurrency, stored_currency  # noqa: PLC0415
 
-    async def settle() -> None:
-        database = Database(settings)
+    async def look() -> None:
+        timeout = {"timeout": settings.database_pool_timeout}
+        engine = create_async_engine(settings.database_url, connect_args=WITHOUT_NAMES | timeout)
         try:
-            await settle_currency(database, settings)
+            async with engine.connect() as connection:
+                (await stored_currency(connection)).require(settings.currency)
         finally:
-            await database.close()
+            await engine.dispose()
 
     try:
-        asyncio.run(settle())
+        asyncio.run(look())
     except WrongCurrency as error:
         fail(str(error))
     except (OSError, SQLAlchemyError):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic, perf_counter
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -15,11 +15,9 @@ from app.database.limits import limit_each_transaction, limits, tell_if_ignored
 from app.database.patience import ended_in_time, in_time
 from app.database.read_only import replace_read_only_sessions
 from app.database.server_clock import ServerClock
+from app.database.statements import WITHOUT_NAMES
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
-
-WITHOUT_NAMES: Final = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-"""What makes the driver keep no statement under a name in a session that others will use."""
 
 
 class Database:

@@ -16,7 +16,7 @@ from app.database.server_clock import between, database_now
 from app.disk import why_not_writable
 from app.doctor.finding import Finding, warning, well, wrong
 from app.invoices.close import closed
-from app.invoices.currency import stored_currency
+from app.invoices.stored_currency import stored_currency
 from app.notifications.tables import Delivery
 from app.outbox.tables import OutboxEntry
 from app.payments.proofs import ProofStore

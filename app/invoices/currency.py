@@ -5,10 +5,9 @@ Triggers round by the row that is kept here. Every transaction that adds invoice
 currency changes at the same moment.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, and_, any_, exists, func, literal, select, text, update
+from sqlalchemy import ARRAY, BigInteger, any_, exists, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.currencies import Currency, currency_of
@@ -17,39 +16,12 @@ from app.database import limits
 from app.database.engine import Database
 from app.history.author import Author
 from app.history.recording import recording
+from app.invoices.stored_currency import WrongCurrency, stored_currency
 from app.invoices.tables import DatabaseCurrency, Invoice
 from app.settings import AuditSettings
 
 _AUTHOR: Final = Author("set_currency")
 _has_invoices = select(exists(select(Invoice.id)))
-
-
-class WrongCurrency(Exception):
-    """The invoices in the database are in another currency than the setting says."""
-
-    def __init__(self, ours: str, stored: str) -> None:
-        super().__init__(
-            f"CURRENCY is {ours}, but the invoices in the database are in {stored}:"
-            f" set CURRENCY={stored}, or use another database."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCurrency:
-    """The currency of a database."""
-
-    code: str | None
-    """None until a process has set it."""
-    decimals: int
-    is_fixed: bool
-    """Whether there are invoices in it, so that it cannot change any more."""
-
-
-async def stored_currency(connection: AsyncConnection) -> StoredCurrency:
-    """Return the currency of the database."""
-    is_fixed = and_(DatabaseCurrency.code.is_not(None), exists(select(Invoice.id)))
-    statement = select(DatabaseCurrency.code, DatabaseCurrency.decimals, is_fixed)
-    return StoredCurrency(*(await connection.execute(statement)).one())
 
 
 async def settle_currency(database: Database, settings: AuditSettings) -> None:
@@ -60,10 +32,9 @@ async def settle_currency(database: Database, settings: AuditSettings) -> None:
     ours = currency_of(settings.currency)
     async with database.reading() as connection:
         stored = await stored_currency(connection)
+    stored.require(ours.code)
     if stored.code == ours.code:
         return
-    if stored.code is not None and stored.is_fixed:
-        raise WrongCurrency(ours.code, stored.code)
     async with recording(database, settings.audit_key, _AUTHOR) as connection:
         await use_currency(connection, ours)
 

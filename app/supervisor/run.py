@@ -19,7 +19,8 @@ from app.embedded.postgresql import EmbeddedPostgresql
 from app.embedded.process import end_with_parent
 from app.embedded.server import EmbeddedServer, ServerError
 from app.embedded.valkey import EmbeddedValkey
-from app.invoices.currency import WrongCurrency, settle_currency
+from app.invoices.currency import settle_currency
+from app.invoices.stored_currency import WrongCurrency
 from app.settings import AuditSettings, Settings
 from app.supervisor import children, newcomer
 from app.supervisor.addresses import answers, free_port, reachable_host

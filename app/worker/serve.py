@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import log
 from app.database.engine import Database
 from app.ending import Ending
+from app.invoices.currency import settle_currency
 from app.metrics.build import tell_build
 from app.metrics.exporter import exported
 from app.outbox.queue import connect
@@ -65,6 +66,9 @@ class WorkerProcess:
         _log.info("worker started", queue=self._settings.queue_name)
         lost = False
         try:
+            # One that cannot be written to now is settled by what adds the next invoice.
+            with suppress(SQLAlchemyError, OSError):
+                await settle_currency(self._database, self._settings)
             while not self._asked_to_stop.is_set():
                 try:
                     await self._listen()

@@ -28,7 +28,8 @@ from app.doctor import work
 from app.doctor.finding import Level
 from app.history.author import Author
 from app.history.recording import recording
-from app.invoices.currency import WrongCurrency, settle_currency, stored_currency, use_currency
+from app.invoices.currency import settle_currency, use_currency
+from app.invoices.stored_currency import WrongCurrency, stored_currency
 from app.invoices.tables import Invoice, InvoiceItem
 from app.main import create_app
 from app.notifications import invoices
@@ -37,6 +38,7 @@ from app.settings import Settings
 from tests.conftest import ROOT
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row
+from tests.support.worker import until, worker_here
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("own_logs")
@@ -464,3 +466,17 @@ def test_a_code_that_is_no_currency_is_refused(settings: Settings) -> None:
     assert "CURRENCY is wrong: XAU is not an ISO 4217 code of a currency with decimals" in (
         answer.stdout + answer.stderr
     )
+
+
+async def test_a_worker_that_starts_makes_the_setting_the_currency_of_the_database(
+    settings: Settings, connection: AsyncConnection, make: Factories
+) -> None:
+    await make.item(await make.invoice(await make.customer()), "1.234")
+
+    async def is_set() -> bool:
+        return (await stored_currency(connection)).code is not None
+
+    async with worker_here(settings.model_copy(update={"currency": "BHD"})):
+        await until(is_set)
+    found = await stored_currency(connection)
+    assert (found.code, found.decimals) == ("BHD", 3)
