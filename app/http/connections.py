@@ -198,14 +198,22 @@ class BoundedProtocol(HttpToolsProtocol):
             headers = [
                 *self.server_state.default_headers,
                 *BARE,
-                (b"content-type", MEDIA_TYPE.encode()),
                 (b"content-length", str(len(body)).encode()),
                 (b"connection", b"close"),
             ]
+            if self._is_head():
+                body = b""
+            else:
+                headers.append((b"content-type", MEDIA_TYPE.encode()))
             lines = [b"%b: %b\r\n" % header for header in headers]
             self._refusal = b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
             if self.cycle is None or self.cycle.response_complete:
                 self._send_refusal()
+
+    def _is_head(self) -> bool:
+        """Tell whether the request whose head is coming is a HEAD, as far as that has come."""
+        # The parser knows the method once it has seen a part of the URL; before, it tells another.
+        return bool(self.url) and self.parser.get_method() == b"HEAD"
 
     def _send_refusal(self) -> None:
         self.transport.write(self._refusal)

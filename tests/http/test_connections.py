@@ -110,6 +110,32 @@ async def test_clients_that_send_too_much(server: Server) -> None:
             assert (await rest(reader)).startswith(b"HTTP/1.1 404")
 
 
+async def test_a_head_that_the_protocol_refuses_gets_no_body_and_no_type(server: Server) -> None:
+    head = b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n"
+    for sent, status in (
+        (b"HEAD /" + b"x" * HEAD_MAX_BYTES, 414),
+        (head + b"X: " + b"x" * HEAD_MAX_BYTES, 431),
+        (head + b"no header\r\n\r\n", 400),
+        (head + b"Content-Length: 99999999999999999999\r\n\r\n", 413),
+        (head, 408),
+    ):
+        async with connected(server) as (reader, writer):
+            writer.write(sent)
+            start, _, body = (await rest(reader)).partition(b"\r\n\r\n")
+            assert start.startswith(b"HTTP/1.1 %d " % status), sent[:20]
+            assert b"\ncontent-type" not in start.lower()
+            assert b"content-length: " in start.lower()
+            assert body == b""
+
+
+async def test_what_follows_a_head_is_refused_with_a_body(server: Server) -> None:
+    head = b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connected(server) as (reader, writer):
+        writer.write(head + b"\x16\x03\x01 nonsense\r\n\r\n")
+        _, _, refused = (await rest(reader)).partition(b"\r\n\r\n")
+        assert answer(refused) == (400, "Invalid HTTP request received.")
+
+
 async def test_clients_that_send_nothing_or_slowly(
     server: Server, make: Factories, connection: AsyncConnection
 ) -> None:
