@@ -60,6 +60,7 @@ _ERRORS = {
     412: "The invoice is not as `If-Match` says.",
     413: "The body is too large.",
     415: "The body is of a media type that is not read.",
+    416: "The part that `Range` asks for is not in the file.",
     429: "There were more requests than are let in.",
     500: "The service failed; the answer has an id to find it in the log.",
     503: "The database, or the disk with the proofs of payment, is not available now.",

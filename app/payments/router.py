@@ -4,9 +4,10 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
+from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from app.http.dependencies import CurrentDatabase, CurrentSettings
-from app.http.errors import NotFound
+from app.http.errors import ApiError, NotFound
 from app.http.openapi import error_responses
 from app.http.parameters import to_uuid
 from app.identity.authentication import StaffOnly
@@ -33,12 +34,39 @@ _SAFE: Final = {
 }
 
 
+class _RangeNotSatisfiable(ApiError):
+    """416: a part that the file does not have."""
+
+    def __init__(self, size: int) -> None:
+        detail = f"The range lies outside of the proof, which has {size} bytes."
+        super().__init__(416, {"detail": detail}, {"Content-Range": f"bytes */{size}"})
+
+
+class _Download(FileResponse):
+    """A file, or the part that `Range` asks for; what is wrong with that is an `ApiError`."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        """Return the parts; none, which is the whole file, for a unit that is not known here.
+
+        Such a range is to be ignored (RFC 9110, 14.2).
+        """
+        if http_range.partition("=")[0].strip().lower() != "bytes":
+            return []
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            raise ApiError(400, {"detail": "The Range header is malformed."}) from None
+        except RangeNotSatisfiable as error:
+            raise _RangeNotSatisfiable(error.max_size) from None
+
+
 @router.get(
     "/{uuid}/proof/",
     operation_id="payments_proof_retrieve",
     summary="Download a proof of payment",
     response_class=FileResponse,
-    responses=_FILE | error_responses(404),
+    responses=_FILE | error_responses(400, 404, 416),
 )
 @router.head("/{uuid}/proof/", include_in_schema=False)
 async def download_proof(
@@ -62,7 +90,7 @@ async def download_proof(
     if proof is None:
         raise NotFound("No Payment with a proof matches the given query.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    return FileResponse(
+    return _Download(
         store.path(proof.key),
         media_type=proof.media_type,
         filename=proof.name,

@@ -56,6 +56,36 @@ async def test_staff_downloads_a_proof(
     assert (part.status_code, part.content) == (206, b"%PDF")
 
 
+@pytest.mark.parametrize("asked", ["bytes=5-3", "bytes=", "bytes", "bytes=x-y", "bytes=-"])
+async def test_a_range_that_is_malformed_is_refused(
+    client: httpx.AsyncClient, make: Factories, payment: Row, asked: str
+) -> None:
+    headers = (await make.staff()).headers | {"Range": asked}
+    answer = await client.get(f"/api/payments/{payment.uuid}/proof/", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "The Range header is malformed."}
+
+
+@pytest.mark.parametrize("asked", [f"bytes={len(PDF)}-", "bytes=0-1,9000-", "bytes=-0"])
+async def test_a_range_outside_of_the_proof_is_refused_with_its_size(
+    client: httpx.AsyncClient, make: Factories, payment: Row, asked: str
+) -> None:
+    headers = (await make.staff()).headers | {"Range": asked}
+    answer = await client.get(f"/api/payments/{payment.uuid}/proof/", headers=headers)
+    assert answer.status_code == 416
+    detail = f"The range lies outside of the proof, which has {len(PDF)} bytes."
+    assert answer.json() == {"detail": detail}
+    assert answer.headers["content-range"] == f"bytes */{len(PDF)}"
+
+
+async def test_a_range_of_an_unknown_unit_is_ignored(
+    client: httpx.AsyncClient, make: Factories, payment: Row
+) -> None:
+    headers = (await make.staff()).headers | {"Range": "pages=1-2"}
+    answer = await client.get(f"/api/payments/{payment.uuid}/proof/", headers=headers)
+    assert (answer.status_code, answer.content) == (200, PDF)
+
+
 async def test_what_is_not_there(client: httpx.AsyncClient, make: Factories, payment: Row) -> None:
     headers = (await make.staff()).headers
     bare = await make.payment(await make.profile(await make.customer()))
