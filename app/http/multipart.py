@@ -66,7 +66,8 @@ async def read_parts(
 ) -> dict[str, Any]:
     """Read all parts; of parts with the same name, the last file counts, else the last text.
 
-    A part with an empty file name is a text, or an unused field if it has no content either.
+    A part with an empty file name is a text, or an unused field if it has no content either. A part
+    of the receiver's field that has content and an empty file name counts more than a file there.
     Raises `MultipartError` and `TooMuchText`.
     """
     parts = _Parts(charset, files.field if files else None)
@@ -115,6 +116,8 @@ class _Parts:
         self._file: FilePart | None = None
         """The part, where its content is not kept as text."""
         self._has_content = False
+        self._has_nameless = False
+        """Whether a part of the receiver's field had content and an empty file name."""
         # The parser calls plain functions; what must be awaited waits here.
         self._files: list[tuple[str, FilePart | bytes]] = []
 
@@ -157,7 +160,8 @@ class _Parts:
         self._file = None
         if file_name:
             self._file = FilePart(file_name)
-            self.fields[self._field] = self._file
+            if not self._has_nameless or self._field != self._file_field:
+                self.fields[self._field] = self._file
             self._files.append((self._field, self._file))
         elif self._field == self._file_field:
             self._file = FilePart("")
@@ -177,7 +181,11 @@ class _Parts:
     def end(self) -> None:
         is_file = self._file is not None and self._file.name
         is_unused = self._is_optional and not self._has_content
-        if is_file or is_unused or isinstance(self.fields.get(self._field), FilePart):
+        if is_file or is_unused:
+            return
+        is_nameless = self._file is not None and self._is_optional
+        self._has_nameless = self._has_nameless or is_nameless
+        if isinstance(self.fields.get(self._field), FilePart) and not is_nameless:
             return
         if self._file is not None and self._has_content:
             self.fields[self._field] = self._file

@@ -274,6 +274,7 @@ UNUSED = proof_part(b"", b'; filename=""')
         ([proof_part(PDF * 50_000, b'; filename=""')], {"proof": [NOT_A_FILE]}),
         ([proof_part(PDF, b"")], {"proof": [NOT_A_FILE]}),
         ([proof_part(PDF, b'; filename=""'), UNUSED], {"proof": [NOT_A_FILE]}),
+        ([proof_part(PDF, b'; filename=""'), proof_part(PDF, FILE)], {"proof": [NOT_A_FILE]}),
         (
             [proof_part(PDF + b"1" * 400_000, FILE), proof_part(PDF, FILE)],
             {"proof": ["Only one file can be submitted."]},
