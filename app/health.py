@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from app.database.engine import Database
-from app.database.failures import DatabaseUnavailable
+from app.database.failures import ConnectionLost, DatabaseUnavailable
 from app.database.migration import is_current
 from app.database.read_only import read_only_reason
 from app.ending import DRAINING
@@ -61,10 +61,11 @@ class Readiness:
     async def database(self) -> DatabaseState:
         """Return what is found of the database."""
         try:
-            async with asyncio.timeout(DATABASE_TIMEOUT), self._own.reading() as connection:
-                found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-                revisions = set(found.scalars())
-                is_read_only = bool(await read_only_reason(connection))
+            async with asyncio.timeout(DATABASE_TIMEOUT):
+                try:
+                    revisions, is_read_only = await self._look()
+                except ConnectionLost:  # it was kept since the last probe: a new one tells
+                    revisions, is_read_only = await self._look()
         except (DatabaseUnavailable, TimeoutError):
             # All connections may be taken, at a pooler or at the server, and each do its work.
             busy = self.started and self._requests.answered_within(_LATELY)
@@ -75,6 +76,13 @@ class Readiness:
             return DatabaseState.NOT_MIGRATED
         self.started = True
         return DatabaseState.READ_ONLY if is_read_only else DatabaseState.OK
+
+    async def _look(self) -> tuple[set[str], bool]:
+        """Return the revisions of the database, and whether it takes no changes."""
+        async with self._own.reading() as connection:
+            found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+            revisions = set(found.scalars())
+            return revisions, bool(await read_only_reason(connection))
 
     async def redis(self) -> str:
         """Return whether Redis does its part: `ok`, `refuses writes` or `unreachable`."""

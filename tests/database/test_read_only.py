@@ -58,6 +58,18 @@ async def test_changes_come_back_by_themselves(
             assert (await ready()).json()["status"] == "ok"
 
 
+async def test_the_first_probe_tells_of_it_though_its_connection_was_ended(
+    settings: Settings,
+) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert (await client.get("/health/ready")).json()["database"] == "ok"
+        async with made_read_only(settings.database_url):
+            answer = await client.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "degraded", "database": "read-only", "redis": "ok"}
+
+
 async def _is(answering: Awaitable[httpx.Response], key: str, value: str) -> bool:
     return bool((await answering).json()[key] == value)
 
