@@ -121,7 +121,18 @@ async def months(database: Database, _settings: Settings) -> list[Finding]:
 
 
 async def disk(settings: Settings) -> list[Finding]:
-    """Tell whether proofs can be written, and for how long there is room for them."""
+    """Tell whether proofs can be written, and for how long there is room for them.
+
+    A folder that is missing is not made: it may be on a disk that is not mounted now, and a running
+    service would then write beside it.
+    """
+    if not await asyncio.to_thread(settings.proof_dir.exists):
+        return [
+            warning(
+                f"PROOF_DIR, {settings.proof_dir}, does not exist, so that no proof can be taken",
+                "Mount it, or restart the service, which makes it, if it never was there.",
+            )
+        ]
     problem = await asyncio.to_thread(why_not_writable, settings.proof_dir)
     if problem:
         return [wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or give it to our user.")]

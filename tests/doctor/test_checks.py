@@ -182,6 +182,7 @@ async def test_mail(settings: Settings, tmp_path: Path, monkeypatch: pytest.Monk
 async def test_the_disk_and_the_proofs(
     make: Factories, database: Database, settings: Settings, tmp_path: Path
 ) -> None:
+    settings.proof_dir.mkdir(exist_ok=True)
     assert is_well(await work.disk(settings))
     profile = await make.profile(await make.customer())
     for number in range(3):
@@ -206,6 +207,15 @@ async def test_the_disk_and_the_proofs(
     assert "PROOF_DIR is wrong" in only(await work.disk(nowhere), Level.WRONG)
     few = settings.model_copy(update={"proof_max_bytes": 2**50})
     assert "Make room" in only(await work.disk(few), Level.WRONG)
+
+
+async def test_a_folder_of_proofs_that_is_gone_is_told_and_not_made(
+    settings: Settings, tmp_path: Path
+) -> None:
+    gone = settings.model_copy(update={"proof_dir": tmp_path / "gone"})
+    told = only(await work.disk(gone), Level.WARNING)
+    assert f"{tmp_path / 'gone'}, does not exist" in told
+    assert not (tmp_path / "gone").exists()
 
 
 async def test_the_backlog(

@@ -43,6 +43,7 @@ def test_one_where_nothing_is_there() -> None:
 
 
 async def test_a_database_that_hangs_is_told_and_the_rest_goes_on(settings: Settings) -> None:
+    settings.proof_dir.mkdir(exist_ok=True)
     async with lossy(settings.database_url) as (proxy, url):
         proxy.awake.clear()
         hanging = Configuration(settings.model_copy(update={"database_url": url}), frozenset(), ())
