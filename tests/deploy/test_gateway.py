@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import ssl
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -102,6 +103,7 @@ async def test_two_of_each_behind_nginx(
             the_documentation_is_below_the_prefix,
             validators_and_codings_pass,
             only_the_api_is_reached,
+            nginxs_own_errors_have_the_one_shape,
             proofs_pass_and_too_large_ones_are_told,
             the_address_is_the_clients,
         ):
@@ -216,6 +218,41 @@ async def only_the_api_is_reached(here: Stack) -> None:
                 assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
         long = await client.get("/api/invoices/", params={"customer_name": "x" * 20_000})
         assert (long.status_code, list(long.json())) == (414, ["detail"])
+
+
+async def nginxs_own_errors_have_the_one_shape(here: Stack) -> None:
+    path = "/api/invoices/"
+    async with here.client() as client:
+        for answer, status in (
+            (await client.get(f"https://{here.gateway.host}/own/400.json"), 404),
+            (await client.request("TRACE", path), 405),
+        ):
+            assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+            assert answer.headers["Content-Type"] == "application/json"
+        for answer, status in (
+            (await client.head(f"https://{here.gateway.host}{path}"), 404),
+            (await client.request("HEAD", path, content=b" " * (13 * 2**20)), 413),
+        ):
+            assert (answer.status_code, answer.content) == (status, b"")
+            assert "Content-Type" not in answer.headers
+    told = await unknown_coding_told(here.gateway)
+    assert told.startswith(b"HTTP/1.1 501 ")
+    assert b"Content-Type: application/json" in told
+    assert told.endswith(b'{"detail":"The transfer coding is not supported."}')
+
+
+async def unknown_coding_told(gateway: Gateway) -> bytes:
+    """Send what no client of HTTP here would send; return the answer."""
+    host, _, port = gateway.host.partition(":")
+    trust = ssl.create_default_context(cafile=gateway.certificate)
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=trust)
+    writer.write(
+        f"POST {PREFIX}/api/invoices/ HTTP/1.1\r\nHost: {gateway.host}\r\n"
+        "Transfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n".encode()
+    )
+    answer = await reader.read()
+    writer.close()
+    return answer
 
 
 async def proofs_pass_and_too_large_ones_are_told(here: Stack) -> None:
