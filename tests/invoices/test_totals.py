@@ -77,7 +77,7 @@ async def test_drift_is_told_and_mended(
     assert len(summary.notes) == 3
     assert summary.notes[0] == (
         f"invoice {after[1].number} had total_price 10 instead of 12.01,"
-        " incurred_costs 10 instead of 12.005"
+        " incurred_costs 10 instead of 12.005, total_cost 12 instead of 14.41"
     )
     assert (await reconcile_totals(database, KEY)).counts == {}
 
