@@ -5,6 +5,7 @@ from typing import Final
 from unicodedata import category
 from urllib.parse import urlsplit
 
+import idna
 from pydantic import AnyUrl, TypeAdapter, ValidationError
 
 _SHAPE: Final = re.compile(
@@ -21,13 +22,16 @@ def is_web_address(text: str) -> bool:
     """Tell whether a text is an absolute http, https, ftp or ftps URL that every parser reads.
 
     It has no white space and no control characters. Parsers differ in what they refuse: this asks
-    both that of the URL Standard and that of RFC 3986 which Python's own code uses.
+    that of the URL Standard, that of RFC 3986 which Python's own code uses, and IDNA 2008.
     """
     shape = _SHAPE.fullmatch(text)
     if not shape or any(category(c) in ("Cc", "Cs") for c in text):
         return False
     try:
         urlsplit(text)
+        if not shape["host"].isascii():
+            # The URL Standard drops characters that IDNA 2008 forbids, such as a soft hyphen.
+            idna.encode(shape["host"].lower())
         # The parser looks closely at hosts of the schemes that it knows; ftps is not among them.
         host = _parser.validate_python("https://" + shape["rest"]).host or ""
     except (ValueError, ValidationError):
