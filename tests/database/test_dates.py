@@ -146,7 +146,7 @@ async def test_the_migration_makes_finite_what_was_stored_as_infinite(
         ):
             await connection.execute(text(statement))
     for _ in range(2):  # one that broke off begins again
-        await asyncio.to_thread(migrate, empty_database_url)
+        await asyncio.to_thread(migrate, empty_database_url, "0009")
         async with engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '0008'"))
     await asyncio.to_thread(migrate, empty_database_url)

@@ -51,8 +51,8 @@ ORDER BY m
     "ALTER TABLE invoice_items DISABLE TRIGGER USER",
     """
 INSERT INTO invoice_items
-    (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", details)
-SELECT gen_random_uuid(), id, 'Item', total_price, 1, 'hour', created, created, '{}'
+    (uuid, invoice_id, name, unit_price, quantity, price, unit, start, "end", details)
+SELECT gen_random_uuid(), id, 'Item', total_price, 1, total_price, 'hour', created, created, '{}'
 FROM invoices
     """,
     "ALTER TABLE invoice_items ENABLE TRIGGER USER",
@@ -102,7 +102,7 @@ STAFF: dict[str, int] = {
     "accounting_is_running=true": FEW,
     "accounting_is_running=false": 400,
     "min_sum=1201": 20,
-    "min_sum=1198": 200,
+    "min_sum=1198.8": 200,
     "max_sum=0": 300,
     "min_sum=600&max_sum=600.5": 300,
     "min_sum=1201&state=paid": 20,

@@ -373,4 +373,4 @@ async def test_hexadecimal_uuids_and_other_bases(make: Factories, settings: Sett
     assert shown["resource"] == (
         f"https://cloud.example/api/marketplace-resources/{resource.uuid.hex}/"
     )
-    assert shown["details"] == {"resource_uuid": resource.uuid.hex, "plan_uuid": None}
+    assert shown["details"] == {"resource_uuid": resource.uuid.hex}

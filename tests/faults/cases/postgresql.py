@@ -155,7 +155,6 @@ CASES = (
         "postgresql-read-only",
         "PostgreSQL: read-only for ten seconds, sessions ended",
         _read_only,
-        quick=True,
     ),
     Case(
         "postgresql-promoted",

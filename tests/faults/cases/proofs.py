@@ -74,5 +74,5 @@ CASES = (
         layout=Layout(proof_disk=_DISK),
         needs=no_small_disk,
     ),
-    Case("proofs-gone", "PROOF_DIR: gone, and back", _gone, quick=True),
+    Case("proofs-gone", "PROOF_DIR: gone, and back", _gone),
 )

@@ -68,6 +68,6 @@ CASES = (
     Case("redis-killed", "Redis killed and restarted", _killed),
     Case("redis-emptied", "Redis emptied, twenty times", _emptied),
     Case("redis-slow", "Redis slow: a second for each answer", _slow, layout=Layout(relayed=True)),
-    Case("redis-refusing", "Redis refuses to write: full, then a replica", _refusing, quick=True),
+    Case("redis-refusing", "Redis refuses to write: full, then a replica", _refusing),
     Case("redis-still", "Redis stands still for 4 seconds", _still),
 )
