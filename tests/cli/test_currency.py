@@ -480,3 +480,29 @@ async def test_a_worker_that_starts_makes_the_setting_the_currency_of_the_databa
         await until(is_set)
     found = await stored_currency(connection)
     assert (found.code, found.decimals) == ("BHD", 3)
+
+
+async def test_an_amount_beyond_the_largest_is_refused_by_line_in_plain_words(
+    settings: Settings, tmp_path: Path
+) -> None:
+    records = bill("990000000000")
+    records[-1]["quantity"] = "990000000000"
+    answer = await command(settings, "EUR", "import", lines(tmp_path / "in.jsonl", *records))
+    assert answer.exit_code == 1
+    assert "line 6 (invoice_item" in answer.stderr
+    assert "an amount is too large: an item, an invoice or a payment is of less than 10^20" in (
+        answer.stderr
+    )
+
+
+@pytest.mark.parametrize("currency", ["EUR", "BHD"])
+async def test_a_total_beyond_the_largest_is_refused_by_line_in_plain_words(
+    settings: Settings, tmp_path: Path, *, currency: str
+) -> None:
+    records = bill("600000000000", "600000000000")
+    for record in records[-2:]:
+        record["quantity"] = "100000000"
+    answer = await command(settings, currency, "import", lines(tmp_path / "in.jsonl", *records))
+    assert answer.exit_code == 1
+    assert "line 7 (invoice_item" in answer.stderr
+    assert "an amount is too large" in answer.stderr
