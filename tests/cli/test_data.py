@@ -7,19 +7,22 @@ import os
 import pty
 import stat
 import sys
+from decimal import Decimal
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
+from app.billing.vocabulary import InvoiceState
 from app.catalogue.tables import Category
 from app.cli.main import build
 from app.cli.progress import progress_bar
 from app.customers.tables import Customer
+from app.invoices.tables import Invoice
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 from tests.exchange.oddities import fill
@@ -251,3 +254,41 @@ async def test_a_waldur_that_cannot_be_read(
     assert answer.exit_code == code
     assert answer.stderr.count("\n") == 1
     assert "secret" not in answer.output
+
+
+async def test_an_export_names_what_the_import_refuses(
+    settings: Settings, connection: AsyncConnection, make: Factories, tmp_path: Path
+) -> None:
+    customer = await make.customer()
+    for month in range(1, 5):
+        invoice = await make.invoice(customer, year=2026, month=month, state=InvoiceState.CREATED)
+        await make.item(invoice, unit_price=Decimal("1.5"), quantity=Decimal(1))
+    by_number = select(Invoice.number).order_by(Invoice.number)
+    numbers = (await connection.execute(by_number)).scalars().all()
+    assert (await call(settings, "export", "-o", str(tmp_path / "good.jsonl"))).output == ""
+
+    # As releases before the rules let them in.
+    statements = (
+        "ALTER TABLE invoice_items DISABLE TRIGGER USER",
+        "ALTER TABLE invoices DISABLE TRIGGER USER",
+        f"UPDATE invoices SET number = 10 ^ 15 + 1 WHERE number = {numbers[0]}",
+        f"UPDATE invoices SET payment_url = 'http://[::1' WHERE number = {numbers[1]}",
+        "UPDATE invoice_items SET price = price + 0.02"
+        f" WHERE invoice_id = (SELECT id FROM invoices WHERE number = {numbers[2]})",
+        "ALTER TABLE invoice_items ENABLE TRIGGER USER",
+        "ALTER TABLE invoices ENABLE TRIGGER USER",
+    )
+    for statement in statements:
+        await connection.execute(text(statement))
+    file = tmp_path / "bad.jsonl"
+    answer = await call(settings, "export", "-o", str(file))
+    assert answer.exit_code == 0
+    assert answer.stderr.splitlines() == [
+        "The import refuses some records of this export:",
+        "  The number is above 1000000000000000: invoice 1000000000000001.",
+        f"  URL parsers do not read the payment URL: invoice {numbers[1]}.",
+        "  Prices have more decimals than EUR, or are more than 0.01 from unit price times"
+        f" quantity: invoice {numbers[2]}.",
+    ]
+    refused = await call(settings, "import", str(file))
+    assert len(refused.stderr.splitlines()) >= 4

@@ -142,7 +142,9 @@ def export(
     """Export everything as JSON Lines, as it is at one moment."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
+    from app.billing.currencies import currency_of  # noqa: PLC0415
     from app.exchange import exporter  # noqa: PLC0415
+    from app.exchange.unimportable import unimportable  # noqa: PLC0415
 
     settings = load_settings()
     try:
@@ -157,6 +159,12 @@ def export(
                     ):
                         file.write(piece)
                 file.flush()
+                async with database.snapshot() as connection:
+                    refused = unimportable(connection, currency_of(settings.currency))
+                    if reasons := [each async for each in refused]:
+                        typer.echo("The import refuses some records of this export:", err=True)
+                        for reason in reasons:
+                            typer.echo(f"  {reason}", err=True)
 
             with_database(run)
     except BrokenPipeError:  # whoever read has what they wanted
