@@ -3,14 +3,15 @@
 import unicodedata
 from copy import copy
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from typing import Any
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton
 from babel.numbers import NumberPattern
 
 from app.billing.currencies import Currency
-from app.billing.money import half_even
+from app.billing.money import EXACT, half_even
 from app.billing.periods import Period
 from app.customers.countries import country_name
 
@@ -50,23 +51,27 @@ class Formats:
     def money(self, amount: Decimal) -> str:
         """Write an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
         rounded = half_even(amount, self.currency)
-        return str(
-            self._money.apply(
-                rounded, self.locale, currency=self.currency.code, currency_digits=False
-            )
+        return self._written(
+            self._money, rounded, currency=self.currency.code, currency_digits=False
         )
 
     def amount(self, amount: Decimal) -> str:
         """Write an amount with all its decimals, at least the currency's: `1,234.50`, `0.0125`."""
-        return str(self._amounts.apply(amount, self.locale))
+        return self._written(self._amounts, amount)
 
     def quantity(self, quantity: Decimal) -> str:
         """Write a quantity with those decimals that count: `744`, `0.5`."""
-        return str(self._quantities.apply(quantity, self.locale))
+        return self._written(self._quantities, quantity)
 
     def percent(self, percent: Decimal) -> str:
         """Write a percentage of 100: `20%`, `5.5%`."""
-        return str(self._percents.apply(percent / 100, self.locale))
+        return self._written(self._percents, percent / 100)
+
+    def _written(self, pattern: NumberPattern, number: Decimal, **options: Any) -> str:
+        # Babel rounds in the context of the thread, whose 28 digits are too few for amounts of
+        # 10^18 with all their decimals.
+        with localcontext(EXACT):
+            return str(pattern.apply(number, self.locale, **options))
 
     def day(self, day: date | None) -> str:
         """Write a date, or nothing: `Nov 1, 2026`."""

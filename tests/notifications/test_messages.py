@@ -110,6 +110,26 @@ def test_amounts_have_the_decimals_of_their_currency(
     assert f"2 items of {nothing} are not listed; without rounding they come to 0.00005." in page
 
 
+def test_the_largest_amounts_are_written_with_all_their_digits(settings: Settings) -> None:
+    (line,) = statement().lines
+    huge = replace(
+        line,
+        price=Decimal("80152415692881908983.73"),
+        quantity=Decimal("123456789012.1234567891"),
+        unit_price=Decimal("649234500.0000000001"),
+        tax_percent=Decimal(0),
+    )
+    invoice = statement(
+        lines=[huge], price=huge.price, total=huge.price, tax_percent=Decimal(0),
+        compensations=Decimal(0),
+    )  # fmt: skip
+    message = compose(settings, invoice)
+    written = "80,152,415,692,881,908,983.73"
+    assert f"€{written}" in body(message, "plain")
+    assert written in document(message)
+    assert "123,456,789,012.1234567891" in document(message)
+
+
 def test_compensations_are_told_apart(settings: Settings) -> None:
     lines = [
         Line("Climate", "Machine", Decimal(10), Decimal(20), EUR),
