@@ -29,10 +29,10 @@ def why_unusable(place: Path, account: Account | None) -> str:
     if stat.S_ISLNK(status.st_mode):
         return ""
     if status.st_uid != uid:
-        return f"{place} belongs to {_user(status.st_uid)} and not to {_user(uid)}"
+        return f"{place} belongs to the user {_user(status.st_uid)}, not to {_user(uid)}"
     needed = _OF_A_DIRECTORY if stat.S_ISDIR(status.st_mode) else _OF_A_FILE
     if status.st_mode & needed != needed:
-        return f"{place} has the mode {_mode(status)}, which keeps {_user(uid)} out"
+        return f"{place} has the mode {_mode(status)}, which shuts out its user, {_user(uid)}"
     return ""
 
 
