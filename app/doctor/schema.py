@@ -43,6 +43,8 @@ TRIGGERS: Final = frozenset(
 """Tables and the triggers that the migrations gave them."""
 _LOOK_AFTER: Final = "`python -m app job reconcile_totals` and `python -m app audit verify`"
 _MIGRATE: Final = "Run `python -m app migrate`."
+_NONE: Final = wrong("none is there", "See what is wrong with the revision and the privileges.")
+"""Where not one is there, each by itself is not to be made again."""
 
 
 async def revision(database: Database, _settings: Settings) -> list[Finding]:
@@ -79,6 +81,8 @@ async def indexes(database: Database, _settings: Settings) -> list[Finding]:
             )
         )
         usable = {name.strip('"'): good for name, good in found}
+    if not usable:
+        return [_NONE]
     findings = [
         wrong(
             f"the index {name} was not built to its end, and helps nobody",
@@ -123,6 +127,8 @@ async def triggers(database: Database, _settings: Settings) -> list[Finding]:
             )
         )
         firing = {(table, name): fires for table, name, fires in found}
+    if not firing:
+        return [_NONE]
     findings = []
     for table, name in sorted(TRIGGERS):
         if (table, name) not in firing:

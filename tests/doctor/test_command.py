@@ -30,6 +30,28 @@ async def test_a_service_that_is_well(database_url: str, tmp_path: Path) -> None
     assert answer.stderr == ""
 
 
+async def test_a_database_without_tables_is_told_in_a_line_for_each_check(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    environment = SETTINGS | {
+        "DATABASE_URL": empty_database_url,
+        "REDIS_URL": os.environ["REDIS_URL"],
+        "PROOF_DIR": str(tmp_path),
+    }
+    answer = app("doctor", "--json", **environment)
+    assert answer.returncode == 1
+    found = [
+        (each["check"], each["found"])
+        for each in json.loads(answer.stdout)["findings"]
+        if each["level"] == "wrong"
+    ]
+    assert found == [
+        ("revision", "the database is not migrated at all"),
+        ("indexes", "none is there"),
+        ("triggers", "none is there"),
+    ]
+
+
 def test_one_where_nothing_is_there() -> None:
     answer = app("doctor", "--json", **SETTINGS | {"PROOF_MAX_BYTES": "0"})
     assert answer.returncode == 1
