@@ -45,11 +45,11 @@ class Nudge:
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = monotonic() + REST
             if not failed_before:
-                _log.warning("queue unreachable", error=log.told(error))
+                _log.warning("queue unusable", error=log.told(error))
         else:
             self._resting_until = None
             if failed_before:
-                _log.info("queue reachable again")
+                _log.info("queue usable again")
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import log
@@ -20,7 +20,7 @@ from app.ending import Ending
 from app.invoices.currency import settle_currency
 from app.metrics.build import tell_build
 from app.metrics.exporter import exported
-from app.outbox.queue import connect
+from app.outbox.queue import connect, why_not_writable
 from app.settings import Settings
 from app.worker import settings as arq
 from app.worker.jobs import registry
@@ -49,6 +49,8 @@ class WorkerProcess:
         self._scheduler = Scheduler(self._database)
         self._asked_to_stop = asyncio.Event()
         self._asked_at = float("inf")
+        self._has_lost_queue = False
+        """Whether the log was told last that Redis cannot be used."""
 
     def stop(self) -> None:
         """Ask the worker to end: it starts nothing more."""
@@ -64,7 +66,6 @@ class WorkerProcess:
 
     async def _run(self) -> None:
         _log.info("worker started", queue=self._settings.queue_name)
-        lost = False
         try:
             # One that cannot be written to now is settled by what adds the next invoice.
             with suppress(SQLAlchemyError, OSError):
@@ -73,9 +74,9 @@ class WorkerProcess:
                 try:
                     await self._listen()
                 except (RedisError, OSError) as error:
-                    if not lost:
-                        _log.warning("queue unreachable", error=log.told(error))
-                    lost = True
+                    if not self._has_lost_queue:
+                        _log.warning("queue unusable", error=log.told(error))
+                    self._has_lost_queue = True
                     await self._until_asked(self._look(), _CLOSING)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._asked_to_stop.wait(), arq.LOOK_EVERY)
@@ -91,9 +92,18 @@ class WorkerProcess:
         redis = connect(self._settings, timeout=_REDIS_TIMEOUT)
         worker = arq.build(self._settings, redis, self._runner, self._scheduler)
         try:
-            await self._until_asked(worker.async_run(), 0)
+            await self._until_asked(self._work(worker, redis), 0)
         finally:
             await self._close(worker, redis)
+
+    async def _work(self, worker: Worker, redis: ArqRedis) -> None:
+        """Let arq run; after an outage of Redis, only once it takes what is written again."""
+        if self._has_lost_queue:
+            if refusal := await why_not_writable(redis, self._settings.queue_name):
+                raise ResponseError(refusal)
+            _log.info("queue usable again")
+            self._has_lost_queue = False
+        await worker.async_run()
 
     async def _until_asked(self, work: Coroutine[Any, Any, None], patience: float) -> None:
         """Let some work go on until it ends, which may raise, or until asked to stop.

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from app import clock
 from app.billing.periods import Period
@@ -103,6 +105,27 @@ async def test_a_worker_outlives_redis(
             await outbox.record(connection, "purge_outbox", {})
             await until(all_is_done)
         await nudge.aclose()
+
+
+async def test_a_worker_tells_each_outage_of_redis_and_its_end(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def told(event: str, times: int) -> Callable[[], Awaitable[bool]]:
+        async def is_told() -> bool:
+            return [each["event"] for each in logs].count(event) == times
+
+        return is_told
+
+    with ExitStack() as servers, capture_logs() as logs:
+        server = servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
+        settings = settings.model_copy(update={"redis_url": server.url})
+        async with worker_here(settings):
+            for times in (1, 2):
+                await until(lambda: is_alive(settings))
+                servers.close()
+                await until(told("queue unusable", times))
+                servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
+                await until(told("queue usable again", times))
 
 
 async def test_a_worker_starts_without_redis(
