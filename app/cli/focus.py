@@ -11,7 +11,7 @@ import typer
 
 from app.cli.importers import failures_in_a_line
 from app.cli.progress import progress_bar
-from app.cli.support import MISUSED, fail, load_settings, with_database
+from app.cli.support import MISUSED, fail, load_settings, one_line, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database
@@ -84,9 +84,9 @@ def _import(name: str, paths: list[Path], settings: "Settings", chosen: "Options
     try:
         outcome = with_database(action, of=settings)
     except NotImported as error:
-        fail(f"{name}: nothing was imported.", *(f"  {line}" for line in error.lines))
+        fail(f"{name}: nothing was imported.", *(f"  {one_line(line)}" for line in error.lines))
     typer.echo(f"{name}:")
     for line in outcome.lines():
-        typer.echo(f"  {line}")
+        typer.echo(f"  {one_line(line)}")
     if outcome.refused or outcome.not_issued:
         fail(f"{name}: some invoices were left as they are.")

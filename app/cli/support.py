@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from unicodedata import category
 
 import typer
 
@@ -28,6 +29,11 @@ def fail(*lines: str, code: int = FAILED) -> NoReturn:
     for line in lines:
         typer.echo(line, err=True)
     raise typer.Exit(code)
+
+
+def one_line(text: str) -> str:
+    """Return a text of others, such as a name in a bill, without what moves a terminal's cursor."""
+    return "".join(" " if category(each) in ("Cc", "Zl", "Zp") else each for each in text)
 
 
 def load_settings(**known: str) -> "Settings":

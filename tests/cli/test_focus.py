@@ -105,3 +105,14 @@ async def test_taxes_of_the_provider_are_told(
     assert "Dropped: 1 row of tax, 0.20 EUR in all." in result.stdout
     stored = select(Invoice.total_price, Invoice.tax_percent)
     assert tuple((await connection.execute(stored)).one()) == (Decimal(1), Decimal(10))
+
+
+async def test_names_of_a_bill_move_no_cursor_of_the_terminal(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "costs.csv", [row(BillingAccountName="Two\r\nlines\x1b[2J")])
+    result = await call(settings, "import", "--format", "focus", str(path))
+    assert result.exit_code == 0
+    assert not {"\r", "\x1b"} & set(result.stdout)
+    (line,) = [line for line in result.stdout.splitlines() if "100001" in line]
+    assert "Two  lines [2J" in line
