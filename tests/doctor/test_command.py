@@ -52,6 +52,13 @@ async def test_a_database_without_tables_is_told_in_a_line_for_each_check(
     ]
 
 
+def test_a_line_has_one_full_stop_at_the_end_of_a_sentence() -> None:
+    answer = app("doctor", **SETTINGS | {"CURRENCY": "XAU"})
+    (line,) = [each for each in answer.stdout.splitlines() if "CURRENCY is wrong" in each]
+    assert ". See `Settings`" in line
+    assert ".." not in line
+
+
 def test_one_where_nothing_is_there() -> None:
     answer = app("doctor", "--json", **SETTINGS | {"PROOF_MAX_BYTES": "0"})
     assert answer.returncode == 1

@@ -57,5 +57,5 @@ def doctor(
 
 
 def _line(name: str, finding: "Finding") -> str:
-    told = f"{finding.level:8} {name:12} {finding.found}."
+    told = f"{finding.level:8} {name:12} {finding.found.removesuffix('.')}."
     return f"{told} {finding.advice}" if finding.advice else told
