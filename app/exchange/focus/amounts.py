@@ -48,18 +48,6 @@ class Split(Generic[Key]):
         with localcontext(EXACT):
             return sum((each.billed for each in self.invoices.values()), Decimal(0))
 
-    @property
-    def charged(self) -> Decimal:
-        """The sum of all lines at 10 decimals."""
-        with localcontext(EXACT):
-            return sum((each.charged for each in self.invoices.values()), Decimal(0))
-
-    @property
-    def price(self) -> Decimal:
-        """The sum of the invoices."""
-        with localcontext(EXACT):
-            return sum((each.price for each in self.invoices.values()), Decimal(0))
-
 
 def split(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> Split[Key]:
     """Cut costs into amounts, for each invoice the costs of its lines, of which it has some.

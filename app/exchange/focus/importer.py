@@ -96,8 +96,6 @@ async def run(
         rows=bill.rows,
         invoices=[each for _, each in invoices],
         billed=mapping.split.billed,
-        charged=mapping.split.charged,
-        price=mapping.split.price,
         left_out={name: n for name, n in bill.currencies.items() if name != currency},
         warnings=warnings + told,
         tax_rows=bill.tax_rows,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from app.exchange.focus.amounts import Amounts
+from app.exchange.focus.grouping import EXACT
 
 
 class Fate(StrEnum):
@@ -39,10 +40,6 @@ class Outcome:
     invoices: list[InvoiceOutcome]
     billed: Decimal
     """The exact sum of the file."""
-    charged: Decimal
-    """The sum of the items at 10 decimals, those that round the invoices left out."""
-    price: Decimal
-    """The sum of the invoices in cents, without tax."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Rows in other currencies."""
     tax_rows: int = 0
@@ -59,6 +56,23 @@ class Outcome:
     def refused(self) -> list[InvoiceOutcome]:
         """The invoices that were left as they are though the file has them otherwise."""
         return [each for each in self.invoices if each.fate is Fate.REFUSED]
+
+    @property
+    def imported(self) -> list[InvoiceOutcome]:
+        """The invoices that are as the file has them."""
+        return [each for each in self.invoices if each.fate is not Fate.REFUSED]
+
+    @property
+    def charged(self) -> Decimal:
+        """The sum of the imported invoices' items, at 10 decimals."""
+        with localcontext(EXACT):
+            return sum((each.amounts.charged for each in self.imported), Decimal(0))
+
+    @property
+    def price(self) -> Decimal:
+        """The sum of the imported invoices in the currency's decimals, without tax."""
+        with localcontext(EXACT):
+            return sum((each.amounts.price for each in self.imported), Decimal(0))
 
     def lines(self) -> Iterator[str]:
         """Yield the outcome as a person reads it."""
@@ -92,13 +106,14 @@ _TITLES = ("number", "month", "customer", "billed in the file", "items", "invoic
 
 
 def _cells(each: InvoiceOutcome) -> tuple[str, ...]:
+    is_imported = each.fate is not Fate.REFUSED
     return (
         "" if each.number is None else str(each.number),
         f"{each.year}-{each.month:02}",
         each.customer if len(each.customer) <= 40 else f"{each.customer[:39]}…",
         f"{each.amounts.billed:f}",
-        f"{each.amounts.charged:f}",
-        f"{each.amounts.price:f}",
+        f"{each.amounts.charged:f}" if is_imported else "",
+        f"{each.amounts.price:f}" if is_imported else "",
         each.fate.value,
     )
 
