@@ -4,11 +4,15 @@ import io
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
 
 from tests.conftest import ROOT
+
+# Python 3.11.2, which Debian 12 has, does not know it.
+_CAREFULLY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 
 def code_before_migration(steps: int, place: Path) -> Path:
@@ -30,7 +34,7 @@ def code_before_migration(steps: int, place: Path) -> Path:
     archive = ["git", "archive", commit, "app", "migrations", "alembic.ini"]
     packed = subprocess.run(archive, cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as files:
-        files.extractall(place, filter="data")
+        files.extractall(place, **_CAREFULLY)
     return place
 
 

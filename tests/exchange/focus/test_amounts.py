@@ -41,4 +41,4 @@ def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
 
 
 def test_no_bill_at_all() -> None:
-    assert split({}, EUR).price == 0
+    assert split({}, EUR).billed == 0
