@@ -33,6 +33,11 @@ BROKEN: Final = "broken"
 _CLOSE: Final = {"Connection": "close"}
 
 
+LINGER: Final = 0.5
+"""Seconds from an answer that ends a connection to its end, in which a client that is still sending
+can read the answer: the end itself may reset the connection."""
+
+
 class TooSlow(ApiError):
     """408: a body that does not come."""
 
@@ -197,11 +202,16 @@ class _Body:
         """Send a part of the answer; before the body has ended, it may end the connection.
 
         To end it while the client is still sending can cost the client the answer, so this is for
-        bodies that nobody would read whole. Of any other the rest is read and dropped.
+        bodies that nobody would read whole, and the end comes `LINGER` seconds after the answer. Of
+        any other body the rest is read and dropped.
         """
         if message["type"] == "http.response.start":
             self._answered = True
             names = [name.lower() for name, _ in message["headers"]]
             if self._is_cut and not self._ended and b"connection" not in names:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
+        elif self._is_cut and not self._ended and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await asyncio.sleep(LINGER)
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)

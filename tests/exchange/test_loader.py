@@ -263,7 +263,7 @@ async def test_what_the_database_refuses_is_found_in_its_batch(
     reasons = {fault.kind: fault.reason for fault in report.faults}
     assert reasons["invoice"] == "the customer has another invoice for this month"
     assert reasons["payment_profile"] == "the customer has another active payment profile"
-    assert "overflow" in reasons["invoice_item"]
+    assert "too large" in reasons["invoice_item"]
     assert counts(report)["invoice"] == (12, 0, 0)
     stored = (await connection.execute(select(InvoiceItem.uuid))).scalars().all()
     assert stored == [given[-1].uuid]
