@@ -9,7 +9,9 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 # Each process has pools of its own to the one database server; more of them than this gain nothing.
-PYTEST_OPTIONS := -n logical --maxprocesses 8
+# One more than there are processors, since many tests wait for servers.
+PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
+PYTEST_OPTIONS := -n $(PROCESSES) --maxprocesses 8
 PYTHONS := 3.11 3.12 3.13
 
 ifeq ($(CI),true)

@@ -77,6 +77,5 @@ CASES = (
         "smtp-accepting-unheard",
         "SMTP accepting, then dying before its answer",
         _at(Stage.ACCEPTED, cuts=True),
-        quick=True,
     ),
 )
