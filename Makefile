@@ -35,7 +35,7 @@ run: ## Start the service here, with a PostgreSQL and a Valkey of its own and de
 install: ## Make the virtual environment with everything that development needs.
 	@tools/install $(VENV) requirements/dev.txt
 
-test: lint typecheck tests ## Check everything, in under ten minutes.
+test: lint typecheck tests ## Check everything that a change must pass.
 
 tests: install
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(ARGS)
