@@ -77,5 +77,6 @@ CASES = (
         "smtp-accepting-unheard",
         "SMTP accepting, then dying before its answer",
         _at(Stage.ACCEPTED, cuts=True),
+        quick=True,
     ),
 )

@@ -141,6 +141,7 @@ CASES = (
         "postgresql-cut",
         "PostgreSQL: connections lost, at a commit, after one, all at once",
         _cut,
+        quick=True,
         layout=Layout(relayed=True),
     ),
     Case(
