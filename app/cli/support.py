@@ -114,8 +114,9 @@ def check_database() -> None:
 def require_currency(settings: "AuditSettings") -> None:
     """End the command with one line where the database has invoices in another currency.
 
-    For what starts also without a database: one that does not answer or is not migrated is told of
-    elsewhere. Nothing that counts is imported, since the process may be above others that count.
+    For commands that start without a database, too: other checks report a database that does not
+    answer or is not migrated. Nothing that counts is imported, since the process may be above
+    others that count.
     """
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415

@@ -11,7 +11,7 @@ class FairSemaphore:
 
     So the first to come has half of them at most, the next half of the rest: someone who holds
     none finds one, whatever a few others keep. (In switches this is a dynamic threshold: Choudhury
-    and Hahne, 1998.) A place that becomes free goes to whoever waits with the fewest.
+    and Hahne, 1998.) A free place goes to the waiting holder with the fewest.
     """
 
     def __init__(self, places: int) -> None:
@@ -59,7 +59,7 @@ class FairSemaphore:
             raise
 
     def _hand_out(self) -> None:
-        """Give what is free to those who wait and may have it: the fewest first, then the first."""
+        """Give free places to waiting holders: to those with the fewest first, then in order."""
         while self._waiting:
             one = min(self._waiting, key=lambda waiting: self._held[waiting[0]])
             holder, given = one

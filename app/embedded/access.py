@@ -11,7 +11,7 @@ from app.embedded.accounts import Account
 _OF_A_DIRECTORY, _OF_A_FILE = 0o700, 0o600
 """The permissions that an owner needs."""
 _OF_OTHERS = 0o027
-"""Those that PostgreSQL allows nobody else to have on its data."""
+"""The permissions of other users that PostgreSQL refuses on its data folder."""
 
 
 def why_unusable(place: Path, account: Account | None) -> str:

@@ -84,7 +84,7 @@ def body_max_bytes(proof_max_bytes: int) -> int:
 
 
 def body_too_long(limit: int) -> str:
-    """Return what is told of a body that is longer than `limit` bytes."""
+    """Return the message for a body that is longer than `limit` bytes."""
     return f"The request body is larger than {limit} bytes."
 
 
@@ -114,7 +114,8 @@ def _broken(scope: Scope) -> ApiError | None:
 def _problem_of_coding(scope: Scope) -> ApiError | None:
     """Refuse every transfer coding but `chunked` (RFC 9112, 6.1 and 6.3).
 
-    Without `chunked` at its end nobody knows where the body ends; other codings are not known here.
+    Without `chunked` as the last coding the end of the body is unknown; other codings are not
+    supported.
     HTTP/1.0 has no transfer codings: a gateway of that version may have seen another body.
     """
     values = [value for name, value in scope["headers"] if name == b"transfer-encoding"]

@@ -137,7 +137,7 @@ async def invoices_of(
 async def identified(connection: AsyncConnection, bill: Bill) -> tuple[Bill, list[str]]:
     """Return the bill by the keys of the customers that its accounts are, and what to tell of it.
 
-    A new customer that is like one that is there is told of: an issuer may have changed its name.
+    A new customer that resembles a stored one is reported: an issuer may have changed its name.
     """
     accounts = accounts_of(bill)
     ids = {id_of(key) for key in accounts}
