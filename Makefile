@@ -90,14 +90,14 @@ openapi: install ## Write openapi.json, the checked-in contract.
 
 bench: ## Measure the service, in 25 minutes; ARGS=--fresh makes the data anew. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
-	$(BIN)/python -m tests.load run $(ARGS)
+	$(BIN)/python -m benchmarks run $(ARGS)
 
 bench-quick: ## Measure the central figures, in 3 minutes; fails where one falls short. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
-	$(BIN)/python -m tests.load run --quick $(ARGS)
+	$(BIN)/python -m benchmarks run --quick $(ARGS)
 
 faults: install ## Break the service under load and count what is lost; ARGS="--case NAME" or --quick.
-	$(BIN)/python -m tests.faults run $(ARGS)
+	$(BIN)/python -m faults run $(ARGS)
 
 image: ## Build the container image.
 	docker build --tag $(IMAGE) .

@@ -15,14 +15,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from app.api.json_response import json_response
 from app.database.engine import Database
-from app.database.failures import ConnectionLost, DatabaseUnavailable
+from app.database.errors import ConnectionLost, DatabaseUnavailable
 from app.database.migration import is_current
 from app.database.read_only import read_only_reason
-from app.ending import DRAINING
-from app.http.json import json_response
-from app.outbox.queue import why_not_writable
+from app.outbox.redis import why_not_writable
 from app.settings import Settings
+from app.shutdown import DRAINING
 
 DATABASE_TIMEOUT: Final = 2.0
 """Seconds that the database may take to answer: one that hangs is of no use to a request."""

@@ -6,27 +6,29 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from app import __version__, health, log
+from app import __version__, health
+from app.api import errors, openapi, trailing_slash
+from app.api.caching.response_cache import KeptBodies
+from app.api.middleware import cors
+from app.api.middleware.compression import CompressionMiddleware
+from app.api.middleware.deadline import PatienceMiddleware
+from app.api.middleware.head import HeadMiddleware
+from app.api.middleware.limits import BoundsMiddleware, body_max_bytes
+from app.api.middleware.proxy_headers import ForwardedMiddleware
+from app.api.middleware.rate_limit.middleware import Throttle, ThrottlingMiddleware
+from app.api.middleware.request_log import RequestMiddleware
+from app.api.middleware.security_headers import SecurityMiddleware
+from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
-from app.http import cors, errors, openapi, slashes
-from app.http.bounds import BoundsMiddleware, body_max_bytes
-from app.http.compression import CompressionMiddleware
-from app.http.forwarded import ForwardedMiddleware
-from app.http.head import HeadMiddleware
-from app.http.kept import KeptBodies
-from app.http.operations import Operations
-from app.http.patience import PatienceMiddleware
-from app.http.requests import RequestMiddleware
-from app.http.security import SecurityMiddleware
-from app.http.throttling.middleware import Throttle, ThrottlingMiddleware
 from app.identity.failed_logins import FailedLogins
 from app.identity.token_cache import TokenCache
-from app.invoices.action_router import router as invoice_actions
-from app.invoices.history_router import router as invoice_history
-from app.invoices.router import router as invoices
+from app.invoices.api.action_router import router as invoice_actions
+from app.invoices.api.history_router import router as invoice_history
+from app.invoices.api.router import router as invoices
+from app.logging import configure_logging
 from app.metrics.build import tell_build
-from app.outbox.nudge import Nudge
+from app.outbox.notifier import Nudge
 from app.payments.proofs import ProofStore
 from app.payments.router import router as payments
 from app.settings import Settings
@@ -65,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = openapi.application(version=__version__, lifespan=lifespan)
     app.state.settings = settings
     errors.install(app)
-    slashes.install(app)
+    trailing_slash.install(app)
     # The last added is the first that a request meets.
     app.add_middleware(PatienceMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
@@ -92,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
 def create_app_from_environment() -> FastAPI:
     """Put a serving process's API together from the environment's settings, with their logs."""
     settings = Settings()
-    log.configure(settings)
+    configure_logging(settings)
     app = create_app(settings)
     spare_collections()
     return app

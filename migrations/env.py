@@ -14,12 +14,12 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.database import import_turn
-from app.database.failures import working
-from app.database.limits import limit_each_transaction
+from app.database import import_lock
+from app.database.errors import working
 from app.database.statements import WITHOUT_NAMES
+from app.database.timeouts import limit_each_transaction
+from app.models import metadata
 from app.settings import DatabaseSettings
-from app.tables import metadata
 from migrations import limits
 
 # Two instances that start at once must not migrate at once; the number only has to be our own.
@@ -69,7 +69,7 @@ async def run_in_turn(engine: AsyncEngine) -> None:
 async def keep_import_out(turn: AsyncConnection) -> None:
     """Wait until no import runs, and let none begin until the turn ends."""
     is_told = False
-    while not await import_turn.keep_import_out(turn):
+    while not await import_lock.keep_import_out(turn):
         if not is_told:
             tell("An import is running; waiting for its end.")
         is_told = True

@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Processes of many tests run at once; a test that looks at metrics names a port.
     os.environ["METRICS_PORT"] = os.environ["WORKER_METRICS_PORT"] = "0"
     if "DATABASE_URL" not in os.environ:
-        from app.embedded.postgresql import EmbeddedPostgresql
+        from app.local.embedded.postgresql import EmbeddedPostgresql
 
         place = _servers.enter_context(
             tempfile.TemporaryDirectory(prefix="invoicing-", dir=_memory())
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         server = EmbeddedPostgresql(Path(place) / "postgresql", durable=False)
         os.environ["DATABASE_URL"] = _servers.enter_context(server).url
     if "REDIS_URL" not in os.environ:
-        from app.embedded.valkey import EmbeddedValkey
+        from app.local.embedded.valkey import EmbeddedValkey
 
         place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
         queue = EmbeddedValkey(Path(place) / "valkey")

@@ -14,15 +14,15 @@ import pytest
 from limits import parse
 from structlog.testing import capture_logs
 
+from app.api.middleware.rate_limit import redis_sync
+from app.api.middleware.rate_limit.counting import Limit
+from app.api.middleware.rate_limit.redis_sync import Sharing
 from app.database.engine import Database
-from app.http.throttling import sharing
-from app.http.throttling.counting import Limit
-from app.http.throttling.sharing import Sharing
+from app.jobs.runner import Runner
+from app.jobs.worker import WorkerProcess
 from app.outbox import repository as outbox
-from app.outbox.nudge import Nudge
+from app.outbox.notifier import Nudge
 from app.settings import Settings
-from app.worker.runner import Runner
-from app.worker.serve import WorkerProcess
 
 TIMES: Final = 300
 SECONDS: Final = 5.0
@@ -52,7 +52,7 @@ async def assert_ends(loop: Callable[[], Coroutine[Any, Any, None]], longest: fl
 async def test_the_exchange_of_rate_limits_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "INTERVAL", 0)
+    monkeypatch.setattr(redis_sync, "INTERVAL", 0)
     limits = [Limit(name, parse("10/minute")) for name in ("token", "address")]
 
     class Busy(Sharing):

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 
 from app.cli.main import build
-from app.ending import MOST_SECONDS
 from app.settings import Settings
+from app.shutdown import MOST_SECONDS
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

@@ -12,7 +12,7 @@ IN_THE_BACKGROUND = "trap '' HUP INT QUIT; exec \"$@\""
 
 def test_tests_pass_in_the_background_of_a_script_and_with_settings_in_the_environment() -> None:
     tests = (
-        "tests/embedded/test_servers.py::test_servers_go_when_their_parent_is_asked_to",
+        "tests/local/embedded/test_servers.py::test_servers_go_when_their_parent_is_asked_to",
         "tests/test_settings.py",
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]

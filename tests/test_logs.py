@@ -14,9 +14,9 @@ from pydantic_core import Url
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import log
-from app.billing.vocabulary import InvoiceState
-from app.notifications.tables import Delivery
+from app.billing.enums import InvoiceState
+from app.deliveries.models import Delivery
+from app.logging import configure_logging, describe_error
 from app.outbox import repository as outbox
 from app.settings import Settings
 from tests.support.factories import Factories, Row
@@ -200,7 +200,7 @@ async def test_no_process_writes_what_is_secret_or_personal(
 def test_errors_are_told_in_words_that_quote_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     given = Settings(database_url="postgresql://u:canary@h/n", redis_url="redis://:canary@h")
     assert "canary" not in repr(given)
-    log.configure(given.model_copy(update={"log_format": "json"}))
+    configure_logging(given.model_copy(update={"log_format": "json"}))
     try:
         raise ExceptionGroup("canary", [ValueError("canary"), FileNotFoundError(2, "Gone")])
     except ExceptionGroup:
@@ -211,4 +211,4 @@ def test_errors_are_told_in_words_that_quote_nothing(capsys: pytest.CaptureFixtu
     chain = [(each["exc_type"], each["exc_value"]) for each in told[0]["exception"]]
     assert chain == [("ExceptionGroup", ""), ("ValueError", ""), ("FileNotFoundError", "Gone")]
     assert told[1]["event"] == "Task failed"
-    assert log.told(TimeoutError()) == "TimeoutError"
+    assert describe_error(TimeoutError()) == "TimeoutError"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from app.billing.enums import BillingUnit
 from app.billing.money import quantized
-from app.billing.vocabulary import BillingUnit
 
 _HOUR = timedelta(hours=1)
 _HUNDREDTH = Decimal("0.01")

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from app.billing.vocabulary import BillingUnit
+from app.billing.enums import BillingUnit
 
 _SHARES = {
     BillingUnit.HALF_MONTH: "percents from half a month",

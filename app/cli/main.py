@@ -7,7 +7,7 @@ import sys
 import typer
 
 from app.cli import commands
-from app.cli.support import FAILED
+from app.cli.context import FAILED
 
 
 def build() -> typer.Typer:
@@ -32,7 +32,7 @@ def main() -> None:
     try:
         build()(prog_name="python -m app")
     except Exception as error:
-        from app.database.failures import DatabaseUnavailable  # noqa: PLC0415 - keeps --help fast
+        from app.database.errors import DatabaseUnavailable  # noqa: PLC0415 - keeps --help fast
 
         if not isinstance(error, DatabaseUnavailable):
             raise

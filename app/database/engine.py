@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database.dates import use_every_date
-from app.database.failures import ConnectionLost, connecting, working
-from app.database.fairness import FairSemaphore
-from app.database.limits import limit_each_transaction, limits, tell_if_ignored
-from app.database.patience import ended_in_time, in_time
+from app.database.deadline import ended_in_time, in_time
+from app.database.errors import ConnectionLost, connecting, working
+from app.database.fair_semaphore import FairSemaphore
 from app.database.read_only import replace_read_only_sessions
 from app.database.server_clock import ServerClock
 from app.database.statements import WITHOUT_NAMES
+from app.database.timeouts import limit_each_transaction, limits, tell_if_ignored
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 

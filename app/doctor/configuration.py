@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.doctor.finding import Finding, warning, well, wrong
+from app.doctor.check_result import Finding, warning, well, wrong
 from app.settings import Settings, problems
 
 _HOLD_PLACES = {

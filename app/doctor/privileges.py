@@ -7,10 +7,10 @@ from sqlalchemy import Sequence as NumberSequence
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.doctor.finding import Finding, well, wrong
+from app.doctor.check_result import Finding, well, wrong
 from app.doctor.schema import TRIGGERS
+from app.models import metadata
 from app.settings import Settings
-from app.tables import metadata
 
 _ADVICE: Final = (
     "Let the owner of the tables give it, as `A role for the service` in docs/operating.md shows."

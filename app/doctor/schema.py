@@ -8,9 +8,9 @@ from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
 from app.database.engine import Database
 from app.database.migration import heads, is_current
-from app.doctor.finding import Finding, warning, well, wrong
+from app.doctor.check_result import Finding, warning, well, wrong
+from app.models import metadata
 from app.settings import Settings
-from app.tables import metadata
 
 _REFERENCES: Final = (
     "customers",

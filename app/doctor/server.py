@@ -6,9 +6,9 @@ from typing import Final
 from sqlalchemy import make_url, text
 
 from app.database.engine import Database
-from app.database.limits import limits
 from app.database.read_only import read_only_reason
-from app.doctor.finding import Finding, warning, well, wrong
+from app.database.timeouts import limits
+from app.doctor.check_result import Finding, warning, well, wrong
 from app.settings import Settings
 
 OLDEST: Final = 15

@@ -7,12 +7,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.disk import why_not_writable
-from app.doctor.finding import Finding, warning, well, wrong
-from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.doctor.check_result import Finding, warning, well, wrong
+from app.jobs.worker import is_alive
+from app.notifications.errors import PermanentFailure, TemporaryFailure
 from app.notifications.smtp import connected
-from app.outbox.queue import why_not_writable as why_redis_is_not_writable
+from app.outbox.redis import why_not_writable as why_redis_is_not_writable
 from app.settings import Settings
-from app.worker.serve import is_alive
 
 _REDIS_TIMEOUT: Final = 5.0
 _SMTP_TIMEOUT: Final = 5.0

@@ -9,18 +9,18 @@ from typing import Final
 from sqlalchemy import func, select
 
 from app import clock
+from app.billing.enums import DeliveryState
 from app.billing.periods import Period
-from app.billing.vocabulary import DeliveryState
 from app.database.engine import Database
 from app.database.server_clock import between, database_now
+from app.deliveries.models import Delivery
 from app.disk import why_not_writable
-from app.doctor.finding import Finding, warning, well, wrong
-from app.invoices.close import closed
-from app.invoices.stored_currency import stored_currency
-from app.notifications.tables import Delivery
-from app.outbox.tables import OutboxEntry
+from app.doctor.check_result import Finding, warning, well, wrong
+from app.invoices.jobs.close_month import closed
+from app.invoices.queries.stored_currency import stored_currency
+from app.outbox.models import OutboxEntry
+from app.payments.models import Payment
 from app.payments.proofs import ProofStore
-from app.payments.tables import Payment
 from app.settings import Settings
 
 _COUNTED: Final = 100_000

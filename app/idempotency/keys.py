@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
-from app.http.bodies import Body
-from app.http.errors import ApiError
-from app.http.multipart import FilePart
+from app.api.errors import ApiError
+from app.api.multipart import FilePart
+from app.api.request_body import Body
 from app.identity.authentication import Authenticated
 
 LIFE: Final = timedelta(hours=24)

@@ -6,11 +6,11 @@ from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.rendered_response import WrittenAnswer
 from app.database.server_clock import database_now
-from app.http.written import WrittenAnswer
 from app.idempotency.keys import LIFE, Key, RequestInProgress, UsedOtherwise
-from app.idempotency.tables import KeptAnswer
-from app.identity.tables import User
+from app.idempotency.models import KeptAnswer
+from app.identity.models import User
 
 
 async def claim(connection: AsyncConnection, key: Key) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.identity.caller import Caller
-from app.identity.tables import AccessSubnet, CustomerRole
+from app.identity.models import AccessSubnet, CustomerRole
 
 
 class Scope(Enum):

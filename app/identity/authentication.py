@@ -12,17 +12,17 @@ from fastapi import Depends, Request
 from sqlalchemy import bindparam, select
 
 from app import clock
+from app.api.errors import ApiError, NotAuthenticated, PermissionDenied
+from app.api.format_parameter import require_json
+from app.api.middleware.proxy_headers import client_address
+from app.api.middleware.rate_limit.middleware import visit_of
+from app.api.middleware.request_log import note_impersonator, note_user, safe_path
+from app.api.permissions import IMPERSONATED_USER, Access, enforces
+from app.api.query_parameters import to_uuid
 from app.database.engine import Database
-from app.http.errors import ApiError, NotAuthenticated, PermissionDenied
-from app.http.formats import require_json
-from app.http.forwarded import client_address
-from app.http.parameters import to_uuid
-from app.http.policies import IMPERSONATED_USER, Access, enforces
-from app.http.requests import note_impersonator, note_user, safe_path
-from app.http.throttling.middleware import visit_of
 from app.identity.caller import Caller, Impersonator
 from app.identity.failed_logins import FailedLogins
-from app.identity.tables import Token, User
+from app.identity.models import Token, User
 from app.identity.token_cache import Holder, TokenCache
 from app.identity.tokens import digest
 

@@ -9,14 +9,14 @@ from collections import Counter
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from app import log
+from app.logging import get_logger
 
 PERIOD: Final = 60.0
 """Seconds in which an address is told twice at most."""
 ADDRESSES: Final = 50
 """Addresses told of in a period at most; further ones are counted together."""
 
-_logger = log.get(__name__)
+_logger = get_logger(__name__)
 
 
 class FailedLogins:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.identity.tables import Token
+from app.identity.models import Token
 
 
 def digest(key: str) -> str:

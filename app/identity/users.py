@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import CustomerRoleName
-from app.customers.tables import Customer
-from app.identity.tables import CustomerRole, Token, User
+from app.billing.enums import CustomerRoleName
+from app.customers.models import Customer
+from app.identity.models import CustomerRole, Token, User
 
 
 class UserExists(Exception):

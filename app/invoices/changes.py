@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from app.invoices.tables import Invoice
+from app.billing.enums import InvoiceState
+from app.invoices.models import Invoice
 
 ANNOTATIONS: Final = {"backend_id": 255, "payment_url": 200, "reference_number": 300}
 """Texts that staff may set in any state, and their greatest lengths in characters."""

@@ -26,15 +26,15 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import InvoiceState
-from app.customers.tables import Customer
+from app.api.errors import NotFound
+from app.api.pagination import Page, Paging
+from app.api.query_parameters import to_uuid
+from app.billing.enums import InvoiceState
+from app.customers.models import Customer
 from app.database.statements import AnySelect
-from app.http.errors import NotFound
-from app.http.pagination import Page, Paging
-from app.http.parameters import to_uuid
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
-from app.invoices.filters import (
+from app.invoices.api.filters import (
     RUNNING,
     TALLIED,
     WAITING,
@@ -44,8 +44,8 @@ from app.invoices.filters import (
     conditions,
     ordering,
 )
-from app.invoices.representation import OF_CUSTOMER, Version, shown_columns
-from app.invoices.tables import Invoice, InvoiceTally, ReferenceRevision
+from app.invoices.models import Invoice, InvoiceTally, ReferenceRevision
+from app.invoices.rendering.rows import OF_CUSTOMER, Version, shown_columns
 
 NO_INVOICE = "No Invoice matches the given query."
 FORWARD = 1000

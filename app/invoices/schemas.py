@@ -12,10 +12,9 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from app.billing.vocabulary import BillingUnit, InvoiceState
-from app.http.links import Links
-from app.http.parameters import to_uuid
-from app.http.wire import (
+from app.api.links import Links
+from app.api.query_parameters import to_uuid
+from app.api.serializers import (
     URI,
     AmountString,
     DecimalString10,
@@ -28,6 +27,7 @@ from app.http.wire import (
     links_of,
     text_schema,
 )
+from app.billing.enums import BillingUnit, InvoiceState
 
 
 def _whole(*left_out: str) -> ConfigDict:

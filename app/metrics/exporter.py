@@ -54,7 +54,7 @@ def show_together(host: str, port: int) -> None:
     folder = TemporaryDirectory(prefix="invoicing-metrics-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
-    from app.metrics.together import Together  # noqa: PLC0415 - after the folder is named
+    from app.metrics.multiprocess import Together  # noqa: PLC0415 - after the folder is named
 
     _start(host, port, Together(folder.name), Event())
 

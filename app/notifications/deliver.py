@@ -20,13 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.billing.currencies import currency_of
 from app.database.engine import Database
+from app.deliveries.repository import Claim, Deliveries
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
 from app.notifications import invoices, smtp
-from app.notifications.failures import DeliveryFailure, PermanentFailure, TemporaryFailure
-from app.notifications.files import FileTransport
+from app.notifications.errors import DeliveryFailure, PermanentFailure, TemporaryFailure
+from app.notifications.file_transport import FileTransport
 from app.notifications.messages import compose
-from app.notifications.repository import Claim, Deliveries
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -23,15 +23,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.billing.currencies import Currency
+from app.billing.enums import BillingUnit
 from app.billing.periods import Period
-from app.billing.vocabulary import BillingUnit
-from app.catalogue.tables import Offering, Resource
-from app.customers.tables import Customer, Project
+from app.catalogue.models import Offering, Resource
+from app.customers.models import Customer, Project
 from app.database.engine import Database
-from app.invoices.tables import Invoice, InvoiceItem
-from app.notifications import statement
+from app.invoices.models import Invoice, InvoiceItem
+from app.notifications import invoice_view
 from app.notifications.formats import LONGEST_TEXT
-from app.notifications.statement import Line, Statement
+from app.notifications.invoice_view import Line, Statement
 
 LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
@@ -163,7 +163,7 @@ async def _items(
             tax_percent=invoice.tax_percent,
             currency=currency,
             resource=(
-                statement.Resource(row.resource_uuid, row.resource_name)
+                invoice_view.Resource(row.resource_uuid, row.resource_name)
                 if row.resource_name
                 else None
             ),
@@ -263,7 +263,7 @@ def _statement(invoice: Row[Any], lines: list[Line], *, summed_up: bool) -> Stat
         items=invoice.item_count,
         hidden_items=invoice.hidden_items,
         hidden_cost=invoice.hidden_cost,
-        customer=statement.Customer(
+        customer=invoice_view.Customer(
             name=invoice.name,
             address=invoice.address,
             postal=invoice.postal,

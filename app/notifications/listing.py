@@ -7,12 +7,12 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import DeliveryState
-from app.customers.tables import Customer
+from app.billing.enums import DeliveryState
+from app.customers.models import Customer
 from app.database.server_clock import database_now
-from app.invoices.tables import Invoice
-from app.notifications.schedule import enqueue
-from app.notifications.tables import Delivery
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import enqueue
+from app.invoices.models import Invoice
 
 
 class CannotRetry(Exception):

@@ -6,9 +6,9 @@ from email.utils import format_datetime
 
 from app import clock
 from app.mailbox import Mailbox
+from app.notifications.invoice_view import Statement
 from app.notifications.recipients import distinct_recipients
 from app.notifications.rendering import Rendering
-from app.notifications.statement import Statement
 from app.settings import Settings
 
 

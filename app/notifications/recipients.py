@@ -7,9 +7,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import CustomerRoleName
-from app.customers.tables import Customer
-from app.identity.tables import CustomerRole, User
+from app.billing.enums import CustomerRoleName
+from app.customers.models import Customer
+from app.identity.models import CustomerRole, User
 from app.mailbox import InvalidAddress, Mailbox, split_addresses
 
 

@@ -6,9 +6,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from app.billing.currencies import currency_of
 from app.notifications.formats import Formats, one_line, shortened
-from app.notifications.statement import Line, Statement
+from app.notifications.invoice_view import Line, Statement
 from app.settings import IssuerDetails, Settings
-from app.web_address import is_web_page
+from app.urls import is_web_page
 
 _templates = Environment(
     loader=PackageLoader("app.notifications"),

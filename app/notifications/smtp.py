@@ -19,8 +19,8 @@ import aiosmtplib
 from aiosmtplib import SMTP
 from pydantic_core import Url
 
-from app import log
-from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.logging import describe_error
+from app.notifications.errors import PermanentFailure, TemporaryFailure
 
 FAREWELL = 2
 """Seconds in which the server may answer the QUIT; the message is its own by then."""
@@ -154,7 +154,7 @@ def _told_as_failures() -> Iterator[None]:
 
 
 def _unheard(what: str, error: Exception) -> TemporaryFailure:
-    return TemporaryFailure(f"{what}: {_reason(error)}.", f"{what}: {log.told(error)}.")
+    return TemporaryFailure(f"{what}: {_reason(error)}.", f"{what}: {describe_error(error)}.")
 
 
 def _reason(error: Exception) -> str:

@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import clock, log
+from app import clock
 from app.database.server_clock import between, database_now
-from app.outbox.tables import OutboxEntry
+from app.logging import current_request_id
+from app.outbox.models import OutboxEntry
 
 
 class ClaimLost(Exception):
@@ -70,7 +71,7 @@ async def record(
             arguments=arguments,
             created_at=now,
             due_at=due_at or now,
-            request_id=log.current_request_id(),
+            request_id=current_request_id(),
         )
         .returning(OutboxEntry.id)
     )

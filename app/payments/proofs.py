@@ -19,8 +19,8 @@ from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final, Self
 from unicodedata import category
 
-from app import log
 from app.disk import DiskUnavailable, disk_at_work
+from app.logging import describe_error, get_logger
 
 UNFINISHED: Final = ".part"
 """How the names of files end that are still arriving."""
@@ -51,7 +51,7 @@ MEDIA_TYPES: Final = (
 )
 """What a proof may be."""
 
-_logger = log.get(__name__)
+_logger = get_logger(__name__)
 
 _HEIC_BRANDS: Final = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -131,7 +131,7 @@ class ProofStore:
         try:
             await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
         except OSError as error:
-            _logger.warning("proof left to the sweep", key=key, error=log.told(error))
+            _logger.warning("proof left to the sweep", key=key, error=describe_error(error))
 
     def older_than(self, age: timedelta) -> list[str]:
         """Return the names of files last written longer ago than so, unfinished ones included.
@@ -255,7 +255,7 @@ class IncomingProof:
         try:
             self._unfinished.unlink(missing_ok=True)
         except OSError as error:
-            _logger.warning("proof left to the sweep", key=self._key, error=log.told(error))
+            _logger.warning("proof left to the sweep", key=self._key, error=describe_error(error))
 
 
 def _sync_directory(directory: Path) -> None:

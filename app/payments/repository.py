@@ -11,10 +11,10 @@ from sqlalchemy import Integer, RowMapping, cast, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.customers.tables import Customer
-from app.invoices.tables import DatabaseCurrency, Invoice
+from app.customers.models import Customer
+from app.invoices.models import DatabaseCurrency, Invoice
+from app.payments.models import Payment, PaymentProfile
 from app.payments.proofs import Proof
-from app.payments.tables import Payment, PaymentProfile
 
 _decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 

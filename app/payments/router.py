@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
-from app.http.dependencies import CurrentDatabase, CurrentSettings
-from app.http.errors import ApiError, NotFound
-from app.http.openapi import error_responses
-from app.http.parameters import to_uuid
+from app.api.dependencies import CurrentDatabase, CurrentSettings
+from app.api.errors import ApiError, NotFound
+from app.api.openapi import error_responses
+from app.api.query_parameters import to_uuid
 from app.identity.authentication import StaffOnly
 from app.payments.proofs import MEDIA_TYPES, ProofStore
 from app.payments.repository import proof_of

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from app.database.engine import Database
 from app.outbox.outcome import Summary
+from app.payments.models import Payment
 from app.payments.proofs import ProofStore
-from app.payments.tables import Payment
 from app.settings import Settings
 
 SAFE_AGE: Final = timedelta(days=1)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.billing.enums import BillingUnit
 from app.billing.periods import Period
 from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_of
-from app.billing.vocabulary import BillingUnit
 
 MICROSECOND = timedelta(microseconds=1)
 

@@ -20,17 +20,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 from app import clock
+from app.audit.actor import Author
+from app.audit.writer import recording
 from app.billing.currencies import currency_of
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.cli.main import build
 from app.database.engine import Database
 from app.doctor import work
-from app.doctor.finding import Level
-from app.history.author import Author
-from app.history.recording import recording
-from app.invoices.currency import settle_currency, use_currency
-from app.invoices.stored_currency import WrongCurrency, stored_currency
-from app.invoices.tables import Invoice, InvoiceItem
+from app.doctor.check_result import Level
+from app.invoices.actions.set_currency import settle_currency, use_currency
+from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
 from app.main import create_app
 from app.notifications import invoices
 from app.notifications.rendering import Rendering

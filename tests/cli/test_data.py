@@ -17,15 +17,15 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
-from app.billing.vocabulary import InvoiceState
-from app.catalogue.tables import Category
+from app.billing.enums import InvoiceState
+from app.catalogue.models import Category
 from app.cli.main import build
 from app.cli.progress import progress_bar
-from app.customers.tables import Customer
-from app.invoices.tables import Invoice
+from app.customers.models import Customer
+from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore
 from app.settings import Settings
-from tests.exchange.oddities import fill
+from tests.dataio.odd_values import fill
 from tests.support import waldur_sample
 from tests.support.factories import Factories
 from tests.support.history import without_history

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import DeliveryState, InvoiceState
-from app.notifications.schedule import schedule
-from app.notifications.tables import Delivery
-from app.outbox.tables import OutboxEntry
+from app.billing.enums import DeliveryState, InvoiceState
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import schedule
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.cli.test_commands import app
 from tests.support.factories import Factories, Row

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.invoices.tables import Invoice
+from app.invoices.models import Invoice
 from app.settings import Settings
 from tests.cli.test_data import call
-from tests.exchange.focus.files import row, write
+from tests.dataio.focus.files import row, write
 
 
 async def test_a_file_is_imported_and_its_sums_are_told(

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.cli.main import build
-from app.invoices.tables import Invoice
+from app.invoices.models import Invoice
 from app.payments.proofs import Proof, ProofStore
 from app.settings import Settings
 from tests.support.factories import Factories, Row

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from app import clock
 from app.cli.main import build
-from app.identity.tables import CustomerRole, Token, User
+from app.identity.models import CustomerRole, Token, User
 from app.identity.tokens import digest
 from app.settings import Settings
 from tests.support.factories import Factories

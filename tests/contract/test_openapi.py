@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]  # comes with schemathesis, without 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.http.policies import Access, access_of
+from app.api.permissions import Access, access_of
 from app.main import create_app
 from app.settings import Settings
 from tests.support.factories import Factories

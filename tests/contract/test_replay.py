@@ -16,9 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.api.links import Links
 from app.database.engine import Database
-from app.exchange.waldur.importer import run
-from app.http.links import Links
+from app.dataio.waldur.importer import run
 from app.settings import IssuerDetails, Settings
 from tests.contract.differences import (
     NEW,

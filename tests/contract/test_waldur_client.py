@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.invoices.tables import Invoice
+from app.invoices.models import Invoice
 from tests.conftest import ROOT
 from tests.support.data import ITEMS, Sample, make_sample
 from tests.support.factories import Factories

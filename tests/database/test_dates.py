@@ -10,12 +10,12 @@ from sqlalchemy import Column, Date, DateTime, Table, cast, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.customers.tables import Customer
+from app.audit.models import Entry
+from app.customers.models import Customer
 from app.database.engine import Database
-from app.history.tables import Entry
-from app.invoices.tables import Invoice, InvoiceItem
+from app.invoices.models import Invoice, InvoiceItem
+from app.models import metadata
 from app.settings import Settings
-from app.tables import metadata
 from tests.conftest import migrate
 from tests.support.factories import Factories
 

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database import limits
+from app.database import timeouts
 from app.database.engine import Database
-from app.database.failures import DatabaseUnavailable
+from app.database.errors import DatabaseUnavailable
 from app.settings import Settings
 from tests.support.factories import Factories
 
@@ -39,7 +39,7 @@ async def test_every_session_has_limits_and_speaks_utc(database: Database) -> No
 async def test_limits_are_lifted_for_one_transaction(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pool_size": 1}))
     async with database.transaction() as connection:
-        await limits.lift(connection)
+        await timeouts.lift(connection)
         assert await shown(connection, *LIMITS) == ["0", "0", "0"]
     async with database.transaction() as connection:  # the same session
         assert await shown(connection, *LIMITS) == ["30s", "5s", "1min"]
@@ -67,7 +67,7 @@ async def test_a_transaction_that_stands_still_is_ended(
     make: Factories,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(timeouts, "IDLE_SECONDS", 1)
     user = await make.staff()
     change = text("UPDATE users SET full_name = :name WHERE id = :id")
     database = Database(settings)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.database.failures import DatabaseUnavailable
+from app.database.errors import DatabaseUnavailable
 from migrations import limits
 from tests.conftest import ROOT
 from tests.database.test_migrations import alembic

@@ -7,8 +7,8 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import demo
 from app.database.engine import Database
+from app.local import demo
 from app.settings import Settings
 from tests.conftest import ROOT, migrate
 

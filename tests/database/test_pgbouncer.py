@@ -17,19 +17,19 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
-from app.database import limits
+from app.database import timeouts
 from app.database.engine import Database
-from app.database.failures import DatabaseUnavailable
-from app.exchange.exporter import export
-from app.exchange.jsonl import load_file
+from app.database.errors import DatabaseUnavailable
+from app.dataio.export import export
+from app.dataio.jsonl.reader import load_file
+from app.deliveries.models import Delivery
+from app.jobs.registry import registry
+from app.jobs.runner import Runner
 from app.main import create_app
-from app.notifications.tables import Delivery
 from app.outbox import repository as outbox
 from app.settings import Settings
-from app.worker.jobs import registry
-from app.worker.runner import Runner
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row
 from tests.support.pgbouncer import pgbouncer
@@ -206,7 +206,7 @@ async def test_limits_hold_in_each_transaction_and_only_there(
             async with kind() as connection:
                 assert await shown(connection) == ["30s", "5s", "1min", "UTC"]
         async with behind.transaction() as connection:
-            await limits.lift(connection)
+            await timeouts.lift(connection)
             assert await shown(connection) == ["0", "0", "0", "UTC"]
     # Another service that shares the connections is not touched.
     other = create_async_engine(

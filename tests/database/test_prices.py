@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
 from app.billing.currencies import currency_of
-from app.invoices.tables import DatabaseCurrency, Invoice, InvoiceItem
+from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
 
 

@@ -9,18 +9,18 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database import read_only
 from app.database.engine import Database
-from app.database.failures import ConnectionLost, DatabaseReadOnly
+from app.database.errors import ConnectionLost, DatabaseReadOnly
 from app.doctor import server
-from app.doctor.finding import Level
+from app.doctor.check_result import Level
+from app.jobs import arq_settings as arq
 from app.main import create_app
 from app.outbox import repository as outbox
-from app.outbox.tables import OutboxEntry
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
-from app.worker import settings as arq
 from tests.support.clients import client_of
 from tests.support.factories import Factories
 from tests.support.read_only import made_read_only

@@ -11,13 +11,13 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database import read_only
 from app.database.engine import Database
 from app.doctor import server
-from app.doctor.finding import Level
-from app.embedded.postgresql import EmbeddedPostgresql
+from app.doctor.check_result import Level
+from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.main import create_app
 from app.settings import DatabaseSettings, Settings
 from tests.conftest import migrate

@@ -11,7 +11,7 @@ from app.billing import money
 from app.billing.currencies import currency_of
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.invoices.tables import Invoice, InvoiceItem
+from app.invoices.models import Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
 
 EUR = currency_of("EUR")

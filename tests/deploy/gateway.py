@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.embedded.process import tied
+from app.server.child_process import tied
 from tests.conftest import ROOT
 from tests.support.certificates import make_certificate
 from tests.support.server import free_port

@@ -17,21 +17,21 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.database.base import Base
-from app.embedded.binaries import find_postgresql
-from app.embedded.server import ServerError
-from app.exchange.jsonl import load_file
-from app.exchange.kinds import KINDS
-from app.invoices.close import close_month
-from app.invoices.tables import Invoice
+from app.dataio.jsonl.reader import load_file
+from app.dataio.registry import KINDS
+from app.invoices.jobs.close_month import close_month
+from app.invoices.models import Invoice
+from app.local.embedded.binaries import find_postgresql
+from app.local.embedded.server import ServerError
 from app.main import create_app
-from app.payments.tables import Payment
+from app.payments.models import Payment
 from app.settings import Settings
+from faults.ground import Ground, make_ground
+from faults.ledger import Kind
+from faults.load import Load
 from tests.conftest import ROOT
-from tests.faults.ground import Ground, make_ground
-from tests.faults.ledger import Kind
-from tests.faults.load import Load
 from tests.support.clients import client_of
 from tests.support.server import run_server
 

@@ -21,15 +21,15 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.enums import DeliveryState, InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import DeliveryState, InvoiceState
 from app.database.base import Base
-from app.invoices.tables import Invoice
-from app.notifications.tables import Delivery
-from app.outbox.tables import OutboxEntry
-from app.payments.tables import Payment
+from app.deliveries.models import Delivery
+from app.invoices.models import Invoice
+from app.jobs.schedule import SCHEDULE
+from app.outbox.models import OutboxEntry
+from app.payments.models import Payment
 from app.settings import Settings
-from app.worker.schedule import SCHEDULE
 from tests.contract import test_waldur_client
 from tests.deploy.gateway import PREFIX, SHIPPED, Gateway, run_nginx
 from tests.support.data import make_sample

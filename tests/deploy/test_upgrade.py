@@ -20,13 +20,13 @@ from sqlalchemy import make_url
 
 from app.database.engine import Database
 from app.settings import Settings
+from faults.comparison import compare
+from faults.ground import Ground, make_ground
+from faults.ledger import Kind
+from faults.leftovers import work_is_done
+from faults.load import Load
 from tests.conftest import ROOT, migrate
 from tests.deploy.previous import code_before_migration
-from tests.faults.comparison import compare
-from tests.faults.ground import Ground, make_ground
-from tests.faults.ledger import Kind
-from tests.faults.leftovers import work_is_done
-from tests.faults.load import Load
 from tests.support.history import KEY
 from tests.support.server import run_server
 from tests.support.smtp import mail_sink

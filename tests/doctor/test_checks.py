@@ -11,17 +11,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.enums import DeliveryState, InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import DeliveryState, InvoiceState
 from app.database.engine import Database
-from app.doctor import examination, schema, server, services, work
+from app.doctor import runner, schema, server, services, work
+from app.doctor.check_result import Finding, Level
 from app.doctor.configuration import Configuration, examine, read
-from app.doctor.finding import Finding, Level
-from app.embedded.valkey import EmbeddedValkey
+from app.jobs import arq_settings as arq
+from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox import repository as outbox
-from app.outbox.queue import connect
+from app.outbox.redis import connect
 from app.settings import Settings
-from app.worker import settings as arq
 from tests.support.databases import administer, url_of_database
 from tests.support.factories import Factories
 from tests.support.pgbouncer import pgbouncer
@@ -126,11 +126,11 @@ async def test_another_encoding_and_an_undeclared_pooler(settings: Settings) -> 
 
     async with pgbouncer(settings.database_url, connections=2) as url:
         pooled = settings.model_copy(update={"database_url": url})
-        told = (await examination.examine(Configuration(pooled, frozenset(), ()), 2)).findings
+        told = (await runner.examine(Configuration(pooled, frozenset(), ()), 2)).findings
         assert "DATABASE_PGBOUNCER=true" in only(told["database"], Level.WRONG)
         assert "indexes" not in told
         pooled = pooled.model_copy(update={"database_pgbouncer": True})
-        told = (await examination.examine(Configuration(pooled, frozenset(), ()), 2)).findings
+        told = (await runner.examine(Configuration(pooled, frozenset(), ()), 2)).findings
         for check in ("database", "time", "limits", "connections", "indexes", "outbox"):
             assert is_well(told[check]), told[check]
 

@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from app.doctor import examination
+from app.doctor import runner
+from app.doctor.check_result import Level
 from app.doctor.configuration import Configuration
-from app.doctor.finding import Level
 from app.settings import Settings
 from tests.cli.test_commands import SETTINGS, app
 from tests.support.postgresql_proxy import lossy
@@ -76,7 +76,7 @@ async def test_a_database_that_hangs_is_told_and_the_rest_goes_on(settings: Sett
     async with lossy(settings.database_url) as (proxy, url):
         proxy.awake.clear()
         hanging = Configuration(settings.model_copy(update={"database_url": url}), frozenset(), ())
-        examined = await examination.examine(hanging, 2)
+        examined = await runner.examine(hanging, 2)
         proxy.awake.set()
     (finding,) = examined.findings["database"]
     assert finding.level is Level.WRONG

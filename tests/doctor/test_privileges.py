@@ -12,19 +12,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.audit.backfill import adopt
+from app.audit.verify import Verification, verify
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
+from app.dataio import export
+from app.dataio.jsonl.reader import load_file
 from app.doctor import privileges
-from app.doctor.finding import Finding, Level
-from app.exchange import exporter
-from app.exchange.jsonl import load_file
-from app.history.adopting import adopt
-from app.history.verifying import Verification, verify
+from app.doctor.check_result import Finding, Level
+from app.jobs.job import Run
+from app.jobs.registry import registry
 from app.main import create_app
 from app.settings import Settings
-from app.worker.job import Run
-from app.worker.jobs import registry
 from tests.support.clients import client_of
 from tests.support.databases import administer
 from tests.support.factories import Factories
@@ -121,7 +121,7 @@ async def test_the_documented_role_does_all_that_the_service_does(
             await job.function(Run(its_database, its_settings))
     file = tmp_path / "all.jsonl"
     with file.open("wb") as output:
-        async for piece in exporter.export(its_database, its_settings, proofs=True):
+        async for piece in export.export(its_database, its_settings, proofs=True):
             output.write(piece)
     report = await load_file(its_database, its_settings, str(file))
     assert report.fault_count == 0

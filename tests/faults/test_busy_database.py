@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings

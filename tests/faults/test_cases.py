@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.faults.case import Case
-from tests.faults.cases import all_cases
-from tests.faults.running import run_case
+from faults.case import Case
+from faults.cases import all_cases
+from faults.running import run_case
 
 CUSTOMERS = 20
 """Enough for a case that takes a few seconds."""

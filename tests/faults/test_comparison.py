@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from tests.faults.case import Case
-from tests.faults.comparison import compare
-from tests.faults.findings import Findings
-from tests.faults.ledger import Attempt, Kind
-from tests.faults.load import Load
-from tests.faults.running import prepared, run
-from tests.faults.stack import Stack
+from faults.case import Case
+from faults.comparison import compare
+from faults.findings import Findings
+from faults.ledger import Attempt, Kind
+from faults.load import Load
+from faults.running import prepared, run
+from faults.stack import Stack
 
 TAMPERING = (
     "SET LOCAL session_replication_role = replica",  # nothing notices, as where data was lost

@@ -11,12 +11,12 @@ from uuid import UUID
 import httpx
 from sqlalchemy import func, select
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
-from app.embedded.postgresql import EmbeddedPostgresql
-from app.invoices.tables import Invoice
-from app.payments.tables import Payment
+from app.invoices.models import Invoice
+from app.local.embedded.postgresql import EmbeddedPostgresql
+from app.payments.models import Payment
 from app.settings import DatabaseSettings
 from tests.conftest import migrate
 from tests.support.factories import Factories

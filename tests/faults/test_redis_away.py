@@ -9,9 +9,9 @@ from pydantic_core import Url
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import DeliveryState, InvoiceState
-from app.embedded.valkey import EmbeddedValkey
-from app.notifications.tables import Delivery
+from app.billing.enums import DeliveryState, InvoiceState
+from app.deliveries.models import Delivery
+from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server

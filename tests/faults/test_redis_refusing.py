@@ -13,12 +13,12 @@ from redis.exceptions import ResponseError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.billing.enums import DeliveryState, InvoiceState
+from app.deliveries.models import Delivery
 from app.doctor import services
-from app.doctor.finding import Level
-from app.embedded.valkey import EmbeddedValkey
+from app.doctor.check_result import Level
 from app.identity.tokens import digest
-from app.notifications.tables import Delivery
+from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests.support.factories import Factories
 from tests.support.server import run_server

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.faults.cases import all_cases
-from tests.faults.findings import Findings
-from tests.faults.report import markdown, write
-from tests.faults.results import Outcome, Result
-from tests.load.report import BEGIN, END
+from benchmarks.report import BEGIN, END
+from faults.cases import all_cases
+from faults.findings import Findings
+from faults.report import markdown, write
+from faults.results import Outcome, Result
 
 MACHINE = {
     "day": "2026-11-24",

@@ -8,10 +8,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import DeliveryState, InvoiceState
-from app.notifications.schedule import schedule
-from app.notifications.tables import Delivery
-from app.outbox.tables import OutboxEntry
+from app.billing.enums import DeliveryState, InvoiceState
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import schedule
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.support.factories import Factories
 from tests.support.smtp import Fault, faulty_server, mail_sink

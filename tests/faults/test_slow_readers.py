@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from tests.http.test_wire_of_the_server import busy, with_items
+from app.billing.enums import InvoiceState
+from tests.server.test_wire import busy, with_items
 from tests.support.factories import Factories, UserRow
 from tests.support.raw_client import RawClient
 from tests.support.server import Server, run_server
@@ -149,7 +149,7 @@ async def test_a_part_that_is_not_taken_in_time_ends_the_answer_without_an_error
     settings = {"DATABASE_URL": database_url, "CLIENT_TIMEOUT": "600"}
     program = (
         "-c",
-        "from app.http import streaming; streaming.PATIENCE = 0.5\n"
+        "from app.api import streaming; streaming.PATIENCE = 0.5\n"
         "from app.cli.main import main; main()",
     )
     async with run_server(settings, tmp_path, program=program) as server:

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of

@@ -10,16 +10,16 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import InvoiceState
+from app.api import rendered_response
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
-from app.http import written
+from app.deliveries.models import Delivery
 from app.idempotency import repository
 from app.idempotency.keys import LIFE, Key
-from app.idempotency.tables import KeptAnswer
-from app.invoices.tables import Invoice
+from app.idempotency.models import KeptAnswer
+from app.invoices.models import Invoice
 from app.main import create_app
-from app.notifications.tables import Delivery
-from app.payments.tables import Payment
+from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row, UserRow
@@ -247,7 +247,7 @@ async def test_many_at_once_pay_once(case: Case, settings: Settings) -> None:
 async def test_a_long_answer_is_repeated_in_parts(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(written, "WHOLE", 500)
+    monkeypatch.setattr(rendered_response, "WHOLE", 500)
     first = await case.post("paid", json=DAY)
     assert (await case.connection.execute(select(KeptAnswer.is_packed))).scalar_one()
     again = await case.post("paid", json=DAY)

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from app import clock
-from app.billing.vocabulary import CustomerRoleName
+from app.billing.enums import CustomerRoleName
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.identity import tokens
-from app.identity.tables import Token
+from app.identity.models import Token
 from tests.support.factories import Factories
 
 URL = "/api/invoices/?field=uuid"

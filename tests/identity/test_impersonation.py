@@ -15,12 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import InvoiceState
+from app.api.permissions import access_of
+from app.audit.verify import Verification, verify
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
-from app.exchange.exporter import export
-from app.exchange.jsonl import load_file
-from app.history.verifying import Verification, verify
-from app.http.policies import access_of
+from app.dataio.export import export
+from app.dataio.jsonl.reader import load_file
 from app.identity.token_cache import LIFE
 from app.main import create_app
 from app.settings import Settings

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from app.invoices.tables import Invoice
-from app.notifications.tables import Delivery
-from app.payments.tables import Payment
+from app.billing.enums import InvoiceState
+from app.deliveries.models import Delivery
+from app.invoices.models import Invoice
+from app.payments.models import Payment
 from tests.support.factories import Factories, Row
 
 ACTIONS = {

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
-from app.invoices.cancel import CannotCancel, cancel
-from app.invoices.tables import Invoice
+from app.invoices.actions.cancel import CannotCancel, cancel
+from app.invoices.models import Invoice
 from tests.support.factories import Factories
 
 

@@ -8,15 +8,15 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.enums import PaymentType
 from app.billing.periods import Period
-from app.billing.vocabulary import PaymentType
-from app.customers.tables import Customer
+from app.customers.models import Customer
 from app.database.engine import Database
-from app.database.failures import ConnectionLost
-from app.invoices import close as module
-from app.invoices.close import close_month, closed
-from app.invoices.tables import Invoice
-from app.outbox.tables import OutboxEntry
+from app.database.errors import ConnectionLost
+from app.invoices.jobs import close_month as module
+from app.invoices.jobs.close_month import close_month, closed
+from app.invoices.models import Invoice
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.support.factories import EARLY, Factories
 

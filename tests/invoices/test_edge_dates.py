@@ -12,13 +12,13 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
-from app.exchange.jsonl import load_file
-from app.invoices.close import close_month, closed
-from app.invoices.tables import Invoice
-from app.payments.tables import Payment
+from app.dataio.jsonl.reader import load_file
+from app.invoices.jobs.close_month import close_month, closed
+from app.invoices.models import Invoice
+from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.factories import Factories, UserRow
 

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from app import clock
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.database.engine import Database
-from app.invoices.tallies import bring_year_forward
+from app.invoices.jobs.summaries import bring_year_forward
 from tests.support.factories import Factories, Row
 
 URL = "/api/invoices/growth/"

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from tests.support.factories import Factories, Row
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.invoices.tallies import bring_year_forward
+from app.invoices.jobs.summaries import bring_year_forward
 from tests.support.factories import Factories, Row, UserRow
 
 MANY = (

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing import money
 from app.billing.currencies import currency_of
-from app.billing.vocabulary import InvoiceState, PaymentType
+from app.billing.enums import InvoiceState, PaymentType
 from app.database.engine import Database
-from app.invoices.issue import issue
-from app.invoices.tables import Invoice
-from app.outbox.tables import OutboxEntry
-from app.payments.tables import Payment
+from app.invoices.actions.issue import issue
+from app.invoices.models import Invoice
+from app.outbox.models import OutboxEntry
+from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 

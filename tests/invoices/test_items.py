@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.http import streaming
-from app.invoices.documents import CHUNK
+from app.api import streaming
+from app.invoices.rendering.documents import CHUNK
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app import clock
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from tests.support.clients import BASE
 from tests.support.factories import Factories, Row
 

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from app.notifications.tables import Delivery
-from app.outbox.tables import OutboxEntry
+from app.billing.enums import InvoiceState
+from app.deliveries.models import Delivery
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 

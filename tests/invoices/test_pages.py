@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from app.customers.tables import Customer
+from app.billing.enums import InvoiceState
+from app.customers.models import Customer
 from app.invoices import repository
-from app.invoices.tables import Invoice
+from app.invoices.models import Invoice
 from tests.support.factories import EARLY, Factories, Row, UserRow
 
 DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(4)]

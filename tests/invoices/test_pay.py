@@ -13,10 +13,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import InvoiceState
-from app.invoices.tables import Invoice
+from app.billing.enums import InvoiceState
+from app.invoices.models import Invoice
 from app.main import create_app
-from app.payments.tables import Payment
+from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row

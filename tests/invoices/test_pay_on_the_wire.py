@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
-from app.invoices.tables import Invoice
-from app.payments.tables import Payment
+from app.billing.enums import InvoiceState
+from app.invoices.models import Invoice
+from app.payments.models import Payment
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server
 

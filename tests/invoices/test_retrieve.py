@@ -8,11 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.audit.actor import Author
+from app.audit.writer import recording
+from app.billing.enums import BillingType, BillingUnit, InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import BillingType, BillingUnit, InvoiceState
 from app.database.engine import Database
-from app.history.author import Author
-from app.history.recording import recording
 from app.main import create_app
 from app.settings import IssuerDetails, Settings
 from tests.support.clients import BASE, client_of

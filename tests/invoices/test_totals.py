@@ -9,9 +9,9 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.invoices import totals as module
-from app.invoices.tables import Invoice, InvoiceItem
-from app.invoices.totals import reconcile_totals
+from app.invoices.jobs import reconcile_totals as module
+from app.invoices.jobs.reconcile_totals import reconcile_totals
+from app.invoices.models import Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
 from tests.support.history import KEY
 

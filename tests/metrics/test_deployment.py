@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.settings import Settings
 from tests.metrics.scraping import Scrape, scrape
 from tests.support.factories import Factories

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.metrics import exporter
 from app.metrics.exporter import exported
-from app.metrics.together import Together
+from app.metrics.multiprocess import Together
 from tests.metrics.scraping import Scrape, scrape
 from tests.support.server import free_port
 

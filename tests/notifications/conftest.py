@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.vocabulary import DeliveryState, InvoiceState
+from app.billing.enums import DeliveryState, InvoiceState
 from app.database.engine import Database
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import schedule
 from app.notifications.deliver import deliver
-from app.notifications.schedule import schedule
-from app.notifications.tables import Delivery
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailSink, mail_sink

@@ -6,10 +6,10 @@ from email.message import EmailMessage
 from typing import Any
 
 from app.billing.currencies import currency_of
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import InvoiceState
 from app.notifications import messages
-from app.notifications.statement import Customer, Line, Statement
+from app.notifications.invoice_view import Customer, Line, Statement
 from app.settings import Settings
 
 EUR = currency_of("EUR")

@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.invoices.tables import Invoice
-from app.notifications.tables import Delivery
+from app.deliveries.models import Delivery
+from app.invoices.models import Invoice
+from app.jobs.registry import CLOSE_MONTH, registry
+from app.jobs.runner import Runner
 from app.outbox import repository as outbox
-from app.payments.tables import Payment
+from app.payments.models import Payment
 from app.settings import IssuerDetails, Settings
-from app.worker.jobs import CLOSE_MONTH, registry
-from app.worker.runner import Runner
 from tests.cli.test_data import call
-from tests.exchange.focus.files import row, write
+from tests.dataio.focus.files import row, write
 from tests.notifications.examples import body, document
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailSink

@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from app import clock
-from app.billing.vocabulary import DeliveryState, InvoiceState
-from app.invoices.tables import Invoice
+from app.billing.enums import DeliveryState, InvoiceState
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import schedule
+from app.invoices.models import Invoice
 from app.notifications import deliver as module
 from app.notifications.deliver import MOST_ATTEMPTS, PAUSES, deliver, longest_attempt
-from app.notifications.schedule import schedule
-from app.notifications.tables import Delivery
 from app.settings import Settings
-from tests.faults.disk import fill, no_small_disk, small_disk
+from faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
 from tests.support.factories import Factories, Row
 from tests.support.smtp import Fault, MailSink, faulty_server

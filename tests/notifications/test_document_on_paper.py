@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
+from app.notifications.invoice_view import Line, Statement
 from app.notifications.rendering import Rendering
-from app.notifications.statement import Line, Statement
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import fields, statement
 from tests.support.browser import browser_page

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.enums import BillingUnit, InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import BillingUnit, InvoiceState
-from app.customers.tables import Customer
+from app.customers.models import Customer
 from app.database.engine import Database
-from app.invoices.tables import InvoiceItem
+from app.invoices.models import InvoiceItem
 from app.notifications import invoices
 from app.notifications.formats import LONGEST_TEXT, shortened
-from app.notifications.statement import Resource
+from app.notifications.invoice_view import Resource
 from app.settings import Settings
 from tests.notifications.conftest import Desk
 from tests.notifications.examples import EUR, body, compose, document

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.billing.currencies import currency_of
-from app.notifications.statement import Customer, Line, Resource, Section
+from app.notifications.invoice_view import Customer, Line, Resource, Section
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import EUR, body, compose, document, fields, statement
 

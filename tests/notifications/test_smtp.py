@@ -9,7 +9,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic_core import Url
 
 from app.mailbox import Mailbox
-from app.notifications.failures import PermanentFailure, TemporaryFailure
+from app.notifications.errors import PermanentFailure, TemporaryFailure
 from app.notifications.smtp import connected
 from tests.support.certificates import make_certificate
 from tests.support.smtp import mail_sink

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.database.engine import Database
 from app.outbox import repository as outbox
-from app.outbox.tables import OutboxEntry
+from app.outbox.models import OutboxEntry
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)

@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.vocabulary import InvoiceState
+from app.billing.enums import InvoiceState
 from app.disk import DiskUnavailable
-from app.invoices.tables import Invoice
+from app.invoices.models import Invoice
 from app.main import create_app
 from app.payments import proofs
+from app.payments.models import Payment
 from app.payments.proofs import ProofStore
-from app.payments.tables import Payment
 from app.settings import Settings
-from tests.faults.disk import fill, no_small_disk, read_only, small_disk
+from faults.disk import fill, no_small_disk, read_only, small_disk
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row
 from tests.support.server import Server

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from app.billing.enums import BillingUnit, InvoiceState
 from app.billing.periods import Period
-from app.billing.vocabulary import BillingUnit, InvoiceState
 from tests.support.factories import Factories, Row, UserRow
 
 ITEMS = 6

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.enums import BillingType, BillingUnit, CustomerRoleName, InvoiceState
+from app.billing.enums import PaymentType as PaymentKind
 from app.billing.periods import Period, due_date
-from app.billing.vocabulary import BillingType, BillingUnit, CustomerRoleName, InvoiceState
-from app.billing.vocabulary import PaymentType as PaymentKind
-from app.catalogue.tables import (
+from app.catalogue.models import (
     Category,
     Offering,
     OfferingComponent,
@@ -23,11 +23,11 @@ from app.catalogue.tables import (
     Resource,
     ServiceProvider,
 )
-from app.customers.tables import Customer, Project
+from app.customers.models import Customer, Project
 from app.database.base import Base
-from app.identity.tables import AccessSubnet, CustomerRole, Token, User
-from app.invoices.tables import Invoice, InvoiceItem
-from app.payments.tables import CustomerCredit, Payment, PaymentProfile
+from app.identity.models import AccessSubnet, CustomerRole, Token, User
+from app.invoices.models import Invoice, InvoiceItem
+from app.payments.models import CustomerCredit, Payment, PaymentProfile
 
 EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 

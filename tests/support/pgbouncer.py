@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from app.embedded.accounts import unprivileged_account
-from app.embedded.process import tied
+from app.local.embedded.accounts import unprivileged_account
+from app.server.child_process import tied
 
 PORT = 6432
 PATIENCE = 10.0

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from app.embedded.postgresql import EmbeddedPostgresql
+from app.local.embedded.postgresql import EmbeddedPostgresql
 
 STANDBY_NAME: Final = "standby"
 """What the standby calls itself at its primary, for `synchronous_standby_names`."""

@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 
-from app import ending
+from app import shutdown
 from app.cli.main import main
+from app.jobs import registry, runner, worker
+from app.jobs.job import Job, Run
 from app.settings import Settings
-from app.worker import jobs, runner, serve
-from app.worker.job import Job, Run
 
 LONG = 60.0
 
@@ -37,7 +37,7 @@ async def _ignores(_run: Run) -> None:
 def _registry(settings: Settings) -> Mapping[str, Job]:
     limit = timedelta(seconds=LONG)
     return {
-        **jobs.registry(settings),
+        **registry.registry(settings),
         "waits": Job(_waits, limit, "waits"),
         "blocks": Job(_blocks, limit, "blocks the process"),
         "ignores": Job(_ignores, limit, "ignores that it is cancelled"),
@@ -46,8 +46,8 @@ def _registry(settings: Settings) -> Mapping[str, Job]:
 
 if __name__ == "__main__":
     seconds = float(sys.argv.pop(1))
-    if seconds < ending.MOST_SECONDS:
-        ending.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
-        serve.PATIENCE = runner.HANDING_BACK = 0.5  # type: ignore[misc]
-    serve.registry = _registry  # type: ignore[attr-defined]
+    if seconds < shutdown.MOST_SECONDS:
+        shutdown.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
+        worker.PATIENCE = runner.HANDING_BACK = 0.5  # type: ignore[misc]
+    worker.registry = _registry  # type: ignore[attr-defined]
     main()

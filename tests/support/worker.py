@@ -12,9 +12,9 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.outbox.tables import OutboxEntry
+from app.jobs.worker import WorkerProcess
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
-from app.worker.serve import WorkerProcess
 
 ROOT = str(Path(__file__).parents[2])
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.support import FAILED, MISUSED, fail, load_audit_settings, with_database
+from app.cli.context import FAILED, MISUSED, fail, load_audit_settings, with_database
 
 if TYPE_CHECKING:
+    from app.audit.backfill import Adoption
+    from app.audit.verify import Verification
     from app.database.engine import Database
-    from app.history.adopting import Adoption
-    from app.history.verifying import Verification
 
 
 def register(cli: typer.Typer) -> None:
@@ -25,8 +25,8 @@ def verify() -> None:
 
     Names what is not as it was recorded, a line each. Ends with code 1 where there is anything.
     """
-    from app.history.verifying import Verification  # noqa: PLC0415 - keeps --help fast
-    from app.history.verifying import verify as findings  # noqa: PLC0415
+    from app.audit.verify import Verification  # noqa: PLC0415 - keeps --help fast
+    from app.audit.verify import verify as findings  # noqa: PLC0415
 
     settings = load_audit_settings()
 
@@ -50,7 +50,7 @@ def adopt(
     For what a release without a record has written. Look at what `verify` names first: whatever is
     there is taken as it is.
     """
-    from app.history.adopting import adopt as adopt_all  # noqa: PLC0415 - keeps --help fast
+    from app.audit.backfill import adopt as adopt_all  # noqa: PLC0415 - keeps --help fast
 
     if not why.strip():
         fail("A reason is needed.", code=MISUSED)

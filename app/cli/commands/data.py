@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
-from app.cli.focus import import_focus
-from app.cli.importers import import_jsonl, import_waldur
+from app.cli.context import FAILED, MISUSED, fail, load_settings, with_database
+from app.cli.import_focus import import_focus
+from app.cli.import_formats import import_jsonl, import_waldur
 from app.cli.progress import progress_bar
-from app.cli.support import FAILED, MISUSED, fail, load_settings, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database
@@ -143,8 +143,8 @@ def export(
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
     from app.billing.currencies import currency_of  # noqa: PLC0415
-    from app.exchange import exporter  # noqa: PLC0415
-    from app.exchange.unimportable import unimportable  # noqa: PLC0415
+    from app.dataio import export  # noqa: PLC0415
+    from app.dataio.export_warnings import unimportable  # noqa: PLC0415
 
     settings = load_settings()
     try:
@@ -154,7 +154,7 @@ def export(
                 # Lines that go to a terminal show by themselves how far it is.
                 with nullcontext() if file.isatty() else progress_bar("Export", _STEPS) as bar:
                     progress = None if bar is None else lambda part: bar(int(part * _STEPS))
-                    async for piece in exporter.export(
+                    async for piece in export.export(
                         database, settings, proofs=proofs, progress=progress
                     ):
                         file.write(piece)
@@ -170,7 +170,7 @@ def export(
     except BrokenPipeError:  # whoever read has what they wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
-    except exporter.ProofMissing as error:
+    except export.ProofMissing as error:
         fail(str(error), "With --no-proofs everything else can be exported.")
     except OSError as error:
         fail(f"The export cannot be written: {error}.", code=MISUSED)

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli.support import load_audit_settings, with_database
+from app.cli.context import load_audit_settings, with_database
 
 
 def register(cli: typer.Typer) -> None:
@@ -12,7 +12,7 @@ def register(cli: typer.Typer) -> None:
 
 def demo() -> None:
     """Load a made-up data set of thirteen months into an empty database."""
-    from app.demo import load  # noqa: PLC0415 - keeps --help fast
+    from app.local.demo import load  # noqa: PLC0415 - keeps --help fast
 
     settings = load_audit_settings()
     typer.echo(with_database(lambda database: load(database, settings), of=settings))

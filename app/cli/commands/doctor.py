@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.support import FAILED
+from app.cli.context import FAILED
 
 if TYPE_CHECKING:
-    from app.doctor.finding import Finding
+    from app.doctor.check_result import Finding
 
 
 def register(cli: typer.Typer) -> None:
@@ -31,9 +31,9 @@ def doctor(
     """
     import asyncio  # noqa: PLC0415 - keeps --help fast
 
+    from app.doctor.check_result import Level  # noqa: PLC0415
     from app.doctor.configuration import read  # noqa: PLC0415
-    from app.doctor.examination import examine  # noqa: PLC0415
-    from app.doctor.finding import Level  # noqa: PLC0415
+    from app.doctor.runner import examine  # noqa: PLC0415
 
     examination = asyncio.run(examine(read(), processes))
     lines = [(name, each) for name, found in examination.findings.items() for each in found]

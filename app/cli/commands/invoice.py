@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.support import fail, load_audit_settings, with_database
+from app.cli.context import fail, load_audit_settings, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database
@@ -29,10 +29,10 @@ def cancel(
     why: Annotated[str, typer.Option(help="The reason; it is kept with the invoice.")],
 ) -> None:
     """Cancel an invoice that is pending or created."""
-    from app.history.author import Author  # noqa: PLC0415 - keeps --help fast
-    from app.history.recording import recording  # noqa: PLC0415
-    from app.invoices.cancel import CannotCancel  # noqa: PLC0415
-    from app.invoices.cancel import cancel as cancel_invoice  # noqa: PLC0415
+    from app.audit.actor import Author  # noqa: PLC0415 - keeps --help fast
+    from app.audit.writer import recording  # noqa: PLC0415
+    from app.invoices.actions.cancel import CannotCancel  # noqa: PLC0415
+    from app.invoices.actions.cancel import cancel as cancel_invoice  # noqa: PLC0415
 
     key = load_audit_settings().audit_key
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.support import MISUSED, fail, load_settings, with_database
+from app.cli.context import MISUSED, fail, load_settings, with_database
 
 if TYPE_CHECKING:
     from app.outbox.outcome import Summary
@@ -34,12 +34,12 @@ def job(
 
     Ends with code 1 where something failed.
     """
-    from app import log  # noqa: PLC0415 - keeps --help fast
+    from app.jobs.registry import CLOSE_MONTH, registry  # noqa: PLC0415
+    from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast
     from app.outbox.outcome import Impossible, Later  # noqa: PLC0415
-    from app.worker.jobs import CLOSE_MONTH, registry  # noqa: PLC0415
 
     settings = load_settings()
-    log.configure(settings)
+    configure_logging(settings)
     jobs = registry(settings)
     if name == "list":
         for known, about in jobs.items():
@@ -73,8 +73,8 @@ def _parse(arguments: list[str]) -> dict[str, str]:
 def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "Summary | None":
     from inspect import signature  # noqa: PLC0415 - keeps --help fast
 
-    from app.worker.job import Run  # noqa: PLC0415
-    from app.worker.jobs import registry  # noqa: PLC0415
+    from app.jobs.job import Run  # noqa: PLC0415
+    from app.jobs.registry import registry  # noqa: PLC0415
 
     function = registry(settings)[name].function
     try:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import check_database, fail
+from app.cli.context import check_database, fail
 
 
 def register(cli: typer.Typer) -> None:

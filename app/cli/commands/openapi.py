@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli.support import load_settings
+from app.cli.context import load_settings
 
 
 def register(cli: typer.Typer) -> None:

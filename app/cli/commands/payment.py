@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.support import with_database
+from app.cli.context import with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database

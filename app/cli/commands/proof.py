@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.support import fail, load_settings, with_database
+from app.cli.context import fail, load_settings, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import check_database, load_settings
+from app.cli.context import check_database, load_settings
 
 
 def register(cli: typer.Typer) -> None:
@@ -43,6 +43,6 @@ def run(
     if os.environ.get("DATABASE_URL"):
         check_database()
 
-    from app.supervisor.run import run_service  # noqa: PLC0415 - keeps --help fast
+    from app.local.supervisor.run import run_service  # noqa: PLC0415 - keeps --help fast
 
     raise typer.Exit(run_service(host, port, data, stop_with_parent=stop_with_parent))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import load_settings, require_currency, require_writable
+from app.cli.context import load_settings, require_currency, require_writable
 
 
 def register(cli: typer.Typer) -> None:
@@ -23,12 +23,12 @@ def serve(
     require_writable("PROOF_DIR", settings.proof_dir)
     require_currency(settings)
 
-    from app import log  # noqa: PLC0415 - keeps --help fast
+    from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast
     from app.metrics.exporter import show_together  # noqa: PLC0415
 
-    log.configure(settings)
+    configure_logging(settings)
     show_together(settings.metrics_host, settings.metrics_port)
 
-    from app.serving.run import run  # noqa: PLC0415 - metrics know by now that processes share them
+    from app.server.run import run  # noqa: PLC0415 - metrics know by now that processes share them
 
     raise typer.Exit(run(host, port, workers, settings.drain_seconds))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.support import fail, with_database
+from app.cli.context import fail, with_database
 
 if TYPE_CHECKING:
     from app.database.engine import Database

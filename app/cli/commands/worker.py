@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import fail, load_settings, require_currency, require_writable
+from app.cli.context import fail, load_settings, require_currency, require_writable
 
 
 def register(cli: typer.Typer) -> None:
@@ -23,8 +23,8 @@ def worker(
 
     import asyncio  # noqa: PLC0415 - keeps --help fast
 
-    from app import log  # noqa: PLC0415
-    from app.worker.serve import is_alive, serve  # noqa: PLC0415
+    from app.jobs.worker import is_alive, serve  # noqa: PLC0415
+    from app.logging import configure_logging  # noqa: PLC0415
 
     if check:
         if not asyncio.run(is_alive(settings)):
@@ -33,5 +33,5 @@ def worker(
     if settings.smtp_url is None:
         require_writable("MAIL_DIR", settings.mail_dir)
     require_currency(settings)
-    log.configure(settings)
+    configure_logging(settings)
     asyncio.run(serve(settings))

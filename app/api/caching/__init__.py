@@ -1,0 +1,1 @@
+"""Entity tags, conditional GET and the response cache."""

@@ -1,0 +1,90 @@
+"""Pages of a list: page and page_size, X-Result-Count and Link."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Request
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from app.api.errors import NotFound
+from app.api.links import Links
+from app.api.query_parameters import QueryParameters, refused, whole_number
+
+DEFAULT_PAGE_SIZE = 10
+LARGEST_PAGE_SIZE = 300
+NO_PAGE = "Invalid page."
+
+
+def _page_size(text: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        raise refused("A valid integer is required.")
+    size = whole_number(text)
+    if size < 1:
+        raise refused("Ensure this value is greater than or equal to 1.")
+    return min(size, LARGEST_PAGE_SIZE)
+
+
+class Paging(QueryParameters):
+    """Which page is asked for, not yet compared with how many there are."""
+
+    page: Annotated[str, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
+        default="1", examples=[1]
+    )
+    """A page number within the paginated result set; `last` is the last one."""
+    page_size: Annotated[
+        int,
+        PlainValidator(_page_size),
+        WithJsonSchema({"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}),
+    ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
+    """Number of results to return per page; more than 300 is taken as 300."""
+
+    @property
+    def number(self) -> int | None:
+        """The number of the page, from 1; None for the last. Raises NotFound for what is none."""
+        if self.page == "last":
+            return None
+        text = self.page.strip()
+        if not (text.isascii() and text.isdigit()) or (number := whole_number(text)) < 1:
+            raise NotFound(NO_PAGE)
+        return number
+
+
+class Page:
+    """One page of a list whose length is known."""
+
+    def __init__(self, paging: Paging, count: int) -> None:
+        """Find the page; raises NotFound for one that there is not."""
+        self.count = count
+        self.size = paging.page_size
+        self.last = max(1, -(-count // self.size))
+        self.number = paging.number or self.last
+        if self.number > self.last:
+            raise NotFound(NO_PAGE)
+
+    @property
+    def offset(self) -> int:
+        """How many results come before the page."""
+        return (self.number - 1) * self.size
+
+    def headers(self, request: Request, links: Links) -> dict[str, str]:
+        """Return X-Result-Count and Link, absolute and with every other parameter kept."""
+        targets = {"first": 1}
+        if self.number > 1:
+            targets["prev"] = self.number - 1
+        if self.number < self.last:
+            targets["next"] = self.number + 1
+        targets["last"] = self.last
+        # Sorted by name as Waldur does, so that equal requests have equal links.
+        kept = sorted(request.query_params.multi_items(), key=lambda pair: pair[0])
+        before = urlencode([pair for pair in kept if pair[0] < "page"])
+        after = urlencode([pair for pair in kept if pair[0] > "page"])
+        base = f"{links.base}{request.scope['path']}"
+
+        def url(page: int) -> str:
+            parts = (before, f"page={page}" if page > 1 else "", after)
+            query = "&".join(filter(None, parts))
+            return f"{base}?{query}" if query else base
+
+        entries = [f'<{url(page)}>; rel="{rel}"' for rel, page in targets.items()]
+        return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}

@@ -1,0 +1,204 @@
+"""Request bodies of the operations that change something: JSON, a form, or multipart.
+
+An operation reads its body itself, after everything that may refuse the request without it. What
+does not parse is told in Django REST framework's words. A body is counted while it arrives, and
+nothing of it is read past its limit.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+from urllib.parse import parse_qsl
+
+from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from app.api.errors import ApiError, InvalidFields, MalformedBody, TooLarge, UnsupportedMediaType
+from app.api.middleware.limits import body_too_long
+from app.api.multipart import (
+    PARTS_MAX_NUMBER,
+    TEXT_MAX_BYTES,
+    FileReceiver,
+    MultipartError,
+    TooMuchText,
+    read_parts,
+)
+
+_UTF_8: Final = "utf-8"
+# Python knows more codecs than these, and some of them take very long or decode no text.
+_CHARSETS: Final = frozenset(
+    {"us-ascii", "ascii", _UTF_8, "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32"}
+    | {f"iso-8859-{part}" for part in range(1, 17) if part != 12}
+    | {"latin-1", "latin1"}
+    | {f"windows-{page}" for page in range(1250, 1259)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request body says, field by field."""
+
+    fields: dict[str, Any]
+    """JSON values; text from a form; a `FilePart` for a file."""
+    from_form: bool = False
+    """Whether it was a form, in which a field without a value is an empty text."""
+
+
+async def read_body(request: Request, files: FileReceiver | None = None) -> Body:
+    """Read the body; an empty one has no fields, whatever its type.
+
+    A file part of a multipart body goes to `files` while it arrives, where that takes it.
+
+    Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, or `InvalidFields` for JSON that is
+    no object.
+    """
+    stream = _Stream(request)
+    try:
+        return await _read(request, stream, files)
+    except ApiError as error:
+        if not stream.ended:
+            # Else the server would read the rest only to drop it.
+            error.headers["Connection"] = "close"
+        raise
+
+
+async def _read(request: Request, stream: "_Stream", files: FileReceiver | None) -> Body:
+    content_type = request.headers.get("content-type", "")
+    media_type, parameters = _parsed(content_type)
+    charset = _charset(parameters)
+    files_max_bytes = files.max_bytes if files and media_type == "multipart/form-data" else 0
+    if not await stream.begins(TEXT_MAX_BYTES + files_max_bytes):
+        return Body({})
+    match media_type:
+        case "application/json":
+            return Body(_from_json(await stream.whole(), charset))
+        case "application/x-www-form-urlencoded":
+            return Body(_from_form(await stream.whole(), charset), from_form=True)
+        case "multipart/form-data":
+            boundary = parameters.get(b"boundary")
+            parts = await _from_parts(stream.chunks(), boundary, charset, files)
+            return Body(parts, from_form=True)
+        case _:
+            raise UnsupportedMediaType(content_type)
+
+
+class _Stream:
+    """The request's body as it arrives."""
+
+    def __init__(self, request: Request) -> None:
+        self.ended = False
+        self._declared = request.headers.get("content-length", "")
+        self._is_asking = "expect" in request.headers
+        self._chunks = aiter(request.stream())
+        self._first = b""
+        self._limit = 0
+
+    async def begins(self, limit: int) -> bool:
+        """Wait for the first bytes; tell whether there are any.
+
+        A client that asks whether to send more than `limit` bytes is not told to go on.
+        """
+        self._limit = limit
+        if self._is_asking:
+            self._check_declared()
+        self._first = await self._next()
+        return bool(self._first)
+
+    def _check_declared(self) -> None:
+        if self._declared.isdecimal() and int(self._declared) > self._limit:
+            _refuse(self._limit)
+
+    async def _next(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks, b"")
+        except ClientDisconnect:
+            raise MalformedBody("The connection ended before the request did.") from None
+        self.ended = not chunk
+        return chunk
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self._check_declared()
+        total = 0
+        chunk = self._first
+        while chunk:
+            total += len(chunk)
+            if total > self._limit:
+                _refuse(self._limit)
+            yield chunk
+            chunk = await self._next()
+
+    async def whole(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+
+def _refuse(limit: int) -> NoReturn:
+    raise TooLarge(body_too_long(limit))
+
+
+def _parsed(content_type: str) -> tuple[str, dict[bytes, bytes]]:
+    media_type, parameters = parse_options_header(content_type)
+    return media_type.decode("latin-1").strip(), parameters
+
+
+def _charset(parameters: dict[bytes, bytes]) -> str:
+    name = parameters.get(b"charset", b"").decode("latin-1").lower().replace("_", "-")
+    return name if name in _CHARSETS else _UTF_8
+
+
+def _no_such_number(constant: str) -> NoReturn:
+    raise ValueError(f"Out of range float values are not JSON compliant: {constant!r}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        _no_such_number(text)
+    return number
+
+
+def _from_json(body: bytes, charset: str) -> dict[str, Any]:
+    try:
+        value = json.loads(
+            body.decode(charset), parse_constant=_no_such_number, parse_float=_finite
+        )
+    except RecursionError:
+        raise MalformedBody("JSON parse error - nested too deeply") from None
+    except ValueError as error:
+        raise MalformedBody(f"JSON parse error - {error}") from None
+    if value is None:
+        raise InvalidFields({"non_field_errors": ["No data provided"]})
+    if not isinstance(value, dict):
+        message = f"Invalid data. Expected a dictionary, but got {type(value).__name__}."
+        raise InvalidFields({"non_field_errors": [message]})
+    return value
+
+
+def _from_form(body: bytes, charset: str) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            body.decode(charset, errors="replace"),
+            keep_blank_values=True,
+            encoding=charset,
+            errors="replace",
+            max_num_fields=PARTS_MAX_NUMBER,
+        )
+    except ValueError as error:
+        raise MalformedBody(f"Form parse error - {error}") from None
+    return dict(pairs)
+
+
+async def _from_parts(
+    chunks: AsyncIterator[bytes],
+    boundary: bytes | None,
+    charset: str,
+    files: FileReceiver | None,
+) -> dict[str, Any]:
+    if not boundary:
+        raise MalformedBody("Multipart form parse error - Invalid boundary in multipart: None")
+    try:
+        return await read_parts(chunks, boundary, charset, files)
+    except TooMuchText:
+        _refuse(TEXT_MAX_BYTES)
+    except MultipartError as error:
+        raise MalformedBody(f"Multipart form parse error - {error}") from None

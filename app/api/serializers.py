@@ -1,0 +1,115 @@
+"""How values are written: the types of which every schema of an answer is made.
+
+Serialising takes the answer's `Links` as its context, for links and the style of UUIDs.
+"""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, cast
+from uuid import UUID
+
+from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
+
+from app.api.links import Links
+from app.billing.money import quantized
+
+_TEN = Decimal("1E-10")
+_TWO = Decimal("0.01")
+
+
+def _ten_decimals(value: Decimal) -> str:
+    return format(quantized(value, _TEN, ROUND_HALF_EVEN), "f")
+
+
+def _two_decimals(value: Decimal) -> str:
+    return format(quantized(value, _TWO, ROUND_HALF_EVEN), "f")
+
+
+def _as_rounded(value: Decimal) -> str:
+    return format(value, "f")
+
+
+def _number(value: Decimal) -> float:
+    return float(value or abs(value))
+
+
+def _utc(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def links_of(info: SerializationInfo) -> Links:
+    """Return the links of the answer that is being written."""
+    return cast(Links, info.context)
+
+
+def _uuid(value: UUID, info: SerializationInfo) -> str:
+    return links_of(info).uuid(value)
+
+
+DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=str)]
+"""Exactly ten decimals, never an exponent; document it with `decimal_schema`."""
+DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
+"""Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
+AmountString = Annotated[Decimal, PlainSerializer(_as_rounded, return_type=str)]
+"""An amount that is rounded to the currency's decimals already, with all of them; document it with
+`amount_schema`."""
+AMOUNT = "x-amount"
+"""In a schema, until the document is made: it is one of an amount."""
+JsonNumber = Annotated[
+    Decimal,
+    PlainSerializer(_number, return_type=float),
+    WithJsonSchema({"type": "number", "format": "double"}),
+]
+"""A float, from here on only."""
+WireUuid = Annotated[
+    UUID,
+    PlainSerializer(_uuid, return_type=str),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
+"""With hyphens, or in 32 hex digits where WIRE_UUID_STYLE says so."""
+UtcTimestamp = Annotated[
+    datetime,
+    PlainSerializer(_utc, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""In UTC with a Z; microseconds where they are not zero."""
+
+
+def link(collection: str, *, platform: bool = False) -> object:
+    """Return what writes a UUID as the link to a record of a collection."""
+
+    def write(value: UUID, info: SerializationInfo) -> str:
+        links = links_of(info)
+        build = links.on_platform if platform else links.here
+        return build(collection, value)
+
+    return PlainSerializer(write, return_type=str)
+
+
+URI = WithJsonSchema({"type": "string", "format": "uri"})
+
+
+def text_schema(form: str, max_length: int) -> WithJsonSchema:
+    """Return the schema of a text that has a format unless it is empty, for want of a value."""
+    filled = {"type": "string", "format": form, "maxLength": max_length}
+    return WithJsonSchema({"anyOf": [filled, {"type": "string", "maxLength": 0}]})
+
+
+def decimal_pattern(digits: int, places: int) -> str:
+    """Return the pattern of a decimal string with so many digits before and behind the point."""
+    return rf"^-?\d{{0,{digits}}}" + (rf"(?:\.\d{{0,{places}}})?$" if places else "$")
+
+
+def decimal_schema(digits: int, places: int) -> WithJsonSchema:
+    """Return the documented schema of a decimal string."""
+    pattern = decimal_pattern(digits, places)
+    return WithJsonSchema({"type": "string", "format": "decimal", "pattern": pattern})
+
+
+def amount_schema(digits: int) -> WithJsonSchema:
+    """Return the schema of an `AmountString`; the document adapts the pattern to the currency.
+
+    `digits` stand before the point where the currency has two decimals.
+    """
+    schema = {"type": "string", "format": "decimal", "pattern": decimal_pattern(digits, 2)}
+    return WithJsonSchema(schema | {AMOUNT: True})

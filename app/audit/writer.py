@@ -1,0 +1,189 @@
+"""Sealing what a transaction changes: an entry for each invoice, before the commit.
+
+    async with recording(database, key, author) as connection:
+        ...
+
+Triggers have noted by then what changed. Two statements do it for an ordinary change, and as many
+for each thousand of invoices.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.audit.actor import Author
+from app.audit.digest import DIGEST
+from app.audit.hash_chain import NOTHING, Chain
+from app.database.engine import Database
+
+_BATCH: Final = 1000
+"""Invoices that are sealed at a time."""
+
+
+@asynccontextmanager
+async def recording(
+    database: Database, key: SecretStr, author: Author, comment: str = ""
+) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection in a transaction whose changes are recorded, with a comment if given.
+
+    Raises as `Database.transaction` does.
+    """
+    async with database.transaction() as connection:
+        yield connection
+        await seal(connection, key, author, comment)
+
+
+async def seal(
+    connection: AsyncConnection, key: SecretStr, author: Author, comment: str = ""
+) -> int:
+    """Record what the caller's transaction has changed since it began, or was last sealed.
+
+    It is the last thing before the commit: the invoices stay locked from here on. Returns the
+    number of entries.
+    """
+    chain = Chain(key)
+    header = {
+        "recorded_at": clock.now(),
+        "operation": author.operation,
+        "user_uuid": author.user_uuid,
+        "username": author.username,
+        "token": author.token,
+        "request_id": author.request_id,
+        "impersonator_uuid": author.impersonator_uuid,
+        "impersonator_username": author.impersonator_username,
+        "comment": comment,
+    }
+    sealed = 0
+    values: dict[str, Any] = {}
+    statement = _first
+    while True:
+        found = (await connection.execute(statement, header | values)).all()
+        if not found:
+            return sealed
+        is_last = len(found) < _BATCH
+        await connection.execute(_enter, header | _entries(chain, found) | {"is_last": is_last})
+        sealed += len(found)
+        if is_last:
+            return sealed
+        values = {"after": found[-1].invoice_uuid}
+        statement = _next
+
+
+def _entries(chain: Chain, found: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Any]:
+    """Return the columns of the entries of what was found to have changed."""
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("invoices", "sequences", "previous", "hashes", "heads")
+    }
+    for row in found:
+        invoice: UUID = row.invoice_uuid
+        previous = row.history_head or NOTHING
+        last = row.last_sequence or 0
+        if not row.history_count and row.last_is_end:
+            # An invoice that was removed is there again.
+            previous = chain.head(invoice, last, row.last_hash)
+        # Entries that are not counted do not stand in the way of the next; they will be found.
+        sequence = max(row.history_count or 0, last) + 1
+        entry = chain.entry(invoice, sequence, previous, row.digest)
+        columns["invoices"].append(invoice)
+        columns["sequences"].append(sequence)
+        columns["previous"].append(previous)
+        columns["hashes"].append(entry)
+        columns["heads"].append(chain.head(invoice, sequence, entry))
+    return columns | {"change": found[0].change}
+
+
+def _changed(*, further: bool) -> TextClause:
+    """Select a batch of invoices that the transaction has changed, and lock them.
+
+    Each with the digest of its entry to come, what it keeps of its record, and the last entry. Of
+    one that is gone the last change tells what it kept.
+    """
+    return text(f"""
+WITH changed AS (
+    SELECT DISTINCT change, invoice_uuid
+    FROM invoice_changes AS c
+    WHERE change = nullif(current_setting('invoicing.change', true), '')::uuid
+        AND NOT EXISTS (
+            SELECT FROM invoice_history AS e
+            WHERE e.change = c.change AND e.invoice_uuid = c.invoice_uuid
+        )
+        {"AND invoice_uuid > CAST(:after AS uuid)" if further else ""}
+    ORDER BY invoice_uuid
+    LIMIT {_BATCH}
+), locked AS (
+    SELECT changed.change, changed.invoice_uuid, history_count, history_head,
+           invoice_as_recorded(invoices) AS data
+    FROM changed JOIN invoices ON invoices.uuid = changed.invoice_uuid
+    ORDER BY changed.invoice_uuid
+    FOR NO KEY UPDATE OF invoices
+), found AS (
+    SELECT * FROM locked
+    UNION ALL
+    SELECT changed.change, changed.invoice_uuid, kept.count, decode(kept.head, 'hex'), NULL
+    FROM changed LEFT JOIN LATERAL (
+        SELECT (was ->> 'history_count')::bigint AS count, was ->> 'history_head' AS head
+        FROM invoice_changes AS gone
+        WHERE gone.change = changed.change AND gone.invoice_uuid = changed.invoice_uuid
+            AND gone.kind = 'invoice' AND gone.became IS NULL
+        ORDER BY gone.id DESC
+        LIMIT 1
+    ) AS kept ON true
+    WHERE NOT EXISTS (SELECT FROM locked WHERE locked.invoice_uuid = changed.invoice_uuid)
+)
+SELECT e.change, e.invoice_uuid, e.history_count, e.history_head, {DIGEST} AS digest,
+       last.sequence AS last_sequence, last.hash AS last_hash, last.is_end AS last_is_end
+FROM (
+    SELECT found.*, CAST(:recorded_at AS timestamptz) AS recorded_at,
+           CAST(:operation AS text) AS operation, CAST(:user_uuid AS uuid) AS user_uuid,
+           CAST(:username AS text) AS username, CAST(:token AS text) AS token,
+           CAST(:request_id AS text) AS request_id, CAST(:comment AS text) AS comment,
+           CAST(:impersonator_uuid AS uuid) AS impersonator_uuid,
+           CAST(:impersonator_username AS text) AS impersonator_username
+    FROM found
+) AS e
+LEFT JOIN LATERAL (
+    SELECT sequence, hash, data IS NULL AS is_end
+    FROM invoice_history
+    WHERE invoice_history.invoice_uuid = e.invoice_uuid
+    ORDER BY sequence DESC
+    LIMIT 1
+) AS last ON true
+ORDER BY e.invoice_uuid
+""")  # noqa: S608 - made of constants
+
+
+_first: Final = _changed(further=False)
+_next: Final = _changed(further=True)
+
+# What changes after this belongs to another entry.
+_enter: Final = text("""
+WITH sealed AS (
+    SELECT * FROM unnest(
+        CAST(:invoices AS uuid[]), CAST(:sequences AS bigint[]), CAST(:previous AS bytea[]),
+        CAST(:hashes AS bytea[]), CAST(:heads AS bytea[])
+    ) AS sealed (uuid, sequence, previous, hash, head)
+), entered AS (
+    INSERT INTO invoice_history (
+        change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
+        request_id, impersonator_uuid, impersonator_username, comment, data, previous, hash
+    )
+    SELECT CAST(:change AS uuid), sealed.uuid, sealed.sequence, CAST(:recorded_at AS timestamptz),
+           :operation, CAST(:user_uuid AS uuid), :username, :token, :request_id,
+           CAST(:impersonator_uuid AS uuid), :impersonator_username, :comment,
+           CASE WHEN invoices.id IS NOT NULL THEN invoice_as_recorded(invoices) END,
+           sealed.previous, sealed.hash
+    FROM sealed LEFT JOIN invoices ON invoices.uuid = sealed.uuid
+    ORDER BY sealed.uuid
+), kept AS (
+    UPDATE invoices SET history_count = sealed.sequence, history_head = sealed.head
+    FROM sealed
+    WHERE invoices.uuid = sealed.uuid
+)
+SELECT set_config('invoicing.change', '', true) WHERE CAST(:is_last AS boolean)
+""")

@@ -1,0 +1,106 @@
+"""What is sold: providers, categories, offerings with their components and plans, resources."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.enums import BillingType, BillingUnit
+from app.database.base import Base, Key, Money10, PublicId, Words, one_of
+
+
+class ServiceProvider(Base):
+    """A customer in its part as a seller."""
+
+    __tablename__ = "service_providers"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
+    created_at: Mapped[datetime]
+
+
+class Category(Base):
+    """A kind of service."""
+
+    __tablename__ = "categories"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    title: Mapped[str]
+
+
+class Offering(Base):
+    """A service that a customer sells; it need not be recorded as a service provider."""
+
+    __tablename__ = "offerings"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    name: Mapped[str]
+    type: Mapped[Words]
+    category_id: Mapped[int] = mapped_column(ForeignKey("categories.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"), index=True)
+    created_at: Mapped[datetime]
+
+
+class OfferingComponent(Base):
+    """A part of an offering that is charged by itself."""
+
+    __tablename__ = "offering_components"
+    __table_args__ = (one_of("billing_type", BillingType),)
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)
+    type: Mapped[str]
+    name: Mapped[str]
+    billing_type: Mapped[str]
+    measured_unit: Mapped[Words]
+    article_code: Mapped[Words]
+
+
+class Plan(Base):
+    """A price list of an offering."""
+
+    __tablename__ = "plans"
+    __table_args__ = (one_of("unit", BillingUnit),)
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)
+    name: Mapped[str]
+    unit: Mapped[str]
+    unit_price: Mapped[Money10]
+    article_code: Mapped[Words]
+    archived: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+class PlanComponent(Base):
+    """The price of one component in one plan; the component may be gone."""
+
+    __tablename__ = "plan_components"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"), index=True)
+    component_id: Mapped[int | None] = mapped_column(
+        ForeignKey("offering_components.id"), index=True
+    )
+    amount: Mapped[int] = mapped_column(default=0)
+    price: Mapped[Money10]
+
+
+class Resource(Base):
+    """What a project has bought of an offering."""
+
+    __tablename__ = "resources"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    name: Mapped[str]
+    offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"), index=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    created_at: Mapped[datetime]

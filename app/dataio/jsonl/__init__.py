@@ -1,0 +1,1 @@
+"""JSON Lines: one record a line."""

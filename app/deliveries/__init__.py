@@ -1,0 +1,1 @@
+"""Deliveries: one message about one invoice to one recipient."""

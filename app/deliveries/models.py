@@ -1,0 +1,49 @@
+"""Deliveries: one message about one invoice to one recipient."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.enums import DeliveryState
+from app.database.base import Base, Key, PublicId, Words, one_of
+
+OPEN = "state IN ('pending', 'sending')"
+"""The condition of a delivery that is still on its way."""
+
+
+class Delivery(Base):
+    """A notification of an invoice on its way to a recipient, and what became of it."""
+
+    __tablename__ = "notification_deliveries"
+    __table_args__ = (
+        one_of("state", DeliveryState),
+        Index(
+            "uq_notification_deliveries_open_invoice_id_recipient",
+            "invoice_id",
+            text("lower(recipient)"),
+            unique=True,
+            postgresql_where=text(OPEN),
+        ),
+        Index(
+            "ix_notification_deliveries_open_next_attempt_at",
+            "next_attempt_at",
+            postgresql_where=text(OPEN),
+        ),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    invoice_id: Mapped[int] = mapped_column(
+        ForeignKey("invoices.id", ondelete="CASCADE"), index=True
+    )
+    recipient: Mapped[str]
+    """An address; empty where there was nobody to write to."""
+    state: Mapped[str] = mapped_column(default=DeliveryState.PENDING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime | None]
+    """When a pending delivery is due; while sending, when the attempt is given up for lost."""
+    last_error: Mapped[Words]
+    message_id: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]

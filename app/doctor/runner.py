@@ -1,0 +1,111 @@
+"""Makes all checks at once, each with a limit of its own, and none in the way of another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.database.engine import Database
+from app.doctor import configuration, privileges, schema, server, services, work
+from app.doctor.check_result import Finding, warning, wrong
+from app.doctor.configuration import Configuration
+from app.settings import Settings
+
+LIMIT: Final = 10.0
+"""Seconds that one check may take."""
+_REACH: Final = 5
+"""Seconds in which the database must be reached."""
+_HANGS: Final = wrong(
+    f"no answer within {LIMIT:.0f} s", "Look at the other server and the network in between."
+)
+_OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Finding]]]]] = {
+    "database": server.version,
+    "changes": server.changes,
+    "encoding": server.encoding,
+    "time": server.time,
+    "limits": server.pooler,
+    "revision": schema.revision,
+    "indexes": schema.indexes,
+    "triggers": schema.triggers,
+    "privileges": privileges.privileges,
+    "currency": work.currency,
+    "outbox": work.outbox,
+    "deliveries": work.deliveries,
+    "months": work.months,
+    "proofs": work.proofs,
+}
+_OF_SETTINGS: Final[dict[str, Callable[[Settings], Awaitable[list[Finding]]]]] = {
+    "redis": services.redis,
+    "worker": services.worker,
+    "mail": services.mail,
+    "disk": work.disk,
+}
+_OF_REDIS: Final = ("redis", "worker")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What all checks told."""
+
+    findings: dict[str, list[Finding]]
+    hung: bool
+    """Whether one was left behind, which may keep the process from ending."""
+
+
+async def examine(found: Configuration, processes: int) -> Examination:
+    """Make every check that the settings allow; `processes` is how many there are to be."""
+    settings = found.settings.model_copy(
+        update={"database_pool_timeout": _REACH, "database_pool_size": len(_OF_DATABASE) + 1}
+    )
+    checks: dict[str, Awaitable[list[Finding]]] = {}
+    database = Database(settings)
+    if "database_url" not in found.unusable:
+        unreachable = await _within_limit(_reach(database, settings))
+        if unreachable:
+            checks["database"] = _told(unreachable)
+        else:
+            checks |= {name: look(database, settings) for name, look in _OF_DATABASE.items()}
+            checks["connections"] = server.connections(database, found.settings, processes)
+    for name, look in _OF_SETTINGS.items():
+        if name not in _OF_REDIS or "redis_url" not in found.unusable:
+            checks[name] = look(settings)
+    told = await asyncio.gather(*map(_within_limit, checks.values()))
+    findings = {
+        "settings": list(configuration.examine(found)),
+        **dict(zip(checks, told, strict=True)),
+    }
+    try:
+        await asyncio.wait_for(database.close(), LIMIT)
+        hung = False
+    except TimeoutError:
+        hung = True
+    return Examination(findings, hung or any(_HANGS in told for told in findings.values()))
+
+
+async def _within_limit(check: Awaitable[list[Finding]]) -> list[Finding]:
+    """Make a check; one that hangs, or fails by itself, is a finding."""
+    try:
+        return await asyncio.wait_for(check, LIMIT)
+    except TimeoutError:
+        return [_HANGS]
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        return [warning(f"could not be looked at: {reason}", "See what else is wrong.")]
+
+
+async def _reach(database: Database, settings: Settings) -> list[Finding]:
+    try:
+        async with database.reading():
+            return []
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        advice = "Start PostgreSQL, or correct DATABASE_URL."
+        if "unsupported startup parameter" in reason:
+            advice = "It is a PgBouncer: set DATABASE_PGBOUNCER=true."
+        return [wrong(f"DATABASE_URL cannot be reached: {reason}", advice)]
+
+
+async def _told(findings: list[Finding]) -> list[Finding]:
+    return findings

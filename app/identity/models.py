@@ -1,0 +1,80 @@
+"""Users, their tokens and their roles at customers."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import CIDR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.enums import CustomerRoleName
+from app.database.base import Base, Key, PublicId, Words, one_of
+
+
+class User(Base):
+    """Someone who calls the API or is written to."""
+
+    __tablename__ = "users"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    username: Mapped[str] = mapped_column(unique=True)
+    full_name: Mapped[Words]
+    email: Mapped[Words]
+    is_staff: Mapped[bool] = mapped_column(default=False)
+    is_support: Mapped[bool] = mapped_column(default=False)
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+
+
+class Token(Base):
+    """A key to the API, kept only as the SHA-256 digest of what was shown once."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (CheckConstraint("length(digest) = 64", name="digest_is_sha256"),)
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[Words]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class CustomerRole(Base):
+    """A role that a user holds at a customer, while active and until it expires."""
+
+    __tablename__ = "customer_roles"
+    __table_args__ = (
+        one_of("role", CustomerRoleName),
+        Index("ix_customer_roles_user_id_customer_id", "user_id", "customer_id"),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customers.id", ondelete="CASCADE"), index=True
+    )
+    role: Mapped[str]
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+
+
+class AccessSubnet(Base):
+    """A network from which a customer's users may see it; no network means any address.
+
+    A customer without access subnets is seen from anywhere.
+    """
+
+    __tablename__ = "access_subnets"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customers.id", ondelete="CASCADE"), index=True
+    )
+    network: Mapped[str | None] = mapped_column(CIDR)
+    description: Mapped[Words]

@@ -1,0 +1,1 @@
+"""Changes of an invoice, each one transaction without HTTP."""

@@ -1,0 +1,38 @@
+"""`send_notification`: an invoice is mailed to whom it concerns, by the worker."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.api.errors import BrokenRule
+from app.api.rendered_response import WrittenAnswer
+from app.api.request_body import Body
+from app.billing.enums import InvoiceState
+from app.deliveries.schedule import schedule
+from app.invoices import changes
+from app.invoices.api.submission import Submission
+
+
+async def notify(
+    submission: Submission, answer: WrittenAnswer, nudge: Callable[[], Awaitable[None]]
+) -> Response:
+    """Record the deliveries of a created invoice, then nudge the worker; a body is ignored.
+
+    Raises `BrokenRule` in any other state, and what `Submission` raises.
+    """
+    repeated = await submission.repeated(Body({}))
+    if repeated is not None:
+        return repeated
+    invoice_id = submission.invoice.id
+
+    async def change(connection: AsyncConnection) -> WrittenAnswer:
+        # Locked, so that the invoice is not paid or canceled between the check and the record.
+        if await changes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
+            raise BrokenRule("Notification only for the created invoice can be sent.")
+        await schedule(connection, invoice_id, submission.settings)
+        return answer
+
+    response = await submission.once(change)
+    await nudge()
+    return response

@@ -1,0 +1,1 @@
+"""The endpoint group /api/invoices/."""

@@ -1,0 +1,72 @@
+"""What the actions on an invoice read, as it is documented.
+
+The actions read their bodies themselves, after what may refuse the request without one; these
+models only describe them.
+"""
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from app.api.serializers import text_schema
+from app.invoices.changes import ANNOTATIONS
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    # What is absent changes nothing, which is not what a default would tell.
+    schema.pop("default", None)
+
+
+def _text(field: str) -> Any:
+    return Field(default="", max_length=ANNOTATIONS[field], json_schema_extra=_without_default)
+
+
+_URI = text_schema("uri", ANNOTATIONS["payment_url"])
+_Proof = Annotated[
+    bytes,
+    WithJsonSchema({"type": "string", "format": "binary"}),
+    Field(default=b"", json_schema_extra=_without_default),
+]
+
+
+class _Documented(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class PaidRequest(_Documented):
+    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+
+    date: date
+    """When it was paid."""
+
+
+class PaidRequestForm(PaidRequest):
+    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+
+
+class PaidRequestMultipart(PaidRequest):
+    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+
+    proof: _Proof
+    """A proof of payment: a PDF, PNG, JPEG, TIFF, WebP or HEIC file."""
+
+
+class BackendIdRequest(_Documented):
+    """The invoice's identifier elsewhere."""
+
+    backend_id: str = _text("backend_id")
+
+
+class PaymentURLRequest(_Documented):
+    """Where the invoice can be paid."""
+
+    payment_url: Annotated[str, _URI] = _text("payment_url")
+    """URL for initiating payment via payment gateway."""
+
+
+class ReferenceNumberRequest(_Documented):
+    """The invoice's number elsewhere."""
+
+    reference_number: str = _text("reference_number")
+    """Reference number associated with the invoice."""

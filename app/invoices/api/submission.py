@@ -1,0 +1,94 @@
+"""One request that changes an invoice: its change, what it is told, and what is kept of both.
+
+Everything that is written for a request is one transaction: the change, the record of who made
+it, and under an `Idempotency-Key` the answer. The answer is written before the commit, so that
+what is sent is what was committed.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.api.caching import etags
+from app.api.caching.conditional_get import Answers
+from app.api.errors import PreconditionFailed
+from app.api.rendered_response import WrittenAnswer
+from app.api.request_body import Body
+from app.audit.actor import author_of
+from app.audit.writer import recording
+from app.database.deadline import renewed_by
+from app.idempotency import keys, repository
+from app.identity.caller import Caller
+from app.invoices import changes
+from app.invoices.queries.invoices import ChangedInvoice
+from app.invoices.repository import FoundInvoice
+
+
+class Submission:
+    """A request that changes an invoice, found and allowed already."""
+
+    def __init__(
+        self, request: Request, caller: Caller, invoice: FoundInvoice, key: keys.Key | None
+    ) -> None:
+        self._answers = Answers(request)
+        self.request = request
+        self.database = self._answers.database
+        self.settings = self._answers.settings
+        self.invoice = invoice
+        self._author = author_of(request, caller)
+        self.has_key = key is not None
+        self._key = key
+        self._digest = b""
+
+    async def repeated(self, body: Body) -> Response | None:
+        """Return the answer to the same request under the same key, if there was one.
+
+        To be called once the body is known, before anything is refused that would not have been
+        refused the first time. Raises `UsedOtherwise`.
+        """
+        if self._key is None:
+            return None
+        self._digest = keys.digest(self._author.operation, self.invoice.id, self.request, body)
+        async with self.database.reading() as connection:
+            earlier = await repository.earlier(connection, self._key, self._digest)
+        return None if earlier is None else earlier.response(keys.REPEATED)
+
+    async def once(self, change: Callable[[AsyncConnection], Awaitable[WrittenAnswer]]) -> Response:
+        """Make the change in a transaction and return its answer; under a key, at most once.
+
+        Raises what `change` raises, `PreconditionFailed`, `RequestInProgress`, and
+        `DatabaseUnavailable`, after which it is not known whether a commit under way was done.
+        """
+        recorded = recording(self.database, self.settings.audit_key, self._author)
+        async with recorded as connection:
+            if self._key is not None:
+                await repository.claim(connection, self._key)
+                earlier = await repository.earlier(connection, self._key, self._digest)
+                if earlier is not None:
+                    return earlier.response(keys.REPEATED)
+            answer = await change(connection)
+            if self._key is not None:
+                await repository.keep(connection, self._key, self._digest, answer)
+        return answer.response()
+
+    async def require_match(self, connection: AsyncConnection) -> None:
+        """Hold the invoice as it is until the transaction ends, if it is as `If-Match` says.
+
+        Raises `PreconditionFailed` where it is not.
+        """
+        expected = ", ".join(self.request.headers.getlist("if-match"))
+        if not expected:
+            return
+        await changes.locked_state_of(connection, self.invoice.id)
+        invoice = ChangedInvoice(self._answers, self.invoice.id)
+        current = self._answers.validator(await invoice.select(connection))
+        if not etags.permits(expected, current):
+            raise PreconditionFailed("The invoice has changed meanwhile.")
+
+    async def written(self, connection: AsyncConnection) -> WrittenAnswer:
+        """Write the invoice as it is in the transaction as the answer."""
+        selected = await ChangedInvoice(self._answers, self.invoice.id).select(connection)
+        async with aclosing(selected.made(connection)) as parts:
+            return await WrittenAnswer.of_parts(renewed_by(parts))

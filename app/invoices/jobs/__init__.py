@@ -1,0 +1,1 @@
+"""Jobs on many invoices, each safe to run twice."""

@@ -1,0 +1,243 @@
+"""Invoices and their items.
+
+Totals are kept by triggers: `total_price`, `incurred_costs` and `compensations` follow the items,
+`total_cost` follows them and the tax; an item's `price` is made where none is given. So are the
+tables at the end, which spare reads a look at every invoice. The migrations that make the triggers
+are their source.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    FetchedValue,
+    ForeignKey,
+    Index,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.enums import BillingUnit, InvoiceState
+from app.database.base import Amount, Base, Json, Key, Money10, Percent, PublicId, Words, one_of
+
+invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
+
+
+class Invoice(Base):
+    """What a customer owes for one month."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "year", "month"),
+        one_of("state", InvoiceState),
+        CheckConstraint("month BETWEEN 1 AND 12", name="month_is_of_a_year"),
+        CheckConstraint("year BETWEEN 1 AND 9999", name="year_is_of_the_calendar"),
+        CheckConstraint(
+            "tax_percent >= 0 AND tax_percent <> 'NaN'", name="tax_percent_is_not_negative"
+        ),
+        CheckConstraint("abs(total_price) < 1e20", name="total_price_is_bounded"),
+        CheckConstraint(
+            "(invoice_date IS NULL) = (due_date IS NULL)", name="due_date_follows_invoice_date"
+        ),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    number: Mapped[int] = mapped_column(
+        BigInteger, invoice_numbers, server_default=invoice_numbers.next_value(), unique=True
+    )
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    year: Mapped[int] = mapped_column(SmallInteger)
+    month: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(
+        default=InvoiceState.PENDING, server_default=InvoiceState.PENDING
+    )
+    tax_percent: Mapped[Percent]
+    created: Mapped[date]
+    invoice_date: Mapped[date | None]
+    """When the invoice was issued, that is, left the state pending."""
+    due_date: Mapped[date | None]
+    backend_id: Mapped[Words] = mapped_column(String(255))
+    payment_url: Mapped[Words] = mapped_column(String(200))
+    reference_number: Mapped[Words] = mapped_column(String(300))
+    cancel_reason: Mapped[Words]
+    source: Mapped[str | None]
+    """Where the invoice was imported from; none for one that was made here."""
+    total_price: Mapped[Amount] = mapped_column(default=Decimal(0), server_default="0")
+    """The sum of the items' prices, without tax; exact."""
+    incurred_costs: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
+    """The exact sum of unit price times quantity over items without a credit."""
+    compensations: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
+    """The exact sum of unit price times quantity over items with a credit."""
+    total_cost: Mapped[Amount] = mapped_column(server_default=FetchedValue())
+    """The total with tax, rounded half up to the currency's decimals."""
+    revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
+    """Grows, by a trigger, with each change of the invoice or its items; with `ReferenceRevision`
+    it names one state of all that is shown."""
+    imported_revision: Mapped[int | None] = mapped_column(BigInteger)
+    """The revision that the last import left; where it is not `revision`, it was changed here."""
+    history_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many entries the record of the invoice has; kept, as the next, by `app.audit`."""
+    history_head: Mapped[bytes | None]
+    """The keyed hash of the last entry and the count; none before the first."""
+
+
+Index(
+    "ix_invoices_newest_first",
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index(
+    "ix_invoices_state_newest_first",
+    Invoice.state,
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index(
+    "ix_invoices_created_newest_first",
+    Invoice.created.desc(),
+    Invoice.year.desc(),
+    Invoice.month.desc(),
+    Invoice.number.desc(),
+)
+Index(
+    "ix_invoices_month_newest_first",
+    Invoice.month.desc(),
+    Invoice.year.desc(),
+    Invoice.number.desc(),
+)
+Index("ix_invoices_total_cost", Invoice.total_cost)
+
+
+class InvoiceItem(Base):
+    """One line of an invoice."""
+
+    __tablename__ = "invoice_items"
+    __table_args__ = (
+        one_of("unit", BillingUnit),
+        CheckConstraint(
+            "customer_credit_id IS NULL OR credit", name="customer_credit_makes_a_credit"
+        ),
+        CheckConstraint("unit_price <> 'NaN' AND quantity <> 'NaN'", name="amounts_are_numbers"),
+        CheckConstraint("jsonb_typeof(details) = 'object'", name="details_are_an_object"),
+        Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    unit_price: Mapped[Money10]
+    quantity: Mapped[Money10]
+    unit: Mapped[str]
+    measured_unit: Mapped[Words]
+    article_code: Mapped[Words] = mapped_column(String(30))
+    start: Mapped[datetime]
+    end: Mapped[datetime]
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    project_name: Mapped[Words]
+    """The project's name when the item was made; it outlives the project."""
+    project_uuid: Mapped[UUID | None]
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"), index=True)
+    offering_id: Mapped[int | None] = mapped_column(ForeignKey("offerings.id"), index=True)
+    """The item's own offering; where it has a resource, the resource's offering counts."""
+    plan_component_id: Mapped[int | None] = mapped_column(
+        ForeignKey("plan_components.id"), index=True
+    )
+    details: Mapped[Json]
+    backend_uuid: Mapped[UUID | None]
+    credit: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Whether the item gives back instead of charging: a compensation."""
+    customer_credit_id: Mapped[int | None] = mapped_column(
+        ForeignKey("customer_credits.id"), index=True
+    )
+    price: Mapped[Amount] = mapped_column(server_default=FetchedValue())
+    """In the currency's decimals, and never further from unit price times quantity than one of its
+    smallest units. Where none is given it is their product, rounded away from zero, and follows
+    them when they change."""
+
+
+class DatabaseCurrency(Base):
+    """One row: the currency of all amounts in the database, which triggers round by.
+
+    The code is null, and the decimals are two, until a process with the setting CURRENCY starts.
+    """
+
+    __tablename__ = "currency"
+    __table_args__ = (
+        CheckConstraint("single", name="is_one"),
+        CheckConstraint("decimals BETWEEN 0 AND 4", name="decimals_are_few"),
+    )
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
+    code: Mapped[str | None]
+    """Of ISO 4217."""
+    decimals: Mapped[int] = mapped_column(SmallInteger, default=2, server_default="2")
+
+
+class ReferenceRevision(Base):
+    """One row, whose number grows with each change of what invoices show of other records.
+
+    Those are customers, projects, resources, offerings and their categories, components of
+    offerings and plans, service providers.
+    """
+
+    __tablename__ = "reference_revision"
+    __table_args__ = (CheckConstraint("single", name="is_one"),)
+
+    single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
+    revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
+
+
+class InvoiceTally(Base):
+    """How many invoices there are of a month and state, and their sums: add the rows up.
+
+    Each change adds a row with its difference; a job merges rows. So no change waits for another,
+    and a sum is as true as its snapshot.
+    """
+
+    __tablename__ = "invoice_tallies"
+
+    id: Mapped[Key]
+    year: Mapped[int] = mapped_column(SmallInteger)
+    month: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str]
+    invoices: Mapped[int] = mapped_column(BigInteger)
+    price: Mapped[Decimal] = mapped_column(Numeric)
+    """Without tax."""
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    """With tax, each invoice rounded to the currency's decimals."""
+
+
+class CustomerYearTotal(Base):
+    """What the invoices of a customer that were created since a day come to."""
+
+    __tablename__ = "customer_year_totals"
+
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[date] = mapped_column(Date, index=True)
+    """A year before the day on which the row was last brought forward, by a daily job."""
+    invoices: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[Decimal] = mapped_column(Numeric)
+    """With tax."""
+
+
+Index(
+    "ix_customer_year_totals_largest",
+    CustomerYearTotal.since,
+    CustomerYearTotal.total.desc(),
+    CustomerYearTotal.customer_id,
+    postgresql_where=CustomerYearTotal.invoices > 0,
+)

@@ -1,0 +1,1 @@
+"""Reads of invoices: list, detail, items, stats, growth and history."""

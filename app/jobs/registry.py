@@ -1,0 +1,144 @@
+"""What the worker can run: each job by its name.
+
+A job may be run twice, by two workers at once, and be killed anywhere, with the effect of once.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.deliveries import schedule
+from app.idempotency import repository as kept_answers
+from app.idempotency.keys import LIFE
+from app.invoices.actions.issue import NOTIFY, may_be_notified
+from app.invoices.jobs.close_month import close_month
+from app.invoices.jobs.reconcile_totals import reconcile_totals
+from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
+from app.invoices.models import Invoice
+from app.jobs.job import Job, Run
+from app.notifications.deliver import deliver, longest_attempt
+from app.outbox import repository as outbox
+from app.outbox.outcome import Impossible, Later, Summary
+from app.payments.sweep import sweep_proofs
+from app.settings import Settings
+
+CLOSE_MONTH: Final = "close_month"
+RECONCILE_TOTALS: Final = "reconcile_totals"
+MERGE_TALLIES: Final = "merge_tallies"
+BRING_YEAR_FORWARD: Final = "bring_year_forward"
+SWEEP_PROOFS: Final = "sweep_proofs"
+PURGE_OUTBOX: Final = "purge_outbox"
+PURGE_ANSWERS: Final = "purge_answers"
+
+_KEEP_DONE: Final = timedelta(days=7)
+_KEEP_GIVEN_UP: Final = timedelta(days=90)
+_PURGE_BATCH: Final = 5000
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Impossible(f"{text!r} is not a UUID.") from error
+
+
+async def _deliver(run: Run, *, delivery: str) -> None:
+    again = await deliver(run.database, run.settings, _uuid(delivery))
+    if again is not None:
+        raise Later(again)
+
+
+async def _notify(run: Run, *, invoice: str) -> Summary:
+    summary = Summary()
+    uuid = _uuid(invoice)
+    async with run.database.transaction() as connection:
+        await run.finish(connection)
+        found = select(Invoice.id).where(Invoice.uuid == uuid)
+        invoice_id = (await connection.execute(found)).scalar_one_or_none()
+        if invoice_id is None:
+            raise Impossible(f"There is no invoice {invoice} (any more).")
+        if await may_be_notified(connection, invoice_id):
+            scheduled = await schedule.schedule(connection, invoice_id, run.settings)
+            summary.counts["deliveries scheduled"] = len(scheduled)
+    return summary
+
+
+async def _close_month(
+    run: Run, *, include_imported: bool = False, notify_imported: bool = False
+) -> Summary:
+    return await close_month(
+        run.database,
+        run.settings,
+        include_imported=include_imported,
+        notify_imported=notify_imported,
+    )
+
+
+async def _reconcile_totals(run: Run) -> Summary:
+    # Tallies last: they follow the totals that were mended.
+    totals = await reconcile_totals(run.database, run.settings.audit_key)
+    tallies = await mend_tallies(run.database)
+    return Summary(totals.counts + tallies.counts, totals.notes + tallies.notes)
+
+
+async def _merge_tallies(run: Run) -> Summary:
+    return await merge_tallies(run.database)
+
+
+async def _bring_year_forward(run: Run) -> Summary:
+    return await bring_year_forward(run.database)
+
+
+async def _sweep_proofs(run: Run) -> Summary:
+    return await sweep_proofs(run.database, run.settings)
+
+
+async def _purge_outbox(run: Run) -> Summary:
+    return await _in_batches(
+        run,
+        lambda c, n: outbox.purge(c, done_for=_KEEP_DONE, failed_for=_KEEP_GIVEN_UP, limit=n),
+    )
+
+
+async def _purge_answers(run: Run) -> Summary:
+    return await _in_batches(run, lambda c, n: kept_answers.purge(c, kept_for=LIFE, limit=n))
+
+
+async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:
+    summary = Summary()
+    while True:
+        async with run.database.transaction() as connection:
+            purged = await purge(connection, _PURGE_BATCH)
+        summary.counts["purged"] += purged
+        if purged < _PURGE_BATCH:
+            return summary
+
+
+def registry(settings: Settings) -> Mapping[str, Job]:
+    """Return every job by its name."""
+    short, long = timedelta(minutes=5), timedelta(hours=2)
+    return {
+        schedule.JOB: Job(
+            _deliver,
+            longest_attempt(settings) + timedelta(minutes=2),
+            "Sends one notification to one recipient: delivery=UUID.",
+        ),
+        NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
+        CLOSE_MONTH: Job(
+            _close_month, long, "Issues invoices of past months and opens those of the running one."
+        ),
+        RECONCILE_TOTALS: Job(
+            _reconcile_totals, long, "Compares totals with items and tallies, and mends."
+        ),
+        MERGE_TALLIES: Job(_merge_tallies, short, "Merges the tallies of invoices."),
+        BRING_YEAR_FORWARD: Job(
+            _bring_year_forward, long, "Makes the sums of customers those of the year up to today."
+        ),
+        SWEEP_PROOFS: Job(_sweep_proofs, long, "Removes proofs that no payment names."),
+        PURGE_OUTBOX: Job(_purge_outbox, long, "Forgets what the outbox has long done."),
+        PURGE_ANSWERS: Job(_purge_answers, long, "Forgets answers that are repeated no more."),
+    }

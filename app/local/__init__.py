@@ -1,0 +1,1 @@
+"""What a machine without servers needs: embedded servers, supervisor, demonstration data."""

@@ -1,0 +1,66 @@
+"""Loading the demonstration: once, in one transaction."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import exists, select
+
+from app import clock
+from app.audit.actor import Author
+from app.audit.writer import recording
+from app.billing.currencies import Currency, currency_of
+from app.customers.models import Customer
+from app.database.engine import Database
+from app.identity.models import User
+from app.invoices.actions.set_currency import use_currency
+from app.local.demo.catalogue import add_catalogue
+from app.local.demo.invoicing import add_invoices
+from app.local.demo.people import add_people
+from app.local.demo.rows import Rows
+from app.local.demo.subscriptions import add_resources
+from app.settings import AuditSettings
+
+STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
+"""Users that a newcomer gets tokens of."""
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What was loaded: the rows of each table; none where the database was in use already."""
+
+    loaded: bool
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.loaded:
+            return "The database has users or customers already; no demonstration was loaded."
+        counted = ", ".join(
+            f"{count:,} {table.replace('_', ' ').removesuffix('s' if count == 1 else '')}"
+            for table, count in self.rows.items()
+        )
+        return f"Loaded a demonstration: {counted}."
+
+
+def demonstration(currency: Currency) -> Rows:
+    """Return the rows of the demonstration, as of today."""
+    rows = Rows()
+    now = clock.now()
+    add_people(rows, now)
+    add_catalogue(rows, now)
+    add_resources(rows, now)
+    add_invoices(rows, now, currency)
+    return rows
+
+
+async def load(database: Database, settings: AuditSettings) -> DemoSummary:
+    """Load the demonstration into a database without users and customers; else do nothing.
+
+    Raises WrongCurrency where it has invoices in another currency.
+    """
+    async with recording(database, settings.audit_key, Author("demo")) as connection:
+        in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
+        if (await connection.execute(in_use)).scalar_one():
+            return DemoSummary(loaded=False)
+        currency = currency_of(settings.currency)
+        await use_currency(connection, currency)
+        rows = demonstration(currency)
+        return DemoSummary(loaded=True, rows=await rows.insert(connection))

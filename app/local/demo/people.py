@@ -1,0 +1,271 @@
+"""Who takes part: organizations that sell, buy or both, and their users. All of it is made up."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from app.billing.enums import CustomerRoleName, PaymentType
+from app.billing.periods import Period
+from app.customers.models import Customer, Project
+from app.identity.models import AccessSubnet, CustomerRole, User
+from app.local.demo.rows import Rows, identifier
+from app.payments.models import PaymentProfile
+
+
+@dataclass(frozen=True)
+class Organization:
+    """A customer; its accounting started or will start `starts` months ago."""
+
+    key: str
+    name: str
+    address: str
+    postal: str
+    country: str
+    tax_percent: str
+    starts: int = 18
+    archived: bool = False
+    profile: PaymentType = PaymentType.INVOICES
+    pays_late: bool = False
+    """Whether all its issued invoices are still to be paid, not the last one alone."""
+    projects: tuple[tuple[str, str], ...] = ()
+
+
+ORGANIZATIONS = (
+    # Sellers; some of them buy as well.
+    Organization("virmalis", "Virmalispilv OÜ", "Tuulekoja põik 7, Tartu", "50999", "EE", "24"),
+    Organization(
+        "fjordlys",
+        "Fjordlys Beregning ApS",
+        "Måneskinsvej 12, Aarhus",
+        "8099",
+        "DK",
+        "25",
+        projects=(("fjordlys-site", "Hjemmeside"),),
+    ),
+    Organization(
+        "brume",
+        "Ateliers de la Brume SARL",
+        "3 quai des Hérons, Nantes",
+        "44999",
+        "FR",
+        "20",
+        projects=(("brume-lab", "Laboratoire d'été"),),
+    ),
+    Organization(
+        "zuraw", "Biały Żuraw Programy Sp. z o.o.", "ul. Łąkowa 5, Łódź", "90-999", "PL", "23"
+    ),
+    # Buyers.
+    Organization(
+        "tammelinna",
+        "Tammelinna Ülikool",
+        "Kõrgemäe tänav 1, Tammelinna",
+        "51999",
+        "EE",
+        "24",
+        projects=(
+            ("course", "Andmeteaduse kursus"),
+            ("genome", "Õunapuu genoom"),
+            ("library", "Raamatukogu digiarhiiv"),
+        ),
+    ),
+    Organization(
+        "gletscher",
+        "Institut für Gletscherforschung Hochalm",
+        "Am Gletschertor 4, Hochalm",
+        "9899",
+        "AT",
+        "20",
+        projects=(("ice", "Eiskernmodell"), ("weather", "Wetterstationen")),
+    ),
+    Organization(
+        "groesswald",
+        "Größwald Maschinenbau GmbH",
+        "Schmiedegäßchen 21, Größwald",
+        "99999",
+        "DE",
+        "19",
+        profile=PaymentType.FIXED_PRICE,
+        projects=(("plant", "Werk Süd"),),
+    ),
+    Organization(
+        "sjavar",
+        "Sjávargögn Hólmavogur ehf.",
+        "Þangbraut 9, Hólmavogur",
+        "599",
+        "IS",
+        "24",
+        starts=9,
+        projects=(("fleet", "Flotastjórnun"),),
+    ),
+    Organization(
+        "hollow",
+        "Ben Hollow Analytics Ltd",
+        "14 Larkspur Wynd, Glenmorrow",
+        "ZZ9 9ZZ",
+        "GB",
+        "20",
+        profile=PaymentType.GATEWAY_MONTHLY,
+        projects=(("dash", "Dashboards"), ("dash-test", "Dashboards, test")),
+    ),
+    Organization(
+        "anemos",
+        "Λευκός Άνεμος Α.Ε.",  # noqa: RUF001 - Greek letters
+        "Οδός Αλκυόνων 8, Αθήνα",
+        "109 99",
+        "GR",
+        "24",
+        starts=5,
+        pays_late=True,
+        projects=(("turbines", "Ανεμογεννήτριες"),),
+    ),
+    Organization(
+        "farol",
+        "Pequeno Farol Turismo Lda.",
+        "Rua das Gaivotas 30, Póvoa",
+        "4999-999",
+        "PT",
+        "23",
+        archived=True,
+        projects=(("booking", "Reservas"),),
+    ),
+    Organization(
+        "kumo", "雲の家 合同会社", "青葉町 1-2-3, 仙台市", "999-9999", "JP", "10", starts=-1
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user with roles, each `(organization, role)`."""
+
+    username: str
+    full_name: str
+    roles: tuple[tuple[str, CustomerRoleName], ...] = ()
+    is_staff: bool = False
+    is_support: bool = False
+    is_active: bool = True
+
+
+_OWNER, _MANAGER = CustomerRoleName.OWNER, CustomerRoleName.MANAGER
+_SUPPORT, _READER = CustomerRoleName.SUPPORT, CustomerRoleName.READER
+
+PEOPLE = (
+    Person("demo-staff", "Agnes Tuulik", is_staff=True),
+    Person("demo-support", "Bo Lindqvist-Ødegård", is_support=True),
+    Person("demo-owner", "Kadri Õunapuu", (("tammelinna", _OWNER), ("sjavar", _OWNER))),
+    Person("villem", "Villem Jõeäär", (("tammelinna", _MANAGER), ("virmalis", _OWNER))),
+    Person("mette", "Mette Søholm", (("fjordlys", _OWNER),)),
+    Person("amelie", "Amélie Brumaire", (("brume", _OWNER), ("tammelinna", _SUPPORT))),
+    Person("zbigniew", "Zbigniew Łąka", (("zuraw", _OWNER),)),
+    Person("lukas", "Lukas Föhnwind", (("gletscher", _OWNER),)),
+    Person("hanna", "Hanna Größl", (("groesswald", _OWNER), ("gletscher", _READER))),
+    Person("fiona", "Fiona MacHollow", (("hollow", _OWNER),)),
+    Person("eleni", "Ελένη Ανέμου", (("anemos", _MANAGER),)),
+    Person("ines", "Inês Maré", (("farol", _OWNER),)),
+    Person("sora", "空 美雲", (("kumo", _OWNER),)),
+    Person("retired", "Oskar Endine", (("tammelinna", _OWNER),), is_active=False),
+)
+
+
+def add_people(rows: Rows, now: datetime) -> None:
+    """Add organizations with projects and payment profiles, users with roles, and a subnet."""
+    running = Period.of(now)
+    for organization in ORGANIZATIONS:
+        _add_organization(rows, organization, running)
+    for person in PEOPLE:
+        _add_person(rows, person, running)
+    _add_past_role(rows, "amelie", "gletscher", now, expires_at=now - timedelta(days=20))
+    _add_past_role(rows, "ines", "hollow", now, expires_at=None)
+    rows.add(
+        AccessSubnet,
+        "gletscher",
+        customer_id=identifier(Customer, "gletscher"),
+        network="198.51.100.0/24",
+        description="Hochalm, Rechenraum",
+    )
+
+
+def _add_organization(rows: Rows, organization: Organization, running: Period) -> None:
+    started = running.shifted(-organization.starts).start
+    created = min(started, running.start)
+    customer = rows.add(
+        Customer,
+        organization.key,
+        name=organization.name,
+        email=f"billing@{organization.key}.example",
+        phone_number=f"+00 555 01{len(rows.of(Customer)):02}",
+        address=organization.address,
+        postal=organization.postal,
+        country=organization.country,
+        bank_name="Example Bank",
+        # Check digits of 00 belong to no account.
+        bank_account=f"{organization.country}00 0000 0000 {1000 + len(rows.of(Customer))}",
+        vat_code=f"{organization.country}0000{1000 + len(rows.of(Customer))}",
+        default_tax_percent=Decimal(organization.tax_percent),
+        accounting_start_date=started,
+        archived=organization.archived,
+        created_at=created,
+    )
+    for key, name in organization.projects:
+        rows.add(Project, key, customer_id=customer, name=name, created_at=created)
+    _add_profile(rows, organization, customer, running)
+
+
+def _add_profile(rows: Rows, organization: Organization, customer: object, running: Period) -> None:
+    attributes = {}
+    if organization.profile is PaymentType.FIXED_PRICE:
+        attributes = {
+            "agreement_number": "FP-0042",
+            "contract_sum": 24000,
+            "end_date": running.shifted(11).last_day.isoformat(),
+        }
+    rows.add(
+        PaymentProfile,
+        organization.key,
+        customer_id=customer,
+        name=f"{organization.name}: contract",
+        payment_type=organization.profile,
+        attributes=attributes,
+        is_active=True,
+    )
+
+
+def _add_person(rows: Rows, person: Person, running: Period) -> None:
+    user = rows.add(
+        User,
+        person.username,
+        username=person.username,
+        full_name=person.full_name,
+        email=f"{person.username}@example.com",
+        is_staff=person.is_staff,
+        is_support=person.is_support,
+        is_active=person.is_active,
+        created_at=running.shifted(-18).start,
+    )
+    for organization, role in person.roles:
+        rows.add(
+            CustomerRole,
+            f"{person.username}/{organization}",
+            user_id=user,
+            customer_id=identifier(Customer, organization),
+            role=role,
+            is_active=True,
+            expires_at=None,
+            created_at=running.shifted(-18).start,
+        )
+
+
+def _add_past_role(
+    rows: Rows, username: str, organization: str, now: datetime, *, expires_at: datetime | None
+) -> None:
+    """Add a role that has expired, or else was taken away."""
+    rows.add(
+        CustomerRole,
+        f"{username}/{organization}/past",
+        user_id=identifier(User, username),
+        customer_id=identifier(Customer, organization),
+        role=CustomerRoleName.MANAGER,
+        is_active=expires_at is not None,
+        expires_at=expires_at,
+        created_at=Period.of(now).shifted(-14).start,
+    )

@@ -1,0 +1,75 @@
+"""Rows that refer to each other by uuid, and how they come into the database."""
+
+from collections import defaultdict
+from random import Random
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from sqlalchemy import Table, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.base import Base
+from app.models import metadata
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:demo")
+
+
+def identifier(table: type[Base], key: str) -> UUID:
+    """Return the uuid of a row of the demonstration, the same on every machine."""
+    return uuid5(_NAMESPACE, f"{table.__tablename__}/{key}")
+
+
+def chance(*key: object) -> Random:
+    """Return a source of numbers that are the same for the same key."""
+    return Random("/".join(str(part) for part in key))  # noqa: S311 - nothing here is secret
+
+
+class Rows:
+    """Rows to insert; a foreign key holds the uuid of the row that it means."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def add(self, table: type[Base], key: str, **values: Any) -> UUID:
+        """Add a row and return its uuid, which follows from the table and the key."""
+        uuid = identifier(table, key)
+        self._rows[table.__tablename__].append({"uuid": uuid, **values})
+        return uuid
+
+    def link(self, table: type[Base], **values: Any) -> None:
+        """Add a row of a table that only links two others."""
+        self._rows[table.__tablename__].append(values)
+
+    def of(self, table: type[Base]) -> list[dict[str, Any]]:
+        """Return the rows that were added to a table."""
+        return self._rows[table.__tablename__]
+
+    async def insert(self, connection: AsyncConnection) -> dict[str, int]:
+        """Insert every row, many a statement, and return how many each table got."""
+        keys: dict[str, dict[UUID, int]] = {}
+        for table in metadata.sorted_tables:
+            rows = self._rows.get(table.name)
+            if not rows:
+                continue
+            filled = [_resolve(table, row, keys) for row in rows]
+            if "uuid" in table.c:
+                statement = insert(table).returning(table.c.uuid, table.c.id)
+                inserted = await connection.execute(statement, filled)
+                keys[table.name] = {row.uuid: row.id for row in inserted}
+            else:
+                await connection.execute(insert(table), filled)
+        return {table: len(rows) for table, rows in self._rows.items()}
+
+
+def _resolve(table: Table, row: dict[str, Any], keys: dict[str, dict[UUID, int]]) -> dict[str, Any]:
+    filled = dict(row)
+    for column in table.columns:
+        for foreign in column.foreign_keys:
+            if filled.get(column.name) is not None:
+                filled[column.name] = keys[foreign.column.table.name][filled[column.name]]
+    details = filled.get("details")
+    if details and "plan_component_id" in details:
+        # Details name the price of a component by its key, not by its uuid.
+        key = keys["plan_components"][details["plan_component_id"]]
+        filled["details"] = {**details, "plan_component_id": key}
+    return filled

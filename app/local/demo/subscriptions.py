@@ -1,0 +1,241 @@
+"""What the buyers of the demonstration have bought, and what happened to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.billing.periods import Period
+from app.catalogue.models import Offering, Plan, Resource
+from app.customers.models import Project
+from app.local.demo.catalogue import BY_KEY, PriceList, Service
+from app.local.demo.people import ORGANIZATIONS
+from app.local.demo.rows import Rows, identifier
+
+PROJECTS = {
+    key: (organization.key, name)
+    for organization in ORGANIZATIONS
+    for key, name in organization.projects
+}
+"""For each project's key, its organization's key and its name."""
+
+COURSE_ACCOUNTS = 200
+"""Students whose use fills one invoice with twice as many items."""
+
+
+@dataclass(frozen=True)
+class When:
+    """A moment, counted back from the running month; day and hour count from 1 and 0."""
+
+    months_ago: int
+    day: int = 1
+    hour: int = 0
+
+    def seen_from(self, running: Period) -> datetime:
+        """Return the moment for a running month."""
+        start = running.shifted(-self.months_ago).start
+        return start + timedelta(days=self.day - 1, hours=self.hour)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A resource, from its start to its end if it has one."""
+
+    name: str
+    project: str
+    service: str
+    plan: str
+    starts: When = When(14)
+    ends: When | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+    """Of each component that is charged by limit."""
+    grows: When | None = None
+    grown: dict[str, int] = field(default_factory=dict)
+    """The limits from the moment that it grew."""
+    usage: dict[str, str] = field(default_factory=dict)
+    """A usual month's use of each component that is charged by usage."""
+    switches: When | None = None
+    """When it left `former_plan`; the first moment of a month."""
+    former_plan: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of its row."""
+        return f"{self.project}/{self.name}"
+
+    @property
+    def of(self) -> Service:
+        """What it is a subscription of."""
+        return BY_KEY[self.service]
+
+    def price_list(self, period: Period, running: Period) -> PriceList:
+        """Return the plan that it had in a period."""
+        if self.switches and period.start < self.switches.seen_from(running):
+            return self.of.plan(self.former_plan)
+        return self.of.plan(self.plan)
+
+
+_SUBSCRIPTIONS = (
+    Subscription(
+        "arhiiv-veeb",
+        "library",
+        "vserver",
+        "month",
+        starts=When(14, 9),
+        limits={"cores": 4, "ram": 16, "disk": 200},
+        grows=When(5, 11),
+        grown={"cores": 8, "ram": 32, "disk": 500},
+        switches=When(8),
+        former_plan="day",
+    ),
+    Subscription(
+        "arhiiv-failid",
+        "library",
+        "bucket",
+        "payg",
+        usage={"stored": "18450", "requests": "3.7"},
+    ),
+    Subscription("genoom-2", "genome", "cluster", "academic", usage={"cpu": "5200", "gpu": "61"}),
+    Subscription(
+        "järjestused",
+        "genome",
+        "bucket",
+        "payg",
+        starts=When(6, 20),
+        usage={"stored": "7100", "requests": "0.4"},
+    ),
+    Subscription("eiskern", "ice", "cluster", "academic", usage={"cpu": "11800", "gpu": "402"}),
+    Subscription(
+        "eiskern-sichtung", "ice", "gpu", "daily", starts=When(4, 6), ends=When(2, 19, 12)
+    ),
+    Subscription(
+        "wetter-tagwache", "weather", "gpu", "hourly", starts=When(3, 12, 7), ends=When(3, 14, 18)
+    ),
+    Subscription(
+        "wetterdienst",
+        "weather",
+        "kubernetes",
+        "half",
+        starts=When(7, 16),
+        limits={"nodes": 3},
+        grows=When(1, 16),
+        grown={"nodes": 5},
+    ),
+    Subscription("CAD-Server", "plant", "designer", "quarter", limits={"seats": 25}),
+    Subscription(
+        "Fertigungsplanung",
+        "plant",
+        "vserver",
+        "month",
+        limits={"cores": 16, "ram": 64, "disk": 1000},
+    ),
+    Subscription(
+        "Teikningar",
+        "fleet",
+        "designer",
+        "quarter",
+        starts=When(9, 15),
+        limits={"seats": 4},
+    ),
+    Subscription(
+        "floti-vöktun",
+        "fleet",
+        "vserver",
+        "day",
+        starts=When(9, 15),
+        limits={"cores": 2, "ram": 8, "disk": 80},
+    ),
+    Subscription(
+        "dashboards-live",
+        "dash",
+        "kubernetes",
+        "month",
+        limits={"nodes": 6},
+        switches=When(3),
+        former_plan="half",
+    ),
+    Subscription(
+        "dashboards-try",
+        "dash-test",
+        "kubernetes",
+        "half",
+        starts=When(2, 3),
+        ends=When(1, 10),
+        limits={"nodes": 1},
+    ),
+    Subscription(
+        "Architecture review",
+        "dash",
+        "architecture",
+        "standard",
+        starts=When(5, 4),
+        ends=When(4, 20),
+        usage={"hours": "14"},
+    ),
+    Subscription(
+        "Μετρήσεις ανέμου",
+        "turbines",
+        "bucket",
+        "payg",
+        starts=When(5, 2),
+        usage={"stored": "911", "requests": "41.5"},
+    ),
+    Subscription(
+        "reservas-loja",
+        "booking",
+        "vserver",
+        "month",
+        ends=When(6, 18),
+        limits={"cores": 2, "ram": 4, "disk": 40},
+    ),
+    Subscription(
+        "hjemmeside",
+        "fjordlys-site",
+        "kubernetes",
+        "month",
+        starts=When(12, 5),
+        limits={"nodes": 1},
+    ),
+    Subscription(
+        "Sauvegardes « été »",
+        "brume-lab",
+        "bucket",
+        "payg",
+        starts=When(10, 14),
+        usage={"stored": "2600", "requests": "0.09"},
+    ),
+)
+
+
+def subscriptions() -> Iterator[Subscription]:
+    """Yield everything that was bought."""
+    yield from _SUBSCRIPTIONS
+    for number in range(1, COURSE_ACCOUNTS + 1):
+        yield Subscription(
+            f"õpilane-{number:03}",
+            "course",
+            "cluster",
+            "academic",
+            starts=When(2, 3),
+            ends=When(2, 26),
+            usage={"cpu": "37", "gpu": "1.3"},
+        )
+
+
+def add_resources(rows: Rows, now: datetime) -> None:
+    """Add a resource for each subscription."""
+    running = Period.of(now)
+    for subscription in subscriptions():
+        rows.add(
+            Resource,
+            subscription.key,
+            name=subscription.name,
+            offering_id=identifier(Offering, subscription.service),
+            plan_id=identifier(Plan, f"{subscription.service}/{subscription.plan}"),
+            project_id=identifier(Project, subscription.project),
+            created_at=subscription.starts.seen_from(running),
+        )
+
+
+def buyer_of(subscription: Subscription) -> str:
+    """Return the key of the organization that a subscription is invoiced to."""
+    return PROJECTS[subscription.project][0]

@@ -1,0 +1,276 @@
+"""What the embedded servers have in common: a directory, a lock, a socket, a life."""
+
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Self
+
+from app.local.embedded import access
+from app.local.embedded.accounts import Account, unprivileged_account
+from app.server.child_process import tied
+
+_POLL_SECONDS = 0.02
+_START_SECONDS = 120.0
+"""Recovery after a crash can take a while."""
+_PREDECESSOR_SECONDS = 15.0
+"""How long a server whose parent was killed may take to leave the directory to us."""
+_DYING_SECONDS = 0.5
+"""How long a process that was just killed may take to let go of its files."""
+_LOG_BYTES = 5_000_000
+"""A log larger than this is put aside at the next start."""
+_SOCKET_PATH_BYTES = 100
+"""The kernels' limit is 107 bytes on Linux and 103 on macOS."""
+
+
+class ServerError(Exception):
+    """A server cannot start or has stopped by itself; the message is one line for a person."""
+
+
+class EmbeddedServer:
+    """A server that is our child, in a directory of its own.
+
+    The directory holds `data`, `run` (the socket), `server.log` and two locks. Start from a thread
+    that lives as long as the server should, best the main one: Linux ends the server with the
+    thread that started it.
+    """
+
+    name: ClassVar[str]
+    socket_name: ClassVar[str]
+    stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]]
+    """What is sent to stop the server, each with the seconds it is given to obey."""
+    closed_data: ClassVar[bool] = False
+    """Whether it refuses data that others could write or read, its group apart."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.home = data_dir.resolve()
+        self.data = self.home / "data"
+        self.log_path = self.home / "server.log"
+        self.account: Account | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._server_lock: int | None = None
+        self._socket_dir: Path | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def socket_dir(self) -> Path:
+        """The directory of the socket, by a path short enough to connect to."""
+        if self._socket_dir is None:
+            raise ServerError(f"{self.name} has not been started.")
+        return self._socket_dir
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        if self.process is None:
+            raise ServerError(f"{self.name} is not running.")
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is running."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; ServerError says why it cannot."""
+        if self.running:
+            return
+        try:
+            self._take_directory()
+            self._start_process()
+        except OSError as error:
+            self.stop()
+            told = access.told(error, self.home, self.account)
+            raise ServerError(f"{self.name} cannot use {told}") from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server, politely first, and leave the directory."""
+        if self.process is not None:
+            for number, patience in self.stop_signals:
+                self.process.send_signal(number)
+                try:
+                    self.process.wait(patience)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+            else:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+        if self._lock is not None and self._socket_dir not in (None, self.home / "run"):
+            self._socket_dir.unlink(missing_ok=True)
+        for lock in (self._server_lock, self._lock):
+            if lock is not None:
+                os.close(lock)
+        self._server_lock = self._lock = None
+
+    def prepare(self) -> None:
+        """Make the data directory what the server expects; ServerError says why it cannot."""
+        raise NotImplementedError
+
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, for data in `directory`."""
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        """Tell whether the started server answers."""
+        raise NotImplementedError
+
+    def spawn(
+        self, command: Callable[[str], list[str]], directory: Path, log: int
+    ) -> subprocess.Popen[bytes]:
+        """Start a program as the server's user, tied to our own life.
+
+        `command` gets the path by which the program is to reach `directory`: another user may not
+        be able to follow the real one from the root down, but on Linux an open directory has one
+        that leads straight to it. The program inherits a lock as well, so that the server's
+        directory is free only once both of us are gone.
+        """
+        if self._server_lock is None:
+            raise ServerError(f"{self.name} has not taken its directory.")
+        path, inherited = str(directory), [self._server_lock]
+        if self.account is not None and sys.platform == "linux":
+            entrance = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            path = f"/proc/self/fd/{entrance}"
+            inherited.append(entrance)
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own launcher and binaries
+                tied(command(path), self.stop_signals[0][0], self.account),
+                cwd="/",
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                umask=0o077,
+                pass_fds=inherited,
+                # Ctrl-C reaches everyone in the terminal's group; we stop the server in its time.
+                process_group=0,
+            )
+        finally:
+            for entrance in inherited[1:]:
+                os.close(entrance)
+
+    def own(self, path: Path) -> None:
+        """Give a file or directory to the server's user."""
+        if self.account is not None:
+            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
+    def make_own_directory(self, path: Path) -> None:
+        """Make a directory that the server's user, and nobody else, can enter."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.own(path)
+
+    def open_log(self) -> int:
+        """Open the server's log to append; a large one is put aside first."""
+        if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES:
+            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        return os.open(self.log_path, flags, 0o600)
+
+    def last_words(self) -> str:
+        """Return the log's last complaint, else its last line."""
+        lines = self.log_path.read_text(errors="replace").splitlines()[-20:]
+        complaints = [line for line in lines if "FATAL" in line or "rror" in line]
+        return (complaints or lines or ["it said nothing"])[-1].strip()
+
+    def _take_directory(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.account = unprivileged_account(self.home)
+        # Only the directory itself changes hands: what lies above stays as closed as it is.
+        self.own(self.home)
+        self._lock_directory()
+        self.make_own_directory(self.home / "run")
+        self._socket_dir = _short_path(self.home / "run", self.socket_name)
+
+    def _lock_directory(self) -> None:
+        """Keep others out, and wait for a server whose parent was killed to be gone.
+
+        Two locks: ours ends with us, and the one that the server inherits ends with both of us.
+        """
+        self._lock = _lock(self.home / "lock", _DYING_SECONDS)
+        if self._lock is None:
+            holder = (self.home / "lock").read_text() or "another"
+            raise ServerError(f"{self.name} runs in {self.home} already, for process {holder}.")
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        self._server_lock = _lock(self.home / "server.lock", _PREDECESSOR_SECONDS)
+        if self._server_lock is None:
+            raise ServerError(f"A {self.name} that was left behind still runs in {self.home}.")
+
+    def _check_access(self) -> None:
+        """Look whether the server's user can use its directory; ServerError says what to do."""
+        problem = (
+            access.why_unusable(self.home, self.account)
+            or access.why_any_unusable(self.home / "run", self.account)
+            or access.why_any_unusable(self.data, self.account)
+            or (self.closed_data and access.why_open(self.data))
+        )
+        if problem:
+            remedy = access.remedy(self.home, self.account)
+            raise ServerError(f"{self.name} cannot be started: {problem}. {remedy}")
+
+    def _start_process(self) -> None:
+        self.prepare()
+        self._check_access()
+        log = self.open_log()
+        try:
+            self.process = self.spawn(self.command, self.data, log)
+        finally:
+            os.close(log)
+        give_up = time.monotonic() + _START_SECONDS
+        while not self.ready():
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.name} did not start: {self.last_words()}")
+            if time.monotonic() > give_up:
+                raise ServerError(f"{self.name} does not answer; its log is {self.log_path}.")
+            time.sleep(_POLL_SECONDS)
+
+
+def _lock(path: Path, patience: float) -> int | None:
+    """Return the open file that holds the lock, or None where another held it all the time."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                os.close(lock)
+                return None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return lock
+
+
+def _short_path(directory: Path, socket_name: str) -> Path:
+    """Return `directory`, or a short link to it where a socket's path would be too long."""
+    if len(os.fsencode(directory / socket_name)) <= _SOCKET_PATH_BYTES:
+        return directory
+    links = Path(tempfile.gettempdir()) / f"cloud-invoicing-{os.geteuid()}"
+    links.mkdir(mode=0o700, exist_ok=True)
+    status = links.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        # Someone else made it: what they could put there is not to be trusted.
+        links = Path(tempfile.mkdtemp(prefix="cloud-invoicing-"))
+    link = links / hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    if not link.is_symlink() or link.readlink() != directory:
+        link.unlink(missing_ok=True)
+        link.symlink_to(directory)
+    return link

@@ -1,0 +1,59 @@
+"""A Valkey of our own; a Redis on PATH serves as well."""
+
+import signal
+import socket
+from pathlib import Path
+
+from app.local.embedded.binaries import find_valkey
+from app.local.embedded.server import EmbeddedServer, ServerError
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """A Valkey that keeps its append-only file in a directory, reached over a Unix socket."""
+
+    name = "Valkey"
+    socket_name = "valkey.sock"
+    stop_signals = ((signal.SIGTERM, 30.0),)
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self._program: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the server, for `RedisSettings.from_dsn`."""
+        return f"unix://{self._socket}"
+
+    def prepare(self) -> None:
+        """Find the program and make the directory."""
+        self._program = find_valkey(self.account)
+        self.make_own_directory(self.data)
+
+    def command(self, directory: str) -> list[str]:
+        """Return the server's program and arguments, for data in `directory`."""
+        if self._program is None:
+            raise ServerError("Valkey has not been prepared.")
+        return [
+            str(self._program),
+            *("--port", "0"),
+            *("--dir", directory),
+            *("--unixsocket", f"../run/{self.socket_name}"),
+            *("--unixsocketperm", "700"),
+            *("--appendonly", "yes"),
+            *("--save", ""),
+        ]
+
+    def ready(self) -> bool:
+        """Tell whether the server answers; while it loads its data it refuses."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            try:
+                connection.connect(str(self._socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+            except OSError:
+                return False
+
+    @property
+    def _socket(self) -> Path:
+        return self.socket_dir / self.socket_name

@@ -1,0 +1,56 @@
+"""The API and the worker as child processes."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+
+import typer
+
+from app.server.child_process import tied
+from app.shutdown import MOST_SECONDS
+
+_PATIENCE_SECONDS = MOST_SECONDS + 2
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_STEADY_SECONDS = 60.0
+"""A worker that lived this long is no longer held to have trouble starting."""
+
+
+async def start(*arguments: str) -> Process:
+    """Start `python -m app` with the arguments; it ends with us, whatever happens to us."""
+    return await asyncio.create_subprocess_exec(
+        *tied([sys.executable, "-m", "app", *arguments], signal.SIGTERM),
+        stdin=DEVNULL,
+        # Ctrl-C reaches everyone in the terminal's group; we end our children when it is time.
+        process_group=0,
+    )
+
+
+async def stop(process: Process) -> None:
+    """Ask a process to end, and see to it that it does."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _PATIENCE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def keep_running(*arguments: str, name: str) -> None:
+    """Run a command for good: start it again, after a growing pause, whenever it ends."""
+    loop = asyncio.get_running_loop()
+    pause = _SHORTEST_PAUSE
+    while True:
+        process = await start(*arguments)
+        started = loop.time()
+        try:
+            code = await process.wait()
+        finally:
+            await stop(process)
+        if loop.time() - started > _STEADY_SECONDS:
+            pause = _SHORTEST_PAUSE
+        typer.echo(f"{name} ended with code {code}; starting it again in {pause:.0f} s.", err=True)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)

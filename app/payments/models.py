@@ -1,0 +1,94 @@
+"""How customers pay and what they paid; credits that they may spend."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.billing.enums import PaymentType
+from app.database.base import Amount, Base, Json, Key, PublicId, Words, one_of
+
+
+class PaymentProfile(Base):
+    """How a customer pays; at most one profile of a customer is active."""
+
+    __tablename__ = "payment_profiles"
+    __table_args__ = (
+        one_of("payment_type", PaymentType),
+        CheckConstraint("jsonb_typeof(attributes) = 'object'", name="attributes_are_an_object"),
+        Index(
+            "uq_payment_profiles_active_customer_id",
+            "customer_id",
+            unique=True,
+            postgresql_where=text("is_active"),
+        ),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
+    name: Mapped[Words] = mapped_column(String(150))
+    payment_type: Mapped[str]
+    attributes: Mapped[Json]
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+
+class Payment(Base):
+    """Money received, perhaps for an invoice, perhaps with a proof.
+
+    A proof is a file under PROOF_DIR, named by `proof_key`; the columns beside it tell the name
+    that the sender gave it, its media type by content, its size in bytes and its digest.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint(
+            "num_nulls(proof_key, proof_name, proof_media_type, proof_size, proof_sha256)"
+            " IN (0, 5)",
+            name="proof_is_whole",
+        ),
+        CheckConstraint("sum <> 'NaN'", name="sum_is_a_number"),
+        CheckConstraint("abs(sum) < 1e20", name="sum_is_bounded"),
+    )
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    profile_id: Mapped[int] = mapped_column(ForeignKey("payment_profiles.id"), index=True)
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
+    date_of_payment: Mapped[date]
+    sum: Mapped[Amount]
+    proof_key: Mapped[str | None] = mapped_column(unique=True)
+    proof_name: Mapped[str | None]
+    proof_media_type: Mapped[str | None]
+    proof_size: Mapped[int | None]
+    proof_sha256: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class CustomerCredit(Base):
+    """An amount that a customer may spend on offerings instead of money."""
+
+    __tablename__ = "customer_credits"
+
+    id: Mapped[Key]
+    uuid: Mapped[PublicId]
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
+    value: Mapped[Decimal] = mapped_column(Numeric(16, 5))
+    end_date: Mapped[date | None]
+    minimal_consumption: Mapped[Decimal] = mapped_column(Numeric(16, 5), default=Decimal(0))
+    minimal_consumption_logic: Mapped[Words]
+    created_at: Mapped[datetime]
+
+
+class CustomerCreditOffering(Base):
+    """An offering that a customer credit may be spent on."""
+
+    __tablename__ = "customer_credit_offerings"
+
+    customer_credit_id: Mapped[int] = mapped_column(
+        ForeignKey("customer_credits.id", ondelete="CASCADE"), primary_key=True
+    )
+    offering_id: Mapped[int] = mapped_column(
+        ForeignKey("offerings.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

@@ -1,0 +1,244 @@
+"""What is asked of the service: each case a request, or several in turn."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+import httpx
+
+from app.billing.periods import Period
+from benchmarks.console import Unusable
+from benchmarks.shape import CANCELED_MONTH, DEAR_SUM, OWNER_KEY, STAFF_KEY, Shape
+
+LIST: Final = "/api/invoices/"
+_MANY_INVOICES = 2_500
+_MANY_PAGES = 300
+_WRITTEN_INVOICES = 500
+_OF_THE_ANSWER = frozenset({"content-type", "x-result-count", "link", "etag", "cache-control"})
+"""Headers that the service gives; others come from the server or the middleware by themselves."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as the load generator sends it."""
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=lambda: authorization(STAFF_KEY))
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered once, for the references to serve."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        """Return what is the service's own of a response."""
+        headers = {k: v for k, v in response.headers.items() if k.lower() in _OF_THE_ANSWER}
+        return cls(response.status_code, headers, response.content)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as what JSON can hold."""
+        return {
+            "status": self.status,
+            "headers": dict(self.headers),
+            "body": base64.b64encode(self.body).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return what `as_json` made."""
+        return cls(value["status"], value["headers"], base64.b64decode(value["body"]))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure."""
+
+    name: str
+    title: str
+    requests: Sequence[Request]
+    status: int = 200
+    plain: str = ""
+    """The path by which the reference `plain` answers the same; empty where it does not."""
+    referred: bool = True
+    """Whether the references `ceiling` and `one-query` are measured beside it."""
+    missing: str = ""
+    """Why it cannot be measured; empty where it can."""
+
+
+def authorization(key: str) -> dict[str, str]:
+    """Return the header that a caller sends."""
+    return {"Authorization": f"Token {key}"}
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The UUIDs of what the cases ask for, in one database."""
+
+    customer: str
+    twenty: str
+    large: str
+    huge: str
+    twenties: Sequence[str]
+    fives: Sequence[str]
+
+
+async def find_subjects(url: str, shape: Shape) -> Subjects:
+    """Look the subjects up in a made database."""
+    connection = await asyncpg.connect(url)
+    try:
+
+        async def uuids(condition: str, *values: object) -> list[str]:
+            rows = await connection.fetch(
+                f"SELECT uuid FROM invoices WHERE {condition} ORDER BY id DESC", *values
+            )
+            return [str(row["uuid"]) for row in rows]
+
+        # Of a customer whose invoices of 20 items are ordinary ones.
+        ordinary = shape.twenties
+        customer = await connection.fetchval("SELECT uuid FROM customers WHERE id = $1", ordinary)
+        return Subjects(
+            customer=str(customer),
+            twenty=(await uuids("customer_id = $1", ordinary))[0],
+            large=(await uuids("customer_id = $1", shape.large_customer))[0],
+            huge=(await uuids("customer_id = $1", shape.huge_customer))[0],
+            twenties=(await uuids("customer_id <= $1", shape.twenties))[:_MANY_INVOICES],
+            fives=(await uuids("customer_id BETWEEN $1 AND $2", shape.twenties + 1, shape.regular))[
+                :_WRITTEN_INVOICES
+            ],
+        )
+    finally:
+        await connection.close()
+
+
+def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
+    """Return the cases that read."""
+    fields = "&".join(f"field={name}" for name in ("uuid", "number", "state", "total"))
+    canceled = running.shifted(-CANCELED_MONTH)
+    twenty, large = f"{LIST}{subjects.twenty}/", f"{LIST}{subjects.large}/"
+    return [
+        _get("list", "list, 10 invoices of 20 items", LIST, plain="/bench/plain/invoices/"),
+        _get("list-fields", "list, four fields", f"{LIST}?{fields}"),
+        _get("list-customer", "list of a customer", f"{LIST}?customer_uuid={subjects.customer}"),
+        _get(
+            "list-state",
+            "list of a state and month",
+            f"{LIST}?state=canceled&year={canceled.year}&month={canceled.month}",
+        ),
+        _get("list-min-sum", "list above a sum", f"{LIST}?min_sum={DEAR_SUM}"),
+        _get("list-page-100", "list, page 100", f"{LIST}?page=100"),
+        _get("list-last", "list, last page", f"{LIST}?page=last"),
+        _get("retrieve-20", "invoice of 20 items", twenty, plain=_plain(subjects.twenty)),
+        _get("retrieve-500", "invoice of 500 items", large, plain=_plain(subjects.large)),
+        _get("items-20", "20 items", f"{twenty}items/"),
+        _get("items-500", "500 items", f"{large}items/"),
+        _get("stats-20", "stats of 20 items", f"{twenty}stats/"),
+        _get("stats-500", "stats of 500 items", f"{large}stats/"),
+        _get("growth", "growth", f"{LIST}growth/"),
+        Case("head-staff", "count, for staff", [Request(LIST, "HEAD")]),
+        Case(
+            "head-owner",
+            "count, for an owner",
+            [Request(LIST, "HEAD", authorization(OWNER_KEY))],
+        ),
+    ]
+
+
+async def conditional_cases(base: str, subjects: Subjects) -> list[Case]:
+    """Return the cases of unchanged answers; their ETags are asked for now."""
+    paths = {
+        "list": LIST,
+        "retrieve-20": f"{LIST}{subjects.twenty}/",
+        "items-20": f"{LIST}{subjects.twenty}/items/",
+        "stats-500": f"{LIST}{subjects.large}/stats/",
+    }
+    cases = []
+    async with httpx.AsyncClient(base_url=base, headers=authorization(STAFF_KEY)) as client:
+        for name, path in paths.items():
+            # As wrk asks: the validator of an answer that is compressed is another one.
+            plain = {"Accept-Encoding": "identity"}
+            tag = (await client.get(path, headers=plain)).headers.get("ETag", "")
+            headers = authorization(STAFF_KEY) | {"If-None-Match": tag}
+            cases.append(
+                Case(
+                    f"304-{name}",
+                    f"unchanged: {name}",
+                    [Request(path, headers=headers)],
+                    status=304,
+                    missing="" if tag else "no ETag",
+                )
+            )
+    return cases
+
+
+def cold_cases(subjects: Subjects) -> list[Case]:
+    """Return cases in which hardly any request is for what the one before was."""
+    return [
+        Case(
+            "cold-retrieve-20",
+            f"{len(subjects.twenties):,} invoices of 20 items in turn",
+            [Request(f"{LIST}{uuid}/") for uuid in subjects.twenties],
+            referred=False,
+        ),
+        Case(
+            "cold-list",
+            f"{_MANY_PAGES} pages in turn",
+            [Request(f"{LIST}?page={page}") for page in range(1, _MANY_PAGES + 1)],
+            referred=False,
+        ),
+    ]
+
+
+def writing_case(subjects: Subjects) -> Case:
+    """Return the case that writes, with another value each time, to many invoices in turn."""
+    headers = authorization(STAFF_KEY) | {"Content-Type": "application/json"}
+    return Case(
+        "set-backend-id",
+        "set backend id",
+        [
+            Request(
+                f"{LIST}{uuid}/set_backend_id/", "POST", headers, '{"backend_id": "ERP-COUNTER"}'
+            )
+            for uuid in subjects.fives
+        ],
+    )
+
+
+async def record(base: str, cases: Sequence[Case]) -> dict[str, Answer]:
+    """Return what the service answers to the first request of each case.
+
+    Raises Unusable where that has another status than expected.
+    """
+    answers = {}
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
+        for case in cases:
+            request = case.requests[0]
+            response = await client.request(
+                request.method,
+                request.path,
+                headers={**request.headers, "Accept-Encoding": "identity"},
+                content=request.body or None,
+            )
+            if response.status_code != case.status:
+                raise Unusable(
+                    f"{case.name}: {request.method} {request.path} is answered with"
+                    f" {response.status_code} instead of {case.status}: {response.text[:500]}"
+                )
+            answers[case.name] = Answer.of(response)
+    return answers
+
+
+def _get(name: str, title: str, path: str, *, plain: str = "") -> Case:
+    return Case(name, title, [Request(path)], plain=plain)
+
+
+def _plain(uuid: str) -> str:
+    return f"/bench/plain/invoices/{uuid}/"

@@ -1,0 +1,210 @@
+"""The figures that the service is to meet, each computed from a result."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.phases import CONNECTIONS, PROCESS_CASES
+from benchmarks.results import Phase, Result, Series, Subject
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its target."""
+
+    phase: Phase
+    name: str
+    value: float | None
+    """None where it was not measured; `note` says why."""
+    target: float
+    at_most: bool = False
+    """Whether the target is the most that may be; else it is the least."""
+    unit: str = " x"
+    note: str = ""
+
+    def met(self, slack: float = 1.0) -> bool | None:
+        """Tell whether the target is met, with a slack below 1 to allow for noise.
+
+        None where there is no value.
+        """
+        if self.value is None:
+            return None
+        if self.at_most:
+            return self.value <= self.target / slack
+        return self.value >= self.target * slack
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        met = self.met()
+        return "not measured" if met is None else "met" if met else "not met"
+
+
+_AGAINST_REFERENCES = (
+    ("list", Subject.PLAIN, 20.0),
+    ("list", Subject.ONE_QUERY, 0.7),
+    ("list-fields", Subject.ONE_QUERY, 0.75),
+    ("retrieve-20", Subject.PLAIN, 6.0),
+    ("retrieve-20", Subject.ONE_QUERY, 0.8),
+    ("retrieve-500", Subject.PLAIN, 20.0),
+    ("stats-500", Subject.ONE_QUERY, 0.5),
+    ("growth", Subject.ONE_QUERY, 0.5),
+    ("head-staff", Subject.ONE_QUERY, 0.75),
+    ("head-owner", Subject.ONE_QUERY, 0.75),
+    ("304-list", Subject.ONE_QUERY, 0.75),
+    ("304-retrieve-20", Subject.ONE_QUERY, 0.75),
+    ("304-items-20", Subject.ONE_QUERY, 0.75),
+    ("304-stats-500", Subject.ONE_QUERY, 0.75),
+)
+_EQUALLY_MANY = (
+    "list", "list-fields", "list-customer", "list-state", "list-min-sum", "head-staff",
+    "head-owner",
+)  # fmt: skip
+"""Page 1, filters and counts that match as many rows at every size, or count them all."""
+
+
+def figures(result: Result) -> list[Figure]:
+    """Return every figure of the phases that a result has."""
+    measured = {Phase(name) for name in result.options["phases"]}
+    makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
+        _references, _tails, _sizes, _processes, _imports, _memory, _streams, _disk,
+    )  # fmt: skip
+    found = [figure for maker in makers for figure in maker(result)]
+    return [figure for figure in found if figure.phase in measured]
+
+
+def _references(result: Result) -> Iterator[Figure]:
+    for case, subject, target in _AGAINST_REFERENCES:
+        title = result.titles.get(case, case)
+        value = result.ratio(_beside(result, case), _beside(result, case, subject))
+        note = result.missing.get(case, "")
+        yield Figure(Phase.REFERENCES, f"{title}, against {subject}", value, target, note=note)
+
+
+def _tails(result: Result) -> Iterator[Figure]:
+    tails = {
+        series.case: tail
+        for series in result.samples
+        if series.phase is Phase.REFERENCES
+        and series.subject is Subject.SERVICE
+        and series.connections == CONNECTIONS
+        and not series.case.startswith("cold-")
+        and (tail := result.tail(series)) is not None
+    }
+    worst = max(tails, key=lambda case: tails[case], default="")
+    yield Figure(
+        Phase.REFERENCES,
+        "p99 against p50, the worst case",
+        tails.get(worst),
+        4.0,
+        at_most=True,
+        note=result.titles.get(worst, worst),
+    )
+
+
+def _sizes(result: Result) -> Iterator[Figure]:
+    small, large = min(result.sizes), max(result.sizes)
+    if small == large:
+        return
+    between = f"{large:,} invoices against {small:,}"
+
+    def ratio(case: str) -> float | None:
+        return result.ratio(_sized(case, large), _sized(case, small))
+
+    ratios = {case: value for case in _EQUALLY_MANY if (value := ratio(case)) is not None}
+    worst = min(ratios, key=lambda case: ratios[case], default="")
+    yield Figure(
+        Phase.SIZES,
+        f"page 1, counts and filters, {between}, the worst case",
+        ratios.get(worst),
+        0.7,
+        note=result.titles.get(worst, worst),
+    )
+    yield Figure(Phase.SIZES, f"growth, {between}", ratio("growth"), 0.3)
+    yield Figure(
+        Phase.SIZES,
+        f"last page against page 1, {large:,} invoices",
+        result.ratio(_sized("list-last", large), _sized("list", large)),
+        0.1,
+    )
+
+
+def _processes(result: Result) -> Iterator[Figure]:
+    ratios = {
+        case: value
+        for case in PROCESS_CASES
+        if (value := result.ratio(_of_processes(result, case, 2), _of_processes(result, case, 1)))
+    }
+    worst = min(ratios, key=lambda case: ratios[case], default="")
+    yield Figure(
+        Phase.PROCESSES,
+        "two processes against one, the worst case",
+        ratios.get(worst),
+        1.3,
+        note=result.titles.get(worst, worst),
+    )
+
+
+def _imports(result: Result) -> Iterator[Figure]:
+    ratios = [one.ratio for one in result.imports]
+    value = median(ratios) if ratios else None
+    yield Figure(Phase.IMPORT, "import of JSON Lines against a raw COPY", value, 0.25)
+
+
+def _memory(result: Result) -> Iterator[Figure]:
+    worst = max(result.memory, key=lambda one: one.peak, default=None)
+    yield Figure(
+        Phase.REFERENCES,
+        "memory of a serving process, its peak",
+        worst.peak / MIB if worst else None,
+        220.0,
+        at_most=True,
+        unit=" MiB",
+        note=f"while measuring {worst.phase}" if worst else "",
+    )
+
+
+def _streams(result: Result) -> Iterator[Figure]:
+    for path in ("items", "invoice"):
+        slow = [stream for stream in result.streams if stream.slow and stream.path == path]
+        yield Figure(
+            Phase.STREAMS,
+            f"more memory while a slow reader takes the largest {path}",
+            max(stream.growth for stream in slow) / MIB if slow else None,
+            25.0,
+            at_most=True,
+            unit=" MiB",
+        )
+
+
+def _disk(result: Result) -> Iterator[Figure]:
+    size = max(result.footprints, default=None)
+    if size is None:
+        return
+    taken = result.footprints[size]
+    for what, disk, most, remark in (
+        ("what the service keeps aside", taken.auxiliary, 1.0, "no representations"),
+        ("the record of changes", taken.record, 2.0, "each row was added once"),
+    ):
+        yield Figure(
+            Phase.REFERENCES,
+            f"disk for {what}, against the items, {size:,} invoices",
+            disk / taken.items,
+            most,
+            at_most=True,
+            note=f"{disk / MIB:,.1f} of {taken.items / MIB:,.0f} MiB; {remark}",
+        )
+
+
+def _beside(result: Result, case: str, subject: Subject = Subject.SERVICE) -> Series:
+    return Series(Phase.REFERENCES, case, subject, min(result.sizes), CONNECTIONS)
+
+
+def _sized(case: str, size: int) -> Series:
+    return Series(Phase.SIZES, case, Subject.SERVICE, size, CONNECTIONS)
+
+
+def _of_processes(result: Result, case: str, number: int) -> Series:
+    return Series(Phase.PROCESSES, case, Subject.SERVICE, min(result.sizes), CONNECTIONS, number)

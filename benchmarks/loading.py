@@ -1,0 +1,233 @@
+"""Databases of made-up data: loaded by COPY through the ordinary tables, and kept for next time."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
+
+from app.billing.periods import Period
+from benchmarks.console import Unusable, progress
+from benchmarks.data import INVOICES, ITEMS, TABLES, Generator, Month, Table
+from benchmarks.shape import FIRST_NUMBER, GENERATOR, MONTHS, Shape
+
+ROOT = Path(__file__).parents[1]
+PREFIX = "invoicing_benchmark_"
+"""What the names of our databases begin with; any other database is left alone."""
+_LOADING_WAL = "8GB"
+_INVOICES_AT_ONCE = 20_000
+"""Invoices, and their items, that one transaction loads."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """How much a database takes on disk, in bytes, with indexes and what is stored aside."""
+
+    items: int
+    invoices: int
+    others: int
+    """The other tables that data was loaded into."""
+    record: int
+    """What the record of changes tells of the items and invoices; no entries seal it here."""
+    auxiliary: int
+    """Every other table: what the service keeps for itself, and could make anew."""
+
+
+async def load(connection: asyncpg.Connection, shape: Shape, running: Period) -> None:
+    """Load a data set into a migrated and otherwise empty database.
+
+    Triggers, constraints and indexes stay as they are. `running` is the newest month.
+    """
+    generator = Generator(shape, running)
+    for table, rows in generator.small():
+        await _copy(connection, table, iter([rows]))
+    first_item = 1
+    for index in range(MONTHS):
+        month = generator.month(index)
+        for part in month.parts(_INVOICES_AT_ONCE):
+            await _load_part(connection, month, part, first_item)
+            first_item += sum(shape.items_of(customer) for _, customer in part)
+            progress(f"  {part[-1][0]:,} of {shape.invoices:,} invoices, {first_item - 1:,} items")
+    await _set_sequences(connection, shape)
+
+
+async def _load_part(
+    connection: asyncpg.Connection, month: Month, part: list[tuple[int, int]], first_item: int
+) -> None:
+    async with connection.transaction():
+        await _copy(connection, INVOICES, iter([month.invoices(part)]))
+        await _copy(connection, ITEMS, month.items(part, first_item))
+
+
+async def _copy(connection: asyncpg.Connection, table: Table, pieces: Iterator[list[str]]) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for rows in pieces:
+            yield ("\n".join(rows) + "\n").encode()
+
+    name, columns = table
+    await connection.copy_to_table(name, source=source(), columns=columns, format="text")
+
+
+async def _set_sequences(connection: asyncpg.Connection, shape: Shape) -> None:
+    for name, _ in TABLES:
+        await connection.execute(
+            f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"
+        )
+    await connection.execute(
+        "SELECT setval('invoice_numbers', $1)", FIRST_NUMBER + shape.invoices - 1
+    )
+
+
+class Databases:
+    """The databases of the benchmark on one server; each is made once and kept.
+
+    `own` says that the server is the benchmark's alone, so that its settings may be changed.
+    """
+
+    def __init__(self, server_url: str, running: Period, *, own: bool) -> None:
+        self._own = own
+        self._server = make_url(server_url).set(drivername="postgresql")
+        self._running = running
+        head = ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
+        self._version = f"{GENERATOR}_{head}_{running.year}{running.month:02}"
+
+    def url(self, name: str) -> str:
+        """Return the address of a database."""
+        return self._server.set(database=name).render_as_string(hide_password=False)
+
+    def name_of(self, shape: Shape) -> str:
+        """Return the name of the database of a data set."""
+        return f"{PREFIX}{self._version}_{shape.invoices}_{shape.huge}"
+
+    async def clean(self, *, fresh: bool) -> None:
+        """Drop databases of another version or unfinished; with `fresh` every one of ours."""
+        await self._set_wal(None)
+        connection = await asyncpg.connect(self.url(str(self._server.database)))
+        try:
+            found = await connection.fetch(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX
+            )
+            for row in found:
+                name = str(row["datname"])
+                kept = name.startswith(f"{PREFIX}{self._version}_") and not name.endswith("_new")
+                if fresh or not kept:
+                    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        finally:
+            await connection.close()
+
+    async def make(self, shape: Shape) -> str:
+        """Return the address of the database of a data set, made now unless it is there."""
+        name = self.name_of(shape)
+        if not await self._exists(name):
+            progress(f"Making {shape.invoices:,} invoices with {shape.items:,} items.")
+            await self.make_empty(f"{name}_new")
+            await self._set_wal(_LOADING_WAL)
+            connection = await asyncpg.connect(self.url(f"{name}_new"))
+            try:
+                await load(connection, shape, self._running)
+                await connection.execute("VACUUM (ANALYZE)")
+            finally:
+                await connection.close()
+            await self._set_wal(None)
+            await self._administer("CHECKPOINT")
+            # Renamed once it is whole, so that what was interrupted is never taken for finished.
+            await self._administer(f'ALTER DATABASE "{name}_new" RENAME TO "{name}"')
+        return self.url(name)
+
+    async def make_empty(self, name: str) -> str:
+        """Return the address of a new database that is migrated and has no rows."""
+        template = f"{PREFIX}{self._version}_empty"
+        if not await self._exists(template):
+            await self._administer(f'CREATE DATABASE "{template}_new"')
+            await run_app("migrate", settings={"DATABASE_URL": self.url(f"{template}_new")})
+            await self._administer(f'ALTER DATABASE "{template}_new" RENAME TO "{template}"')
+        return await self.clone(template, name)
+
+    async def clone(self, source: str, name: str) -> str:
+        """Return the address of a new database with everything that `source` has."""
+        await self.drop(name)
+        await self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        return self.url(name)
+
+    async def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def server_version(self) -> str:
+        """Return PostgreSQL's version."""
+        return str(await self._fetch("SHOW server_version"))
+
+    async def busy(self) -> bool:
+        """Tell whether a statement of the service is under way."""
+        found = await self._fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE state <> 'idle' AND application_name = $1",
+            "cloud-invoicing",
+        )
+        return found is not None
+
+    async def _set_wal(self, size: str | None) -> None:
+        """Change what may be written between two checkpoints, or go back to the default.
+
+        At the default, much loading means a checkpoint every few seconds, and each page is written
+        to the log once more after each.
+        """
+        if self._own:
+            change = "RESET max_wal_size" if size is None else f"SET max_wal_size = '{size}'"
+            await self._administer(f"ALTER SYSTEM {change}")
+            await self._administer("SELECT pg_reload_conf()")
+
+    async def _exists(self, name: str) -> bool:
+        found = await self._fetch("SELECT 1 FROM pg_database WHERE datname = $1", name)
+        return found is not None
+
+    async def _fetch(self, statement: str, *values: object) -> object:
+        connection = await asyncpg.connect(self.url(str(self._server.database)))
+        try:
+            return await connection.fetchval(statement, *values)
+        finally:
+            await connection.close()
+
+    async def _administer(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url(str(self._server.database)))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def footprint(connection: asyncpg.Connection) -> Footprint:
+    """Return what the tables take."""
+    found = await connection.fetch(
+        "SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    sizes = {row["relname"]: row["size"] for row in found}
+    items, invoices = sizes.pop("invoice_items"), sizes.pop("invoices")
+    record = sizes.pop("invoice_changes") + sizes.pop("invoice_history")
+    loaded = {name for name, _ in TABLES}
+    others = sum(size for name, size in sizes.items() if name in loaded)
+    return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
+
+
+async def run_app(*arguments: str, settings: Mapping[str, str]) -> None:
+    """Run a command of `python -m app` to its end; raises Unusable where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", *arguments,
+        cwd=ROOT,
+        env=os.environ | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise Unusable(f"`python -m app {arguments[0]}` failed:\n{output.decode()}")

@@ -1,0 +1,77 @@
+"""One run from start to end: servers up, databases made, phase after phase, servers down."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import clock
+from app.billing.periods import Period
+from app.local.embedded.postgresql import EmbeddedPostgresql
+from app.local.embedded.valkey import EmbeddedValkey
+from benchmarks.loading import Databases
+from benchmarks.machine import machine
+from benchmarks.measuring import Pace
+from benchmarks.phases import PHASES, Bench, make
+from benchmarks.results import Phase, Result
+from benchmarks.servers import Environment
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be measured."""
+
+    sizes: Sequence[int]
+    """Invoices of each database, smallest first."""
+    pace: Pace
+    phases: Sequence[Phase]
+    quick: bool
+    fresh: bool
+    """Whether databases that are there are made anew."""
+    place: Path
+    """Where databases, logs and results are kept."""
+
+
+def run_benchmark(options: Options) -> Result:
+    """Measure everything that the options ask for; servers are those named or our own.
+
+    Raises Unusable or ServerError, whose messages are for a person.
+    """
+    files = options.place / "run"
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir(parents=True)
+    with ExitStack() as stack:
+        named = os.environ.get("DATABASE_URL")
+        database = (
+            named or stack.enter_context(EmbeddedPostgresql(options.place / "postgresql")).url
+        )
+        queue = os.environ.get("REDIS_URL") or (
+            stack.enter_context(EmbeddedValkey(options.place / "valkey")).url
+        )
+        running = Period.of(clock.now())
+        databases = Databases(database, running, own=not named)
+        return asyncio.run(_run(options, databases, running, Environment(queue, files)))
+
+
+async def _run(
+    options: Options, databases: Databases, running: Period, environment: Environment
+) -> Result:
+    await databases.clean(fresh=options.fresh)
+    result = Result(
+        machine=machine(await databases.server_version()),
+        options={
+            "phases": list(options.phases),
+            "rounds": options.pace.rounds,
+            "seconds": options.pace.seconds,
+            "quick": options.quick,
+        },
+        sizes=options.sizes,
+    )
+    made = await make(databases, environment, options.sizes, result)
+    bench = Bench(databases, environment, made, running, options.pace, options.quick, result)
+    for phase in options.phases:
+        await PHASES[phase](bench)
+    return result

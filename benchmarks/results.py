@@ -1,0 +1,220 @@
+"""What a run has measured, and how it is kept: everything that figures and plots are made of."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+from benchmarks.loading import Footprint
+
+
+class Subject(StrEnum):
+    """What was measured: the service, or one of the references."""
+
+    SERVICE = "service"
+    CEILING = "ceiling"
+    ONE_QUERY = "one-query"
+    PLAIN = "plain"
+
+
+class Phase(StrEnum):
+    """The parts of a run; what is compared is always of one of them."""
+
+    REFERENCES = "references"
+    """Each case beside its references, in the smallest database."""
+    SIZES = "sizes"
+    """The cases that depend on it in databases of every size."""
+    PROCESSES = "processes"
+    """Two serving processes beside one."""
+    STREAMS = "streams"
+    """Answers of very many items."""
+    IMPORT = "import"
+    DELIVERIES = "deliveries"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is measured round by round."""
+
+    phase: Phase
+    case: str
+    subject: Subject
+    size: int
+    """Invoices in the database."""
+    connections: int
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one round of a series came to."""
+
+    round: int
+    requests: int
+    seconds: float
+    rate: float
+    """Requests per second."""
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One answer of many items, read fast or slowly."""
+
+    path: str
+    """Which answer: `items` or `invoice`."""
+    slow: bool
+    bytes: int
+    first_byte_seconds: float
+    whole_seconds: float
+    memory_before: int
+    """Resident bytes of the server just before."""
+    memory_peak: int
+    """The most while the answer was read."""
+
+    @property
+    def growth(self) -> int:
+        """By how many bytes the server grew meanwhile."""
+        return self.memory_peak - self.memory_before
+
+
+@dataclass(frozen=True)
+class ImportRound:
+    """Rows per second of an import and of a raw COPY of the same rows."""
+
+    rows: int
+    import_seconds: float
+    copy_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """How fast the import is against the COPY."""
+        return self.copy_seconds / self.import_seconds
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Messages that the worker sent, from the first to the last that arrived."""
+
+    messages: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Messages per second."""
+        return (self.messages - 1) / self.seconds
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The peak of one serving process, in bytes."""
+
+    phase: str
+    peak: int
+
+
+@dataclass
+class Result:
+    """Everything that a run has measured."""
+
+    machine: Mapping[str, Any]
+    options: Mapping[str, Any]
+    sizes: Sequence[int]
+    samples: dict[Series, list[Sample]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Cases that could not be measured, and why."""
+    titles: dict[str, str] = field(default_factory=dict)
+    """What each case is called."""
+    streams: list[Stream] = field(default_factory=list)
+    imports: list[ImportRound] = field(default_factory=list)
+    deliveries: Deliveries | None = None
+    memory: list[Memory] = field(default_factory=list)
+    footprints: dict[int, Footprint] = field(default_factory=dict)
+
+    def add(self, measured: Mapping[Series, list[Sample]]) -> None:
+        """Add what a phase has measured."""
+        for series, samples in measured.items():
+            self.samples.setdefault(series, []).extend(samples)
+
+    def rate(self, series: Series) -> float | None:
+        """Return the median of the rates; None where it was not measured."""
+        return _median(sample.rate for sample in self.samples.get(series, []))
+
+    def p50(self, series: Series) -> float | None:
+        """Return the median of the medians of latency, in milliseconds."""
+        return _median(sample.p50_ms for sample in self.samples.get(series, []))
+
+    def p99(self, series: Series) -> float | None:
+        """Return the median of the 99th percentiles of latency, in milliseconds."""
+        return _median(sample.p99_ms for sample in self.samples.get(series, []))
+
+    def tail(self, series: Series) -> float | None:
+        """Return the median of what p99 is of p50."""
+        samples = self.samples.get(series, [])
+        return _median(sample.p99_ms / sample.p50_ms for sample in samples if sample.p50_ms)
+
+    def ratio(self, measured: Series, against: Series) -> float | None:
+        """Return the median of the ratios of the rates, each of one round."""
+        return median_ratio(self.samples.get(measured, []), self.samples.get(against, []))
+
+    def save(self, path: Path) -> None:
+        """Write the result as JSON."""
+        value = {
+            "machine": self.machine,
+            "options": self.options,
+            "sizes": list(self.sizes),
+            "series": [
+                {**asdict(series), "rounds": [asdict(sample) for sample in samples]}
+                for series, samples in self.samples.items()
+            ],
+            "missing": self.missing,
+            "titles": self.titles,
+            "streams": [asdict(stream) for stream in self.streams],
+            "imports": [asdict(one) for one in self.imports],
+            "deliveries": asdict(self.deliveries) if self.deliveries else None,
+            "memory": [asdict(one) for one in self.memory],
+            "footprints": {size: asdict(one) for size, one in self.footprints.items()},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` has written."""
+        value = json.loads(path.read_text())
+        samples = {}
+        for one in value["series"]:
+            rounds = [Sample(**sample) for sample in one.pop("rounds")]
+            enums = {"phase": Phase(one["phase"]), "subject": Subject(one["subject"])}
+            samples[Series(**one | enums)] = rounds
+        deliveries = value["deliveries"]
+        return cls(
+            machine=value["machine"],
+            options=value["options"],
+            sizes=value["sizes"],
+            samples=samples,
+            missing=value["missing"],
+            titles=value["titles"],
+            streams=[Stream(**one) for one in value["streams"]],
+            imports=[ImportRound(**one) for one in value["imports"]],
+            deliveries=Deliveries(**deliveries) if deliveries else None,
+            memory=[Memory(**one) for one in value["memory"]],
+            footprints={int(k): Footprint(**one) for k, one in value["footprints"].items()},
+        )
+
+
+def median_ratio(measured: Sequence[Sample], against: Sequence[Sample]) -> float | None:
+    """Return the median of rate by rate, of the rounds that both have; None where there is none."""
+    rates = {sample.round: sample.rate for sample in against}
+    return _median(
+        sample.rate / rates[sample.round] for sample in measured if rates.get(sample.round)
+    )
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return median(known) if known else None

@@ -1,0 +1,29 @@
+"""A mail server that tells of each message: `python -m benchmarks.sink`.
+
+It writes its port, and then the time of each arrival in seconds, one a line.
+"""
+
+import asyncio
+import time
+
+from tests.support.smtp import MailSink, mail_sink
+
+
+async def _tell(sink: MailSink) -> None:
+    told = 0
+    while True:
+        await sink.arrival.wait()
+        sink.arrival.clear()
+        for _ in sink.mailbox[told:]:
+            print(time.monotonic(), flush=True)  # noqa: T201 - what it is for
+        told = len(sink.mailbox)
+
+
+async def _main() -> None:
+    async with mail_sink() as sink:
+        print(sink.port, flush=True)  # noqa: T201 - what it is for
+        await _tell(sink)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,114 @@
+"""The commands: `run` breaks things, `cases` lists them, `report` writes docs/reliability.md."""
+
+import asyncio
+import signal
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from app.local.embedded.server import ServerError
+from benchmarks.console import progress
+from benchmarks.loading import ROOT
+from benchmarks.machine import machine
+from faults import report as reporting
+from faults.case import Case
+from faults.cases import all_cases
+from faults.results import Outcome, Result
+from faults.running import run_case
+
+_RESULT = ROOT / "var" / "faults" / "result.json"
+
+cli = typer.Typer(
+    help="Break the service under load, and count what was lost; docs/reliability.md tells how.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@cli.command()
+def run(
+    *,
+    case: Annotated[list[str] | None, typer.Option(help="Only this case; may be repeated.")] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Only a few cases, without the waits of mails; keeps nothing."
+        ),
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Where the result goes.")] = _RESULT,
+) -> None:
+    """Run the cases, and show the table; ends with 1 where anything was lost, wrong or doubled.
+
+    What earlier runs found of other cases stays in the result.
+    """
+    known = all_cases()
+    names = [one.name for one in known]
+    unknown = sorted(set(case or ()) - set(names))
+    if unknown:
+        progress(f"There is no case {unknown[0]}; there are {', '.join(names)}.")
+        raise typer.Exit(2)
+    wanted = [one for one in known if one.quick or not quick]
+    if case:
+        wanted = [one for one in known if one.name in case]
+    outcomes: list[Outcome] = []
+    on = machine(_postgresql())
+    try:
+        for one in wanted:
+            outcomes.append(_run(one, patient=not quick))
+            if not quick:  # after each, so that a run that is stopped leaves what it found
+                older = Result.load(output).outcomes if output.exists() else []
+                Result(on, outcomes).with_older(older, names).save(output)
+    except ServerError as error:
+        progress(f"The suite ends here. {error}")
+        raise typer.Exit(2) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        progress("Stopped.")
+        raise typer.Exit(130) from None
+    reporting.show(outcomes)
+    raise typer.Exit(0 if all(outcome.findings.clean for outcome in outcomes) else 1)
+
+
+@cli.command()
+def cases() -> None:
+    """List the cases."""
+    for one in all_cases():
+        typer.echo(f"{one.name:24} {one.title}{' (quick)' if one.quick else ''}")
+
+
+@cli.command()
+def report(
+    result: Annotated[Path, typer.Argument(help="What `run` has written.")] = _RESULT,
+    document: Annotated[Path, typer.Option(help="Where the table goes, between its marks.")] = ROOT
+    / "docs"
+    / "reliability.md",
+) -> None:
+    """Write the table of a result into the documentation."""
+    reporting.write(Result.load(result), document)
+
+
+def _run(case: Case, *, patient: bool) -> Outcome:
+    progress(f"{case.name}: {case.title} …")
+    begun = monotonic()
+    outcome = asyncio.run(run_case(case, patient=patient))
+    told = outcome.missing or ("clean" if outcome.findings.clean else "NOT CLEAN")
+    progress(f"  {told}, {monotonic() - begun:.0f} s")
+    return outcome
+
+
+def _postgresql() -> str:
+    from app.local.embedded.binaries import find_postgresql
+
+    return str(find_postgresql(None, None).major)
+
+
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    cli(prog_name="python -m faults")

@@ -1,0 +1,12 @@
+"""The cases, a module for what is broken; each has them in a tuple CASES."""
+
+import importlib
+import pkgutil
+
+from faults.case import Case
+
+
+def all_cases() -> tuple[Case, ...]:
+    """Return every case of every module, in the order of the modules' names."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__, f"{__name__}."))
+    return tuple(case for name in modules for case in importlib.import_module(name).CASES)

@@ -1,0 +1,35 @@
+"""A process of the API dies; another one is there."""
+
+import asyncio
+
+from faults.case import Case
+from faults.load import Load
+from faults.stack import Layout, Stack, until_it_answers
+
+_KILLS = 3
+_BETWEEN = 0.5
+
+
+async def _killed(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        for number in range(_KILLS):
+            killed = number % len(stack.apis)
+            stack.apis[killed].kill()
+            await stack.apis[killed].gone()
+            await asyncio.sleep(_BETWEEN)
+            # The supervisor starts it again; one of the two is always there.
+            await until_it_answers(stack.urls[killed])
+        await load.recovered()
+
+
+CASES = (
+    Case(
+        "api-killed",
+        "A process of the API killed, one of two, three times",
+        _killed,
+        seconds=120,
+        layout=Layout(apis=2),
+        breaks_connections=True,
+    ),
+)

@@ -1,0 +1,135 @@
+"""Clients go away in the middle of something, or come all at once."""
+
+import asyncio
+from time import monotonic
+
+import httpx
+
+from faults.case import Case
+from faults.client import attempt_of, new_key, request_of
+from faults.ledger import ABORTED, Attempt, Kind
+from faults.load import Load
+from faults.stack import Stack
+
+_ABORTED_PAYMENTS = 24
+_CLIENTS = 500
+_PAYERS = 50
+_POOL = 16
+
+
+async def _go_away(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        for number in range(_ABORTED_PAYMENTS):
+            await _abort_a_read(stack, load)
+            await _abort_a_payment(stack, load, part=number / (_ABORTED_PAYMENTS - 1))
+        await load.recovered()
+
+
+async def _abort_a_payment(stack: Stack, load: Load, part: float) -> None:
+    """Send only a part of a payment, or read only a bit of its answer; then pay as one should."""
+    uuid = load.next_to_pay().uuid
+    upload = load.proof()
+    operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
+    path, options = request_of(operation, upload)
+    options["headers"] |= load.ground.headers
+    request = httpx.Request("POST", stack.urls[0] + path, **options)
+    operation.attempts.append(await _send_and_leave(request, part))
+    load.check_paid(uuid, await load.client.finish(operation, upload))
+
+
+async def _abort_a_read(stack: Stack, load: Load) -> None:
+    operation = load.ledger.open(Kind.LIST)
+    url = stack.urls[0] + "/api/invoices/?page_size=100"
+    request = httpx.Request("GET", url, headers=load.ground.headers)
+    operation.attempts.append(await _send_and_leave(request, 1))
+
+
+async def _send_and_leave(request: httpx.Request, part: float) -> Attempt:
+    """Send that part of a request; of one that was sent whole, read the first byte answered."""
+    begun = monotonic()
+    raw = _raw(request)
+    reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    writer.write(raw[: round(len(raw) * part)])
+    await writer.drain()
+    if part == 1:
+        await reader.read(1)
+    writer.transport.abort()
+    return Attempt(begun, monotonic() - begun, failure=ABORTED)
+
+
+def _raw(request: httpx.Request) -> bytes:
+    head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1".encode()]
+    head += [name + b": " + value for name, value in request.headers.raw]
+    return b"\r\n".join(head) + b"\r\n\r\n" + request.read()
+
+
+def _parsed(answer: bytes) -> httpx.Response:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+
+
+async def _crowd(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        everybody_is_there = asyncio.Barrier(_CLIENTS)
+        async with asyncio.TaskGroup() as clients:
+            for number in range(_CLIENTS - _PAYERS):
+                clients.create_task(_read(stack, load, number, everybody_is_there))
+            for _ in range(_PAYERS):
+                clients.create_task(_pay(stack, load, everybody_is_there))
+        await load.recovered()
+
+
+async def _read(stack: Stack, load: Load, number: int, together: asyncio.Barrier) -> None:
+    one = load.ground.all[number % len(load.ground.all)].uuid
+    kind, path = (
+        (Kind.LIST, ""),
+        (Kind.RETRIEVE, f"{one}/"),
+        (Kind.ITEMS, f"{one}/items/"),
+        (Kind.STATS, f"{one}/stats/"),
+        (Kind.GROWTH, "growth/"),
+    )[number % 5]
+    url = f"{stack.urls[0]}/api/invoices/{path}"
+    request = httpx.Request("GET", url, headers=load.ground.headers)
+    load.ledger.open(kind).attempts.append(await _ask(request, together))
+
+
+async def _pay(stack: Stack, load: Load, together: asyncio.Barrier) -> None:
+    uuid = load.next_to_pay().uuid
+    upload = load.proof()
+    operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
+    path, options = request_of(operation, upload)
+    options["headers"] |= load.ground.headers
+    request = httpx.Request("POST", stack.urls[0] + path, **options)
+    operation.attempts.append(await _ask(request, together))
+    if operation.attempts[-1].asks_again:
+        load.check_paid(uuid, await load.client.finish(operation, upload))
+
+
+async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
+    """Ask when all others do, over a connection of its own.
+
+    Without a client's comforts: five hundred of them keep a machine busy by themselves.
+    """
+    request.headers["Connection"] = "close"
+    raw = _raw(request)
+    reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    await together.wait()
+    begun = monotonic()
+    writer.write(raw)
+    try:
+        answer = await reader.read(-1)
+    except ConnectionError as error:
+        return Attempt(begun, monotonic() - begun, failure=type(error).__name__)
+    finally:
+        writer.close()
+    return attempt_of(begun, _parsed(answer))
+
+
+CASES = (
+    Case("clients-leave", "Clients going away amid upload and answer", _go_away),
+    Case("clients-crowd", f"{_CLIENTS} clients at once on a pool of {_POOL}", _crowd, seconds=120),
+)

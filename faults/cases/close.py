@@ -1,0 +1,106 @@
+"""The close of a month, by many at once."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import func, select, text
+
+from app import clock
+from app.billing.periods import Period
+from app.database.engine import Database
+from app.jobs.registry import CLOSE_MONTH
+from app.outbox import repository as outbox
+from app.outbox.models import OutboxEntry
+from app.server.child_process import tied
+from faults.case import Case
+from faults.closing import lay_invoices, wrongly_closed
+from faults.gate import Place, gate
+from faults.load import Load
+from faults.program import ROOT
+from faults.stack import Layout, Stack
+from tests.support.worker import until
+
+_INVOICES: Final = 150
+_BY_HAND: Final = 2
+_LONG_AGO: Final = Period(2020, 1)
+_SECONDS: Final = 60.0
+_PATIENT: Final = {"DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "90"}
+"""So that the first still waits when the last, a command that has to start, has come."""
+
+
+async def _many_at_once(stack: Stack, load: Load) -> None:
+    """Close by two entries of the outbox and two commands; all wait for the first invoice."""
+    async with load.running(), stack.database() as database:
+        await load.well()
+        subjects = await lay_invoices(database, load, _LONG_AGO, _INVOICES)
+        first = Place("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.uuid = '{uuid}'")
+        async with gate(database, first.of({"uuid": subjects[0].uuid})) as closed:
+            async with database.transaction() as connection:
+                for _ in stack.workers:
+                    await outbox.record(connection, CLOSE_MONTH, {})
+            commands = [asyncio.create_task(_by_hand(stack)) for _ in range(_BY_HAND)]
+            await closed.reached()
+            await _until_all_wait(database, len(stack.workers) + _BY_HAND)
+        load.ledger.complaints += [told for told in await asyncio.gather(*commands) if told]
+        await _until_done(database)
+        await load.recovered()
+        today = clock.today()
+        async with database.reading() as connection:
+            load.ledger.complaints += await wrongly_closed(
+                connection, subjects, Period.of(today), today - timedelta(days=1), today
+            )
+
+
+async def _until_all_wait(database: Database, number: int) -> None:
+    """Wait until so many wait for the one invoice; the first of them gives up soon."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE invoices SET state%'"
+    )
+    async with database.reading() as connection:
+
+        async def all_wait() -> bool:
+            return int((await connection.execute(waiting)).scalar_one()) >= number
+
+        await until(all_wait, _SECONDS)
+
+
+async def _by_hand(stack: Stack) -> str:
+    """Run the command; return what it told where it failed."""
+    command = [sys.executable, "-m", "app", "job", CLOSE_MONTH]
+    process = await asyncio.create_subprocess_exec(
+        *tied(command, signal.SIGKILL),
+        cwd=ROOT,
+        env={**os.environ, **stack.environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    return "" if process.returncode == 0 else told.decode()
+
+
+async def _until_done(database: Database) -> None:
+    open_closes = select(func.count()).where(
+        OutboxEntry.job == CLOSE_MONTH, OutboxEntry.done_at.is_(None)
+    )
+    async with database.reading() as connection:
+
+        async def none_is_open() -> bool:
+            return not (await connection.execute(open_closes)).scalar_one()
+
+        await until(none_is_open, _SECONDS)
+
+
+CASES = (
+    Case(
+        "close-at-once",
+        "A month closed by two workers and two commands at once",
+        _many_at_once,
+        seconds=180,
+        layout=Layout(workers=2, settings={"NOTIFY_ON_ISSUE": "true", **_PATIENT}),
+    ),
+)

@@ -1,0 +1,166 @@
+"""PostgreSQL dies, stands still, loses its connections, or has no room left."""
+
+import asyncio
+from contextlib import suppress
+
+import httpx
+from sqlalchemy import text
+
+from app.database.errors import DatabaseUnavailable
+from faults.case import Case
+from faults.disk import fill, no_small_disk
+from faults.load import Load
+from faults.stack import Layout, Stack
+
+_AWAY_SECONDS = 2.0
+_STILL_SECONDS = 20.0
+_FULL_SECONDS = 3.0
+_ROUNDS = 6
+_BETWEEN = 0.4
+"""Seconds between two rounds of cuts."""
+_DISK = 250_000_000
+_READ_ONLY_SECONDS = 10.0
+_OF_DATABASE = "ALTER DATABASE postgres"
+_OPTION = "default_transaction_read_only"
+_OF_THE_SERVICE = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'cloud-invoicing' AND pid <> pg_backend_pid()"
+)
+
+
+async def _killed(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        stack.postgresql.kill()
+        await asyncio.sleep(_AWAY_SECONDS)
+        await stack.postgresql.start()
+        await load.recovered()
+
+
+async def _terminated(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        for _ in range(_ROUNDS):
+            async with database.reading() as connection:
+                await connection.execute(_OF_THE_SERVICE)
+            await asyncio.sleep(_BETWEEN)
+        await load.recovered()
+
+
+async def _cut(stack: Stack, load: Load) -> None:
+    relay = stack.to_postgresql
+    assert relay is not None
+    async with load.running():
+        await load.well()
+        for _ in range(_ROUNDS):
+            relay.cuts_left_after_commit += 2
+            relay.cuts_left_before_commit += 2
+            await asyncio.sleep(_BETWEEN)
+            relay.cut_all()
+        # What is left of them would go on after the end of the fault.
+        relay.cuts_left_after_commit = relay.cuts_left_before_commit = 0
+        assert relay.cut >= _ROUNDS
+        await load.recovered()
+
+
+async def _still(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        stack.postgresql.pause()
+        try:
+            await asyncio.sleep(_STILL_SECONDS)
+        finally:
+            stack.postgresql.resume()
+        await load.recovered()
+
+
+async def _full(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        filler = fill(stack.postgresql.server.home)
+        await asyncio.sleep(_FULL_SECONDS)
+        # Until now there was room in the log; without, the server ends, and cannot come back.
+        with suppress(DatabaseUnavailable):
+            async with database.reading() as connection:
+                await connection.execute(text("SELECT pg_switch_wal()"))
+        await asyncio.sleep(_FULL_SECONDS)
+        filler.unlink()
+        if not stack.postgresql.running:
+            await stack.postgresql.stop()
+            await stack.postgresql.start()
+        await load.recovered()
+
+
+async def _read_only(stack: Stack, load: Load) -> None:
+    async with load.running(), stack.database() as database:
+        await load.well()
+        async with database.reading() as connection:
+            await connection.execute(text(f"{_OF_DATABASE} SET {_OPTION} = on"))
+            await connection.execute(_OF_THE_SERVICE)
+            await _look_whether_ready(stack, load)
+            await asyncio.sleep(_READ_ONLY_SECONDS)
+            await connection.execute(text(f"{_OF_DATABASE} RESET {_OPTION}"))
+        await load.recovered()
+    _look_whether_told_once(stack, load)
+
+
+async def _look_whether_ready(stack: Stack, load: Load) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{stack.urls[0]}/health/ready")
+    if answer.status_code != 200 or answer.json()["database"] != "read-only":
+        load.ledger.complaints.append(f"ready answered {answer.status_code} {answer.text}")
+
+
+def _look_whether_told_once(stack: Stack, load: Load) -> None:
+    for worker in stack.workers:
+        told = worker.log.read_text().count('"database read-only"')
+        if told != 1:
+            load.ledger.complaints.append(f"{worker.name} told of it {told} times")
+
+
+async def _promoted(stack: Stack, load: Load) -> None:
+    assert stack.standby is not None
+    async with load.running():
+        await load.well()
+        stack.postgresql.kill()
+        await asyncio.sleep(_AWAY_SECONDS)
+        # What compares looks where the data are from now on.
+        stack.postgresql = stack.standby
+        async with stack.database() as database, database.reading() as connection:
+            await connection.execute(text("SELECT pg_promote()"))
+            # There is no second standby that commits could wait for.
+            await connection.execute(text("ALTER SYSTEM RESET synchronous_standby_names"))
+            await connection.execute(text("SELECT pg_reload_conf()"))
+        await load.recovered()
+
+
+CASES = (
+    Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),
+    Case("postgresql-terminated", "PostgreSQL: connections ended by the server", _terminated),
+    Case(
+        "postgresql-cut",
+        "PostgreSQL: connections lost, at a commit, after one, all at once",
+        _cut,
+        quick=True,
+        layout=Layout(relayed=True),
+    ),
+    Case(
+        "postgresql-full",
+        "PostgreSQL: disk full",
+        _full,
+        layout=Layout(disk=_DISK),
+        needs=no_small_disk,
+    ),
+    Case(
+        "postgresql-read-only",
+        "PostgreSQL: read-only for ten seconds, sessions ended",
+        _read_only,
+    ),
+    Case(
+        "postgresql-promoted",
+        "PostgreSQL killed for good, its standby promoted",
+        _promoted,
+        layout=Layout(standby=True),
+    ),
+    Case("postgresql-still", "PostgreSQL stands still for 20 seconds", _still, seconds=120),
+)

@@ -1,0 +1,78 @@
+"""The disk with the proofs of payment is full, read-only, or gone."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faults.case import Case
+from faults.disk import fill, no_small_disk, read_only
+from faults.ledger import Kind
+from faults.load import Load
+from faults.stack import Layout, Stack
+
+_SECONDS = 3.0
+_DISK = 20_000_000
+
+
+@contextmanager
+def _refusing(load: Load) -> Iterator[None]:
+    """See that payments are refused while the context lasts."""
+    before = _refusals(load)
+    yield
+    assert _refusals(load) > before, "no payment was refused: the fault was none"
+
+
+def _refusals(load: Load) -> int:
+    return sum(
+        attempt.status == 503
+        for operation in load.ledger.operations
+        if operation.kind is Kind.PAID
+        for attempt in operation.attempts
+    )
+
+
+async def _full(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        with _refusing(load):
+            filler = fill(stack.proofs)
+            await asyncio.sleep(_SECONDS)
+            filler.unlink()
+        await load.recovered()
+
+
+async def _read_only(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        with _refusing(load), read_only(stack.proofs):
+            await asyncio.sleep(_SECONDS)
+        await load.recovered()
+
+
+async def _gone(stack: Stack, load: Load) -> None:
+    async with load.running():
+        await load.well()
+        with _refusing(load):
+            aside = stack.proofs.rename(stack.proofs.with_name("aside"))
+            await asyncio.sleep(_SECONDS)
+            aside.rename(stack.proofs)
+        await load.recovered()
+
+
+CASES = (
+    Case(
+        "proofs-full",
+        "PROOF_DIR: disk full",
+        _full,
+        layout=Layout(proof_disk=_DISK),
+        needs=no_small_disk,
+    ),
+    Case(
+        "proofs-read-only",
+        "PROOF_DIR: read-only",
+        _read_only,
+        layout=Layout(proof_disk=_DISK),
+        needs=no_small_disk,
+    ),
+    Case("proofs-gone", "PROOF_DIR: gone, and back", _gone),
+)

@@ -1,0 +1,101 @@
+"""Invoices that wait for the close of their month, and what a close must have made of them."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.actor import Author
+from app.audit.writer import recording
+from app.billing.enums import InvoiceState
+from app.billing.periods import Period
+from app.database.engine import Database
+from app.invoices.actions.issue import NOTIFY
+from app.invoices.models import Invoice
+from app.outbox.models import OutboxEntry
+from faults.ground import PRICES, Subject
+from faults.load import Load
+from tests.support.factories import Factories
+from tests.support.history import KEY
+
+_AUTHOR: Final = Author("the ground of a fault")
+_INTERVAL: Final = timedelta(days=30)
+"""PAYMENT_INTERVAL_DAYS by default."""
+
+
+async def lay_invoices(
+    database: Database,
+    load: Load,
+    period: Period,
+    number: int,
+    state: InvoiceState = InvoiceState.PENDING,
+) -> tuple[Subject, ...]:
+    """Add customers, each with an invoice of a month, of which its owner must be notified."""
+    laid = []
+    async with recording(database, KEY, _AUTHOR) as connection:
+        make = Factories(connection)
+        for _ in range(number):
+            customer = await make.customer()
+            await make.profile(customer)
+            email = f"pending-{customer.id}@example.com"
+            await make.owner(customer, email=email)
+            invoice = await make.invoice(customer, period, state)
+            for price in PRICES:
+                await make.item(invoice, price, start=period.start, end=period.end)
+            laid.append(Subject(invoice.uuid, (email,)))
+    load.ledger.promised |= {subject.uuid for subject in laid}
+    load.ground = replace(load.ground, to_notify=(*load.ground.to_notify, *laid))
+    return tuple(laid)
+
+
+async def are_closed(connection: AsyncConnection, subjects: tuple[Subject, ...]) -> bool:
+    """Tell whether none of these invoices is pending any more."""
+    return not await _number(connection, subjects, InvoiceState.PENDING)
+
+
+async def are_pending(connection: AsyncConnection, subjects: tuple[Subject, ...]) -> bool:
+    """Tell whether all of these invoices are pending still."""
+    return await _number(connection, subjects, InvoiceState.PENDING) == len(subjects)
+
+
+async def wrongly_closed(
+    connection: AsyncConnection, subjects: tuple[Subject, ...], running: Period, *days: date
+) -> list[str]:
+    """Return what is not as a close within `running`, on one of those days, must leave it."""
+    wrong = []
+    columns = (Invoice.uuid, Invoice.state, Invoice.invoice_date, Invoice.due_date)
+    of_ours = Invoice.uuid.in_([subject.uuid for subject in subjects])
+    for row in await connection.execute(select(*columns, Invoice.customer_id).where(of_ours)):
+        if row.state != InvoiceState.CREATED or row.invoice_date not in days:
+            wrong.append(f"{row.uuid} is {row.state} of {row.invoice_date} after the close")
+        elif row.due_date != row.invoice_date + _INTERVAL:
+            wrong.append(f"{row.uuid} of {row.invoice_date} is due on {row.due_date}")
+    customers = select(Invoice.customer_id).where(of_ours)
+    opened = select(func.count()).where(
+        Invoice.customer_id.in_(customers),
+        Invoice.year == running.year,
+        Invoice.month == running.month,
+        Invoice.state == InvoiceState.PENDING,
+    )
+    number = (await connection.execute(opened)).scalar_one()
+    if number != len(subjects):
+        wrong.append(f"{number} invoices of {running} opened, and not {len(subjects)}")
+    entries = await connection.execute(
+        select(OutboxEntry.arguments).where(OutboxEntry.job == NOTIFY)
+    )
+    recorded = [UUID(arguments["invoice"]) for arguments in entries.scalars()]
+    for subject in subjects:
+        if recorded.count(UUID(str(subject.uuid))) != 1:
+            wrong.append(f"{recorded.count(subject.uuid)} notifications recorded of {subject.uuid}")
+    return wrong
+
+
+async def _number(
+    connection: AsyncConnection, subjects: tuple[Subject, ...], state: InvoiceState
+) -> int:
+    uuids = [subject.uuid for subject in subjects]
+    statement = select(func.count()).where(Invoice.uuid.in_(uuids), Invoice.state == state)
+    return (await connection.execute(statement)).scalar_one()

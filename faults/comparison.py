@@ -1,0 +1,246 @@
+"""What clients were told, compared with what the database, the proofs and the mailbox hold."""
+
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.verify import Verification, verify
+from app.billing.enums import DeliveryState, InvoiceState
+from app.database.engine import Database
+from app.deliveries.models import Delivery
+from app.invoices.models import Invoice
+from app.payments.models import Payment
+from app.settings import Settings
+from faults.findings import Findings
+from faults.ground import TOTAL
+from faults.ledger import ABORTED, ANNOTATING, LONGEST, Attempt, Kind, Operation
+from faults.leftovers import swept
+from faults.load import Load
+from tests.support import summaries
+from tests.support.smtp import MailSink
+
+_UNTRUE_TOTALS = text("""
+SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
+GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
+""")
+
+
+async def compare(
+    database: Database,
+    settings: Settings,
+    sink: MailSink,
+    load: Load,
+    *,
+    breaks_connections: bool = False,
+) -> Findings:
+    """Compare everything; nothing may be under way any more.
+
+    The database and the proofs are those of the settings; the mails of the service went to `sink`.
+    `breaks_connections` says that connections of clients were to break.
+    """
+    findings = Findings()
+    _answers(load, findings, breaks_connections=breaks_connections)
+    async with database.snapshot() as connection:
+        await _payments(connection, settings.proof_dir, load, findings)
+        await _annotations(connection, load, findings)
+        await _notifications(connection, sink, load, findings)
+        await _sums(connection, findings)
+    async for finding in verify(database, settings, Verification()):
+        findings.wrong.append(f"the record of changes: {finding}")
+    findings.wrong += await swept(database, settings)
+    return findings
+
+
+def _answers(load: Load, findings: Findings, *, breaks_connections: bool) -> None:
+    ledger = load.ledger
+    findings.wrong += ledger.complaints
+    for operation in ledger.operations:
+        for attempt in operation.attempts:
+            findings.requests += 1
+            findings.longest = max(findings.longest, attempt.seconds)
+            if attempt.status == 200:
+                complaint = _too_long(attempt)
+            else:
+                name = _name(attempt)
+                findings.errors[name] = findings.errors.get(name, 0) + 1
+                complaint = _complaint(attempt, breaks_connections) or _too_long(attempt)
+            if complaint:
+                findings.wrong.append(f"{_what(operation)}: {complaint}")
+        answers = {one.sha256 for one in operation.attempts if one.status == 200}
+        if len(answers) > 1:
+            findings.wrong.append(f"{_what(operation)} was answered in two ways")
+        if operation.key and not operation.acknowledged and not _given_up(operation):
+            last = operation.attempts[-1] if operation.attempts else None
+            told = _name(last) if last else "nothing"
+            findings.lost.append(f"{_what(operation)} was never acknowledged, at last: {told}")
+
+
+def _given_up(operation: Operation) -> bool:
+    return bool(operation.attempts) and operation.attempts[-1].failure == ABORTED
+
+
+def _what(operation: Operation) -> str:
+    return f"{operation.kind} of {operation.invoice}" if operation.invoice else operation.kind
+
+
+def _name(attempt: Attempt) -> str:
+    return str(attempt.status) if attempt.status else attempt.failure
+
+
+def _complaint(attempt: Attempt, breaks_connections: bool) -> str:
+    if attempt.status is None:
+        fine = breaks_connections or attempt.failure == ABORTED
+        return "" if fine else f"no answer, {attempt.failure}"
+    if not attempt.well_formed:
+        return f"{attempt.status} in another shape than is documented"
+    if attempt.status in (409, 503) and attempt.retry_after:
+        return ""
+    return f"{attempt.status}" + (" without Retry-After" if attempt.status == 503 else "")
+
+
+def _too_long(attempt: Attempt) -> str:
+    return f"took {attempt.seconds:.1f} s" if attempt.seconds > LONGEST else ""
+
+
+async def _rows_by_invoice(
+    connection: AsyncConnection, *columns: Any, of: Any
+) -> dict[UUID, list[Row[Any]]]:
+    statement = select(Invoice.uuid.label("invoice"), *columns).join(
+        of, of.invoice_id == Invoice.id
+    )
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in await connection.execute(statement):
+        found.setdefault(UUID(str(row.invoice)), []).append(row)
+    return found
+
+
+async def _payments(
+    connection: AsyncConnection, proofs: Path, load: Load, findings: Findings
+) -> None:
+    rows = await connection.execute(select(Invoice.uuid, Invoice.state))
+    states = {UUID(str(row.uuid)): row.state for row in rows}
+    made = await _rows_by_invoice(
+        connection,
+        Payment.date_of_payment,
+        Payment.sum,
+        Payment.proof_key,
+        Payment.proof_sha256,
+        of=Payment,
+    )
+    asked: dict[UUID, list[Operation]] = {}
+    for operation in load.ledger.of(Kind.PAID):
+        if operation.invoice is not None:
+            asked.setdefault(operation.invoice, []).append(operation)
+    for subject in load.ground.all:
+        operations = asked.get(subject.uuid, [])
+        payments = made.get(subject.uuid, [])
+        is_paid = states.get(subject.uuid) == InvoiceState.PAID
+        if any(operation.acknowledged for operation in operations):
+            if not is_paid or not payments:
+                findings.lost.append(f"the payment of {subject.uuid}")
+        elif payments and not any(operation.uncertain for operation in operations):
+            findings.wrong.append(f"a payment of {subject.uuid} that nobody asked for")
+        if bool(payments) != is_paid:
+            findings.wrong.append(f"{subject.uuid} is {states.get(subject.uuid)}, beside payments")
+        if len(payments) > 1:
+            findings.doubled.append(f"{len(payments)} payments of {subject.uuid}")
+        wanted = {operation.value for operation in operations}
+        for payment in payments:
+            if payment.sum != TOTAL:
+                findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
+            digest = _digest(proofs, payment.proof_key)
+            if payment.proof_sha256 != digest:
+                findings.wrong.append(f"the digest of the proof of {subject.uuid}")
+            if f"{payment.date_of_payment} {digest}" not in wanted:
+                findings.wrong.append(f"day or proof of the payment of {subject.uuid}")
+
+
+def _digest(proofs: Path, key: str | None) -> str:
+    path = proofs / (key or "none")
+    return sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+
+
+async def _annotations(connection: AsyncConnection, load: Load, findings: Findings) -> None:
+    columns = [getattr(Invoice, name) for name in ANNOTATING.values()]
+    rows = (await connection.execute(select(Invoice.uuid, *columns))).mappings()
+    held = {UUID(str(row["uuid"])): row for row in rows}
+    possible: dict[tuple[UUID, str], set[str]] = {}
+    for operation in load.ledger.of(*ANNOTATING):
+        if operation.invoice is None:
+            continue
+        values = possible.setdefault((operation.invoice, ANNOTATING[operation.kind]), {""})
+        # The client sets one thing after the other, so what was told later came later.
+        if operation.acknowledged:
+            values.clear()
+        if operation.acknowledged or operation.uncertain:
+            values.add(operation.value)
+    for (uuid, name), values in possible.items():
+        found = held[uuid][name]
+        if found not in values:
+            findings.lost.append(
+                f"{name} of {uuid} is {found!r}, not {' or '.join(sorted(values))}"
+            )
+
+
+async def _notifications(
+    connection: AsyncConnection, sink: MailSink, load: Load, findings: Findings
+) -> None:
+    made = await _rows_by_invoice(
+        connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
+    )
+    arrived = Counter(
+        (mail.message["Message-ID"], recipient)
+        for mail in sink.mailbox
+        for recipient in mail.recipients
+    )
+    acknowledged: set[UUID | None] = set(load.ledger.promised)
+    uncertain = set()
+    for operation in load.ledger.of(Kind.NOTIFY):
+        if operation.acknowledged:
+            acknowledged.add(operation.invoice)
+        elif operation.uncertain:
+            uncertain.add(operation.invoice)
+    for subject in load.ground.all:
+        deliveries = made.get(subject.uuid, [])
+        counts = Counter(delivery.recipient for delivery in deliveries)
+        expected = Counter(subject.recipients)
+        if subject.uuid in acknowledged:
+            findings.lost += [f"the notification of {r}" for r in (expected - counts).elements()]
+        elif counts and subject.uuid not in uncertain:
+            findings.wrong.append(f"a notification of {subject.uuid} that nobody asked for")
+        findings.doubled += [f"the notification of {r}" for r in (counts - expected).elements()]
+        for delivery in deliveries:
+            times = arrived.pop((delivery.message_id, delivery.recipient), 0)
+            _mail(delivery, times, sink, load, findings)
+    findings.wrong += [
+        f"a mail {message} to {address} of no delivery" for message, address in arrived
+    ]
+
+
+def _mail(delivery: Row[Any], arrived: int, sink: MailSink, load: Load, findings: Findings) -> None:
+    told = f"the mail {delivery.message_id} to {delivery.recipient}"
+    if arrived > 1 and delivery.message_id in load.unheard | sink.unheard:
+        findings.repeated_mails += arrived - 1
+    elif arrived > 1:
+        findings.doubled.append(f"{told}, {arrived} times")
+    if delivery.state == DeliveryState.FAILED and delivery.recipient in sink.refused:
+        if arrived:
+            findings.wrong.append(f"{told}, which is told as refused")
+    elif delivery.state != DeliveryState.SENT:
+        findings.lost.append(f"{told}: it is {delivery.state}")
+    elif not arrived:
+        findings.lost.append(told)
+
+
+async def _sums(connection: AsyncConnection, findings: Findings) -> None:
+    for uuid in (await connection.execute(_UNTRUE_TOTALS)).scalars():
+        findings.wrong.append(f"the total of {uuid} is not that of its items")
+    try:
+        await summaries.check(connection)
+    except AssertionError as error:
+        findings.wrong.append(f"the tallies are not those of the invoices: {error}")

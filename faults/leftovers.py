@@ -1,0 +1,88 @@
+"""What is left behind when a request or a worker dies: files, and work that waits for its time."""
+
+import asyncio
+import os
+from contextlib import suppress
+from datetime import timedelta
+from time import monotonic
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.database.engine import Database
+from app.deliveries.models import OPEN, Delivery
+from app.deliveries.schedule import JOB
+from app.outbox.models import OutboxEntry
+from app.payments.models import Payment
+from app.payments.proofs import ProofStore
+from app.payments.sweep import SAFE_AGE, sweep_proofs
+from app.settings import Settings
+from faults.stack import Stack
+
+_MOMENT = 0.1
+_HURRY = (
+    "UPDATE outbox SET due_at = now() WHERE done_at IS NULL",
+    f"UPDATE notification_deliveries SET next_attempt_at = now() WHERE {OPEN}",
+)
+
+
+async def swept(database: Database, settings: Settings) -> list[str]:
+    """Let the sweep run as it would in two days; return what is left, or gone, wrongly."""
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    aged = (clock.now() - 2 * SAFE_AGE).timestamp()
+    if settings.proof_dir.is_dir():
+        for path in settings.proof_dir.iterdir():
+            os.utime(path, (aged, aged))
+    await sweep_proofs(database, settings)
+    async with database.reading() as connection:
+        keys = select(Payment.proof_key).where(Payment.proof_key.is_not(None))
+        named = set((await connection.execute(keys)).scalars())
+    left = set(store.older_than(timedelta()))
+    return [
+        *(f"the proof {key} is not there" for key in named - left),
+        *(f"the file {name} is of no payment" for name in left - named),
+    ]
+
+
+async def work_is_done(database: Database, seconds: float) -> float:
+    """Wait until every notification is settled; return how long it took, from now.
+
+    Raises TimeoutError after so many seconds.
+    """
+    begun = monotonic()
+    async with asyncio.timeout(seconds):
+        while True:
+            async with database.reading() as connection:
+                if not await _open_deliveries(connection):
+                    return monotonic() - begun
+            await asyncio.sleep(_MOMENT)
+
+
+async def hurry(stack: Stack, database: Database, seconds: float) -> None:
+    """Let what waits for its time be due now, as if the time had passed, until all is done.
+
+    The workers are ended in order before, so that nobody is at work on what is made due.
+    """
+    with suppress(TimeoutError):
+        await work_is_done(database, 1)
+        return
+    for worker in stack.workers:
+        await worker.stop()
+    async with database.transaction() as connection:
+        for statement in _HURRY:
+            await connection.execute(text(statement))
+    for worker in stack.workers:
+        worker.restarts = True
+        await worker.start()
+    await work_is_done(database, seconds)
+
+
+async def _open_deliveries(connection: AsyncConnection) -> int:
+    """Return how much is still to be sent, or to be told as sent."""
+    deliveries = select(func.count()).select_from(Delivery).where(text(OPEN))
+    jobs = select(func.count()).where(OutboxEntry.done_at.is_(None), OutboxEntry.job == JOB)
+    counted = await connection.execute(
+        select(deliveries.scalar_subquery() + jobs.scalar_subquery())
+    )
+    return int(counted.scalar_one())

@@ -1,0 +1,73 @@
+"""What a run came to: a table for the terminal, and the generated part of the documentation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import markdown_table, replaced
+from faults.results import Outcome, Result
+
+_HEADINGS = (
+    "fault", "lost", "wrong", "doubled", "requests", "errors meanwhile", "longest answer",
+    "recovered after", "mails out after",
+)  # fmt: skip
+_ALIGNED = "lrrrrlrrr"
+_LEAST_WIDTH = 140
+"""Columns of the table where nobody's terminal is wider."""
+
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print the table, and every finding."""
+    out = Console(highlight=False)
+    out.width = max(out.width, _LEAST_WIDTH)
+    table = Table(box=None)
+    for heading, side in zip(_HEADINGS, _ALIGNED, strict=True):
+        table.add_column(heading, justify="right" if side == "r" else "left")
+    for outcome in outcomes:
+        style = "yellow" if outcome.missing else "green" if outcome.findings.clean else "red"
+        table.add_row(*_row(outcome), style=style)
+    out.print(table)
+    for outcome in outcomes:
+        for line in outcome.findings.lines():
+            out.print(f"{outcome.name}: {line}", markup=False, soft_wrap=True)
+
+
+def write(result: Result, document: Path) -> None:
+    """Put the table between the marks of a document."""
+    document.write_text(replaced(document.read_text(), markdown(result)))
+
+
+def markdown(result: Result) -> str:
+    """Return the table as Markdown, and what it was run on."""
+    machine = result.machine
+    about = (
+        f"Run on {machine['day']} at commit `{machine['commit']}`: {machine['cores']} cores"
+        f" ({machine['processor']}), Python {machine['python']}, PostgreSQL"
+        f" {machine['postgresql']}. Times are in seconds."
+    )
+    return f"{about}\n\n{markdown_table(_HEADINGS, map(_row, result.outcomes), _ALIGNED)}"
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    if outcome.missing:
+        return (outcome.title, *("",) * 4, f"not run: {outcome.missing}", "", "", "")
+    findings = outcome.findings
+    errors = ", ".join(f"{what}: {count:,}" for what, count in sorted(findings.errors.items()))
+    if findings.repeated_mails:
+        repeated = f"{findings.repeated_mails} mails twice, never heard as accepted"
+        errors = f"{errors}; {repeated}" if errors else repeated
+    return (
+        outcome.title,
+        *(f"{len(found):,}" for found in (findings.lost, findings.wrong, findings.doubled)),
+        f"{findings.requests:,}",
+        errors or "none",
+        f"{findings.longest:.1f}",
+        _seconds(outcome.recovery),
+        _seconds(outcome.backlog),
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

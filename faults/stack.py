@@ -1,0 +1,185 @@
+"""The whole service on this machine, with servers of its own: what a case breaks parts of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+from sqlalchemy import text
+
+from app.database.engine import Database
+from app.settings import DatabaseSettings, Settings
+from faults.disk import small_disk
+from faults.program import Program
+from faults.relay import Relay, relayed
+from faults.servers import OwnPostgresql, Postgresql, Valkey
+from tests.conftest import migrate
+from tests.support.history import KEY
+from tests.support.server import free_port
+from tests.support.settings import settings_of
+from tests.support.smtp import MailSink, mail_sink
+from tests.support.standby import STANDBY_NAME, Standby, url_of_both
+
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a case needs to have around it."""
+
+    apis: int = 1
+    workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the service that are other than usual."""
+    relayed: bool = False
+    """Whether PostgreSQL and Valkey are reached through relays."""
+    disk: int | None = None
+    """Bytes of a file system of its own for PostgreSQL; None for the machine's."""
+    proof_disk: int | None = None
+    """Bytes of a file system of its own for proofs of payment; None for the machine's."""
+    standby: bool = False
+    """Whether a second PostgreSQL follows it, which has all that was committed; the service knows
+    the addresses of both, and looks for the one that takes changes."""
+
+
+class Stack:
+    """Servers and processes, while it is entered as a context; nothing of them is left then."""
+
+    def __init__(self, layout: Layout = Layout()) -> None:
+        self.layout = layout
+        self.environment: dict[str, str] = {}
+        """What programs get at their next start, over the environment of this process."""
+        self.apis: list[Program] = []
+        self.urls: list[str] = []
+        """Where the APIs answer, in their order."""
+        self.workers: list[Program] = []
+        self.standby: Postgresql | None = None
+        self.to_postgresql: Relay | None = None
+        self.to_valkey: Relay | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            await self._set_up(opening)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._open.aclose()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the programs, with the database reached straight."""
+        return settings_of(self.environment | {"DATABASE_URL": self.postgresql.url})
+
+    @property
+    def proofs(self) -> Path:
+        """Where proofs of payment are kept."""
+        return Path(self.environment["PROOF_DIR"])
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """Yield connections of our own, straight to PostgreSQL, to look and to lock."""
+        database = Database(DatabaseSettings(database_url=self.postgresql.url))
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    async def start_programs(self) -> None:
+        """Start APIs and workers, and wait until the APIs answer."""
+        for program in (*self.apis, *self.workers):
+            await program.start()
+        for url in self.urls:
+            await until_it_answers(url)
+
+    async def _set_up(self, opening: AsyncExitStack) -> None:
+        self.place = Path(opening.enter_context(TemporaryDirectory(prefix="invoicing-faults-")))
+        home = self.place / "postgresql"
+        if self.layout.disk is not None:
+            opening.enter_context(small_disk(home, self.layout.disk))
+        if self.layout.proof_disk is not None:
+            opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
+        port = 0 if self.layout.standby else None
+        self.own_postgresql = OwnPostgresql(home, port=port)
+        self.postgresql = Postgresql(self.own_postgresql)
+        self.valkey = Valkey(self.place / "valkey")
+        for server in (self.postgresql, self.valkey):
+            opening.push_async_callback(server.stop)
+            await server.start()
+        url = DatabaseSettings(database_url=self.postgresql.url).database_url
+        await asyncio.to_thread(migrate, url)
+        self.smtp: MailSink = await opening.enter_async_context(mail_sink())
+        database_url, redis_url = self.postgresql.url, self.valkey.url
+        if self.layout.standby:
+            database_url = await self._follow(opening)
+        if self.layout.relayed:
+            folder = self.place / "relays"
+            database_url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
+            redis_url = f"unix://{folder}/valkey.sock"
+            self.to_postgresql = await opening.enter_async_context(
+                relayed(self.postgresql.socket, folder / ".s.PGSQL.5432")
+            )
+            self.to_valkey = await opening.enter_async_context(
+                relayed(self.valkey.socket, folder / "valkey.sock")
+            )
+        self.environment |= {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "QUEUE_NAME": "faults",
+            "JOB_LEASE": "5",
+            "AUDIT_KEY": KEY.get_secret_value(),
+            "PROOF_DIR": str(self.place / "proofs"),
+            "MAIL_DIR": str(self.place / "mail"),
+            "SMTP_URL": self.smtp.url,
+            "SMTP_TIMEOUT": "3",
+            "MAIL_FROM": "billing@example.com",
+            "PUBLIC_URL": "http://invoicing.example",
+            "ISSUER_DETAILS": '{"name": "Example Cloud", "country": "EE"}',
+            "LOG_FORMAT": "json",
+            **self.layout.settings,
+        }
+        for number in range(self.layout.apis):
+            port = free_port()
+            self.urls.append(f"http://127.0.0.1:{port}")
+            arguments = ("-m", "app", "serve", "--port", str(port))
+            self.apis.append(self._program(f"api-{number}", *arguments))
+        for number in range(self.layout.workers):
+            self.workers.append(self._program(f"worker-{number}", "-m", "app", "worker"))
+        for program in (*self.apis, *self.workers):
+            opening.push_async_callback(program.stop)
+
+    async def _follow(self, opening: AsyncExitStack) -> str:
+        """Start a standby, for which commits wait; return the address of both."""
+        primary = self.postgresql.own
+        standby = Standby(self.place / "standby", primary)
+        self.standby = Postgresql(standby)
+        opening.push_async_callback(self.standby.stop)
+        await self.postgresql.stop()
+        await self.standby.start()
+        await self.postgresql.start()
+        async with self.database() as database, database.reading() as connection:
+            waits = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY_NAME}'"
+            await connection.execute(text(waits))
+            await connection.execute(text("SELECT pg_reload_conf()"))
+        return url_of_both(primary, standby, "read-write")
+
+    def _program(self, name: str, *arguments: str) -> Program:
+        return Program(name, arguments, self.environment, self.place / f"{name}.log")
+
+
+async def until_it_answers(url: str) -> None:
+    """Wait until an API answers; TimeoutError where it does not."""
+    async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(base_url=url) as client:
+        while True:
+            try:
+                if (await client.get("/health/live")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)

@@ -1,0 +1,234 @@
+"""Where each job of the worker can be stopped, and what gives it something to do there."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import TextClause, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.audit.actor import Author
+from app.audit.writer import recording
+from app.billing.enums import InvoiceState
+from app.billing.periods import Period
+from app.database.engine import Database
+from app.deliveries import schedule
+from app.invoices.actions.issue import NOTIFY
+from app.invoices.models import Invoice
+from app.jobs import registry
+from app.payments.sweep import SAFE_AGE
+from faults.closing import lay_invoices, wrongly_closed
+from faults.gate import Place
+from faults.load import Load
+from faults.stack import Stack
+from tests.support.history import KEY
+
+_PENDING: Final = 3
+_ORPHANS: Final = 10
+_LONG_AGO: Final = Period(2020, 1)
+_NO_SUCH_YEAR: Final = 2001
+_AUTHOR: Final = Author("the ground of a fault")
+
+Check = Callable[[AsyncConnection], Awaitable[list[str]]]
+"""Returns what the job has not done as it should, a line each."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something for a job to do, and what must have come of it."""
+
+    arguments: dict[str, Any]
+    check: Check
+    names: dict[str, Any]
+    """What the places of the stages name, by which only this task is stopped."""
+
+
+Prepare = Callable[[Stack, Database, Load], Awaitable[Task]]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A job, what it can be given to do, and the places of it at which it can be stopped."""
+
+    job: str
+    prepare: Prepare
+    places: tuple[Place, ...]
+
+    @property
+    def all(self) -> tuple[Place, ...]:
+        """Every place, and the commit there; also of what is done with an entry of any job."""
+        return _with_commits(self.job, *self.places)
+
+
+def _with_commits(job: str, *places: Place) -> tuple[Place, ...]:
+    of_entry = f"NEW.job = '{job}' AND "
+    claimed = Place("outbox", "UPDATE", of_entry + "NEW.attempts > OLD.attempts")
+    done = Place("outbox", "UPDATE", of_entry + "NEW.done_at IS NOT NULL")
+    return tuple(place for each in (claimed, *places, done) for place in (each, each.committed))
+
+
+async def _nothing_to_check(connection: AsyncConnection) -> list[str]:
+    return []
+
+
+def _must_be(statement: str, expected: int, words: str) -> Check:
+    async def check(connection: AsyncConnection) -> list[str]:
+        found = (await connection.execute(text(statement))).scalar_one()
+        return [] if found == expected else [f"{found} {words}, and not {expected}"]
+
+    return check
+
+
+async def _prepare_notify(stack: Stack, database: Database, load: Load) -> Task:
+    (subject,) = await lay_invoices(database, load, _LONG_AGO, 1, InvoiceState.CREATED)
+    # That each recipient gets one delivery is compared with all others.
+    async with database.reading() as connection:
+        found = await connection.execute(select(Invoice.id).where(Invoice.uuid == subject.uuid))
+    names = {"id": found.scalar_one()}
+    return Task({"invoice": str(subject.uuid)}, _nothing_to_check, names)
+
+
+async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
+    subjects = await lay_invoices(database, load, _LONG_AGO, _PENDING)
+
+    async def check(connection: AsyncConnection) -> list[str]:
+        today = clock.today()
+        days = (today - timedelta(days=1), today)
+        return await wrongly_closed(connection, subjects, Period.of(today), *days)
+
+    middle = subjects[_PENDING // 2]
+    return Task({}, check, {"uuid": middle.uuid})
+
+
+async def _prepare_reconcile(stack: Stack, database: Database, load: Load) -> Task:
+    subject = load.ground.to_annotate[0]
+    drift = "UPDATE invoices SET incurred_costs = incurred_costs + 1 WHERE uuid = :uuid"
+    async with recording(database, KEY, _AUTHOR) as connection:
+        await connection.execute(text(drift), {"uuid": subject.uuid})
+        await connection.execute(_tally(1))
+    drifted = f"""
+        SELECT count(*) FROM invoices AS i WHERE uuid = '{subject.uuid}' AND incurred_costs <> (
+            SELECT sum(unit_price * quantity) FROM invoice_items WHERE invoice_id = i.id)
+    """
+    return Task({}, _must_be(drifted, 0, "invoices drifted"), {})
+
+
+async def _prepare_merge(stack: Stack, database: Database, load: Load) -> Task:
+    async with database.transaction() as connection:
+        for number in (1, -1):
+            await connection.execute(_tally(number))
+    left = f"SELECT count(*) FROM invoice_tallies WHERE year = {_NO_SUCH_YEAR}"
+    return Task({}, _must_be(left, 0, "tallies that come to nothing are left"), {})
+
+
+async def _prepare_year(stack: Stack, database: Database, load: Load) -> Task:
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE customer_year_totals SET since = since - 1"))
+    behind = "SELECT count(DISTINCT since) FROM customer_year_totals"
+    return Task({}, _must_be(behind, 1, "days since which sums are"), {})
+
+
+async def _prepare_purge(stack: Stack, database: Database, load: Load) -> Task:
+    async with database.transaction() as connection:
+        await connection.execute(_old_entries)
+    left = "SELECT count(*) FROM outbox WHERE done_at < now() - interval '7 days'"
+    return Task({}, _must_be(left, 0, "old entries are left"), {})
+
+
+async def _prepare_answers(stack: Stack, database: Database, load: Load) -> Task:
+    async with database.transaction() as connection:
+        await connection.execute(_old_answers)
+    left = "SELECT count(*) FROM kept_answers WHERE created_at < now() - interval '1 day'"
+    return Task({}, _must_be(left, 0, "old answers are left"), {})
+
+
+async def _prepare_sweep(stack: Stack, database: Database, load: Load) -> Task:
+    orphans = lay_orphans(stack, _ORPHANS)
+
+    async def check(connection: AsyncConnection) -> list[str]:
+        return [f"the proof {path.name} of no payment is left" for path in orphans if path.exists()]
+
+    return Task({}, check, {})
+
+
+def lay_orphans(stack: Stack, number: int) -> list[Path]:
+    """Put old proofs that no payment names where proofs are kept."""
+    stack.proofs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aged = (clock.now() - 2 * SAFE_AGE).timestamp()
+    orphans = [stack.proofs / uuid4().hex for _ in range(number)]
+    for path in orphans:
+        path.write_bytes(b"%PDF-1.7")
+        os.utime(path, (aged, aged))
+    return orphans
+
+
+def _tally(invoices: int) -> TextClause:
+    return text(
+        "INSERT INTO invoice_tallies (year, month, state, invoices, price, cost)"
+        f" VALUES ({_NO_SUCH_YEAR}, 1, 'paid', {invoices}, 0, 0)"
+    )
+
+
+_old_entries: Final = text("""
+INSERT INTO outbox (job, arguments, created_at, due_at, done_at, attempts, last_error)
+SELECT 'merge_tallies', '{}', at, at, at, 1, ''
+FROM generate_series(1, 3), (SELECT now() - interval '8 days' AS at) AS old
+""")
+_old_answers: Final = text("""
+INSERT INTO kept_answers
+    (user_id, key, request_digest, status, headers, body, is_packed, created_at)
+SELECT id, gen_random_uuid()::text, '', 200, '{}', '', false, now() - interval '2 days'
+FROM users LIMIT 3
+""")
+
+STAGES: Final = (
+    Stages(
+        NOTIFY,
+        _prepare_notify,
+        (Place("notification_deliveries", "INSERT", "NEW.invoice_id = {id}"),),
+    ),
+    Stages(
+        registry.CLOSE_MONTH,
+        _prepare_close,
+        (
+            Place("invoices", "UPDATE", "NEW.uuid = '{uuid}' AND NEW.state <> OLD.state"),
+            Place("invoice_history", "INSERT", "NEW.invoice_uuid = '{uuid}'"),
+            Place("outbox", "INSERT", "NEW.arguments ->> 'invoice' = '{uuid}'"),
+            Place("invoices", "INSERT", "NEW.state = 'pending'"),
+        ),
+    ),
+    Stages(
+        registry.RECONCILE_TOTALS,
+        _prepare_reconcile,
+        (
+            Place("invoices", "UPDATE", "NEW.incurred_costs <> OLD.incurred_costs"),
+            Place("invoice_tallies", "INSERT", f"NEW.year = {_NO_SUCH_YEAR}"),
+        ),
+    ),
+    Stages(
+        registry.MERGE_TALLIES,
+        _prepare_merge,
+        (Place("invoice_tallies", "DELETE", f"OLD.year = {_NO_SUCH_YEAR}"),),
+    ),
+    Stages(
+        registry.BRING_YEAR_FORWARD,
+        _prepare_year,
+        (Place("customer_year_totals", "UPDATE", "NEW.since <> OLD.since"),),
+    ),
+    Stages(registry.SWEEP_PROOFS, _prepare_sweep, ()),
+    Stages(registry.PURGE_OUTBOX, _prepare_purge, (Place("outbox", "DELETE", "true"),)),
+    Stages(registry.PURGE_ANSWERS, _prepare_answers, (Place("kept_answers", "DELETE", "true"),)),
+)
+"""Of all jobs but the one that sends, to which the load gives enough to do."""
+
+SENDING: Final = _with_commits(
+    schedule.JOB,
+    Place("notification_deliveries", "UPDATE", "NEW.state = 'sending'"),
+    Place("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
+)
+"""The places of the job that sends; its conversation with the mail server is between them."""

@@ -1,0 +1,208 @@
+"""Rules for single fields: what is kept, and every message of what is not."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.api import body_validators
+from app.api.multipart import FilePart
+
+LONG = "Ensure this field has no more than 10 characters."
+NO_URL = "Enter a valid URL."
+NO_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("", ""),
+        (" \t\n ", ""),
+        ("  a b\u00a0", "a b"),
+        ("õ" * 10, "õ" * 10),
+        ("  " + "x" * 10 + "  ", "x" * 10),
+        ("\U0001f600" * 10, "\U0001f600" * 10),
+        (0, "0"),
+        (-12, "-12"),
+        (1.5, "1.5"),
+    ],
+)
+def test_text_that_is_kept(value: Any, kept: str) -> None:
+    assert body_validators.text(value, 10) == kept
+
+
+@pytest.mark.parametrize(
+    ("value", "messages"),
+    [
+        (None, ["This field may not be null."]),
+        (True, ["Not a valid string."]),
+        (["a"], ["Not a valid string."]),
+        ({}, ["Not a valid string."]),
+        (FilePart("f"), ["Not a valid string."]),
+        ("x" * 11, [LONG]),
+        (12345678901, [LONG]),
+        ("a\0b", ["Null characters are not allowed."]),
+        ("a\ud800\udfff", ["Surrogate characters are not allowed: U+D800."]),
+        (
+            "\0\udfff" + "x" * 9,
+            [
+                LONG,
+                "Null characters are not allowed.",
+                "Surrogate characters are not allowed: U+DFFF.",
+            ],
+        ),
+    ],
+)
+def test_text_that_is_refused(value: Any, messages: list[str]) -> None:
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.text(value, 10)
+    assert caught.value.messages == messages
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://pay.example.com/x?y=1&z=ä",
+        "http://localhost",
+        "http://localhost:8000/",
+        "HTTPS://Example.COM",
+        "ftp://example.com/file",
+        "ftps://example.com/file#part",
+        "https://user:secret@example.com:8443/a/b",
+        "http://127.0.0.1:80/",
+        "http://[2001:db8::1]/",
+        "https://bücher.example/",
+        "https://xn--bcher-kva.example/",
+        "https://example.com?q=[a]{b}|c",
+        "https://example.com./",
+    ],
+)
+def test_urls_that_are_kept_as_they_are(url: str) -> None:
+    assert body_validators.url(f" {url}\n", 200) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "a.b",
+        "example.com/pay",
+        "//example.com/",
+        "https:",
+        "https://",
+        "https:///path",
+        "https:example.com",
+        "https:/example.com",
+        "https:\\\\example.com",
+        "https://exa mple.com/",
+        "https://example.com/a b",
+        "https://example.com/a\nb",
+        "https://example.com/\x1b",
+        "https://example",
+        "https://.com",
+        "https://a..com",
+        "https://-a.com",
+        "https://a_b.example.com",
+        "https://example.c",
+        "https://1.2",
+        "https://256.1.1.1",
+        "https://0x7f.0.0.1",
+        "https://[::1",
+        "https://[1::2::3]/",
+        "https://example.com:99999/",
+        "https://example.com:port/",
+        "ftps://exa<mple.com",
+        "https://us\u2100er@example.com/",
+        "https://a@b@example.com/",
+        "https://exa\u2100mple.com/",
+        "https://xn--a.example.com/",
+        "https://example.com:1a/",
+        "https://example.com:-1/",
+        "https://[v1.a]/",
+        "https://[fe80::1%25eth0]/",
+        "https://example.com/\u2028x",
+        "javascript:alert(1)",
+        "javascript://example.com/%0aalert(1)",
+        "data:text/html,x",
+        "mailto:a@example.com",
+        "gopher://example.com",
+    ],
+)
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.url(url, 200)
+    assert caught.value.messages == [NO_URL]
+
+
+@pytest.mark.parametrize("value", [False, [], {}, 5, FilePart("f")])
+def test_values_that_are_no_url(value: Any) -> None:
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.url(value, 200)
+    assert caught.value.messages == [NO_URL]
+
+
+def test_a_url_that_is_too_long_and_none() -> None:
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.url("x" * 11, 10)
+    assert caught.value.messages == [LONG, NO_URL]
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.url("https://example.com/", 10)
+    assert caught.value.messages == [LONG]
+
+
+def test_dates() -> None:
+    assert body_validators.iso_date("2026-11-05") == date(2026, 11, 5)
+    assert body_validators.iso_date("2024-02-29") == date(2024, 2, 29)
+    with pytest.raises(body_validators.FieldError, match="may not be null"):
+        body_validators.iso_date(None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " 2026-11-05 ",
+        "2026-11-05\n",
+        "2026-1-5",
+        "20261105",
+        "2026-W45-4",
+        "2026-11-05T00:00:00Z",
+        "2026-02-30",
+        "0000-01-01",
+        "05.11.2026",
+        "\u0662\u0660\u0662\u0666-11-05",
+        20261105,
+        True,
+        ["2026-11-05"],
+        {},
+        FilePart("f"),
+    ],
+)
+def test_what_is_no_date(value: Any) -> None:
+    with pytest.raises(body_validators.FieldError) as caught:
+        body_validators.iso_date(value)
+    assert caught.value.messages == [NO_DATE]
+
+
+def kept_or_none(rule: Callable[[str, int], str], value: str) -> str | None:
+    try:
+        return rule(value, 200)
+    except body_validators.FieldError:
+        return None
+
+
+@given(st.text())
+def test_any_text_is_kept_or_refused(value: str) -> None:
+    kept = kept_or_none(body_validators.text, value)
+    assert kept in (None, value.strip())
+    assert kept is None or kept.encode()[:0] == b""  # it can be stored
+
+
+@given(st.one_of(st.text(), st.text().map("https://{}".format), st.from_regex(r"https?://.*")))
+def test_any_url_is_kept_or_refused(value: str) -> None:
+    kept = kept_or_none(body_validators.url, value)
+    assert kept in (None, value.strip())
+    assert not kept or kept.lower().startswith("http")

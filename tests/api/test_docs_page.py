@@ -1,0 +1,136 @@
+"""The interactive documentation in a real browser, directly and behind a gateway."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import pytest
+from playwright.async_api import Locator, Page, Route, expect
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.enums import InvoiceState
+from app.billing.periods import Period
+from app.payments.models import Payment
+from tests.support.browser import browser_page
+from tests.support.factories import Factories
+from tests.support.server import Server
+
+OPERATIONS = (
+    "GET",
+    "HEAD",
+    "GET",
+    "HEAD",
+    "GET",
+    "GET",
+    "GET",
+    "POST",
+    "POST",
+    "POST",
+    "POST",
+    "POST",
+    "GET",
+    "GET",
+    "GET",
+)
+_LAST_PAYMENT = select(Payment.uuid).order_by(Payment.id.desc()).limit(1)
+GATEWAY = "http://gateway.example/billing"
+
+
+async def _behind_gateway(page: Page, server: Server) -> None:
+    """Answer what is asked of the gateway below its prefix as the server does."""
+
+    async def forward(route: Route) -> None:
+        answer = await route.fetch(url=route.request.url.replace(GATEWAY, server.url))
+        await route.fulfill(response=answer)
+
+    await page.route(f"{GATEWAY}/**", forward)
+
+
+@pytest.mark.parametrize("gateway", [False, True])
+async def test_it_lists_every_operation(server: Server, gateway: bool) -> None:
+    async with browser_page(offline=False) as page:
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        # What the page's policy forbids is told there.
+        page.on("console", lambda said: problems.append(said.text))
+        base = server.url
+        if gateway:
+            await _behind_gateway(page, server)
+            base = GATEWAY
+        await page.goto(f"{base}/api/docs")
+        methods = page.locator(".opblock-summary-method")
+        await expect(methods).to_have_count(len(OPERATIONS))
+        assert sorted(await methods.all_inner_texts()) == sorted(OPERATIONS)
+        operation = page.locator("#operations-invoices-invoices_list")
+        await operation.locator(".opblock-summary").click()
+        await expect(operation.get_by_text("X-Result-Count").first).to_be_visible()
+        assert not problems
+
+
+async def _authorize(page: Page, header: str) -> None:
+    await page.locator(".auth-wrapper .authorize").first.click()
+    dialog = page.locator(".modal-ux-content")
+    scheme = dialog.locator(".auth-container", has_text="tokenAuth")
+    await scheme.locator("input").fill(header)
+    await scheme.get_by_role("button", name="Apply credentials").click()
+    await dialog.locator(".btn-done").first.click()
+
+
+async def _executed(page: Page, operation: Locator, filled: Mapping[str, str]) -> tuple[int, str]:
+    """Try an operation out as a visitor does; return the status, and what else is shown of it."""
+    await operation.locator(".opblock-summary").click()
+    await operation.get_by_role("button", name="Try it out").click()
+    for name, value in filled.items():
+        row = operation.locator(f"tr[data-param-name='{name}']")
+        if await row.count():
+            await row.locator("input").fill(value)
+    await operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    await expect(answer).to_be_visible(timeout=20_000)
+    status = await answer.locator(".response-col_status").inner_text()
+    url = await operation.locator(".request-url pre").inner_text()
+    shown = await answer.inner_text()
+    await operation.locator(".opblock-summary-path").click()
+    return int(status.split()[0]), f"{url}\n{shown}"
+
+
+async def test_trying_an_operation_out_gives_a_useful_answer(
+    server: Server, make: Factories, connection: AsyncConnection
+) -> None:
+    """Authorize, open an operation, fill in the invoice's UUID alone, execute."""
+    staff = await make.staff()
+    customer = await make.customer()
+    await make.profile(customer)
+    number_of_invoices = 0
+    async with browser_page(offline=False) as page, httpx.AsyncClient() as client:
+        await page.goto(f"{server.url}/api/docs")
+        await _authorize(page, f"Token {staff.key}")
+        found = page.locator(".opblock")
+        await expect(found).to_have_count(len(OPERATIONS))
+        identifiers = [str(await each.get_attribute("id")) for each in await found.all()]
+        for identifier in identifiers:
+            number_of_invoices += 1
+            period = Period(2025, 1).shifted(number_of_invoices)
+            invoice = await make.invoice(customer, period, state=InvoiceState.CREATED)
+            await make.item(invoice)
+            filled = {"uuid": str(invoice.uuid), "timestamp": "9999-12-31"}
+            if "_history_" in identifier or "_proof_" in identifier:
+                # What is to be shown has to be there: a version, a payment with its proof.
+                url = f"{server.url}/api/invoices/{invoice.uuid}/paid/"
+                paid = await client.post(
+                    url,
+                    headers=staff.headers,
+                    data={"date": "2026-11-05"},
+                    files={"proof": ("a.pdf", b"%PDF-1.7")},
+                )
+                paid.raise_for_status()
+            if "_proof_" in identifier:
+                filled["uuid"] = str(await connection.scalar(_LAST_PAYMENT))
+            status, shown = await _executed(page, page.locator(f"#{identifier}"), filled)
+            assert status == 200, (identifier, shown)
+            # Nothing narrows the answer, or is sent for all requests alike.
+            url, _, _ = shown.partition("\n")
+            assert urlsplit(url).query in ("", urlencode({"timestamp": filled["timestamp"]}))
+    assert number_of_invoices == len(OPERATIONS)

@@ -1,0 +1,61 @@
+"""Entity tags, by themselves."""
+
+import pytest
+
+from app.api.caching.etags import bare, coded, matches, parsed
+
+
+@pytest.mark.parametrize(
+    ("header", "tags"),
+    [
+        ("", []),
+        ('"a"', ['"a"']),
+        ('""', ['""']),
+        ('W/"a"', ['W/"a"']),
+        ('"a","b"', ['"a"', '"b"']),
+        (' "a" ,\t, W/"b" ,', ['"a"', 'W/"b"']),
+        ('"a, b", "c"', []),  # a space may not stand in a tag
+        ('"a,b", "c"', ['"a,b"', '"c"']),
+        ('"é"', ['"é"']),
+        ("*", []),
+        ("a", []),
+        ('"a', []),
+        ('w/"a"', []),
+        ('"a" b', []),
+        ('W/ "a"', []),
+    ],
+)
+def test_tags_of_a_header(header: str, tags: list[str]) -> None:
+    assert parsed(header) == tags
+
+
+@pytest.mark.parametrize(
+    ("header", "etag", "same"),
+    [
+        ('"a"', '"a"', True),
+        ('W/"a"', '"a"', True),
+        ('"a"', 'W/"a"', True),
+        ('W/"a"', 'W/"a"', True),
+        ('"b", W/"a"', '"a"', True),
+        ("*", '"a"', True),
+        (" * ", '"a"', True),
+        ('"b"', '"a"', False),
+        ('"A"', '"a"', False),
+        ("a", '"a"', False),
+        ('"a", b', '"a"', False),
+        ("", '"a"', False),
+        ('"a-gzip"', '"a"', False),  # not this client's: else it would have been taken off
+    ],
+)
+def test_a_client_that_has_the_answer(header: str, etag: str, *, same: bool) -> None:
+    assert matches(header, etag) is same
+
+
+def test_a_coding_is_added_and_taken_off() -> None:
+    assert coded('"a"', "gzip") == '"a-gzip"'
+    assert coded('W/"a"', "gzip") == 'W/"a"'
+    assert bare('"a-gzip"', ("zstd", "gzip")) == '"a"'
+    assert bare('W/"a-zstd"', ("zstd", "gzip")) == '"a"'
+    assert bare('"a-gzip"', ("zstd",)) == '"a-gzip"'
+    assert bare('"a-gzip"', ()) == '"a-gzip"'
+    assert bare('"gzip"', ("gzip",)) == '"gzip"'

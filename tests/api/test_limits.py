@@ -1,0 +1,229 @@
+"""How much of a request is taken: up to each bound, and not beyond."""
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.middleware.limits import (
+    BROKEN,
+    CROWDED,
+    HEADER_MAX_BYTES,
+    HEADERS_MAX_BYTES,
+    HEADERS_MAX_NUMBER,
+    PARAMETERS_MAX_NUMBER,
+    URL_MAX_BYTES,
+    BoundsMiddleware,
+    TooSlow,
+)
+from app.api.request_body import read_body
+
+PATIENCE = 0.2
+
+
+class Server:
+    """The server's side of one request."""
+
+    def __init__(
+        self,
+        path: str = "/",
+        query: str = "",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        body: Sequence[bytes | float] = (),
+    ) -> None:
+        self.scope: Scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [*headers],
+            "state": {},
+        }
+        self._body = iter(body)
+        self.status = 0
+        self.told: dict[bytes, bytes] = {}
+        self.body = b""
+
+    async def ask(self, *, reads: bool = False) -> int:
+        """Return the status of the answer of an application that reads the body, or does not."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if reads:
+                try:
+                    await read_body(Request(scope, receive))
+                except TooSlow as error:
+                    await PlainTextResponse("", error.status)(scope, receive, send)
+                    return
+            await PlainTextResponse("as ever")(scope, receive, send)
+
+        await BoundsMiddleware(app, PATIENCE, 80_000)(self.scope, self._receive, self._send)
+        return self.status
+
+    async def _receive(self) -> Message:
+        while isinstance(part := next(self._body, b""), float):  # noqa: ASYNC110 - it is slow
+            await asyncio.sleep(part)
+        return {"type": "http.request", "body": part, "more_body": bool(part)}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.told = dict(message["headers"])
+        else:
+            self.body += message["body"]
+
+
+def filled(number: int, size: int) -> list[tuple[bytes, bytes]]:
+    """Return that many headers of that size together."""
+    each = size // number
+    headers = [(b"x-%d" % n, b"") for n in range(number)]
+    headers = [(name, b"v" * (each - len(name))) for name, _ in headers]
+    name, value = headers[0]
+    return [(name, value + b"v" * (size - each * number)), *headers[1:]]
+
+
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [
+        (Server(path="/" * URL_MAX_BYTES), 200),
+        (Server(path="/" * (URL_MAX_BYTES - 9), query="a=1&b=234"), 200),
+        (Server(path="/" * (URL_MAX_BYTES - 9), query="a=1&b=2345"), 414),
+        (Server(query="&".join(["a=1"] * PARAMETERS_MAX_NUMBER)), 200),
+        (Server(query="&".join(["a=1"] * PARAMETERS_MAX_NUMBER) + "&a"), 400),
+        (Server(headers=[(b"x", b"v" * (HEADER_MAX_BYTES - 1))]), 200),
+        (Server(headers=[(b"x", b"v" * HEADER_MAX_BYTES)]), 431),
+        (Server(headers=filled(HEADERS_MAX_NUMBER, HEADERS_MAX_BYTES)), 200),
+        (Server(headers=filled(HEADERS_MAX_NUMBER, HEADERS_MAX_BYTES + 1)), 431),
+        (Server(headers=filled(HEADERS_MAX_NUMBER + 1, 5000)), 431),
+    ],
+    ids=range(10),
+)
+async def test_what_is_at_a_bound_passes_and_what_is_beyond_does_not(
+    server: Server, status: int
+) -> None:
+    assert await server.ask() == status
+    assert server.body.startswith(b"as ever" if status == 200 else b'{"detail":"')
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"content-length", b"80000"), 200),
+        ((b"content-length", b"80001"), 413),
+        ((b"content-length", b"9" * 30), 413),
+        ((b"transfer-encoding", b"chunked"), 200),
+        ((b"transfer-encoding", b" Chunked"), 200),
+        ((b"transfer-encoding", b"gzip, chunked"), 501),
+        ((b"transfer-encoding", b"br, gzip ,chunked"), 501),
+        ((b"transfer-encoding", b"gzip"), 400),
+        ((b"transfer-encoding", b"identity"), 400),
+        ((b"transfer-encoding", b"chunked, gzip"), 400),
+        ((b"transfer-encoding", b"chunked, chunked"), 400),
+        ((b"transfer-encoding", b"chunked;q=1"), 400),
+        ((b"transfer-encoding", b"x"), 400),
+        ((b"transfer-encoding", b""), 400),
+    ],
+)
+async def test_a_body_is_taken_that_is_short_enough_and_whose_end_is_known(
+    header: tuple[bytes, bytes], status: int
+) -> None:
+    server = Server(headers=[header], body=[b"{}"])
+    assert await server.ask() == status
+    assert server.body.startswith(b"as ever" if status == 200 else b'{"detail":"')
+    closes = status != 200 or header[0] == b"transfer-encoding"
+    assert (server.told.get(b"connection") == b"close") == closes
+
+
+async def test_transfer_codings_in_several_headers_are_one_list() -> None:
+    chunked, gzip = (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"gzip")
+    for headers, status in (([gzip, chunked], 501), ([chunked, gzip], 400)):
+        assert await Server(headers=headers).ask() == status
+    old = Server(headers=[chunked])
+    old.scope["http_version"] = "1.0"
+    assert await old.ask() == 400
+
+
+async def test_a_request_has_one_host() -> None:
+    for number, status in ((0, 400), (1, 200), (2, 400)):
+        server = Server(headers=[(b"host", b"invoicing.example")] * number)
+        server.scope["http_version"] = "1.1"
+        assert await server.ask() == status
+
+
+@pytest.mark.parametrize("header", [(b"content-length", b"90000"), (b"transfer-encoding", b"x")])
+async def test_what_is_refused_is_not_read(header: tuple[bytes, bytes]) -> None:
+    server = Server(path="/" * 9000, headers=[header], body=[b"x"])
+    assert await server.ask() == 414
+    assert server.told[b"connection"] == b"close"
+
+
+async def test_a_client_that_is_not_told_to_send_its_body_may_not_go_on() -> None:
+    headers = [(b"content-length", b"2"), (b"expect", b"100-continue")]
+    server = Server(headers=headers, body=[b"{}"])
+    assert await server.ask() == 200
+    assert server.told[b"connection"] == b"close"
+
+
+async def test_a_body_that_turns_out_to_be_broken() -> None:
+    chunked = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+    for reads in (False, True):
+        server = Server(headers=chunked, body=[b"{"])
+        server.scope["state"][BROKEN] = 400, "It is broken."
+        assert await server.ask(reads=reads) == 400
+        assert server.body == b'{"detail":"It is broken."}'
+
+
+async def test_an_answer_reaches_who_is_still_sending_what_would_have_been_read() -> None:
+    server = Server(headers=[(b"content-length", b"80000")], body=[b"x"])
+    assert await server.ask() == 200
+    assert b"connection" not in server.told
+
+
+async def test_a_connection_too_many() -> None:
+    for path, status in (("/api/invoices/", 503), ("/health/live", 200)):
+        server = Server(path=path)
+        server.scope["state"] = {CROWDED: True}
+        assert await server.ask() == status
+    server = Server()
+    server.scope["state"] = {CROWDED: True}
+    await server.ask()
+    assert server.body == b'{"detail":"There are too many connections now. Try again."}'
+    assert (server.told[b"retry-after"], server.told[b"connection"]) == (b"1", b"close")
+
+
+PAUSE = PATIENCE * 0.6
+MUCH = b" " * 300
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ([b'{"a": ', b'"b"}'], 200),
+        ([PAUSE, b'{"a": ', b'"b"}'], 200),
+        ([PATIENCE * 2, b'{"a": ', b'"b"}'], 408),
+        ([b'{"a": ', PATIENCE * 2, b'"b"}'], 408),
+        ([b'{"a": ', PAUSE, b'"b', PAUSE, b'"}'], 408),
+        # Slow but steady.
+        ([b'{"a": ', PAUSE, MUCH, PAUSE, MUCH, PAUSE, b"1}"], 200),
+        ([b'{"a": ', PAUSE, MUCH, PAUSE, b" ", PAUSE, b" ", PAUSE, b"1}"], 408),
+    ],
+)
+async def test_a_body_that_comes_slowly(body: Sequence[bytes | float], status: int) -> None:
+    headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+    server = Server(headers=headers, body=body)
+    assert await server.ask(reads=True) == status
+    assert (b"connection" in server.told) == (status == 408)
+
+
+async def test_the_service_has_them(client: httpx.AsyncClient) -> None:
+    parameters = "&".join(["state=paid"] * 201)
+    assert (await client.get(f"/api/invoices/?{parameters}")).json() == {
+        "detail": "There are more than 200 query parameters."
+    }
+    answer = await client.get("/api/invoices/", headers={"If-None-Match": '"abc", ' * 2000})
+    assert answer.status_code == 431
+    assert answer.json() == {"detail": "A header is longer than 8192 bytes."}

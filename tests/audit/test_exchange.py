@@ -1,0 +1,116 @@
+"""The record goes out and comes in as it is, and stays verifiable."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.audit.actor import Author
+from app.audit.verify import Verification, verify
+from app.audit.writer import recording
+from app.database.engine import Database
+from app.dataio.export import export
+from app.dataio.import_report import BadRecords, Report
+from app.dataio.jsonl.reader import load_file
+from app.settings import Settings
+from tests.audit.test_verify import CHANGED, write
+from tests.support.factories import Row
+from tests.support.history import KEY
+
+Import = Callable[[bytes], Awaitable[tuple[Report, list[str]]]]
+
+
+@pytest.fixture
+async def exported(database: Database, settings: Settings) -> bytes:
+    gone = await write(database)
+    async with recording(database, KEY, Author("test")) as within:
+        await within.execute(text("DELETE FROM payments"))
+        await within.execute(text("DELETE FROM invoices WHERE id = :id"), {"id": gone.id})
+    kept: Row = await write(database)
+    assert kept.uuid != gone.uuid
+    return b"".join([piece async for piece in export(database, settings)])
+
+
+@pytest.fixture
+def imported(settings: Settings, second_database_url: str, tmp_path: Path) -> Import:
+    """Import lines into another database; returns the report and what is found there."""
+    there = settings.model_copy(update={"database_url": second_database_url})
+
+    async def load(lines: bytes) -> tuple[Report, list[str]]:
+        file = tmp_path / "lines.jsonl"
+        file.write_bytes(lines)
+        database = Database(there)
+        try:
+            report = await load_file(database, there, str(file))
+            found = [each async for each in verify(database, there, Verification())]
+            return report, [f"{each.sequence or '-'}: {each.what}" for each in found]
+        finally:
+            await database.close()
+
+    return load
+
+
+async def test_it_is_verified_elsewhere_and_goes_on_there(
+    exported: bytes, imported: Import, second_database_url: str, settings: Settings
+) -> None:
+    report, found = await imported(exported)
+    assert found == []
+    assert report.of("history_entry").created == 9
+    report, found = await imported(exported)
+    assert found == []
+    assert report.of("history_entry").unchanged == 9
+    assert not any(each.created or each.updated for each in report.counts.values())
+    there = settings.model_copy(update={"database_url": second_database_url})
+    database = Database(there)
+    again = b"".join([piece async for piece in export(database, there)])
+    await database.close()
+    # As it was, and the import; only the head is another one since.
+    before = [line.partition(b'"head"')[0] for line in exported.splitlines()]
+    entries = [line for line in before if b'"history_' in line]
+    after = {line.partition(b'"head"')[0] for line in again.splitlines()}
+    assert set(entries) <= after
+    assert again.count(b'"operation":"import"') == 1
+
+
+def replacing(before: bytes, after: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    return lambda lines: [line.replace(before, after) for line in lines]
+
+
+TAMPERINGS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], list[str]]] = {
+    "entries are changed": (
+        replacing(b'"operation":"test"', b'"operation":"none"'),
+        [f"{sequence}: {CHANGED}" for sequence in range(1, 6)],
+    ),
+    "a change is changed": (
+        replacing(rb"{\"state\": \"paid\"}", rb"{\"state\": \"x\"}"),
+        [f"3: {CHANGED}"],
+    ),
+    "the last entry is cut off": (
+        lambda lines: [line for line in lines if b'"head":"' not in line],
+        ["4: does not follow from the one before"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+async def test_a_tampered_export_is_found_out(exported: bytes, imported: Import, name: str) -> None:
+    tamper, expected = TAMPERINGS[name]
+    _, found = await imported(b"".join(tamper(exported.splitlines(keepends=True))))
+    assert set(expected) <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (rb'"data":"{', rb'"data":"{{'),
+        (rb'"sequence":2', rb'"sequence":1'),
+        (rb'"of":"item"', rb'"of":"thing"'),
+    ],
+)
+async def test_what_is_no_record_is_refused(
+    exported: bytes, imported: Import, before: bytes, after: bytes
+) -> None:
+    with pytest.raises(BadRecords) as refused:
+        await imported(exported.replace(before, after))
+    assert refused.value.report.fault_count

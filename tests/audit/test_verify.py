@@ -1,0 +1,366 @@
+"""Whatever is changed past the service is found, by those who have the key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as configured
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.actor import Author
+from app.audit.backfill import adopt
+from app.audit.verify import Finding, Verification, verify
+from app.audit.writer import recording
+from app.billing.enums import InvoiceState
+from app.database.engine import Database
+from app.settings import Settings
+from tests.audit.conftest import Tamper, Verify
+from tests.support.factories import Factories, Row
+from tests.support.history import EARLIER_KEY, KEY
+
+BY_TEST = Author("test")
+UNTOLD = "no change tells of what it shows of"
+CHANGED = "changed, or its changes were"
+NOT_SEALED = "1 not sealed: written past the service or by an earlier release"
+
+
+async def write(database: Database) -> Row:
+    """An invoice with four entries: made, an item more, paid, annotated."""
+    async with recording(database, KEY, BY_TEST) as within:
+        make = Factories(within)
+        customer = await make.customer()
+        profile = await make.profile(customer)
+        invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+        await make.item(invoice, "10", name="Disk")
+    async with recording(database, KEY, BY_TEST) as within:
+        await Factories(within).item(invoice, "5", name="Core")
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET state = 'paid'"))
+        await Factories(within).payment(profile, invoice_id=invoice.id)
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET backend_id = 'B'"))
+    return invoice
+
+
+@pytest.fixture
+async def invoice(database: Database) -> Row:
+    return await write(database)
+
+
+@asynccontextmanager
+async def undone(database: Database) -> AsyncIterator[AsyncConnection]:
+    """A transaction without triggers that leaves nothing."""
+    async with database.engine.connect() as connection, connection.begin() as transaction:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))
+        yield connection
+        await transaction.rollback()
+
+
+TAMPERINGS = {
+    "an entry is changed": (
+        "UPDATE invoice_history SET username = 'eve' WHERE sequence = 2",
+        [f"2: {CHANGED}"],
+    ),
+    "when": (
+        "UPDATE invoice_history SET recorded_at = recorded_at - interval '1 us' WHERE sequence = 2",
+        [f"2: {CHANGED}"],
+    ),
+    "what it shows": (
+        "UPDATE invoice_history SET data = data || '{\"number\": 1}' WHERE sequence = 2",
+        [f"2: {CHANGED}"],
+    ),
+    "a digit that does not count": (
+        "UPDATE invoice_history SET data = jsonb_set(data, '{total_price}', '10.000')"
+        " WHERE sequence = 1",
+        [f"1: {CHANGED}"],
+    ),
+    "an entry is removed": ("DELETE FROM invoice_history WHERE sequence = 2",
+        ["2: removed", f"3: {UNTOLD} incurred_costs, total_price", f"-: {NOT_SEALED}"]),
+    "the first entry is removed": ("DELETE FROM invoice_history WHERE sequence = 1",
+        ["1: removed", f"-: {NOT_SEALED}", "-: its record does not begin with the whole of it"]),
+    "several are removed": (
+        "DELETE FROM invoice_history WHERE sequence IN (2, 3)",
+        ["2: removed, as all up to 3", f"4: {UNTOLD} incurred_costs, state, total_price",
+         f"-: {NOT_SEALED.replace('1', '2')}"],
+    ),
+    "the last is cut off": (
+        "DELETE FROM invoice_history WHERE sequence = 4",
+        ["4: cut off", "-: differs from its last entry in backend_id", f"-: {NOT_SEALED}"],
+    ),
+    "the last is cut off, the count lowered": (
+        "WITH cut AS (DELETE FROM invoice_history WHERE sequence = 4)"
+        " UPDATE invoices SET history_count = 3, backend_id = ''",
+        ["-: what it keeps of its record is not its last entry", f"-: {NOT_SEALED}"],
+    ),
+    "an older hash becomes the head": (
+        "WITH cut AS (DELETE FROM invoice_history WHERE sequence = 4)"
+        " UPDATE invoices SET history_count = 3, backend_id = '', history_head ="
+        " (SELECT hash FROM invoice_history WHERE sequence = 3)",
+        ["-: what it keeps of its record is not its last entry", f"-: {NOT_SEALED}"],
+    ),
+    "the whole record is removed": (
+        "WITH gone AS (DELETE FROM invoice_history), too AS (DELETE FROM invoice_changes)"
+        " UPDATE invoices SET history_count = 0, history_head = NULL",
+        ["-: has no record"],
+    ),
+    "an entry is inserted": (
+        "INSERT INTO invoice_history (change, invoice_uuid, sequence, recorded_at, operation, data,"
+        " previous, hash) SELECT gen_random_uuid(), invoice_uuid, 5, recorded_at, operation, data,"
+        " previous, hash FROM invoice_history WHERE sequence = 4",
+        ["5: inserted", "-: what it keeps of its record is not its last entry"],
+    ),
+    "two entries change places": (
+        "UPDATE invoice_history SET sequence = 5 - sequence + 10 WHERE sequence IN (2, 3)",
+        ["2: removed, as all up to 3", "12: inserted", "13: inserted",
+         "5: removed, as all up to 11",
+         "-: what it keeps of its record is not its last entry",
+         "-: differs from its last entry in backend_id, state"],
+    ),
+    "a change is altered": (
+        "UPDATE invoice_changes SET became = '{\"state\": \"canceled\"}'"
+        " WHERE became ->> 'state' = 'paid'",
+        [f"3: {CHANGED}"],
+    ),
+    "a change is removed": (
+        "DELETE FROM invoice_changes WHERE became ->> 'backend_id' = 'B'",
+        [f"4: {CHANGED}"],
+    ),
+    "a change is added": (
+        "INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)"
+        " SELECT change, invoice_uuid, 'payment', gen_random_uuid(), '{}' FROM invoice_history"
+        " WHERE sequence = 2",
+        [f"2: {CHANGED}"],
+    ),
+    "a change is added by itself": (
+        "INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)"
+        " SELECT gen_random_uuid(), uuid, 'invoice', uuid, '{}', '{}' FROM invoices",
+        [f"-: {NOT_SEALED}"],
+    ),
+    "the invoice is changed": (
+        "UPDATE invoices SET state = 'created', total_price = 1",
+        ["-: differs from its last entry in state, total_price"],
+    ),
+    "an item is changed": (
+        "UPDATE invoice_items SET name = 'Tape' WHERE name = 'Disk'",
+        ["-: 1 item of it not as recorded"],
+    ),
+    "a detail of an item": (
+        "UPDATE invoice_items SET details = '{\"a\": 1}'",
+        ["-: 2 items of it not as recorded"],
+    ),
+    "an item is removed, another added": (
+        "WITH gone AS (DELETE FROM invoice_items WHERE name = 'Disk' RETURNING *)"
+        " INSERT INTO invoice_items"
+        "     (uuid, invoice_id, name, unit_price, quantity, unit, start, \"end\", price)"
+        " SELECT gen_random_uuid(), invoice_id, name, unit_price, quantity, unit, start, \"end\","
+        " price"
+        " FROM gone",
+        ["-: 2 items of it not as recorded"],
+    ),
+    "a payment is removed": ("DELETE FROM payments", ["-: 1 payment of it not as recorded"]),
+    "the invoice is removed": (
+        "WITH items AS (DELETE FROM invoice_items), payments AS (DELETE FROM payments)"
+        " DELETE FROM invoices",
+        ["-: is gone, and no entry tells of it"],
+    ),
+}  # fmt: skip
+
+
+async def test_each_tampering_is_named(
+    database: Database, settings: Settings, invoice: Row, verified: Verify
+) -> None:
+    assert await verified() == []
+    for name, (statement, expected) in TAMPERINGS.items():
+        async with undone(database) as connection:
+            await connection.execute(text(statement))
+            found = await findings_over(connection, settings)
+        told = sorted(f"{each.sequence or '-'}: {each.what}" for each in found)
+        assert told == sorted(expected), name
+        assert {each.invoice for each in found} == {invoice.uuid}
+    assert await verified() == []
+
+
+async def findings_over(connection: AsyncConnection, settings: Settings) -> list[Finding]:
+    """Verify what a transaction has done and not committed."""
+
+    class Within:
+        @asynccontextmanager
+        async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+            yield connection
+
+    verification = Verification()
+    within: Any = Within()
+    return [each async for each in verify(within, settings, verification)]
+
+
+async def test_a_forgery_is_not_washed_by_the_next_change(
+    database: Database, invoice: Row, tamper: Tamper, verified: Verify
+) -> None:
+    await tamper("UPDATE invoices SET due_date = '2030-01-01'")
+    await tamper("DELETE FROM invoice_history WHERE sequence = 4")
+    await tamper("UPDATE invoice_history SET username = 'eve' WHERE sequence = 2")
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET reference_number = 'R'"))
+    assert await verified() == [
+        f"2: {CHANGED}",
+        "4: removed",
+        f"5: {UNTOLD} backend_id, due_date",
+        f"-: {NOT_SEALED}",
+    ]
+    assert invoice.id
+
+
+async def test_what_was_written_past_the_service_is_adopted_only_when_asked(
+    database: Database,
+    connection: AsyncConnection,
+    make: Factories,
+    invoice: Row,
+    verified: Verify,
+) -> None:
+    # By hand, or by a release that seals nothing.
+    await connection.execute(text("UPDATE invoices SET reference_number = 'by hand'"))
+    await connection.execute(text("UPDATE invoice_items SET unit_price = 7 WHERE name = 'Disk'"))
+    other = await make.invoice(await make.customer())
+    await make.item(other)
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET payment_url = 'https://example.com'"))
+    found = sorted(await verified())
+    assert found == [
+        "-: 2 not sealed: written past the service or by an earlier release",
+        "-: 2 not sealed: written past the service or by an earlier release",
+        "-: its record does not begin with the whole of it",
+        f"5: {UNTOLD} incurred_costs, reference_number, total_price",
+    ]
+    adoption = await adopt(database, KEY, "an upgrade")
+    assert str(adoption) == "Changes sealed: 4; records begun: 0."
+    assert await verified() == []
+    told = await connection.execute(
+        text("SELECT DISTINCT comment FROM invoice_history WHERE operation = 'audit_adopt'")
+    )
+    assert told.scalars().all() == ["an upgrade"]
+    assert str(await adopt(database, KEY, "again")) == "Changes sealed: 0; records begun: 0."
+    assert invoice.id
+
+
+async def test_records_of_what_was_there_before_begin_when_asked(
+    database: Database, make: Factories, tamper: Tamper, verified: Verify
+) -> None:
+    customer = await make.customer()
+    invoice = await make.invoice(customer)
+    await make.item(invoice, "3")
+    await make.payment(await make.profile(customer), invoice_id=invoice.id)
+    changed = await make.invoice(await make.customer())
+    # As it is after the upgrade of a database with rows.
+    await tamper("DELETE FROM invoice_changes")
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(
+            text("UPDATE invoices SET backend_id = 'x' WHERE id = :id"), {"id": changed.id}
+        )
+    assert sorted(await verified()) == [
+        "-: has no record",
+        "-: its record does not begin with the whole of it",
+    ]
+    adoption = await adopt(database, KEY, "an upgrade")
+    assert (adoption.changes, adoption.invoices) == (0, 2)
+    assert await verified() == []
+
+
+async def test_keys_that_were_in_use_before(
+    database: Database, settings: Settings, invoice: Row
+) -> None:
+    async def found(**keys: Any) -> list[Finding]:
+        given = settings.model_copy(update=keys)
+        return [each async for each in verify(database, given, Verification())]
+
+    assert len(await found(audit_key=EARLIER_KEY)) == 5
+    rotated = {"audit_key": EARLIER_KEY, "audit_keys_previous": (KEY,)}
+    assert await found(**rotated) == []
+    async with recording(database, EARLIER_KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET backend_id = 'new'"))
+    assert await found(**rotated) == []
+    assert [each.sequence for each in await found()] == [5, None]
+    assert invoice.id
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9),
+    "uuid": st.just(None).map(lambda _: uuid4()),
+    "bigint": st.integers(5, 2**62),
+    "bytea": st.binary(max_size=40),
+    "timestamptz": st.integers(1, 10**9),
+}
+COLUMNS = {
+    "invoice_history": {
+        "change": "uuid",
+        "invoice_uuid": "uuid",
+        "sequence": "bigint",
+        "recorded_at": "timestamptz",
+        "operation": "text",
+        "user_uuid": "uuid",
+        "username": "text",
+        "token": "text",
+        "request_id": "text",
+        "comment": "text",
+        "data": "jsonb",
+        "previous": "bytea",
+        "hash": "bytea",
+    },
+    "invoice_changes": {
+        "change": "uuid",
+        "invoice_uuid": "uuid",
+        "subject": "uuid",
+        "was": "jsonb",
+        "became": "jsonb",
+    },
+}
+
+
+@given(data=st.data())
+@configured(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_single_change_of_the_record_is_found(settings: Settings, data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(sorted(COLUMNS)))
+    column = data.draw(st.sampled_from(sorted(COLUMNS[table])))
+    kind = COLUMNS[table][column]
+    place = data.draw(st.integers(0, 3))
+    if kind == "jsonb":
+        key = data.draw(VALUES["text"])
+        value = f"coalesce({column}, '{{}}') || jsonb_build_object(CAST(:value AS text), 1)"
+        given_value = key
+    elif kind == "timestamptz":
+        value = f"{column} + CAST(:value AS text)::bigint * interval '1 us'"
+        given_value = str(data.draw(VALUES[kind]))
+    else:
+        value, given_value = f"CAST(:value AS {kind})", data.draw(VALUES[kind])
+
+    async def tamper_and_verify() -> tuple[int, list[Finding]]:
+        database = Database(settings)
+        try:
+            async with database.reading() as connection:
+                is_new = text("SELECT NOT EXISTS (SELECT FROM invoice_history)")
+                if (await connection.execute(is_new)).scalar_one():
+                    await write(database)
+            async with undone(database) as connection:
+                changed = await connection.execute(
+                    text(
+                        f"UPDATE {table} SET {column} = {value} WHERE id ="
+                        f" (SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {place})"
+                        f" AND {column} IS DISTINCT FROM ({value})"
+                    ),
+                    {"value": given_value},
+                )
+                return changed.rowcount, await findings_over(connection, settings)
+        finally:
+            await database.close()
+
+    count, found = asyncio.run(tamper_and_verify())
+    assert bool(found) == bool(count)

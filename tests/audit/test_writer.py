@@ -1,0 +1,274 @@
+"""What is recorded of a change: all of it, with who made it, in the same transaction."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.actor import Author
+from app.audit.writer import recording, seal
+from app.billing.enums import InvoiceState
+from app.database.engine import Database
+from app.invoices.models import Invoice
+from tests.audit.conftest import Verify, rows
+from tests.support.factories import Factories
+from tests.support.history import KEY
+
+ENTRIES = """
+SELECT sequence, operation, username, token, comment,
+       (SELECT json_agg(json_build_array(kind, was, became) ORDER BY c.id)
+        FROM invoice_changes AS c
+        WHERE c.change = h.change AND c.invoice_uuid = h.invoice_uuid) AS changes
+FROM invoice_history AS h WHERE invoice_uuid = :uuid ORDER BY sequence
+"""
+BY_TEST = Author("test")
+
+
+async def test_a_payment_is_recorded_with_who_made_it(
+    client: httpx.AsyncClient,
+    connection: AsyncConnection,
+    make: Factories,
+    statements: list[str],
+) -> None:
+    staff = await make.user(is_staff=True, username="anna")
+    await make.token(staff, "key-by-name", name="console")
+    customer = await make.customer()
+    profile = await make.profile(customer)
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice, "10")
+    path = f"/api/invoices/{invoice.uuid}"
+    headers = {"Authorization": "Token key-by-name", "X-Request-ID": "the-request"}
+    await client.get(f"{path}/", headers=headers)
+
+    statements.clear()
+    answer = await client.post(
+        f"{path}/set_backend_id/", json={"backend_id": "B-1"}, headers=headers
+    )
+    assert answer.status_code == 200
+    # It is found, then changed; two statements seal.
+    assert len(statements) == 4
+    statements.clear()
+    again = await client.post(
+        f"{path}/set_backend_id/", json={"backend_id": "B-1"}, headers=headers
+    )
+    assert again.status_code == 200
+    # What changes nothing leaves nothing.
+    assert len(statements) == 3
+    statements.clear()
+    paid = await client.post(f"{path}/paid/", json={"date": "2026-11-05"}, headers=headers)
+    assert paid.status_code == 200
+    # Found, settled, the profile, the payment; two seal; three make the answer.
+    assert len(statements) == 9
+
+    noted, payment = await rows(connection, ENTRIES, uuid=invoice.uuid)
+    assert noted[:5] == (1, "invoices_set_backend_id", "anna", "console", "")
+    assert noted[5] == [["invoice", {"backend_id": ""}, {"backend_id": "B-1"}]]
+    assert payment[:3] == (2, "invoices_paid", "anna")
+    of_invoice, of_payment = payment[5]
+    assert of_invoice == ["invoice", {"state": "created"}, {"state": "paid"}]
+    assert of_payment[:2] == ["payment", None]
+    assert of_payment[2]["sum"] == 12.0
+    assert of_payment[2]["profile"] == str(profile.uuid)
+    who = await rows(
+        connection, "SELECT DISTINCT user_uuid, request_id, data ->> 'state' FROM invoice_history"
+    )
+    assert sorted(who, key=str) == [
+        (staff.uuid, "the-request", "created"),
+        (staff.uuid, "the-request", "paid"),
+    ]
+
+
+async def test_a_change_that_is_rolled_back_leaves_no_entry(
+    client: httpx.AsyncClient, connection: AsyncConnection, make: Factories
+) -> None:
+    headers = (await make.staff()).headers
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    before = await rows(connection, "SELECT count(*) FROM invoice_changes")
+    # There is no payment profile.
+    answer = await client.post(
+        f"/api/invoices/{invoice.uuid}/paid/", json={"date": "2026-11-05"}, headers=headers
+    )
+    assert answer.status_code == 400
+    assert await rows(connection, "SELECT count(*) FROM invoice_changes") == before
+    assert await rows(connection, ENTRIES, uuid=invoice.uuid) == []
+
+
+async def test_all_that_a_row_goes_through_is_recorded(
+    database: Database, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    customer = await make.customer()
+    async with recording(database, KEY, BY_TEST) as within:
+        inside = Factories(within)
+        one = await inside.invoice(customer)
+        other = await inside.invoice(await inside.customer())
+        item = await inside.item(one, "10", details={"a": 1})
+        profile = await inside.profile(customer)
+        payment = await inside.payment(profile, invoice_id=one.id)
+        unrelated = await inside.payment(profile)
+
+    async def change(statement: str, **values: Any) -> list[Any]:
+        async with recording(database, KEY, BY_TEST) as within:
+            await within.execute(text(statement), values)
+        of_both = await rows(
+            connection,
+            """
+            SELECT c.invoice_uuid = :one, kind, was IS NOT NULL, became IS NOT NULL
+            FROM invoice_changes AS c JOIN invoice_history AS h USING (change, invoice_uuid)
+            WHERE change = (SELECT change FROM invoice_history ORDER BY id DESC LIMIT 1)
+            ORDER BY kind, c.invoice_uuid = :one
+            """,
+            one=one.uuid,
+        )
+        assert await verified() == []
+        return of_both
+
+    assert await change("UPDATE invoice_items SET unit_price = 11") == [
+        (True, "invoice", True, True),
+        (True, "item", True, True),
+    ]
+    assert await change("UPDATE invoice_items SET invoice_id = :to", to=other.id) == [
+        (False, "invoice", True, True),
+        (True, "invoice", True, True),
+        (False, "item", False, True),
+        (True, "item", True, False),
+    ]
+    assert await change("UPDATE payments SET sum = 3 WHERE id = :id", id=payment.id) == [
+        (True, "payment", True, True)
+    ]
+    assert await change("UPDATE payments SET invoice_id = NULL WHERE id = :id", id=payment.id) == [
+        (True, "payment", True, False)
+    ]
+    assert await change(
+        "UPDATE payments SET invoice_id = :to WHERE id = :id", to=one.id, id=unrelated.id
+    ) == [(True, "payment", False, True)]
+    assert await change("DELETE FROM payments") == [(True, "payment", True, False)]
+    assert await change("DELETE FROM invoices WHERE id = :id", id=other.id) == [
+        (False, "invoice", True, False),
+        (False, "item", True, False),
+    ]
+    gone = await rows(
+        connection,
+        "SELECT data IS NULL FROM invoice_history WHERE invoice_uuid = :uuid ORDER BY sequence",
+        uuid=other.uuid,
+    )
+    assert gone == [(False,), (False,), (True,)]
+    assert item.uuid != payment.uuid
+
+    # One that comes back goes on where its record ended.
+    async with recording(database, KEY, BY_TEST) as within:
+        await Factories(within).invoice(await make.customer(), uuid=other.uuid)
+    assert await verified() == []
+
+
+async def test_noting_what_is_kept_is_no_change(
+    database: Database, connection: AsyncConnection, make: Factories
+) -> None:
+    invoice = await make.invoice(await make.customer())
+    seen = "SELECT revision, imported_revision, history_count FROM invoices"
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET backend_id = 'x'"))
+    assert await rows(connection, seen) == [(2, None, 1)]
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(text("UPDATE invoices SET imported_revision = revision"))
+        await within.execute(text("UPDATE invoices SET backend_id = 'x'"))
+    assert await rows(connection, seen) == [(3, 2, 1)]
+    assert invoice.id
+
+
+async def test_sealing_twice_makes_two_entries(
+    database: Database, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    async with database.transaction() as within:
+        invoice = await Factories(within).invoice(await make.customer())
+        assert await seal(within, KEY, BY_TEST) == 1
+        assert await seal(within, KEY, BY_TEST) == 0
+        await within.execute(text("UPDATE invoices SET backend_id = 'x'"))
+        assert await seal(within, KEY, BY_TEST, "why") == 1
+    recorded = await rows(connection, ENTRIES, uuid=invoice.uuid)
+    assert [row[4] for row in recorded] == ["", "why"]
+    assert await verified() == []
+
+
+async def test_changes_at_once_are_entries_in_turn(
+    client: httpx.AsyncClient, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    headers = (await make.staff()).headers
+    invoice = await make.invoice(await make.customer())
+    path = f"/api/invoices/{invoice.uuid}/set_backend_id/"
+    answers = await asyncio.gather(
+        *(client.post(path, json={"backend_id": f"{i}"}, headers=headers) for i in range(12))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    counted = await rows(connection, "SELECT history_count FROM invoices")
+    assert counted == [(12,)]
+    found = await verified()
+    # The factory wrote past the service; the chain itself is whole.
+    assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
+        "1 not sealed",
+        "its record does not begin with the whole of it",
+    ]
+
+
+async def test_more_invoices_than_a_batch(
+    database: Database, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    customer = await make.customer()
+    async with recording(database, KEY, BY_TEST) as within:
+        await within.execute(
+            text(
+                "INSERT INTO invoices (uuid, customer_id, year, month, tax_percent, created)"
+                " SELECT gen_random_uuid(), :customer, 1 + n / 12, 1 + n % 12, 0, '2026-10-01'"
+                " FROM generate_series(1, 2500) AS n"
+            ),
+            {"customer": customer.id},
+        )
+    entries = await rows(connection, "SELECT count(*), count(DISTINCT change) FROM invoice_history")
+    assert entries == [(2500, 1)]
+    assert await verified() == []
+
+
+@pytest.mark.parametrize("table", ["invoice_changes", "invoice_history"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
+async def test_the_record_is_only_added_to(
+    connection: AsyncConnection, table: str, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="only added to"):
+        await connection.execute(text(statement.format(table)))
+
+
+async def test_every_column_is_recorded_or_left_out_for_a_reason(
+    connection: AsyncConnection, make: Factories
+) -> None:
+    """A new column belongs to one of the two, and to the trigger that watches for changes."""
+    await make.invoice(await make.customer())
+    [(recorded,)] = await rows(connection, "SELECT invoice_as_recorded(i) FROM invoices AS i")
+    left_out = {
+        "id", "total_cost", "revision", "imported_revision", "history_count", "history_head",
+    }  # fmt: skip
+    columns = {column.name for column in Invoice.__table__.columns} - left_out
+    assert set(recorded) == columns - {"customer_id"} | {"customer"}
+    [(watched,)] = await rows(
+        connection,
+        "SELECT array_agg(attname::text) FROM pg_trigger JOIN pg_attribute"
+        " ON attrelid = tgrelid AND attnum = ANY(tgattr) WHERE tgname = 'record_changed'"
+        " AND tgrelid = 'invoices'::regclass",
+    )
+    assert set(watched) == columns
+
+
+async def test_amounts_keep_their_digits(
+    database: Database, connection: AsyncConnection, make: Factories
+) -> None:
+    invoice = await make.invoice(await make.customer())
+    price = Decimal("123456789012.0123456789")
+    await make.item(invoice, price, uuid=uuid4())
+    [(unit_price,)] = await rows(
+        connection, "SELECT became ->> 'unit_price' FROM invoice_changes WHERE kind = 'item'"
+    )
+    assert unit_price == str(price)

@@ -1,0 +1,93 @@
+"""A tiny data set is what its shape says, as the service sees it."""
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+import httpx
+import pytest
+from sqlalchemy import make_url
+
+from app import clock
+from app.billing.periods import Period
+from benchmarks.cases import Case, Subjects, authorization, find_subjects, reading_cases
+from benchmarks.loading import footprint, load
+from benchmarks.shape import MONTHS, OWNER_KEY, Shape
+
+_SHAPE = Shape(54, twenties=2, canceled=1, dear=1, large=30, huge=40)
+
+
+@pytest.fixture
+def plain_url(database_url: str) -> str:
+    """The test's database as the driver itself takes its address."""
+    url = make_url(database_url).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+async def subjects(plain_url: str) -> Subjects:
+    """What cases ask for in a database with the tiny data set."""
+    connection = await asyncpg.connect(plain_url)
+    try:
+        await load(connection, _SHAPE, Period.of(clock.now()))
+    finally:
+        await connection.close()
+    return await find_subjects(plain_url, _SHAPE)
+
+
+async def _get(client: httpx.AsyncClient, cases: list[Case], name: str) -> httpx.Response:
+    (case,) = [case for case in cases if case.name == name]
+    request = case.requests[0]
+    response = await client.request(request.method, request.path, headers=dict(request.headers))
+    assert response.status_code == case.status, response.text
+    return response
+
+
+async def test_lists_counts_and_growth_are_as_the_shape_says(
+    client: httpx.AsyncClient, subjects: Subjects
+) -> None:
+    cases = reading_cases(subjects, Period.of(clock.now()))
+
+    async def count(name: str) -> int:
+        return int((await _get(client, cases, name)).headers["X-Result-Count"])
+
+    assert await count("head-staff") == 54
+    assert await count("head-owner") == 3 * MONTHS
+    assert await count("list-customer") == MONTHS
+    assert await count("list-state") == _SHAPE.canceled
+    assert await count("list-min-sum") == _SHAPE.dear
+    newest = (await _get(client, cases, "list")).json()
+    assert [len(invoice["items"]) for invoice in newest[:5]] == [20, 20, 5, 5, 20]
+    oldest = (await _get(client, cases, "list-last")).json()
+    assert [len(invoice["items"]) for invoice in oldest[-2:]] == [20, 20]
+    for name, items in (("items-20", 20), ("retrieve-500", 30)):
+        answer = (await _get(client, cases, name)).json()
+        assert len(answer if name.startswith("items") else answer["items"]) == items
+    growth = (await _get(client, cases, "growth")).json()
+    assert len(growth["periods"]) == MONTHS
+    assert all(total > 0 for total in growth["total_periods"])
+
+
+async def test_every_item_is_there_and_new_rows_can_follow(
+    client: httpx.AsyncClient, plain_url: str, subjects: Subjects
+) -> None:
+    connection = await asyncpg.connect(plain_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM invoice_items") == _SHAPE.items
+        last = await connection.fetchval("SELECT max(id) FROM invoice_items")
+        following = "SELECT nextval(pg_get_serial_sequence('invoice_items', 'id'))"
+        assert await connection.fetchval(following) == last + 1
+        highest = await connection.fetchval("SELECT max(number) FROM invoices")
+        assert await connection.fetchval("SELECT nextval('invoice_numbers')") == highest + 1
+        taken = await footprint(connection)
+    finally:
+        await connection.close()
+    assert min(taken.items, taken.invoices, taken.others, taken.record, taken.auxiliary) > 0
+    huge = await client.get(
+        f"/api/invoices/{subjects.huge}/items/", headers=authorization("benchmark-staff")
+    )
+    assert len(huge.json()) == _SHAPE.huge
+    hidden = await client.get(f"/api/invoices/{subjects.huge}/", headers=authorization(OWNER_KEY))
+    assert hidden.status_code == 404
+
+
+def test_a_shape_that_cannot_hold_what_it_promises_is_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        Shape(1_000)

@@ -1,0 +1,16 @@
+"""What the benchmark's deliveries begin with."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.deliveries import _schedule
+from benchmarks.servers import Environment
+
+
+async def test_the_environment_has_all_that_scheduling_needs(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUDIT_KEY")  # as where nobody but the benchmark sets one
+    await _schedule(Environment(os.environ["REDIS_URL"], tmp_path), database_url)

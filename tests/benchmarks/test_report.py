@@ -1,0 +1,85 @@
+"""What figures say, and where they are written."""
+
+import pytest
+
+from benchmarks.figures import Figure, figures
+from benchmarks.report import BEGIN, END, markdown, replaced
+from benchmarks.results import Phase, Result, Sample, Series, Subject
+
+_MACHINE = {
+    "day": "2026-11-24",
+    "commit": "abc",
+    "cores": 2,
+    "processor": "any",
+    "python": "3.13",
+    "postgresql": "18",
+    "fastapi": "1",
+    "sqlalchemy": "2",
+}
+
+
+@pytest.fixture
+def result() -> Result:
+    result = Result(
+        _MACHINE,
+        {"phases": ["references"], "rounds": 1, "seconds": 1},
+        [10_000],
+        titles={"list": "the list", "304-list": "unchanged: list"},
+        missing={"304-list": "no ETag"},
+    )
+    for subject, rate in ((Subject.SERVICE, 300.0), (Subject.PLAIN, 10.0)):
+        series = Series(Phase.REFERENCES, "list", subject, 10_000, 16)
+        result.add({series: [Sample(0, 300, 1.0, rate, 2.0, 10.0)]})
+    return result
+
+
+def _figure(result: Result, name: str) -> Figure:
+    (found,) = [figure for figure in figures(result) if figure.name == name]
+    return found
+
+
+def test_a_figure_is_met_missed_or_not_measured(result: Result) -> None:
+    beside_plain = _figure(result, "the list, against plain")
+    assert (beside_plain.value, beside_plain.verdict) == (30, "met")
+
+    tail = _figure(result, "p99 against p50, the worst case")
+    assert (tail.value, tail.verdict, tail.note) == (5, "not met", "the list")
+
+    unchanged = _figure(result, "unchanged: list, against one-query")
+    assert (unchanged.met(), unchanged.note) == (None, "no ETag")
+
+
+def test_slack_forgives_a_little_on_the_side_that_falls_short() -> None:
+    least = Figure(Phase.REFERENCES, "least", 0.9, 1.0)
+    most = Figure(Phase.REFERENCES, "most", 1.1, 1.0, at_most=True)
+
+    assert (least.met(), least.met(0.85), least.met(0.95)) == (False, True, False)
+    assert (most.met(), most.met(0.85), most.met(0.95)) == (False, True, False)
+
+
+def test_figures_of_parts_that_were_not_asked_for_are_left_out(result: Result) -> None:
+    assert {figure.phase for figure in figures(result)} == {Phase.REFERENCES}
+
+
+def test_the_document_keeps_what_stands_around_the_marks() -> None:
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+
+    once = replaced(text, "new")
+
+    assert once == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    assert replaced(once, "new") == once
+
+
+def test_a_document_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks"):
+        replaced(f"{END} {BEGIN}", "new")
+
+
+def test_every_row_has_a_cell_under_every_heading(result: Result) -> None:
+    text = markdown(result, figures(result))
+
+    for table in text.split("\n\n"):
+        if table.startswith("|"):
+            assert len({line.count("|") for line in table.splitlines()}) == 1, table
+    assert "| the list, against plain | 30.00 x | ≥ 20 x | met |" in text
+    assert "| the list | 300 | 2.0 | 10.0 |" in text

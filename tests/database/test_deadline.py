@@ -1,0 +1,40 @@
+"""How long a request waits for the database: for what hangs, not for what is long."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+
+from app.database.deadline import patience, renewed_by
+from app.database.engine import Database
+from app.database.errors import DatabaseUnavailable
+
+SECONDS = 0.4
+
+
+async def parts() -> AsyncIterator[int]:
+    for number in range(4):
+        await asyncio.sleep(SECONDS / 2)
+        yield number
+
+
+async def test_what_comes_in_parts_may_take_longer(database: Database) -> None:
+    with patience(SECONDS, passing=False):
+        async with database.transaction() as connection:
+            assert [part async for part in renewed_by(parts())] == [0, 1, 2, 3]
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+        async with database.reading() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def whole(database: Database) -> None:
+    async with database.transaction() as connection:
+        assert [part async for part in parts()] == [0, 1, 2, 3]
+        await connection.execute(text("SELECT 1"))
+
+
+async def test_what_comes_too_late_is_not_waited_for(database: Database) -> None:
+    with patience(SECONDS, passing=False), pytest.raises(DatabaseUnavailable):
+        await whole(database)
+    await whole(database)

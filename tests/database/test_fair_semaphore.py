@@ -1,0 +1,91 @@
+"""Places are shared fairly: nobody takes all, and nobody who holds none waits behind others."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.database.fair_semaphore import FairSemaphore
+
+
+def taken(places: FairSemaphore, holder: str) -> int:
+    """Return how many places the holder gets now."""
+    number = 0
+    while places.take_now(holder):
+        number += 1
+    return number
+
+
+@pytest.mark.parametrize(
+    ("places", "shares"), [(1, [1, 0]), (2, [1, 1, 0]), (8, [4, 2, 1, 1, 0]), (16, [8, 4, 2, 1, 1])]
+)
+def test_each_gets_half_of_what_the_others_have_left(places: int, shares: list[int]) -> None:
+    semaphore = FairSemaphore(places)
+    assert [taken(semaphore, f"holder {number}") for number in range(len(shares))] == shares
+
+
+@given(st.integers(1, 20), st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())))
+def test_no_place_is_lost_or_made(places: int, steps: list[tuple[str, bool]]) -> None:
+    semaphore = FairSemaphore(places)
+    held: dict[str, int] = dict.fromkeys("abcd", 0)
+    for holder, takes in steps:
+        if takes:
+            free = places - sum(held.values())
+            assert semaphore.take_now(holder) == (held[holder] < free)
+            held[holder] += held[holder] < free
+        elif held[holder]:
+            semaphore.release(holder)
+            held[holder] -= 1
+    for holder, number in held.items():
+        for _ in range(number):
+            semaphore.release(holder)
+    assert sum(semaphore.take_now(str(number)) for number in range(places + 1)) == places
+
+
+async def test_a_place_goes_to_whoever_has_the_fewest() -> None:
+    places = FairSemaphore(4)
+    order: list[str] = []
+
+    async def wait(holder: str, name: str) -> None:
+        async with places.place(holder):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    assert taken(places, "greedy") == 2
+    assert taken(places, "other") == 1
+    assert taken(places, "third") == 1
+    tasks = [
+        asyncio.create_task(wait(holder, name))
+        for holder, name in (
+            ("greedy", "greedy's third"),
+            ("other", "other's second"),
+            ("fourth", "fourth's first"),
+        )
+    ]
+    await asyncio.sleep(0)
+    for holder in ("greedy", "greedy", "other", "third"):
+        places.release(holder)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert order[0] == "fourth's first"
+    assert sorted(order[1:]) == ["greedy's third", "other's second"]
+
+
+async def test_whoever_stops_waiting_leaves_its_place_to_others() -> None:
+    places = FairSemaphore(1)
+
+    async def hold() -> None:
+        async with places.place("other"):
+            await asyncio.Event().wait()
+
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(places.place("first"))
+        early, late = (asyncio.create_task(hold()) for _ in range(2))
+        await asyncio.sleep(0)
+        early.cancel()
+        await asyncio.wait([early])
+    late.cancel()  # it was given the place, and does not know yet
+    await asyncio.wait([late])
+    assert places.take_now("third")

@@ -1,0 +1,44 @@
+"""No amount is gained or lost when a bill is cut into lines."""
+
+from decimal import Decimal
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.billing.currencies import currency_of
+from app.dataio.focus.amounts import split, ten_places
+
+EUR = currency_of("EUR")
+costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
+tiny = st.decimals(min_value=Decimal("-0.001"), max_value=Decimal("0.001"), places=20)
+bills = st.dictionaries(
+    st.integers(0, 5), st.lists(costs | tiny, min_size=1, max_size=20), min_size=1
+)
+
+
+@given(bills)
+@example({1: [Decimal("0.00000000005")], 2: [Decimal("0.00000000005")]})
+@example({1: [Decimal("-0.005")], 2: [Decimal("0.005")]})
+def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
+    result = split(bill, EUR)
+    whole = sum((sum(own, Decimal(0)) for own in bill.values()), Decimal(0))
+    assert result.billed == whole
+    charged = sum((each.charged for each in result.invoices.values()), Decimal(0))
+    assert charged == ten_places(whole)
+    largest = max(bill, key=lambda key: abs(result.invoices[key].billed))
+    for key, own in bill.items():
+        amounts = result.invoices[key]
+        assert len(amounts.unit_prices) == len(own)
+        if key != largest:
+            assert amounts.charged == ten_places(amounts.billed)
+        moved = [
+            index
+            for index, price in enumerate(amounts.unit_prices)
+            if abs(price - own[index]) > Decimal("5e-11")
+        ]
+        # All but the largest line are at most half a unit of the tenth decimal away.
+        assert all(abs(own[index]) == max(map(abs, own)) for index in moved)
+
+
+def test_no_bill_at_all() -> None:
+    assert split({}, EUR).billed == 0

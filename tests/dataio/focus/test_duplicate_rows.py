@@ -1,0 +1,107 @@
+"""Which rows of several files are the same charges."""
+
+import gzip
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.dataio.focus.duplicate_rows import EqualRows
+from app.dataio.focus.reader import read, read_titles
+from tests.dataio.focus.files import BASIC, row, write
+
+
+def compared(*paths: Path) -> list[str]:
+    equal = EqualRows([read_titles(path) for path in paths])
+    for position, path in enumerate(paths):
+        for _ in read(path, listener=equal.listener(position)):
+            pass
+    return list(equal.lines([path.name for path in paths]))
+
+
+def test_a_copy_is_known_however_it_is_written(tmp_path: Path) -> None:
+    rows = [row(ResourceName="NULL", Tags="a\nb"), row(BilledCost="2", Tags="")]
+    columns = [*BASIC, "Tags"]
+    first = write(tmp_path / "first.csv", rows, columns)
+    text = first.read_text(encoding="utf-8")
+    copies = [tmp_path / f"{n}.csv" for n in range(4)]
+    copies[0].write_text(text.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    copies[1].write_bytes(gzip.compress(text.encode()))
+    copies[2].write_text(
+        text.replace("NULL", "").replace("BilledCost", "billed_cost"), encoding="utf-8"
+    )
+    write(copies[3], rows, [*reversed(columns)])
+    for copy in copies:
+        (told,) = compared(first, copy)
+        assert told.startswith(f"first.csv and {copy.name} hold the same charges: 2 of the 2 rows")
+
+
+def test_another_name_of_a_column_hides_no_copy(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", [row()])
+    renamed = {"Provider" if name == "ProviderName" else name: row()[name] for name in BASIC}
+    assert compared(first, write(tmp_path / "other.csv", [renamed], list(renamed)))
+
+
+def test_columns_that_not_all_files_have_are_not_compared(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", [row()])
+    more = write(tmp_path / "more.csv", [row(x_Own="1")], [*BASIC, "x_Own"])
+    assert compared(first, more)
+
+
+def test_one_cell_of_any_column_tells_rows_apart(tmp_path: Path) -> None:
+    columns = [*BASIC, "Tags"]
+    first = write(tmp_path / "first.csv", [row(Tags="a")], columns)
+    assert not compared(first, write(tmp_path / "other.csv", [row(Tags="b")], columns))
+
+
+def test_each_two_files_are_named_with_an_example(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", [row(ChargeDescription="two\nlines"), row(BilledCost="2")])
+    b = write(tmp_path / "b", [row(BilledCost="9"), row(BilledCost="2"), row(BilledCost="2")])
+    c = write(tmp_path / "c", [row(BilledCost="9"), row(BilledCost="8")])
+    assert compared(a, b, c) == [
+        "a and b hold the same charges: 2 of the 3 rows of the second are in the first, equal in "
+        "every cell (line 4 of the first, line 3 of the second).",
+        "b and c hold the same charges: 1 of the 2 rows of the second are in the first, equal in "
+        "every cell (line 2 of the first, line 2 of the second).",
+    ]
+
+
+def test_of_many_copies_the_first_are_named(tmp_path: Path) -> None:
+    told = compared(*(write(tmp_path / f"{n}", [row()]) for n in range(30)))
+    assert len(told) == 21
+    assert told[-1] == "and 9 more such files"
+
+
+COSTS = st.lists(st.integers(0, 5), max_size=8)
+
+
+@given(COSTS, COSTS)
+def test_equal_rows_are_counted_between_files_and_never_within_one(
+    one: list[int], other: list[int]
+) -> None:
+    with TemporaryDirectory() as folder:
+        paths = [
+            write(Path(folder) / name, [row(BilledCost=str(cost)) for cost in costs])
+            for name, costs in (("one", one), ("other", other))
+        ]
+        told = compared(*paths)
+    expected = sum(count for cost, count in Counter(other).items() if cost in one)
+    assert bool(told) == bool(expected)
+    if told:
+        assert f": {expected} of the {len(other)} rows" in told[0]
+
+
+def test_a_row_takes_little_memory() -> None:
+    equal = EqualRows([list(BASIC)] * 2)
+    note = equal.listener(0)
+    values = list(row(Tags="t" * 1000).values())
+    tracemalloc.start()
+    for line in range(50_000):
+        values[0] = str(line)
+        note(line, values)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken / 50_000 < 200

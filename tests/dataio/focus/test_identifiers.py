@@ -1,0 +1,33 @@
+"""UUIDs that items have had since earlier releases, and new ones for what is told apart since."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.dataio.focus import identifiers
+from app.dataio.focus.grouping import GroupKey
+
+KEY = GroupKey(
+    account="acc-1",
+    period_start=datetime(2026, 9, 1, tzinfo=UTC),
+    period_end=datetime(2026, 10, 1, tzinfo=UTC),
+    sub_account="sub-1",
+    provider="Pilveke",
+    category="Compute",
+    service="Machines",
+    resource="vm-1",
+    description="Hours of a machine",
+    pricing_unit="Hours",
+    charge_category="Usage",
+)
+
+
+def test_an_item_keeps_the_uuid_that_it_had_before_corrections_were_told_apart() -> None:
+    assert identifiers.item(KEY) == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
+
+
+def test_corrections_of_each_month_have_uuids_of_their_own() -> None:
+    uuids = {
+        identifiers.item(KEY._replace(corrected_month=month))
+        for month in ("", "2026-07", "2026-08")
+    }
+    assert len(uuids) == 3

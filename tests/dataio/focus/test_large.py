@@ -1,0 +1,32 @@
+"""A hundred thousand charges are an ordinary file."""
+
+from decimal import Decimal
+from pathlib import Path
+from time import process_time
+
+import pytest
+
+from app.database.engine import Database
+from app.dataio.focus.import_report import Fate
+from app.dataio.focus.importer import run
+from app.settings import Settings
+from tests.dataio.focus.files import many, write
+
+ROWS = 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_hundred_thousand_charges(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "large.csv", many(ROWS))
+    began = process_time()
+    outcome = await run(database, settings, [path])
+    assert process_time() - began < 60
+    assert outcome.rows == ROWS
+    whole = sum((Decimal(row["BilledCost"]) for row in many(ROWS)), Decimal(0))
+    assert outcome.billed == whole
+    assert outcome.charged == whole.quantize(Decimal("1e-10"))
+    again = await run(database, settings, [path])
+    assert {each.fate for each in again.invoices} == {Fate.UNCHANGED}

@@ -1,0 +1,96 @@
+"""The document of the format tells every kind with every field, and its example is true."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import Numeric
+
+from app.dataio.records import HistoryChange, HistoryEntry, Proof, any_record
+from app.dataio.registry import KINDS
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data-format.md"
+SECTIONS = {
+    title: re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| .*\|$", body, re.MULTILINE)
+    for title, body in re.findall(
+        r"^### (.+?)\n(.*?)(?=^### |\Z)", DOCUMENT.read_text(), re.M | re.S
+    )
+}
+
+
+def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
+    return [
+        (name, field.is_required()) for name, field in model.model_fields.items() if name != "kind"
+    ]
+
+
+def test_every_kind_is_told_in_order() -> None:
+    told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
+    assert told == [kind.name for kind in KINDS] + ["history_entry", "history_change"]
+
+
+def test_every_field_is_told() -> None:
+    models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in KINDS}
+    models["The `proof` of a `payment`"] = Proof
+    models |= {"`history_entry`": HistoryEntry, "`history_change`": HistoryChange}
+    for title, model in models.items():
+        told = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
+        assert told == fields(model), title
+
+
+def test_what_is_told_to_stand_for_a_field_left_out_does() -> None:
+    for kind in KINDS:
+        for name, _, left_out in SECTIONS[f"`{kind.name}`"]:
+            if left_out != "required":
+                default = kind.model.model_fields[name].default
+                written = json.loads(left_out.strip("`"))
+                assert (str(default) if isinstance(written, str) else default) in (
+                    written,
+                    tuple(written) if isinstance(written, list) else written,
+                )
+
+
+def test_the_example_can_be_read() -> None:
+    example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert example is not None
+    full = re.sub(r'"(\w{4})…"', r'"\1cafe-0000-4000-8000-000000000000"', example[1])
+    assert len([any_record.validate_json(line) for line in full.splitlines()]) == 3
+
+
+def _metadata(field: FieldInfo) -> Sequence[Any]:
+    """Return the limits of a field, also of one that may be null."""
+    of_value = [
+        limit
+        for choice in get_args(field.annotation)
+        for beside in getattr(choice, "__metadata__", ())
+        for limit in getattr(beside, "metadata", ())
+    ]
+    return [*field.metadata, *of_value]
+
+
+def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
+    for kind in KINDS:
+        schema = kind.model.model_json_schema(mode="validation")["properties"]
+        for column in kind.columns:
+            length = getattr(column.type, "length", None)
+            if length is not None:
+                assert schema[column.name]["maxLength"] == length, column
+            if isinstance(column.type, Numeric):
+                metadata = _metadata(kind.model.model_fields[column.name])
+                limits = {
+                    name: getattr(each, name, None)
+                    for each in metadata
+                    for name in ("max_digits", "decimal_places")
+                    if getattr(each, name, None) is not None
+                }
+                if column.type.precision is None:  # as precise as the currency is
+                    assert limits == {"max_digits": 30, "decimal_places": 4}, column
+                    continue
+                assert limits == {
+                    "max_digits": column.type.precision,
+                    "decimal_places": column.type.scale,
+                }, column

@@ -1,0 +1,48 @@
+"""A Waldur of our own, and what an import left of it here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.engine import Database
+from app.dataio.waldur.import_report import Report
+from app.dataio.waldur.importer import run
+from app.models import metadata
+from app.settings import Settings
+from tests.support import waldur_sample
+from tests.support.databases import FOLLOWING
+from tests.support.waldur import create_waldur
+
+Import = Callable[[], Awaitable[Report]]
+Dump = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture
+async def waldur(empty_database_url: str) -> str:
+    """The address of a Waldur database with the sample in it."""
+    await create_waldur(empty_database_url, waldur_sample.COLUMNS, waldur_sample.rows())
+    return empty_database_url
+
+
+@pytest.fixture
+def bring(waldur: str, database: Database, settings: Settings) -> Import:
+    """Import from the Waldur into the test's database."""
+
+    async def bring() -> Report:
+        return await run(waldur, database, settings)
+
+    return bring
+
+
+async def dump(connection: AsyncConnection) -> Dump:
+    """Return every row of every table here, but for those that follow from others."""
+    found = {}
+    for table in metadata.sorted_tables:
+        if table.name in FOLLOWING:
+            continue
+        rows = await connection.execute(text(f"SELECT * FROM {table.name} ORDER BY 1, 2"))
+        found[table.name] = [dict(row) for row in rows.mappings()]
+    return found

@@ -1,0 +1,235 @@
+"""Running the import again: what changed in Waldur comes, what was changed here stays."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.database.engine import Database
+from app.dataio.waldur.import_report import Report
+from app.invoices.jobs.close_month import close_month
+from app.settings import Settings
+from tests.dataio.waldur.conftest import Import, dump
+from tests.support.factories import Factories
+from tests.support.waldur import add_rows, execute
+from tests.support.waldur_sample import invoice, item, uid
+
+
+async def column(connection: AsyncConnection, statement: str) -> list[Any]:
+    return list(await connection.scalars(text(statement)))
+
+
+def kept(report: Report) -> dict[tuple[str, str], list[str]]:
+    return {key: omission.examples for key, omission in report.kept.items()}
+
+
+async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConnection) -> None:
+    first = await bring()
+    before = await dump(connection)
+    second = await bring()
+    assert await dump(connection) == before
+    assert second.unchanged == first.new
+    assert not +second.new
+    assert not +second.updated
+    assert not second.kept
+
+
+async def test_a_new_invoice_comes(waldur: str, bring: Import, connection: AsyncConnection) -> None:
+    await bring()
+    await add_rows(waldur, "invoices_invoice", invoice(4))
+    await add_rows(waldur, "invoices_invoiceitem", item(201, 4))
+    report = await bring()
+    assert +report.new == {"invoice": 1, "invoice_item": 1}
+    assert await column(connection, "SELECT max(number) FROM invoices") == [100004]
+
+
+async def test_what_only_the_close_opened_here_makes_room(
+    waldur: str, bring: Import, connection: AsyncConnection, database: Database, settings: Settings
+) -> None:
+    await Factories(connection).customer(name="ours")
+    await bring()
+    clock.freeze(datetime(2026, 4, 1, 3, tzinfo=UTC))
+    await close_month(database, settings)
+    opened = "SELECT number FROM invoices WHERE source IS NULL ORDER BY number"
+    assert await column(connection, opened) == [100004, 100005]
+
+    await add_rows(waldur, "invoices_invoice", invoice(4))
+    await add_rows(waldur, "invoices_invoiceitem", item(201, 4))
+    report = await bring()
+    assert +report.new == {"invoice": 1, "invoice_item": 1}
+    assert report.removed["invoice"] == 2
+    await close_month(database, settings)
+    assert await column(connection, opened) == [100006]
+    assert +(await bring()).removed == {}
+
+
+async def test_a_changed_invoice_is_updated_with_its_items(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        "UPDATE invoices_invoice SET state = 'paid', backend_id = 'B' WHERE id = 2",
+        "UPDATE invoices_invoiceitem SET quantity = 12 WHERE id = 102",
+        "DELETE FROM invoices_invoiceitem WHERE id = 103",
+    )
+    await add_rows(waldur, "invoices_invoiceitem", item(201, 2, unit_price="0.0100000000"))
+    report = await bring()
+    assert +report.updated == {"invoice": 1, "invoice_item": 1}
+    assert +report.new == {"invoice_item": 1}
+    assert +report.removed == {"invoice_item": 1}
+    assert not report.kept
+    row = (
+        await connection.execute(
+            text(
+                "SELECT state, backend_id, total_price, revision = imported_revision"
+                " FROM invoices WHERE number = 100002"
+            )
+        )
+    ).one()
+    assert tuple(map(str, row)) == ("paid", "B", "15.10", "True")
+    assert not +(await bring()).updated
+
+
+async def test_an_invoice_changed_here_is_kept_and_told_of(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await connection.execute(
+        text("UPDATE invoices SET reference_number = 'ours' WHERE number = 100001")
+    )
+    await connection.execute(
+        text("UPDATE invoice_items SET quantity = 11 WHERE name = 'Cores 102'")
+    )
+    before = await dump(connection)
+    await execute(
+        waldur,
+        "UPDATE invoices_invoice SET reference_number = 'theirs', state = 'canceled'",
+        "UPDATE invoices_invoiceitem SET quantity = 99 WHERE invoice_id IN (1, 2)",
+        "DELETE FROM invoices_invoiceitem WHERE id = 103",
+        "UPDATE invoices_payment SET sum = 1",
+    )
+    report = await bring()
+    after = await dump(connection)
+    assert [row for row in after["invoices"] if row["number"] != 100003] == [
+        row for row in before["invoices"] if row["number"] != 100003
+    ]
+    assert after["invoice_items"] == before["invoice_items"]
+    assert after["payments"] == before["payments"]
+    assert kept(report) == {
+        ("invoice", "it was changed here"): ["number 100001", "number 100002"],
+        ("invoice_item", "its invoice was changed here"): [],
+        ("payment", "its invoice was changed here"): [uid("payment")],
+    }
+    assert report.kept["invoice_item", "its invoice was changed here"].count == 2
+    assert +report.updated == {"invoice": 1}
+
+
+async def test_an_item_is_not_taken_from_an_invoice_changed_here(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await connection.execute(text("UPDATE invoices SET backend_id = 'x' WHERE number = 100001"))
+    await execute(waldur, "UPDATE invoices_invoiceitem SET invoice_id = 2 WHERE id = 101")
+    before = await dump(connection)
+    report = await bring()
+    assert await dump(connection) == before
+    reason = f"its item {uid('item-101')} is on an invoice that was changed here"
+    assert report.left_out["invoice", reason].examples == ["number 100002"]
+
+
+async def test_an_item_moves_between_invoices(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        "UPDATE invoices_invoiceitem SET invoice_id = 2 WHERE id = 101",
+        "UPDATE invoices_invoiceitem SET invoice_id = 1 WHERE id = 102",
+    )
+    await bring()
+    assert await column(
+        connection,
+        "SELECT invoice_items.name || ' ' || number FROM invoice_items"
+        " JOIN invoices ON invoices.id = invoice_id ORDER BY 1",
+    ) == ["Compensation 100002", "Cores 101 100002", "Cores 102 100001", "Cores 104 100003"]
+
+
+async def test_an_invoice_made_here_for_the_same_month_stands(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await connection.execute(
+        text(
+            "INSERT INTO invoices (uuid, customer_id, year, month, tax_percent, created)"
+            " SELECT gen_random_uuid(), id, 2026, 4, 0, '2026-04-01' FROM customers"
+            " WHERE name = 'buyer'"
+        )
+    )
+    await connection.execute(
+        text(
+            "INSERT INTO invoice_items"
+            ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end")'
+            " SELECT gen_random_uuid(), id, 'Ours', 1, 1, 'quantity', created, created"
+            " FROM invoices WHERE source IS NULL"
+        )
+    )
+    await add_rows(waldur, "invoices_invoice", invoice(9, month=4), invoice(4, month=5))
+    report = await bring()
+    left_out = {why: omission.examples for (_, why), omission in report.left_out.items()}
+    assert left_out["the customer has another invoice for this month here"] == ["number 100009"]
+    assert left_out["another invoice has its number here"] == ["number 100004"]
+
+
+async def test_what_is_gone_in_waldur_is_told_of_and_its_key_ends(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        "DELETE FROM invoices_invoice WHERE id = 3",
+        "DELETE FROM invoices_invoiceitem WHERE invoice_id = 3",
+        "DELETE FROM permissions_userrole WHERE id = 1",
+        "DELETE FROM structure_accesssubnet",
+        "DELETE FROM authtoken_token WHERE user_id = 2",
+    )
+    report = await bring()
+    gone = "Waldur does not have it, or no longer"
+    assert kept(report) == {
+        ("invoice", gone): ["number 100003"],
+        ("customer_role", gone): [uid("role-1")],
+        ("access_subnet", gone): [uid("subnet")],
+    }
+    assert report.removed["token"] == 1
+    assert await column(
+        connection,
+        "SELECT username FROM tokens JOIN users ON users.id = user_id WHERE revoked_at IS NOT NULL",
+    ) == ["olga"]
+
+
+async def test_a_new_key_takes_the_place_of_the_old_one(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(waldur, "UPDATE authtoken_token SET key = repeat('d', 40) WHERE user_id = 2")
+    report = await bring()
+    assert +report.updated == {"token": 1}
+    assert await column(connection, "SELECT count(*) FROM tokens") == [3]
+
+
+async def test_a_profile_takes_over_from_another(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        "UPDATE invoices_paymentprofile SET is_active = NULL WHERE id = 1",
+        "UPDATE invoices_paymentprofile SET is_active = true WHERE id = 2",
+    )
+    report = await bring()
+    assert +report.updated == {"payment_profile": 2}
+    assert await column(connection, "SELECT name FROM payment_profiles WHERE is_active") == [
+        "Contract"
+    ]

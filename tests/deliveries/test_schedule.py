@@ -1,0 +1,180 @@
+"""Which deliveries are recorded, and for whom."""
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.enums import CustomerRoleName, DeliveryState, InvoiceState
+from app.database.engine import Database
+from app.deliveries.models import Delivery
+from app.deliveries.schedule import NOBODY, schedule
+from app.identity.models import User
+from app.outbox.models import OutboxEntry
+from app.settings import Settings
+from tests.notifications.conftest import NOW
+from tests.support.factories import Factories, Row
+
+
+async def _recipients(connection: AsyncConnection) -> list[str]:
+    statement = select(Delivery.recipient).order_by(Delivery.id)
+    return list((await connection.execute(statement)).scalars())
+
+
+async def test_each_owner_gets_a_delivery_and_a_job(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    await make.owner(customer, email="ada@example.com")
+    await make.owner(customer, email="björn@example.com")
+    settings = settings.model_copy(update={"mail_from": "Billing <billing@bücher.example>"})
+
+    scheduled = await schedule(connection, invoice.id, settings)
+
+    deliveries = (await connection.execute(select(Delivery.__table__).order_by("id"))).all()
+    assert [delivery.recipient for delivery in deliveries] == [
+        "ada@example.com",
+        "björn@example.com",
+    ]
+    assert [delivery.uuid for delivery in deliveries] == scheduled
+    for delivery in deliveries:
+        assert delivery.state == DeliveryState.PENDING
+        assert delivery.next_attempt_at == delivery.created_at == NOW
+        assert delivery.message_id.startswith("<")
+        assert delivery.message_id.endswith("@xn--bcher-kva.example>")
+    entries = (await connection.execute(select(OutboxEntry.job, OutboxEntry.arguments))).all()
+    assert [tuple(entry) for entry in entries] == [
+        ("deliver", {"delivery": str(uuid)}) for uuid in scheduled
+    ]
+
+
+async def test_only_owners_who_are_active_now_are_written_to(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    await make.owner(customer, email="ada@example.com", is_active=False)
+    await make.owner(customer, email="")
+    await make.owner(await make.customer(), email="of-another@example.com")
+    manager = await make.user(email="manager@example.com")
+    await make.role(manager, customer, role=CustomerRoleName.MANAGER)
+    revoked = await make.user(email="revoked@example.com")
+    await make.role(revoked, customer, is_active=False)
+    expired = await make.user(email="expired@example.com")
+    await make.role(expired, customer, expires_at=NOW)
+    for_now = await make.user(email="for-now@example.com")
+    await make.role(for_now, customer, expires_at=NOW.replace(hour=13))
+
+    await schedule(connection, invoice.id, settings)
+
+    assert await _recipients(connection) == ["for-now@example.com"]
+
+
+async def test_without_owners_the_customer_itself_is_written_to(
+    connection: AsyncConnection, settings: Settings, invoice: Row
+) -> None:
+    await schedule(connection, invoice.id, settings)
+    assert await _recipients(connection) == ["accounts@example.com"]
+
+
+async def test_with_nobody_to_write_to_the_delivery_has_failed(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(email=" ")
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+
+    assert await schedule(connection, invoice.id, settings) == []
+
+    delivery = (await connection.execute(select(Delivery.__table__))).one()
+    assert (delivery.recipient, delivery.state) == ("", DeliveryState.FAILED)
+    assert delivery.last_error == NOBODY
+    assert delivery.next_attempt_at is None
+    assert (await connection.execute(select(OutboxEntry.id))).all() == []
+
+
+async def test_each_of_the_customers_own_addresses_gets_a_delivery(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(email='ap@example.com, "Chief; Finance" <cfo@example.com>')
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    scheduled = await schedule(connection, invoice.id, settings)
+    assert await _recipients(connection) == [
+        "ap@example.com",
+        '"Chief; Finance" <cfo@example.com>',
+    ]
+    jobs = await connection.execute(select(OutboxEntry.arguments).order_by(OutboxEntry.id))
+    assert [job.arguments["delivery"] for job in jobs] == [str(uuid) for uuid in scheduled]
+
+
+async def test_an_address_that_is_none_has_failed_and_the_others_go_on(
+    connection: AsyncConnection, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(
+        email="ap@example.com; ask Mary; cfo@example.com; AP@example.com"
+    )
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    assert len(await schedule(connection, invoice.id, settings)) == 2
+    deliveries = await connection.execute(
+        select(Delivery.recipient, Delivery.state, Delivery.last_error).order_by(Delivery.id)
+    )
+    assert [tuple(delivery) for delivery in deliveries] == [
+        ("ap@example.com", "pending", ""),
+        ("ask Mary", "failed", "'ask Mary' is not an e-mail address."),
+        ("cfo@example.com", "pending", ""),
+    ]
+    assert len((await connection.execute(select(OutboxEntry.id))).all()) == 2
+
+
+async def test_where_no_owner_has_a_usable_address_the_customers_own_are_written_to(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    await make.owner(customer, email="unknown")
+    assert len(await schedule(connection, invoice.id, settings)) == 1
+    states = await connection.execute(
+        select(Delivery.recipient, Delivery.state).order_by(Delivery.id)
+    )
+    assert [tuple(row) for row in states] == [
+        ("unknown", "failed"),
+        ("accounts@example.com", "pending"),
+    ]
+
+
+async def test_one_address_is_written_to_once_whatever_its_case(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    await make.owner(customer, email="Ada@Example.com")
+    await make.owner(customer, email=" ada@example.com ")
+    await make.owner(customer, email="Ada <ada@EXAMPLE.com>")
+    await schedule(connection, invoice.id, settings)
+    assert await _recipients(connection) == ["Ada@Example.com"]
+
+
+async def test_nobody_is_written_to_again_while_a_delivery_is_on_its_way(
+    connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
+) -> None:
+    ada = await make.owner(customer, email="ada@example.com")
+    (first,) = await schedule(connection, invoice.id, settings)
+    await make.owner(customer, email="ben@example.com")
+    # The address of the first owner changes its case meanwhile.
+    await connection.execute(
+        update(Delivery).where(Delivery.uuid == first).values(state=DeliveryState.SENDING)
+    )
+    await connection.execute(update(User).where(User.id == ada.id).values(email="ADA@example.com"))
+
+    (second,) = await schedule(connection, invoice.id, settings)
+
+    assert await _recipients(connection) == ["ada@example.com", "ben@example.com"]
+    await connection.execute(update(Delivery).values(state=DeliveryState.SENT))
+    again = await schedule(connection, invoice.id, settings)
+    assert len(again) == 2
+    assert not {first, second} & set(again)
+
+
+async def test_nothing_is_recorded_when_the_callers_transaction_fails(
+    database: Database, connection: AsyncConnection, settings: Settings, invoice: Row
+) -> None:
+    async def schedule_and_fail() -> None:
+        async with database.transaction() as transaction:
+            await schedule(transaction, invoice.id, settings)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await schedule_and_fail()
+    assert await _recipients(connection) == []
+    assert (await connection.execute(select(OutboxEntry.id))).all() == []

@@ -1,0 +1,88 @@
+"""A worker whose own clock is off takes nothing from others, and says how far it is off."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
+
+from app import clock
+from app.database.engine import Database
+from app.database.server_clock import Difference
+from app.jobs.clock_check import OwnClock
+from app.jobs.runner import Runner
+from app.jobs.schedule import SCHEDULE, Scheduler
+from app.outbox import repository as outbox
+from app.settings import Settings
+
+LEASE = timedelta(seconds=30)
+TEN_MINUTES = timedelta(minutes=10)
+Move = Callable[[timedelta], None]
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> Move:
+    """Put our own clock ahead of the database server's by so much."""
+
+    def by(off: timedelta) -> None:
+        monkeypatch.setattr(clock, "_source", lambda: datetime.now(UTC) + off)
+
+    return by
+
+
+@pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES])
+async def test_a_claim_is_left_to_who_holds_it(
+    connection: AsyncConnection, ahead: Move, off: timedelta
+) -> None:
+    await outbox.record(connection, "a", {})
+    assert len(await outbox.claim(connection, 1, LEASE)) == 1
+    ahead(off)
+    assert await outbox.claim(connection, 1, LEASE) == []
+
+
+@pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES])
+async def test_what_is_recorded_elsewhere_is_due_at_once(
+    connection: AsyncConnection, ahead: Move, off: timedelta
+) -> None:
+    ahead(off)
+    await outbox.record(connection, "a", {})
+    ahead(timedelta())
+    assert len(await outbox.claim(connection, 1, LEASE)) == 1
+
+
+async def test_the_schedule_is_recorded_once_whatever_the_clocks(
+    database: Database, connection: AsyncConnection, ahead: Move
+) -> None:
+    for off in (timedelta(), timedelta(days=3), -timedelta(days=3)):
+        ahead(off)
+        await Scheduler(database).look()
+    assert [each.due for each in await outbox.waiting(connection)] == [1] * len(SCHEDULE)
+
+
+async def test_a_worker_says_once_that_its_clock_is_off(
+    database: Database, settings: Settings, ahead: Move
+) -> None:
+    runner = Runner(database, settings, {})
+    with capture_logs() as logged:
+        for off in (0, 600, 600, 601, 660, 0, 0):
+            ahead(timedelta(seconds=off))
+            await runner.relay()
+    assert [(line["event"], line.get("ahead_seconds")) for line in logged] == [
+        ("this machine's clock differs from the database server's", pytest.approx(600, abs=1)),
+        ("this machine's clock differs from the database server's", pytest.approx(660, abs=1)),
+        ("clock right again", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "uncertain", "is_told"),
+    [(5.1, 0, True), (-5.1, 0, True), (4.9, 0, False), (8, 4, False), (-9.1, 4, True)],
+)
+def test_more_than_five_seconds_are_told_as_far_as_they_are_certain(
+    seconds: float, uncertain: float, is_told: bool
+) -> None:
+    difference = Difference(timedelta(seconds=seconds), timedelta(seconds=uncertain))
+    with capture_logs() as logged:
+        OwnClock().tell(difference)
+    assert bool(logged) == is_told

@@ -1,0 +1,77 @@
+"""The machine's clock is set while the worker runs: it goes on to look and keeps its schedule."""
+
+from datetime import UTC, datetime, time, timedelta
+from itertools import count
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.database.engine import Database
+from app.jobs import arq_settings as arq
+from app.jobs.runner import Runner
+from app.jobs.schedule import Daily, Scheduler
+from app.outbox import repository as outbox
+from app.outbox.models import OutboxEntry
+from app.outbox.redis import connect
+from app.settings import Settings
+
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=5), timedelta(minutes=1), timedelta(hours=-5)])
+async def test_a_clock_that_is_set_silences_nothing(
+    off: timedelta, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = connect(settings, timeout=5)
+    runner, scheduler = Runner(database, settings, {}), Scheduler(database)
+    worker = arq.build(settings, redis, runner, scheduler)
+    look, schedule = (f"{settings.queue_name}:{name}" for name in ("look", "schedule"))
+    now, seconds = datetime.now(UTC), count()
+    monkeypatch.setattr(clock, "_seconds", lambda: float(next(seconds)))
+
+    async def pass_by(off: timedelta) -> None:
+        for passed in range(4):
+            moment = now + off + passed * SECOND
+            monkeypatch.setattr(clock, "_source", lambda moment=moment: moment)
+            await worker.run_cron(moment.astimezone(worker.timezone), 0.5)
+
+    await pass_by(off)
+    before = {job.job_id for job in await redis.queued_jobs()}
+    await pass_by(timedelta())
+    told = [job.function for job in await redis.queued_jobs() if job.job_id not in before]
+    assert {look, schedule} <= set(told)
+    for job in worker.cron_jobs:
+        assert job.next_run is not None
+        assert abs(job.next_run - now) < timedelta(minutes=2)
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
+    database: Database, connection: AsyncConnection
+) -> None:
+    clock.freeze(NOW + timedelta(hours=2))
+    at_once = await outbox.record(connection, "a", {})
+    await outbox.record(connection, "b", {}, clock.now() + timedelta(minutes=1))
+    clock.freeze(NOW)
+    assert await outbox.claim(connection, 9, LEASE) == []
+    assert await Scheduler(database, ()).look()
+    assert [claim.id for claim in await outbox.claim(connection, 9, LEASE)] == [at_once]
+    # One that is at work is left to its lease.
+    assert not await Scheduler(database, ()).look()
+
+
+async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
+    database: Database, connection: AsyncConnection
+) -> None:
+    daily = Daily("a", (time(12),))
+    clock.freeze(NOW + timedelta(days=40))
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
+    await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
+    clock.freeze(NOW)
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
+    await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
+    assert await Scheduler(database, (daily,)).record_due(clock.now()) == []

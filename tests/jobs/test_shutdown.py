@@ -1,0 +1,81 @@
+"""A worker is asked to end while nothing that it waits for does."""
+
+import asyncio
+import signal
+from asyncio.subprocess import Process
+from time import monotonic
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.outbox import repository as outbox
+from app.outbox.models import OutboxEntry
+from app.settings import Settings
+from app.shutdown import AT_ONCE, MOST_SECONDS
+from tests.support.postgresql_proxy import lossy
+from tests.support.worker import open_entries, until, worker_process
+
+SHORT = 6.0
+IN_EARNEST = pytest.param(MOST_SECONDS, marks=pytest.mark.slow)
+PROGRAM = ("-m", "tests.support.stubborn_worker")
+
+
+async def begun(connection: AsyncConnection, job: str) -> bool:
+    attempts = select(func.sum(OutboxEntry.attempts)).where(OutboxEntry.job == job)
+    return bool((await connection.execute(attempts)).scalar_one())
+
+
+async def ended_in(process: Process) -> float:
+    """Ask a worker to end, and return the seconds that it took."""
+    asked = monotonic()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.wait(), MOST_SECONDS + 5)
+    return monotonic() - asked
+
+
+@pytest.mark.parametrize("limit", [SHORT, IN_EARNEST])
+async def test_jobs_that_do_not_end(
+    connection: AsyncConnection, settings: Settings, limit: float
+) -> None:
+    settings = settings.model_copy(update={"job_lease": 1})
+    await outbox.record(connection, "ignores", {})
+    async with worker_process(settings, *PROGRAM, str(limit), "worker") as process:
+        await until(lambda: begun(connection, "ignores"))
+        await outbox.record(connection, "blocks", {})
+        await until(lambda: begun(connection, "blocks"))
+        assert await ended_in(process) < limit
+        assert process.returncode == AT_ONCE
+    # Neither is lost: another worker will take them up.
+    assert await open_entries(connection, "ignores") == 1
+    assert await open_entries(connection, "blocks") == 1
+
+
+@pytest.mark.parametrize("limit", [SHORT, IN_EARNEST])
+async def test_without_a_database_that_answers_and_without_redis(
+    connection: AsyncConnection, settings: Settings, limit: float
+) -> None:
+    async with lossy(settings.database_url) as (proxy, url):
+        away = settings.model_copy(
+            update={"database_url": url, "redis_url": "unix:///nowhere", "job_lease": 1}
+        )
+        await outbox.record(connection, "waits", {})
+        async with worker_process(away, *PROGRAM, str(limit), "worker") as process:
+            await until(lambda: begun(connection, "waits"))
+            proxy.awake.clear()
+            seconds = await ended_in(process)
+            proxy.awake.set()
+        assert seconds < limit
+        assert process.returncode == 0
+    assert await open_entries(connection, "waits") == 1
+
+
+async def test_asked_again_it_ends_at_once(connection: AsyncConnection, settings: Settings) -> None:
+    await outbox.record(connection, "ignores", {})
+    async with worker_process(settings, *PROGRAM, str(MOST_SECONDS), "worker") as process:
+        await until(lambda: begun(connection, "ignores"))
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.2)
+        assert process.returncode is None
+        assert await ended_in(process) < 1
+        assert process.returncode == AT_ONCE

@@ -1,0 +1,213 @@
+"""The demonstration: whole, lifelike, the same each time, and loaded once."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from time import perf_counter
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing import money
+from app.billing.currencies import currency_of
+from app.billing.enums import BillingType, BillingUnit, CustomerRoleName, InvoiceState, PaymentType
+from app.billing.periods import Period, due_date, last_thirteen
+from app.catalogue.models import Offering, OfferingComponent, Plan, PlanComponent, Resource
+from app.customers.models import Customer
+from app.database.engine import Database
+from app.identity import tokens
+from app.identity.models import AccessSubnet, CustomerRole, User
+from app.invoices.models import Invoice, InvoiceItem
+from app.local.demo import load
+from app.local.demo.rows import identifier
+from app.payments.models import CustomerCredit, Payment, PaymentProfile
+from app.settings import Settings
+
+EUR = currency_of("EUR")
+TODAY = datetime(2026, 11, 17, 10, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+async def loaded(database: Database, settings: Settings) -> None:
+    clock.freeze(TODAY)
+    began = perf_counter()
+    summary = await load(database, settings)
+    assert summary.loaded
+    assert perf_counter() - began < 20
+
+
+async def values(connection: AsyncConnection, column: Any) -> set[Any]:
+    return set((await connection.execute(select(column).distinct())).scalars())
+
+
+async def test_a_second_time_changes_nothing(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    async def snapshot() -> Any:
+        statement = text("SELECT i::text FROM invoices AS i UNION ALL SELECT u::text FROM users u")
+        return sorted((await connection.execute(statement)).scalars())
+
+    before = await snapshot()
+    again = await load(database, settings)
+    assert not again.loaded
+    assert "already" in str(again)
+    assert await snapshot() == before
+
+
+async def test_every_word_of_billing_occurs(connection: AsyncConnection) -> None:
+    assert await values(connection, InvoiceItem.unit) == set(BillingUnit)
+    assert await values(connection, Plan.unit) == set(BillingUnit)
+    assert await values(connection, Invoice.state) == set(InvoiceState)
+    assert await values(connection, OfferingComponent.billing_type) == set(BillingType)
+    charged = (
+        select(OfferingComponent.billing_type)
+        .join(PlanComponent, PlanComponent.component_id == OfferingComponent.id)
+        .join(InvoiceItem, InvoiceItem.plan_component_id == PlanComponent.id)
+    )
+    assert set((await connection.execute(charged)).scalars()) == set(BillingType)
+    assert await values(connection, PaymentProfile.payment_type) == set(PaymentType)
+    assert await values(connection, CustomerRole.role) == set(CustomerRoleName)
+
+
+async def test_thirteen_months_up_to_the_running_one(connection: AsyncConnection) -> None:
+    rows = await connection.execute(select(Invoice.year, Invoice.month).distinct())
+    assert {tuple(row) for row in rows} == {(p.year, p.month) for p in last_thirteen(TODAY.date())}
+    pending = await connection.execute(
+        select(Invoice.year, Invoice.month).where(Invoice.state == "pending").distinct()
+    )
+    assert [tuple(row) for row in pending] == [(2026, 11)]
+
+
+async def test_numbers_of_the_sequence_stay_free(connection: AsyncConnection) -> None:
+    numbers = list(await connection.scalars(select(Invoice.number).order_by(Invoice.id)))
+    assert numbers == list(range(1001, 1001 + len(numbers)))
+    assert await connection.scalar(text("SELECT nextval('invoice_numbers')")) == 100001
+
+
+async def test_issued_invoices_have_their_dates(connection: AsyncConnection) -> None:
+    statement = select(Invoice.year, Invoice.month, Invoice.invoice_date, Invoice.due_date).where(
+        Invoice.state != "pending"
+    )
+    for year, month, issued, due in await connection.execute(statement):
+        assert issued == Period(year, month).shifted(1).first_day
+        assert due == due_date(issued, 30)
+
+
+async def test_totals_and_payments_agree_with_the_items(connection: AsyncConnection) -> None:
+    invoices = await connection.execute(
+        select(Invoice.id, Invoice.total_cost, Invoice.tax_percent, Payment.sum).outerjoin(
+            Payment, Payment.invoice_id == Invoice.id
+        )
+    )
+    paid = 0
+    for key, total, tax_percent, payment in invoices.all():
+        items = await connection.execute(
+            select(InvoiceItem.unit_price, InvoiceItem.quantity).where(
+                InvoiceItem.invoice_id == key
+            )
+        )
+        price = sum((money.item_price(*item, EUR) for item in items), Decimal(0))
+        assert total == money.half_up(money.with_tax(price, tax_percent), EUR)
+        if payment is not None:
+            paid += 1
+            assert payment == total
+    assert paid > 30
+
+
+async def test_one_invoice_has_hundreds_of_items(connection: AsyncConnection) -> None:
+    counts = select(func.count()).select_from(InvoiceItem).group_by(InvoiceItem.invoice_id)
+    assert max((await connection.execute(counts)).scalars()) >= 400
+
+
+async def test_the_credit_is_spent_by_compensations(connection: AsyncConnection) -> None:
+    left = (await connection.execute(select(CustomerCredit.value))).scalar_one()
+    spent = (
+        await connection.execute(
+            select(func.sum(InvoiceItem.price)).where(InvoiceItem.customer_credit_id.is_not(None))
+        )
+    ).scalar_one()
+    assert spent < 0
+    assert left - spent == 2000
+    others = select(InvoiceItem.price).where(
+        InvoiceItem.credit, InvoiceItem.customer_credit_id.is_(None)
+    )
+    assert list((await connection.execute(others)).scalars()) == [Decimal("-45.50")]
+    not_credited = select(func.min(InvoiceItem.price)).where(~InvoiceItem.credit)
+    assert (await connection.execute(not_credited)).scalar_one() >= 0
+
+
+async def test_details_name_what_the_item_refers_to(connection: AsyncConnection) -> None:
+    statement = (
+        select(InvoiceItem.details, InvoiceItem.plan_component_id, Resource.uuid, Offering.uuid)
+        .join(Resource, Resource.id == InvoiceItem.resource_id)
+        .join(Offering, Offering.id == InvoiceItem.offering_id)
+    )
+    limits = 0
+    for details, plan_component, resource, offering in await connection.execute(statement):
+        assert details["plan_component_id"] == plan_component
+        assert details["resource_uuid"] == str(resource)
+        assert details["offering_uuid"] == str(offering)
+        periods = details.get("resource_limit_periods", [])
+        limits = max(limits, len(periods))
+        for period in periods:
+            assert period["total"] == str(period["quantity"] * period["billing_periods"])
+    assert limits == 2
+
+
+async def test_customers_of_every_kind(connection: AsyncConnection) -> None:
+    def count(*conditions: Any) -> Any:
+        return select(func.count()).select_from(Customer).where(*conditions)
+
+    async def ask(*conditions: Any) -> int:
+        return int((await connection.execute(count(*conditions))).scalar_one())
+
+    assert await ask(Customer.archived) == 1
+    assert await ask(Customer.accounting_start_date > TODAY) == 1
+    assert await ask(Customer.id.in_(select(AccessSubnet.customer_id))) == 1
+    sellers = Customer.id.in_(select(Offering.customer_id))
+    buyers = Customer.id.in_(select(Invoice.customer_id))
+    assert await ask(sellers, ~buyers) >= 1
+    assert await ask(sellers, buyers) >= 1
+    usernames = await values(connection, User.username)
+    assert {"demo-staff", "demo-support", "demo-owner"} <= usernames
+
+
+async def test_every_invoice_to_be_paid_can_be_paid(
+    client: httpx.AsyncClient, connection: AsyncConnection
+) -> None:
+    user = await connection.scalar(select(User.id).where(User.username == "demo-staff"))
+    assert user is not None
+    key = await tokens.create(connection, user, name="", lifetime=None)
+    client.headers["Authorization"] = f"Token {key}"
+    listed = (await client.get("/api/invoices/?state=created&page_size=300")).json()
+    assert len(listed) > 5
+    for invoice in listed:
+        paid = await client.post(f"{invoice['url']}paid/", data={"date": "2026-11-05"})
+        assert (paid.status_code, paid.json()["state"]) == (200, "paid"), paid.text
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2027-01-01T00:00:00", "2028-02-29T12:00:00", "2026-03-31T23:59:59", "2027-12-31T05:00:00"],
+)
+async def test_it_can_be_loaded_on_any_day(
+    moment: str, database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    clock.freeze(datetime.fromisoformat(moment).replace(tzinfo=UTC))
+    tables = await connection.execute(
+        text(
+            "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename NOT IN ('currency', 'invoice_changes', 'invoice_history')"
+        )
+    )
+    await connection.execute(text(f"TRUNCATE {tables.scalar_one()} CASCADE"))
+    assert (await load(database, settings)).loaded
+    late = select(func.max(Payment.date_of_payment))
+    assert (await connection.execute(late)).scalar_one() <= clock.today()
+
+
+def test_uuids_do_not_depend_on_the_machine() -> None:
+    assert str(identifier(Customer, "tammelinna")) == "437e5791-e379-59bd-9f28-e08dd281a685"

@@ -1,0 +1,163 @@
+"""What the worker shows of the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import event, insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
+
+from app import clock
+from app.billing.enums import InvoiceState
+from app.billing.periods import Period
+from app.database.engine import Database
+from app.deliveries.models import Delivery
+from app.invoices.jobs import close_month
+from app.jobs.collector import FRESH, SETTLED_FRESH, Watch
+from app.outbox import repository as outbox
+from app.settings import Settings
+from tests.support.factories import Factories
+from tests.support.server import free_port
+
+NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _now() -> None:
+    clock.freeze(NOW)
+
+
+def values(metrics: list[Metric]) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name.removeprefix("invoicing_"), *sample.labels.values()): sample.value
+        for metric in metrics
+        for sample in metric.samples
+    }
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Yield what is executed meanwhile, with its parameters."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
+        asked.append((statement, given))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
+
+
+async def deliver(connection: AsyncConnection, invoice: int, state: str) -> None:
+    await connection.execute(
+        insert(Delivery).values(
+            uuid=text("gen_random_uuid()"),
+            invoice_id=invoice,
+            recipient=f"{state}@example.com",
+            state=state,
+            message_id=text("gen_random_uuid()"),
+            created_at=NOW,
+        )
+    )
+
+
+async def test_what_waits_and_what_is_settled(
+    database: Database, connection: AsyncConnection, make: Factories
+) -> None:
+    for due in (timedelta(minutes=-7), timedelta(minutes=-1), timedelta(hours=1)):
+        await outbox.record(connection, "deliver", {}, NOW + due)
+    await outbox.record(connection, "of a newer version", {}, NOW)
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    for state in ("pending", "sending", "sent", "failed"):
+        await deliver(connection, invoice.id, state)
+
+    watch = Watch(database, ["deliver", "notify"])
+    seen = values(await watch.metrics())
+    assert seen == {
+        ("database_up",): 1,
+        ("outbox_entries", "deliver", "now"): 2,
+        ("outbox_entries", "deliver", "later"): 1,
+        ("outbox_entries", "notify", "now"): 0,
+        ("outbox_entries", "notify", "later"): 0,
+        ("outbox_entries", "other", "now"): 1,
+        ("outbox_entries", "other", "later"): 0,
+        ("outbox_oldest_due_seconds",): 420,
+        ("deliveries", "pending"): 1,
+        ("deliveries", "sending"): 1,
+        ("deliveries", "sent"): 1,
+        ("deliveries", "failed"): 1,
+        ("last_closed_month_timestamp_seconds",): datetime(2026, 10, 1, tzinfo=UTC).timestamp(),
+        ("overdue_invoices",): 0,
+    }
+
+    await connection.execute(text("UPDATE notification_deliveries SET state = 'sent'"))
+    clock.freeze(NOW + timedelta(seconds=FRESH))
+    seen = values(await watch.metrics())
+    assert (seen["deliveries", "pending"], seen["deliveries", "sent"]) == (0, 1)
+    clock.freeze(NOW + timedelta(seconds=SETTLED_FRESH))
+    assert values(await watch.metrics())["deliveries", "sent"] == 4
+
+
+async def test_months_are_closed_once_nothing_of_ours_is_pending(
+    connection: AsyncConnection, make: Factories
+) -> None:
+    customer = await make.customer()
+    await make.invoice(customer, Period(2026, 8), source="elsewhere")
+    await make.invoice(customer, Period(2026, 9), InvoiceState.CREATED)
+    await make.invoice(customer, Period(2026, 10))
+    await make.invoice(customer, Period(2026, 11))
+    assert (await close_month.closed(connection, 10)).last == Period(2026, 9)
+    await make.invoice(await make.customer(), Period(2025, 12))
+    found = await close_month.closed(connection, 10)
+    assert found == close_month.Closed(Period(2025, 11), overdue=2)
+    assert (await close_month.closed(connection, 1)).overdue == 1
+
+
+async def test_a_running_month_of_many_pending_invoices_is_not_read(
+    database: Database, connection: AsyncConnection
+) -> None:
+    many = (
+        "INSERT INTO customers"
+        " (uuid, name, default_tax_percent, accounting_start_date, archived, created_at)"
+        " SELECT gen_random_uuid(), 'C', 20, '2020-01-01Z', false, '2020-01-01Z'"
+        " FROM generate_series(1, 3000)",
+        "INSERT INTO invoices (uuid, customer_id, year, month, state, tax_percent, created)"
+        " SELECT gen_random_uuid(), id, 2026, 11, 'pending', 20, '2026-11-01' FROM customers",
+        "ANALYZE invoices",
+    )
+    for statement in many:
+        await connection.execute(text(statement))
+    with statements_of(database) as asked:
+        async with database.reading() as other:
+            await close_month.closed(other, 10)
+    (statement, values) = asked[-1]
+    found = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", values)
+    told = "\n".join(found.scalars())
+    assert "Index Scan Backward using ix_invoices_state_newest_first" in told
+    assert "Rows Removed" not in told
+    assert "Sort" not in told
+
+
+async def test_many_scrapes_ask_the_database_little(database: Database) -> None:
+    watch = Watch(database, [])
+    with statements_of(database) as asked:
+        for _ in range(10):
+            await watch.metrics()
+        assert len(asked) == 4
+        clock.freeze(NOW + timedelta(seconds=FRESH))
+        await watch.metrics()
+        assert len(asked) == 7
+
+
+async def test_a_database_that_is_away_is_shown_as_such(settings: Settings) -> None:
+    nowhere = f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/none"
+    database = Database(settings.model_copy(update={"database_url": nowhere}))
+    with capture_logs() as logged:
+        assert values(await Watch(database, ["deliver"]).metrics()) == {("database_up",): 0}
+    assert [line["event"] for line in logged] == ["database not watched"]
+    await database.close()

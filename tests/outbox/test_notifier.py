@@ -1,0 +1,74 @@
+import asyncio
+import socket
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from app.outbox import notifier as module
+from app.outbox.notifier import Nudge
+from app.outbox.redis import RELAY, connect
+from app.settings import Settings
+
+
+async def queued(settings: Settings) -> list[str]:
+    redis = connect(settings, timeout=5)
+    try:
+        return [job.function for job in await redis.queued_jobs()]
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def test_nudges_become_one_job_as_json(settings: Settings) -> None:
+    nudge = Nudge(settings)
+    await asyncio.gather(*(nudge() for _ in range(5)))
+    await nudge.aclose()
+    assert await queued(settings) == [RELAY]
+
+
+async def test_without_redis_a_nudge_is_quick_and_silent(
+    settings: Settings, tmp_path: Path
+) -> None:
+    nudge = Nudge(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"}))
+    start = monotonic()
+    for _ in range(100):
+        await nudge()
+    assert monotonic() - start < module.PATIENCE
+    await nudge.aclose()
+
+
+async def test_a_redis_that_hangs_costs_one_patience(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        nudge = Nudge(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"}))
+        start = monotonic()
+        for _ in range(10):
+            await nudge()
+        assert monotonic() - start < 3 * module.PATIENCE
+        await nudge.aclose()
+
+
+@pytest.fixture
+def redis_socket(settings: Settings) -> Path:
+    place = Path(settings.redis_url.removeprefix("unix://"))
+    if not place.is_socket():
+        pytest.skip("Redis is not on a socket here")
+    return place
+
+
+async def test_nudges_arrive_again_once_redis_is_back(
+    settings: Settings, redis_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is reached through a path that does not exist at first."""
+    monkeypatch.setattr(module, "REST", 0.05)
+    door = tmp_path / "redis.sock"
+    nudge = Nudge(settings.model_copy(update={"redis_url": f"unix://{door}"}))
+    await nudge()
+    assert await queued(settings) == []
+    door.symlink_to(redis_socket)
+    await nudge()
+    assert await queued(settings) == []
+    await asyncio.sleep(0.06)
+    await nudge()
+    assert await queued(settings) == [RELAY]
+    await nudge.aclose()
