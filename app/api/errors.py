@@ -14,9 +14,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
+from app import domain_errors
 from app.api.json_response import json_response
 from app.database.errors import DatabaseUnavailable
 from app.disk import DiskUnavailable
+from app.domain_errors import DomainError
 from app.logging import describe_error, get_logger
 
 _logger = get_logger(__name__)
@@ -120,6 +122,7 @@ def install(app: FastAPI) -> None:
     What nothing here knows is left to the middleware of requests, which answers 500.
     """
     app.add_exception_handler(ApiError, _tell_api_error)
+    app.add_exception_handler(DomainError, _tell_domain_error)
     app.add_exception_handler(DatabaseUnavailable, _tell_unavailable)
     app.add_exception_handler(DiskUnavailable, _tell_disk_unavailable)
     app.add_exception_handler(RequestValidationError, _tell_invalid_request)
@@ -144,6 +147,24 @@ def answer_to(error: ApiError) -> Response:
 async def _tell_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - for the type; Starlette looked it up by it
     return answer_to(error)
+
+
+def api_error_of(error: DomainError) -> ApiError:
+    """Return the documented answer to an error of the domain."""
+    match error:
+        case domain_errors.NotFound():
+            return NotFound(str(error))
+        case domain_errors.WrongState():
+            return Conflict(str(error))
+        case domain_errors.RuleViolation():
+            return BrokenRule(str(error))
+        case _:
+            raise TypeError(f"{type(error).__name__} has no status") from error
+
+
+async def _tell_domain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)  # noqa: S101 - for the type
+    return answer_to(api_error_of(error))
 
 
 async def _tell_unavailable(request: Request, error: Exception) -> Response:

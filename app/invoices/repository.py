@@ -26,7 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.api.errors import NotFound
 from app.api.pagination import Page, Paging
 from app.api.query_parameters import to_uuid
 from app.billing.enums import InvoiceState
@@ -44,10 +43,10 @@ from app.invoices.api.filters import (
     conditions,
     ordering,
 )
+from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceTally, ReferenceRevision
 from app.invoices.rendering.rows import OF_CUSTOMER, Version, shown_columns
 
-NO_INVOICE = "No Invoice matches the given query."
 FORWARD = 1000
 """Invoices that are skipped at most to reach a page; a later one is sought from the nearer end."""
 _STATEMENTS = 512
@@ -100,19 +99,19 @@ class InvoiceRepository:
     async def _one(self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]) -> RowMapping:
         parsed = to_uuid(uuid)
         if parsed is None:
-            raise NotFound(NO_INVOICE)
+            raise InvoiceNotFound
         names, values = self._narrowed(filters)
         statement = _named(self._scope, names, fields)
         rows = await self._connection.execute(statement, values | {"uuid": parsed})
         found = rows.mappings().one_or_none()
         if found is None:
-            raise NotFound(NO_INVOICE)
+            raise InvoiceNotFound
         return found
 
     async def find(self, uuid: str, filters: InvoiceFilters) -> FoundInvoice:
         """Return what is first needed of an invoice.
 
-        Raises NotFound where there is none, the caller may not see it, or it does not match.
+        Raises InvoiceNotFound where there is none, the caller may not see it, or it does not match.
         """
         found = await self._one(uuid, filters, ())
         return FoundInvoice(
@@ -125,7 +124,7 @@ class InvoiceRepository:
     async def retrieve(
         self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]
     ) -> tuple[Version, RowMapping]:
-        """Return one invoice with the columns of the fields; raises NotFound as `find` does."""
+        """Return one invoice with the columns of the fields; raises as `find` does."""
         found = await self._one(uuid, filters, fields)
         return Version.of(found, found["references"]), found
 

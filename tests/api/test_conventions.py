@@ -13,7 +13,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
 
-from app.api.errors import ApiError, Conflict, TooLarge, UnsupportedMediaType
+from app import domain_errors
+from app.api.errors import ApiError, Conflict, TooLarge, UnsupportedMediaType, api_error_of
 from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
@@ -124,6 +125,31 @@ async def test_options_on_an_unknown_path_is_not_found(path: str, bare: httpx.As
     for method in ("OPTIONS", "POST"):
         answer = await bare.request(method, f"http://invoicing.example/{path.lstrip('/')}")
         assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (domain_errors.NotFound("Gone."), 404, {"detail": "Gone."}),
+        (domain_errors.WrongState("Late."), 409, {"detail": "Late."}),
+        (domain_errors.RuleViolation("No."), 400, ["No."]),
+    ],
+)
+async def test_errors_of_the_domain_have_a_status_and_a_body(
+    error: domain_errors.DomainError, status: int, body: Any, bare_app: FastAPI
+) -> None:
+    @bare_app.get("/raise")
+    async def fail() -> None:
+        raise error
+
+    async with client_of(bare_app) as client:
+        answer = await client.get("/raise")
+    assert (answer.status_code, answer.json()) == (status, body)
+
+
+def test_each_kind_of_domain_error_has_a_status() -> None:
+    for kind in domain_errors.DomainError.__subclasses__():
+        assert api_error_of(kind("No.")).status in (400, 404, 409)
 
 
 @pytest.mark.parametrize(

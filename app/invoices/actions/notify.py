@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.errors import BrokenRule
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body
 from app.billing.enums import InvoiceState
 from app.deliveries.schedule import schedule
 from app.invoices import changes
 from app.invoices.api.submission import Submission
+from app.invoices.errors import NotificationNotAllowed
 
 
 async def notify(
@@ -19,7 +19,7 @@ async def notify(
 ) -> Response:
     """Record the deliveries of a created invoice, then nudge the worker; a body is ignored.
 
-    Raises `BrokenRule` in any other state, and what `Submission` raises.
+    Raises `NotificationNotAllowed` in any other state, and what `Submission` raises.
     """
     repeated = await submission.repeated(Body({}))
     if repeated is not None:
@@ -29,7 +29,7 @@ async def notify(
     async def change(connection: AsyncConnection) -> WrittenAnswer:
         # Locked, so that the invoice is not paid or canceled between the check and the record.
         if await changes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
-            raise BrokenRule("Notification only for the created invoice can be sent.")
+            raise NotificationNotAllowed
         await schedule(connection, invoice_id, submission.settings)
         return answer
 

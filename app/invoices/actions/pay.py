@@ -9,13 +9,15 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api import body_validators
-from app.api.errors import ApiError, BrokenRule, Conflict, TooLarge
+from app.api.errors import ApiError, TooLarge
 from app.api.multipart import FilePart
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body, read_body
 from app.billing.enums import InvoiceState
+from app.domain_errors import DomainError
 from app.invoices import changes
 from app.invoices.api.submission import Submission
+from app.invoices.errors import NoActiveProfile, WrongInvoiceState
 from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
@@ -33,9 +35,9 @@ async def pay(submission: Submission, proofs: ProofStore) -> Response:
     no connection is held; and the state of then when the change is written. Under an idempotency
     key the body is read in any case: it may be the second time that it is sent.
 
-    Raises `Conflict` in any other state, what `read_body` and `Submission` raise, `InvalidFields`,
-    `TooLarge`, `DiskUnavailable`, and `BrokenRule` where the customer has no active payment
-    profile. After each of them nothing has changed and no file is left.
+    Raises `WrongInvoiceState` in any other state, what `read_body` and `Submission` raise,
+    `InvalidFields`, `TooLarge`, `DiskUnavailable`, and `NoActiveProfile` where the customer has no
+    active payment profile. After each of them nothing has changed and no file is left.
     """
     is_created = submission.invoice.state is InvoiceState.CREATED
     if not is_created and not submission.has_key:
@@ -147,7 +149,7 @@ class _Change:
         if self._day is not None:
             profile_id = await payments.active_profile(connection, invoice.customer_id)
             if profile_id is None:
-                raise BrokenRule("The active profile for this customer does not exist.")
+                raise NoActiveProfile
             # The total with tax is kept rounded half up to cents.
             payment = payments.NewPayment(
                 submission.invoice.id, profile_id, self._day, invoice.total_cost, self._proof
@@ -163,7 +165,7 @@ async def _is_recorded(submission: Submission, proof_key: str, *, after: Excepti
     A connection may be lost just when the commit's answer was due. While that transaction is still
     under way, it holds the invoice's row, so the check waits for it.
     """
-    if isinstance(after, ApiError):
+    if isinstance(after, ApiError | DomainError):
         return False
     try:
         async with submission.database.transaction() as connection:
@@ -175,8 +177,8 @@ async def _is_recorded(submission: Submission, proof_key: str, *, after: Excepti
         return None
 
 
-def _wrong_state() -> Conflict:
-    return Conflict("Valid states for operation: Created.")
+def _wrong_state() -> WrongInvoiceState:
+    return WrongInvoiceState([InvoiceState.CREATED])
 
 
 class _ProofReceiver:

@@ -37,7 +37,6 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.api.errors import BrokenRule
 from app.api.query_parameters import whole_number
 from app.billing.periods import last_thirteen, year_before
 from app.customers.models import Customer
@@ -45,6 +44,7 @@ from app.database.statements import AnySelect
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
 from app.invoices.api.filters import GrowthParameters, accounting_condition, written
+from app.invoices.errors import InvalidCustomersCount
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.invoices.schemas import Row
 
@@ -53,16 +53,16 @@ MOST_CUSTOMERS = 20
 
 
 def customers_count(text: str | None) -> int:
-    """Return how many customers are major; raises BrokenRule for what is no such number."""
+    """Return how many customers are major; raises InvalidCustomersCount."""
     if text is None:
         return DEFAULT_CUSTOMERS
     if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
-        raise BrokenRule("customers_count is not a number")
+        raise InvalidCustomersCount("customers_count is not a number")
     count = whole_number(text.strip())
     if count > MOST_CUSTOMERS:
-        raise BrokenRule(f"customers_count should not be greater than {MOST_CUSTOMERS}")
+        raise InvalidCustomersCount(f"customers_count should not be greater than {MOST_CUSTOMERS}")
     if count < 0:
-        raise BrokenRule("customers_count should not be less than 0")
+        raise InvalidCustomersCount("customers_count should not be less than 0")
     return count
 
 

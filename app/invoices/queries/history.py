@@ -10,7 +10,6 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.conditional_get import Answers, Selected
-from app.api.errors import NotFound
 from app.api.pagination import Page
 from app.api.query_parameters import to_uuid
 from app.audit import queries
@@ -18,11 +17,10 @@ from app.audit.models import ChangeKind
 from app.audit.queries import Span
 from app.billing.currencies import currency_of
 from app.invoices.api.filters import HistoryParameters, MomentParameters
+from app.invoices.errors import InvoiceNotFound, VersionNotFound
 from app.invoices.queries.invoices import OfOneInvoice
 from app.invoices.rendering.versions import Changes, encode, encode_version, shown
-from app.invoices.repository import NO_INVOICE
 
-NO_VERSION: Final = "There is no version of this invoice at or before this time."
 _TOGETHER: Final = 100
 """Items or payments that are written at a time."""
 
@@ -30,7 +28,7 @@ _TOGETHER: Final = 100
 def _uuid(text: str) -> UUID:
     uuid = to_uuid(text)
     if uuid is None:  # it names none; whoever finds it has told so
-        raise NotFound(NO_INVOICE)
+        raise InvoiceNotFound
     return uuid
 
 
@@ -40,7 +38,7 @@ class InvoiceHistory(OfOneInvoice[HistoryParameters]):
     several_statements = True
 
     async def select(self, connection: AsyncConnection) -> "_SelectedHistory":
-        """Find the invoice and count its entries; raises NotFound."""
+        """Find the invoice and count its entries; raises InvoiceNotFound."""
         await self.find(connection)
         uuid = _uuid(self.uuid)
         span = Span(self.parameters.created_after, self.parameters.created_before)
@@ -100,13 +98,13 @@ class InvoiceAtMoment(OfOneInvoice[MomentParameters]):
     several_statements = True
 
     async def select(self, connection: AsyncConnection) -> "_SelectedVersion":
-        """Find the entry of then; raises NotFound where there was none yet."""
+        """Find the entry of then; raises VersionNotFound where there was none yet."""
         await self.find(connection)
         uuid = _uuid(self.uuid)
         span = Span(before=self.parameters.timestamp)
         entries = await queries.newest(connection, uuid, span)
         if not entries:
-            raise NotFound(NO_VERSION)
+            raise VersionNotFound
         return _SelectedVersion(self.answers, uuid, entries[0])
 
 

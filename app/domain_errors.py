@@ -1,0 +1,21 @@
+"""Errors of the domain, by kind and without HTTP.
+
+A package derives its own errors from these kinds. `app.api.errors` maps each kind to a status and
+a body; a command prints the message.
+"""
+
+
+class DomainError(Exception):
+    """A rule or the stored data forbids what was asked for; the message is for the caller."""
+
+
+class NotFound(DomainError):
+    """The record does not exist, or the caller may not see it."""
+
+
+class WrongState(DomainError):
+    """The record's state does not allow the action."""
+
+
+class RuleViolation(DomainError):
+    """A rule forbids the action, whatever the single fields of the request say."""

@@ -1,0 +1,45 @@
+"""Errors of invoices. The messages are part of the documented API."""
+
+from collections.abc import Iterable
+
+from app.billing.enums import InvoiceState
+from app.domain_errors import NotFound, RuleViolation, WrongState
+
+
+class InvoiceNotFound(NotFound):
+    """The invoice does not exist, the caller may not see it, or the filters exclude it."""
+
+    def __init__(self) -> None:
+        super().__init__("No Invoice matches the given query.")
+
+
+class VersionNotFound(NotFound):
+    """The invoice has no version of the requested time."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no version of this invoice at or before this time.")
+
+
+class WrongInvoiceState(WrongState):
+    """The invoice's state does not allow the action."""
+
+    def __init__(self, valid: Iterable[InvoiceState]) -> None:
+        super().__init__(f"Valid states for operation: {', '.join(s.capitalize() for s in valid)}.")
+
+
+class NotificationNotAllowed(RuleViolation):
+    """Only the notification of a created invoice can be sent."""
+
+    def __init__(self) -> None:
+        super().__init__("Notification only for the created invoice can be sent.")
+
+
+class NoActiveProfile(RuleViolation):
+    """The customer has no active payment profile, which a payment needs."""
+
+    def __init__(self) -> None:
+        super().__init__("The active profile for this customer does not exist.")
+
+
+class InvalidCustomersCount(RuleViolation):
+    """The number of major customers in a request for the growth is invalid."""
