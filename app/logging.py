@@ -93,6 +93,17 @@ def current_request_id() -> str:
     return found
 
 
+def error_message(error: BaseException) -> str:
+    """Return the first line of an error's message: the driver's if another error wraps that.
+
+    It may quote values that people sent, so it is for people; `describe_error` is for logs.
+    """
+    cause = error
+    while inner := getattr(cause, "orig", None):
+        cause = inner
+    return str(cause).strip().partition("\n")[0] or type(cause).__name__
+
+
 def describe_error(error: BaseException) -> str:
     """Return what may be logged of an error, in one line, for where its place does not matter."""
     return ": ".join(filter(None, (type(error).__name__, _words(error))))
@@ -103,7 +114,7 @@ def _words(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error  # SQLAlchemy's and ours wrap the driver's
     state = getattr(cause, "sqlstate", None)
     if state and not state.startswith(_WITH_VALUES):
-        return f"{str(cause).partition(chr(10))[0]} (SQLSTATE {state})"
+        return f"{error_message(cause)} (SQLSTATE {state})"
     if state:
         return f"SQLSTATE {state}"
     if isinstance(cause, OSError):

@@ -168,7 +168,7 @@ async def _tell_domain_error(request: Request, error: Exception) -> Response:
 
 
 async def _tell_unavailable(request: Request, error: Exception) -> Response:
-    _logger.warning("database unavailable", reason=str(error).splitlines()[0])
+    _logger.warning("database unavailable", reason=str(error))
     detail = "The database is not available now. Try again."
     return json_response({"detail": detail}, 503, {"Retry-After": RETRY_AFTER})
 

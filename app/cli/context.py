@@ -81,6 +81,7 @@ def with_database(
     from app.database.engine import Database  # noqa: PLC0415
     from app.invoices.actions.set_currency import settle_currency  # noqa: PLC0415
     from app.invoices.queries.stored_currency import WrongCurrency  # noqa: PLC0415
+    from app.logging import error_message  # noqa: PLC0415
 
     settings = load_database_settings()
 
@@ -96,7 +97,7 @@ def with_database(
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
                 fail(
-                    f"The database is not migrated ({_first_line(error)}):"
+                    f"The database is not migrated ({error_message(error).rstrip('.')}):"
                     " `python -m app migrate` does it."
                 )
             raise
@@ -144,6 +145,8 @@ def require_currency(settings: "AuditSettings") -> None:
 async def _reach(database: "Database") -> None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
+    from app.logging import error_message  # noqa: PLC0415
+
     try:
         async with database.reading():
             return
@@ -151,13 +154,7 @@ async def _reach(database: "Database") -> None:
         # A password may also stand among the options.
         url = database.engine.url.difference_update_query(["password"])
         where = url.render_as_string(hide_password=True)
-        fail(f"The database {where} cannot be reached: {_first_line(error)}.")
-
-
-def _first_line(error: Exception) -> str:
-    """Tell what went wrong, without the statement, in one line."""
-    reason = getattr(error, "orig", None) or error
-    return next(iter(str(reason).splitlines()), type(reason).__name__).rstrip(".")
+        fail(f"The database {where} cannot be reached: {error_message(error).rstrip('.')}.")
 
 
 def _load(kind: type[_Settings], **known: Any) -> _Settings:

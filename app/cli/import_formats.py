@@ -120,6 +120,7 @@ def failures_in_a_line(source: str) -> Iterator[None]:
     from app.database.errors import DatabaseUnavailable  # noqa: PLC0415
     from app.dataio.import_report import FAULTS_TOLD, BadRecords, ImportRunning  # noqa: PLC0415
     from app.dataio.jsonl.reader import UnreadableFile  # noqa: PLC0415
+    from app.logging import error_message  # noqa: PLC0415
 
     try:
         yield
@@ -132,5 +133,4 @@ def failures_in_a_line(source: str) -> Iterator[None]:
     except DatabaseUnavailable as error:
         fail(f"{source}: nothing of it is kept: the database cannot be used now: {error}.")
     except (OSError, SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        fail(f"{source}: nothing of it is kept: {reason}.")
+        fail(f"{source}: nothing of it is kept: {error_message(error)}.")

@@ -7,6 +7,8 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.logging import error_message
+
 _CLASSES = ("08", "53", "57", "58")
 """SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout,
 errors of the server's system, such as of its disk."""
@@ -31,8 +33,7 @@ class DatabaseUnavailable(SQLAlchemyError):
     """The database is away, full, too slow or restarting; the same request may work later."""
 
     def __init__(self, orig: BaseException) -> None:
-        cause = orig.orig if isinstance(orig, DBAPIError) and orig.orig else orig
-        super().__init__(str(cause).partition("\n")[0] or type(cause).__name__)
+        super().__init__(error_message(orig))
         self.orig = orig
 
 

@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.doctor import configuration, privileges, schema, server, services, work
 from app.doctor.check_result import Finding, warning, wrong
 from app.doctor.configuration import Configuration
+from app.logging import error_message
 from app.settings import Settings
 
 LIMIT: Final = 10.0
@@ -91,7 +92,7 @@ async def _within_limit(check: Awaitable[list[Finding]]) -> list[Finding]:
     except TimeoutError:
         return [_HANGS]
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        reason = error_message(error)
         return [warning(f"could not be looked at: {reason}", "See what else is wrong.")]
 
 
@@ -100,7 +101,7 @@ async def _reach(database: Database, settings: Settings) -> list[Finding]:
         async with database.reading():
             return []
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        reason = error_message(error)
         advice = "Start PostgreSQL, or correct DATABASE_URL."
         if "unsupported startup parameter" in reason:
             advice = "It is a PgBouncer: set DATABASE_PGBOUNCER=true."

@@ -3,14 +3,13 @@
 from datetime import timedelta
 from typing import Final
 
-import structlog
-
 from app.database.server_clock import Difference
+from app.logging import get_logger
 
 _MOST: Final = timedelta(seconds=5)
 """What clocks may differ by, and a difference may change by, without a word."""
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class OwnClock:
@@ -26,11 +25,11 @@ class OwnClock:
         """Log a difference that is large, or has changed, and that it is gone."""
         if not difference.exceeds(_MOST):
             if self._told is not None:
-                _log.info("clock right again")
+                _logger.info("clock right again")
             self._told = None
         elif self._told is None or abs(difference.ahead - self._told) > _MOST:
             self._told = difference.ahead
-            _log.warning(
+            _logger.warning(
                 "this machine's clock differs from the database server's",
                 ahead_seconds=round(difference.ahead.total_seconds(), 1),
             )

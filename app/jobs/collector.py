@@ -10,7 +10,6 @@ from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +19,7 @@ from app.billing.enums import DeliveryState
 from app.database.engine import Database
 from app.deliveries import repository as deliveries
 from app.invoices.jobs import close_month
-from app.logging import describe_error
+from app.logging import describe_error, get_logger
 from app.metrics.jobs import OTHER
 from app.outbox import repository as outbox
 
@@ -35,7 +34,7 @@ _ANSWER_SECONDS: Final = 4.0
 _LOOP_SECONDS: Final = 6.0
 """What this process may take; its other metrics are shown even where it hangs."""
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Watch:
                     self._settled = await deliveries.settled(connection)
                     self._settled_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            _log.warning("database not watched", error=describe_error(error))
+            _logger.warning("database not watched", error=describe_error(error))
             return None
         return _Seen(waiting, on_their_way, self._settled, closed)
 

@@ -2,17 +2,16 @@
 
 from typing import Final
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.errors import DatabaseReadOnly
-from app.logging import describe_error
+from app.logging import describe_error, get_logger
 from app.metrics.jobs import DATABASE_READ_ONLY
 
 _READ_ONLY: Final = "database read-only"
 _UNAVAILABLE: Final = "database unavailable"
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class Outage:
@@ -27,12 +26,12 @@ class Outage:
         DATABASE_READ_ONLY.set(is_read_only)
         event = _READ_ONLY if is_read_only else _UNAVAILABLE
         if event != self._told:
-            _log.warning(event, error=describe_error(error))
+            _logger.warning(event, error=describe_error(error))
         self._told = event
 
     def end(self) -> None:
         """Log that the database took a change, if it did not before."""
         DATABASE_READ_ONLY.set(0)
         if self._told:
-            _log.info("database usable again")
+            _logger.info("database usable again")
         self._told = ""

@@ -20,7 +20,7 @@ from app.database.errors import DatabaseUnavailable
 from app.jobs.clock_check import OwnClock
 from app.jobs.database_outage import Outage
 from app.jobs.job import Job, Run
-from app.logging import describe_error
+from app.logging import describe_error, get_logger
 from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
 from app.outbox import repository as outbox
 from app.outbox.outcome import Impossible, Later, Summary
@@ -39,7 +39,7 @@ _AT_ONCE: Final = 8
 _ERROR_LENGTH: Final = 2000
 _SETTLING_PAUSES: Final = (0.2, 1.0, 3.0)
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 _Write = Callable[[AsyncConnection], Awaitable[None]]
 
 
@@ -117,7 +117,7 @@ class Runner:
         _, left = await asyncio.wait(set(self._tasks), timeout=HANDING_BACK)
         self._leaving = True
         for task in left:
-            _log.warning("job left to its lease", task=task.get_name())
+            _logger.warning("job left to its lease", task=task.get_name())
 
     async def _run(self, claim: outbox.Claim) -> None:
         name = claim.job if claim.job in self._jobs else OTHER
@@ -128,7 +128,7 @@ class Runner:
             except asyncio.CancelledError:
                 if self._leaving:  # the process ends, and this would hold it up
                     raise
-                _log.info("job handed back", job=claim.job, entry=claim.id)
+                _logger.info("job handed back", job=claim.job, entry=claim.id)
                 await self._settle(claim, lambda c: outbox.postpone(c, claim, timedelta()))
                 result = JobResult.HANDED_BACK
             finally:
@@ -138,7 +138,7 @@ class Runner:
             await self.relay()
 
     async def _attempt(self, claim: outbox.Claim) -> JobResult:
-        log_ = _log.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
+        log_ = _logger.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
         run = Run(self._database, self._settings, claim)
         try:
             summary = await self._call(run, claim)
@@ -195,7 +195,9 @@ class Runner:
                 return  # done already, or too late; what the job writes about its entry tells
             except SQLAlchemyError as error:
                 if not is_told:
-                    _log.warning("claim not renewed", entry=claim.id, error=describe_error(error))
+                    _logger.warning(
+                        "claim not renewed", entry=claim.id, error=describe_error(error)
+                    )
                 is_told = True
             else:
                 is_told = False
@@ -209,7 +211,7 @@ class Runner:
 
     async def _give_up(self, claim: outbox.Claim, error: str) -> JobResult:
         # Why stands with the entry: it may quote what does not belong in the log.
-        _log.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
+        _logger.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
         await self._settle(claim, lambda c: outbox.give_up(c, claim, _storable(error)))
         return JobResult.GIVEN_UP
 
@@ -223,12 +225,12 @@ class Runner:
                 async with self._database.transaction() as connection:
                     await write(connection)
             except outbox.ClaimLost:
-                _log.warning("claim lost", job=claim.job, entry=claim.id)
+                _logger.warning("claim lost", job=claim.job, entry=claim.id)
             except SQLAlchemyError as error:
                 if pause is not None:
                     await asyncio.sleep(pause)
                     continue
-                _log.warning(
+                _logger.warning(
                     "job not settled", job=claim.job, entry=claim.id, error=describe_error(error)
                 )
             return

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-import structlog
 from sqlalchemy import select
 
 from app.database.engine import Database
 from app.database.server_clock import database_now
 from app.jobs import registry
+from app.logging import get_logger
 from app.outbox import repository as outbox
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Scheduler:
             brought = await outbox.bring_forward(connection)
             now = (await connection.execute(select(database_now()))).scalar_one()
         if brought:
-            _log.warning("entries from the future", number=brought)
+            _logger.warning("entries from the future", number=brought)
         recorded = await self.record_due(now)
         return bool(brought or recorded)
 
@@ -85,6 +85,6 @@ class Scheduler:
                 entry = await outbox.record_once_since(connection, daily.job, moment)
             self._seen[daily.job] = moment
             if entry is not None:
-                _log.info("job scheduled", job=daily.job, entry=entry)
+                _logger.info("job scheduled", job=daily.job, entry=entry)
                 recorded.append(daily.job)
         return recorded

@@ -8,7 +8,6 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker
 from redis.exceptions import RedisError, ResponseError
@@ -21,7 +20,7 @@ from app.jobs.collector import Watch
 from app.jobs.registry import registry
 from app.jobs.runner import Runner
 from app.jobs.schedule import Scheduler
-from app.logging import describe_error
+from app.logging import describe_error, get_logger
 from app.metrics.build import tell_build
 from app.metrics.exporter import exported
 from app.outbox.redis import connect, why_not_writable
@@ -34,7 +33,7 @@ _CLOSING: Final = 1.5
 """Seconds for which what is merely to be closed is waited for."""
 _REDIS_TIMEOUT: Final = 5.0
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class WorkerProcess:
@@ -65,7 +64,7 @@ class WorkerProcess:
             await self._run()
 
     async def _run(self) -> None:
-        _log.info("worker started", queue=self._settings.queue_name)
+        _logger.info("worker started", queue=self._settings.queue_name)
         try:
             # One that cannot be written to now is settled by what adds the next invoice.
             with suppress(SQLAlchemyError, OSError):
@@ -75,7 +74,7 @@ class WorkerProcess:
                     await self._listen()
                 except (RedisError, OSError) as error:
                     if not self._has_lost_queue:
-                        _log.warning("queue unusable", error=describe_error(error))
+                        _logger.warning("queue unusable", error=describe_error(error))
                     self._has_lost_queue = True
                     await self._until_asked(self._look(), _CLOSING)
                     with suppress(TimeoutError):
@@ -85,7 +84,7 @@ class WorkerProcess:
             await self._runner.stop(max(0.0, PATIENCE - passed))
             with suppress(TimeoutError):  # the system closes what a database that hangs does not
                 await asyncio.wait_for(self._database.close(), _CLOSING)
-            _log.info("worker stopped")
+            _logger.info("worker stopped")
 
     async def _listen(self) -> None:
         """Let arq run until it loses Redis, which raises, or until asked to stop."""
@@ -101,7 +100,7 @@ class WorkerProcess:
         if self._has_lost_queue:
             if refusal := await why_not_writable(redis, self._settings.queue_name):
                 raise ResponseError(refusal)
-            _log.info("queue usable again")
+            _logger.info("queue usable again")
             self._has_lost_queue = False
         await worker.async_run()
 

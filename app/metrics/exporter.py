@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
-import structlog
+from app.logging import get_logger
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -21,7 +21,7 @@ _TRY_AGAIN: Final = 5.0
 """Seconds between tries to get a port that another process has, such as one about to end."""
 _PATIENCE: Final = 5.0
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 @contextmanager
@@ -78,11 +78,11 @@ def _serve(host: str, port: int, shown: "Collector", ending: Event) -> None:
         except OSError as error:
             if not told:
                 reason = error.strerror or type(error).__name__
-                _log.warning("metrics not shown yet", host=host, port=port, reason=reason)
+                _logger.warning("metrics not shown yet", host=host, port=port, reason=reason)
             told = True
         if ending.wait(_TRY_AGAIN):
             return
-    _log.info("metrics shown", host=host, port=port)
+    _logger.info("metrics shown", host=host, port=port)
     ending.wait()
     server.shutdown()
     server.server_close()

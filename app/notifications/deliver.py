@@ -15,12 +15,12 @@ from itertools import chain, repeat
 from typing import Protocol
 from uuid import UUID
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.billing.currencies import currency_of
 from app.database.engine import Database
 from app.deliveries.repository import Claim, Deliveries
+from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
 from app.notifications import invoices, smtp
@@ -29,7 +29,7 @@ from app.notifications.file_transport import FileTransport
 from app.notifications.messages import compose
 from app.settings import Settings
 
-log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 PAUSES = (
     timedelta(minutes=1),
@@ -110,7 +110,7 @@ async def _hand_over(
         raise TemporaryFailure(f"The attempt took longer than {limit:.0f} seconds.") from error
     except Exception as error:
         # A fault of ours is tried again like one of the mail server's, and must not go unseen.
-        log.exception("delivery attempt broke", delivery=str(claim.uuid))
+        _logger.exception("delivery attempt broke", delivery=str(claim.uuid))
         raise TemporaryFailure(f"Unexpected error: {type(error).__name__}.") from error
 
 
@@ -149,12 +149,12 @@ async def _record_acceptance(deliveries: Deliveries, claim: Claim, lease_ends: f
             if loop.time() + pause > lease_ends:
                 raise
             if attempt == 0:
-                log.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
+                _logger.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
             await asyncio.sleep(pause)
         else:
             break
     delivery_attempted(DeliveryOutcome.SENT)
-    log.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
+    _logger.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
 
 
 async def _finish(work: Coroutine[None, None, None]) -> None:
@@ -177,7 +177,7 @@ async def _postpone(
     if not await deliveries.postponed(claim, str(failure), pause):
         return await deliveries.wait(claim.uuid)
     delivery_attempted(DeliveryOutcome.POSTPONED)
-    log.warning(
+    _logger.warning(
         "delivery postponed",
         delivery=str(claim.uuid),
         attempt=claim.attempt,
@@ -190,7 +190,7 @@ async def _postpone(
 async def _give_up(deliveries: Deliveries, claim: Claim, failure: DeliveryFailure) -> None:
     if await deliveries.failed(claim, str(failure)):
         delivery_attempted(DeliveryOutcome.FAILED)
-        log.error(
+        _logger.error(
             "delivery failed",
             delivery=str(claim.uuid),
             attempt=claim.attempt,

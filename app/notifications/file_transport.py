@@ -8,9 +8,9 @@ from email.policy import SMTPUTF8
 from pathlib import Path
 from uuid import UUID
 
-import structlog
+from app.logging import get_logger
 
-log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class FileTransport:
@@ -22,7 +22,7 @@ class FileTransport:
     async def send(self, message: EmailMessage) -> None:
         """Write the message, wholly or not at all."""
         await asyncio.to_thread(self._write, message.as_bytes(policy=SMTPUTF8))
-        log.info("mail written", path=str(self._path.absolute()))
+        _logger.info("mail written", path=str(self._path.absolute()))
 
     def _write(self, content: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

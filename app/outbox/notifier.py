@@ -7,11 +7,10 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-import structlog
 from redis.exceptions import RedisError
 
 from app.cancellation import reraise_cancellation
-from app.logging import describe_error
+from app.logging import describe_error, get_logger
 from app.outbox.redis import RELAY, connect
 from app.settings import Settings
 
@@ -20,7 +19,7 @@ PATIENCE = 0.3
 REST = 5.0
 """Seconds without further nudges after one failed."""
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 class Nudge:
@@ -45,11 +44,11 @@ class Nudge:
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = monotonic() + REST
             if not failed_before:
-                _log.warning("queue unusable", error=describe_error(error))
+                _logger.warning("queue unusable", error=describe_error(error))
         else:
             self._resting_until = None
             if failed_before:
-                _log.info("queue usable again")
+                _logger.info("queue usable again")
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""

@@ -10,10 +10,10 @@ from socket import socket
 from types import FrameType
 from typing import Final
 
-import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from app.logging import get_logger
 from app.server.child_process import end_with_parent
 from app.server.server import Server, configuration
 from app.shutdown import AT_ONCE, MOST_SECONDS, Ending
@@ -24,7 +24,7 @@ ready. SIGTERM ends one of them alone."""
 _TICK: Final = 0.1
 _RESTART_PAUSE: Final = 1.0
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -61,7 +61,7 @@ class Processes:
                 self._children.remove(child)
                 if child.exitcode == STARTUP_FAILURE:
                     return STARTUP_FAILURE
-                _log.error("process ended by itself", process=child.pid, code=child.exitcode)
+                _logger.error("process ended by itself", process=child.pid, code=child.exitcode)
             if ended and not self._signals:
                 time.sleep(_RESTART_PAUSE)
         return 0

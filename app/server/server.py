@@ -7,9 +7,9 @@ from itertools import count
 from socket import socket
 from typing import Final, cast
 
-import structlog
 import uvicorn
 
+from app.logging import get_logger
 from app.server.connection import FIRST_REQUEST_SECONDS, Connection
 from app.server.listener import keep_newcomers_out, readable
 from app.shutdown import DRAINING, Ending
@@ -23,7 +23,7 @@ CUT_AFTER: Final = 21.0
 _CLEANING_UP: Final = 1.0
 """Seconds that a request has to end once its client is gone, and again once it is cancelled."""
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 def configuration(host: str, port: int) -> uvicorn.Config:
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Drain, stop listening, let requests end, and close what the application holds."""
-        _log.info("draining", seconds=self._drain_seconds)
+        _logger.info("draining", seconds=self._drain_seconds)
         self.lifespan.state[DRAINING] = True
         for connection in self._connections:
             connection.drain()
@@ -78,8 +78,8 @@ class Server(uvicorn.Server):
         try:
             await asyncio.wait_for(self.lifespan.shutdown(), _CLEANING_UP)
         except TimeoutError:
-            _log.warning("connections were left to their ends")
-        _log.info("ended", seconds=round(self._ending.seconds, 1))
+            _logger.warning("connections were left to their ends")
+        _logger.info("ended", seconds=round(self._ending.seconds, 1))
 
     @property
     def _connections(self) -> list[Connection]:
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
 
         if await self._until(all_closed, CUT_AFTER - self._ending.seconds):
             return
-        _log.warning("requests cut off", number=len(self.server_state.tasks))
+        _logger.warning("requests cut off", number=len(self.server_state.tasks))
         for connection in self._connections:
             connection.cut()
         if not await self._until(lambda: not self.server_state.tasks, _CLEANING_UP):

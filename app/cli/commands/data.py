@@ -145,6 +145,7 @@ def export(
     from app.billing.currencies import currency_of  # noqa: PLC0415
     from app.dataio import export  # noqa: PLC0415
     from app.dataio.export_warnings import unimportable  # noqa: PLC0415
+    from app.logging import error_message  # noqa: PLC0415
 
     settings = load_settings()
     try:
@@ -175,7 +176,7 @@ def export(
     except OSError as error:
         fail(f"The export cannot be written: {error}.", code=MISUSED)
     except SQLAlchemyError as error:
-        fail(f"The export failed: {str(getattr(error, 'orig', error)).splitlines()[0]}.")
+        fail(f"The export failed: {error_message(error)}.")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.sql.expression import TableClause
 from app.database import timeouts
 from app.database.dates import use_every_date
 from app.dataio.waldur.source_schema import JSON_COLUMNS, WANTED
+from app.logging import error_message
 from app.settings import postgresql_url
 
 CONNECT_SECONDS = 15
@@ -143,13 +144,12 @@ async def _connect(connecting: AsyncConnection) -> AsyncConnection:
     try:
         return await connecting
     except DBAPIError as error:
-        reason = str(error.orig).rpartition(">: ")[2]
+        reason = error_message(error).rpartition(">: ")[2] or "no answer"
     except (OSError, TypeError, ValueError) as error:
-        reason = str(error) or type(error).__name__
+        reason = error_message(error)
     address = connecting.engine.url.set(drivername="postgresql", password=None, query={})
     shown = address.render_as_string(hide_password=True)
-    first_line = reason.strip().splitlines()[0] if reason.strip() else "no answer"
-    raise WaldurUnreadable(f"The Waldur database {shown} cannot be read: {first_line}")
+    raise WaldurUnreadable(f"The Waldur database {shown} cannot be read: {reason}")
 
 
 async def _check(connection: AsyncConnection) -> dict[str, frozenset[str]]:

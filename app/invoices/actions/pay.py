@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-import structlog
 from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +17,7 @@ from app.domain_errors import DomainError
 from app.invoices import changes
 from app.invoices.api.submission import Submission
 from app.invoices.errors import NoActiveProfile, WrongInvoiceState
+from app.logging import get_logger
 from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
@@ -25,7 +25,7 @@ _NOT_A_FILE = "The submitted data was not a file. Check the encoding type on the
 _SEVERAL_FILES = "Only one file can be submitted."
 _NO_FILE_FIELD = "A file can be submitted in the field proof only."
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 async def pay(submission: Submission, proofs: ProofStore) -> Response:
@@ -173,7 +173,7 @@ async def _is_recorded(submission: Submission, proof_key: str, *, after: Excepti
             return await payments.has_proof(connection, proof_key)
     except Exception:
         # The original error is what the caller hears of; an orphan is found by the sweep.
-        _log.warning("proof_left_to_the_sweep", key=proof_key, exc_info=True)
+        _logger.warning("proof_left_to_the_sweep", key=proof_key, exc_info=True)
         return None
 
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from sqlalchemy import (
     ColumnElement,
     Date,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -41,13 +39,14 @@ from app.database.errors import DatabaseReadOnly
 from app.invoices.actions.issue import issue
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.models import Invoice, InvoiceItem
+from app.logging import error_message, get_logger
 from app.outbox.outcome import Later, Summary
 from app.settings import Settings
 
 _BATCH: Final = 1000
 _AUTHOR: Final = Author("close_month")
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 
 async def close_month(
@@ -77,8 +76,8 @@ async def close_month(
             raise
         except Exception as error:
             await _expect_answer(database)
-            _log.exception("invoice not issued", number=number)
-            summary.failures.append(f"invoice {number}: {_reason(error)}")
+            _logger.exception("invoice not issued", number=number)
+            summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
         if state is not None:
             summary.counts["issued" if state == InvoiceState.CREATED else "issued as paid"] += 1
@@ -185,9 +184,9 @@ async def _open(database: Database, settings: Settings, running: Period, summary
             raise
         except Exception as error:
             await _expect_answer(database)
-            _log.exception("invoices not opened", first=customers[0], last=customers[-1])
+            _logger.exception("invoices not opened", first=customers[0], last=customers[-1])
             summary.failures.append(
-                f"opening for customers {customers[0]} to {customers[-1]}: {_reason(error)}"
+                f"opening for customers {customers[0]} to {customers[-1]}: {error_message(error)}"
             )
         else:
             summary.counts["opened"] += result.rowcount
@@ -236,8 +235,3 @@ async def _expect_answer(database: Database) -> None:
     """Raise what the database raises where it is the database that fails, not one row."""
     async with database.reading() as connection:
         await connection.execute(select(1))
-
-
-def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(cause).partition("\n")[0] or type(error).__name__

@@ -7,7 +7,6 @@ since someone should know why, and mended.
 from decimal import Decimal
 from typing import Any, Final
 
-import structlog
 from pydantic import SecretStr
 from sqlalchemy import (
     ColumnElement,
@@ -29,12 +28,13 @@ from app.audit.writer import recording
 from app.database import import_lock
 from app.database.engine import Database
 from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
+from app.logging import get_logger
 from app.outbox.outcome import Later, Summary
 
 _BATCH: Final = 500
 _AUTHOR: Final = Author("reconcile_totals")
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 _exact = InvoiceItem.unit_price * InvoiceItem.quantity
 _SUMS: Final = {
@@ -135,7 +135,7 @@ async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Su
             update(Invoice).where(Invoice.id == invoice_id).values(**true._mapping)
         )
     words = ", ".join(drift)
-    _log.warning("totals drifted", number=stored.number, drift=words)
+    _logger.warning("totals drifted", number=stored.number, drift=words)
     summary.counts["mended"] += 1
     summary.notes.append(f"invoice {stored.number} had {words}")
 

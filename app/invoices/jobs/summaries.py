@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import (
     Select,
     Update,
@@ -27,13 +26,14 @@ from app import clock
 from app.billing.periods import year_before
 from app.database.engine import Database
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
+from app.logging import get_logger
 from app.outbox.outcome import Later, Summary
 
 _BATCH: Final = 1000
 """Customers whose rows are locked at a time."""
 _AGAIN: Final = timedelta(minutes=1)
 
-_log = structlog.get_logger(__name__)
+_logger = get_logger(__name__)
 
 _KIND: Final = (InvoiceTally.year, InvoiceTally.month, InvoiceTally.state)
 _SUMS: Final = (InvoiceTally.invoices, InvoiceTally.price, InvoiceTally.cost)
@@ -91,7 +91,7 @@ async def mend_tallies(database: Database) -> Summary:
         await connection.execute(_in_turn("mend_tallies"))
         for row in (await connection.execute(mended)).all():
             words = f"{row.invoices} invoices, {row.price:f} without and {row.cost:f} with tax"
-            _log.warning("tallies drifted", month=f"{row.year}-{row.month}", state=row.state)
+            _logger.warning("tallies drifted", month=f"{row.year}-{row.month}", state=row.state)
             summary.counts["tallies mended"] += 1
             summary.notes.append(f"{row.state} of {row.year}-{row.month} lacked {words}")
     return summary
