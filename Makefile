@@ -1,5 +1,7 @@
-# What a person does here; `make` alone lists it.
+# `make` alone lists the targets.
 VENV ?= .venv
+# The Python of a new virtual environment, such as 3.12; the newest that is found by default.
+VENV_PYTHON ?=
 # The address of `make run`; where the port is busy a free one is taken.
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -23,7 +25,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
-	check-locks bench bench-quick faults licences audit coverage
+	check-locks bench bench-quick docs faults licences audit coverage
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,7 +35,7 @@ run: ## Start the service here, with a PostgreSQL and a Valkey of its own and de
 	@$(BIN)/python -m app run --host $(HOST) --port $(PORT) --stop-with-parent
 
 install: ## Make the virtual environment with everything that development needs.
-	@tools/install $(VENV) requirements/dev.txt
+	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
 
 test: lint typecheck tests ## Check everything that a change must pass.
 
@@ -83,6 +85,10 @@ migrate: install ## Bring the database at DATABASE_URL to the newest revision.
 
 revision: install ## Write a migration from what the tables have become; MESSAGE="what it does".
 	$(BIN)/alembic revision --autogenerate --message "$(MESSAGE)"
+
+docs: ## Build the documentation site in var/site; a broken link fails.
+	@tools/install $(VENV) requirements/docs.txt $(VENV_PYTHON)
+	$(BIN)/properdocs build --quiet
 
 openapi: install ## Write openapi.json, the checked-in contract.
 	$(BIN)/python -m app openapi > openapi.json.new
