@@ -26,8 +26,7 @@ def example_settings() -> dict[str, tuple[bool, str]]:
     found = SETTING.findall((ROOT / ".env.example").read_text())
     assert len({name for _, name, _ in found}) == len(found)
     return {
-        name.lower(): (bool(comment), "".join(shlex.split(value)))
-        for comment, name, value in found
+        name.lower(): (bool(comment), "".join(shlex.split(value))) for comment, name, value in found
     }
 
 
