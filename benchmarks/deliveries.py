@@ -6,7 +6,7 @@ import sys
 from sqlalchemy import select
 
 from app.database.engine import Database
-from app.deliveries.schedule import schedule
+from app.deliveries.schedule import schedule_deliveries
 from app.invoices.models import Invoice
 from benchmarks.console import Unusable
 from benchmarks.importing import SHAPE
@@ -38,13 +38,15 @@ async def _schedule(environment: Environment, url: str) -> None:
     try:
         async with database.transaction() as connection:
             statement = (
-                select(Invoice.id)
+                select(Invoice.id, Invoice.customer_id)
                 .where(Invoice.customer_id > SHAPE.twenties, Invoice.state == "created")
                 .order_by(Invoice.id)
                 .limit(MESSAGES)
             )
-            for invoice in (await connection.execute(statement)).scalars().all():
-                await schedule(connection, invoice, settings)
+            for invoice in (await connection.execute(statement)).all():
+                await schedule_deliveries(
+                    connection, settings, invoice_id=invoice.id, customer_id=invoice.customer_id
+                )
     finally:
         await database.close()
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.database.engine import Database
 from app.deliveries.models import OPEN, Delivery
-from app.deliveries.schedule import JOB
+from app.deliveries.schedule import DELIVER
 from app.outbox.models import OutboxEntry
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
@@ -81,7 +81,7 @@ async def hurry(stack: Stack, database: Database, seconds: float) -> None:
 async def _open_deliveries(connection: AsyncConnection) -> int:
     """Return how much is still to be sent, or to be told as sent."""
     deliveries = select(func.count()).select_from(Delivery).where(text(OPEN))
-    jobs = select(func.count()).where(OutboxEntry.done_at.is_(None), OutboxEntry.job == JOB)
+    jobs = select(func.count()).where(OutboxEntry.done_at.is_(None), OutboxEntry.job == DELIVER)
     counted = await connection.execute(
         select(deliveries.scalar_subquery() + jobs.scalar_subquery())
     )

@@ -227,7 +227,7 @@ STAGES: Final = (
 """Of all jobs but the one that sends, to which the load gives enough to do."""
 
 SENDING: Final = _with_commits(
-    schedule.JOB,
+    schedule.DELIVER,
     Place("notification_deliveries", "UPDATE", "NEW.state = 'sending'"),
     Place("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
 )

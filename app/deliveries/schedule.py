@@ -1,51 +1,49 @@
-"""Recording what is to be sent, in the transaction of the change that asks for it."""
+"""Record the deliveries of an invoice in the transaction of the change that causes them."""
 
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import DeliveryState
 from app.database.server_clock import database_now
 from app.deliveries.models import OPEN, Delivery
-from app.invoices.models import Invoice
+from app.deliveries.recipients import Recipient, find_recipients
 from app.mailbox import Mailbox
-from app.notifications.recipients import Recipient, recipients
 from app.outbox import repository as outbox
 from app.settings import Settings
 
-JOB = "deliver"
-"""The worker's job that sends one delivery; its argument `delivery` is the delivery's UUID."""
+DELIVER = "deliver"
+"""The job that sends one delivery; its argument `delivery` is the delivery's UUID."""
 
-NOBODY = "Neither an owner of the customer nor the customer itself has an e-mail address."
+NO_ADDRESS = "Neither an owner of the customer nor the customer itself has an e-mail address."
 
 
-async def schedule(connection: AsyncConnection, invoice_id: int, settings: Settings) -> list[UUID]:
+async def schedule_deliveries(
+    connection: AsyncConnection, settings: Settings, *, invoice_id: int, customer_id: int
+) -> list[UUID]:
     """Record one delivery of the invoice per recipient, and a job for each; return their UUIDs.
 
-    A recipient who is still being delivered this invoice gets no second delivery. For an address
-    that cannot be written to, and where there is nobody to write to, a failed delivery is recorded
-    with the reason and is not returned. Everything is written in the caller's transaction: nothing
-    is sent unless it commits.
+    A recipient with an open delivery of this invoice gets no second one. For an invalid address,
+    and if there is no address at all, a failed delivery is recorded with the reason; it is not
+    returned. All rows belong to the caller's transaction: nothing is sent unless it commits.
     """
-    customer = select(Invoice.customer_id).where(Invoice.id == invoice_id)
-    customer_id = (await connection.execute(customer)).scalar_one()
     scheduled = []
-    for recipient in await recipients(connection, customer_id) or [Recipient("", NOBODY)]:
+    for recipient in await find_recipients(connection, customer_id) or [Recipient("", NO_ADDRESS)]:
         row = _row(invoice_id, recipient.address, settings)
         if recipient.problem:
             await _record(connection, row | _failed(recipient.problem))
         elif uuid := await _record(connection, row):
-            await enqueue(connection, uuid)
+            await enqueue_delivery(connection, uuid)
             scheduled.append(uuid)
     return scheduled
 
 
-async def enqueue(connection: AsyncConnection, delivery: UUID) -> None:
+async def enqueue_delivery(connection: AsyncConnection, delivery: UUID) -> None:
     """Record the job that sends a delivery, in the caller's transaction."""
-    await outbox.record(connection, JOB, {"delivery": str(delivery)})
+    await outbox.record(connection, DELIVER, {"delivery": str(delivery)})
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -57,12 +57,14 @@ async def _notify(run: Run, *, invoice: str) -> Summary:
     uuid = _uuid(invoice)
     async with run.database.transaction() as connection:
         await run.finish(connection)
-        found = select(Invoice.id).where(Invoice.uuid == uuid)
-        invoice_id = (await connection.execute(found)).scalar_one_or_none()
-        if invoice_id is None:
+        statement = select(Invoice.id, Invoice.customer_id).where(Invoice.uuid == uuid)
+        found = (await connection.execute(statement)).one_or_none()
+        if found is None:
             raise Impossible(f"There is no invoice {invoice} (any more).")
-        if await may_be_notified(connection, invoice_id):
-            scheduled = await schedule.schedule(connection, invoice_id, run.settings)
+        if await may_be_notified(connection, found.id):
+            scheduled = await schedule.schedule_deliveries(
+                connection, run.settings, invoice_id=found.id, customer_id=found.customer_id
+            )
             summary.counts["deliveries scheduled"] = len(scheduled)
     return summary
 
@@ -122,7 +124,7 @@ def registry(settings: Settings) -> Mapping[str, Job]:
     """Return every job by its name."""
     short, long = timedelta(minutes=5), timedelta(hours=2)
     return {
-        schedule.JOB: Job(
+        schedule.DELIVER: Job(
             _deliver,
             longest_attempt(settings) + timedelta(minutes=2),
             "Sends one notification to one recipient: delivery=UUID.",

@@ -5,9 +5,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from app import clock
+from app.deliveries.recipients import distinct_recipients
 from app.mailbox import Mailbox
 from app.notifications.invoice_view import Statement
-from app.notifications.recipients import distinct_recipients
 from app.notifications.rendering import Rendering
 from app.settings import Settings
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
-from app.deliveries.schedule import schedule
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.cli.test_commands import app
+from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 
 
@@ -26,7 +26,7 @@ async def invoice(make: Factories) -> Row:
 
 @pytest.fixture
 async def failed(connection: AsyncConnection, invoice: Row, settings: Settings) -> UUID:
-    (uuid,) = await schedule(connection, invoice.id, settings)
+    (uuid,) = await schedule_invoice(connection, settings, invoice)
     await connection.execute(
         update(Delivery).values(
             state=DeliveryState.FAILED, attempts=8, last_error="No [answer]", next_attempt_at=None
@@ -43,7 +43,7 @@ async def _app(settings: Settings, *arguments: str) -> subprocess.CompletedProce
 async def test_deliveries_are_listed(
     connection: AsyncConnection, settings: Settings, invoice: Row, failed: UUID
 ) -> None:
-    (pending,) = await schedule(connection, invoice.id, settings)
+    (pending,) = await schedule_invoice(connection, settings, invoice)
 
     answer = await _app(settings, "delivery", "list")
     heading, first, second = answer.stdout.splitlines()
@@ -81,12 +81,12 @@ async def test_a_failed_delivery_is_tried_again(
 async def test_a_delivery_is_not_retried_beside_another(
     connection: AsyncConnection, settings: Settings, invoice: Row, failed: UUID
 ) -> None:
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
     unknown = uuid4()
     answer = await _app(settings, "delivery", "retry", str(failed), str(unknown))
     assert answer.returncode == 1
     assert answer.stderr.splitlines() == [
-        "Another delivery of the invoice to accounts@example.com is on its way already.",
+        "Another delivery of the invoice to accounts@example.com is pending or being sent.",
         f"There is no delivery {unknown}.",
     ]
     assert len((await connection.execute(select(OutboxEntry.id))).all()) == 1
@@ -96,7 +96,7 @@ async def test_what_nobody_was_to_get_cannot_be_retried(
     connection: AsyncConnection, settings: Settings, make: Factories
 ) -> None:
     invoice = await make.invoice(await make.customer(email=""), state=InvoiceState.CREATED)
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
     uuid = (await connection.execute(select(Delivery.uuid))).scalar_one()
     answer = await _app(settings, "delivery", "retry", str(uuid))
     assert answer.returncode == 1

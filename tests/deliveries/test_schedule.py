@@ -7,11 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import CustomerRoleName, DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
-from app.deliveries.schedule import NOBODY, schedule
+from app.deliveries.schedule import NO_ADDRESS
 from app.identity.models import User
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
-from tests.notifications.conftest import NOW
+from tests.deliveries.conftest import NOW
+from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 
 
@@ -27,7 +28,7 @@ async def test_each_owner_gets_a_delivery_and_a_job(
     await make.owner(customer, email="björn@example.com")
     settings = settings.model_copy(update={"mail_from": "Billing <billing@bücher.example>"})
 
-    scheduled = await schedule(connection, invoice.id, settings)
+    scheduled = await schedule_invoice(connection, settings, invoice)
 
     deliveries = (await connection.execute(select(Delivery.__table__).order_by("id"))).all()
     assert [delivery.recipient for delivery in deliveries] == [
@@ -61,7 +62,7 @@ async def test_only_owners_who_are_active_now_are_written_to(
     for_now = await make.user(email="for-now@example.com")
     await make.role(for_now, customer, expires_at=NOW.replace(hour=13))
 
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
 
     assert await _recipients(connection) == ["for-now@example.com"]
 
@@ -69,7 +70,7 @@ async def test_only_owners_who_are_active_now_are_written_to(
 async def test_without_owners_the_customer_itself_is_written_to(
     connection: AsyncConnection, settings: Settings, invoice: Row
 ) -> None:
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
     assert await _recipients(connection) == ["accounts@example.com"]
 
 
@@ -79,11 +80,11 @@ async def test_with_nobody_to_write_to_the_delivery_has_failed(
     customer = await make.customer(email=" ")
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
 
-    assert await schedule(connection, invoice.id, settings) == []
+    assert await schedule_invoice(connection, settings, invoice) == []
 
     delivery = (await connection.execute(select(Delivery.__table__))).one()
     assert (delivery.recipient, delivery.state) == ("", DeliveryState.FAILED)
-    assert delivery.last_error == NOBODY
+    assert delivery.last_error == NO_ADDRESS
     assert delivery.next_attempt_at is None
     assert (await connection.execute(select(OutboxEntry.id))).all() == []
 
@@ -93,7 +94,7 @@ async def test_each_of_the_customers_own_addresses_gets_a_delivery(
 ) -> None:
     customer = await make.customer(email='ap@example.com, "Chief; Finance" <cfo@example.com>')
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
-    scheduled = await schedule(connection, invoice.id, settings)
+    scheduled = await schedule_invoice(connection, settings, invoice)
     assert await _recipients(connection) == [
         "ap@example.com",
         '"Chief; Finance" <cfo@example.com>',
@@ -109,7 +110,7 @@ async def test_an_address_that_is_none_has_failed_and_the_others_go_on(
         email="ap@example.com; ask Mary; cfo@example.com; AP@example.com"
     )
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
-    assert len(await schedule(connection, invoice.id, settings)) == 2
+    assert len(await schedule_invoice(connection, settings, invoice)) == 2
     deliveries = await connection.execute(
         select(Delivery.recipient, Delivery.state, Delivery.last_error).order_by(Delivery.id)
     )
@@ -125,7 +126,7 @@ async def test_where_no_owner_has_a_usable_address_the_customers_own_are_written
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     await make.owner(customer, email="unknown")
-    assert len(await schedule(connection, invoice.id, settings)) == 1
+    assert len(await schedule_invoice(connection, settings, invoice)) == 1
     states = await connection.execute(
         select(Delivery.recipient, Delivery.state).order_by(Delivery.id)
     )
@@ -141,7 +142,7 @@ async def test_one_address_is_written_to_once_whatever_its_case(
     await make.owner(customer, email="Ada@Example.com")
     await make.owner(customer, email=" ada@example.com ")
     await make.owner(customer, email="Ada <ada@EXAMPLE.com>")
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
     assert await _recipients(connection) == ["Ada@Example.com"]
 
 
@@ -149,7 +150,7 @@ async def test_nobody_is_written_to_again_while_a_delivery_is_on_its_way(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     ada = await make.owner(customer, email="ada@example.com")
-    (first,) = await schedule(connection, invoice.id, settings)
+    (first,) = await schedule_invoice(connection, settings, invoice)
     await make.owner(customer, email="ben@example.com")
     # The address of the first owner changes its case meanwhile.
     await connection.execute(
@@ -157,11 +158,11 @@ async def test_nobody_is_written_to_again_while_a_delivery_is_on_its_way(
     )
     await connection.execute(update(User).where(User.id == ada.id).values(email="ADA@example.com"))
 
-    (second,) = await schedule(connection, invoice.id, settings)
+    (second,) = await schedule_invoice(connection, settings, invoice)
 
     assert await _recipients(connection) == ["ada@example.com", "ben@example.com"]
     await connection.execute(update(Delivery).values(state=DeliveryState.SENT))
-    again = await schedule(connection, invoice.id, settings)
+    again = await schedule_invoice(connection, settings, invoice)
     assert len(again) == 2
     assert not {first, second} & set(again)
 
@@ -171,7 +172,7 @@ async def test_nothing_is_recorded_when_the_callers_transaction_fails(
 ) -> None:
     async def schedule_and_fail() -> None:
         async with database.transaction() as transaction:
-            await schedule(transaction, invoice.id, settings)
+            await schedule_invoice(transaction, settings, invoice)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
-from app.deliveries.schedule import schedule
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
+from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories
 from tests.support.smtp import Fault, faulty_server, mail_sink
 from tests.support.worker import kill, until, worker_process
@@ -34,7 +34,7 @@ async def _schedule(
         await make.owner(customer, email=f"owner-{number}@example.com")
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     await make.item(invoice)
-    await schedule(connection, invoice.id, settings)
+    await schedule_invoice(connection, settings, invoice)
     return list((await connection.execute(select(Delivery.message_id))).scalars())
 
 

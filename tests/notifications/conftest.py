@@ -17,9 +17,9 @@ from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
-from app.deliveries.schedule import schedule
 from app.notifications.deliver import deliver
 from app.settings import Settings
+from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailSink, mail_sink
 
@@ -65,7 +65,7 @@ async def invoice(make: Factories, customer: Row) -> Row:
 @pytest.fixture
 async def delivery(connection: AsyncConnection, invoice: Row, settings: Settings) -> UUID:
     """A delivery of the invoice to the customer's own address, due now."""
-    (uuid,) = await schedule(connection, invoice.id, settings)
+    (uuid,) = await schedule_invoice(connection, settings, invoice)
     return uuid
 
 

@@ -12,13 +12,13 @@ from structlog.testing import capture_logs
 from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
-from app.deliveries.schedule import schedule
 from app.invoices.models import Invoice
 from app.notifications import deliver as module
 from app.notifications.deliver import MOST_ATTEMPTS, PAUSES, deliver, longest_attempt
 from app.settings import Settings
 from faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
+from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 from tests.support.smtp import Fault, MailSink, faulty_server
 
@@ -215,7 +215,7 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
     await make.owner(customer, email="gone@example.com")
     await make.owner(customer, email="ada@example.com")
     sink.refused["gone@example.com"] = "550 5.1.1 No such user"
-    gone, ada = await schedule(desk.connection, invoice.id, desk.settings)
+    gone, ada = await schedule_invoice(desk.connection, desk.settings, invoice)
 
     assert [await desk.deliver(delivery=uuid) for uuid in (gone, ada)] == [None, None]
 

@@ -44,11 +44,13 @@ def list_deliveries(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List deliveries, newest first."""
-    from app.notifications.listing import listing  # noqa: PLC0415 - keeps --help fast
+    from app.notifications import queries  # noqa: PLC0415 - keeps --help fast
 
     async def run(database: "Database") -> Sequence[Mapping[str, Any]]:
         async with database.reading() as connection:
-            rows = await listing(connection, state=state, invoice=invoice, limit=limit)
+            rows = await queries.list_deliveries(
+                connection, state=state, invoice=invoice, limit=limit
+            )
             return [dict(row) for row in rows]
 
     deliveries = with_database(run)
@@ -62,14 +64,14 @@ def retry_deliveries(
     deliveries: Annotated[list[UUID], typer.Argument(help="UUIDs of failed deliveries.")],
 ) -> None:
     """Try failed deliveries again, from their first attempt."""
-    from app.notifications.listing import CannotRetry, retry  # noqa: PLC0415 - keeps --help fast
+    from app.deliveries.retry import CannotRetry, retry_delivery  # noqa: PLC0415 - keeps --help fast
 
     async def run(database: "Database") -> list[str]:
         problems = []
         for delivery in deliveries:
             try:
                 async with database.transaction() as connection:
-                    await retry(connection, delivery)
+                    await retry_delivery(connection, delivery)
             except CannotRetry as problem:
                 problems.append(str(problem))
             else:

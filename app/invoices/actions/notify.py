@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body
 from app.billing.enums import InvoiceState
-from app.deliveries.schedule import schedule
+from app.deliveries.schedule import schedule_deliveries
 from app.invoices import changes
 from app.invoices.api.submission import Submission
 from app.invoices.errors import NotificationNotAllowed
@@ -30,7 +30,12 @@ async def notify(
         # Locked, so that the invoice is not paid or canceled between the check and the record.
         if await changes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
             raise NotificationNotAllowed
-        await schedule(connection, invoice_id, submission.settings)
+        await schedule_deliveries(
+            connection,
+            submission.settings,
+            invoice_id=invoice_id,
+            customer_id=submission.invoice.customer_id,
+        )
         return answer
 
     response = await submission.once(change)

@@ -1,4 +1,4 @@
-"""Who is written to about an invoice."""
+"""Select the addresses that receive the notifications of a customer's invoices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,19 +15,18 @@ from app.mailbox import InvalidAddress, Mailbox, split_addresses
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One address, as it was spelled, and why it cannot be written to; empty where it can be."""
+    """An address as it is stored, and the reason why it is invalid; empty for a valid one."""
 
     address: str
     problem: str = ""
 
 
-async def recipients(connection: AsyncConnection, customer_id: int) -> list[Recipient]:
-    """Return the addresses to notify: the customer's owners', else the customer's own as well.
+async def find_recipients(connection: AsyncConnection, customer_id: int) -> list[Recipient]:
+    """Return the addresses to notify: the owners' and, if none of them is valid, the customer's.
 
-    An owner counts while both the role and the user are active and the role has not expired. The
-    customer's own addresses come in where none of the owners' can be written to. Several addresses
-    may stand in one text (`split_addresses`). Those that differ only in case are one, in the
-    spelling that was there first. The list is empty where nobody has an address.
+    An owner counts if the role and the user are active and the role has not expired. A stored text
+    may contain several addresses (`split_addresses`). Addresses that differ only in case are one,
+    in the first spelling. The list is empty if nobody has an address.
     """
     owners = (
         select(User.email)
@@ -42,22 +41,22 @@ async def recipients(connection: AsyncConnection, customer_id: int) -> list[Reci
         .order_by(User.id)
     )
     texts = list((await connection.execute(owners)).scalars())
-    found = distinct_recipients(texts)
-    if any(not recipient.problem for recipient in found):
-        return found
-    own = select(Customer.email).where(Customer.id == customer_id)
-    texts += (await connection.execute(own)).scalars()
+    recipients = distinct_recipients(texts)
+    if any(not recipient.problem for recipient in recipients):
+        return recipients
+    customer = select(Customer.email).where(Customer.id == customer_id)
+    texts += (await connection.execute(customer)).scalars()
     return distinct_recipients(texts)
 
 
 def distinct_recipients(texts: Iterable[str]) -> list[Recipient]:
-    """Return each address that stands in the texts once, in their order."""
-    found: dict[str, Recipient] = {}
+    """Return each address in the texts once, in order."""
+    recipients: dict[str, Recipient] = {}
     for text in texts:
         for address in split_addresses(text):
             try:
                 key, problem = Mailbox.parse(address).address, ""
             except InvalidAddress as error:
                 key, problem = address, str(error)
-            found.setdefault(key.lower(), Recipient(address, problem))
-    return list(found.values())
+            recipients.setdefault(key.lower(), Recipient(address, problem))
+    return list(recipients.values())
