@@ -14,11 +14,11 @@ def _system() -> datetime:
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
 _stands = False
-MOST_DRIFT: Final = timedelta(minutes=1)
+MAX_DRIFT: Final = timedelta(minutes=1)
 """By how much clocks may differ: what goes by them has as much slack."""
 
 
-class Steadiness:
+class ClockMonitor:
     """How evenly a clock runs, as seen by one who looks every now and then.
 
     `slack` is by how much it may change between two looks without having been set.
@@ -26,15 +26,15 @@ class Steadiness:
 
     def __init__(self, slack: timedelta) -> None:
         self._slack = slack.total_seconds()
-        self._stood = standing() is not None
+        self._stood = frozen_at() is not None
         self._ahead: float | None = None
         """By how much the clock was ahead of `monotonic` when that was last looked at."""
         self._set_at = -inf
         """When somebody had last set the clock, by `monotonic`."""
 
-    def look(self, moment: datetime) -> bool:
+    def observe(self, moment: datetime) -> bool:
         """Take what the clock shows now; tell whether it was set since the last look."""
-        if self._stood != (standing() is not None):  # a test has stopped our clock, or let it run
+        if self._stood != (frozen_at() is not None):  # a test has stopped our clock, or let it run
             self._stood = not self._stood
             self._ahead, self._set_at = None, -inf
         ahead = moment.timestamp() - monotonic()
@@ -45,7 +45,7 @@ class Steadiness:
         return was_set
 
     @property
-    def seconds(self) -> float:
+    def steady_seconds(self) -> float:
         """For how many seconds the clock has run evenly, as far as was looked at it."""
         return monotonic() - self._set_at
 
@@ -68,7 +68,7 @@ def monotonic() -> float:
     return _seconds()
 
 
-def standing() -> datetime | None:
+def frozen_at() -> datetime | None:
     """Return the moment at which a test has stopped the clock; None while it runs."""
     return now() if _stands else None
 

@@ -11,7 +11,7 @@ class DiskUnavailable(OSError):
 
 
 @contextmanager
-def disk_at_work() -> Iterator[None]:
+def translate_disk_errors() -> Iterator[None]:
     """Raise every failure of the disk in the context as `DiskUnavailable`."""
     try:
         yield
@@ -21,7 +21,7 @@ def disk_at_work() -> Iterator[None]:
         raise DiskUnavailable(error.errno, error.strerror) from error
 
 
-def why_not_writable(directory: Path) -> str:
+def write_problem(directory: Path) -> str:
     """Make the folder where it is not there; say why it cannot be written to, if it cannot."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

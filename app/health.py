@@ -68,7 +68,7 @@ class Readiness:
                     revisions, is_read_only = await self._look()
         except (DatabaseUnavailable, TimeoutError):
             # All connections may be taken, at a pooler or at the server, and each do its work.
-            busy = self.started and self._requests.answered_within(_LATELY)
+            busy = self.started and self._requests.succeeded_within(_LATELY)
             return DatabaseState.BUSY if busy else DatabaseState.UNREACHABLE
         except ProgrammingError:  # the table is not there
             return DatabaseState.NOT_MIGRATED

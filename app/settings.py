@@ -32,7 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.mailbox import Mailbox
 
 Network = IPv4Network | IPv6Network
@@ -129,7 +129,7 @@ def _redis_url(url: str) -> str:
 
 
 def _known_currency(code: str) -> str:
-    return currency_of(code).code
+    return get_currency(code).code
 
 
 def _known_locale(identifier: str) -> str:
@@ -294,7 +294,7 @@ class Settings(AuditSettings):
         return self
 
 
-def problems(error: ValidationError) -> list[str]:
+def error_messages(error: ValidationError) -> list[str]:
     """Name each setting that is missing or wrong, and why, one a line."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):

@@ -18,7 +18,7 @@ _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
 
 
-def is_web_address(text: str) -> bool:
+def is_web_url(text: str) -> bool:
     """Tell whether a text is an absolute http, https, ftp or ftps URL that every parser reads.
 
     It has no white space and no control characters. Parsers differ in what they refuse: this asks
@@ -42,9 +42,9 @@ def is_web_address(text: str) -> bool:
     return host == "localhost" or _is_domain(host)
 
 
-def is_web_page(text: str) -> bool:
+def is_http_url(text: str) -> bool:
     """Tell whether a text is such an address that a browser opens by http or https."""
-    return text.lower().startswith(("http://", "https://")) and is_web_address(text)
+    return text.lower().startswith(("http://", "https://")) and is_web_url(text)
 
 
 def _is_domain(host: str) -> bool:

@@ -51,7 +51,7 @@ def run_benchmark(options: Options) -> Result:
         queue = os.environ.get("REDIS_URL") or (
             stack.enter_context(EmbeddedValkey(options.place / "valkey")).url
         )
-        running = Period.of(clock.now())
+        running = Period.containing(clock.now())
         databases = Databases(database, running, own=not named)
         return asyncio.run(_run(options, databases, running, Environment(queue, files)))
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
@@ -21,7 +21,7 @@ from faults.load import Load
 from tests.support.factories import Factories
 from tests.support.history import KEY
 
-_AUTHOR: Final = Author("the ground of a fault")
+_ACTOR: Final = Actor("the ground of a fault")
 _INTERVAL: Final = timedelta(days=30)
 """PAYMENT_INTERVAL_DAYS by default."""
 
@@ -35,7 +35,7 @@ async def lay_invoices(
 ) -> tuple[Subject, ...]:
     """Add customers, each with an invoice of a month, of which its owner must be notified."""
     laid = []
-    async with recording(database, KEY, _AUTHOR) as connection:
+    async with audited_transaction(database, KEY, _ACTOR) as connection:
         make = Factories(connection)
         for _ in range(number):
             customer = await make.customer()

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.verify import Verification, verify
+from app.audit.verify import VerificationResult, verify
 from app.billing.enums import DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
@@ -50,7 +50,7 @@ async def compare(
         await _annotations(connection, load, findings)
         await _notifications(connection, sink, load, findings)
         await _sums(connection, findings)
-    async for finding in verify(database, settings, Verification()):
+    async for finding in verify(database, settings, VerificationResult()):
         findings.wrong.append(f"the record of changes: {finding}")
     findings.wrong += await swept(database, settings)
     return findings

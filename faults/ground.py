@@ -123,7 +123,7 @@ def make_ground(number_of_customers: int = CUSTOMERS) -> Ground:
     """Make customers, each with an invoice for each of the last months."""
     months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, 1)
     uses = [use for use, number in enumerate(months) for _ in range(number)]
-    last = Period.of(clock.today()).shifted(-1)
+    last = Period.containing(clock.today()).shifted(-1)
     key = uuid4().hex
     records = _Records()
     staff = records.add("user", username="staff", is_staff=True, created_at=_EARLY)

@@ -12,8 +12,8 @@ from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
@@ -32,7 +32,7 @@ _PENDING: Final = 3
 _ORPHANS: Final = 10
 _LONG_AGO: Final = Period(2020, 1)
 _NO_SUCH_YEAR: Final = 2001
-_AUTHOR: Final = Author("the ground of a fault")
+_ACTOR: Final = Actor("the ground of a fault")
 
 Check = Callable[[AsyncConnection], Awaitable[list[str]]]
 """Returns what the job has not done as it should, a line each."""
@@ -99,7 +99,7 @@ async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
     async def check(connection: AsyncConnection) -> list[str]:
         today = clock.today()
         days = (today - timedelta(days=1), today)
-        return await wrongly_closed(connection, subjects, Period.of(today), *days)
+        return await wrongly_closed(connection, subjects, Period.containing(today), *days)
 
     middle = subjects[_PENDING // 2]
     return Task({}, check, {"uuid": middle.uuid})
@@ -108,7 +108,7 @@ async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
 async def _prepare_reconcile(stack: Stack, database: Database, load: Load) -> Task:
     subject = load.ground.to_annotate[0]
     drift = "UPDATE invoices SET incurred_costs = incurred_costs + 1 WHERE uuid = :uuid"
-    async with recording(database, KEY, _AUTHOR) as connection:
+    async with audited_transaction(database, KEY, _ACTOR) as connection:
         await connection.execute(text(drift), {"uuid": subject.uuid})
         await connection.execute(_tally(1))
     drifted = f"""

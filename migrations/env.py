@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database import import_lock
-from app.database.errors import working
-from app.database.statements import WITHOUT_NAMES
-from app.database.timeouts import limit_each_transaction
+from app.database.errors import translate_statement_errors
+from app.database.statements import NO_STATEMENT_CACHE
+from app.database.timeouts import set_timeouts_in_transactions
 from app.models import metadata
 from app.settings import DatabaseSettings
 from migrations import limits
@@ -69,7 +69,7 @@ async def run_in_turn(engine: AsyncEngine) -> None:
 async def keep_import_out(turn: AsyncConnection) -> None:
     """Wait until no import runs, and let none begin until the turn ends."""
     is_told = False
-    while not await import_lock.keep_import_out(turn):
+    while not await import_lock.try_lock_out_imports(turn):
         if not is_told:
             tell("An import is running; waiting for its end.")
         is_told = True
@@ -105,13 +105,13 @@ async def connect_and_run() -> None:
     """Open connections of our own, outside the service's pool and its limits."""
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
     # Without named statements, so that a pooler in between does not matter.
-    engine = create_async_engine(url, connect_args=WITHOUT_NAMES)
-    limit_each_transaction(
+    engine = create_async_engine(url, connect_args=NO_STATEMENT_CACHE)
+    set_timeouts_in_transactions(
         engine.sync_engine,
         {"lock_timeout": limits.LOCK_TIMEOUT, "statement_timeout": limits.STATEMENT_TIMEOUT},
     )
     try:
-        with working():
+        with translate_statement_errors():
             await run_in_turn(engine)
     finally:
         await engine.dispose()

@@ -42,11 +42,11 @@ def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) ->
     moment, seconds = datetime(2026, 11, 24, tzinfo=UTC), 1000.0
     clock.freeze(moment)
     monkeypatch.setattr(clock, "_seconds", lambda: seconds)
-    steadiness = clock.Steadiness(clock.MOST_DRIFT)
+    monitor = clock.ClockMonitor(clock.MAX_DRIFT)
 
     def steady_for() -> float:
-        steadiness.look(moment)
-        return steadiness.seconds
+        monitor.observe(moment)
+        return monitor.steady_seconds
 
     assert steady_for() == inf
     for step in (timedelta(hours=6), -timedelta(hours=7)):
@@ -59,10 +59,10 @@ def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_to_stop_it_is_not_to_set_it() -> None:
-    steadiness = clock.Steadiness(clock.MOST_DRIFT)
-    assert not steadiness.look(clock.now())
+    monitor = clock.ClockMonitor(clock.MAX_DRIFT)
+    assert not monitor.observe(clock.now())
     for moment in (datetime(2026, 11, 24, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), None):
         clock.freeze(moment)
-        assert clock.standing() == moment
-        assert not steadiness.look(clock.now())
-        assert steadiness.seconds == inf
+        assert clock.frozen_at() == moment
+        assert not monitor.observe(clock.now())
+        assert monitor.steady_seconds == inf

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from app.settings import Settings, problems
+from app.settings import Settings, error_messages
 from tests.conftest import ROOT
 
 GOOD = {
@@ -64,7 +64,7 @@ def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.Mon
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError) as error:
         Settings()
-    lines = problems(error.value)
+    lines = error_messages(error.value)
     assert len(lines) == 1
     assert lines[0].startswith(name)
     assert " is wrong: " in lines[0]
@@ -76,7 +76,7 @@ def test_each_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "")
     with pytest.raises(ValidationError) as error:
         Settings()
-    assert problems(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
+    assert error_messages(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
 
 
 def test_keys_are_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AnyUrl
 
-from app.urls import is_web_address, is_web_page
+from app.urls import is_http_url, is_web_url
 
 _PARTS = st.sampled_from(
     ["https://", "http://", "ftp://", "ftps://", "user", ":", "@", "[", "]", "::1", "[::1]", "/",
@@ -25,7 +25,7 @@ urls = (
 
 @given(urls | st.text().map("https://{}".format))
 def test_what_is_taken_is_read_by_every_parser(url: str) -> None:
-    if is_web_address(url):
+    if is_web_url(url):
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port is None or parts.port <= 65535
@@ -46,4 +46,4 @@ def test_what_is_taken_is_read_by_every_parser(url: str) -> None:
     ],
 )
 def test_only_a_good_address_becomes_a_link(url: str, is_page: bool) -> None:
-    assert is_web_page(url) is is_page
+    assert is_http_url(url) is is_page

@@ -9,7 +9,7 @@ from typing import Any, Final
 from unicodedata import category
 
 from app.api.errors import InvalidFields
-from app.urls import is_web_address
+from app.urls import is_web_url
 
 REQUIRED: Final = "This field is required."
 NULL: Final = "This field may not be null."
@@ -80,7 +80,7 @@ def _text(value: Any, max_length: int, *, otherwise: str, is_url: bool = False) 
         messages.append("Null characters are not allowed.")
     if surrogate := next((c for c in words if category(c) == "Cs"), None):
         messages.append(f"Surrogate characters are not allowed: U+{ord(surrogate):X}.")
-    if is_url and words and not is_web_address(words):
+    if is_url and words and not is_web_url(words):
         messages.append(_NO_URL)
     if messages:
         raise FieldError(*messages)

@@ -23,7 +23,7 @@ from starlette.types import Scope
 from app.api.permissions import IMPERSONATED_USER, Access, access_of, dependencies_of
 from app.api.query_parameters import FromQuery
 from app.api.serializers import AMOUNT, decimal_pattern
-from app.billing.currencies import Currency, currency_of
+from app.billing.currencies import Currency, get_currency
 
 SCHEMA_PATH = "/api/schema.json"
 DOCS_PATH = "/api/docs"
@@ -325,7 +325,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(_components([ErrorDetail, FieldErrors, RuleErrors, *_bodies.values()]))
-    _show_decimals(schemas, currency_of(app.state.settings.currency))
+    _show_decimals(schemas, get_currency(app.state.settings.currency))
     components["schemas"] = {name: schemas[name] for name in sorted(schemas)}
     components["securitySchemes"] = {
         "tokenAuth": {

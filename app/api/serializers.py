@@ -11,18 +11,18 @@ from uuid import UUID
 from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
 
 from app.api.links import Links
-from app.billing.money import quantized
+from app.billing.money import quantize
 
 _TEN = Decimal("1E-10")
 _TWO = Decimal("0.01")
 
 
 def _ten_decimals(value: Decimal) -> str:
-    return format(quantized(value, _TEN, ROUND_HALF_EVEN), "f")
+    return format(quantize(value, _TEN, ROUND_HALF_EVEN), "f")
 
 
 def _two_decimals(value: Decimal) -> str:
-    return format(quantized(value, _TWO, ROUND_HALF_EVEN), "f")
+    return format(quantize(value, _TWO, ROUND_HALF_EVEN), "f")
 
 
 def _as_rounded(value: Decimal) -> str:

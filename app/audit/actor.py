@@ -1,45 +1,22 @@
-"""Who makes a change, as the record tells of it."""
+"""The actor of a change: the user, job or command that makes it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
-
-from starlette.requests import Request
-
-from app.api.middleware.request_log import request_id_of
-from app.identity.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """A user who calls an operation, or a job or command that runs by itself."""
+class Actor:
+    """The user who calls an operation of the API, or a job or command that runs by itself."""
 
     operation: str
-    """What is done: an operation of the API, a job or a command, by its name."""
+    """The name of the API operation, the job or the command."""
     user_uuid: UUID | None = None
     """None for jobs and commands."""
     username: str = ""
     token: str = ""
-    """The name of the token: the impersonator's where there is one, else the user's."""
+    """The name of the token that authenticated the request: the impersonator's token, if any."""
     request_id: str = ""
-    """As in the log; empty for jobs and commands."""
+    """The request id of the log; empty for jobs and commands."""
     impersonator_uuid: UUID | None = None
-    """The user of staff who does the request as the user; None where the user calls."""
+    """The member of staff who acts as the user; None if the user calls directly."""
     impersonator_username: str = ""
-
-
-def author_of(request: Request, caller: Caller) -> Author:
-    """Return who makes the changes of a request: its operation is the one of the route."""
-    author = Author(
-        request.scope["route"].operation_id,
-        caller.user_uuid,
-        caller.username,
-        caller.token,
-        request_id_of(request),
-    )
-    if caller.impersonator is None:
-        return author
-    return replace(
-        author,
-        impersonator_uuid=caller.impersonator.uuid,
-        impersonator_username=caller.impersonator.username,
-    )

@@ -11,18 +11,18 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.verify import IS_WHOLE, UNSEALED
-from app.audit.writer import recording, seal
+from app.audit.actor import Actor
+from app.audit.verify import IS_COMPLETE, UNSEALED
+from app.audit.writer import audited_transaction, seal
 from app.database import import_lock, timeouts
 from app.database.engine import Database
 
 _BATCH: Final = 1000
-_AUTHOR: Final = Author("audit_adopt")
+_ACTOR: Final = Actor("audit_adopt")
 
 
 @dataclass
-class Adoption:
+class BackfillResult:
     """What was adopted."""
 
     changes: int = 0
@@ -34,27 +34,27 @@ class Adoption:
         return f"Changes sealed: {self.changes:,}; records begun: {self.invoices:,}."
 
 
-async def adopt(database: Database, key: SecretStr, why: str) -> Adoption:
+async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResult:
     """Seal the changes that were not, and begin the record of each invoice that has no whole one.
 
     A batch at a time, each in a transaction; it can be stopped and run again. An import that runs
     is waited for.
     """
-    adoption = Adoption()
+    adoption = BackfillResult()
     while True:
         async with database.transaction() as connection:
-            await timeouts.lift(connection)
-            await import_lock.wait_for_import(connection)
+            await timeouts.disable_timeouts(connection)
+            await import_lock.lock_out_imports(connection)
             changes = (await connection.execute(_unsealed)).scalars().all()
             for change in changes:
                 await connection.execute(_continue, {"change": str(change)})
-                adoption.changes += await seal(connection, key, _AUTHOR, why)
+                adoption.changes += await seal(connection, key, _ACTOR, why)
         if len(changes) < _BATCH:
             break
     while True:
-        async with recording(database, key, _AUTHOR, why) as connection:
-            await timeouts.lift(connection)
-            await import_lock.wait_for_import(connection)
+        async with audited_transaction(database, key, _ACTOR, why) as connection:
+            await timeouts.disable_timeouts(connection)
+            await import_lock.lock_out_imports(connection)
             begun = await _begin(connection)
         adoption.invoices += begun
         if begun < _BATCH:
@@ -74,7 +74,7 @@ SELECT change FROM ({UNSEALED}) AS u GROUP BY change ORDER BY min(u.first) LIMIT
 """)  # noqa: S608 - made of constants
 _continue: Final = text("SELECT set_config('invoicing.change', :change, true)")
 _without_whole: Final = text(f"""
-SELECT i.id FROM invoices AS i WHERE NOT {IS_WHOLE}
+SELECT i.id FROM invoices AS i WHERE NOT {IS_COMPLETE}
 ORDER BY i.id LIMIT {_BATCH} FOR NO KEY UPDATE
 """)  # noqa: S608 - made of constants
 _baseline: Final = (

@@ -6,7 +6,7 @@ thousand items. The statements are no functions of the database, whose owner cou
 
 from typing import Final
 
-CHANGES: Final = """(
+CHANGES_DIGEST: Final = """(
     SELECT coalesce(
         string_agg(
             sha256(convert_to(
@@ -20,7 +20,7 @@ CHANGES: Final = """(
 )"""
 """The digests of the changes of the entry `e`, in their order; JSON has no line ends."""
 
-DIGEST: Final = f"""
+ENTRY_DIGEST: Final = f"""
 sha256(
     convert_to(
         (jsonb_build_array(
@@ -31,7 +31,7 @@ sha256(
             ELSE jsonb_build_array(e.impersonator_uuid, e.impersonator_username)
         END)::text,
         'UTF8'
-    ) || {CHANGES}
+    ) || {CHANGES_DIGEST}
 )"""
 """The digest of the entry `e`, which has the columns of `invoice_history`.
 

@@ -9,21 +9,21 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-NOTHING: Final = bytes(32)
+EMPTY_HEAD: Final = bytes(32)
 """What stands for the head before the first entry."""
 
 
-class Chain:
+class HashChain:
     """Makes the hashes of one key."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value().encode()
 
-    def entry(self, invoice: UUID, sequence: int, previous: bytes, digest: bytes) -> bytes:
+    def entry_hash(self, invoice: UUID, sequence: int, previous: bytes, digest: bytes) -> bytes:
         """Return the hash of an entry: of its content, its place, and the head before it."""
         return self._keyed(b"entry", invoice, sequence, previous, digest)
 
-    def head(self, invoice: UUID, sequence: int, entry: bytes) -> bytes:
+    def head_hash(self, invoice: UUID, sequence: int, entry: bytes) -> bytes:
         """Return the head of an invoice whose last entry has this sequence and this hash.
 
         It is another hash than the entry's: an older one, found in the record, is no head.

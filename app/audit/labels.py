@@ -2,7 +2,7 @@
 
 from typing import Final
 
-WORDS: Final = {
+LABELS: Final = {
     "invoices_paid": "Marked as paid",
     "invoices_set_backend_id": "Backend ID set",
     "invoices_set_payment_url": "Payment URL set",
@@ -20,7 +20,7 @@ WORDS: Final = {
 """By the operation of the author."""
 
 
-def in_words(operation: str, comment: str) -> str:
+def describe(operation: str, comment: str) -> str:
     """Tell what was done, with the author's comment where there is one."""
-    words = WORDS.get(operation, operation)
+    words = LABELS.get(operation, operation)
     return f"{words}: {comment}" if comment else f"{words}."

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueCo
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.base import Base, Key, Words, one_of
+from app.database.base import Base, BlankText, PrimaryKey, enum_check
 
 
 class ChangeKind(StrEnum):
@@ -25,7 +25,7 @@ class ChangeKind(StrEnum):
     PAYMENT = "payment"
 
 
-class Change(Base):
+class AuditChange(Base):
     """One row of an invoice, its items or its payments that a transaction changed.
 
     Triggers write it, whoever makes the change. Other records are named by UUID, and no column
@@ -34,12 +34,12 @@ class Change(Base):
 
     __tablename__ = "invoice_changes"
     __table_args__ = (
-        one_of("kind", ChangeKind),
+        enum_check("kind", ChangeKind),
         CheckConstraint("num_nulls(was, became) < 2", name="something_was_or_became"),
         Index("ix_invoice_changes_change_invoice_uuid", "change", "invoice_uuid"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     change: Mapped[UUID]
     """The same for all that one transaction changed."""
     invoice_uuid: Mapped[UUID]
@@ -52,7 +52,7 @@ class Change(Base):
     """As `was`; null for one that went."""
 
 
-class Entry(Base, sealed=True):
+class AuditEntry(Base, sealed=True):
     """What one transaction did to one invoice: by whom, when, and what it came to.
 
     `hash` is keyed and covers all that is here, the changes, and `previous`.
@@ -65,22 +65,22 @@ class Entry(Base, sealed=True):
         CheckConstraint("sequence > 0", name="sequence_is_counted_from_one"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     change: Mapped[UUID]
     """Of the rows in `invoice_changes` that belong to it."""
     invoice_uuid: Mapped[UUID]
     sequence: Mapped[int] = mapped_column(BigInteger)
     """Counts the entries of the invoice, from 1."""
     recorded_at: Mapped[datetime]
-    operation: Mapped[Words]
+    operation: Mapped[BlankText]
     """As in `Author`, and so the six that follow."""
     user_uuid: Mapped[UUID | None]
-    username: Mapped[Words]
-    token: Mapped[Words]
-    request_id: Mapped[Words]
+    username: Mapped[BlankText]
+    token: Mapped[BlankText]
+    request_id: Mapped[BlankText]
     impersonator_uuid: Mapped[UUID | None]
-    impersonator_username: Mapped[Words]
-    comment: Mapped[Words]
+    impersonator_username: Mapped[BlankText]
+    comment: Mapped[BlankText]
     """What the author had to say, as the reason of a cancelation."""
     data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """The invoice's row as it then was; null where it is gone."""

@@ -22,33 +22,33 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.models import Change, ChangeKind, Entry
+from app.audit.models import AuditChange, AuditEntry, ChangeKind
 from app.database.statements import AnySelect
 
-MOST_CHANGES: Final = 100
+MAX_CHANGES: Final = 100
 """Changes of each kind that are told of an entry; of more, only how many there are."""
 _AT_ONCE: Final = 100
 """Rows that are in memory at a time."""
 
 _ENTRY = (
-    Entry.id,
-    Entry.change,
-    Entry.sequence,
-    Entry.recorded_at,
-    Entry.operation,
-    Entry.user_uuid,
-    Entry.username,
-    Entry.token,
-    Entry.impersonator_uuid,
-    Entry.impersonator_username,
-    Entry.comment,
+    AuditEntry.id,
+    AuditEntry.change,
+    AuditEntry.sequence,
+    AuditEntry.recorded_at,
+    AuditEntry.operation,
+    AuditEntry.user_uuid,
+    AuditEntry.username,
+    AuditEntry.token,
+    AuditEntry.impersonator_uuid,
+    AuditEntry.impersonator_username,
+    AuditEntry.comment,
     # As text: the reader decides how numbers are read.
-    cast(Entry.data, Text).label("data"),
+    cast(AuditEntry.data, Text).label("data"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """Which entries are meant: those recorded between two moments, both included."""
 
     after: datetime | None = None
@@ -56,82 +56,86 @@ class Span:
 
     def conditions(self, invoice: UUID) -> list[ColumnElement[bool]]:
         """Return what entries of the invoice must fulfil."""
-        conditions = [Entry.invoice_uuid == invoice]
+        conditions = [AuditEntry.invoice_uuid == invoice]
         if self.after is not None:
-            conditions.append(Entry.recorded_at >= self.after)
+            conditions.append(AuditEntry.recorded_at >= self.after)
         if self.before is not None:
-            conditions.append(Entry.recorded_at <= self.before)
+            conditions.append(AuditEntry.recorded_at <= self.before)
         return conditions
 
 
-async def count(connection: AsyncConnection, invoice: UUID, span: Span) -> int:
+async def count_entries(connection: AsyncConnection, invoice: UUID, span: TimeRange) -> int:
     """Return how many entries there are."""
-    statement = select(func.count()).select_from(Entry).where(*span.conditions(invoice))
+    statement = select(func.count()).select_from(AuditEntry).where(*span.conditions(invoice))
     return (await connection.execute(statement)).scalar_one()
 
 
-async def newest(
-    connection: AsyncConnection, invoice: UUID, span: Span, *, limit: int = 1, offset: int = 0
+async def list_entries(
+    connection: AsyncConnection, invoice: UUID, span: TimeRange, *, limit: int = 1, offset: int = 0
 ) -> Sequence[RowMapping]:
     """Return entries of an invoice, the newest first."""
     statement = (
         select(*_ENTRY)
         .where(*span.conditions(invoice))
-        .order_by(Entry.sequence.desc())
+        .order_by(AuditEntry.sequence.desc())
         .limit(limit)
         .offset(offset)
     )
     return (await connection.execute(statement)).mappings().all()
 
 
-async def changes(
+async def list_changes(
     connection: AsyncConnection, invoice: UUID, of: Sequence[UUID]
 ) -> AsyncGenerator[Row[*tuple[Any, ...]], None]:
     """Yield what some entries changed, entry by entry in the order of `of`.
 
-    Of each kind up to `MOST_CHANGES`, but all of the invoice itself. Rows have `change`, `kind`,
+    Of each kind up to `MAX_CHANGES`, but all of the invoice itself. Rows have `change`, `kind`,
     `subject`, `was` and `became` as JSON texts, and `of_kind`, the number of all of the kind.
     """
-    kinds = Change.change, Change.kind
+    kinds = AuditChange.change, AuditChange.kind
     numbered = (
         select(
-            Change.id,
-            func.row_number().over(partition_by=kinds, order_by=Change.id).label("place"),
+            AuditChange.id,
+            func.row_number().over(partition_by=kinds, order_by=AuditChange.id).label("place"),
             func.count().over(partition_by=kinds).label("of_kind"),
         )
-        .where(Change.change.in_(of), Change.invoice_uuid == invoice)
+        .where(AuditChange.change.in_(of), AuditChange.invoice_uuid == invoice)
         .subquery()
     )
     statement = (
-        select(*_CHANGE, Change.change, numbered.c.of_kind)
-        .join(numbered, numbered.c.id == Change.id)
-        .where(or_(numbered.c.place <= MOST_CHANGES, Change.kind == ChangeKind.INVOICE))
-        .order_by(func.array_position(list(of), Change.change), Change.id)
+        select(*_CHANGE, AuditChange.change, numbered.c.of_kind)
+        .join(numbered, numbered.c.id == AuditChange.id)
+        .where(or_(numbered.c.place <= MAX_CHANGES, AuditChange.kind == ChangeKind.INVOICE))
+        .order_by(func.array_position(list(of), AuditChange.change), AuditChange.id)
     )
     async for row in _streamed(connection, statement):
         yield row
 
 
 _CHANGE = (
-    Change.kind,
-    Change.subject,
-    cast(Change.was, Text).label("was"),
-    cast(Change.became, Text).label("became"),
+    AuditChange.kind,
+    AuditChange.subject,
+    cast(AuditChange.was, Text).label("was"),
+    cast(AuditChange.became, Text).label("became"),
 )
 
 
-async def is_whole(connection: AsyncConnection, invoice: UUID, sequence: int) -> bool:
+async def is_complete(connection: AsyncConnection, invoice: UUID, sequence: int) -> bool:
     """Tell whether the entries up to this one tell of all that belongs to the invoice."""
     statement = select(
-        select(Change.id)
-        .join(Entry, _of_entry)
-        .where(*_up_to(invoice, sequence), Change.kind == ChangeKind.INVOICE, Change.was.is_(None))
+        select(AuditChange.id)
+        .join(AuditEntry, _of_entry)
+        .where(
+            *_up_to(invoice, sequence),
+            AuditChange.kind == ChangeKind.INVOICE,
+            AuditChange.was.is_(None),
+        )
         .exists()
     )
     return (await connection.execute(statement)).scalar_one()
 
 
-async def as_of(
+async def rows_as_of(
     connection: AsyncConnection, invoice: UUID, sequence: int, kind: ChangeKind
 ) -> AsyncGenerator[Row[*tuple[Any, ...]], None]:
     """Yield what belonged to the invoice when the entry was made, in the order of names.
@@ -139,11 +143,11 @@ async def as_of(
     Rows have `subject`, and `became` as JSON text.
     """
     latest = (
-        select(Change.subject, Change.became, Change.id)
-        .ext(distinct_on(Change.subject))
-        .join(Entry, _of_entry)
-        .where(*_up_to(invoice, sequence), Change.kind == kind)
-        .order_by(Change.subject, Change.id.desc())
+        select(AuditChange.subject, AuditChange.became, AuditChange.id)
+        .ext(distinct_on(AuditChange.subject))
+        .join(AuditEntry, _of_entry)
+        .where(*_up_to(invoice, sequence), AuditChange.kind == kind)
+        .order_by(AuditChange.subject, AuditChange.id.desc())
         .subquery()
     )
     became = latest.c.became
@@ -160,11 +164,13 @@ async def as_of(
         yield row
 
 
-_of_entry = and_(Entry.change == Change.change, Entry.invoice_uuid == Change.invoice_uuid)
+_of_entry = and_(
+    AuditEntry.change == AuditChange.change, AuditEntry.invoice_uuid == AuditChange.invoice_uuid
+)
 
 
 def _up_to(invoice: UUID, sequence: int) -> list[ColumnElement[bool]]:
-    return [Entry.invoice_uuid == invoice, Entry.sequence <= bindparam(None, sequence)]
+    return [AuditEntry.invoice_uuid == invoice, AuditEntry.sequence <= bindparam(None, sequence)]
 
 
 async def _streamed(

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.digest import DIGEST
-from app.audit.hash_chain import NOTHING, Chain
+from app.audit.digest import ENTRY_DIGEST
+from app.audit.hash_chain import EMPTY_HEAD, HashChain
 from app.database import timeouts
 from app.database.engine import Database
 from app.settings import AuditSettings
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Discrepancy:
     """Something that is not as it was recorded."""
 
     what: str
@@ -40,37 +40,38 @@ class Finding:
 
 
 @dataclass
-class Verification:
+class VerificationResult:
     """What was looked at, filled as it goes on."""
 
     invoices: int = 0
     """That have a record."""
     entries: int = 0
-    findings: int = 0
+    discrepancies: int = 0
 
     def __str__(self) -> str:
         return (
-            f"Records: {self.invoices:,}; entries: {self.entries:,}; findings: {self.findings:,}."
+            f"Records: {self.invoices:,}; entries: {self.entries:,};"
+            f" discrepancies: {self.discrepancies:,}."
         )
 
 
 async def verify(
-    database: Database, settings: AuditSettings, verification: Verification
-) -> AsyncGenerator[Finding, None]:
-    """Yield each finding; `verification` counts meanwhile."""
+    database: Database, settings: AuditSettings, result: VerificationResult
+) -> AsyncGenerator[Discrepancy, None]:
+    """Yield each finding; `result` counts meanwhile."""
     keys = (settings.audit_key, *settings.audit_keys_previous)
-    chains = tuple(Chain(key) for key in keys)
+    chains = tuple(HashChain(key) for key in keys)
     async with database.snapshot() as connection:
-        await timeouts.lift(connection)
-        async with aclosing(_entries(connection, chains, verification)) as findings:
+        await timeouts.disable_timeouts(connection)
+        async with aclosing(_entries(connection, chains, result)) as findings:
             async for finding in findings:
-                verification.findings += 1
+                result.discrepancies += 1
                 yield finding
         for statement, words in _OTHERS:
             async with aclosing(_rows(connection, statement)) as rows:
                 async for row in rows:
-                    verification.findings += 1
-                    yield Finding(words(row), row["invoice_uuid"], row["number"])
+                    result.discrepancies += 1
+                    yield Discrepancy(words(row), row["invoice_uuid"], row["number"])
 
 
 async def _rows(
@@ -83,8 +84,8 @@ async def _rows(
 
 
 async def _entries(
-    connection: AsyncConnection, chains: tuple[Chain, ...], verification: Verification
-) -> AsyncGenerator[Finding, None]:
+    connection: AsyncConnection, chains: tuple[HashChain, ...], result: VerificationResult
+) -> AsyncGenerator[Discrepancy, None]:
     record: _Record | None = None
     async with aclosing(_rows(connection, _ENTRIES)) as rows:
         async for row in rows:
@@ -92,8 +93,8 @@ async def _entries(
                 for finding in record.ended() if record else ():
                     yield finding
                 record = _Record(row, chains)
-                verification.invoices += 1
-            verification.entries += 1
+                result.invoices += 1
+            result.entries += 1
             for finding in record.take(row):
                 yield finding
     for finding in record.ended() if record else ():
@@ -105,9 +106,9 @@ class _Record:
     """The record of one invoice, entry by entry."""
 
     first: RowMapping
-    chains: tuple[Chain, ...]
+    chains: tuple[HashChain, ...]
     sequence: int = 0
-    heads: set[bytes] = field(default_factory=lambda: {NOTHING})
+    heads: set[bytes] = field(default_factory=lambda: {EMPTY_HEAD})
     """What the head may have been before the next entry: under each key, and also without entries
     that nobody with a key made."""
     last: RowMapping | None = None
@@ -116,22 +117,23 @@ class _Record:
     def invoice(self) -> UUID:
         return self.first["invoice_uuid"]  # type: ignore[no-any-return]  # a row has no types
 
-    def _found(self, what: str, sequence: int | None = None) -> Finding:
-        return Finding(what, self.invoice, self.first["number"], sequence)
+    def _found(self, what: str, sequence: int | None = None) -> Discrepancy:
+        return Discrepancy(what, self.invoice, self.first["number"], sequence)
 
-    def _missing(self, what: str, following: int) -> list[Finding]:
+    def _missing(self, what: str, following: int) -> list[Discrepancy]:
         """Tell of the entries that should be between the last one and the following."""
         first, last = self.sequence + 1, following - 1
         if first > last:
             return []
         return [self._found(what if first == last else f"{what}, as all up to {last}", first)]
 
-    def take(self, row: RowMapping) -> list[Finding]:
+    def take(self, row: RowMapping) -> list[Discrepancy]:
         """Look at the next entry."""
         sequence, previous = row["sequence"], row["previous"]
         findings = self._missing("removed", sequence)
         is_genuine = row["hash"] in {
-            chain.entry(self.invoice, sequence, previous, row["digest"]) for chain in self.chains
+            chain.entry_hash(self.invoice, sequence, previous, row["digest"])
+            for chain in self.chains
         }
         if not is_genuine and row["is_there"] and sequence > row["history_count"]:
             findings.append(self._found("inserted", sequence))
@@ -142,12 +144,12 @@ class _Record:
         if is_genuine and row["unexplained"]:
             fields = ", ".join(row["unexplained"])
             findings.append(self._found(f"no change tells of what it shows of {fields}", sequence))
-        after = {chain.head(self.invoice, sequence, row["hash"]) for chain in self.chains}
+        after = {chain.head_hash(self.invoice, sequence, row["hash"]) for chain in self.chains}
         self.heads = after if is_genuine else self.heads | after
         self.sequence, self.last = sequence, row
         return findings
 
-    def ended(self) -> list[Finding]:
+    def ended(self) -> list[Discrepancy]:
         """Compare the last entry with what the invoice is and keeps."""
         row = self.last or self.first
         if not row["is_there"]:
@@ -169,7 +171,7 @@ class _Record:
 # A column that was added since is not compared: the entry does not tell of it.
 _ENTRIES: Final = text(f"""
 SELECT e.invoice_uuid, i.number, i.id IS NOT NULL AS is_there, i.history_count, i.history_head,
-       e.sequence, e.previous, e.hash, e.data IS NULL AS is_end, {DIGEST} AS digest,
+       e.sequence, e.previous, e.hash, e.data IS NULL AS is_end, {ENTRY_DIGEST} AS digest,
        (
            SELECT array_agg(told.key ORDER BY told.key)
            FROM jsonb_each(e.data) AS told
@@ -201,7 +203,7 @@ LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
 ORDER BY e.invoice_uuid, e.sequence
 """)  # noqa: S608 - made of constants
 
-IS_WHOLE: Final = """EXISTS (
+IS_COMPLETE: Final = """EXISTS (
     SELECT FROM invoice_history AS e
     JOIN invoice_changes AS c ON c.change = e.change AND c.invoice_uuid = e.invoice_uuid
     WHERE e.invoice_uuid = i.uuid AND c.kind = 'invoice' AND c.was IS NULL
@@ -239,7 +241,7 @@ WHERE (
     SELECT jsonb_object_agg(told.key, now.row -> told.key) FROM jsonb_each(c.became) AS told
 ) IS DISTINCT FROM c.became OR (now.row IS NULL) <> (c.became IS NULL)
 GROUP BY i.id
-HAVING {IS_WHOLE}
+HAVING {IS_COMPLETE}
 ORDER BY i.uuid
 """)  # noqa: S608 - made of constants
 
@@ -266,7 +268,7 @@ GROUP BY u.invoice_uuid, i.number ORDER BY u.invoice_uuid
         text(f"""
 SELECT i.uuid AS invoice_uuid, i.number,
        EXISTS (SELECT FROM invoice_history AS e WHERE e.invoice_uuid = i.uuid) AS has_some
-FROM invoices AS i WHERE NOT {IS_WHOLE} ORDER BY i.uuid
+FROM invoices AS i WHERE NOT {IS_COMPLETE} ORDER BY i.uuid
 """),  # noqa: S608 - made of constants
         lambda row: (
             "its record does not begin with the whole of it" if row["has_some"] else "has no record"

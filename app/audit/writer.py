@@ -1,6 +1,6 @@
 """Sealing what a transaction changes: an entry for each invoice, before the commit.
 
-    async with recording(database, key, author) as connection:
+    async with recording(database, key, actor) as connection:
         ...
 
 Triggers have noted by then what changed. Two statements do it for an ordinary change, and as many
@@ -17,9 +17,9 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.digest import DIGEST
-from app.audit.hash_chain import NOTHING, Chain
+from app.audit.actor import Actor
+from app.audit.digest import ENTRY_DIGEST
+from app.audit.hash_chain import EMPTY_HEAD, HashChain
 from app.database.engine import Database
 
 _BATCH: Final = 1000
@@ -27,8 +27,8 @@ _BATCH: Final = 1000
 
 
 @asynccontextmanager
-async def recording(
-    database: Database, key: SecretStr, author: Author, comment: str = ""
+async def audited_transaction(
+    database: Database, key: SecretStr, actor: Actor, comment: str = ""
 ) -> AsyncIterator[AsyncConnection]:
     """Yield a connection in a transaction whose changes are recorded, with a comment if given.
 
@@ -36,27 +36,25 @@ async def recording(
     """
     async with database.transaction() as connection:
         yield connection
-        await seal(connection, key, author, comment)
+        await seal(connection, key, actor, comment)
 
 
-async def seal(
-    connection: AsyncConnection, key: SecretStr, author: Author, comment: str = ""
-) -> int:
+async def seal(connection: AsyncConnection, key: SecretStr, actor: Actor, comment: str = "") -> int:
     """Record what the caller's transaction has changed since it began, or was last sealed.
 
     It is the last thing before the commit: the invoices stay locked from here on. Returns the
     number of entries.
     """
-    chain = Chain(key)
+    chain = HashChain(key)
     header = {
         "recorded_at": clock.now(),
-        "operation": author.operation,
-        "user_uuid": author.user_uuid,
-        "username": author.username,
-        "token": author.token,
-        "request_id": author.request_id,
-        "impersonator_uuid": author.impersonator_uuid,
-        "impersonator_username": author.impersonator_username,
+        "operation": actor.operation,
+        "user_uuid": actor.user_uuid,
+        "username": actor.username,
+        "token": actor.token,
+        "request_id": actor.request_id,
+        "impersonator_uuid": actor.impersonator_uuid,
+        "impersonator_username": actor.impersonator_username,
         "comment": comment,
     }
     sealed = 0
@@ -75,26 +73,26 @@ async def seal(
         statement = _next
 
 
-def _entries(chain: Chain, found: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Any]:
+def _entries(chain: HashChain, found: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Any]:
     """Return the columns of the entries of what was found to have changed."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("invoices", "sequences", "previous", "hashes", "heads")
     }
     for row in found:
         invoice: UUID = row.invoice_uuid
-        previous = row.history_head or NOTHING
+        previous = row.history_head or EMPTY_HEAD
         last = row.last_sequence or 0
         if not row.history_count and row.last_is_end:
             # An invoice that was removed is there again.
-            previous = chain.head(invoice, last, row.last_hash)
+            previous = chain.head_hash(invoice, last, row.last_hash)
         # Entries that are not counted do not stand in the way of the next; they will be found.
         sequence = max(row.history_count or 0, last) + 1
-        entry = chain.entry(invoice, sequence, previous, row.digest)
+        entry = chain.entry_hash(invoice, sequence, previous, row.digest)
         columns["invoices"].append(invoice)
         columns["sequences"].append(sequence)
         columns["previous"].append(previous)
         columns["hashes"].append(entry)
-        columns["heads"].append(chain.head(invoice, sequence, entry))
+        columns["heads"].append(chain.head_hash(invoice, sequence, entry))
     return columns | {"change": found[0].change}
 
 
@@ -136,7 +134,7 @@ WITH changed AS (
     ) AS kept ON true
     WHERE NOT EXISTS (SELECT FROM locked WHERE locked.invoice_uuid = changed.invoice_uuid)
 )
-SELECT e.change, e.invoice_uuid, e.history_count, e.history_head, {DIGEST} AS digest,
+SELECT e.change, e.invoice_uuid, e.history_count, e.history_head, {ENTRY_DIGEST} AS digest,
        last.sequence AS last_sequence, last.hash AS last_hash, last.is_end AS last_is_end
 FROM (
     SELECT found.*, CAST(:recorded_at AS timestamptz) AS recorded_at,

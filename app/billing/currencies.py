@@ -51,7 +51,7 @@ _CURRENCIES: Final = {
 }
 
 
-def currency_of(code: str) -> Currency:
+def get_currency(code: str) -> Currency:
     """Return the currency with an alphabetic code of ISO 4217, in upper case.
 
     Raises ValueError for a code that is not in the list or has no decimals defined.

@@ -12,7 +12,7 @@ class InvoiceState(StrEnum):
     CANCELED = "canceled"
 
 
-class Source(StrEnum):
+class ImportSource(StrEnum):
     """Where an import took records from, if they have to be told from the service's own."""
 
     FOCUS = "focus"

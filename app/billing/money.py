@@ -12,30 +12,30 @@ EXACT = Context(prec=80)
 _HUNDRED = Decimal(100)
 
 
-def quantized(amount: Decimal, unit: Decimal, rounding: str) -> Decimal:
+def quantize(amount: Decimal, unit: Decimal, rounding: str) -> Decimal:
     """Round to as many decimals as `unit` has, in one of the ways of the module decimal."""
     rounded = amount.quantize(unit, rounding=rounding, context=EXACT)
     return rounded or abs(rounded)
 
 
-def away_from_zero(amount: Decimal, currency: Currency) -> Decimal:
+def round_away_from_zero(amount: Decimal, currency: Currency) -> Decimal:
     """Round to the smallest unit, away from zero: with cents 0.001 becomes 0.01, -0.001 -0.01."""
-    return quantized(amount, currency.smallest_unit, ROUND_UP)
+    return quantize(amount, currency.smallest_unit, ROUND_UP)
 
 
-def half_up(amount: Decimal, currency: Currency) -> Decimal:
+def round_half_up(amount: Decimal, currency: Currency) -> Decimal:
     """Round to the smallest unit, halves away from zero: with cents 0.005 becomes 0.01."""
-    return quantized(amount, currency.smallest_unit, ROUND_HALF_UP)
+    return quantize(amount, currency.smallest_unit, ROUND_HALF_UP)
 
 
-def half_even(amount: Decimal, currency: Currency) -> Decimal:
+def round_half_even(amount: Decimal, currency: Currency) -> Decimal:
     """Round to the smallest unit, halves to the even one: with cents 0.005 becomes 0.00."""
-    return quantized(amount, currency.smallest_unit, ROUND_HALF_EVEN)
+    return quantize(amount, currency.smallest_unit, ROUND_HALF_EVEN)
 
 
-def has_decimals_of(amount: Decimal, currency: Currency) -> bool:
+def fits_smallest_unit(amount: Decimal, currency: Currency) -> bool:
     """Tell whether an amount is a whole number of the currency's smallest units."""
-    return half_even(amount, currency) == amount
+    return round_half_even(amount, currency) == amount
 
 
 def item_price(unit_price: Decimal, quantity: Decimal, currency: Currency) -> Decimal:
@@ -43,7 +43,7 @@ def item_price(unit_price: Decimal, quantity: Decimal, currency: Currency) -> De
 
     It is the product, rounded away from zero to the currency's smallest unit.
     """
-    return away_from_zero(EXACT.multiply(unit_price, quantity), currency)
+    return round_away_from_zero(EXACT.multiply(unit_price, quantity), currency)
 
 
 def is_near_product(

@@ -14,7 +14,7 @@ class Period:
     month: int
 
     @classmethod
-    def of(cls, day: date) -> Self:
+    def containing(cls, day: date) -> Self:
         """Return the period that a day (or a moment in UTC) lies in."""
         return cls(day.year, day.month)
 
@@ -51,7 +51,7 @@ class Period:
 FIRST_PERIOD: Final = Period(MINYEAR, 1)
 
 
-def year_before(day: date) -> date:
+def one_year_before(day: date) -> date:
     """Return the same day twelve months earlier; 29 February becomes 28 February.
 
     Before the first year there is none: its days are a year after the first day.
@@ -62,9 +62,9 @@ def year_before(day: date) -> date:
     return date(year, day.month, min(day.day, monthrange(year, day.month)[1]))
 
 
-def last_thirteen(today: date) -> list[Period]:
+def last_thirteen_periods(today: date) -> list[Period]:
     """Return the periods from the same month a year ago to the running one, oldest first."""
-    running = Period.of(today)
+    running = Period.containing(today)
     return [running.shifted(months) for months in range(-12, 1)]
 
 

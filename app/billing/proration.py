@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from app.billing.enums import BillingUnit
-from app.billing.money import quantized
+from app.billing.money import quantize
 
 _HOUR = timedelta(hours=1)
 _HUNDREDTH = Decimal("0.01")
@@ -15,17 +15,17 @@ _HUNDREDTH = Decimal("0.01")
 _HALF = 15  # the first half of a month has 15 days, the second one the rest
 
 
-def days_touched(start: datetime, end: datetime) -> int:
+def count_calendar_days(start: datetime, end: datetime) -> int:
     """Return the number of calendar days from `start` to `end`, both of them included."""
     return (end.date() - start.date()).days + 1
 
 
-def hours_begun(start: datetime, end: datetime) -> int:
+def count_started_hours(start: datetime, end: datetime) -> int:
     """Return the number of hours begun between two moments; `end` may be a last microsecond."""
     return -((start - end) // _HOUR)
 
 
-def quarter_of(day: date) -> tuple[date, date]:
+def quarter_bounds(day: date) -> tuple[date, date]:
     """Return the first and the last day of the quarter of a year that a day lies in."""
     first_month = (day.month - 1) // 3 * 3 + 1
     last_month = first_month + 2
@@ -47,15 +47,15 @@ def charged_quantity(unit: BillingUnit, start: datetime, end: datetime) -> Decim
     if unit is BillingUnit.QUANTITY:
         return Decimal(1)
     if unit is BillingUnit.HOUR:
-        return Decimal(hours_begun(start, end))
+        return Decimal(count_started_hours(start, end))
     if unit is BillingUnit.DAY:
-        return Decimal(days_touched(start, end))
-    return quantized(_share(unit, start.date(), end.date()), _HUNDREDTH, ROUND_HALF_UP)
+        return Decimal(count_calendar_days(start, end))
+    return quantize(_share(unit, start.date(), end.date()), _HUNDREDTH, ROUND_HALF_UP)
 
 
 def _share(unit: BillingUnit, first: date, last: date) -> Decimal:
     if unit is BillingUnit.QUARTER:
-        quarter_start, quarter_end = quarter_of(first)
+        quarter_start, quarter_end = quarter_bounds(first)
         if last > quarter_end:
             raise ValueError("The time charged leaves the quarter.")
         return Decimal((last - first).days + 1) / ((quarter_end - quarter_start).days + 1)
@@ -77,9 +77,9 @@ class LimitPeriod:
     end: datetime
     quantity: int
 
-    def told(self, unit: BillingUnit) -> dict[str, str | int]:
+    def to_details(self, unit: BillingUnit) -> dict[str, str | int]:
         """Return the period as an item's details tell it; its lengths are hours or days."""
-        count = hours_begun if unit is BillingUnit.HOUR else days_touched
+        count = count_started_hours if unit is BillingUnit.HOUR else count_calendar_days
         length = count(self.start, self.end)
         return {
             "start": self.start.isoformat(),

@@ -19,7 +19,7 @@ def whole_factor(quantity: Decimal) -> int | None:
     return factor if factor == quantity else None
 
 
-def shown_measured_unit(own: str, unit: str, quantity: Decimal) -> str:
+def displayed_measured_unit(own: str, unit: str, quantity: Decimal) -> str:
     """Return the item's own measured unit, else the one that follows from its billing unit."""
     if own:
         return own

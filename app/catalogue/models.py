@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import BillingType, BillingUnit
-from app.database.base import Base, Key, Money10, PublicId, Words, one_of
+from app.database.base import Base, BlankText, Money10, PrimaryKey, PublicId, enum_check
 
 
 class ServiceProvider(Base):
@@ -14,7 +14,7 @@ class ServiceProvider(Base):
 
     __tablename__ = "service_providers"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
     created_at: Mapped[datetime]
@@ -25,7 +25,7 @@ class Category(Base):
 
     __tablename__ = "categories"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     title: Mapped[str]
 
@@ -35,10 +35,10 @@ class Offering(Base):
 
     __tablename__ = "offerings"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     name: Mapped[str]
-    type: Mapped[Words]
+    type: Mapped[BlankText]
     category_id: Mapped[int] = mapped_column(ForeignKey("categories.id"), index=True)
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"), index=True)
     created_at: Mapped[datetime]
@@ -48,31 +48,31 @@ class OfferingComponent(Base):
     """A part of an offering that is charged by itself."""
 
     __tablename__ = "offering_components"
-    __table_args__ = (one_of("billing_type", BillingType),)
+    __table_args__ = (enum_check("billing_type", BillingType),)
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)
     type: Mapped[str]
     name: Mapped[str]
     billing_type: Mapped[str]
-    measured_unit: Mapped[Words]
-    article_code: Mapped[Words]
+    measured_unit: Mapped[BlankText]
+    article_code: Mapped[BlankText]
 
 
 class Plan(Base):
     """A price list of an offering."""
 
     __tablename__ = "plans"
-    __table_args__ = (one_of("unit", BillingUnit),)
+    __table_args__ = (enum_check("unit", BillingUnit),)
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)
     name: Mapped[str]
     unit: Mapped[str]
     unit_price: Mapped[Money10]
-    article_code: Mapped[Words]
+    article_code: Mapped[BlankText]
     archived: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
 
@@ -82,7 +82,7 @@ class PlanComponent(Base):
 
     __tablename__ = "plan_components"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     plan_id: Mapped[int] = mapped_column(ForeignKey("plans.id"), index=True)
     component_id: Mapped[int | None] = mapped_column(
@@ -97,7 +97,7 @@ class Resource(Base):
 
     __tablename__ = "resources"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     name: Mapped[str]
     offering_id: Mapped[int] = mapped_column(ForeignKey("offerings.id"), index=True)

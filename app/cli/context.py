@@ -8,7 +8,7 @@ from unicodedata import category
 
 import typer
 
-from app.disk import why_not_writable
+from app.disk import write_problem
 
 if TYPE_CHECKING:
     from app.database.engine import Database
@@ -62,7 +62,7 @@ def load_database_settings() -> "DatabaseSettings":
 
 def require_writable(name: str, directory: Path) -> None:
     """End the command with a line where the folder of a setting cannot be made or written to."""
-    problem = why_not_writable(directory)
+    problem = write_problem(directory)
     if problem:
         fail(f"{name} is wrong: {problem}.", code=MISUSED)
 
@@ -122,12 +122,14 @@ def require_currency(settings: "AuditSettings") -> None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
-    from app.database.statements import WITHOUT_NAMES  # noqa: PLC0415
+    from app.database.statements import NO_STATEMENT_CACHE  # noqa: PLC0415
     from app.invoices.queries.stored_currency import WrongCurrency, stored_currency  # noqa: PLC0415
 
     async def look() -> None:
         timeout = {"timeout": settings.database_pool_timeout}
-        engine = create_async_engine(settings.database_url, connect_args=WITHOUT_NAMES | timeout)
+        engine = create_async_engine(
+            settings.database_url, connect_args=NO_STATEMENT_CACHE | timeout
+        )
         try:
             async with engine.connect() as connection:
                 (await stored_currency(connection)).require(settings.currency)
@@ -160,9 +162,9 @@ async def _reach(database: "Database") -> None:
 def _load(kind: type[_Settings], **known: Any) -> _Settings:
     from pydantic import ValidationError  # noqa: PLC0415 - keeps --help fast
 
-    from app.settings import problems  # noqa: PLC0415
+    from app.settings import error_messages  # noqa: PLC0415
 
     try:
         return kind(**known)
     except ValidationError as error:
-        fail(*problems(error), code=MISUSED)
+        fail(*error_messages(error), code=MISUSED)

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.base import Base, Key, Percent, PublicId, Words
+from app.database.base import Base, BlankText, Percent, PrimaryKey, PublicId
 
 
 class Customer(Base):
@@ -19,17 +19,17 @@ class Customer(Base):
         ),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     name: Mapped[str] = mapped_column(String(150))
-    email: Mapped[Words] = mapped_column(String(75))
-    phone_number: Mapped[Words] = mapped_column(String(255))
-    address: Mapped[Words] = mapped_column(String(300))
-    postal: Mapped[Words] = mapped_column(String(20))
-    country: Mapped[Words] = mapped_column(String(2))
-    bank_name: Mapped[Words] = mapped_column(String(150))
-    bank_account: Mapped[Words] = mapped_column(String(50))
-    vat_code: Mapped[Words] = mapped_column(String(20))
+    email: Mapped[BlankText] = mapped_column(String(75))
+    phone_number: Mapped[BlankText] = mapped_column(String(255))
+    address: Mapped[BlankText] = mapped_column(String(300))
+    postal: Mapped[BlankText] = mapped_column(String(20))
+    country: Mapped[BlankText] = mapped_column(String(2))
+    bank_name: Mapped[BlankText] = mapped_column(String(150))
+    bank_account: Mapped[BlankText] = mapped_column(String(50))
+    vat_code: Mapped[BlankText] = mapped_column(String(20))
     default_tax_percent: Mapped[Percent]
     accounting_start_date: Mapped[datetime] = mapped_column(index=True)
     archived: Mapped[bool] = mapped_column(default=False)
@@ -44,7 +44,7 @@ class Project(Base):
 
     __tablename__ = "projects"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
     name: Mapped[str]

@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from app.database.dates import FIRST_DATE, FIRST_TIME, LAST_DATE, LAST_TIME
 
-Key = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+PrimaryKey = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 """A row's own key; rising, so that it also tells the order of creation."""
 PublicId = Annotated[UUID, mapped_column(Uuid, unique=True, default=uuid4)]
 """The identifier that leaves the service."""
@@ -33,9 +33,9 @@ Amount = Annotated[Decimal, mapped_column(Numeric)]
 Money10 = Annotated[Decimal, mapped_column(Numeric(22, 10))]
 Percent = Annotated[Decimal, mapped_column(Numeric(4, 2), default=Decimal(0))]
 """Of 100; 20 stands for 20 %."""
-Words = Annotated[str, mapped_column(Text, default="", server_default="")]
+BlankText = Annotated[str, mapped_column(Text, default="", server_default="")]
 """Text that is empty where there is none, never null."""
-Json = Annotated[dict[str, Any], mapped_column(JSONB, default=dict, server_default="{}")]
+JsonObject = Annotated[dict[str, Any], mapped_column(JSONB, default=dict, server_default="{}")]
 
 
 class Base(DeclarativeBase):
@@ -64,11 +64,11 @@ class Base(DeclarativeBase):
         """
         super().__init_subclass__(**options)
         table = cls.__table__
-        if not sealed and isinstance(table, Table) and (condition := dates_in_range(table)):
+        if not sealed and isinstance(table, Table) and (condition := date_range_condition(table)):
             table.append_constraint(CheckConstraint(condition, name="dates_are_in_range"))
 
 
-def dates_in_range(table: Table) -> str:
+def date_range_condition(table: Table) -> str:
     """Return the condition that a row's dates and times are of the years 1 to 9999, or empty."""
     spans = ((Date, FIRST_DATE, LAST_DATE), (DateTime, FIRST_TIME, LAST_TIME))
     return " AND ".join(
@@ -79,7 +79,7 @@ def dates_in_range(table: Table) -> str:
     )
 
 
-def one_of(column: str, words: Iterable[StrEnum]) -> CheckConstraint:
+def enum_check(column: str, words: Iterable[StrEnum]) -> CheckConstraint:
     """Allow only the given words in a text column."""
     allowed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_is_known")

@@ -22,21 +22,21 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
-OutOfRange = Callable[[str, int], object]
+OutOfRangeHandler = Callable[[str, int], object]
 """Returns what stands for a value that Python does not have.
 
 It gets the name of the type and the days or microseconds since 2000.
 """
 
 
-def nearest(kind: str, since_epoch: int) -> date:
+def clamp_to_range(kind: str, since_epoch: int) -> date:
     """Return the first or the last date or time instead of one before or after it."""
     if kind == "date":
         return date.max if since_epoch > 0 else date.min
     return _LAST if since_epoch > 0 else _FIRST
 
 
-def use_every_date(engine: Engine, out_of_range: OutOfRange = nearest) -> None:
+def register_date_codecs(engine: Engine, out_of_range: OutOfRangeHandler = clamp_to_range) -> None:
     """Let the engine's connections write and read `date` and `timestamptz` by the codecs here.
 
     They hold for parameters, results and COPY alike. A time must have an offset.

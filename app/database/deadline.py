@@ -1,8 +1,8 @@
-"""How long a request waits for the database in all, so that it is answered also when that hangs.
+"""A request's deadline for its work with the database.
 
-PostgreSQL's own limits are of no use where PostgreSQL itself stands still, or its machine is gone.
-A connection from which nothing comes in time is ended from this side; what fails then is told like
-any connection that was lost. Jobs and commands have no such limit.
+PostgreSQL's own timeouts do not help when PostgreSQL hangs or its machine is gone. At the deadline
+this side closes the connection; the statement then fails as it does after any lost connection.
+Jobs and commands have no deadline.
 """
 
 import asyncio
@@ -17,113 +17,113 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 _T = TypeVar("_T")
 
 
-class Patience:
-    """What is left of the time that a request may wait, whatever it waits for.
+class Deadline:
+    """The time that a request may still spend.
 
-    With `passing` it passes by itself; otherwise only while the database is waited for, as where
-    the client sets the pace of an upload.
+    If `counts_all_time` is set, all time counts. Otherwise only the time spent on the database
+    counts: use this when the client sets the pace, as with an upload.
     """
 
-    def __init__(self, seconds: float, *, passing: bool) -> None:
-        self._whole = seconds
-        self._left: float | None = seconds
-        self._passing = passing
-        self._counted = asyncio.get_running_loop().time()
-        self._running: dict[AsyncConnection, asyncio.TimerHandle] = {}
+    def __init__(self, seconds: float, *, counts_all_time: bool) -> None:
+        self._seconds = seconds
+        self._remaining: float | None = seconds
+        self._counts_all_time = counts_all_time
+        self._updated_at = asyncio.get_running_loop().time()
+        self._timers: dict[AsyncConnection, asyncio.TimerHandle] = {}
 
-    def end(self) -> None:
-        """Limit nothing any more: an answer that has begun goes at its client's pace."""
-        self._left = None
-        for timer in self._running.values():
+    def cancel(self) -> None:
+        """Remove the deadline: a response that has started goes at its client's pace."""
+        self._remaining = None
+        for timer in self._timers.values():
             timer.cancel()
-        self._running.clear()
+        self._timers.clear()
 
-    def renew(self) -> None:
-        """Begin anew, since something has come: what is long is not what hangs."""
-        if self._left is None:
+    def restart(self) -> None:
+        """Start over with the full time. Call it on progress, so that only a hang runs out."""
+        if self._remaining is None:
             return
-        self._left = self._whole
-        self._counted = asyncio.get_running_loop().time()
-        for connection, timer in list(self._running.items()):
+        self._remaining = self._seconds
+        self._updated_at = asyncio.get_running_loop().time()
+        for connection, timer in list(self._timers.items()):
             timer.cancel()
-            self._start(connection, self._left)
+            self._start_timer(connection, self._remaining)
 
     @contextmanager
-    def on(self, connection: AsyncConnection) -> Iterator[None]:
-        """End the connection when the time is up while the context lasts."""
-        with self.waiting() as left:
-            if left is None:
+    def terminating(self, connection: AsyncConnection) -> Iterator[None]:
+        """Close the connection if the time runs out within the context."""
+        with self.spending() as remaining:
+            if remaining is None:
                 yield
                 return
-            self._start(connection, left)
+            self._start_timer(connection, remaining)
             try:
                 yield
             finally:
-                if timer := self._running.pop(connection, None):
+                if timer := self._timers.pop(connection, None):
                     timer.cancel()
 
-    def _start(self, connection: AsyncConnection, seconds: float) -> None:
+    def _start_timer(self, connection: AsyncConnection, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._running[connection] = loop.call_later(seconds, _end, connection)
+        self._timers[connection] = loop.call_later(seconds, _terminate, connection)
 
     @contextmanager
-    def waiting(self) -> Iterator[float | None]:
-        """Yield what is left, in seconds; what the context takes is counted in any case."""
-        self._count(self._passing)
+    def spending(self) -> Iterator[float | None]:
+        """Yield the remaining seconds, and count the time spent within the context."""
+        self._update(self._counts_all_time)
         try:
-            yield self._left
+            yield self._remaining
         finally:
-            self._count(True)
+            self._update(True)
 
-    def _count(self, is_spent: bool) -> None:
+    def _update(self, counts: bool) -> None:
         now = asyncio.get_running_loop().time()
-        if self._left is not None and is_spent:
-            self._left = max(0.0, self._left - (now - self._counted))
-        self._counted = now
+        if self._remaining is not None and counts:
+            self._remaining = max(0.0, self._remaining - (now - self._updated_at))
+        self._updated_at = now
 
 
-_of_request: ContextVar[Patience] = ContextVar("patience")
+_current: ContextVar[Deadline] = ContextVar("deadline")
 
 
 @contextmanager
-def patience(seconds: float, *, passing: bool) -> Iterator[Patience]:
-    """Give what is done in the context, and in tasks that are begun there, so long in all."""
-    given = Patience(seconds, passing=passing)
-    before = _of_request.set(given)
+def request_deadline(seconds: float, *, counts_all_time: bool) -> Iterator[Deadline]:
+    """Set a deadline for the context and for the tasks started within it."""
+    deadline = Deadline(seconds, counts_all_time=counts_all_time)
+    token = _current.set(deadline)
     try:
-        yield given
+        yield deadline
     finally:
-        _of_request.reset(before)
+        _current.reset(token)
 
 
-async def in_time(waiting: Awaitable[_T]) -> _T:
-    """Wait for what comes; raises TimeoutError where a request has no patience left."""
-    given = _of_request.get(None)
-    if given is None:
-        return await waiting
-    with given.waiting() as left:
-        async with asyncio.timeout(left):
-            return await waiting
+async def within_deadline(awaitable: Awaitable[_T]) -> _T:
+    """Await a result; raises TimeoutError at the deadline of the request."""
+    deadline = _current.get(None)
+    if deadline is None:
+        return await awaitable
+    with deadline.spending() as remaining:
+        async with asyncio.timeout(remaining):
+            return await awaitable
 
 
-async def renewed_by(parts: AsyncIterable[_T]) -> AsyncGenerator[_T, None]:
-    """Yield the parts of something long; each gives a request its whole patience again."""
+async def restart_deadline_after_each(parts: AsyncIterable[_T]) -> AsyncGenerator[_T, None]:
+    """Yield the parts of a long stream; the deadline starts over with each part."""
     async for part in parts:
-        if given := _of_request.get(None):
-            given.renew()
+        if deadline := _current.get(None):
+            deadline.restart()
         yield part
 
 
-def ended_in_time(connection: AsyncConnection) -> AbstractContextManager[None]:
-    """End the connection when a request has no patience left while the context lasts."""
-    given = _of_request.get(None)
-    return given.on(connection) if given else nullcontext()
+def terminate_at_deadline(connection: AsyncConnection) -> AbstractContextManager[None]:
+    """Close the connection if the deadline of the request passes within the context."""
+    deadline = _current.get(None)
+    return deadline.terminating(connection) if deadline else nullcontext()
 
 
-def _end(connection: AsyncConnection) -> None:
+def _terminate(connection: AsyncConnection) -> None:
     try:
-        lost = connection.sync_connection and connection.sync_connection.connection
-    except InvalidRequestError:  # it is closed, or lost already
+        pooled = connection.sync_connection and connection.sync_connection.connection
+    except InvalidRequestError:  # it is closed or invalidated already
         return
-    if lost and lost.driver_connection is not None:
-        lost.driver_connection.terminate()
+    if pooled and pooled.driver_connection is not None:
+        pooled.driver_connection.terminate()

@@ -8,14 +8,22 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.database.dates import use_every_date
-from app.database.deadline import ended_in_time, in_time
-from app.database.errors import ConnectionLost, connecting, working
+from app.database.dates import register_date_codecs
+from app.database.deadline import terminate_at_deadline, within_deadline
+from app.database.errors import (
+    ConnectionLost,
+    translate_connection_errors,
+    translate_statement_errors,
+)
 from app.database.fair_semaphore import FairSemaphore
 from app.database.read_only import replace_read_only_sessions
 from app.database.server_clock import ServerClock
-from app.database.statements import WITHOUT_NAMES
-from app.database.timeouts import limit_each_transaction, limits, tell_if_ignored
+from app.database.statements import NO_STATEMENT_CACHE
+from app.database.timeouts import (
+    session_timeouts,
+    set_timeouts_in_transactions,
+    warn_if_timeouts_ignored,
+)
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
@@ -37,18 +45,18 @@ class Database:
             connect_args={
                 # The driver's own is a minute, for which requests would wait.
                 "timeout": settings.database_pool_timeout,
-                "server_settings": session if pooled else session | limits(settings),
-                **(WITHOUT_NAMES if pooled else {}),
+                "server_settings": session if pooled else session | session_timeouts(settings),
+                **(NO_STATEMENT_CACHE if pooled else {}),
                 **connect_args,
             },
         )
-        use_every_date(self.engine.sync_engine)
+        register_date_codecs(self.engine.sync_engine)
         if pooled:
             self._reading = self.engine
-            limit_each_transaction(self.engine.sync_engine, limits(settings))
+            set_timeouts_in_transactions(self.engine.sync_engine, session_timeouts(settings))
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-            tell_if_ignored(self.engine.sync_engine, settings)
+            warn_if_timeouts_ignored(self.engine.sync_engine, settings)
             # Behind a pooler, sessions are the pooler's.
             replace_read_only_sessions(self.engine.sync_engine)
         self._snapshots = self.engine.execution_options(
@@ -56,10 +64,10 @@ class Database:
         )
         CONNECTIONS_AT_MOST.set(settings.database_pool_size)
         self._patience = settings.database_pool_timeout
-        self._answered_at: float | None = None
+        self._succeeded_at: float | None = None
         self.clock = ServerClock()
         half = max(1, settings.database_pool_size // 2)
-        self._making = FairSemaphore(half)
+        self._render_slots = FairSemaphore(half)
         self.streams = FairSemaphore(half)
         """A place for each connection that is held for as long as a client takes to read."""
 
@@ -104,13 +112,13 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def making(self, holder: Hashable) -> AsyncIterator[None]:
+    async def rendering(self, holder: Hashable) -> AsyncIterator[None]:
         """Let an answer be made, in memory and on a connection, while not too many others are.
 
         The places are as many as half of the pool, and shared fairly between holders. Raises
         DatabaseUnavailable as `streaming` does.
         """
-        async with self._place(self._making, holder, "made"):
+        async with self._place(self._render_slots, holder, "made"):
             yield
 
     @asynccontextmanager
@@ -118,17 +126,17 @@ class Database:
         self, places: FairSemaphore, holder: Hashable, done: str
     ) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            place = places.place(object() if holder is None else holder)
+            place = places.slot(object() if holder is None else holder)
             try:
                 async with asyncio.timeout(self._patience):
-                    await in_time(stack.enter_async_context(place))
+                    await within_deadline(stack.enter_async_context(place))
             except TimeoutError as error:
                 raise ConnectionLost(TimeoutError(f"too many answers are being {done}")) from error
             yield
 
-    def answered_within(self, seconds: float) -> bool:
+    def succeeded_within(self, seconds: float) -> bool:
         """Tell whether the database has lately done what was asked of it to the end."""
-        return self._answered_at is not None and monotonic() - self._answered_at <= seconds
+        return self._succeeded_at is not None and monotonic() - self._succeeded_at <= seconds
 
     async def close(self) -> None:
         """Close every connection."""
@@ -139,13 +147,13 @@ class Database:
         async with AsyncExitStack() as stack:
             asked = perf_counter()
             try:
-                with connecting():
-                    connection = await in_time(stack.enter_async_context(engine.connect()))
+                with translate_connection_errors():
+                    connection = await within_deadline(stack.enter_async_context(engine.connect()))
             finally:
                 CONNECTION_WAIT.observe(perf_counter() - asked)
             CONNECTIONS_IN_USE.inc()
             stack.callback(CONNECTIONS_IN_USE.dec)
-            with working(), ended_in_time(connection):
+            with translate_statement_errors(), terminate_at_deadline(connection):
                 async with connection.begin():
                     yield connection
-        self._answered_at = monotonic()
+        self._succeeded_at = monotonic()

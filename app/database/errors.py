@@ -49,7 +49,7 @@ class DatabaseReadOnly(DatabaseUnavailable):
 
 
 @contextmanager
-def connecting() -> Iterator[None]:
+def translate_connection_errors() -> Iterator[None]:
     """Tell every failure to get a connection as `ConnectionLost`."""
     try:
         yield
@@ -58,7 +58,7 @@ def connecting() -> Iterator[None]:
 
 
 @contextmanager
-def working() -> Iterator[None]:
+def translate_statement_errors() -> Iterator[None]:
     """Tell failures of statements that are not the statement's fault as `DatabaseUnavailable`."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Places that are shared fairly between those who ask for them."""
+"""A semaphore that shares its slots fairly between holders."""
 
 import asyncio
 from collections import Counter
@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 
 
 class FairSemaphore:
-    """A number of places, of which one holder gets another only while more are free than it has.
+    """Slots, of which a holder gets another only while more are free than it holds.
 
-    So the first to come has half of them at most, the next half of the rest: someone who holds
-    none finds one, whatever a few others keep. (In switches this is a dynamic threshold: Choudhury
-    and Hahne, 1998.) A free place goes to the waiting holder with the fewest.
+    So the first holder gets at most half of the slots, and the next half of the rest. A holder with
+    none finds a free one, however many a few others hold. (In network switches this is a dynamic
+    threshold: Choudhury and Hahne, 1998.) A free slot goes to the waiting holder with the fewest.
     """
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, slots: int) -> None:
+        self._free = slots
         self._held: Counter[Hashable] = Counter()
         self._waiting: list[tuple[Hashable, asyncio.Future[None]]] = []
 
-    def take_now(self, holder: Hashable) -> bool:
-        """Take a place if there is one for the holder; tell whether there is."""
+    def try_acquire(self, holder: Hashable) -> bool:
+        """Take a slot without waiting; return whether the holder got one."""
         if self._held[holder] >= self._free:
             return False
         self._free -= 1
@@ -28,17 +28,17 @@ class FairSemaphore:
         return True
 
     def release(self, holder: Hashable) -> None:
-        """Give a place back."""
+        """Release one slot of the holder."""
         self._free += 1
         self._held[holder] -= 1
         if not self._held[holder]:
             del self._held[holder]
-        self._hand_out()
+        self._wake_waiting()
 
     @asynccontextmanager
-    async def place(self, holder: Hashable) -> AsyncIterator[None]:
-        """Hold a place, once there is one."""
-        if not self.take_now(holder):
+    async def slot(self, holder: Hashable) -> AsyncIterator[None]:
+        """Wait for a slot and hold it within the context."""
+        if not self.try_acquire(holder):
             await self._wait(holder)
         try:
             yield
@@ -46,24 +46,24 @@ class FairSemaphore:
             self.release(holder)
 
     async def _wait(self, holder: Hashable) -> None:
-        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        one = (holder, given)
-        self._waiting.append(one)
+        acquired: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (holder, acquired)
+        self._waiting.append(waiter)
         try:
-            await given
+            await acquired
         except asyncio.CancelledError:
-            if one in self._waiting:
-                self._waiting.remove(one)
-            else:  # it was given just before
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:  # the slot was assigned just before the cancellation
                 self.release(holder)
             raise
 
-    def _hand_out(self) -> None:
-        """Give free places to waiting holders: to those with the fewest first, then in order."""
+    def _wake_waiting(self) -> None:
+        """Assign free slots to waiting holders: fewest slots first, then in order of arrival."""
         while self._waiting:
-            one = min(self._waiting, key=lambda waiting: self._held[waiting[0]])
-            holder, given = one
-            if not self.take_now(holder):
+            waiter = min(self._waiting, key=lambda waiting: self._held[waiting[0]])
+            holder, acquired = waiter
+            if not self.try_acquire(holder):
                 return
-            self._waiting.remove(one)
-            given.set_result(None)
+            self._waiting.remove(waiter)
+            acquired.set_result(None)

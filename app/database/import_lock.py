@@ -17,28 +17,28 @@ _IMPORT: Final = 4_817_220_311
 _TURN: Final = 4_817_220_312
 """The advisory lock that an import holds alone, and jobs share."""
 
-AGAIN_AFTER: Final = timedelta(minutes=1)
+RETRY_AFTER: Final = timedelta(minutes=1)
 """When a job that met an import is to be run again."""
-WHY: Final = "an import is running"
+REASON: Final = "an import is running"
 
 
-async def claim_import(connection: AsyncConnection) -> bool:
+async def try_begin_import(connection: AsyncConnection) -> bool:
     """Let no other import run until the caller's transaction ends; tell whether none does."""
     claim = select(func.pg_try_advisory_xact_lock(_IMPORT))
     return bool((await connection.execute(claim)).scalar_one())
 
 
-async def keep_jobs_out(connection: AsyncConnection) -> None:
+async def lock_out_jobs(connection: AsyncConnection) -> None:
     """Wait for the jobs that are at it, and keep them out until the caller's transaction ends."""
     await connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
 
 
-async def keep_import_out(connection: AsyncConnection) -> bool:
+async def try_lock_out_imports(connection: AsyncConnection) -> bool:
     """Let no import begin until the caller's transaction ends; False where one runs."""
     share = select(func.pg_try_advisory_xact_lock_shared(_TURN))
     return bool((await connection.execute(share)).scalar_one())
 
 
-async def wait_for_import(connection: AsyncConnection) -> None:
+async def lock_out_imports(connection: AsyncConnection) -> None:
     """Wait until no import runs, and let none begin until the caller's transaction ends."""
     await connection.execute(select(func.pg_advisory_xact_lock_shared(_TURN)))

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-REPLACED_AFTER: Final = 2.0
+REPLACE_AFTER: Final = 2.0
 """Seconds after which a read-only session is replaced by a new one when it is next needed.
 
 While the database stays read-only, reads open no more connections than one in so many seconds for
@@ -44,7 +44,7 @@ def replace_read_only_sessions(engine: Engine) -> None:
         since = record.info.setdefault(_USED_SINCE, now)
         told = connection.driver_connection.get_settings()
         is_read_only = any(getattr(told, name, "off") == "on" for name in _TELLS_OF_IT)
-        if is_read_only and now - since > REPLACED_AFTER:
+        if is_read_only and now - since > REPLACE_AFTER:
             raise DisconnectionError("the session is read-only")
 
     event.listen(engine, "checkout", look)

@@ -28,14 +28,14 @@ def database_now() -> ColumnElement[datetime]:
 
     Where a test has stopped our clock, the server's stands at the same moment.
     """
-    standing = clock.standing()
+    standing = clock.frozen_at()
     if standing is not None:
         return literal(standing, DateTime(timezone=True))
     # One value for the whole statement, so that an index can be searched for it.
     return func.statement_timestamp(type_=DateTime(timezone=True))
 
 
-def between(
+def time_between(
     earlier: SQLColumnExpression[Any], later: SQLColumnExpression[Any]
 ) -> ColumnElement[timedelta]:
     """Return what lies between two moments, as SQL."""
@@ -43,7 +43,7 @@ def between(
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ClockOffset:
     """How far this machine's clock and the server's are apart."""
 
     ahead: timedelta
@@ -60,21 +60,21 @@ class ServerClock:
     """How the server's clock runs, as far as this process has looked."""
 
     def __init__(self) -> None:
-        self._steadiness = clock.Steadiness(clock.MOST_DRIFT)
+        self._monitor = clock.ClockMonitor(clock.MAX_DRIFT)
 
     @property
-    def steady_for(self) -> float:
+    def steady_seconds(self) -> float:
         """For how many seconds it has run evenly.
 
         Where somebody set it by more than a minute, or another server took over, what was written
         before says little about how long ago that is.
         """
-        return self._steadiness.seconds
+        return self._monitor.steady_seconds
 
-    async def look(self, connection: AsyncConnection) -> Difference:
+    async def measure(self, connection: AsyncConnection) -> ClockOffset:
         """Look at it; return how far ours is from it."""
         before = clock.now()
         there = (await connection.execute(select(database_now()))).scalar_one()
         after = clock.now()
-        self._steadiness.look(there)
-        return Difference(before + (after - before) / 2 - there, after - before)
+        self._monitor.observe(there)
+        return ClockOffset(before + (after - before) / 2 - there, after - before)

@@ -25,7 +25,7 @@ _KEPT = f"SELECT setting FROM pg_settings WHERE name = '{_STATEMENT}'"  # noqa: 
 _logger = get_logger(__name__)
 
 
-def limits(settings: DatabaseSettings) -> dict[str, str]:
+def session_timeouts(settings: DatabaseSettings) -> dict[str, str]:
     """Return PostgreSQL's settings for the sessions of the service, by name."""
     return {
         _STATEMENT: f"{settings.database_statement_timeout}s",
@@ -34,7 +34,7 @@ def limits(settings: DatabaseSettings) -> dict[str, str]:
     }
 
 
-async def lift(connection: AsyncConnection) -> None:
+async def disable_timeouts(connection: AsyncConnection) -> None:
     """Let the transaction take its time, as whoever moves a whole database must.
 
     It waits for locks as long as it takes, too: whoever else holds one has limits, and to give up
@@ -44,7 +44,7 @@ async def lift(connection: AsyncConnection) -> None:
     await connection.execute(select(*lifted))
 
 
-def limit_each_transaction(engine: Engine, values: Mapping[str, str]) -> None:
+def set_timeouts_in_transactions(engine: Engine, values: Mapping[str, str]) -> None:
     """Set the limits as each transaction begins: before and after, the session is another's."""
     statement = select(*(func.set_config(name, value, True) for name, value in values.items()))
 
@@ -54,7 +54,7 @@ def limit_each_transaction(engine: Engine, values: Mapping[str, str]) -> None:
     event.listen(engine, "begin", begin)
 
 
-def tell_if_ignored(engine: Engine, settings: DatabaseSettings) -> None:
+def warn_if_timeouts_ignored(engine: Engine, settings: DatabaseSettings) -> None:
     """Log a warning with the first connection where something in between dropped the limits."""
     wanted = settings.database_statement_timeout * 1000
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
-from app.audit.models import Change, Entry
+from app.audit.models import AuditChange, AuditEntry
 from app.catalogue.models import Offering
 from app.database import timeouts
 from app.database.engine import Database
@@ -64,7 +64,7 @@ async def export(
     """
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with database.snapshot() as connection:
-        await timeouts.lift(connection)
+        await timeouts.disable_timeouts(connection)
         done, total = 0, 0 if progress is None else await _row_count(connection)
         for lines in LINES:
             rows = await connection.stream(lines, execution_options={"yield_per": _ROWS_AT_ONCE})
@@ -90,7 +90,7 @@ async def export(
 
 
 async def _row_count(connection: AsyncConnection) -> int:
-    tables = [kind.table for kind in KINDS] + [Change.__table__, Entry.__table__]
+    tables = [kind.table for kind in KINDS] + [AuditChange.__table__, AuditEntry.__table__]
     counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
     return sum((await connection.execute(select(*counts))).one())
 

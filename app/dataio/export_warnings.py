@@ -12,7 +12,7 @@ from app.database import timeouts
 from app.dataio.records import LARGEST_NUMBER
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment
-from app.urls import is_web_address
+from app.urls import is_web_url
 
 _ROWS_AT_ONCE: Final = 1000
 _NAMED: Final = 10
@@ -21,7 +21,7 @@ _NAMED: Final = 10
 
 async def unimportable(connection: AsyncConnection, currency: Currency) -> AsyncIterator[str]:
     """Yield a line for each reason why the import refuses records, with the invoices concerned."""
-    await timeouts.lift(connection)
+    await timeouts.disable_timeouts(connection)
     too_high = select(Invoice.number).where(Invoice.number > LARGEST_NUMBER)
     numbers = list((await connection.execute(too_high.order_by(Invoice.number))).scalars())
     if numbers:
@@ -46,7 +46,7 @@ async def _with_wrong_urls(connection: AsyncConnection) -> list[int]:
     rows = await connection.stream(
         statement.order_by(Invoice.number), execution_options={"yield_per": _ROWS_AT_ONCE}
     )
-    return [number async for number, url in rows if not is_web_address(url)]
+    return [number async for number, url in rows if not is_web_url(url)]
 
 
 async def _with(

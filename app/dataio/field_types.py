@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from app.dataio.jsonl.json_values import Storable
-from app.urls import is_web_address
+from app.urls import is_web_url
 
 _AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]+)?")
 _TIME = re.compile(
@@ -63,7 +63,7 @@ def _date(value: object) -> date:
 
 
 def _web_address(value: str) -> str:
-    if value and not is_web_address(value):
+    if value and not is_web_url(value):
         raise ValueError("not a URL like https://pay.example.com/1")
     return value
 

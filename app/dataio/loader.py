@@ -17,10 +17,10 @@ from uuid import UUID
 from sqlalchemy import delete, exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.billing import money
-from app.billing.currencies import Currency, currency_of
+from app.billing.currencies import Currency, get_currency
 from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
@@ -47,7 +47,7 @@ from app.invoices.models import InvoiceItem as InvoiceItemRow
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
-_AUTHOR: Final = Author("import")
+_ACTOR: Final = Actor("import")
 BATCH: Final = 5000
 """Records of one kind that are written at once."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -60,7 +60,7 @@ NOT_SENT: Final = "Was not sent yet when it was exported."
 async def importing(
     database: Database,
     settings: Settings,
-    author: Author = _AUTHOR,
+    actor: Actor = _ACTOR,
     *,
     keep_good: bool = False,
 ) -> AsyncIterator["Loader"]:
@@ -72,12 +72,12 @@ async def importing(
     """
     loader: Loader | None = None
     try:
-        async with recording(database, settings.audit_key, author) as connection:
-            if not await import_lock.claim_import(connection):
+        async with audited_transaction(database, settings.audit_key, actor) as connection:
+            if not await import_lock.try_begin_import(connection):
                 raise ImportRunning("Another import is running on this database.")
-            await timeouts.lift(connection)
-            await import_lock.keep_jobs_out(connection)
-            currency = currency_of(settings.currency)
+            await timeouts.disable_timeouts(connection)
+            await import_lock.lock_out_jobs(connection)
+            currency = get_currency(settings.currency)
             await use_currency(connection, currency)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             loader = Loader(connection, store, currency, keep_good=keep_good)
@@ -313,7 +313,7 @@ def _wrong_amount(record: Record, currency: Currency) -> str | None:
             name, amount = "price", price
         case _:
             return None
-    if not money.has_decimals_of(amount, currency):
+    if not money.fits_smallest_unit(amount, currency):
         return f"{name}: {currency.code} has {currency.decimals} decimals, not more"
     if isinstance(record, InvoiceItem) and not money.is_near_product(
         amount, record.unit_price, record.quantity, currency

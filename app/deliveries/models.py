@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import DeliveryState
-from app.database.base import Base, Key, PublicId, Words, one_of
+from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
 OPEN = "state IN ('pending', 'sending')"
 """The condition of a delivery that is still on its way."""
@@ -17,7 +17,7 @@ class Delivery(Base):
 
     __tablename__ = "notification_deliveries"
     __table_args__ = (
-        one_of("state", DeliveryState),
+        enum_check("state", DeliveryState),
         Index(
             "uq_notification_deliveries_open_invoice_id_recipient",
             "invoice_id",
@@ -32,7 +32,7 @@ class Delivery(Base):
         ),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     invoice_id: Mapped[int] = mapped_column(
         ForeignKey("invoices.id", ondelete="CASCADE"), index=True
@@ -43,7 +43,7 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None]
     """When a pending delivery is due; while sending, when the attempt is given up for lost."""
-    last_error: Mapped[Words]
+    last_error: Mapped[BlankText]
     message_id: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

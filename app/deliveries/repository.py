@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.billing.enums import DeliveryState
 from app.database.engine import Database
-from app.database.server_clock import between, database_now
+from app.database.server_clock import database_now, time_between
 from app.deliveries.models import Delivery
 
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
@@ -63,9 +63,9 @@ class Deliveries:
         only when it has been right for as long as a lease lasts.
         """
         async with self._database.transaction() as connection:
-            await self._database.clock.look(connection)
+            await self._database.clock.measure(connection)
             states = [DeliveryState.PENDING]
-            if self._database.clock.steady_for > lease.total_seconds():
+            if self._database.clock.steady_seconds > lease.total_seconds():
                 states.append(DeliveryState.SENDING)
             claimed = await connection.execute(_claim(uuid, states, lease))
             row = claimed.one_or_none()
@@ -73,7 +73,7 @@ class Deliveries:
 
     async def wait(self, uuid: UUID) -> timedelta | None:
         """Return how long until a delivery is to be looked at; None for one settled or gone."""
-        wait = between(database_now(), Delivery.next_attempt_at)
+        wait = time_between(database_now(), Delivery.next_attempt_at)
         statement = select(wait).where(
             Delivery.uuid == uuid,
             Delivery.state.in_(_OPEN),

@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line: what was found, and what to do about it unless all is well."""
 
     level: Level
@@ -22,16 +22,16 @@ class Finding:
     advice: str = ""
 
 
-def well(found: str) -> Finding:
+def well(found: str) -> CheckResult:
     """Return that something is as it should be."""
-    return Finding(Level.WELL, found)
+    return CheckResult(Level.WELL, found)
 
 
-def warning(found: str, advice: str) -> Finding:
+def warning(found: str, advice: str) -> CheckResult:
     """Return that something works, but is perhaps not meant so."""
-    return Finding(Level.WARNING, found, advice)
+    return CheckResult(Level.WARNING, found, advice)
 
 
-def wrong(found: str, advice: str) -> Finding:
+def wrong(found: str, advice: str) -> CheckResult:
     """Return that something does not work."""
-    return Finding(Level.WRONG, found, advice)
+    return CheckResult(Level.WRONG, found, advice)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.doctor.check_result import Finding, warning, well, wrong
-from app.settings import Settings, problems
+from app.doctor.check_result import CheckResult, warning, well, wrong
+from app.settings import Settings, error_messages
 
 _HOLD_PLACES = {
     "database_url": "postgresql+asyncpg:///",
@@ -23,7 +23,7 @@ class Configuration:
     settings: Settings
     unusable: frozenset[str]
     """The names of those that were missing or wrong; they have their defaults, if any."""
-    problems: tuple[str, ...]
+    error_messages: tuple[str, ...]
     """A line for each of these."""
 
 
@@ -37,21 +37,21 @@ def read() -> Configuration:
             name: _HOLD_PLACES.get(name, Settings.model_fields[name].get_default())
             for name in unusable
         }
-        return Configuration(Settings(**defaults), unusable, tuple(problems(error)))
+        return Configuration(Settings(**defaults), unusable, tuple(error_messages(error)))
 
 
-def examine(configuration: Configuration) -> Iterator[Finding]:
+def check(configuration: Configuration) -> Iterator[CheckResult]:
     """Tell each problem, and each setting that is suspicious."""
     settings = configuration.settings
-    for problem in configuration.problems:
+    for problem in configuration.error_messages:
         yield wrong(problem, "See `Settings` in docs/operating.md.")
     doubts = list(_doubts(settings))
     yield from doubts
-    if not configuration.problems and not doubts:
+    if not configuration.error_messages and not doubts:
         yield well(f"all {len(Settings.model_fields)} are good")
 
 
-def _doubts(settings: Settings) -> Iterator[Finding]:
+def _doubts(settings: Settings) -> Iterator[CheckResult]:
     if any(network.prefixlen == 0 for network in settings.trusted_proxies):
         yield warning(
             "TRUSTED_PROXIES names everyone, so anyone can choose the address they call from",

@@ -7,7 +7,7 @@ from sqlalchemy import Sequence as NumberSequence
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.doctor.check_result import Finding, well, wrong
+from app.doctor.check_result import CheckResult, well, wrong
 from app.doctor.schema import TRIGGERS
 from app.models import metadata
 from app.settings import Settings
@@ -75,7 +75,7 @@ ORDER BY relname
 """)
 
 
-async def privileges(database: Database, _settings: Settings) -> list[Finding]:
+async def privileges(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell which privileges the role lacks that the service needs."""
     needed = needed_of_tables() | needed_of_sequences()
     pairs = [(name, privilege) for name, several in needed.items() for privilege in several]
@@ -107,5 +107,5 @@ async def privileges(database: Database, _settings: Settings) -> list[Finding]:
     return findings or [well(f"the role {where.role} has all {len(pairs)} that are needed")]
 
 
-def _lacking(role: str, lacks: Sequence[str]) -> Finding:
+def _lacking(role: str, lacks: Sequence[str]) -> CheckResult:
     return wrong(f"the role {role} lacks {'; '.join(lacks)}", _ADVICE)

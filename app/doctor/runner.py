@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
 from app.doctor import configuration, privileges, schema, server, services, work
-from app.doctor.check_result import Finding, warning, wrong
+from app.doctor.check_result import CheckResult, warning, wrong
 from app.doctor.configuration import Configuration
 from app.logging import error_message
 from app.settings import Settings
@@ -21,7 +21,7 @@ _REACH: Final = 5
 _HANGS: Final = wrong(
     f"no answer within {LIMIT:.0f} s", "Look at the other server and the network in between."
 )
-_OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Finding]]]]] = {
+_OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[CheckResult]]]]] = {
     "database": server.version,
     "changes": server.changes,
     "encoding": server.encoding,
@@ -37,7 +37,7 @@ _OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Find
     "months": work.months,
     "proofs": work.proofs,
 }
-_OF_SETTINGS: Final[dict[str, Callable[[Settings], Awaitable[list[Finding]]]]] = {
+_OF_SETTINGS: Final[dict[str, Callable[[Settings], Awaitable[list[CheckResult]]]]] = {
     "redis": services.redis,
     "worker": services.worker,
     "mail": services.mail,
@@ -47,20 +47,20 @@ _OF_REDIS: Final = ("redis", "worker")
 
 
 @dataclass(frozen=True)
-class Examination:
+class CheckResults:
     """What all checks told."""
 
-    findings: dict[str, list[Finding]]
+    findings: dict[str, list[CheckResult]]
     hung: bool
     """Whether one was left behind, which may keep the process from ending."""
 
 
-async def examine(found: Configuration, processes: int) -> Examination:
+async def run_checks(found: Configuration, processes: int) -> CheckResults:
     """Make every check that the settings allow; `processes` is how many there are to be."""
     settings = found.settings.model_copy(
         update={"database_pool_timeout": _REACH, "database_pool_size": len(_OF_DATABASE) + 1}
     )
-    checks: dict[str, Awaitable[list[Finding]]] = {}
+    checks: dict[str, Awaitable[list[CheckResult]]] = {}
     database = Database(settings)
     if "database_url" not in found.unusable:
         unreachable = await _within_limit(_reach(database, settings))
@@ -74,7 +74,7 @@ async def examine(found: Configuration, processes: int) -> Examination:
             checks[name] = look(settings)
     told = await asyncio.gather(*map(_within_limit, checks.values()))
     findings = {
-        "settings": list(configuration.examine(found)),
+        "settings": list(configuration.check(found)),
         **dict(zip(checks, told, strict=True)),
     }
     try:
@@ -82,10 +82,10 @@ async def examine(found: Configuration, processes: int) -> Examination:
         hung = False
     except TimeoutError:
         hung = True
-    return Examination(findings, hung or any(_HANGS in told for told in findings.values()))
+    return CheckResults(findings, hung or any(_HANGS in told for told in findings.values()))
 
 
-async def _within_limit(check: Awaitable[list[Finding]]) -> list[Finding]:
+async def _within_limit(check: Awaitable[list[CheckResult]]) -> list[CheckResult]:
     """Make a check; one that hangs, or fails by itself, is a finding."""
     try:
         return await asyncio.wait_for(check, LIMIT)
@@ -96,7 +96,7 @@ async def _within_limit(check: Awaitable[list[Finding]]) -> list[Finding]:
         return [warning(f"could not be looked at: {reason}", "See what else is wrong.")]
 
 
-async def _reach(database: Database, settings: Settings) -> list[Finding]:
+async def _reach(database: Database, settings: Settings) -> list[CheckResult]:
     try:
         async with database.reading():
             return []
@@ -108,5 +108,5 @@ async def _reach(database: Database, settings: Settings) -> list[Finding]:
         return [wrong(f"DATABASE_URL cannot be reached: {reason}", advice)]
 
 
-async def _told(findings: list[Finding]) -> list[Finding]:
+async def _told(findings: list[CheckResult]) -> list[CheckResult]:
     return findings

@@ -8,7 +8,7 @@ from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
 from app.database.engine import Database
 from app.database.migration import heads, is_current
-from app.doctor.check_result import Finding, warning, well, wrong
+from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.models import metadata
 from app.settings import Settings
 
@@ -47,7 +47,7 @@ _NONE: Final = wrong("none is there", "See what is wrong with the revision and t
 """Where not one is there, each by itself is not to be made again."""
 
 
-async def revision(database: Database, _settings: Settings) -> list[Finding]:
+async def revision(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell whether the database is migrated to what this release needs."""
     ours = ", ".join(sorted(heads()))
     async with database.reading() as connection:
@@ -70,7 +70,7 @@ async def revision(database: Database, _settings: Settings) -> list[Finding]:
     return [well(f"at revision {ours}")]
 
 
-async def indexes(database: Database, _settings: Settings) -> list[Finding]:
+async def indexes(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell which indexes are missing, or cannot be used."""
     async with database.reading() as connection:
         found = await connection.execute(
@@ -116,7 +116,7 @@ def _wanted_indexes() -> dict[str, str]:
     return wanted
 
 
-async def triggers(database: Database, _settings: Settings) -> list[Finding]:
+async def triggers(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell which triggers are missing, or do not fire."""
     async with database.reading() as connection:
         found = await connection.execute(

@@ -7,8 +7,8 @@ from sqlalchemy import make_url, text
 
 from app.database.engine import Database
 from app.database.read_only import read_only_reason
-from app.database.timeouts import limits
-from app.doctor.check_result import Finding, warning, well, wrong
+from app.database.timeouts import session_timeouts
+from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.settings import Settings
 
 OLDEST: Final = 15
@@ -18,7 +18,7 @@ _GRAVE: Final = timedelta(seconds=10)
 _FULL: Final = 0.8
 
 
-async def version(database: Database, settings: Settings) -> list[Finding]:
+async def version(database: Database, settings: Settings) -> list[CheckResult]:
     """Tell the server's version, and whether it is the embedded one."""
     async with database.reading() as connection:
         number, name = (
@@ -37,7 +37,7 @@ async def version(database: Database, settings: Settings) -> list[Finding]:
     return [well(found)]
 
 
-async def encoding(database: Database, _settings: Settings) -> list[Finding]:
+async def encoding(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell the encoding and the collation, and whether its rules changed beneath the indexes."""
     async with database.reading() as connection:
         row = (
@@ -67,11 +67,11 @@ async def encoding(database: Database, _settings: Settings) -> list[Finding]:
     return [well(f"UTF8, text in the order of {row.datcollate}")]
 
 
-async def time(database: Database, _settings: Settings) -> list[Finding]:
+async def time(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell the session's time zone, and how far this machine's clock is from the server's."""
     async with database.reading() as connection:
         await connection.execute(text("SELECT 1"))  # so that opening the connection is not measured
-        difference = await database.clock.look(connection)
+        difference = await database.clock.measure(connection)
         zone = (await connection.execute(text("SHOW timezone"))).scalar_one()
     findings = []
     if zone != "UTC":
@@ -94,7 +94,7 @@ async def time(database: Database, _settings: Settings) -> list[Finding]:
     return findings or [well(f"UTC; the clocks are {apart.total_seconds():.3f} s apart")]
 
 
-async def changes(database: Database, _settings: Settings) -> list[Finding]:
+async def changes(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell whether the database takes changes."""
     async with database.reading() as connection:
         reason = await read_only_reason(connection)
@@ -109,7 +109,7 @@ async def changes(database: Database, _settings: Settings) -> list[Finding]:
     return [well("the database takes changes")]
 
 
-async def connections(database: Database, settings: Settings, processes: int) -> list[Finding]:
+async def connections(database: Database, settings: Settings, processes: int) -> list[CheckResult]:
     """Tell whether the server has connections for that many processes with full pools."""
     async with database.reading() as connection:
         row = (
@@ -144,12 +144,12 @@ async def connections(database: Database, settings: Settings, processes: int) ->
     return [well(found)]
 
 
-async def pooler(database: Database, settings: Settings) -> list[Finding]:
+async def pooler(database: Database, settings: Settings) -> list[CheckResult]:
     """Tell whether the service's limits reach PostgreSQL, which a pooler may prevent."""
     async with database.transaction() as connection:
         lost = [
             name
-            for name, value in limits(settings).items()
+            for name, value in session_timeouts(settings).items()
             if (await connection.execute(text(f"SHOW {name}"))).scalar_one() not in _spelt(value)
         ]
     if lost:

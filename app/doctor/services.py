@@ -6,8 +6,8 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.disk import why_not_writable
-from app.doctor.check_result import Finding, warning, well, wrong
+from app.disk import write_problem
+from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.jobs.worker import is_alive
 from app.notifications.errors import PermanentFailure, TemporaryFailure
 from app.notifications.smtp import connected
@@ -18,7 +18,7 @@ _REDIS_TIMEOUT: Final = 5.0
 _SMTP_TIMEOUT: Final = 5.0
 
 
-async def redis(settings: Settings) -> list[Finding]:
+async def redis(settings: Settings) -> list[CheckResult]:
     """Tell whether Redis answers and writes, what it is, and whether it may forget nudges."""
     client = Redis.from_url(
         settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
@@ -59,7 +59,7 @@ async def redis(settings: Settings) -> list[Finding]:
     return [well(f"{name} {version}, {kept}; nothing depends on that")]
 
 
-async def worker(settings: Settings) -> list[Finding]:
+async def worker(settings: Settings) -> list[CheckResult]:
     """Tell whether a worker has given a sign of life on the queue."""
     if await is_alive(settings):
         return [well(f"one is alive on the queue {settings.queue_name}")]
@@ -71,10 +71,10 @@ async def worker(settings: Settings) -> list[Finding]:
     ]
 
 
-async def mail(settings: Settings) -> list[Finding]:
+async def mail(settings: Settings) -> list[CheckResult]:
     """Tell whether the mail server lets us in, without sending anything."""
     if settings.smtp_url is None:
-        problem = await asyncio.to_thread(why_not_writable, settings.mail_dir)
+        problem = await asyncio.to_thread(write_problem, settings.mail_dir)
         if problem:
             return [wrong(f"MAIL_DIR is wrong: {problem}", "Set SMTP_URL, or another MAIL_DIR.")]
         return [

@@ -12,10 +12,10 @@ from app import clock
 from app.billing.enums import DeliveryState
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.database.server_clock import between, database_now
+from app.database.server_clock import database_now, time_between
 from app.deliveries.models import Delivery
-from app.disk import why_not_writable
-from app.doctor.check_result import Finding, warning, well, wrong
+from app.disk import write_problem
+from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.invoices.jobs.close_month import closed
 from app.invoices.queries.stored_currency import stored_currency
 from app.outbox.models import OutboxEntry
@@ -33,7 +33,7 @@ _ROOM: Final = 100
 """So many of the largest proofs should fit on the disk."""
 
 
-async def currency(database: Database, settings: Settings) -> list[Finding]:
+async def currency(database: Database, settings: Settings) -> list[CheckResult]:
     """Tell whether the setting is the currency of the invoices that are there."""
     ours = settings.currency
     async with database.reading() as connection:
@@ -50,10 +50,10 @@ async def currency(database: Database, settings: Settings) -> list[Finding]:
     ]
 
 
-async def outbox(database: Database, _settings: Settings) -> list[Finding]:
+async def outbox(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell how long jobs have been due, and which were given up lately."""
     now = database_now()
-    waiting = select(func.count(), between(func.min(OutboxEntry.due_at), now)).where(
+    waiting = select(func.count(), time_between(func.min(OutboxEntry.due_at), now)).where(
         OutboxEntry.done_at.is_(None), OutboxEntry.due_at <= now
     )
     given_up = (
@@ -86,7 +86,7 @@ async def outbox(database: Database, _settings: Settings) -> list[Finding]:
     return findings or [well(f"{number} jobs are due, none is late; none was given up lately")]
 
 
-async def deliveries(database: Database, _settings: Settings) -> list[Finding]:
+async def deliveries(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell how many notifications of late could not be delivered."""
     failed = select(func.count()).where(
         Delivery.state == DeliveryState.FAILED, Delivery.created_at > database_now() - _LATELY
@@ -104,9 +104,9 @@ async def deliveries(database: Database, _settings: Settings) -> list[Finding]:
     return [well("none of the last seven days failed")]
 
 
-async def months(database: Database, _settings: Settings) -> list[Finding]:
+async def months(database: Database, _settings: Settings) -> list[CheckResult]:
     """Tell whether the months that have passed are closed."""
-    last = Period.of(clock.today()).shifted(-1)
+    last = Period.containing(clock.today()).shifted(-1)
     async with database.reading() as connection:
         number = (await closed(connection, _COUNTED)).overdue
     if number == 0:
@@ -120,7 +120,7 @@ async def months(database: Database, _settings: Settings) -> list[Finding]:
     ]
 
 
-async def disk(settings: Settings) -> list[Finding]:
+async def disk(settings: Settings) -> list[CheckResult]:
     """Tell whether proofs can be written, and for how long there is room for them.
 
     A folder that is missing is not made: it may be on a disk that is not mounted now, and a running
@@ -133,7 +133,7 @@ async def disk(settings: Settings) -> list[Finding]:
                 "Mount it, or restart the service, which makes it, if it never was there.",
             )
         ]
-    problem = await asyncio.to_thread(why_not_writable, settings.proof_dir)
+    problem = await asyncio.to_thread(write_problem, settings.proof_dir)
     if problem:
         return [wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or give it to our user.")]
     free = (await asyncio.to_thread(shutil.disk_usage, settings.proof_dir)).free
@@ -145,7 +145,7 @@ async def disk(settings: Settings) -> list[Finding]:
     return [well(found)]
 
 
-async def proofs(database: Database, settings: Settings) -> list[Finding]:
+async def proofs(database: Database, settings: Settings) -> list[CheckResult]:
     """Tell whether proofs that payments name are there: a sample, chosen anew each time."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     # Keys are random: those from a random one on are any of them.

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import CustomerRoleName
-from app.database.base import Base, Key, PublicId, Words, one_of
+from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
 
 class User(Base):
@@ -15,11 +15,11 @@ class User(Base):
 
     __tablename__ = "users"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     username: Mapped[str] = mapped_column(unique=True)
-    full_name: Mapped[Words]
-    email: Mapped[Words]
+    full_name: Mapped[BlankText]
+    email: Mapped[BlankText]
     is_staff: Mapped[bool] = mapped_column(default=False)
     is_support: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=True)
@@ -32,11 +32,11 @@ class Token(Base):
     __tablename__ = "tokens"
     __table_args__ = (CheckConstraint("length(digest) = 64", name="digest_is_sha256"),)
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[Words]
+    name: Mapped[BlankText]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -47,11 +47,11 @@ class CustomerRole(Base):
 
     __tablename__ = "customer_roles"
     __table_args__ = (
-        one_of("role", CustomerRoleName),
+        enum_check("role", CustomerRoleName),
         Index("ix_customer_roles_user_id_customer_id", "user_id", "customer_id"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     customer_id: Mapped[int] = mapped_column(
@@ -71,10 +71,10 @@ class AccessSubnet(Base):
 
     __tablename__ = "access_subnets"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(
         ForeignKey("customers.id", ondelete="CASCADE"), index=True
     )
     network: Mapped[str | None] = mapped_column(CIDR)
-    description: Mapped[Words]
+    description: Mapped[BlankText]

@@ -26,7 +26,17 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import BillingUnit, InvoiceState
-from app.database.base import Amount, Base, Json, Key, Money10, Percent, PublicId, Words, one_of
+from app.database.base import (
+    Amount,
+    Base,
+    BlankText,
+    JsonObject,
+    Money10,
+    Percent,
+    PrimaryKey,
+    PublicId,
+    enum_check,
+)
 
 invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
 
@@ -37,7 +47,7 @@ class Invoice(Base):
     __tablename__ = "invoices"
     __table_args__ = (
         UniqueConstraint("customer_id", "year", "month"),
-        one_of("state", InvoiceState),
+        enum_check("state", InvoiceState),
         CheckConstraint("month BETWEEN 1 AND 12", name="month_is_of_a_year"),
         CheckConstraint("year BETWEEN 1 AND 9999", name="year_is_of_the_calendar"),
         CheckConstraint(
@@ -49,7 +59,7 @@ class Invoice(Base):
         ),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     number: Mapped[int] = mapped_column(
         BigInteger, invoice_numbers, server_default=invoice_numbers.next_value(), unique=True
@@ -65,10 +75,10 @@ class Invoice(Base):
     invoice_date: Mapped[date | None]
     """When the invoice was issued, that is, left the state pending."""
     due_date: Mapped[date | None]
-    backend_id: Mapped[Words] = mapped_column(String(255))
-    payment_url: Mapped[Words] = mapped_column(String(200))
-    reference_number: Mapped[Words] = mapped_column(String(300))
-    cancel_reason: Mapped[Words]
+    backend_id: Mapped[BlankText] = mapped_column(String(255))
+    payment_url: Mapped[BlankText] = mapped_column(String(200))
+    reference_number: Mapped[BlankText] = mapped_column(String(300))
+    cancel_reason: Mapped[BlankText]
     source: Mapped[str | None]
     """Where the invoice was imported from; none for one that was made here."""
     total_price: Mapped[Amount] = mapped_column(default=Decimal(0), server_default="0")
@@ -124,7 +134,7 @@ class InvoiceItem(Base):
 
     __tablename__ = "invoice_items"
     __table_args__ = (
-        one_of("unit", BillingUnit),
+        enum_check("unit", BillingUnit),
         CheckConstraint(
             "customer_credit_id IS NULL OR credit", name="customer_credit_makes_a_credit"
         ),
@@ -133,19 +143,19 @@ class InvoiceItem(Base):
         Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id", ondelete="CASCADE"))
     name: Mapped[str]
     unit_price: Mapped[Money10]
     quantity: Mapped[Money10]
     unit: Mapped[str]
-    measured_unit: Mapped[Words]
-    article_code: Mapped[Words] = mapped_column(String(30))
+    measured_unit: Mapped[BlankText]
+    article_code: Mapped[BlankText] = mapped_column(String(30))
     start: Mapped[datetime]
     end: Mapped[datetime]
     project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
-    project_name: Mapped[Words]
+    project_name: Mapped[BlankText]
     """The project's name when the item was made; it outlives the project."""
     project_uuid: Mapped[UUID | None]
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"), index=True)
@@ -154,7 +164,7 @@ class InvoiceItem(Base):
     plan_component_id: Mapped[int | None] = mapped_column(
         ForeignKey("plan_components.id"), index=True
     )
-    details: Mapped[Json]
+    details: Mapped[JsonObject]
     backend_uuid: Mapped[UUID | None]
     credit: Mapped[bool] = mapped_column(default=False, server_default="false")
     """Whether the item gives back instead of charging: a compensation."""
@@ -208,7 +218,7 @@ class InvoiceTally(Base):
 
     __tablename__ = "invoice_tallies"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     year: Mapped[int] = mapped_column(SmallInteger)
     month: Mapped[int] = mapped_column(SmallInteger)
     state: Mapped[str]

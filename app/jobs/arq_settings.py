@@ -43,10 +43,10 @@ class _Worker(Worker):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._steadiness = clock.Steadiness(_UNEVEN)
+        self._monitor = clock.ClockMonitor(_UNEVEN)
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
-        if self._steadiness.look(clock.now()):
+        if self._monitor.observe(clock.now()):
             for job in self.cron_jobs:
                 job.next_run = None
         await super().run_cron(n, delay, num_windows)

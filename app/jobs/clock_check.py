@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from app.database.server_clock import Difference
+from app.database.server_clock import ClockOffset
 from app.logging import get_logger
 
 _MOST: Final = timedelta(seconds=5)
@@ -21,7 +21,7 @@ class OwnClock:
     def __init__(self) -> None:
         self._told: timedelta | None = None
 
-    def tell(self, difference: Difference) -> None:
+    def tell(self, difference: ClockOffset) -> None:
         """Log a difference that is large, or has changed, and that it is gone."""
         if not difference.exceeds(_MOST):
             if self._told is not None:

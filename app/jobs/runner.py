@@ -82,7 +82,7 @@ class Runner:
                 return 0
             async with self._database.transaction() as connection:
                 claims = await outbox.claim(connection, room, self._lease)
-                difference = await self._database.clock.look(connection)
+                difference = await self._database.clock.measure(connection)
             self.outage.end()
             self._own_clock.tell(difference)
             LAST_LOOK.set_to_current_time()

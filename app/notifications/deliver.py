@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.database.engine import Database
 from app.deliveries.repository import Claim, Deliveries
 from app.logging import get_logger
@@ -115,7 +115,7 @@ async def _hand_over(
 
 
 async def _message(database: Database, settings: Settings, claim: Claim) -> EmailMessage:
-    invoice = await invoices.read(database, claim.invoice_id, currency_of(settings.currency))
+    invoice = await invoices.read(database, claim.invoice_id, get_currency(settings.currency))
     if not invoice.may_be_sent:
         # Paid or canceled since: a demand for money would be wrong now.
         raise PermanentFailure(f"Not sent, since the invoice is {invoice.state} meanwhile.")

@@ -11,7 +11,7 @@ from babel.dates import format_date, format_skeleton
 from babel.numbers import NumberPattern
 
 from app.billing.currencies import Currency
-from app.billing.money import EXACT, half_even
+from app.billing.money import EXACT, round_half_even
 from app.billing.periods import Period
 from app.customers.countries import country_name
 
@@ -50,7 +50,7 @@ class Formats:
 
     def money(self, amount: Decimal) -> str:
         """Write an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
-        rounded = half_even(amount, self.currency)
+        rounded = round_half_even(amount, self.currency)
         return self._written(
             self._money, rounded, currency=self.currency.code, currency_digits=False
         )

@@ -60,12 +60,12 @@ class Line:
     @property
     def tax(self) -> Decimal:
         """The tax of the line in the currency's decimals, as the API has it."""
-        return money.half_even(money.tax_on(self.price, self.tax_percent), self.currency)
+        return money.round_half_even(money.tax_on(self.price, self.tax_percent), self.currency)
 
     @property
     def total(self) -> Decimal:
         """The price with its tax in the currency's decimals, as the API has it."""
-        return money.half_even(money.with_tax(self.price, self.tax_percent), self.currency)
+        return money.round_half_even(money.with_tax(self.price, self.tax_percent), self.currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.notifications.formats import Formats, one_line, shortened
 from app.notifications.invoice_view import Line, Statement
 from app.settings import IssuerDetails, Settings
-from app.urls import is_web_page
+from app.urls import is_http_url
 
 _templates = Environment(
     loader=PackageLoader("app.notifications"),
@@ -26,7 +26,7 @@ class Rendering:
 
     def __init__(self, settings: Settings, invoice: Statement) -> None:
         self.invoice = invoice
-        self.formats = Formats(settings.locale, currency_of(settings.currency))
+        self.formats = Formats(settings.locale, get_currency(settings.currency))
         self.issuer: IssuerDetails = settings.issuer_details
 
     def subject(self) -> str:
@@ -72,7 +72,7 @@ class Rendering:
     def _payment_link(self) -> str:
         # Older imports let any text stand there; javascript: must not become a link.
         url = self.invoice.payment_url
-        return url if self.invoice.asks_for_payment and is_web_page(url) else ""
+        return url if self.invoice.asks_for_payment and is_http_url(url) else ""
 
     def _key_facts(self) -> list[tuple[str, str]]:
         """Return what stands at the head of the document."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.base import Base, Json, Key, Words
+from app.database.base import Base, BlankText, JsonObject, PrimaryKey
 
 
 class OutboxEntry(Base):
@@ -16,14 +16,14 @@ class OutboxEntry(Base):
         Index("ix_outbox_open_due_at", "due_at", postgresql_where=text("done_at IS NULL")),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     job: Mapped[str]
     """The name of the worker's job."""
-    arguments: Mapped[Json]
+    arguments: Mapped[JsonObject]
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    last_error: Mapped[Words]
-    request_id: Mapped[Words]
+    last_error: Mapped[BlankText]
+    request_id: Mapped[BlankText]
     """Of the request that caused it, for the log; empty where none did."""

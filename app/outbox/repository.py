@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.database.server_clock import between, database_now
+from app.database.server_clock import database_now, time_between
 from app.logging import current_request_id
 from app.outbox.models import OutboxEntry
 
@@ -89,7 +89,7 @@ async def record_once_since(connection: AsyncConnection, job: str, moment: datet
         OutboxEntry.job == job,
         or_(
             OutboxEntry.done_at.is_(None),
-            OutboxEntry.created_at.between(moment, database_now() + clock.MOST_DRIFT),
+            OutboxEntry.created_at.between(moment, database_now() + clock.MAX_DRIFT),
         ),
     )
     if (await connection.execute(select(another))).scalar_one():
@@ -119,7 +119,7 @@ async def waiting(connection: AsyncConnection) -> list[Waiting]:
             OutboxEntry.job,
             func.count().filter(is_due),
             func.count().filter(~is_due),
-            between(func.min(OutboxEntry.due_at).filter(is_due), now),
+            time_between(func.min(OutboxEntry.due_at).filter(is_due), now),
         )
         .where(OutboxEntry.done_at.is_(None))
         .group_by(OutboxEntry.job)

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import PaymentType
-from app.database.base import Amount, Base, Json, Key, PublicId, Words, one_of
+from app.database.base import Amount, Base, BlankText, JsonObject, PrimaryKey, PublicId, enum_check
 
 
 class PaymentProfile(Base):
@@ -15,7 +15,7 @@ class PaymentProfile(Base):
 
     __tablename__ = "payment_profiles"
     __table_args__ = (
-        one_of("payment_type", PaymentType),
+        enum_check("payment_type", PaymentType),
         CheckConstraint("jsonb_typeof(attributes) = 'object'", name="attributes_are_an_object"),
         Index(
             "uq_payment_profiles_active_customer_id",
@@ -25,12 +25,12 @@ class PaymentProfile(Base):
         ),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
-    name: Mapped[Words] = mapped_column(String(150))
+    name: Mapped[BlankText] = mapped_column(String(150))
     payment_type: Mapped[str]
-    attributes: Mapped[Json]
+    attributes: Mapped[JsonObject]
     is_active: Mapped[bool] = mapped_column(default=True)
 
 
@@ -52,7 +52,7 @@ class Payment(Base):
         CheckConstraint("abs(sum) < 1e20", name="sum_is_bounded"),
     )
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     profile_id: Mapped[int] = mapped_column(ForeignKey("payment_profiles.id"), index=True)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
@@ -71,13 +71,13 @@ class CustomerCredit(Base):
 
     __tablename__ = "customer_credits"
 
-    id: Mapped[Key]
+    id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
     value: Mapped[Decimal] = mapped_column(Numeric(16, 5))
     end_date: Mapped[date | None]
     minimal_consumption: Mapped[Decimal] = mapped_column(Numeric(16, 5), default=Decimal(0))
-    minimal_consumption_logic: Mapped[Words]
+    minimal_consumption_logic: Mapped[BlankText]
     created_at: Mapped[datetime]
 
 

@@ -19,7 +19,7 @@ from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final, Self
 from unicodedata import category
 
-from app.disk import DiskUnavailable, disk_at_work
+from app.disk import DiskUnavailable, translate_disk_errors
 from app.logging import describe_error, get_logger
 
 UNFINISHED: Final = ".part"
@@ -99,7 +99,7 @@ class ProofStore:
 
     def create(self) -> None:
         """Make the folder where it is missing; raises `DiskUnavailable`."""
-        with disk_at_work():
+        with translate_disk_errors():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def begin(self, name: str) -> "IncomingProof":
@@ -120,7 +120,7 @@ class ProofStore:
         return await asyncio.to_thread(self._check, self.path(key), size)
 
     def _check(self, path: Path, size: int) -> os.stat_result:
-        with disk_at_work(), path.open("rb") as file:
+        with translate_disk_errors(), path.open("rb") as file:
             state = os.fstat(file.fileno())
         if state.st_size != size:
             raise DiskUnavailable(None, "The file of a proof is not whole")
@@ -213,7 +213,7 @@ class IncomingProof:
         self._remove()
 
     def _write_waiting(self) -> None:
-        with disk_at_work():
+        with translate_disk_errors():
             self._write_to(self._opened())
 
     def _opened(self) -> BinaryIO:
@@ -231,7 +231,7 @@ class IncomingProof:
 
     def _finish(self) -> None:
         kept = self._store.path(self._key)
-        with disk_at_work():
+        with translate_disk_errors():
             file = self._opened()
             self._write_to(file)
             file.flush()

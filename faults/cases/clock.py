@@ -65,7 +65,7 @@ def _month_ends(*midnights: datetime) -> Callable[[Stack, Load], Awaitable[None]
         clock.set(midnights[0] - _QUARTER_PAST)
         await _all_by(clock, stack)
         async with stack.database() as database:
-            ending = Period.of(midnights[-1] - timedelta(days=1))
+            ending = Period.containing(midnights[-1] - timedelta(days=1))
             subjects = await lay_invoices(database, load, ending, _INVOICES)
             async with load.running():
                 await load.well()
@@ -115,7 +115,7 @@ def _closes_since(midnight: datetime) -> Select[int]:
 async def _wrongly_ended(
     connection: AsyncConnection, subjects: tuple[Subject, ...], midnight: datetime
 ) -> list[str]:
-    wrong = await wrongly_closed(connection, subjects, Period.of(midnight), midnight.date())
+    wrong = await wrongly_closed(connection, subjects, Period.containing(midnight), midnight.date())
     closes = (await connection.execute(_closes_since(midnight))).scalar_one()
     if closes != 1:
         wrong.append(f"the close was scheduled {closes} times by two workers")

@@ -51,7 +51,7 @@ async def _many_at_once(stack: Stack, load: Load) -> None:
         today = clock.today()
         async with database.reading() as connection:
             load.ledger.complaints += await wrongly_closed(
-                connection, subjects, Period.of(today), today - timedelta(days=1), today
+                connection, subjects, Period.containing(today), today - timedelta(days=1), today
             )
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.verify import Verification, verify
+from app.audit.verify import VerificationResult, verify
 from app.database.engine import Database
 from app.settings import Settings
 
@@ -20,9 +20,9 @@ def verified(database: Database, settings: Settings) -> Verify:
     """Verify everything; returns the findings, without the invoices that they name."""
 
     async def findings() -> list[str]:
-        verification = Verification()
+        verification = VerificationResult()
         found = [each async for each in verify(database, settings, verification)]
-        assert verification.findings == len(found)
+        assert verification.discrepancies == len(found)
         return [f"{each.sequence or '-'}: {each.what}" for each in found]
 
     return findings

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from tests.support.factories import Factories, Row, UserRow
@@ -40,7 +40,7 @@ async def story(database: Database, client: httpx.AsyncClient, make: Factories) 
     staff = await make.user(is_staff=True, username="anna")
     customer = await make.customer()
     profile = await make.profile(customer)
-    async with recording(database, KEY, Author("import")) as within:
+    async with audited_transaction(database, KEY, Actor("import")) as within:
         inside = Factories(within)
         invoice = await inside.invoice(customer, state=InvoiceState.CREATED)
         await inside.item(invoice, "10", name="Disk", details={"offering_name": "D", "x": 1.5})
@@ -51,7 +51,7 @@ async def story(database: Database, client: httpx.AsyncClient, make: Factories) 
     answer = await client.post(f"{path}/set_backend_id/", json=body, headers=staff.headers)
     assert answer.status_code == 200
     clock.freeze(BEGAN + timedelta(hours=2))
-    async with recording(database, KEY, Author("test"), "a correction") as within:
+    async with audited_transaction(database, KEY, Actor("test"), "a correction") as within:
         await within.execute(text("UPDATE invoice_items SET unit_price = 12 WHERE name = 'Disk'"))
         await within.execute(text("DELETE FROM invoice_items WHERE name = 'Core'"))
     clock.freeze(BEGAN + timedelta(hours=3))
@@ -239,7 +239,7 @@ async def test_an_entry_of_many_items_tells_of_the_first_hundred(
     client: httpx.AsyncClient, database: Database, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
-    async with recording(database, KEY, Author("import")) as within:
+    async with audited_transaction(database, KEY, Actor("import")) as within:
         invoice = await Factories(within).invoice(await make.customer())
         await within.execute(
             text(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.audit.actor import Author
-from app.audit.verify import Verification, verify
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.verify import VerificationResult, verify
+from app.audit.writer import audited_transaction
 from app.database.engine import Database
 from app.dataio.export import export
 from app.dataio.import_report import BadRecords, Report
@@ -24,7 +24,7 @@ Import = Callable[[bytes], Awaitable[tuple[Report, list[str]]]]
 @pytest.fixture
 async def exported(database: Database, settings: Settings) -> bytes:
     gone = await write(database)
-    async with recording(database, KEY, Author("test")) as within:
+    async with audited_transaction(database, KEY, Actor("test")) as within:
         await within.execute(text("DELETE FROM payments"))
         await within.execute(text("DELETE FROM invoices WHERE id = :id"), {"id": gone.id})
     kept: Row = await write(database)
@@ -43,7 +43,7 @@ def imported(settings: Settings, second_database_url: str, tmp_path: Path) -> Im
         database = Database(there)
         try:
             report = await load_file(database, there, str(file))
-            found = [each async for each in verify(database, there, Verification())]
+            found = [each async for each in verify(database, there, VerificationResult())]
             return report, [f"{each.sequence or '-'}: {each.what}" for each in found]
         finally:
             await database.close()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.backfill import adopt
-from app.audit.verify import Finding, Verification, verify
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.backfill import backfill
+from app.audit.verify import Discrepancy, VerificationResult, verify
+from app.audit.writer import audited_transaction
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.settings import Settings
@@ -24,7 +24,7 @@ from tests.audit.conftest import Tamper, Verify
 from tests.support.factories import Factories, Row
 from tests.support.history import EARLIER_KEY, KEY
 
-BY_TEST = Author("test")
+BY_TEST = Actor("test")
 UNTOLD = "no change tells of what it shows of"
 CHANGED = "changed, or its changes were"
 NOT_SEALED = "1 not sealed: written past the service or by an earlier release"
@@ -32,18 +32,18 @@ NOT_SEALED = "1 not sealed: written past the service or by an earlier release"
 
 async def write(database: Database) -> Row:
     """An invoice with four entries: made, an item more, paid, annotated."""
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         make = Factories(within)
         customer = await make.customer()
         profile = await make.profile(customer)
         invoice = await make.invoice(customer, state=InvoiceState.CREATED)
         await make.item(invoice, "10", name="Disk")
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await Factories(within).item(invoice, "5", name="Core")
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET state = 'paid'"))
         await Factories(within).payment(profile, invoice_id=invoice.id)
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET backend_id = 'B'"))
     return invoice
 
@@ -186,7 +186,7 @@ async def test_each_tampering_is_named(
     assert await verified() == []
 
 
-async def findings_over(connection: AsyncConnection, settings: Settings) -> list[Finding]:
+async def findings_over(connection: AsyncConnection, settings: Settings) -> list[Discrepancy]:
     """Verify what a transaction has done and not committed."""
 
     class Within:
@@ -194,7 +194,7 @@ async def findings_over(connection: AsyncConnection, settings: Settings) -> list
         async def snapshot(self) -> AsyncIterator[AsyncConnection]:
             yield connection
 
-    verification = Verification()
+    verification = VerificationResult()
     within: Any = Within()
     return [each async for each in verify(within, settings, verification)]
 
@@ -205,7 +205,7 @@ async def test_a_forgery_is_not_washed_by_the_next_change(
     await tamper("UPDATE invoices SET due_date = '2030-01-01'")
     await tamper("DELETE FROM invoice_history WHERE sequence = 4")
     await tamper("UPDATE invoice_history SET username = 'eve' WHERE sequence = 2")
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET reference_number = 'R'"))
     assert await verified() == [
         f"2: {CHANGED}",
@@ -228,7 +228,7 @@ async def test_what_was_written_past_the_service_is_adopted_only_when_asked(
     await connection.execute(text("UPDATE invoice_items SET unit_price = 7 WHERE name = 'Disk'"))
     other = await make.invoice(await make.customer())
     await make.item(other)
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET payment_url = 'https://example.com'"))
     found = sorted(await verified())
     assert found == [
@@ -237,14 +237,14 @@ async def test_what_was_written_past_the_service_is_adopted_only_when_asked(
         "-: its record does not begin with the whole of it",
         f"5: {UNTOLD} incurred_costs, reference_number, total_price",
     ]
-    adoption = await adopt(database, KEY, "an upgrade")
+    adoption = await backfill(database, KEY, "an upgrade")
     assert str(adoption) == "Changes sealed: 4; records begun: 0."
     assert await verified() == []
     told = await connection.execute(
         text("SELECT DISTINCT comment FROM invoice_history WHERE operation = 'audit_adopt'")
     )
     assert told.scalars().all() == ["an upgrade"]
-    assert str(await adopt(database, KEY, "again")) == "Changes sealed: 0; records begun: 0."
+    assert str(await backfill(database, KEY, "again")) == "Changes sealed: 0; records begun: 0."
     assert invoice.id
 
 
@@ -258,7 +258,7 @@ async def test_records_of_what_was_there_before_begin_when_asked(
     changed = await make.invoice(await make.customer())
     # As it is after the upgrade of a database with rows.
     await tamper("DELETE FROM invoice_changes")
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(
             text("UPDATE invoices SET backend_id = 'x' WHERE id = :id"), {"id": changed.id}
         )
@@ -266,7 +266,7 @@ async def test_records_of_what_was_there_before_begin_when_asked(
         "-: has no record",
         "-: its record does not begin with the whole of it",
     ]
-    adoption = await adopt(database, KEY, "an upgrade")
+    adoption = await backfill(database, KEY, "an upgrade")
     assert (adoption.changes, adoption.invoices) == (0, 2)
     assert await verified() == []
 
@@ -274,14 +274,14 @@ async def test_records_of_what_was_there_before_begin_when_asked(
 async def test_keys_that_were_in_use_before(
     database: Database, settings: Settings, invoice: Row
 ) -> None:
-    async def found(**keys: Any) -> list[Finding]:
+    async def found(**keys: Any) -> list[Discrepancy]:
         given = settings.model_copy(update=keys)
-        return [each async for each in verify(database, given, Verification())]
+        return [each async for each in verify(database, given, VerificationResult())]
 
     assert len(await found(audit_key=EARLIER_KEY)) == 5
     rotated = {"audit_key": EARLIER_KEY, "audit_keys_previous": (KEY,)}
     assert await found(**rotated) == []
-    async with recording(database, EARLIER_KEY, BY_TEST) as within:
+    async with audited_transaction(database, EARLIER_KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET backend_id = 'new'"))
     assert await found(**rotated) == []
     assert [each.sequence for each in await found()] == [5, None]
@@ -342,7 +342,7 @@ def test_any_single_change_of_the_record_is_found(settings: Settings, data: st.D
     else:
         value, given_value = f"CAST(:value AS {kind})", data.draw(VALUES[kind])
 
-    async def tamper_and_verify() -> tuple[int, list[Finding]]:
+    async def tamper_and_verify() -> tuple[int, list[Discrepancy]]:
         database = Database(settings)
         try:
             async with database.reading() as connection:

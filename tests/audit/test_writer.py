@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.writer import recording, seal
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction, seal
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.invoices.models import Invoice
@@ -27,7 +27,7 @@ SELECT sequence, operation, username, token, comment,
         WHERE c.change = h.change AND c.invoice_uuid = h.invoice_uuid) AS changes
 FROM invoice_history AS h WHERE invoice_uuid = :uuid ORDER BY sequence
 """
-BY_TEST = Author("test")
+BY_TEST = Actor("test")
 
 
 async def test_a_payment_is_recorded_with_who_made_it(
@@ -103,7 +103,7 @@ async def test_all_that_a_row_goes_through_is_recorded(
     database: Database, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     customer = await make.customer()
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         inside = Factories(within)
         one = await inside.invoice(customer)
         other = await inside.invoice(await inside.customer())
@@ -113,7 +113,7 @@ async def test_all_that_a_row_goes_through_is_recorded(
         unrelated = await inside.payment(profile)
 
     async def change(statement: str, **values: Any) -> list[Any]:
-        async with recording(database, KEY, BY_TEST) as within:
+        async with audited_transaction(database, KEY, BY_TEST) as within:
             await within.execute(text(statement), values)
         of_both = await rows(
             connection,
@@ -161,7 +161,7 @@ async def test_all_that_a_row_goes_through_is_recorded(
     assert item.uuid != payment.uuid
 
     # One that comes back goes on where its record ended.
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await Factories(within).invoice(await make.customer(), uuid=other.uuid)
     assert await verified() == []
 
@@ -171,10 +171,10 @@ async def test_noting_what_is_kept_is_no_change(
 ) -> None:
     invoice = await make.invoice(await make.customer())
     seen = "SELECT revision, imported_revision, history_count FROM invoices"
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET backend_id = 'x'"))
     assert await rows(connection, seen) == [(2, None, 1)]
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(text("UPDATE invoices SET imported_revision = revision"))
         await within.execute(text("UPDATE invoices SET backend_id = 'x'"))
     assert await rows(connection, seen) == [(3, 2, 1)]
@@ -219,7 +219,7 @@ async def test_more_invoices_than_a_batch(
     database: Database, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     customer = await make.customer()
-    async with recording(database, KEY, BY_TEST) as within:
+    async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(
             text(
                 "INSERT INTO invoices (uuid, customer_id, year, month, tax_percent, created)"

@@ -26,7 +26,7 @@ async def subjects(plain_url: str) -> Subjects:
     """What cases ask for in a database with the tiny data set."""
     connection = await asyncpg.connect(plain_url)
     try:
-        await load(connection, _SHAPE, Period.of(clock.now()))
+        await load(connection, _SHAPE, Period.containing(clock.now()))
     finally:
         await connection.close()
     return await find_subjects(plain_url, _SHAPE)
@@ -43,7 +43,7 @@ async def _get(client: httpx.AsyncClient, cases: list[Case], name: str) -> httpx
 async def test_lists_counts_and_growth_are_as_the_shape_says(
     client: httpx.AsyncClient, subjects: Subjects
 ) -> None:
-    cases = reading_cases(subjects, Period.of(clock.now()))
+    cases = reading_cases(subjects, Period.containing(clock.now()))
 
     async def count(name: str) -> int:
         return int((await _get(client, cases, name)).headers["X-Result-Count"])

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from app.billing.currencies import currency_of
     ],
 )  # fmt: skip
 def test_a_currency_has_the_decimals_of_the_standard(code: str, decimals: int) -> None:
-    currency = currency_of(code)
+    currency = get_currency(code)
     assert (currency.code, currency.decimals) == (code, decimals)
     assert currency.smallest_unit == Decimal(10) ** -decimals
 
@@ -27,4 +27,4 @@ def test_a_currency_has_the_decimals_of_the_standard(code: str, decimals: int) -
 @pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "XDR", "EURO", "eur", "", "ZZZ", "BTC"])
 def test_a_code_without_decimals_is_no_currency(code: str) -> None:
     with pytest.raises(ValueError, match="is not an ISO 4217 code of a currency with decimals"):
-        currency_of(code)
+        get_currency(code)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.billing import money
-from app.billing.currencies import Currency, currency_of
+from app.billing.currencies import Currency, get_currency
 
-EUR, JPY, BHD, CLF = (currency_of(code) for code in ("EUR", "JPY", "BHD", "CLF"))
+EUR, JPY, BHD, CLF = (get_currency(code) for code in ("EUR", "JPY", "BHD", "CLF"))
 amounts = st.decimals(
     min_value=Decimal("-999999999999"), max_value=Decimal("999999999999"), places=10
 )
@@ -33,7 +33,7 @@ def test_a_price_that_is_made_is_one_that_may_be_given(
     unit_price: Decimal, quantity: Decimal, currency: Currency
 ) -> None:
     price = money.item_price(unit_price, quantity, currency)
-    assert money.has_decimals_of(price, currency)
+    assert money.fits_smallest_unit(price, currency)
     assert money.is_near_product(price, unit_price, quantity, currency)
 
 
@@ -63,16 +63,16 @@ def test_a_compensation_mirrors_its_charge(
 def test_roundings_stay_within_a_smallest_unit(amount: Decimal, currency: Currency) -> None:
     unit = currency.smallest_unit
     with localcontext(money.EXACT):
-        assert abs(money.half_up(amount, currency) - amount) <= unit / 2
-        assert abs(money.half_even(amount, currency) - amount) <= unit / 2
-        assert abs(money.away_from_zero(amount, currency) - amount) < unit
+        assert abs(money.round_half_up(amount, currency) - amount) <= unit / 2
+        assert abs(money.round_half_even(amount, currency) - amount) <= unit / 2
+        assert abs(money.round_away_from_zero(amount, currency) - amount) < unit
 
 
 @given(amounts, currencies)
 def test_what_is_rounded_is_written_with_all_decimals_of_the_currency(
     amount: Decimal, currency: Currency
 ) -> None:
-    for rounding in (money.half_up, money.half_even, money.away_from_zero):
+    for rounding in (money.round_half_up, money.round_half_even, money.round_away_from_zero):
         _, _, decimals = f"{rounding(amount, currency):f}".partition(".")
         assert len(decimals) == currency.decimals
 
@@ -86,17 +86,17 @@ def test_tax_is_part_of_the_total(price: Decimal, percent: Decimal) -> None:
 @pytest.mark.parametrize(
     ("rounded", "expected"),
     [
-        (money.half_up(Decimal("0.005"), EUR), "0.01"),
-        (money.half_up(Decimal("-0.005"), EUR), "-0.01"),
-        (money.half_up(Decimal("1359.5"), JPY), "1360"),
-        (money.half_up(Decimal("0.0005"), BHD), "0.001"),
-        (money.half_even(Decimal("0.005"), EUR), "0.00"),
-        (money.half_even(Decimal("0.015"), EUR), "0.02"),
-        (money.half_even(Decimal("2.5"), JPY), "2"),
-        (money.half_even(Decimal("0.0015"), BHD), "0.002"),
-        (money.away_from_zero(Decimal("0.0000000001"), EUR), "0.01"),
-        (money.away_from_zero(Decimal("1234.3456789"), JPY), "1235"),
-        (money.away_from_zero(Decimal("-0.0001"), BHD), "-0.001"),
+        (money.round_half_up(Decimal("0.005"), EUR), "0.01"),
+        (money.round_half_up(Decimal("-0.005"), EUR), "-0.01"),
+        (money.round_half_up(Decimal("1359.5"), JPY), "1360"),
+        (money.round_half_up(Decimal("0.0005"), BHD), "0.001"),
+        (money.round_half_even(Decimal("0.005"), EUR), "0.00"),
+        (money.round_half_even(Decimal("0.015"), EUR), "0.02"),
+        (money.round_half_even(Decimal("2.5"), JPY), "2"),
+        (money.round_half_even(Decimal("0.0015"), BHD), "0.002"),
+        (money.round_away_from_zero(Decimal("0.0000000001"), EUR), "0.01"),
+        (money.round_away_from_zero(Decimal("1234.3456789"), JPY), "1235"),
+        (money.round_away_from_zero(Decimal("-0.0001"), BHD), "-0.001"),
         (money.item_price(Decimal("0.0001"), Decimal("0.0001"), CLF), "0.0001"),
     ],
 )
@@ -106,8 +106,8 @@ def test_halves_and_parts(rounded: Decimal, expected: str) -> None:
 
 def test_zero_has_no_sign() -> None:
     assert str(money.tax_on(Decimal("-12.35"), Decimal("0.00"))) == "0.0000"
-    for rounded in (money.half_up, money.half_even, money.away_from_zero):
+    for rounded in (money.round_half_up, money.round_half_even, money.round_away_from_zero):
         assert str(rounded(Decimal("-0.000"), EUR)) == "0.00"
         assert str(rounded(Decimal("-0.000"), JPY)) == "0"
-    assert str(money.half_up(Decimal("-0.001"), EUR)) == "0.00"
-    assert str(money.half_even(Decimal("-0.005"), EUR)) == "0.00"
+    assert str(money.round_half_up(Decimal("-0.001"), EUR)) == "0.00"
+    assert str(money.round_half_even(Decimal("-0.005"), EUR)) == "0.00"

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.billing.periods import Period, due_date, last_thirteen, year_before
+from app.billing.periods import Period, due_date, last_thirteen_periods, one_year_before
 
 periods = st.builds(Period, st.integers(2, 9998), st.integers(1, 12))
 
@@ -13,7 +13,7 @@ periods = st.builds(Period, st.integers(2, 9998), st.integers(1, 12))
 @given(periods)
 def test_a_period_ends_where_the_next_begins(period: Period) -> None:
     assert period.end + timedelta(microseconds=1) == period.shifted(1).start
-    assert Period.of(period.start) == Period.of(period.end) == period
+    assert Period.containing(period.start) == Period.containing(period.end) == period
 
 
 @given(periods, st.integers(-12, 12))
@@ -23,21 +23,21 @@ def test_shifting_back_returns(period: Period, months: int) -> None:
 
 @given(st.dates(min_value=date(2, 3, 1)))
 def test_thirteen_periods_reach_back_a_year(today: date) -> None:
-    listed = last_thirteen(today)
+    listed = last_thirteen_periods(today)
     assert len(listed) == 13
     assert listed == sorted(listed)
     assert (listed[0].year, listed[0].month) == (today.year - 1, today.month)
-    assert listed[-1] == Period.of(today)
-    assert Period.of(year_before(today)) == listed[0]
+    assert listed[-1] == Period.containing(today)
+    assert Period.containing(one_year_before(today)) == listed[0]
 
 
 def test_a_leap_day_has_a_year_before() -> None:
-    assert year_before(date(2024, 2, 29)) == date(2023, 2, 28)
+    assert one_year_before(date(2024, 2, 29)) == date(2023, 2, 28)
 
 
 @given(st.dates(max_value=date(1, 12, 31)))
 def test_the_first_year_has_no_year_before(day: date) -> None:
-    assert year_before(day) == date.min
+    assert one_year_before(day) == date.min
 
 
 @given(st.dates(), st.integers(0, 10**12))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.billing.enums import BillingUnit
 from app.billing.periods import Period
-from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_of
+from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_bounds
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -74,16 +74,16 @@ def test_limits_that_changed_add_up() -> None:
     then = LimitPeriod(at("2026-10-11"), at("2026-11-01") - MICROSECOND, 8)
     assert charged_limit(BillingUnit.DAY, [first, then]) == 4 * 10 + 8 * 21
     assert charged_limit(BillingUnit.MONTH, [first, then]) == Decimal("6.72")
-    assert first.told(BillingUnit.MONTH) == {
+    assert first.to_details(BillingUnit.MONTH) == {
         "start": "2026-10-01T00:00:00+00:00",
         "end": "2026-10-10T23:59:59.999999+00:00",
         "quantity": 4,
         "billing_periods": 10,
         "total": "40",
     }
-    assert first.told(BillingUnit.HOUR)["billing_periods"] == 240
+    assert first.to_details(BillingUnit.HOUR)["billing_periods"] == 240
 
 
 def test_quarters_of_a_year() -> None:
-    start, end = quarter_of(at("2026-05-20").date())
+    start, end = quarter_bounds(at("2026-05-20").date())
     assert (start.isoformat(), end.isoformat()) == ("2026-04-01", "2026-06-30")

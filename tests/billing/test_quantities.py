@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.billing.quantities import shown_measured_unit, whole_factor
+from app.billing.quantities import displayed_measured_unit, whole_factor
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from app.billing.quantities import shown_measured_unit, whole_factor
 def test_the_measured_unit_follows_from_the_billing_unit(
     unit: str, quantity: str, shown: str
 ) -> None:
-    assert shown_measured_unit("", unit, Decimal(quantity)) == shown
-    assert shown_measured_unit("cores", unit, Decimal(quantity)) == "cores"
+    assert displayed_measured_unit("", unit, Decimal(quantity)) == shown
+    assert displayed_measured_unit("cores", unit, Decimal(quantity)) == "cores"
 
 
 def test_only_a_whole_quantity_is_a_factor() -> None:

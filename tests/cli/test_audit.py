@@ -12,7 +12,7 @@ async def test_verify_and_adopt(
     settings: Settings, connection: AsyncConnection, make: Factories
 ) -> None:
     empty = await call(settings, "audit", "verify")
-    assert (empty.exit_code, empty.stdout) == (0, "Records: 0; entries: 0; findings: 0.\n")
+    assert (empty.exit_code, empty.stdout) == (0, "Records: 0; entries: 0; discrepancies: 0.\n")
     invoice = await make.invoice(await make.customer(), number=100500)
     found = await call(settings, "audit", "verify")
     assert found.exit_code == 1
@@ -20,7 +20,7 @@ async def test_verify_and_adopt(
         f"invoice {invoice.uuid} (number 100500):"
         " 1 not sealed: written past the service or by an earlier release",
         f"invoice {invoice.uuid} (number 100500): has no record",
-        "Records: 0; entries: 0; findings: 2.",
+        "Records: 0; entries: 0; discrepancies: 2.",
     ]
     without = await call(settings, "audit", "adopt", "--why", " ")
     assert without.exit_code == 2
@@ -36,4 +36,4 @@ async def test_verify_and_adopt(
         ("cancel", "a mistake"),
     ]
     well = await call(settings, "audit", "verify")
-    assert (well.exit_code, well.stdout) == (0, "Records: 1; entries: 2; findings: 0.\n")
+    assert (well.exit_code, well.stdout) == (0, "Records: 1; entries: 2; discrepancies: 0.\n")

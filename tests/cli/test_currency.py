@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
-from app.billing.currencies import currency_of
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.cli.main import build
 from app.database.engine import Database
@@ -231,7 +231,7 @@ async def test_documents_and_mail_have_the_decimals_of_the_currency(
 ) -> None:
     await imported(settings, currency, tmp_path, bill(*costs))
     invoice_id = (await connection.execute(select(Invoice.id))).scalar_one()
-    statement = await invoices.read(database, invoice_id, currency_of(currency))
+    statement = await invoices.read(database, invoice_id, get_currency(currency))
     rendering = Rendering(settings.model_copy(update={"currency": currency}), statement)
     assert shown["due"] in rendering.document()
     assert shown["due"] in rendering.text()
@@ -350,7 +350,7 @@ async def test_the_currency_may_change_until_there_is_an_invoice(
     for code in ("EUR", "BHD", "JPY"):
         await settle_currency(database, settings.model_copy(update={"currency": code}))
         found = await stored_currency(connection)
-        assert (found.code, found.decimals) == (code, currency_of(code).decimals)
+        assert (found.code, found.decimals) == (code, get_currency(code).decimals)
 
 
 async def test_a_database_with_invoices_and_no_currency_adopts_the_setting(
@@ -399,8 +399,8 @@ async def test_a_start_in_another_currency_waits_for_the_first_invoice_under_way
     started = asyncio.Event()
 
     async def add_the_first_invoice() -> None:
-        async with recording(database, settings.audit_key, Author("test")) as connection:
-            await use_currency(connection, currency_of("EUR"))
+        async with audited_transaction(database, settings.audit_key, Actor("test")) as connection:
+            await use_currency(connection, get_currency("EUR"))
             started.set()
             await asyncio.sleep(0.5)
             await Factories(connection).invoice(customer)
@@ -417,8 +417,8 @@ async def test_a_process_whose_currency_was_changed_adds_no_invoice(
 ) -> None:
     await imported(settings, "EUR", tmp_path, bill("1"))
     with pytest.raises(WrongCurrency):
-        async with recording(database, settings.audit_key, Author("test")) as writing:
-            await use_currency(writing, currency_of("USD"))
+        async with audited_transaction(database, settings.audit_key, Actor("test")) as writing:
+            await use_currency(writing, get_currency("USD"))
 
 
 async def test_the_doctor_says_what_currency_it_is(

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Date, DateTime, Table, cast, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.audit.models import Entry
+from app.audit.models import AuditEntry
 from app.customers.models import Customer
 from app.database.engine import Database
 from app.invoices.models import Invoice, InvoiceItem
@@ -24,7 +24,7 @@ DATED = [
     (table, column)
     for table in metadata.sorted_tables
     for column in table.columns
-    if isinstance(column.type, Date | DateTime) and table is not Entry.__table__
+    if isinstance(column.type, Date | DateTime) and table is not AuditEntry.__table__
 ]
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 anywhere = settings(

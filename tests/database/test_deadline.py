@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from app.database.deadline import patience, renewed_by
+from app.database.deadline import request_deadline, restart_deadline_after_each
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 
@@ -20,9 +20,9 @@ async def parts() -> AsyncIterator[int]:
 
 
 async def test_what_comes_in_parts_may_take_longer(database: Database) -> None:
-    with patience(SECONDS, passing=False):
+    with request_deadline(SECONDS, counts_all_time=False):
         async with database.transaction() as connection:
-            assert [part async for part in renewed_by(parts())] == [0, 1, 2, 3]
+            assert [part async for part in restart_deadline_after_each(parts())] == [0, 1, 2, 3]
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
         async with database.reading() as connection:
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
@@ -35,6 +35,6 @@ async def whole(database: Database) -> None:
 
 
 async def test_what_comes_too_late_is_not_waited_for(database: Database) -> None:
-    with patience(SECONDS, passing=False), pytest.raises(DatabaseUnavailable):
+    with request_deadline(SECONDS, counts_all_time=False), pytest.raises(DatabaseUnavailable):
         await whole(database)
     await whole(database)

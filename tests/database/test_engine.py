@@ -39,7 +39,7 @@ async def test_every_session_has_limits_and_speaks_utc(database: Database) -> No
 async def test_limits_are_lifted_for_one_transaction(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pool_size": 1}))
     async with database.transaction() as connection:
-        await timeouts.lift(connection)
+        await timeouts.disable_timeouts(connection)
         assert await shown(connection, *LIMITS) == ["0", "0", "0"]
     async with database.transaction() as connection:  # the same session
         assert await shown(connection, *LIMITS) == ["30s", "5s", "1min"]

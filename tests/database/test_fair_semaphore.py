@@ -13,7 +13,7 @@ from app.database.fair_semaphore import FairSemaphore
 def taken(places: FairSemaphore, holder: str) -> int:
     """Return how many places the holder gets now."""
     number = 0
-    while places.take_now(holder):
+    while places.try_acquire(holder):
         number += 1
     return number
 
@@ -33,7 +33,7 @@ def test_no_place_is_lost_or_made(places: int, steps: list[tuple[str, bool]]) ->
     for holder, takes in steps:
         if takes:
             free = places - sum(held.values())
-            assert semaphore.take_now(holder) == (held[holder] < free)
+            assert semaphore.try_acquire(holder) == (held[holder] < free)
             held[holder] += held[holder] < free
         elif held[holder]:
             semaphore.release(holder)
@@ -41,7 +41,7 @@ def test_no_place_is_lost_or_made(places: int, steps: list[tuple[str, bool]]) ->
     for holder, number in held.items():
         for _ in range(number):
             semaphore.release(holder)
-    assert sum(semaphore.take_now(str(number)) for number in range(places + 1)) == places
+    assert sum(semaphore.try_acquire(str(number)) for number in range(places + 1)) == places
 
 
 async def test_a_place_goes_to_whoever_has_the_fewest() -> None:
@@ -49,7 +49,7 @@ async def test_a_place_goes_to_whoever_has_the_fewest() -> None:
     order: list[str] = []
 
     async def wait(holder: str, name: str) -> None:
-        async with places.place(holder):
+        async with places.slot(holder):
             order.append(name)
             await asyncio.sleep(0)
 
@@ -77,15 +77,15 @@ async def test_whoever_stops_waiting_leaves_its_place_to_others() -> None:
     places = FairSemaphore(1)
 
     async def hold() -> None:
-        async with places.place("other"):
+        async with places.slot("other"):
             await asyncio.Event().wait()
 
     async with AsyncExitStack() as held:
-        await held.enter_async_context(places.place("first"))
+        await held.enter_async_context(places.slot("first"))
         early, late = (asyncio.create_task(hold()) for _ in range(2))
         await asyncio.sleep(0)
         early.cancel()
         await asyncio.wait([early])
     late.cancel()  # it was given the place, and does not know yet
     await asyncio.wait([late])
-    assert places.take_now("third")
+    assert places.try_acquire("third")

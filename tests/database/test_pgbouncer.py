@@ -206,7 +206,7 @@ async def test_limits_hold_in_each_transaction_and_only_there(
             async with kind() as connection:
                 assert await shown(connection) == ["30s", "5s", "1min", "UTC"]
         async with behind.transaction() as connection:
-            await timeouts.lift(connection)
+            await timeouts.disable_timeouts(connection)
             assert await shown(connection) == ["0", "0", "0", "UTC"]
     # Another service that shares the connections is not touched.
     other = create_async_engine(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
 
@@ -39,7 +39,7 @@ async def invoice(make: Factories) -> Row:
 async def test_a_price_that_nobody_gives_is_made_by_the_rules_at_every_size(
     code: str, make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
-    currency = currency_of(code)
+    currency = get_currency(code)
     await use_decimals(connection, currency.decimals)
     amounts = [
         (Decimal(a), Decimal(b))

@@ -8,13 +8,13 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing import money
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.invoices.models import Invoice, InvoiceItem
 from tests.support.factories import Factories, Row
 
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 
 
 async def totals(connection: AsyncConnection, invoice: Row) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.backfill import adopt
+from app.audit.backfill import backfill
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.customers.models import Customer
@@ -167,7 +167,7 @@ async def test_adopting_waits_for_the_import(
     ]
     async with importing(database, settings) as loader:
         await write(loader, charges[1])
-        adopting = asyncio.create_task(adopt(database, KEY, "a test"))
+        adopting = asyncio.create_task(backfill(database, KEY, "a test"))
         await asyncio.sleep(0.3)
         await write(loader, charges[0])
         await asyncio.sleep(DETECTED_WITHIN)

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime
 from pydantic.fields import FieldInfo
 from sqlalchemy import text
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.billing.enums import DeliveryState
 from app.billing.money import EXACT, is_near_product, item_price
 from app.billing.periods import due_date
@@ -31,7 +31,7 @@ from app.dataio.registry import KINDS
 from app.settings import Settings
 from tests.support.history import without_history
 
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 WORDS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 OBJECTS = st.dictionaries(
     st.text(WORDS, max_size=10),

@@ -325,7 +325,9 @@ async def make_due(here: Stack) -> Due:
     for number in range(CUSTOMERS):
         email = f"once-{number}@example.com"
         customer = await here.make.customer(email=email)
-        due.pending.append(await here.make.invoice(customer, Period.of(clock.today()).shifted(-1)))
+        due.pending.append(
+            await here.make.invoice(customer, Period.containing(clock.today()).shifted(-1))
+        )
         await here.make.item(due.pending[-1])
         for month in (1, 2):
             due.created.append(

@@ -15,8 +15,8 @@ from app.billing.enums import DeliveryState, InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.doctor import runner, schema, server, services, work
-from app.doctor.check_result import Finding, Level
-from app.doctor.configuration import Configuration, examine, read
+from app.doctor.check_result import CheckResult, Level
+from app.doctor.configuration import Configuration, check, read
 from app.jobs import arq_settings as arq
 from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox import repository as outbox
@@ -30,11 +30,11 @@ from tests.support.smtp import Fault, faulty_server, mail_sink
 LONG_AGO = timedelta(hours=1)
 
 
-def is_well(findings: list[Finding]) -> bool:
+def is_well(findings: list[CheckResult]) -> bool:
     return [finding.level for finding in findings] == [Level.WELL]
 
 
-def only(findings: list[Finding], level: Level) -> str:
+def only(findings: list[CheckResult], level: Level) -> str:
     """Return what the one finding tells, with its advice."""
     (finding,) = findings
     assert finding.level is level, finding
@@ -126,11 +126,11 @@ async def test_another_encoding_and_an_undeclared_pooler(settings: Settings) -> 
 
     async with pgbouncer(settings.database_url, connections=2) as url:
         pooled = settings.model_copy(update={"database_url": url})
-        told = (await runner.examine(Configuration(pooled, frozenset(), ()), 2)).findings
+        told = (await runner.run_checks(Configuration(pooled, frozenset(), ()), 2)).findings
         assert "DATABASE_PGBOUNCER=true" in only(told["database"], Level.WRONG)
         assert "indexes" not in told
         pooled = pooled.model_copy(update={"database_pgbouncer": True})
-        told = (await runner.examine(Configuration(pooled, frozenset(), ()), 2)).findings
+        told = (await runner.run_checks(Configuration(pooled, frozenset(), ()), 2)).findings
         for check in ("database", "time", "limits", "connections", "indexes", "outbox"):
             assert is_well(told[check]), told[check]
 
@@ -222,7 +222,7 @@ async def test_the_backlog(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
     customer = await make.customer()
-    past = Period.of(clock.today()).shifted(-1)
+    past = Period.containing(clock.today()).shifted(-1)
     await make.invoice(customer, past, InvoiceState.CREATED)
     await outbox.record(connection, "notify", {})
     for look in (work.outbox, work.deliveries, work.months):
@@ -255,7 +255,7 @@ def test_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     found = read()
     assert found.unusable == {"database_url", "audit_key", "redis_url"}
-    told = list(examine(found))
+    told = list(check(found))
     assert [each.found for each in told[:3]] == [
         "DATABASE_URL is not set.",
         "AUDIT_KEY is not set.",
@@ -272,13 +272,13 @@ def test_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in good.items():
         monkeypatch.setenv(name, value)
-    assert is_well(list(examine(read())))
+    assert is_well(list(check(read())))
     monkeypatch.setenv("TRUSTED_PROXIES", "0.0.0.0/0")
-    assert [each.level for each in examine(read())] == [Level.WARNING] * 2
+    assert [each.level for each in check(read())] == [Level.WARNING] * 2
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.1")
-    assert "PUBLIC_URL" in only(list(examine(read())), Level.WARNING)
+    assert "PUBLIC_URL" in only(list(check(read())), Level.WARNING)
     monkeypatch.setenv("PUBLIC_URL", "https://billing.example")
     monkeypatch.setenv("PROOF_MAX_BYTES", "0")
     found = read()
     assert found.settings.proof_max_bytes > 0
-    assert "PROOF_MAX_BYTES is wrong" in only(list(examine(found)), Level.WRONG)
+    assert "PROOF_MAX_BYTES is wrong" in only(list(check(found)), Level.WRONG)

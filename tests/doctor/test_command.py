@@ -76,7 +76,7 @@ async def test_a_database_that_hangs_is_told_and_the_rest_goes_on(settings: Sett
     async with lossy(settings.database_url) as (proxy, url):
         proxy.awake.clear()
         hanging = Configuration(settings.model_copy(update={"database_url": url}), frozenset(), ())
-        examined = await runner.examine(hanging, 2)
+        examined = await runner.run_checks(hanging, 2)
         proxy.awake.set()
     (finding,) = examined.findings["database"]
     assert finding.level is Level.WRONG

@@ -12,15 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.backfill import adopt
-from app.audit.verify import Verification, verify
+from app.audit.backfill import backfill
+from app.audit.verify import VerificationResult, verify
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.dataio import export
 from app.dataio.jsonl.reader import load_file
 from app.doctor import privileges
-from app.doctor.check_result import Finding, Level
+from app.doctor.check_result import CheckResult, Level
 from app.jobs.job import Run
 from app.jobs.registry import registry
 from app.main import create_app
@@ -68,10 +68,10 @@ async def its_database(its_settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def look(its_database: Database, its_settings: Settings) -> Callable[[], Awaitable[Finding]]:
+def look(its_database: Database, its_settings: Settings) -> Callable[[], Awaitable[CheckResult]]:
     """What the check tells that role, in one finding."""
 
-    async def told() -> Finding:
+    async def told() -> CheckResult:
         (finding,) = await privileges.privileges(its_database, its_settings)
         return finding
 
@@ -79,7 +79,7 @@ def look(its_database: Database, its_settings: Settings) -> Callable[[], Awaitab
 
 
 async def test_the_documented_role_has_all_that_is_needed(
-    look: Callable[[], Awaitable[Finding]], role: str
+    look: Callable[[], Awaitable[CheckResult]], role: str
 ) -> None:
     finding = await look()
     assert (finding.level, finding.found.startswith(f"the role {role} has all")) == (
@@ -115,7 +115,7 @@ async def test_the_documented_role_does_all_that_the_service_does(
         for path in (place, "/api/invoices/", "/api/invoices/growth/", f"{place}history/"):
             assert (await client.get(path, headers=staff.headers)).status_code == 200
         assert (await client.get("/health/ready")).json()["database"] == "ok"
-    await adopt(its_database, its_settings.audit_key, "factories wrote past the service")
+    await backfill(its_database, its_settings.audit_key, "factories wrote past the service")
     for name, job in registry(its_settings).items():
         if name not in ("deliver", "notify"):
             await job.function(Run(its_database, its_settings))
@@ -126,7 +126,7 @@ async def test_the_documented_role_does_all_that_the_service_does(
     report = await load_file(its_database, its_settings, str(file))
     assert report.fault_count == 0
     assert report.counts["invoice"].unchanged == 3
-    verification = Verification()
+    verification = VerificationResult()
     assert [each async for each in verify(its_database, its_settings, verification)] == []
 
 
@@ -158,7 +158,7 @@ async def test_the_documented_role_cannot_rewrite_the_record(
     ],
 )
 async def test_each_privilege_that_lacks_is_named(
-    look: Callable[[], Awaitable[Finding]],
+    look: Callable[[], Awaitable[CheckResult]],
     connection: AsyncConnection,
     role: str,
     revoked: str,
@@ -174,7 +174,7 @@ async def test_each_privilege_that_lacks_is_named(
 
 
 async def test_rows_that_a_policy_hides_are_told(
-    look: Callable[[], Awaitable[Finding]], connection: AsyncConnection
+    look: Callable[[], Awaitable[CheckResult]], connection: AsyncConnection
 ) -> None:
     await connection.execute(text("ALTER TABLE customers ENABLE ROW LEVEL SECURITY"))
     finding = await look()

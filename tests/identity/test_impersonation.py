@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.api.permissions import access_of
-from app.audit.verify import Verification, verify
+from app.audit.verify import VerificationResult, verify
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.dataio.export import export
@@ -297,7 +297,7 @@ async def test_every_operation_that_asks_for_a_token_knows_it(
 
 
 async def findings(database: Database, settings: Settings) -> list[str]:
-    return [str(found) async for found in verify(database, settings, Verification())]
+    return [str(found) async for found in verify(database, settings, VerificationResult())]
 
 
 async def act(case: Case, client: httpx.AsyncClient) -> UserRow:

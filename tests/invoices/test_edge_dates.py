@@ -187,7 +187,7 @@ async def test_the_last_month_is_closed_and_due_on_the_last_day(
 async def test_growth_is_told_at_both_ends_of_the_calendar(
     client: httpx.AsyncClient, make: Factories, now: datetime
 ) -> None:
-    await make.invoice(await make.customer(), Period.of(now))
+    await make.invoice(await make.customer(), Period.containing(now))
     clock.freeze(now)
     answer = await client.get("/api/invoices/growth/")
     assert answer.status_code == 200

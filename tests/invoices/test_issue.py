@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing import money
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState, PaymentType
 from app.database.engine import Database
 from app.invoices.actions.issue import issue
@@ -148,7 +148,7 @@ async def test_a_fixed_price_contract_is_not_written_about_a_zero_either(
 )
 def test_what_is_to_be_paid_has_the_sign_of_the_price(price: Decimal, percent: Decimal) -> None:
     # So it does not matter for zero and favour whether tax is looked at, nor when it is rounded.
-    to_be_paid = money.half_up(money.with_tax(price, percent), currency_of("EUR"))
+    to_be_paid = money.round_half_up(money.with_tax(price, percent), get_currency("EUR"))
     assert to_be_paid.compare(Decimal(0)) == price.compare(Decimal(0))
 
 

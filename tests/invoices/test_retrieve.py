@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.billing.enums import BillingType, BillingUnit, InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
@@ -323,7 +323,7 @@ async def test_a_backend_uuid_has_hyphens_where_other_uuids_have_none(
     """As in Waldur, whose clients compare it with what they got from elsewhere."""
     headers = (await make.staff()).headers
     backend_uuid = uuid4()
-    async with recording(database, KEY, Author("import")) as within:
+    async with audited_transaction(database, KEY, Actor("import")) as within:
         made = Factories(within)
         invoice = await made.invoice(await made.customer())
         item = await made.item(invoice, backend_uuid=backend_uuid)

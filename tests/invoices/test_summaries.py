@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.periods import year_before
+from app.billing.periods import one_year_before
 from app.database.engine import Database
 from app.invoices.jobs import summaries
 from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
@@ -100,7 +100,7 @@ async def test_a_year_is_brought_forward_amid_changes(
     await asyncio.gather(*tasks, change(invoices[5]))
     await check(connection)
     assert len(tasks) == 2
-    assert await since_of_all(connection) == {year_before(clock.today())}
+    assert await since_of_all(connection) == {one_year_before(clock.today())}
     (kept,) = await rows(connection, OF_CUSTOMERS)
     assert kept[1:] == (6, Decimal(6 * 12) + Decimal(2 * 7 * 12) / 10)
 
@@ -120,7 +120,7 @@ async def test_a_customer_whose_sums_are_being_changed_comes_later(
     await check(connection)
     await add_item(connection, other)
     await bring_year_forward(database)
-    assert await since_of_all(connection) == {year_before(clock.today())}
+    assert await since_of_all(connection) == {one_year_before(clock.today())}
     await check(connection)
 
 

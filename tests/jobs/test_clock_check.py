@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app import clock
 from app.database.engine import Database
-from app.database.server_clock import Difference
+from app.database.server_clock import ClockOffset
 from app.jobs.clock_check import OwnClock
 from app.jobs.runner import Runner
 from app.jobs.schedule import SCHEDULE, Scheduler
@@ -82,7 +82,7 @@ async def test_a_worker_says_once_that_its_clock_is_off(
 def test_more_than_five_seconds_are_told_as_far_as_they_are_certain(
     seconds: float, uncertain: float, is_told: bool
 ) -> None:
-    difference = Difference(timedelta(seconds=seconds), timedelta(seconds=uncertain))
+    difference = ClockOffset(timedelta(seconds=seconds), timedelta(seconds=uncertain))
     with capture_logs() as logged:
         OwnClock().tell(difference)
     assert bool(logged) == is_told

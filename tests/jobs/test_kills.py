@@ -23,7 +23,7 @@ async def test_a_close_that_is_killed_at_random(
 ) -> None:
     random = Random(seed)
     settings = settings.model_copy(update={"job_lease": 1, "notify_on_issue": True})
-    past = Period.of(clock.today()).shifted(-1)
+    past = Period.containing(clock.today()).shifted(-1)
     made = {}
     for _ in range(60):
         invoice = await make.invoice(await make.customer(), past)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.enums import InvoiceState
-from app.billing.periods import Period, year_before
+from app.billing.periods import Period, one_year_before
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency.models import KeptAnswer
@@ -196,7 +196,7 @@ async def test_a_year_is_brought_forward_once_nobody_changes_it(
     await run_all(runner)
     (entry,) = await entries(connection, "bring_year_forward")
     assert (entry.done_at, entry.last_error) == (later, "")
-    assert (await connection.execute(since)).scalar_one() == year_before(clock.today())
+    assert (await connection.execute(since)).scalar_one() == one_year_before(clock.today())
     await check(connection)
 
 

@@ -146,7 +146,7 @@ async def test_a_worker_that_is_killed_in_mid_close_is_taken_over(
 ) -> None:
     """Killed while it waits for a lock, with some invoices issued and some not."""
     settings = settings.model_copy(update={"job_lease": 2, "notify_on_issue": True})
-    past = Period.of(clock.today()).shifted(-1)
+    past = Period.containing(clock.today()).shifted(-1)
     made = [await make.invoice(await make.customer(), past) for _ in range(12)]
     for invoice in made:
         await make.item(invoice)
@@ -185,7 +185,7 @@ async def test_a_worker_that_is_killed_in_mid_close_is_taken_over(
 async def test_a_worker_that_is_terminated_hands_back_and_ends_well(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
-    past = Period.of(clock.today()).shifted(-1)
+    past = Period.containing(clock.today()).shifted(-1)
     invoice = await make.invoice(await make.customer(), past)
     await make.item(invoice)
 

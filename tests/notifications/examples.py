@@ -5,14 +5,14 @@ from decimal import Decimal
 from email.message import EmailMessage
 from typing import Any
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.notifications import messages
 from app.notifications.invoice_view import Customer, Line, Statement
 from app.settings import Settings
 
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 
 
 def compose(settings: Settings, invoice: Statement) -> EmailMessage:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.notifications.invoice_view import Customer, Line, Resource, Section
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import EUR, body, compose, document, fields, statement
@@ -93,7 +93,7 @@ def test_amounts_have_the_decimals_of_their_currency(
     settings: Settings, code: str, total: str, nothing: str, told: str
 ) -> None:
     amount = Decimal(total)
-    line = _line(price=amount, tax_percent=Decimal(0), currency=currency_of(code))
+    line = _line(price=amount, tax_percent=Decimal(0), currency=get_currency(code))
     invoice = statement(
         lines=[line],
         tax_percent=Decimal(0),

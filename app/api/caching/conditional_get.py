@@ -101,12 +101,12 @@ class Answers:
         it begins again once there is one, rather than wait for it with a connection.
         """
         user = user_of(self.request)
-        async with self.database.making(user), AsyncExitStack() as stack:
+        async with self.database.rendering(user), AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.snapshot())
             begun = await _begin(readable, connection, stack)
             if begun.rest is None:
                 return self._whole(begun)
-            if self.database.streams.take_now(user):
+            if self.database.streams.try_acquire(user):
                 held = AsyncExitStack()
                 held.callback(self.database.streams.release, user)
                 held.push_async_exit(stack.pop_all())

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.database.deadline import patience
+from app.database.deadline import request_deadline
 
 _WITHOUT_BODY = ("GET", "HEAD")
 
@@ -22,11 +22,11 @@ class PatienceMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passing = scope["method"] in _WITHOUT_BODY
-        with patience(self._seconds, passing=passing) as limit:
+        counts_all_time = scope["method"] in _WITHOUT_BODY
+        with request_deadline(self._seconds, counts_all_time=counts_all_time) as deadline:
 
             async def begun(message: Message) -> None:
-                limit.end()
+                deadline.cancel()
                 await send(message)
 
             await self._app(scope, receive, begun)

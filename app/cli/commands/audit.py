@@ -1,4 +1,4 @@
-"""`audit`: the record of changes, verified and completed."""
+"""`audit`: verify the record of changes, or backfill it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,8 +7,8 @@ import typer
 from app.cli.context import FAILED, MISUSED, fail, load_audit_settings, with_database
 
 if TYPE_CHECKING:
-    from app.audit.backfill import Adoption
-    from app.audit.verify import Verification
+    from app.audit.backfill import BackfillResult
+    from app.audit.verify import VerificationResult
     from app.database.engine import Database
 
 
@@ -17,46 +17,46 @@ def register(cli: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command()(verify)
     group.command()(adopt)
-    cli.add_typer(group, name="audit", help="Verify the record of changes, or complete it.")
+    cli.add_typer(group, name="audit", help="Verify the record of changes, or backfill it.")
 
 
 def verify() -> None:
-    """Check every entry of the record, and every invoice against it.
+    """Check every entry of the record, and compare every invoice with it.
 
-    Names what is not as it was recorded, a line each. Ends with code 1 where there is anything.
+    Prints one line for each discrepancy. Exits with code 1 if there is any.
     """
-    from app.audit.verify import Verification  # noqa: PLC0415 - keeps --help fast
-    from app.audit.verify import verify as findings  # noqa: PLC0415
+    from app.audit.verify import VerificationResult  # noqa: PLC0415 - keeps --help fast
+    from app.audit.verify import verify as find_discrepancies  # noqa: PLC0415
 
     settings = load_audit_settings()
 
-    async def run(database: "Database") -> "Verification":
-        verification = Verification()
-        async for finding in findings(database, settings, verification):
-            typer.echo(str(finding))
-        return verification
+    async def run(database: "Database") -> "VerificationResult":
+        result = VerificationResult()
+        async for discrepancy in find_discrepancies(database, settings, result):
+            typer.echo(str(discrepancy))
+        return result
 
-    verification = with_database(run)
-    typer.echo(str(verification))
-    if verification.findings:
+    result = with_database(run)
+    typer.echo(str(result))
+    if result.discrepancies:
         raise typer.Exit(FAILED)
 
 
 def adopt(
-    why: Annotated[str, typer.Option(help="The reason; it is kept with each entry that is made.")],
+    why: Annotated[str, typer.Option(help="The reason; it is stored in each new entry.")],
 ) -> None:
-    """Take into the record what was written past it, and begin the record of invoices without one.
+    """Seal changes that have no entry, and start the record of invoices that have none.
 
-    For what a release without a record has written. Look at what `verify` names first: whatever is
-    there is taken as it is.
+    Use it for changes written by a release without a record. Run `verify` first and check the
+    discrepancies: this command accepts the current data as it is.
     """
-    from app.audit.backfill import adopt as adopt_all  # noqa: PLC0415 - keeps --help fast
+    from app.audit.backfill import backfill  # noqa: PLC0415 - keeps --help fast
 
     if not why.strip():
         fail("A reason is needed.", code=MISUSED)
     key = load_audit_settings().audit_key
 
-    async def run(database: "Database") -> "Adoption":
-        return await adopt_all(database, key, why.strip())
+    async def run(database: "Database") -> "BackfillResult":
+        return await backfill(database, key, why.strip())
 
     typer.echo(str(with_database(run)))

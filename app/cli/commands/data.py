@@ -142,7 +142,7 @@ def export(
     """Export everything as JSON Lines, as it is at one moment."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
 
-    from app.billing.currencies import currency_of  # noqa: PLC0415
+    from app.billing.currencies import get_currency  # noqa: PLC0415
     from app.dataio import export  # noqa: PLC0415
     from app.dataio.export_warnings import unimportable  # noqa: PLC0415
     from app.logging import error_message  # noqa: PLC0415
@@ -161,7 +161,7 @@ def export(
                         file.write(piece)
                 file.flush()
                 async with database.snapshot() as connection:
-                    refused = unimportable(connection, currency_of(settings.currency))
+                    refused = unimportable(connection, get_currency(settings.currency))
                     if reasons := [each async for each in refused]:
                         typer.echo("The import refuses some records of this export:", err=True)
                         for reason in reasons:

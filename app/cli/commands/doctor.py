@@ -10,7 +10,7 @@ import typer
 from app.cli.context import FAILED
 
 if TYPE_CHECKING:
-    from app.doctor.check_result import Finding
+    from app.doctor.check_result import CheckResult
 
 
 def register(cli: typer.Typer) -> None:
@@ -33,9 +33,9 @@ def doctor(
 
     from app.doctor.check_result import Level  # noqa: PLC0415
     from app.doctor.configuration import read  # noqa: PLC0415
-    from app.doctor.runner import examine  # noqa: PLC0415
+    from app.doctor.runner import run_checks  # noqa: PLC0415
 
-    examination = asyncio.run(examine(read(), processes))
+    examination = asyncio.run(run_checks(read(), processes))
     lines = [(name, each) for name, found in examination.findings.items() for each in found]
     is_wrong = any(finding.level is Level.WRONG for _, finding in lines)
     if as_json:
@@ -56,6 +56,6 @@ def doctor(
     raise typer.Exit(code)
 
 
-def _line(name: str, finding: "Finding") -> str:
+def _line(name: str, finding: "CheckResult") -> str:
     told = f"{finding.level:8} {name:12} {finding.found.removesuffix('.')}."
     return f"{told} {finding.advice}" if finding.advice else told

@@ -29,15 +29,15 @@ def cancel(
     why: Annotated[str, typer.Option(help="The reason; it is kept with the invoice.")],
 ) -> None:
     """Cancel an invoice that is pending or created."""
-    from app.audit.actor import Author  # noqa: PLC0415 - keeps --help fast
-    from app.audit.writer import recording  # noqa: PLC0415
+    from app.audit.actor import Actor  # noqa: PLC0415 - keeps --help fast
+    from app.audit.writer import audited_transaction  # noqa: PLC0415
     from app.invoices.actions.cancel import CannotCancel  # noqa: PLC0415
     from app.invoices.actions.cancel import cancel as cancel_invoice  # noqa: PLC0415
 
     key = load_audit_settings().audit_key
 
     async def run(database: "Database") -> int:
-        async with recording(database, key, Author("cancel"), comment=why) as connection:
+        async with audited_transaction(database, key, Actor("cancel"), comment=why) as connection:
             return await cancel_invoice(connection, uuid, why)
 
     try:

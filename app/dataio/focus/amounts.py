@@ -91,6 +91,6 @@ def _give(prices: list[Decimal], costs: Sequence[Decimal], left: Decimal) -> Non
 def _amounts(
     costs: Sequence[Decimal], unit_prices: list[Decimal], billed: Decimal, currency: Currency
 ) -> Amounts:
-    price = money.half_up(billed, currency)
+    price = money.round_half_up(billed, currency)
     prices = share_out(price, costs, unit_prices, currency.smallest_unit)
     return Amounts(tuple(unit_prices), prices, price, billed)

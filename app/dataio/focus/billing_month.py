@@ -19,7 +19,7 @@ def month_of(start: datetime, end: datetime) -> Period:
 
     Raises ValueError if the period is not this month, give or take `TOLERANCE`.
     """
-    month = Period.of(start + (end - start) / 2)
+    month = Period.containing(start + (end - start) / 2)
     begins_late, ends_late = start - month.start, end - month.end - _MICROSECOND
     if max(abs(begins_late), abs(ends_late), abs(ends_late - begins_late)) > TOLERANCE:
         raise ValueError("is not a calendar month")

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
-from app.billing.currencies import currency_of
-from app.billing.enums import InvoiceState, Source
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.billing.currencies import get_currency
+from app.billing.enums import ImportSource, InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
@@ -34,7 +34,7 @@ from app.dataio.registry import KIND_OF
 from app.invoices.actions.issue import issue
 from app.settings import Settings
 
-_AUTHOR: Final = Author("import_focus")
+_ACTOR: Final = Actor("import_focus")
 _HOW_TO_REPLACE: Final = (
     "Name all parts of an export in one command; --replace makes the invoices as the files have "
     "them, without what is not in these."
@@ -83,7 +83,7 @@ async def run(
     if options.tax_percent and not options.drop_tax_rows:
         _refuse_tax_rows(bill, currency)
     try:
-        async with importing(database, settings, _AUTHOR) as loader:
+        async with importing(database, settings, _ACTOR) as loader:
             bill, told = await stored_invoices.identified(loader.connection, bill)
             mapping = Mapping(bill, currency, options.tax_percent or Decimal(0))
             invoices = await _Import(loader, mapping, options, progress).run()
@@ -179,10 +179,10 @@ def _check_currency(bill: Bill, ours: str, chosen: str | None) -> list[str]:
 def _require_decimals(chosen: str, ours: str) -> None:
     """Refuse a currency whose amounts those of the deployment cannot hold, or would change."""
     try:
-        found = currency_of(chosen)
+        found = get_currency(chosen)
     except ValueError as error:
         raise NotImported(f"{error}.") from error
-    kept = currency_of(ours)
+    kept = get_currency(ours)
     if found.decimals != kept.decimals:
         raise NotImported(
             f"{chosen} has {found.decimals} decimals and {ours}, in which the invoices of this"
@@ -252,7 +252,7 @@ class _Import:
         return final
 
     async def _against_issued(self, draft: Draft, found: StoredInvoice) -> str:
-        if found.source != Source.FOCUS:
+        if found.source != ImportSource.FOCUS:
             return "it was not made by such an import"
         if found.currency not in (None, self._mapping.currency):
             return f"its charges are in {found.currency}"
@@ -287,7 +287,7 @@ class _Import:
                 )
         if found is None:
             return ""
-        if found.source not in (None, Source.FOCUS):
+        if found.source not in (None, ImportSource.FOCUS):
             return f"it was imported from {found.source}"
         if found.currency not in (None, self._mapping.currency):
             return f"its charges are in {found.currency}"
@@ -404,12 +404,12 @@ async def _issue(
     database: Database, settings: Settings, uuids: list[UUID], outcome: Outcome, *, notify: bool
 ) -> None:
     """Issue what is pending of past months, each in its own transaction, as the close does."""
-    running = Period.of(clock.today())
+    running = Period.containing(clock.today())
     async with database.reading() as connection:
         pending = await stored_invoices.pending_before(connection, uuids, running)
     for invoice_id, number in pending:
         try:
-            async with recording(database, settings.audit_key, _AUTHOR) as connection:
+            async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
                 state = await issue(connection, invoice_id, settings, notify_imported=notify)
         except (DBAPIError, DatabaseUnavailable) as error:
             outcome.not_issued.append(f"Invoice {number} was not issued: {error.orig}")

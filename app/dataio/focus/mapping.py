@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from app.billing.currencies import currency_of
-from app.billing.enums import BillingUnit, Source
+from app.billing.currencies import get_currency
+from app.billing.enums import BillingUnit, ImportSource
 from app.billing.periods import Period
 from app.dataio import records
 from app.dataio.focus import identifiers
@@ -78,7 +78,7 @@ class Mapping:
                 key: [bill.groups[line].billed_cost for line in by_invoice[key]]
                 for key in sorted(by_invoice)
             },
-            currency_of(currency),
+            get_currency(currency),
         )
         self.drafts = [
             Draft(key, tuple(by_invoice[key]), amounts)
@@ -139,7 +139,7 @@ class Mapping:
                 default_tax_percent=self._tax_percent,
                 accounting_start_date=self._since,
                 created_at=self._since,
-                source=Source.FOCUS,
+                source=ImportSource.FOCUS,
             )
         for provider in _distinct(line.provider for line in lines):
             yield records.Customer(
@@ -147,7 +147,7 @@ class Mapping:
                 name=_shortened(provider),
                 accounting_start_date=_NEVER,
                 created_at=self._since,
-                source=Source.FOCUS,
+                source=ImportSource.FOCUS,
             )
             yield records.ServiceProvider(
                 uuid=identifiers.service_provider(provider),
@@ -164,7 +164,7 @@ class Mapping:
             month=draft.key.month,
             tax_percent=self._tax_percent,
             created=Period(draft.key.year, draft.key.month).first_day,
-            source=Source.FOCUS,
+            source=ImportSource.FOCUS,
             unchanged_since_import=True,
         )
 

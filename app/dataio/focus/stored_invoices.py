@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState, Source
+from app.billing.enums import ImportSource, InvoiceState
 from app.billing.periods import Period
 from app.catalogue.models import Offering, Resource
 from app.customers.models import Customer, Project
@@ -87,7 +87,7 @@ class StoredInvoice:
     @property
     def was_changed_here(self) -> bool:
         """Whether something was changed since the last import left it."""
-        return self.source == Source.FOCUS and self.revision != self.imported_revision
+        return self.source == ImportSource.FOCUS and self.revision != self.imported_revision
 
 
 async def invoices_of(
@@ -174,7 +174,7 @@ def _has_other(key: str, keys: Collection[str]) -> bool:
 async def _named(connection: AsyncConnection, names: Collection[str]) -> set[str]:
     """Return which of the names customers of cloud bills have."""
     statement = select(Customer.name).where(
-        Customer.source == Source.FOCUS, Customer.name.in_(names)
+        Customer.source == ImportSource.FOCUS, Customer.name.in_(names)
     )
     return set((await connection.execute(statement)).scalars())
 
@@ -324,7 +324,7 @@ async def take_over(
         update(Invoice)
         .where(Invoice.id.in_(invoice_ids), Invoice.source.is_(None))
         .values(
-            source=Source.FOCUS,
+            source=ImportSource.FOCUS,
             tax_percent=case((_HAS_ITEMS, Invoice.tax_percent), else_=tax_percent),
             state=InvoiceState.PENDING,
             invoice_date=None,

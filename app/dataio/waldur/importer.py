@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Select
 
-from app.audit.actor import Author
+from app.audit.actor import Actor
 from app.database.engine import Database
 from app.dataio.loader import Loader, importing
 from app.dataio.records import Record
@@ -36,7 +36,7 @@ async def run(
     Raises `WaldurUnreadable` where it cannot be read, and `ImportRunning` if another import runs.
     """
     async with open_source(url) as source:
-        async with importing(database, settings, Author("import_waldur"), keep_good=True) as loader:
+        async with importing(database, settings, Actor("import_waldur"), keep_good=True) as loader:
             importer = Importer(source, loader, settings.payment_interval_days, progress)
             await importer.bring_all()
         return importer.summarize()

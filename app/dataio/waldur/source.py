@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import TableClause
 
 from app.database import timeouts
-from app.database.dates import use_every_date
+from app.database.dates import register_date_codecs
 from app.dataio.waldur.source_schema import JSON_COLUMNS, WANTED
 from app.logging import error_message
 from app.settings import postgresql_url
@@ -106,12 +106,12 @@ async def open_source(url: str) -> AsyncIterator[Source]:
         execution_options={"postgresql_readonly": True},
         json_deserializer=_read_json,
     )
-    use_every_date(engine.sync_engine, _no_date)
+    register_date_codecs(engine.sync_engine, _no_date)
     try:
         connection = await _connect(engine.connect())
         try:
             # Reading may pause while what was read is written; neither side may give up then.
-            await timeouts.lift(connection)
+            await timeouts.disable_timeouts(connection)
             yield Source(connection, await _check(connection))
         finally:
             await connection.close()

@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import ARRAY, BigInteger, any_, exists, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.actor import Author
-from app.audit.writer import recording
-from app.billing.currencies import Currency, currency_of
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.billing.currencies import Currency, get_currency
 from app.billing.enums import InvoiceState
 from app.database import timeouts
 from app.database.engine import Database
@@ -20,7 +20,7 @@ from app.invoices.models import DatabaseCurrency, Invoice
 from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
 from app.settings import AuditSettings
 
-_AUTHOR: Final = Author("set_currency")
+_ACTOR: Final = Actor("set_currency")
 _has_invoices = select(exists(select(Invoice.id)))
 
 
@@ -29,21 +29,21 @@ async def settle_currency(database: Database, settings: AuditSettings) -> None:
 
     Raises WrongCurrency where the database has invoices in another one.
     """
-    ours = currency_of(settings.currency)
+    ours = get_currency(settings.currency)
     async with database.reading() as connection:
         stored = await stored_currency(connection)
     stored.require(ours.code)
     if stored.code == ours.code:
         return
-    async with recording(database, settings.audit_key, _AUTHOR) as connection:
+    async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
         await use_currency(connection, ours)
 
 
 async def use_currency(connection: AsyncConnection, ours: Currency) -> None:
     """Make a currency the database's, and hold it until the caller's transaction ends.
 
-    The transaction is one of `recording`. Raises WrongCurrency where the database has invoices in
-    another one.
+    The transaction must come from `audited_transaction`. Raises WrongCurrency if the database has
+    invoices in another currency.
     """
     same = select(DatabaseCurrency.code).where(DatabaseCurrency.code == ours.code)
     held = await connection.execute(same.with_for_update(read=True))
@@ -70,7 +70,7 @@ async def _round_again(connection: AsyncConnection, currency: Currency) -> None:
 
     Prices of issued invoices stay as they were sent; what is to be paid of them is rounded.
     """
-    await timeouts.lift(connection)
+    await timeouts.disable_timeouts(connection)
     pending = Invoice.state == InvoiceState.PENDING
     as_imported = select(Invoice.id).where(pending, Invoice.imported_revision == Invoice.revision)
     unchanged = (await connection.execute(as_imported)).scalars().all()

@@ -16,9 +16,9 @@ from app.api.caching.conditional_get import Answers
 from app.api.errors import PreconditionFailed
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body
-from app.audit.actor import author_of
-from app.audit.writer import recording
-from app.database.deadline import renewed_by
+from app.audit.api.actor import actor_of_request
+from app.audit.writer import audited_transaction
+from app.database.deadline import restart_deadline_after_each
 from app.idempotency import keys, repository
 from app.identity.caller import Caller
 from app.invoices import changes
@@ -37,7 +37,7 @@ class Submission:
         self.database = self._answers.database
         self.settings = self._answers.settings
         self.invoice = invoice
-        self._author = author_of(request, caller)
+        self._actor = actor_of_request(request, caller)
         self.has_key = key is not None
         self._key = key
         self._digest = b""
@@ -50,7 +50,7 @@ class Submission:
         """
         if self._key is None:
             return None
-        self._digest = keys.digest(self._author.operation, self.invoice.id, self.request, body)
+        self._digest = keys.digest(self._actor.operation, self.invoice.id, self.request, body)
         async with self.database.reading() as connection:
             earlier = await repository.earlier(connection, self._key, self._digest)
         return None if earlier is None else earlier.response(keys.REPEATED)
@@ -61,7 +61,7 @@ class Submission:
         Raises what `change` raises, `PreconditionFailed`, `RequestInProgress`, and
         `DatabaseUnavailable`, after which it is not known whether a commit under way was done.
         """
-        recorded = recording(self.database, self.settings.audit_key, self._author)
+        recorded = audited_transaction(self.database, self.settings.audit_key, self._actor)
         async with recorded as connection:
             if self._key is not None:
                 await repository.claim(connection, self._key)
@@ -91,4 +91,4 @@ class Submission:
         """Write the invoice as it is in the transaction as the answer."""
         selected = await ChangedInvoice(self._answers, self.invoice.id).select(connection)
         async with aclosing(selected.made(connection)) as parts:
-            return await WrittenAnswer.of_parts(renewed_by(parts))
+            return await WrittenAnswer.of_parts(restart_deadline_after_each(parts))

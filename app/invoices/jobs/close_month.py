@@ -27,10 +27,10 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
-from app.billing.currencies import currency_of
-from app.billing.enums import InvoiceState, Source
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.billing.currencies import get_currency
+from app.billing.enums import ImportSource, InvoiceState
 from app.billing.periods import FIRST_PERIOD, Period
 from app.customers.models import Customer
 from app.database import import_lock
@@ -44,7 +44,7 @@ from app.outbox.outcome import Later, Summary
 from app.settings import Settings
 
 _BATCH: Final = 1000
-_AUTHOR: Final = Author("close_month")
+_ACTOR: Final = Actor("close_month")
 
 _logger = get_logger(__name__)
 
@@ -65,7 +65,7 @@ async def close_month(
     the run. Raises Later while an import runs.
     """
     summary = Summary()
-    running = Period.of(clock.today())
+    running = Period.containing(clock.today())
     async for invoice_id, number in _pending_before(database, running, include_imported):
         try:
             async with _changing(database, settings) as connection:
@@ -88,9 +88,9 @@ async def close_month(
 @asynccontextmanager
 async def _changing(database: Database, settings: Settings) -> AsyncIterator[AsyncConnection]:
     """Yield a connection in a transaction that is recorded; raises Later while an import runs."""
-    async with recording(database, settings.audit_key, _AUTHOR) as connection:
-        if not await import_lock.keep_import_out(connection):
-            raise Later(import_lock.AGAIN_AFTER, import_lock.WHY)
+    async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
+        if not await import_lock.try_lock_out_imports(connection):
+            raise Later(import_lock.RETRY_AFTER, import_lock.REASON)
         yield connection
 
 
@@ -132,7 +132,7 @@ class Closed:
 
 async def closed(connection: AsyncConnection, count_to: int) -> Closed:
     """Tell which month was closed last, and how many invoices the next close has to issue."""
-    running = Period.of(clock.today())
+    running = Period.containing(clock.today())
     overdue = (
         select(Invoice.year, Invoice.month)
         .join(Customer, Customer.id == Invoice.customer_id)
@@ -153,7 +153,7 @@ def _is_ours() -> ColumnElement[bool]:
 
 
 def _is_billed_here() -> ColumnElement[bool]:
-    return Customer.source.is_distinct_from(Source.FOCUS.value)
+    return Customer.source.is_distinct_from(ImportSource.FOCUS.value)
 
 
 def _is_overdue(running: Period) -> ColumnElement[bool]:
@@ -178,7 +178,7 @@ async def _open(database: Database, settings: Settings, running: Period, summary
             return
         try:
             async with _changing(database, settings) as connection:
-                await use_currency(connection, currency_of(settings.currency))
+                await use_currency(connection, get_currency(settings.currency))
                 result = await connection.execute(_opening(running, customers))
         except (Later, DatabaseReadOnly):
             raise

@@ -23,8 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from app.audit.actor import Author
-from app.audit.writer import recording
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.database import import_lock
 from app.database.engine import Database
 from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
@@ -32,7 +32,7 @@ from app.logging import get_logger
 from app.outbox.outcome import Later, Summary
 
 _BATCH: Final = 500
-_AUTHOR: Final = Author("reconcile_totals")
+_ACTOR: Final = Actor("reconcile_totals")
 
 _logger = get_logger(__name__)
 
@@ -105,9 +105,9 @@ def _true(sums: Subquery) -> dict[str, ColumnElement[Any]]:
 
 
 async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Summary) -> None:
-    async with recording(database, key, _AUTHOR) as connection:
-        if not await import_lock.keep_import_out(connection):
-            raise Later(import_lock.AGAIN_AFTER, import_lock.WHY)
+    async with audited_transaction(database, key, _ACTOR) as connection:
+        if not await import_lock.try_lock_out_imports(connection):
+            raise Later(import_lock.RETRY_AFTER, import_lock.REASON)
         # Whoever changes items changes this row in the same transaction. Once it is locked, the
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (

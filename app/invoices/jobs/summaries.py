@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from app import clock
-from app.billing.periods import year_before
+from app.billing.periods import one_year_before
 from app.database.engine import Database
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.logging import get_logger
@@ -107,7 +107,7 @@ async def bring_year_forward(database: Database) -> Summary:
     Raises Later where some are being changed.
     """
     now = clock.now()
-    since = year_before(now.date())
+    since = one_year_before(now.date())
     behind = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
     batch = (
         select(CustomerYearTotal.customer_id)

@@ -38,7 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.api.query_parameters import whole_number
-from app.billing.periods import last_thirteen, year_before
+from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
 from app.database.statements import AnySelect
 from app.identity.access import Scope, scope_of, viewing, visible_customers
@@ -78,12 +78,12 @@ class Growth:
         self._count = customers_count(parameters.customers_count)
         self._running = parameters.accounting_is_running
         self._with_tax = parameters.accounting_mode != "accounting"
-        self._periods = last_thirteen(now.date())
+        self._periods = last_thirteen_periods(now.date())
         first, last = self._periods[0], self._periods[-1]
         self._values: dict[str, Any] = {
             **viewing(caller, now),
             "now": now,
-            "since": year_before(now.date()),
+            "since": one_year_before(now.date()),
             "first_year": first.year,
             "first_month": first.month,
             "last_year": last.year,

@@ -14,8 +14,8 @@ from app.api.pagination import Page
 from app.api.query_parameters import to_uuid
 from app.audit import queries
 from app.audit.models import ChangeKind
-from app.audit.queries import Span
-from app.billing.currencies import currency_of
+from app.audit.queries import TimeRange
+from app.billing.currencies import get_currency
 from app.invoices.api.filters import HistoryParameters, MomentParameters
 from app.invoices.errors import InvoiceNotFound, VersionNotFound
 from app.invoices.queries.invoices import OfOneInvoice
@@ -41,8 +41,8 @@ class InvoiceHistory(OfOneInvoice[HistoryParameters]):
         """Find the invoice and count its entries; raises InvoiceNotFound."""
         await self.find(connection)
         uuid = _uuid(self.uuid)
-        span = Span(self.parameters.created_after, self.parameters.created_before)
-        page = Page(self.parameters, await queries.count(connection, uuid, span))
+        span = TimeRange(self.parameters.created_after, self.parameters.created_before)
+        page = Page(self.parameters, await queries.count_entries(connection, uuid, span))
         headers = page.headers(self.answers.request, self.answers.links)
         return _SelectedHistory(self.answers, uuid, span, page, headers)
 
@@ -51,7 +51,7 @@ class InvoiceHistory(OfOneInvoice[HistoryParameters]):
 class _SelectedHistory(Selected):
     answers: Answers
     uuid: UUID
-    span: Span
+    span: TimeRange
     page: Page
     headers: dict[str, str]
 
@@ -62,7 +62,7 @@ class _SelectedHistory(Selected):
         return ("history", self.uuid, self.page.count, scope["path"], scope["query_string"])
 
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
-        entries = await queries.newest(
+        entries = await queries.list_entries(
             connection, self.uuid, self.span, limit=self.page.size, offset=self.page.offset
         )
         opening = b"["
@@ -78,10 +78,10 @@ async def _versions(
 ) -> AsyncGenerator[bytes, None]:
     """Yield entries, each as soon as the next one's changes begin."""
     waiting = list(entries)
-    links, currency = answers.links, currency_of(answers.settings.currency)
+    links, currency = answers.links, get_currency(answers.settings.currency)
     changes = Changes(links, currency)
     of = [entry["change"] for entry in entries]
-    async with aclosing(queries.changes(connection, uuid, of)) as rows:
+    async with aclosing(queries.list_changes(connection, uuid, of)) as rows:
         async for row in rows:
             while row.change != waiting[0]["change"]:
                 yield encode_version(waiting.pop(0), changes, links, currency)
@@ -101,8 +101,8 @@ class InvoiceAtMoment(OfOneInvoice[MomentParameters]):
         """Find the entry of then; raises VersionNotFound where there was none yet."""
         await self.find(connection)
         uuid = _uuid(self.uuid)
-        span = Span(before=self.parameters.timestamp)
-        entries = await queries.newest(connection, uuid, span)
+        span = TimeRange(before=self.parameters.timestamp)
+        entries = await queries.list_entries(connection, uuid, span)
         if not entries:
             raise VersionNotFound
         return _SelectedVersion(self.answers, uuid, entries[0])
@@ -127,7 +127,7 @@ class _SelectedVersion(Selected):
         ]
         # `serialized_data` stays open for what belonged to the invoice.
         yield version.removesuffix(b"}}")
-        if await queries.is_whole(connection, self.uuid, self.entry["sequence"]):
+        if await queries.is_complete(connection, self.uuid, self.entry["sequence"]):
             for name, kind in (("items", ChangeKind.ITEM), ("payments", ChangeKind.PAYMENT)):
                 async with aclosing(self._rows(connection, name, kind)) as parts:
                     async for part in parts:
@@ -139,10 +139,10 @@ class _SelectedVersion(Selected):
     async def _rows(
         self, connection: AsyncConnection, name: str, kind: ChangeKind
     ) -> AsyncGenerator[bytes, None]:
-        currency = currency_of(self.answers.settings.currency)
+        currency = get_currency(self.answers.settings.currency)
         opening = f',"{name}":['.encode()
         some = []
-        found = queries.as_of(connection, self.uuid, self.entry["sequence"], kind)
+        found = queries.rows_as_of(connection, self.uuid, self.entry["sequence"], kind)
         async with aclosing(found) as rows:
             async for row in rows:
                 some.append(shown(kind, row.became, self.answers.links, currency))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.api.caching.conditional_get import Answers, Selected
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.catalogue.models import Offering, Resource, ServiceProvider
 from app.customers.models import Customer, Project
 from app.database.statements import AnySelect
@@ -50,7 +50,7 @@ class _SelectedItems(Selected):
 
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
         statement = _statement(self.parameters).where(InvoiceItem.invoice_id == self.invoice.id)
-        tax, currency = self.invoice.tax_percent, currency_of(self.answers.settings.currency)
+        tax, currency = self.invoice.tax_percent, get_currency(self.answers.settings.currency)
         opening = b"["
         async with aclosing(item_batches(connection, statement)) as batches:
             async for rows in batches:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching.conditional_get import Answers, Selected
 from app.api.pagination import Page
 from app.billing import money
-from app.billing.currencies import Currency, currency_of
+from app.billing.currencies import Currency, get_currency
 from app.catalogue.models import Category, Offering, Resource, ServiceProvider
 from app.customers.models import Customer
 from app.database.statements import AnySelect
@@ -51,7 +51,7 @@ class _SelectedStats(Selected):
     async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
         page = await _page_of(connection, self.invoice, self.parameters)
         self.headers = page.headers(self.answers.request, self.answers.links)
-        currency = currency_of(self.answers.settings.currency)
+        currency = get_currency(self.answers.settings.currency)
         rows = await _rows_of(connection, self.invoice, self.parameters, page, currency)
         yield encode_stats(rows, self.answers.links)
 
@@ -94,11 +94,11 @@ async def _rows_of(
     return [
         {
             "offering_name": row.name,
-            "aggregated_price": money.away_from_zero(row.price, currency),
-            "aggregated_tax": money.away_from_zero(
+            "aggregated_price": money.round_away_from_zero(row.price, currency),
+            "aggregated_tax": money.round_away_from_zero(
                 money.tax_on(row.price, invoice.tax_percent), currency
             ),
-            "aggregated_total": money.away_from_zero(
+            "aggregated_total": money.round_away_from_zero(
                 money.with_tax(row.price, invoice.tax_percent), currency
             ),
             "service_category_title": row.title,

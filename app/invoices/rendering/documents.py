@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching.conditional_get import Answers
 from app.api.caching.response_cache import Body, KeptBodies
 from app.api.links import Links
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.database.statements import AnySelect
 from app.invoices.rendering.rows import Version, heads, invoice, item, items_statement
 from app.invoices.schemas import FIELDS, encode_invoice, encode_invoices, encode_items
@@ -48,7 +48,7 @@ class Documents:
     ) -> None:
         self._bodies: KeptBodies = answers.bodies
         self._settings: Settings = answers.settings
-        self._currency = currency_of(answers.settings.currency)
+        self._currency = get_currency(answers.settings.currency)
         self._links: Links = answers.links
         self._largest_kept = LARGEST_KEPT if keep else 0
         self.fields = fields

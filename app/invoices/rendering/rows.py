@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing import money
 from app.billing.currencies import Currency
 from app.billing.enums import BillingUnit
-from app.billing.quantities import shown_measured_unit, whole_factor
+from app.billing.quantities import displayed_measured_unit, whole_factor
 from app.catalogue.models import OfferingComponent, PlanComponent, Resource
 from app.customers.countries import country_name
 from app.customers.models import Customer, Project
@@ -203,14 +203,14 @@ def item(row: RowMapping, tax_percent: Decimal, currency: Currency) -> Row:
         "url": row["uuid"],
         "name": row["name"],
         "price": price,
-        "tax": money.half_even(money.tax_on(price, tax_percent), currency),
-        "total": money.half_even(money.with_tax(price, tax_percent), currency),
+        "tax": money.round_half_even(money.tax_on(price, tax_percent), currency),
+        "total": money.round_half_even(money.with_tax(price, tax_percent), currency),
         "unit_price": row["unit_price"],
         "unit": BillingUnit(row["unit"]),
     }
     if (factor := whole_factor(quantity)) is not None:
         made["factor"] = factor
-    made["measured_unit"] = shown_measured_unit(row["measured_unit"], row["unit"], quantity)
+    made["measured_unit"] = displayed_measured_unit(row["measured_unit"], row["unit"], quantity)
     made["start"] = row["start"]
     made["end"] = row["end"]
     made["article_code"] = row["article_code"]

@@ -25,7 +25,7 @@ from app.api.serializers import (
     WireUuid,
     link,
 )
-from app.audit.labels import in_words
+from app.audit.labels import describe
 from app.audit.models import ChangeKind
 from app.billing import money
 from app.billing.currencies import Currency
@@ -162,7 +162,7 @@ def shown(kind: ChangeKind, text: str, links: Links, currency: Currency) -> dict
         elif name in names:
             row[names[name]] = value
     if "sum" in row:
-        row["sum"] = money.half_even(row["sum"], currency)
+        row["sum"] = money.round_half_even(row["sum"], currency)
     if "details" in row:
         # As everywhere else: what is not an amount is a float.
         row["details"] = json.loads(text)["details"]
@@ -211,7 +211,7 @@ class Changes:
         self._counts = {ChangeKind.ITEM: 0, ChangeKind.PAYMENT: 0}
 
     def add(self, row: Row[*tuple[Any, ...]]) -> None:
-        """Take the next row of `app.audit.queries.changes`."""
+        """Take the next row of `app.audit.queries.list_changes`."""
         kind = ChangeKind(row.kind)
         was = {} if row.was is None else self._shown(kind, row.was)
         became = {} if row.became is None else self._shown(kind, row.became)
@@ -276,7 +276,7 @@ def encode_version(entry: RowMapping, changes: Changes, links: Links, currency: 
         id=entry["id"],
         revision_date=entry["recorded_at"],
         revision_user=user,
-        revision_comment=in_words(entry["operation"], entry["comment"]),
+        revision_comment=describe(entry["operation"], entry["comment"]),
         serialized_data=data | {"changes": changes.made()},
     )
     return _head.dump_json(version, context=links)

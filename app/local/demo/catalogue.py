@@ -222,7 +222,7 @@ BY_KEY = {service.key: service for service in SERVICES}
 
 def add_catalogue(rows: Rows, now: datetime) -> None:
     """Add service providers and everything that is sold."""
-    created = Period.of(now).shifted(-18).start
+    created = Period.containing(now).shifted(-18).start
     for seller in RECORDED_PROVIDERS:
         rows.add(
             ServiceProvider, seller, customer_id=identifier(Customer, seller), created_at=created

@@ -10,7 +10,7 @@ from app.billing import money
 from app.billing.currencies import Currency
 from app.billing.enums import BillingType, BillingUnit
 from app.billing.periods import Period
-from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_of
+from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, quarter_bounds
 from app.catalogue.models import Offering, Plan, PlanComponent, Resource, ServiceProvider
 from app.customers.models import Project
 from app.local.demo.catalogue import RECORDED_PROVIDERS, Component, PriceList, article_code
@@ -79,7 +79,7 @@ def charges(
     subscription: Subscription, period: Period, now: datetime, currency: Currency
 ) -> Iterator[Charge]:
     """Yield what a subscription costs in a period, up to the running one."""
-    running = Period.of(now)
+    running = Period.containing(now)
     begun = subscription.starts.seen_from(running)
     ended = subscription.ends.seen_from(running) - _MICROSECOND if subscription.ends else None
     start = max(begun, period.start)
@@ -115,10 +115,12 @@ def _measured(
         if quantity:
             yield BillingUnit.QUANTITY, quantity, start, end, {}
     elif component.billing_type is BillingType.ONE_TIME:
-        if start == subscription.starts.seen_from(Period.of(now)):
+        if start == subscription.starts.seen_from(Period.containing(now)):
             yield BillingUnit.QUANTITY, Decimal(1), start, end, {}
     elif component.billing_type is BillingType.ON_PLAN_SWITCH:
-        if subscription.switches and start == subscription.switches.seen_from(Period.of(now)):
+        if subscription.switches and start == subscription.switches.seen_from(
+            Period.containing(now)
+        ):
             yield BillingUnit.QUANTITY, Decimal(1), start, end, {}
     else:
         yield from _standing(subscription, component, plan, time, now)
@@ -135,15 +137,15 @@ def _standing(
     start, end = time
     if plan.unit is BillingUnit.QUARTER:
         # A quarter is charged ahead, in its first month or in the one that the resource came.
-        first, last = quarter_of(start.date())
-        if start.date() != first and start != subscription.starts.seen_from(Period.of(now)):
+        first, last = quarter_bounds(start.date())
+        if start.date() != first and start != subscription.starts.seen_from(Period.containing(now)):
             return
-        end = Period.of(last).end
+        end = Period.containing(last).end
     if component.billing_type is BillingType.FIXED:
         yield plan.unit, charged_quantity(plan.unit, start, end), start, end, {}
         return
-    periods = _limits(subscription, component, start, end, Period.of(now))
-    told = {"resource_limit_periods": [period.told(plan.unit) for period in periods]}
+    periods = _limits(subscription, component, start, end, Period.containing(now))
+    told = {"resource_limit_periods": [period.to_details(plan.unit) for period in periods]}
     yield plan.unit, charged_limit(plan.unit, periods), start, end, told
 
 
@@ -174,9 +176,9 @@ def _used(
     if usual is None:
         return Decimal(0)
     swing = chance(subscription.key, component.type, start.year, start.month)
-    period = Period.of(start)
+    period = Period.containing(start)
     so_far = Decimal(1)
-    if period == Period.of(now):
+    if period == Period.containing(now):
         so_far = charged_quantity(BillingUnit.MONTH, period.start, now)
     with localcontext(money.EXACT):
         used = Decimal(usual) * swing.randrange(600_000, 1_400_001) / 1_000_003 * so_far

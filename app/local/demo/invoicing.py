@@ -10,7 +10,7 @@ from app import clock
 from app.billing import money
 from app.billing.currencies import Currency
 from app.billing.enums import BillingUnit, InvoiceState, PaymentType
-from app.billing.periods import Period, due_date, last_thirteen
+from app.billing.periods import Period, due_date, last_thirteen_periods
 from app.catalogue.models import Offering
 from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
@@ -45,8 +45,8 @@ def add_invoices(rows: Rows, now: datetime, currency: Currency) -> None:
     for subscription in subscriptions():
         bought[buyer_of(subscription)].append(subscription)
     credit = _Credit()
-    running = Period.of(now)
-    for period in last_thirteen(now.date()):
+    running = Period.containing(now)
+    for period in last_thirteen_periods(now.date()):
         age = (running.year - period.year) * 12 + running.month - period.month
         for organization in ORGANIZATIONS:
             lines = [
@@ -185,7 +185,7 @@ class _Month:
             profile_id=identifier(PaymentProfile, self._organization.key),
             invoice_id=invoice,
             date_of_payment=paid,
-            sum=money.half_up(total, self._currency),
+            sum=money.round_half_up(total, self._currency),
             created_at=datetime.combine(paid, self._period.start.timetz()),
         )
 

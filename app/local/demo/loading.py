@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import exists, select
 
 from app import clock
-from app.audit.actor import Author
-from app.audit.writer import recording
-from app.billing.currencies import Currency, currency_of
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.billing.currencies import Currency, get_currency
 from app.customers.models import Customer
 from app.database.engine import Database
 from app.identity.models import User
@@ -56,11 +56,11 @@ async def load(database: Database, settings: AuditSettings) -> DemoSummary:
 
     Raises WrongCurrency where it has invoices in another currency.
     """
-    async with recording(database, settings.audit_key, Author("demo")) as connection:
+    async with audited_transaction(database, settings.audit_key, Actor("demo")) as connection:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
         if (await connection.execute(in_use)).scalar_one():
             return DemoSummary(loaded=False)
-        currency = currency_of(settings.currency)
+        currency = get_currency(settings.currency)
         await use_currency(connection, currency)
         rows = demonstration(currency)
         return DemoSummary(loaded=True, rows=await rows.insert(connection))

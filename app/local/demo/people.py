@@ -169,7 +169,7 @@ PEOPLE = (
 
 def add_people(rows: Rows, now: datetime) -> None:
     """Add organizations with projects and payment profiles, users with roles, and a subnet."""
-    running = Period.of(now)
+    running = Period.containing(now)
     for organization in ORGANIZATIONS:
         _add_organization(rows, organization, running)
     for person in PEOPLE:
@@ -267,5 +267,5 @@ def _add_past_role(
         role=CustomerRoleName.MANAGER,
         is_active=expires_at is not None,
         expires_at=expires_at,
-        created_at=Period.of(now).shifted(-14).start,
+        created_at=Period.containing(now).shifted(-14).start,
     )

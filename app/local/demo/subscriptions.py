@@ -223,7 +223,7 @@ def subscriptions() -> Iterator[Subscription]:
 
 def add_resources(rows: Rows, now: datetime) -> None:
     """Add a resource for each subscription."""
-    running = Period.of(now)
+    running = Period.containing(now)
     for subscription in subscriptions():
         rows.add(
             Resource,

@@ -5,10 +5,10 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.dataio.focus.amounts import split, ten_places
 
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
 tiny = st.decimals(min_value=Decimal("-0.001"), max_value=Decimal("0.001"), places=20)
 bills = st.dictionaries(

@@ -7,22 +7,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.billing import money
-from app.billing.currencies import Currency, currency_of
+from app.billing.currencies import Currency, get_currency
 from app.dataio.focus.amounts import TEN_PLACES, split
 from app.dataio.focus.price_rounding import share_out
 
-currencies = st.sampled_from([currency_of(code) for code in ("EUR", "JPY", "BHD")])
+currencies = st.sampled_from([get_currency(code) for code in ("EUR", "JPY", "BHD")])
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
 tiny = st.decimals(min_value=Decimal("-0.01"), max_value=Decimal("0.01"), places=20)
 whole = st.integers(-1000, 1000).map(lambda cents: Decimal(cents) / 100)
 lines = st.lists(costs | tiny | whole, min_size=1, max_size=40)
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 CENT = EUR.smallest_unit
 
 
 def shared(*costs: str) -> list[Decimal]:
     exact = [Decimal(cost) for cost in costs]
-    total = money.half_up(sum(exact, Decimal(0)), EUR)
+    total = money.round_half_up(sum(exact, Decimal(0)), EUR)
     rounded = [cost.quantize(TEN_PLACES, ROUND_HALF_EVEN) for cost in exact]
     return list(share_out(total, exact, rounded, CENT))
 
@@ -39,14 +39,14 @@ def test_prices_add_up_and_are_near_their_costs(
         assert (
             sum(amounts.prices)
             == amounts.price
-            == money.half_up(sum(bill[key], Decimal(0)), currency)
+            == money.round_half_up(sum(bill[key], Decimal(0)), currency)
         )
         for price, unit_price, cost in zip(
             amounts.prices, amounts.unit_prices, bill[key], strict=True
         ):
             assert abs(price - cost) < unit
             assert abs(price - unit_price) < unit
-            assert money.has_decimals_of(price, currency)
+            assert money.fits_smallest_unit(price, currency)
 
 
 @given(lines, st.randoms(use_true_random=False))

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing import money
-from app.billing.currencies import currency_of
+from app.billing.currencies import get_currency
 from app.billing.enums import BillingType, BillingUnit, CustomerRoleName, InvoiceState, PaymentType
-from app.billing.periods import Period, due_date, last_thirteen
+from app.billing.periods import Period, due_date, last_thirteen_periods
 from app.catalogue.models import Offering, OfferingComponent, Plan, PlanComponent, Resource
 from app.customers.models import Customer
 from app.database.engine import Database
@@ -26,7 +26,7 @@ from app.local.demo.rows import identifier
 from app.payments.models import CustomerCredit, Payment, PaymentProfile
 from app.settings import Settings
 
-EUR = currency_of("EUR")
+EUR = get_currency("EUR")
 TODAY = datetime(2026, 11, 17, 10, tzinfo=UTC)
 
 
@@ -74,7 +74,9 @@ async def test_every_word_of_billing_occurs(connection: AsyncConnection) -> None
 
 async def test_thirteen_months_up_to_the_running_one(connection: AsyncConnection) -> None:
     rows = await connection.execute(select(Invoice.year, Invoice.month).distinct())
-    assert {tuple(row) for row in rows} == {(p.year, p.month) for p in last_thirteen(TODAY.date())}
+    assert {tuple(row) for row in rows} == {
+        (p.year, p.month) for p in last_thirteen_periods(TODAY.date())
+    }
     pending = await connection.execute(
         select(Invoice.year, Invoice.month).where(Invoice.state == "pending").distinct()
     )
@@ -110,7 +112,7 @@ async def test_totals_and_payments_agree_with_the_items(connection: AsyncConnect
             )
         )
         price = sum((money.item_price(*item, EUR) for item in items), Decimal(0))
-        assert total == money.half_up(money.with_tax(price, tax_percent), EUR)
+        assert total == money.round_half_up(money.with_tax(price, tax_percent), EUR)
         if payment is not None:
             paid += 1
             assert payment == total

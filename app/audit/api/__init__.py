@@ -1,0 +1,1 @@
+"""The parts of the audit record that know HTTP."""
