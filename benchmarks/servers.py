@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 from benchmarks.console import Unusable
 from benchmarks.loading import ROOT
 
@@ -106,7 +106,7 @@ class Environment:
         log = self.place / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                tied([sys.executable, *command], signal.SIGTERM),
+                with_parent_death_signal([sys.executable, *command], signal.SIGTERM),
                 cwd=ROOT,
                 env=dict(settings),
                 stdin=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 
 ROOT = Path(__file__).parents[1]
 _PAUSE = 0.5
@@ -54,7 +54,7 @@ class Program:
             return
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *tied([sys.executable, *self._arguments], signal.SIGKILL),
+                *with_parent_death_signal([sys.executable, *self._arguments], signal.SIGKILL),
                 cwd=ROOT,
                 env={**os.environ, **self._environment, **self.own},
                 stdin=asyncio.subprocess.DEVNULL,

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from app.logging import get_logger
-from app.server.child_process import end_with_parent
+from app.server.child_process import set_parent_death_signal
 from app.server.server import Server, configuration
 from app.shutdown import AT_ONCE, MOST_SECONDS, Ending
 
@@ -99,5 +99,5 @@ def _serve(host: str, port: int, listener: socket, drain_seconds: float) -> None
     ending.on(signal.SIGTERM, lambda: server.end(drain_seconds, others_listen=True))
     ending.on(_ALL_DRAIN, lambda: server.end(drain_seconds))
     ending.on(_ALL_END, lambda: server.end(0))
-    end_with_parent(signal.SIGTERM)
+    set_parent_death_signal(signal.SIGTERM)
     server.run([listener])

@@ -15,7 +15,7 @@ from app.database.engine import Database
 from app.jobs.registry import CLOSE_MONTH
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 from faults.case import Case
 from faults.closing import lay_invoices, wrongly_closed
 from faults.gate import Place, gate
@@ -73,7 +73,7 @@ async def _by_hand(stack: Stack) -> str:
     """Run the command; return what it told where it failed."""
     command = [sys.executable, "-m", "app", "job", CLOSE_MONTH]
     process = await asyncio.create_subprocess_exec(
-        *tied(command, signal.SIGKILL),
+        *with_parent_death_signal(command, signal.SIGKILL),
         cwd=ROOT,
         env={**os.environ, **stack.environment},
         stdout=asyncio.subprocess.PIPE,

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 from tests.conftest import ROOT
 from tests.support.certificates import make_certificate
 from tests.support.server import free_port
@@ -106,7 +106,9 @@ async def run_nginx(place: Path, *apis: str) -> AsyncIterator[Gateway]:
     root = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
     (place / "nginx.conf").write_text(_AROUND.format(user=root, place=place))
     command = [program, "-e", f"{place}/error.log", "-c", f"{place}/nginx.conf"]
-    process = await asyncio.create_subprocess_exec(*tied(command, signal.SIGTERM, None))
+    process = await asyncio.create_subprocess_exec(
+        *with_parent_death_signal(command, signal.SIGTERM, None)
+    )
     gateway = Gateway(
         host, f"http://{plain}", certificate, place / "access.log", place / "error.log"
     )

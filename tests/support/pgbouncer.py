@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from app.local.embedded.accounts import unprivileged_account
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 
 PORT = 6432
 PATIENCE = 10.0
@@ -64,7 +64,7 @@ async def pgbouncer(url: str, *, connections: int, options: str = "") -> AsyncIt
             for path in (folder, file):
                 os.chown(path, account.uid, account.gid)
         process = await asyncio.create_subprocess_exec(
-            *tied([program, "--quiet", str(file)], signal.SIGINT, account)
+            *with_parent_death_signal([program, "--quiet", str(file)], signal.SIGINT, account)
         )
         try:
             await _listening(process, folder)

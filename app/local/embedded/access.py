@@ -6,7 +6,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from app.local.embedded.accounts import Account
+from app.server.child_process import Account
 
 _OF_A_DIRECTORY, _OF_A_FILE = 0o700, 0o600
 """The permissions that an owner needs."""

@@ -2,18 +2,11 @@
 
 import os
 import pwd
-from dataclasses import dataclass
 from pathlib import Path
 
+from app.server.child_process import Account
+
 _NOBODY_ID = 65534
-
-
-@dataclass(frozen=True)
-class Account:
-    """A user and its group, by number."""
-
-    uid: int
-    gid: int
 
 
 def unprivileged_account(directory: Path) -> Account | None:

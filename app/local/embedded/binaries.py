@@ -13,8 +13,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from app.local.embedded.accounts import Account, can_execute
+from app.local.embedded.accounts import can_execute
 from app.local.embedded.server import ServerError
+from app.server.child_process import Account
 
 _DEBIAN_SERVERS = Path("/usr/lib/postgresql")
 _CACHE = Path("/var/cache")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from app.local.embedded import access
-from app.local.embedded.accounts import Account, unprivileged_account
-from app.server.child_process import tied
+from app.local.embedded.accounts import unprivileged_account
+from app.server.child_process import Account, with_parent_death_signal
 
 _POLL_SECONDS = 0.02
 _START_SECONDS = 120.0
@@ -152,7 +152,7 @@ class EmbeddedServer:
             inherited.append(entrance)
         try:
             return subprocess.Popen(  # noqa: S603 - our own launcher and binaries
-                tied(command(path), self.stop_signals[0][0], self.account),
+                with_parent_death_signal(command(path), self.stop_signals[0][0], self.account),
                 cwd="/",
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
                 stdin=subprocess.DEVNULL,

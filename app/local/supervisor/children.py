@@ -7,7 +7,7 @@ from asyncio.subprocess import DEVNULL, Process
 
 import typer
 
-from app.server.child_process import tied
+from app.server.child_process import with_parent_death_signal
 from app.shutdown import MOST_SECONDS
 
 _PATIENCE_SECONDS = MOST_SECONDS + 2
@@ -19,7 +19,7 @@ _STEADY_SECONDS = 60.0
 async def start(*arguments: str) -> Process:
     """Start `python -m app` with the arguments; it ends with us, whatever happens to us."""
     return await asyncio.create_subprocess_exec(
-        *tied([sys.executable, "-m", "app", *arguments], signal.SIGTERM),
+        *with_parent_death_signal([sys.executable, "-m", "app", *arguments], signal.SIGTERM),
         stdin=DEVNULL,
         # Ctrl-C reaches everyone in the terminal's group; we end our children when it is time.
         process_group=0,

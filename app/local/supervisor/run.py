@@ -22,7 +22,7 @@ from app.local.embedded.server import EmbeddedServer, ServerError
 from app.local.embedded.valkey import EmbeddedValkey
 from app.local.supervisor import children, welcome
 from app.local.supervisor.addresses import answers, free_port, reachable_host
-from app.server.child_process import end_with_parent
+from app.server.child_process import set_parent_death_signal
 from app.settings import AuditSettings, Settings
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -48,7 +48,7 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
     for number in _END_SIGNALS:  # also where we were started in the background, SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     if stop_with_parent:
-        end_with_parent(signal.SIGTERM)
+        set_parent_death_signal(signal.SIGTERM)
     with ExitStack() as stack:
         try:
             before = dict(os.environ)

@@ -71,7 +71,7 @@ class Run:
         while time.monotonic() < give_up:
             for pid in descendants(self.process.pid):
                 command = command_line(pid)
-                if pid != but and word in command and "launch.py" not in command:
+                if pid != but and word in command and "child_process.py" not in command:
                     return pid
             time.sleep(0.05)
         raise AssertionError(f"There is no {word}.")
