@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.invoices import changes
 from app.invoices.actions.cancel import CANCELABLE
+from app.invoices.repository import writes
 from tests.support.factories import Factories, Row
 
 TALLIED = """
@@ -65,15 +65,15 @@ async def add_item(connection: AsyncConnection, invoice: Row) -> None:
 
 
 async def pay(connection: AsyncConnection, invoice: Row) -> None:
-    await changes.settle(connection, invoice.id)
+    await writes.settle(connection, invoice.id)
 
 
 async def cancel(connection: AsyncConnection, invoice: Row) -> None:
-    await changes.cancel(connection, invoice.uuid, CANCELABLE, "reason")
+    await writes.cancel(connection, invoice.uuid, CANCELABLE, "reason")
 
 
 async def annotate(connection: AsyncConnection, invoice: Row) -> None:
-    await changes.annotate(connection, invoice.id, "backend_id", "x")
+    await writes.annotate(connection, invoice.id, "backend_id", "x")
 
 
 ACTIONS = (add_item, pay, add_item, cancel, annotate)

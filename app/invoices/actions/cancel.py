@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
-from app.invoices import changes
+from app.invoices.repository import writes
 
 CANCELABLE: Final = (InvoiceState.PENDING, InvoiceState.CREATED)
 
@@ -23,10 +23,10 @@ async def cancel(connection: AsyncConnection, uuid: UUID, reason: str) -> int:
     reason = reason.strip()
     if not reason:
         raise CannotCancel("A reason is needed.")
-    number = await changes.cancel(connection, uuid, CANCELABLE, reason)
+    number = await writes.cancel(connection, uuid, CANCELABLE, reason)
     if number is not None:
         return number
-    invoice = await changes.number_and_state(connection, uuid)
+    invoice = await writes.number_and_state(connection, uuid)
     if invoice is None:
         raise CannotCancel(f"There is no invoice {uuid}.")
     raise CannotCancel(

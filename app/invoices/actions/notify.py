@@ -9,9 +9,9 @@ from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body
 from app.billing.enums import InvoiceState
 from app.deliveries.schedule import schedule_deliveries
-from app.invoices import changes
 from app.invoices.api.submission import Submission
 from app.invoices.errors import NotificationNotAllowed
+from app.invoices.repository import writes
 
 
 async def notify(
@@ -28,7 +28,7 @@ async def notify(
 
     async def change(connection: AsyncConnection) -> WrittenAnswer:
         # Locked, so that the invoice is not paid or canceled between the check and the record.
-        if await changes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
+        if await writes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
             raise NotificationNotAllowed
         await schedule_deliveries(
             connection,

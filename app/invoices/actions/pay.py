@@ -14,9 +14,9 @@ from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body, read_body
 from app.billing.enums import InvoiceState
 from app.domain_errors import DomainError
-from app.invoices import changes
 from app.invoices.api.submission import Submission
 from app.invoices.errors import NoActiveProfile, WrongInvoiceState
+from app.invoices.repository import writes
 from app.logging import get_logger
 from app.payments import repository as payments
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
@@ -143,7 +143,7 @@ class _Change:
     async def _write(self, connection: AsyncConnection) -> WrittenAnswer:
         submission = self._submission
         await submission.require_match(connection)
-        invoice = await changes.settle(connection, submission.invoice.id)
+        invoice = await writes.settle(connection, submission.invoice.id)
         if invoice is None:
             raise _wrong_state()
         if self._day is not None:
@@ -169,7 +169,7 @@ async def _is_recorded(submission: Submission, proof_key: str, *, after: Excepti
         return False
     try:
         async with submission.database.transaction() as connection:
-            await changes.locked_state_of(connection, submission.invoice.id)
+            await writes.locked_state_of(connection, submission.invoice.id)
             return await payments.has_proof(connection, proof_key)
     except Exception:
         # The original error is what the caller hears of; an orphan is found by the sweep.

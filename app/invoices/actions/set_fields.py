@@ -10,8 +10,8 @@ from app.api import body_validators
 from app.api.errors import InvalidFields
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body, read_body
-from app.invoices import changes
 from app.invoices.api.submission import Submission
+from app.invoices.repository import writes
 
 _RULES: Final[dict[str, Callable[[Any, int], str]]] = {
     "backend_id": body_validators.text,
@@ -35,7 +35,7 @@ async def annotate(submission: Submission, field: str) -> Response:
     async def change(connection: AsyncConnection) -> WrittenAnswer:
         await submission.require_match(connection)
         if value is not None:
-            await changes.annotate(connection, submission.invoice.id, field, value)
+            await writes.annotate(connection, submission.invoice.id, field, value)
         return WrittenAnswer()
 
     return await submission.once(change)
@@ -45,6 +45,6 @@ def _value(body: Body, field: str) -> str | None:
     if field not in body.fields:
         return None
     try:
-        return _RULES[field](body.fields[field], changes.ANNOTATIONS[field])
+        return _RULES[field](body.fields[field], writes.ANNOTATIONS[field])
     except body_validators.FieldError as error:
         raise InvalidFields({field: error.messages}) from None

@@ -25,7 +25,7 @@ from app.invoices.api.request_bodies import (
 )
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.api.submission import Submission
-from app.invoices.repository import FoundInvoice, InvoiceRepository
+from app.invoices.repository.reads import FoundInvoice, InvoiceRepository
 from app.invoices.schemas import Invoice
 from app.payments.proofs import ProofStore
 

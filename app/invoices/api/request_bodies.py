@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.serializers import text_schema
-from app.invoices.changes import ANNOTATIONS
+from app.invoices.repository.writes import ANNOTATIONS
 
 
 def _without_default(schema: dict[str, Any]) -> None:

@@ -21,9 +21,9 @@ from app.audit.writer import audited_transaction
 from app.database.deadline import restart_deadline_after_each
 from app.idempotency import keys, repository
 from app.identity.caller import Caller
-from app.invoices import changes
 from app.invoices.queries.invoices import ChangedInvoice
-from app.invoices.repository import FoundInvoice
+from app.invoices.repository import writes
+from app.invoices.repository.reads import FoundInvoice
 
 
 class Submission:
@@ -81,7 +81,7 @@ class Submission:
         expected = ", ".join(self.request.headers.getlist("if-match"))
         if not expected:
             return
-        await changes.locked_state_of(connection, self.invoice.id)
+        await writes.locked_state_of(connection, self.invoice.id)
         invoice = ChangedInvoice(self._answers, self.invoice.id)
         current = self._answers.validator(await invoice.select(connection))
         if not etags.permits(expected, current):

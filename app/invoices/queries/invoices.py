@@ -13,7 +13,7 @@ from app.identity.caller import Caller
 from app.invoices.api.filters import InvoiceFilters, ListParameters, RetrieveParameters
 from app.invoices.rendering.documents import Documents
 from app.invoices.rendering.rows import Version
-from app.invoices.repository import (
+from app.invoices.repository.reads import (
     FoundInvoice,
     FoundPage,
     InvoiceRepository,

@@ -20,7 +20,7 @@ from app.invoices.models import InvoiceItem
 from app.invoices.queries.invoices import OfOneInvoice
 from app.invoices.rendering.documents import item_batches
 from app.invoices.rendering.rows import CODE_POINTS, ITEM_ORDER, item, item_statement
-from app.invoices.repository import FoundInvoice
+from app.invoices.repository.reads import FoundInvoice
 from app.invoices.schemas import encode_items
 
 _seller = aliased(Customer)

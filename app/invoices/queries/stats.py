@@ -19,7 +19,7 @@ from app.invoices.models import InvoiceItem
 from app.invoices.queries.invoices import OfOneInvoice
 from app.invoices.queries.items import offerings_of
 from app.invoices.rendering.rows import CODE_POINTS
-from app.invoices.repository import FoundInvoice
+from app.invoices.repository.reads import FoundInvoice
 from app.invoices.schemas import Row, encode_stats
 
 NOBODY = UUID(int=0)
