@@ -25,11 +25,8 @@ from starlette.datastructures import QueryParams
 
 from app.api.body_validators import REQUIRED
 from app.api.errors import InvalidFields
+from app.uuids import UUID_PATTERN, parse_uuid
 
-_UUID_PATTERN = (
-    "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-)
-_UUID = re.compile(_UUID_PATTERN)
 _DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
@@ -107,21 +104,8 @@ def refused(message: str) -> PydanticCustomError:
     return PydanticCustomError("refused", "{message}", {"message": message})
 
 
-def to_uuid(text: str) -> UUID | None:
-    """Return the UUID that a text is, with hyphens or without, in any case; else None."""
-    return UUID(text) if _UUID.fullmatch(text) else None
-
-
-def find_uuid(text: str) -> UUID | None:
-    """Return the last UUID within a text, as in a link; None where there is none."""
-    found = None
-    for part in re.findall(r"[0-9a-fA-F-]+", text):
-        found = to_uuid(part) or found
-    return found
-
-
 def _uuid(text: str) -> UUID:
-    uuid = to_uuid(text.strip())
+    uuid = parse_uuid(text.strip())
     if uuid is None:
         raise refused("Enter a valid UUID.")
     return uuid
@@ -191,7 +175,7 @@ QueryUuid = Annotated[
 QueryUuidText = Annotated[
     UUID | None,
     PlainValidator(_uuid),
-    WithJsonSchema({"type": "string", "pattern": f"^(?:{_UUID_PATTERN})$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{UUID_PATTERN})$"}),
 ]
 """A UUID that the documentation calls a string."""
 QueryDate = Annotated[

@@ -18,13 +18,13 @@ from app.api.middleware.proxy_headers import client_address
 from app.api.middleware.rate_limit.middleware import visit_of
 from app.api.middleware.request_log import note_impersonator, note_user, safe_path
 from app.api.permissions import IMPERSONATED_USER, Access, enforces
-from app.api.query_parameters import to_uuid
 from app.database.engine import Database
 from app.identity.caller import Caller, Impersonator
 from app.identity.failed_logins import FailedLogins
 from app.identity.models import Token, User
 from app.identity.token_cache import Holder, TokenCache
 from app.identity.tokens import digest
+from app.uuids import parse_uuid
 
 _SCHEMES = ("token", "bearer")
 
@@ -114,7 +114,7 @@ async def _impersonating(request: Request, staff: Caller, named: list[str]) -> C
 
     The user is looked up each time: what is kept of a token stays its own user's.
     """
-    uuid = to_uuid(named[0].strip()) if len(named) == 1 else None
+    uuid = parse_uuid(named[0].strip()) if len(named) == 1 else None
     if uuid is None:
         raise NotImpersonated("must be one UUID")
     async with cast(Database, request.app.state.database).reading() as connection:

@@ -13,7 +13,6 @@ from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, with_confi
 from typing_extensions import TypedDict
 
 from app.api.links import Links
-from app.api.query_parameters import to_uuid
 from app.api.serializers import (
     URI,
     AmountString,
@@ -28,6 +27,7 @@ from app.api.serializers import (
     text_schema,
 )
 from app.billing.enums import BillingUnit, InvoiceState
+from app.uuids import parse_uuid
 
 
 def _whole(*left_out: str) -> ConfigDict:
@@ -109,7 +109,7 @@ def _with_wire_uuids(details: dict[str, Any], links: Links) -> dict[str, Any]:
         stored = shown.get(key, "")
         if stored is None or stored == "":
             shown.pop(key, None)
-        elif isinstance(stored, str) and (uuid := to_uuid(stored)):
+        elif isinstance(stored, str) and (uuid := parse_uuid(stored)):
             shown[key] = links.uuid(uuid)
     return shown
 

@@ -9,10 +9,10 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 from app.api.dependencies import CurrentDatabase, CurrentSettings
 from app.api.errors import ApiError, NotFound
 from app.api.openapi import error_responses
-from app.api.query_parameters import to_uuid
 from app.identity.authentication import StaffOnly
 from app.payments.proofs import MEDIA_TYPES, ProofStore
 from app.payments.repository import proof_of
+from app.uuids import parse_uuid
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 
@@ -82,7 +82,7 @@ async def download_proof(
     settings: CurrentSettings,
 ) -> FileResponse:
     """Read back the proof of a payment, with the type that it has by its content."""
-    payment = to_uuid(uuid)
+    payment = parse_uuid(uuid)
     proof = None
     if payment is not None:
         async with database.reading() as connection:

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 
 from app.api.errors import InvalidFields, NotFound
 from app.api.pagination import Page, Paging
-from app.api.query_parameters import FromQuery, QueryParameters, find_uuid, to_uuid
+from app.api.query_parameters import FromQuery, QueryParameters
 from app.invoices.api.filters import (
     GrowthParameters,
     ItemsParameters,
@@ -19,6 +19,7 @@ from app.invoices.api.filters import (
     StatsParameters,
 )
 from app.invoices.schemas import FIELDS
+from app.uuids import find_uuid, parse_uuid
 
 MODELS: list[type[QueryParameters]] = [
     ListParameters,
@@ -58,11 +59,11 @@ def test_anything_is_read_or_refused(
 def test_a_uuid_in_either_form_and_case(uuid: UUID, short: bool, upper: bool) -> None:
     text = uuid.hex if short else str(uuid)
     text = text.upper() if upper else text
-    assert to_uuid(text) == uuid
+    assert parse_uuid(text) == uuid
     assert find_uuid(f"https://x.example/api/customers/{text}/?a=b") == uuid
     assert find_uuid(f"{text}0") is None
-    assert to_uuid(f"{{{text}}}") is None
-    assert to_uuid(f"{text}\n") is None
+    assert parse_uuid(f"{{{text}}}") is None
+    assert parse_uuid(f"{text}\n") is None
 
 
 @given(st.integers(0, 500), st.integers(1, 400), st.integers(-3, 600))

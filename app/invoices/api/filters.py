@@ -1,31 +1,11 @@
-"""The query parameters of the invoices API, and the conditions that they make."""
+"""The query parameters of the invoices API."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
-from sqlalchemy import (
-    ARRAY,
-    BindParameter,
-    ColumnElement,
-    Date,
-    DateTime,
-    Numeric,
-    ScalarSelect,
-    Text,
-    UnaryExpression,
-    and_,
-    any_,
-    bindparam,
-    false,
-    literal_column,
-    select,
-)
-from sqlalchemy.types import TypeEngine
 
+from app import clock
 from app.api.pagination import Paging
 from app.api.query_parameters import (
     EMPTY_IS_READ,
@@ -40,15 +20,14 @@ from app.api.query_parameters import (
     QueryUuidText,
     RequiredTime,
     choices,
-    find_uuid,
     order,
     orders,
 )
 from app.api.sparse_fields import array_of, selecting
 from app.billing.enums import InvoiceState
-from app.customers.models import Customer
-from app.invoices.models import Invoice, InvoiceTally
+from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
 from app.invoices.schemas import FIELDS
+from app.uuids import find_uuid
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
 _ITEM_ORDERS = tuple(
@@ -65,13 +44,13 @@ _ITEM_ORDERS = tuple(
     for sign in ("", "-")
 )
 _FINALIZATION = "pending_finalization"
-"""A state of Waldur 8, in which no invoice is here: there is no grace period after a month."""
-_NEWEST_FIRST = ("-year", "-month", "-number")
-_SLACK = Decimal(1)
+"""A state of Waldur 8. No invoice has it here: there is no grace period after a month."""
+_ROUNDING = Decimal(1)
 """More than any currency's total is rounded by."""
 _YEARS = range(1, 10_000)
 _MONTHS = range(1, 13)
-_GIVEN_AS_THEY_ARE = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_sum")
+_PLAIN = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_sum")
+"""Filters whose value is the parameter of the condition with their name."""
 
 
 class AccountingFilter(QueryParameters):
@@ -210,133 +189,33 @@ class GrowthParameters(AccountingFilter):
     """How many customers are major: 4 unless said otherwise."""
 
 
-def accounting_condition(running: bool) -> ColumnElement[bool]:
-    """Return the condition that a customer's accounting has started, or that it has not.
-
-    A statement with it is executed with the parameter `now`.
-    """
-    start = Customer.accounting_start_date
-    now = written("now", DateTime(timezone=True))
-    return start <= now if running else start > now
-
-
-def written(name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
-    """Return a parameter whose value is written into the statement each time.
-
-    Of a range PostgreSQL must know the bounds to choose well between reading what is within it
-    and reading in order until enough is found.
-    """
-    return bindparam(name, type_=type_, literal_execute=True)
-
-
-def _customer_with(parameter: str) -> ScalarSelect[int]:
-    return select(Customer.id).where(Customer.uuid == bindparam(parameter)).scalar_subquery()
-
-
-def _accounting(running: bool) -> ColumnElement[bool]:
-    return Invoice.customer_id.in_(select(Customer.id).where(accounting_condition(running)))
-
-
-# The exact total decides; the rounded one, which has an index, leads there. Not as the column's
-# type, which would round what is asked for, or be too narrow for it.
-# A division would round totals of more than twelve digits.
-_TOTAL = Invoice.total_price * (100 + Invoice.tax_percent) * literal_column("0.01", Numeric())
-_NUMBER = Numeric()
-
-RUNNING = "accounting_is_running"
-WAITING = "accounting_is_waiting"
-
-_CONDITIONS: dict[str, ColumnElement[bool]] = {
-    "nothing": false(),
-    "created": Invoice.created == bindparam("created"),
-    "start_date": Invoice.created > written("start_date", Date()),
-    "end_date": Invoice.created < written("end_date", Date()),
-    "year": Invoice.year == bindparam("year"),
-    "month": Invoice.month == bindparam("month"),
-    "state": Invoice.state == bindparam("state"),
-    "states": Invoice.state == any_(bindparam("states", type_=ARRAY(Text))),
-    "customer": Invoice.customer_id == _customer_with("customer"),
-    "customer_uuid": Invoice.customer_id == _customer_with("customer_uuid"),
-    RUNNING: _accounting(True),
-    WAITING: _accounting(False),
-    "min_sum": and_(
-        Invoice.total_cost >= written("least_cost", _NUMBER),
-        written("min_sum", _NUMBER) <= _TOTAL,
-    ),
-    "max_sum": and_(
-        Invoice.total_cost <= written("most_cost", _NUMBER),
-        written("max_sum", _NUMBER) >= _TOTAL,
-    ),
-}
-"""What invoices must fulfil to match a filter, by its name in `Narrowing`."""
-
-TALLIED: dict[str, ColumnElement[bool]] = {
-    "nothing": false(),
-    "year": InvoiceTally.year == bindparam("year"),
-    "month": InvoiceTally.month == bindparam("month"),
-    "state": InvoiceTally.state == bindparam("state"),
-    "states": InvoiceTally.state == any_(bindparam("states", type_=ARRAY(Text))),
-}
-"""The same of tallies, for those filters by which they are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowing:
-    """Filters as conditions by name, and as their values: equal names make equal statements."""
-
-    names: tuple[str, ...]
-    values: dict[str, Any]
-
-    @classmethod
-    def of(cls, filters: InvoiceFilters, now: datetime) -> Self:
-        """Return what the filters that were given come to at a moment."""
-        values: dict[str, Any] = {}
-        names: list[str] = []
-        for name in _GIVEN_AS_THEY_ARE:
-            if (value := getattr(filters, name)) is not None:
-                names.append(name)
-                values[name] = value
-        for name, there_are in (("year", _YEARS), ("month", _MONTHS)):
-            if (value := getattr(filters, name)) is not None:
-                names.append(name if value in there_are else "nothing")
-                values[name] = value
-        states = [state for state in filters.state if state != _FINALIZATION]
-        if len(states) == 1:
-            names.append("state")
-            values["state"] = states[0]
-        elif states:
-            names.append("states")
-            values["states"] = states
-        elif filters.state:
-            names.append("nothing")
-        if filters.customer is not None:
-            values["customer"] = find_uuid(filters.customer)
-            names.append("customer" if values["customer"] else "nothing")
-        if filters.accounting_is_running is not None:
-            names.append(RUNNING if filters.accounting_is_running else WAITING)
-            values["now"] = now
-        if filters.min_sum is not None:
-            values["least_cost"] = filters.min_sum - _SLACK
-        if filters.max_sum is not None:
-            values["most_cost"] = filters.max_sum + _SLACK
-        return cls(tuple(names), values)
-
-
-def conditions(names: Sequence[str]) -> list[ColumnElement[bool]]:
-    """Return what invoices must fulfil; a statement with it is executed with the values."""
-    return [_CONDITIONS[name] for name in names]
-
-
-def ordering(
-    order: Sequence[str], of: Any = Invoice, *, backwards: bool = False
-) -> list[UnaryExpression[Any]]:
-    """Return the order of a list: as asked, then newest first, which is total.
-
-    `of` has the columns of an invoice by name; `backwards` is from the last invoice to the first.
-    """
-    words = [*order, *_NEWEST_FIRST]
-    return [
-        column.desc() if word.startswith("-") is not backwards else column.asc()
-        for word in words
-        for column in [getattr(of, word.removeprefix("-"))]
-    ]
+def filter_set(filters: InvoiceFilters) -> FilterSet:
+    """Return the conditions of the given filters."""
+    names: list[str] = []
+    values: dict[str, Any] = {}
+    for name in _PLAIN:
+        if (value := getattr(filters, name)) is not None:
+            names.append(name)
+            values[name] = value
+    for name, possible in (("year", _YEARS), ("month", _MONTHS)):
+        if (value := getattr(filters, name)) is not None:
+            names.append(name if value in possible else NOTHING)
+            values[name] = value
+    states = [state for state in filters.state if state != _FINALIZATION]
+    if len(states) == 1:
+        names.append("state")
+        values["state"] = states[0]
+    elif filters.state:
+        names.append("states" if states else NOTHING)
+        values["states"] = states
+    if filters.customer is not None:
+        values["customer"] = find_uuid(filters.customer)
+        names.append("customer" if values["customer"] else NOTHING)
+    if filters.accounting_is_running is not None:
+        names.append(RUNNING if filters.accounting_is_running else WAITING)
+        values["now"] = clock.now()
+    if filters.min_sum is not None:
+        values["least_cost"] = filters.min_sum - _ROUNDING
+    if filters.max_sum is not None:
+        values["most_cost"] = filters.max_sum + _ROUNDING
+    return FilterSet(tuple(names), values)

@@ -43,8 +43,9 @@ from app.customers.models import Customer
 from app.database.statements import AnySelect
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
-from app.invoices.api.filters import GrowthParameters, accounting_condition, written
+from app.invoices.api.filters import GrowthParameters
 from app.invoices.errors import InvalidCustomersCount
+from app.invoices.filter_set import accounting_condition, literal_parameter
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.invoices.schemas import Row
 
@@ -146,7 +147,7 @@ def _largest(scope: Scope, running: bool | None) -> AnySelect:
     """Select the customers with the largest sums from the invoices of a year."""
     return (
         select(Invoice.customer_id)
-        .where(*_counted(scope, running), Invoice.created >= written("since", Date()))
+        .where(*_counted(scope, running), Invoice.created >= literal_parameter("since", Date()))
         .group_by(Invoice.customer_id)
         .order_by(func.sum(Invoice.total_cost).desc(), Invoice.customer_id)
     )

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.conditional_get import Answers, Selected
 from app.api.pagination import Page
-from app.api.query_parameters import to_uuid
 from app.audit import queries
 from app.audit.models import ChangeKind
 from app.audit.queries import TimeRange
@@ -20,13 +19,14 @@ from app.invoices.api.filters import HistoryParameters, MomentParameters
 from app.invoices.errors import InvoiceNotFound, VersionNotFound
 from app.invoices.queries.invoices import OfOneInvoice
 from app.invoices.rendering.versions import Changes, encode, encode_version, shown
+from app.uuids import parse_uuid
 
 _TOGETHER: Final = 100
 """Items or payments that are written at a time."""
 
 
 def _uuid(text: str) -> UUID:
-    uuid = to_uuid(text)
+    uuid = parse_uuid(text)
     if uuid is None:  # it names none; whoever finds it has told so
         raise InvoiceNotFound
     return uuid

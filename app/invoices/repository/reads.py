@@ -27,25 +27,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.api.pagination import Page, Paging
-from app.api.query_parameters import to_uuid
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
 from app.database.statements import AnySelect
 from app.identity.access import Scope, scope_of, viewing, visible_customers
 from app.identity.caller import Caller
-from app.invoices.api.filters import (
+from app.invoices.api.filters import InvoiceFilters, ListParameters, filter_set
+from app.invoices.errors import InvoiceNotFound
+from app.invoices.filter_set import (
     RUNNING,
-    TALLIED,
+    SUMMARY_CONDITIONS,
     WAITING,
-    InvoiceFilters,
-    ListParameters,
-    Narrowing,
     conditions,
     ordering,
 )
-from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceTally, ReferenceRevision
 from app.invoices.rendering.rows import OF_CUSTOMER, Version, shown_columns
+from app.uuids import parse_uuid
 
 FORWARD = 1000
 """Invoices that are skipped at most to reach a page; a later one is sought from the nearer end."""
@@ -92,12 +90,11 @@ class InvoiceRepository:
 
     def _narrowed(self, filters: InvoiceFilters) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the names of the filters, and the parameters of a statement with them."""
-        now = clock.now()
-        narrowing = Narrowing.of(filters, now)
-        return narrowing.names, narrowing.values | viewing(self._caller, now)
+        matching = filter_set(filters)
+        return matching.names, matching.values | viewing(self._caller, clock.now())
 
     async def _one(self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]) -> RowMapping:
-        parsed = to_uuid(uuid)
+        parsed = parse_uuid(uuid)
         if parsed is None:
             raise InvoiceNotFound
         names, values = self._narrowed(filters)
@@ -261,7 +258,7 @@ def _visible(scope: Scope, names: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 def _is_tallied(scope: Scope, names: tuple[str, ...]) -> bool:
     """Tell whether tallies say how many match; such filters rarely leave but few."""
-    return scope is Scope.EVERYTHING and {*TALLIED, RUNNING} >= {*names}
+    return scope is Scope.EVERYTHING and {*SUMMARY_CONDITIONS, RUNNING} >= {*names}
 
 
 @lru_cache(_STATEMENTS)
@@ -278,7 +275,7 @@ def _matching(scope: Scope, names: tuple[str, ...]) -> CTE:
 def _count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int]:
     counted: AnySelect
     if _is_tallied(scope, names):
-        tallied = [TALLIED[name] for name in names if name in TALLIED]
+        tallied = [SUMMARY_CONDITIONS[name] for name in names if name in SUMMARY_CONDITIONS]
         number: ColumnElement[int] = func.coalesce(
             func.sum(InvoiceTally.invoices), literal_column("0")
         )
