@@ -22,7 +22,7 @@ from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
 from app.identity.failed_logins import FailedLogins
-from app.identity.token_cache import TokenCache
+from app.identity import token_lookup
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.router import router as invoices
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         nudge = Nudge(settings)
         app.state.database = database
         app.state.nudge = nudge
-        app.state.token_cache = TokenCache()
+        app.state.token_cache = token_lookup.new_cache()
         app.state.kept_bodies = KeptBodies(settings)
         app.state.readiness = readiness = health.Readiness(settings, database)
         app.state.failed_logins = FailedLogins()
@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
         finally:
             await readiness.aclose()
-            app.state.failed_logins.tell()
+            app.state.failed_logins.flush()
             await nudge.aclose()
             await database.close()
 

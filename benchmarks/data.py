@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from app.billing.periods import Period
-from app.identity.tokens import digest
+from app.identity.tokens import token_digest
 from benchmarks.shape import (
     FIRST_NUMBER,
     MONTHS,

@@ -1,1 +1,1 @@
-"""Retries that are safe: the answer to a request is kept with the change that it reports."""
+"""Idempotency: the response to a request is stored with the change that it reports."""

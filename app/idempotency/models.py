@@ -1,4 +1,4 @@
-"""Answers that are given again to who asks again."""
+"""The table of stored responses."""
 
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.base import Base
 
 
-class KeptAnswer(Base):
-    """The answer to the first request of a user under an idempotency key."""
+class StoredResponse(Base):
+    """The response to a user's first request with an idempotency key."""
 
     __tablename__ = "kept_answers"
 
@@ -20,10 +20,10 @@ class KeptAnswer(Base):
     )
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_digest: Mapped[bytes] = mapped_column(LargeBinary)
-    """What the request asked for, as a SHA-256 digest."""
+    """The SHA-256 digest that identifies the request."""
     status: Mapped[int] = mapped_column(SmallInteger)
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     is_packed: Mapped[bool]
-    """Whether the body is compressed, as a long one is."""
+    """Whether the body is compressed. Long bodies are."""
     created_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,4 +1,4 @@
-"""The statements about kept answers; their age goes by the database server's clock."""
+"""Statements for stored responses. Their age is measured by the database server's clock."""
 
 from datetime import timedelta
 
@@ -8,18 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.rendered_response import WrittenAnswer
 from app.database.server_clock import database_now
-from app.idempotency.keys import LIFE, Key, RequestInProgress, UsedOtherwise
-from app.idempotency.models import KeptAnswer
+from app.idempotency.errors import KeyInUse, KeyReused
+from app.idempotency.keys import LIFETIME, IdempotencyKey
+from app.idempotency.models import StoredResponse
 from app.identity.models import User
 
 
-async def claim(connection: AsyncConnection, key: Key) -> None:
-    """Keep others from acting under the key until the caller's transaction ends.
+async def lock_key(connection: AsyncConnection, key: IdempotencyKey) -> None:
+    """Lock the key until the caller's transaction ends. Raises `KeyInUse`.
 
-    The claim goes with its transaction, so nobody who died holds one. Raises `RequestInProgress`.
+    The advisory lock belongs to the transaction, so a process that dies releases it.
 
-    The answer that is kept at the end names the user, whom an import may hold that waits for an
-    invoice. So the user is locked first, before any invoice, as imports do.
+    The row that is stored at the end references the user, whom an import may have locked while it
+    waits for an invoice. So the user is locked first, before any invoice, as imports do.
     """
     name = f"idempotency:{key.user_id}:{key.text}"
     statement = (
@@ -29,64 +30,71 @@ async def claim(connection: AsyncConnection, key: Key) -> None:
         .with_for_update(read=True, key_share=True)
     )
     if not (await connection.execute(statement)).scalar_one():
-        raise RequestInProgress
+        raise KeyInUse
 
 
-async def earlier(connection: AsyncConnection, key: Key, request: bytes) -> WrittenAnswer | None:
-    """Return the answer that was given under the key to the same request, by its digest.
+async def find_response(
+    connection: AsyncConnection, key: IdempotencyKey, request_digest: bytes
+) -> WrittenAnswer | None:
+    """Return the stored response to the request, or None if there is none yet.
 
-    Raises `UsedOtherwise` where it was given to another one.
+    Raises `KeyReused` if the key was used with a request of another digest.
     """
     statement = select(
-        KeptAnswer.request_digest,
-        KeptAnswer.body,
-        KeptAnswer.is_packed,
-        KeptAnswer.status,
-        KeptAnswer.headers,
-    ).where(_is(key), KeptAnswer.created_at > database_now() - LIFE)
-    kept = (await connection.execute(statement)).one_or_none()
-    if kept is None:
+        StoredResponse.request_digest,
+        StoredResponse.body,
+        StoredResponse.is_packed,
+        StoredResponse.status,
+        StoredResponse.headers,
+    ).where(_has_key(key), StoredResponse.created_at > database_now() - LIFETIME)
+    stored = (await connection.execute(statement)).one_or_none()
+    if stored is None:
         return None
-    if kept.request_digest != request:
-        raise UsedOtherwise
-    return WrittenAnswer(kept.body, kept.is_packed, kept.status, kept.headers)
+    if stored.request_digest != request_digest:
+        raise KeyReused
+    return WrittenAnswer(stored.body, stored.is_packed, stored.status, stored.headers)
 
 
-async def keep(
-    connection: AsyncConnection, key: Key, request: bytes, answer: WrittenAnswer
+async def store_response(
+    connection: AsyncConnection,
+    key: IdempotencyKey,
+    request_digest: bytes,
+    response: WrittenAnswer,
 ) -> None:
-    """Keep the answer to a request in the transaction of the change that it reports."""
+    """Store the response in the transaction of the change that it reports."""
     values = {
-        "request_digest": request,
-        "status": answer.status,
-        "headers": dict(answer.headers),
-        "body": answer.body,
-        "is_packed": answer.is_packed,
+        "request_digest": request_digest,
+        "status": response.status,
+        "headers": dict(response.headers),
+        "body": response.body,
+        "is_packed": response.is_packed,
         "created_at": database_now(),
     }
-    statement = insert(KeptAnswer).values(user_id=key.user_id, key=key.text, **values)
-    # One that is there is too old to be repeated, or it would have been found.
+    statement = insert(StoredResponse).values(user_id=key.user_id, key=key.text, **values)
+    # A conflicting row has expired, else it would have been found.
     await connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[KeptAnswer.user_id, KeptAnswer.key], set_=values
+            index_elements=[StoredResponse.user_id, StoredResponse.key], set_=values
         )
     )
 
 
-async def purge(connection: AsyncConnection, *, kept_for: timedelta, limit: int) -> int:
-    """Delete at most `limit` answers that were kept for longer than so; return how many."""
+async def delete_responses(
+    connection: AsyncConnection, *, older_than: timedelta, limit: int
+) -> int:
+    """Delete at most `limit` responses of a greater age. Return the number deleted."""
     old = (
-        select(KeptAnswer.user_id, KeptAnswer.key)
-        .where(KeptAnswer.created_at < database_now() - kept_for)
+        select(StoredResponse.user_id, StoredResponse.key)
+        .where(StoredResponse.created_at < database_now() - older_than)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("old")
     )
-    statement = delete(KeptAnswer).where(
-        KeptAnswer.user_id == old.c.user_id, KeptAnswer.key == old.c.key
+    statement = delete(StoredResponse).where(
+        StoredResponse.user_id == old.c.user_id, StoredResponse.key == old.c.key
     )
     return (await connection.execute(statement)).rowcount
 
 
-def _is(key: Key) -> ColumnElement[bool]:
-    return and_(KeptAnswer.user_id == key.user_id, KeptAnswer.key == key.text)
+def _has_key(key: IdempotencyKey) -> ColumnElement[bool]:
+    return and_(StoredResponse.user_id == key.user_id, StoredResponse.key == key.text)

@@ -1,1 +1,1 @@
-"""Users, tokens and roles: who may see what."""
+"""Users, tokens and roles, and which records a caller may see."""

@@ -1,4 +1,4 @@
-"""Who may see what: the one place that narrows a select to what a caller may see."""
+"""Access control: the one place that restricts a select to the records a caller may see."""
 
 from datetime import datetime
 from enum import Enum, auto
@@ -13,25 +13,27 @@ from app.identity.models import AccessSubnet, CustomerRole
 
 
 class Scope(Enum):
-    """How a caller's view is bounded; equal scopes make equal conditions."""
+    """Which customers a caller may see. Equal scopes have equal conditions."""
 
     EVERYTHING = auto()
-    """Staff and support see all."""
-    HELD = auto()
-    """Customers where the caller holds a role, from an address that is known."""
-    HELD_FROM_NOWHERE = auto()
-    """The same, from an address that is not known."""
+    """All customers: for staff and support."""
+    OWN_CUSTOMERS = auto()
+    """Customers where the caller has a role, if the client's address is in their subnets."""
+    OWN_CUSTOMERS_WITHOUT_ADDRESS = auto()
+    """The same for a client whose address is unknown."""
 
 
 def scope_of(caller: Caller) -> Scope:
-    """Return how the caller's view is bounded."""
+    """Return the scope of a caller."""
     if caller.sees_everything:
         return Scope.EVERYTHING
-    return Scope.HELD if caller.address is not None else Scope.HELD_FROM_NOWHERE
+    if caller.address is None:
+        return Scope.OWN_CUSTOMERS_WITHOUT_ADDRESS
+    return Scope.OWN_CUSTOMERS
 
 
-def viewing(caller: Caller, now: datetime) -> dict[str, Any]:
-    """Return the parameters of a statement with the condition of the caller's scope."""
+def visibility_parameters(caller: Caller, now: datetime) -> dict[str, Any]:
+    """Return the parameters of a statement with the condition of `visible_customers`."""
     if caller.sees_everything:
         return {}
     values: dict[str, Any] = {"viewer": caller.user_id, "viewed_at": now}
@@ -41,31 +43,32 @@ def viewing(caller: Caller, now: datetime) -> dict[str, Any]:
 
 
 def visible_customers(customer_id: InstrumentedAttribute[int], scope: Scope) -> ColumnElement[bool]:
-    """Return the condition that `customer_id` is of a customer within the scope.
+    """Return the condition that the customer `customer_id` is within the scope.
 
-    Staff and support see all. Others see those where they hold a role that is active and has not
-    expired, and only from within the customer's access subnets where it has any. A statement with
-    it is executed with the parameters of `viewing`.
+    Staff and support see every customer. Other users see the customers where they have a role that
+    is active and has not expired. If the customer has access subnets, the client's address must be
+    in one of them. A statement with this condition needs `visibility_parameters`.
     """
     if scope is Scope.EVERYTHING:
         return true()
     expires = CustomerRole.expires_at
-    held = select(CustomerRole.customer_id).where(
+    own_customers = select(CustomerRole.customer_id).where(
         CustomerRole.user_id == bindparam("viewer"),
         CustomerRole.is_active,
         or_(expires.is_(None), expires > bindparam("viewed_at", type_=DateTime(timezone=True))),
-        _reached(scope),
+        _is_accessible(scope),
     )
-    return customer_id.in_(held)
+    return customer_id.in_(own_customers)
 
 
-def _reached(scope: Scope) -> ColumnElement[bool]:
+def _is_accessible(scope: Scope) -> ColumnElement[bool]:
+    """Return the condition that the customer's access subnets, if any, contain the address."""
     of_customer = AccessSubnet.customer_id == CustomerRole.customer_id
-    fits: ColumnElement[bool] = AccessSubnet.network.is_(None)
-    if scope is Scope.HELD:
+    contains_address: ColumnElement[bool] = AccessSubnet.network.is_(None)
+    if scope is Scope.OWN_CUSTOMERS:
         address = cast(bindparam("viewed_from"), INET)
-        fits = or_(fits, AccessSubnet.network.op(">>=")(address))
+        contains_address = or_(contains_address, AccessSubnet.network.op(">>=")(address))
     return or_(
         ~exists().where(of_customer).correlate(CustomerRole),
-        exists().where(of_customer, fits).correlate(CustomerRole),
+        exists().where(of_customer, contains_address).correlate(CustomerRole),
     )

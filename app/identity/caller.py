@@ -1,4 +1,4 @@
-"""Who is calling: the user behind the token, and from where."""
+"""The caller of the API: the user of a token, and the address of the client."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Impersonator:
-    """The user of staff whose token a request has, where it is done as another user."""
+    """The member of staff who sent an impersonated request."""
 
     uuid: UUID
     username: str
@@ -15,20 +15,23 @@ class Impersonator:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user as whom a request is done, the token that it has, and where it came from."""
+    """The user of a request, with the token and the client's address."""
 
     user_id: int
     user_uuid: UUID
     username: str
     token: str
-    """The token's name, which is no secret; it may be empty. It is the impersonator's, if any."""
+    """The name of the token, which is not secret and may be empty.
+
+    In an impersonated request it is the impersonator's token.
+    """
     is_staff: bool
     is_support: bool
-    address: IPv4Address | IPv6Address | None
-    """None where the transport has no address, as on a Unix socket."""
+    address: IPv4Address | IPv6Address | None = None
+    """None if the transport has no address, as on a Unix socket."""
     impersonator: Impersonator | None = None
 
     @property
     def sees_everything(self) -> bool:
-        """Whether every customer's records are visible: to staff and support."""
+        """Whether the caller may see the records of every customer: staff and support may."""
         return self.is_staff or self.is_support

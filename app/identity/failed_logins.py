@@ -1,7 +1,7 @@
-"""Tokens that were not good, told in the log: from where and why, never what was sent.
+"""Log lines for failed logins: the client's address and the reason, never the token.
 
-Whoever tries again and again does not fill the log: of an address the first attempt of a minute is
-told at once, how many there were at its end.
+To keep repeated attempts from filling the log, the first attempt of an address in each period is
+logged at once, and the number of attempts at the end of the period.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import Final
 from app.logging import get_logger
 
 PERIOD: Final = 60.0
-"""Seconds in which an address is told twice at most."""
-ADDRESSES: Final = 50
-"""Addresses told of in a period at most; further ones are counted together."""
+"""Seconds in which at most two lines are logged for an address."""
+MAX_ADDRESSES: Final = 50
+"""Addresses logged in a period; the attempts of further ones are added up."""
 
 _logger = get_logger(__name__)
 
@@ -24,29 +24,29 @@ class FailedLogins:
 
     def __init__(self) -> None:
         self._attempts: Counter[str] = Counter()
-        self._others = 0
-        self._ends: asyncio.TimerHandle | None = None
+        self._other_attempts = 0
+        self._timer: asyncio.TimerHandle | None = None
 
-    def note(self, address: IPv4Address | IPv6Address | None, reason: str, path: str) -> None:
-        """Tell of an attempt, or count it, where its address was told of already."""
+    def record(self, address: IPv4Address | IPv6Address | None, reason: str, path: str) -> None:
+        """Count an attempt, and log it if it is the first of its address in this period."""
         name = str(address)
-        if self._ends is None:
-            self._ends = asyncio.get_running_loop().call_later(PERIOD, self.tell)
-        if name in self._attempts or len(self._attempts) < ADDRESSES:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PERIOD, self.flush)
+        if name in self._attempts or len(self._attempts) < MAX_ADDRESSES:
             self._attempts[name] += 1
             if self._attempts[name] == 1:
                 _logger.warning("failed login", address=name, reason=reason, path=path)
         else:
-            self._others += 1
+            self._other_attempts += 1
 
-    def tell(self) -> None:
-        """Tell what was counted, and begin anew."""
+    def flush(self) -> None:
+        """Log the numbers of attempts and start a new period."""
         for name, attempts in self._attempts.items():
             if attempts > 1:
                 _logger.warning("failed logins", address=name, attempts=attempts)
-        if self._others:
-            _logger.warning("failed logins of other addresses", attempts=self._others)
-        if self._ends is not None:
-            self._ends.cancel()
+        if self._other_attempts:
+            _logger.warning("failed logins of other addresses", attempts=self._other_attempts)
+        if self._timer is not None:
+            self._timer.cancel()
         self._attempts.clear()
-        self._others, self._ends = 0, None
+        self._other_attempts, self._timer = 0, None

@@ -1,4 +1,4 @@
-"""Users, their tokens and their roles at customers."""
+"""The tables of users, their tokens and their roles at customers."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
 
 class User(Base):
-    """Someone who calls the API or is written to."""
+    """A user of the API, or a recipient of notifications."""
 
     __tablename__ = "users"
 
@@ -27,7 +27,7 @@ class User(Base):
 
 
 class Token(Base):
-    """A key to the API, kept only as the SHA-256 digest of what was shown once."""
+    """A key to the API. Only its SHA-256 digest is stored."""
 
     __tablename__ = "tokens"
     __table_args__ = (CheckConstraint("length(digest) = 64", name="digest_is_sha256"),)
@@ -43,7 +43,7 @@ class Token(Base):
 
 
 class CustomerRole(Base):
-    """A role that a user holds at a customer, while active and until it expires."""
+    """A user's role at a customer. It counts while it is active and has not expired."""
 
     __tablename__ = "customer_roles"
     __table_args__ = (
@@ -64,9 +64,9 @@ class CustomerRole(Base):
 
 
 class AccessSubnet(Base):
-    """A network from which a customer's users may see it; no network means any address.
+    """A network from which users may see a customer. If `network` is null, any address may.
 
-    A customer without access subnets is seen from anywhere.
+    A customer without access subnets is visible from any address.
     """
 
     __tablename__ = "access_subnets"

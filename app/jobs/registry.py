@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.deliveries import schedule
-from app.idempotency import repository as kept_answers
-from app.idempotency.keys import LIFE
+from app.idempotency import repository as stored_responses
+from app.idempotency.keys import LIFETIME
 from app.invoices.actions.issue import NOTIFY, may_be_notified
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
@@ -107,7 +107,7 @@ async def _purge_outbox(run: Run) -> Summary:
 
 
 async def _purge_answers(run: Run) -> Summary:
-    return await _in_batches(run, lambda c, n: kept_answers.purge(c, kept_for=LIFE, limit=n))
+    return await _in_batches(run, lambda c, n: stored_responses.delete_responses(c, older_than=LIFETIME, limit=n))
 
 
 async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:

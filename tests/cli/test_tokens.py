@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from app import clock
 from app.cli.main import build
 from app.identity.models import CustomerRole, Token, User
-from app.identity.tokens import digest
+from app.identity.tokens import token_digest
 from app.settings import Settings
 from tests.support.factories import Factories
 
@@ -37,7 +37,7 @@ async def test_a_token_is_made_for_a_while(
     key = answer.stdout.strip()
     assert key not in answer.stderr
     row = (await connection.execute(select(Token).where(Token.name == "laptop"))).one()
-    assert (row.user_id, row.digest) == (user.id, digest(key))
+    assert (row.user_id, row.digest) == (user.id, token_digest(key))
     assert row.expires_at == NOW + timedelta(days=90)
 
 
@@ -46,7 +46,7 @@ async def test_a_token_without_a_lifetime_never_expires(
 ) -> None:
     await make.user(username="ada")
     answer = await call(settings, "token", "create", "ada")
-    kept = select(Token).where(Token.digest == digest(answer.stdout.strip()))
+    kept = select(Token).where(Token.digest == token_digest(answer.stdout.strip()))
     assert (await connection.execute(kept)).one().expires_at is None
 
 
@@ -73,7 +73,7 @@ async def test_tokens_are_listed_with_their_state(settings: Settings, make: Fact
     assert "user inactive" in everyone.stdout
     for user in (ada, gone):
         assert user.key not in everyone.output
-        assert digest(user.key) not in everyone.output
+        assert token_digest(user.key) not in everyone.output
 
 
 async def test_a_revoked_token_is_told_once(

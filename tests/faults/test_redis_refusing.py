@@ -17,7 +17,7 @@ from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
 from app.doctor import services
 from app.doctor.check_result import Level
-from app.identity.tokens import digest
+from app.identity.tokens import token_digest
 from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests.support.factories import Factories
@@ -120,6 +120,6 @@ async def test_what_is_asked_is_done_while_redis_refuses_to_write(
     lines = [*api.log.read_text().splitlines(), *worker_log.read_text().splitlines()]
     levels = {json.loads(line)["level"] for line in lines}
     assert levels <= {"info", "warning"}
-    name = digest(staff.key)
+    name = token_digest(staff.key)
     for secret in (staff.key, name, name[:32], name[:16], name[16:32]):
         assert not [line for line in lines if secret in line]

@@ -15,8 +15,8 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency import repository
-from app.idempotency.keys import LIFE, Key
-from app.idempotency.models import KeptAnswer
+from app.idempotency.keys import LIFETIME, IdempotencyKey
+from app.idempotency.models import StoredResponse
 from app.invoices.models import Invoice
 from app.main import create_app
 from app.payments.models import Payment
@@ -172,7 +172,7 @@ async def test_what_changed_nothing_is_not_kept(case: Case) -> None:
     assert (await case.post("send_notification", key="k-2")).status_code == 400
     wrong: dict[str, Any] = {"backend_id": []}
     assert (await case.post("set_backend_id", key="k-3", json=wrong)).status_code == 400
-    assert await case.count(KeptAnswer) == 0
+    assert await case.count(StoredResponse) == 0
 
     await case.connection.execute(set_state, {"state": "created"})
     assert (await case.post("send_notification", key="k-2")).status_code == 200
@@ -182,10 +182,10 @@ async def test_what_changed_nothing_is_not_kept(case: Case) -> None:
 async def test_an_answer_is_kept_for_a_day(case: Case, database: Database) -> None:
     clock.freeze(NOW)
     await case.post("set_backend_id", json={"backend_id": "first"})
-    clock.freeze(NOW + LIFE - timedelta(seconds=1))
+    clock.freeze(NOW + LIFETIME - timedelta(seconds=1))
     again = await case.post("set_backend_id", json={"backend_id": "first"})
     assert "idempotent-replayed" in again.headers
-    clock.freeze(NOW + LIFE)
+    clock.freeze(NOW + LIFETIME)
     answer = await case.post("set_backend_id", json={"backend_id": "second"})
     assert answer.status_code == 200
     assert await case.value(Invoice.backend_id) == "second"
@@ -222,7 +222,7 @@ async def test_while_the_first_runs_the_second_is_told_to_wait(
     case: Case, database: Database
 ) -> None:
     async with database.transaction() as connection:
-        await repository.claim(connection, Key(case.staff.id, "k-1"))
+        await repository.lock_key(connection, IdempotencyKey(case.staff.id, "k-1"))
         answer = await case.post("paid", json=DAY)
         assert (answer.status_code, answer.json()) == (409, RUNNING)
         assert int(answer.headers["retry-after"]) > 0
@@ -249,7 +249,7 @@ async def test_a_long_answer_is_repeated_in_parts(
 ) -> None:
     monkeypatch.setattr(rendered_response, "WHOLE", 500)
     first = await case.post("paid", json=DAY)
-    assert (await case.connection.execute(select(KeptAnswer.is_packed))).scalar_one()
+    assert (await case.connection.execute(select(StoredResponse.is_packed))).scalar_one()
     again = await case.post("paid", json=DAY)
     assert again.headers["idempotent-replayed"] == "true"
     assert first.json() == again.json()

@@ -8,45 +8,45 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.identity import failed_logins
-from app.identity.failed_logins import ADDRESSES, FailedLogins
+from app.identity.failed_logins import MAX_ADDRESSES, FailedLogins
 from tests.support.factories import Factories
 
 REASON = "Invalid token."
 
 
 async def test_an_address_is_told_of_at_once_and_then_counted() -> None:
-    noted = FailedLogins()
+    logins = FailedLogins()
     with capture_logs() as logs:
         for _ in range(1000):
-            noted.note(ip_address("192.0.2.1"), REASON, "/api/invoices/")
-        noted.note(None, REASON, "/")
+            logins.record(ip_address("192.0.2.1"), REASON, "/api/invoices/")
+        logins.record(None, REASON, "/")
     assert [(entry["address"], entry["reason"], entry["path"]) for entry in logs] == [
         ("192.0.2.1", REASON, "/api/invoices/"),
         ("None", REASON, "/"),
     ]
     with capture_logs() as logs:
-        noted.tell()
-        noted.tell()
+        logins.flush()
+        logins.flush()
     assert [(entry["address"], entry["attempts"]) for entry in logs] == [("192.0.2.1", 1000)]
 
 
 async def test_many_addresses_are_counted_together() -> None:
-    noted = FailedLogins()
+    logins = FailedLogins()
     with capture_logs() as logs:
         for number in range(5000):
-            noted.note(ip_address(number), REASON, "/")
-        noted.tell()
-    assert len(logs) == ADDRESSES + 1
-    assert logs[-1]["attempts"] == 5000 - ADDRESSES
+            logins.record(ip_address(number), REASON, "/")
+        logins.flush()
+    assert len(logs) == MAX_ADDRESSES + 1
+    assert logs[-1]["attempts"] == 5000 - MAX_ADDRESSES
 
 
 async def test_a_period_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failed_logins, "PERIOD", 0.01)
-    noted = FailedLogins()
+    logins = FailedLogins()
     with capture_logs() as logs:
         for told in (2, 4):
-            noted.note(ip_address("192.0.2.1"), REASON, "/")
-            noted.note(ip_address("192.0.2.1"), REASON, "/")
+            logins.record(ip_address("192.0.2.1"), REASON, "/")
+            logins.record(ip_address("192.0.2.1"), REASON, "/")
             async with asyncio.timeout(5):
                 while len(logs) < told:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.01)

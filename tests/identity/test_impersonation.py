@@ -21,7 +21,7 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.dataio.export import export
 from app.dataio.jsonl.reader import load_file
-from app.identity.token_cache import LIFE
+from app.identity.token_lookup import LIFETIME
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -216,7 +216,7 @@ async def test_staff_who_are_staff_no_longer_act_as_themselves(
     clock.freeze(moment)
     assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
     await connection.execute(text("UPDATE users SET is_staff = false WHERE username = 'anna'"))
-    clock.freeze(moment + timedelta(seconds=LIFE + 1))
+    clock.freeze(moment + timedelta(seconds=LIFETIMETIME + 1))
     assert uuids(await client.get(LIST, headers=case.acting_as(case.owner))) == set()
 
 

@@ -16,7 +16,7 @@ from app.billing.enums import InvoiceState
 from app.billing.periods import Period, one_year_before
 from app.database.engine import Database
 from app.deliveries.models import Delivery
-from app.idempotency.models import KeptAnswer
+from app.idempotency.models import StoredResponse
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.jobs.job import Run
 from app.jobs.registry import registry
@@ -259,7 +259,7 @@ async def test_answers_are_forgotten_after_a_day(
             "is_packed": False,
             "created_at": FIRST - timedelta(hours=age),
         }
-        await connection.execute(insert(KeptAnswer).values(row))
+        await connection.execute(insert(StoredResponse).values(row))
     await outbox.record(connection, "purge_answers", {})
     await run_all(runner)
-    assert (await connection.execute(select(KeptAnswer.key))).scalars().all() == ["young"]
+    assert (await connection.execute(select(StoredResponse.key))).scalars().all() == ["young"]

@@ -81,18 +81,18 @@ def list_tokens(
     username: Annotated[str | None, typer.Argument(help="Only this user's.")] = None,
 ) -> None:
     """List tokens, newest first; their keys are known to nobody."""
-    from app.identity import users  # noqa: PLC0415 - keeps --help fast
+    from app.identity import tokens, users  # noqa: PLC0415 - keeps --help fast
 
     async def run(database: "Database") -> Sequence[Mapping[str, Any]] | None:
         async with database.reading() as connection:
             if username is not None and await users.find(connection, username) is None:
                 return None
-            return [dict(token) for token in await users.tokens(connection, username)]
+            return [dict(token) for token in await tokens.find_all(connection, username)]
 
-    tokens = with_database(run)
-    if tokens is None:
+    found = with_database(run)
+    if found is None:
         fail(f"There is no user {username}.")
-    table.show([_shown(token) for token in tokens], _COLUMNS)
+    table.show([_shown(token) for token in found], _COLUMNS)
 
 
 def _shown(token: Mapping[str, Any]) -> dict[str, Any]:

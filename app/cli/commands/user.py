@@ -37,8 +37,8 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
     """Make a user and write its UUID to standard output."""
     from app.identity.users import (  # noqa: PLC0415 - keeps --help fast
         NewUser,
-        NoSuchCustomer,
-        UserExists,
+        CustomerNotFound,
+        UsernameTaken,
         create,
     )
 
@@ -52,6 +52,6 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
 
     try:
         uuid = with_database(run)
-    except (UserExists, NoSuchCustomer) as error:
+    except (UsernameTaken, CustomerNotFound) as error:
         fail(str(error))
     typer.echo(str(uuid))

@@ -9,8 +9,8 @@ from app.api.dependencies import CurrentDatabase, CurrentSettings
 from app.api.openapi import NO_BODY, changing, request_body
 from app.api.query_parameters import FromQuery
 from app.api.rendered_response import WrittenAnswer
-from app.idempotency.keys import GivenKey
-from app.identity.authentication import StaffOnly
+from app.idempotency.api.keys import RequestKey
+from app.identity.api.authentication import StaffOnly
 from app.invoices.actions.notify import notify
 from app.invoices.actions.pay import pay
 from app.invoices.actions.set_fields import annotate
@@ -45,7 +45,7 @@ async def _found(
 
 async def _submission(
     caller: StaffOnly,
-    key: GivenKey,
+    key: RequestKey,
     invoice: Annotated[FoundInvoice, Depends(_found)],
     request: Request,
 ) -> Submission:

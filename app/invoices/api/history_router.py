@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.api.caching.conditional_get import Answers
 from app.api.openapi import LIST_HEADERS, validated
 from app.api.query_parameters import FromQuery
-from app.identity.authentication import StaffOrSupport
+from app.identity.api.authentication import StaffOrSupport
 from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.queries.history import InvoiceAtMoment, InvoiceHistory

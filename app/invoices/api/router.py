@@ -10,7 +10,7 @@ from app.api.json_response import encoded, head_response
 from app.api.links import RequestLinks
 from app.api.openapi import COUNT_HEADER, LIST_HEADERS, NO_BODY, error_responses, validated
 from app.api.query_parameters import FromQuery
-from app.identity.authentication import Authenticated
+from app.identity.api.authentication import Authenticated
 from app.invoices.api.filters import (
     FieldSelection,
     GrowthParameters,

@@ -19,7 +19,9 @@ from app.api.request_body import Body
 from app.audit.api.actor import actor_of_request
 from app.audit.writer import audited_transaction
 from app.database.deadline import restart_deadline_after_each
-from app.idempotency import keys, repository
+from app.idempotency import repository
+from app.idempotency.api.keys import REPLAYED, request_digest
+from app.idempotency.keys import IdempotencyKey
 from app.identity.caller import Caller
 from app.invoices.queries.invoices import ChangedInvoice
 from app.invoices.repository import writes
@@ -30,7 +32,7 @@ class Submission:
     """A request that changes an invoice, found and allowed already."""
 
     def __init__(
-        self, request: Request, caller: Caller, invoice: FoundInvoice, key: keys.Key | None
+        self, request: Request, caller: Caller, invoice: FoundInvoice, key: IdempotencyKey | None
     ) -> None:
         self._answers = Answers(request)
         self.request = request
@@ -46,31 +48,31 @@ class Submission:
         """Return the answer to the same request under the same key, if there was one.
 
         To be called once the body is known, before anything is refused that would not have been
-        refused the first time. Raises `UsedOtherwise`.
+        refused the first time. Raises `KeyReused`.
         """
         if self._key is None:
             return None
-        self._digest = keys.digest(self._actor.operation, self.invoice.id, self.request, body)
+        self._digest = request_digest(self._actor.operation, self.invoice.id, self.request, body)
         async with self.database.reading() as connection:
-            earlier = await repository.earlier(connection, self._key, self._digest)
-        return None if earlier is None else earlier.response(keys.REPEATED)
+            earlier = await repository.find_response(connection, self._key, self._digest)
+        return None if earlier is None else earlier.response(REPLAYED)
 
     async def once(self, change: Callable[[AsyncConnection], Awaitable[WrittenAnswer]]) -> Response:
         """Make the change in a transaction and return its answer; under a key, at most once.
 
-        Raises what `change` raises, `PreconditionFailed`, `RequestInProgress`, and
+        Raises what `change` raises, `PreconditionFailed`, `KeyInUse`, and
         `DatabaseUnavailable`, after which it is not known whether a commit under way was done.
         """
         recorded = audited_transaction(self.database, self.settings.audit_key, self._actor)
         async with recorded as connection:
             if self._key is not None:
-                await repository.claim(connection, self._key)
-                earlier = await repository.earlier(connection, self._key, self._digest)
+                await repository.lock_key(connection, self._key)
+                earlier = await repository.find_response(connection, self._key, self._digest)
                 if earlier is not None:
-                    return earlier.response(keys.REPEATED)
+                    return earlier.response(REPLAYED)
             answer = await change(connection)
             if self._key is not None:
-                await repository.keep(connection, self._key, self._digest, answer)
+                await repository.store_response(connection, self._key, self._digest, answer)
         return answer.response()
 
     async def require_match(self, connection: AsyncConnection) -> None:

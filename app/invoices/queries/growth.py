@@ -41,7 +41,7 @@ from app.api.query_parameters import whole_number
 from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
 from app.database.statements import AnySelect
-from app.identity.access import Scope, scope_of, viewing, visible_customers
+from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
 from app.invoices.api.filters import GrowthParameters
 from app.invoices.errors import InvalidCustomersCount
@@ -82,7 +82,7 @@ class Growth:
         self._periods = last_thirteen_periods(now.date())
         first, last = self._periods[0], self._periods[-1]
         self._values: dict[str, Any] = {
-            **viewing(caller, now),
+            **visibility_parameters(caller, now),
             "now": now,
             "since": one_year_before(now.date()),
             "first_year": first.year,

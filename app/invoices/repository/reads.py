@@ -30,7 +30,7 @@ from app.api.pagination import Page, Paging
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
 from app.database.statements import AnySelect
-from app.identity.access import Scope, scope_of, viewing, visible_customers
+from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
 from app.invoices.api.filters import InvoiceFilters, ListParameters, filter_set
 from app.invoices.errors import InvoiceNotFound
@@ -91,7 +91,7 @@ class InvoiceRepository:
     def _narrowed(self, filters: InvoiceFilters) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the names of the filters, and the parameters of a statement with them."""
         matching = filter_set(filters)
-        return matching.names, matching.values | viewing(self._caller, clock.now())
+        return matching.names, matching.values | visibility_parameters(self._caller, clock.now())
 
     async def _one(self, uuid: str, filters: InvoiceFilters, fields: tuple[str, ...]) -> RowMapping:
         parsed = parse_uuid(uuid)

@@ -1,4 +1,4 @@
-"""Tokens seen moments ago: what is not asked again, and what is never believed too long."""
+"""The cache of token lookups: no second query, and no entry that outlives its five seconds."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,8 +12,10 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.identity.token_cache import BOUND, LIFE, Holder, TokenCache
-from app.identity.tokens import digest
+from app.identity import token_lookup
+from app.identity.caller import Caller
+from app.identity.token_lookup import LIFETIME, MAX_TOKENS, TokenLookup
+from app.identity.tokens import token_digest
 from tests.support.factories import Factories, UserRow
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -34,7 +36,7 @@ async def status(client: httpx.AsyncClient, user: UserRow) -> int:
     return (await client.get(URL, headers=user.headers)).status_code
 
 
-async def test_a_second_request_asks_for_no_token_and_needs_no_connection_for_it(
+async def test_a_second_request_looks_up_no_token_and_takes_no_connection_for_it(
     app: FastAPI, make: Factories, client: httpx.AsyncClient, statements: list[str]
 ) -> None:
     user = await make.staff()
@@ -48,7 +50,7 @@ async def test_a_second_request_asks_for_no_token_and_needs_no_connection_for_it
     assert await status(client, user) == 200
     first, first_taken = list(statements), taken
     statements.clear()
-    at(LIFE - 0.001)
+    at(LIFETIME - 0.001)
     assert await status(client, user) == 200
     assert sum("tokens" in statement for statement in first) == 1
     assert statements == [statement for statement in first if "tokens" not in statement]
@@ -64,21 +66,21 @@ async def test_a_second_request_asks_for_no_token_and_needs_no_connection_for_it
         "DELETE FROM users",
     ],
 )
-async def test_what_ends_a_token_ends_it_within_five_seconds(
+async def test_a_token_is_refused_five_seconds_after_it_was_revoked_or_deleted(
     change: str, make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     user = await make.staff()
     assert await status(client, user) == 200
     await connection.execute(text(change), {"now": NOW} if ":now" in change else {})
     at(3.999)
-    assert await status(client, user) == 200  # allowed, not promised
+    assert await status(client, user) == 200  # allowed, but not guaranteed
     at(4)
     assert await status(client, user) == 401
     at(5)
     assert await status(client, user) == 401
 
 
-async def test_being_staff_ends_within_five_seconds(
+async def test_staff_rights_end_within_five_seconds(
     make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     user = await make.staff()
@@ -93,7 +95,7 @@ async def test_being_staff_ends_within_five_seconds(
     assert await answer() == 403
 
 
-async def test_use_does_not_prolong_it(
+async def test_use_does_not_extend_the_lifetime_of_a_lookup(
     make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     user = await make.staff()
@@ -106,10 +108,10 @@ async def test_use_does_not_prolong_it(
     assert seen == [200, 200, 200, 200, 401, 401, 401]
 
 
-async def test_the_time_counts_from_before_the_question(
+async def test_the_lifetime_starts_before_the_query(
     app: FastAPI, make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
-    """An answer that takes three seconds to come is good for one more."""
+    """A lookup that takes three seconds is valid for one more."""
     user = await make.staff()
 
     def slow(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -126,7 +128,7 @@ async def test_the_time_counts_from_before_the_question(
     assert await status(client, user) == 401
 
 
-async def test_expiry_is_exact(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_a_cached_token_expires_exactly_on_time(make: Factories, client: httpx.AsyncClient) -> None:
     user = await make.staff()
     await make.token(user, "ending", expires_at=NOW + timedelta(seconds=1))
     headers = {"Authorization": "Token ending"}
@@ -138,7 +140,7 @@ async def test_expiry_is_exact(make: Factories, client: httpx.AsyncClient) -> No
     assert (answer.status_code, answer.json()) == (401, {"detail": "Token has expired."})
 
 
-async def test_a_refusal_is_not_remembered(
+async def test_refused_tokens_are_not_cached(
     app: FastAPI, make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     user = await make.staff()
@@ -154,43 +156,45 @@ async def test_a_refusal_is_not_remembered(
     assert len(app.state.token_cache) == 2
 
 
-async def test_the_key_itself_is_not_kept(
+async def test_the_cache_does_not_hold_the_key(
     app: FastAPI, make: Factories, client: httpx.AsyncClient
 ) -> None:
     user = await make.staff()
     assert await status(client, user) == 200
     assert app.state.token_cache.get(user.key) is None
-    assert app.state.token_cache.get(digest(user.key)).user_id == user.id
+    assert app.state.token_cache[token_digest(user.key)].caller.user_id == user.id
 
 
 @pytest.fixture
-def holder() -> Callable[[int], Holder]:
-    return lambda user_id: Holder(
-        user_id, UUID(int=user_id), "user", "", is_staff=False, is_support=False, expires_at=None
-    )
+def lookup() -> Callable[[int], TokenLookup]:
+    def build(user_id: int) -> TokenLookup:
+        caller = Caller(
+            user_id, UUID(int=user_id), "user", token="", is_staff=False, is_support=False
+        )
+        return TokenLookup(clock.monotonic(), caller, expires_at=None)
+
+    return build
 
 
-def test_the_oldest_make_room(holder: Callable[[int], Holder]) -> None:
-    cache = TokenCache(bound=3)
+def test_the_least_recently_used_token_is_evicted(lookup: Callable[[int], TokenLookup]) -> None:
+    cache = token_lookup.new_cache(maxsize=3)
     for number in (1, 2, 3):
-        cache.keep(str(number), holder(number), clock.monotonic())
-    cache.keep("1", holder(10), clock.monotonic())  # looked up anew, and so no longer the oldest
-    cache.keep("4", holder(4), clock.monotonic())
-    kept = {key: cache.get(key) for key in "1234"}
-    assert kept == {"1": holder(10), "2": None, "3": holder(3), "4": holder(4)}
-    assert len(cache) == 3
+        cache[str(number)] = lookup(number)
+    assert cache.get("1") == lookup(1)
+    cache["4"] = lookup(4)
+    assert sorted(cache) == ["1", "3", "4"]
 
 
-def test_there_is_a_bound(holder: Callable[[int], Holder]) -> None:
-    cache = TokenCache()
-    for number in range(BOUND + 10):
-        cache.keep(str(number), holder(number), clock.monotonic())
-    assert len(cache) == BOUND
+def test_the_size_of_the_cache_is_limited(lookup: Callable[[int], TokenLookup]) -> None:
+    cache = token_lookup.new_cache()
+    for number in range(MAX_TOKENS + 10):
+        cache[str(number)] = lookup(number)
+    assert len(cache) == MAX_TOKENS
 
 
-def test_what_is_past_its_time_is_gone(holder: Callable[[int], Holder]) -> None:
-    cache = TokenCache()
-    cache.keep("a", holder(1), clock.monotonic())
-    at(LIFE)
+def test_an_expired_lookup_is_removed(lookup: Callable[[int], TokenLookup]) -> None:
+    cache = token_lookup.new_cache()
+    cache["a"] = lookup(1)
+    at(LIFETIME)
     assert cache.get("a") is None
     assert len(cache) == 0

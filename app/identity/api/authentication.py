@@ -1,0 +1,131 @@
+"""Authentication: the caller of a request, by its token.
+
+Staff can send `X-Impersonated-User-Uuid` to act as another user. The request then has that user's
+access, rights and idempotency keys. Rate limits count the token that was sent.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from app.api.errors import ApiError, NotAuthenticated, PermissionDenied
+from app.api.format_parameter import require_json
+from app.api.middleware.proxy_headers import client_address
+from app.api.middleware.rate_limit.middleware import visit_of
+from app.api.middleware.request_log import note_impersonator, note_user, safe_path
+from app.api.permissions import IMPERSONATED_USER, Access, enforces
+from app.uuids import parse_uuid
+from app.identity import users
+from app.identity.caller import Caller, Impersonator
+from app.identity.token_lookup import InvalidToken, find_caller
+from app.identity.tokens import token_digest
+
+_SCHEMES: Final = ("token", "bearer")
+
+
+class ImpersonationFailed(ApiError):
+    """400: the header does not name an active user.
+
+    The request is refused because it must not run with the rights of staff instead.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(400, {"detail": f"{IMPERSONATED_USER} {problem}."})
+
+
+def parse_authorization(header: str) -> str:
+    """Return the key in an Authorization header, `Token KEY` or `Bearer KEY`.
+
+    Generated clients turn the documented example, `Token KEY`, into `Bearer Token KEY`, which is
+    accepted too. Raises `NotAuthenticated`.
+    """
+    scheme, *rest = header.split() or [""]
+    if scheme.lower() not in _SCHEMES:
+        raise NotAuthenticated
+    if scheme.lower() == "bearer" and [word.lower() for word in rest[:1]] == ["token"]:
+        rest = rest[1:]
+    if not rest:
+        raise NotAuthenticated("Invalid token header. No credentials provided.")
+    if len(rest) > 1:
+        raise NotAuthenticated("Invalid token header. Token string should not contain spaces.")
+    return rest[0]
+
+
+async def _authenticate(request: Request) -> Caller:
+    header = request.headers.get("authorization")
+    if header is None:
+        raise NotAuthenticated
+    visit = visit_of(request)
+    visit.brings_token()
+    state = request.app.state
+    try:
+        digest = token_digest(parse_authorization(header))
+        try:
+            user = await find_caller(state.database, state.token_cache, digest)
+        except InvalidToken as error:
+            raise NotAuthenticated(str(error)) from None
+    except NotAuthenticated as error:
+        visit.login_failed()
+        reason = error.body["detail"]
+        state.failed_logins.record(client_address(request), reason, safe_path(request))
+        raise
+    # Half of the digest identifies the token and is useless for anything else.
+    visit.login_succeeded(digest[:32])
+    note_user(request, user.user_uuid)
+    caller = replace(user, address=client_address(request))
+    values = request.headers.getlist(IMPERSONATED_USER)
+    return await _impersonate(request, caller, values) if values and caller.is_staff else caller
+
+
+async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Caller:
+    """Return the caller of an impersonated request. Raises `ImpersonationFailed`.
+
+    The impersonated user is not cached: the cache holds each token's own user.
+    """
+    uuid = parse_uuid(values[0].strip()) if len(values) == 1 else None
+    if uuid is None:
+        raise ImpersonationFailed("must be one UUID")
+    async with request.app.state.database.reading() as connection:
+        user = await users.find_by_uuid(connection, uuid)
+    if user is None:
+        raise ImpersonationFailed("names no user")
+    if not user.is_active:
+        raise ImpersonationFailed("names a user who is not active")
+    note_user(request, user.uuid)
+    note_impersonator(request, staff.user_uuid)
+    return Caller(
+        user.id,
+        user.uuid,
+        user.username,
+        staff.token,
+        user.is_staff,
+        user.is_support,
+        staff.address,
+        Impersonator(staff.user_uuid, staff.username),
+    )
+
+
+def _require(
+    access: Access, has_access: Callable[[Caller], bool]
+) -> Callable[[Request], Awaitable[Caller]]:
+    """Return the dependency that admits callers with this access, before any other check."""
+
+    @enforces(access)
+    async def authorize(request: Request) -> Caller:
+        caller = await _authenticate(request)
+        if not has_access(caller):
+            raise PermissionDenied
+        require_json(request)
+        return caller
+
+    return authorize
+
+
+Authenticated = Annotated[Caller, Depends(_require(Access.AUTHENTICATED, lambda _: True))]
+"""Any user with a valid token."""
+StaffOnly = Annotated[Caller, Depends(_require(Access.STAFF, lambda caller: caller.is_staff))]
+StaffOrSupport = Annotated[
+    Caller, Depends(_require(Access.STAFF_OR_SUPPORT, lambda caller: caller.sees_everything))
+]
