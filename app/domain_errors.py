@@ -19,3 +19,11 @@ class WrongState(DomainError):
 
 class RuleViolation(DomainError):
     """A rule forbids the action, whatever the single fields of the request say."""
+
+
+class InvalidArgument(DomainError):
+    """An argument of the request is invalid, or contradicts an earlier request."""
+
+
+class RequestInProgress(DomainError):
+    """The same request is still in progress. It may be repeated after a second."""

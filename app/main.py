@@ -21,8 +21,8 @@ from app.api.middleware.security_headers import SecurityMiddleware
 from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
-from app.identity.failed_logins import FailedLogins
 from app.identity import token_lookup
+from app.identity.failed_logins import FailedLogins
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.router import router as invoices

@@ -113,7 +113,7 @@ class Generator:
         yield (
             TOKENS,
             [
-                f"{user}\t{self._uuid()}\t{user}\t{digest(key)}\t{self._since}"
+                f"{user}\t{self._uuid()}\t{user}\t{token_digest(key)}\t{self._since}"
                 for user, key in enumerate((STAFF_KEY, OWNER_KEY), 1)
             ],
         )

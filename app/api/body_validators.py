@@ -3,21 +3,18 @@
 Each function returns the value to keep, or raises `FieldError` with everything that is wrong.
 """
 
-import re
 from datetime import date
 from typing import Any, Final
 from unicodedata import category
 
 from app.api.errors import InvalidFields
+from app.formats import parse_iso_date
 from app.urls import is_web_url
 
-REQUIRED: Final = "This field is required."
 NULL: Final = "This field may not be null."
 _NO_STRING: Final = "Not a valid string."
 _NO_URL: Final = "Enter a valid URL."
 _NO_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
-
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FieldError(Exception):
@@ -59,10 +56,10 @@ def iso_date(value: Any) -> date:
     """Return a date from `YYYY-MM-DD`, exactly."""
     if value is None:
         raise FieldError(NULL)
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
+    if not isinstance(value, str):
         raise FieldError(_NO_DATE)
     try:
-        return date.fromisoformat(value)
+        return parse_iso_date(value)
     except ValueError:
         raise FieldError(_NO_DATE) from None
 

@@ -1,29 +1,28 @@
-"""What logs and metrics call a request: by its operation, and a path without what clients made up.
+"""Operations and paths as they appear in logs and metrics, and the methods of a path.
 
-Both are of known words alone. What a client writes into a path may be anything, a name or a token
-in the wrong place too.
+Both consist of known words only. A client may write anything into a path, even a name or a token.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from app.formats import UUID_FORMAT
+
 NO_OPERATION: Final = "none"
-"""What a request is called that no operation answers: an unknown path, a method not allowed."""
+"""The name of a request without an operation: an unknown path, or a method not allowed."""
 _HIDDEN: Final = "*"
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f]{12}")
 
 
 class Operations:
-    """The operations of an application, once its routes are there."""
+    """The operations of an application that has all its routes."""
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         contexts = [c for c in iter_route_contexts(routes) if getattr(c, "methods", None)]
-        # HEAD on what GET answers has no operation of its own.
+        # HEAD has no operation of its own if GET is served by the same endpoint.
         ids = {
             context.endpoint: operation_id
             for context in contexts
@@ -37,13 +36,23 @@ class Operations:
         self._words = {word for context in contexts for word in (context.path or "").split("/")}
 
     def name(self, scope: Scope) -> str:
-        """Return the operation that a request was routed to, by its id in OpenAPI."""
+        """Return the OpenAPI operation id of a routed request."""
         return self._names.get((scope.get("endpoint"), scope["method"]), NO_OPERATION)
 
     def path(self, scope: Scope) -> str:
-        """Return a request's path with a `*` for each part that is neither ours nor a UUID."""
+        """Return a request's path with `*` for each part that is neither of a route nor a UUID."""
         path: str = scope["path"]
         return "/".join(
-            part if part in self._words or _UUID.fullmatch(part) else _HIDDEN
+            part if part in self._words or UUID_FORMAT.fullmatch(part) else _HIDDEN
             for part in path.split("/")
         )
+
+
+def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
+    """Return the methods that all routes of a path serve, sorted; empty for an unknown path."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(list(routes)):
+        pattern = getattr(route, "path_regex", None)
+        if route.methods and pattern is not None and pattern.match(path):
+            methods |= {*route.methods, "OPTIONS"}
+    return sorted(methods)

@@ -8,7 +8,8 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from app.api.errors import NotFound
 from app.api.links import Links
-from app.api.query_parameters import QueryParameters, refused, whole_number
+from app.api.query_parameters import QueryParameters, refused
+from app.formats import parse_integer
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
@@ -19,7 +20,7 @@ def _page_size(text: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.removeprefix("-").isdigit()):
         raise refused("A valid integer is required.")
-    size = whole_number(text)
+    size = parse_integer(text)
     if size < 1:
         raise refused("Ensure this value is greater than or equal to 1.")
     return min(size, LARGEST_PAGE_SIZE)
@@ -45,7 +46,7 @@ class Paging(QueryParameters):
         if self.page == "last":
             return None
         text = self.page.strip()
-        if not (text.isascii() and text.isdigit()) or (number := whole_number(text)) < 1:
+        if not (text.isascii() and text.isdigit()) or (number := parse_integer(text)) < 1:
             raise NotFound(NO_PAGE)
         return number
 

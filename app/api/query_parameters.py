@@ -23,16 +23,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
-from app.api.body_validators import REQUIRED
-from app.api.errors import InvalidFields
-from app.uuids import UUID_PATTERN, parse_uuid
+from app.api.errors import REQUIRED, InvalidFields
+from app.formats import UUID_FORMAT, parse_integer, parse_uuid
 
 _DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
 )
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
-_DIGITS_OF_64_BITS = 18
 _BEYOND_AMOUNTS = Decimal("1E40")
 
 
@@ -139,21 +137,11 @@ def _decimal(text: str) -> Decimal:
     return value if abs(value) < _BEYOND_AMOUNTS else _BEYOND_AMOUNTS.copy_sign(value)
 
 
-def whole_number(text: str) -> int:
-    """Return the number that decimal digits make, perhaps with a sign.
-
-    What no column could hold is not exact, only beyond: long digits take long to convert.
-    """
-    digits = text.lstrip("+-").lstrip("0") or "0"
-    number = int(digits[: _DIGITS_OF_64_BITS + 1])
-    return -number if text.startswith("-") else number
-
-
 def _whole(text: str) -> int:
     text = text.strip()
     if not _WHOLE.fullmatch(text):
         raise refused("Enter a whole number." if _NUMBER.fullmatch(text) else "Enter a number.")
-    return whole_number(text.split(".")[0])
+    return parse_integer(text.split(".")[0])
 
 
 def _flag(text: str) -> bool:
@@ -175,7 +163,7 @@ QueryUuid = Annotated[
 QueryUuidText = Annotated[
     UUID | None,
     PlainValidator(_uuid),
-    WithJsonSchema({"type": "string", "pattern": f"^(?:{UUID_PATTERN})$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{UUID_FORMAT.pattern})$"}),
 ]
 """A UUID that the documentation calls a string."""
 QueryDate = Annotated[

@@ -31,7 +31,7 @@ async def create(
     await connection.execute(
         insert(Token).values(
             user_id=user_id,
-            token_digest=token_digest(key),
+            digest=token_digest(key),
             name=name,
             created_at=now,
             expires_at=None if lifetime is None else now + lifetime,
@@ -62,7 +62,9 @@ async def revoke_named(connection: AsyncConnection, name: str) -> None:
     )
 
 
-async def find_all(connection: AsyncConnection, username: str | None = None) -> Sequence[RowMapping]:
+async def find_all(
+    connection: AsyncConnection, username: str | None = None
+) -> Sequence[RowMapping]:
     """Return the tokens of one user, or of all users, newest first."""
     statement = (
         select(

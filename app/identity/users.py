@@ -77,7 +77,10 @@ async def create(connection: AsyncConnection, user: NewUser) -> UUID:
             raise CustomerNotFound(f"There is no customer {customer_uuid}.")
         await connection.execute(
             insert(CustomerRole).values(
-                user_id=user_id, customer_id=customer_id, role=CustomerRoleName.OWNER, created_at=now
+                user_id=user_id,
+                customer_id=customer_id,
+                role=CustomerRoleName.OWNER,
+                created_at=now,
             )
         )
     return uuid

@@ -27,7 +27,7 @@ from app.api.serializers import (
     text_schema,
 )
 from app.billing.enums import BillingUnit, InvoiceState
-from app.uuids import parse_uuid
+from app.formats import parse_uuid
 
 
 def _whole(*left_out: str) -> ConfigDict:

@@ -107,7 +107,9 @@ async def _purge_outbox(run: Run) -> Summary:
 
 
 async def _purge_answers(run: Run) -> Summary:
-    return await _in_batches(run, lambda c, n: stored_responses.delete_responses(c, older_than=LIFETIME, limit=n))
+    return await _in_batches(
+        run, lambda c, n: stored_responses.delete_responses(c, older_than=LIFETIME, limit=n)
+    )
 
 
 async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:

@@ -9,10 +9,10 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 from app.api.dependencies import CurrentDatabase, CurrentSettings
 from app.api.errors import ApiError, NotFound
 from app.api.openapi import error_responses
+from app.formats import parse_uuid
 from app.identity.api.authentication import StaffOnly
 from app.payments.proofs import MEDIA_TYPES, ProofStore
 from app.payments.repository import proof_of
-from app.uuids import parse_uuid
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 

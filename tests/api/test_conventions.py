@@ -14,7 +14,7 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy import text
 
 from app import domain_errors
-from app.api.errors import ApiError, Conflict, TooLarge, UnsupportedMediaType, api_error_of
+from app.api.errors import ApiError, TooLarge, UnsupportedMediaType, api_error_of
 from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
@@ -133,6 +133,8 @@ async def test_options_on_an_unknown_path_is_not_found(path: str, bare: httpx.As
         (domain_errors.NotFound("Gone."), 404, {"detail": "Gone."}),
         (domain_errors.WrongState("Late."), 409, {"detail": "Late."}),
         (domain_errors.RuleViolation("No."), 400, ["No."]),
+        (domain_errors.InvalidArgument("Other."), 400, {"detail": "Other."}),
+        (domain_errors.RequestInProgress("Wait."), 409, {"detail": "Wait."}),
     ],
 )
 async def test_errors_of_the_domain_have_a_status_and_a_body(
@@ -155,7 +157,6 @@ def test_each_kind_of_domain_error_has_a_status() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        Conflict("No."),
         TooLarge("Big."),
         UnsupportedMediaType("a/b"),
         ApiError(418, [1], {"A": "b"}),

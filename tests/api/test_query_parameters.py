@@ -1,7 +1,6 @@
 """Query parameters: whatever is sent is either read or refused."""
 
 from decimal import Decimal
-from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,6 @@ from app.invoices.api.filters import (
     StatsParameters,
 )
 from app.invoices.schemas import FIELDS
-from app.uuids import find_uuid, parse_uuid
 
 MODELS: list[type[QueryParameters]] = [
     ListParameters,
@@ -53,17 +51,6 @@ def test_anything_is_read_or_refused(
     assert set(refused) <= {name for name, _ in query}
     messages = [message for told in refused.values() for message in told]
     assert all(isinstance(message, str) and message for message in messages)
-
-
-@given(st.uuids(), st.booleans(), st.booleans())
-def test_a_uuid_in_either_form_and_case(uuid: UUID, short: bool, upper: bool) -> None:
-    text = uuid.hex if short else str(uuid)
-    text = text.upper() if upper else text
-    assert parse_uuid(text) == uuid
-    assert find_uuid(f"https://x.example/api/customers/{text}/?a=b") == uuid
-    assert find_uuid(f"{text}0") is None
-    assert parse_uuid(f"{{{text}}}") is None
-    assert parse_uuid(f"{text}\n") is None
 
 
 @given(st.integers(0, 500), st.integers(1, 400), st.integers(-3, 600))
@@ -104,10 +91,3 @@ def test_numbers() -> None:
             with pytest.raises(InvalidFields) as refusal:
                 read(f"{name}={bad}")
             assert refusal.value.body == {name: ["Enter a number."]}
-
-
-def test_uuids_of_nothing() -> None:
-    assert find_uuid("") is None
-    assert find_uuid("https://x.example/api/customers/") is None
-    first, last = uuid4(), uuid4()
-    assert find_uuid(f"{first}/{last}") == last

@@ -216,7 +216,7 @@ async def test_staff_who_are_staff_no_longer_act_as_themselves(
     clock.freeze(moment)
     assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
     await connection.execute(text("UPDATE users SET is_staff = false WHERE username = 'anna'"))
-    clock.freeze(moment + timedelta(seconds=LIFETIMETIME + 1))
+    clock.freeze(moment + timedelta(seconds=LIFETIME + 1))
     assert uuids(await client.get(LIST, headers=case.acting_as(case.owner))) == set()
 
 

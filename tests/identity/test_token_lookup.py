@@ -128,7 +128,9 @@ async def test_the_lifetime_starts_before_the_query(
     assert await status(client, user) == 401
 
 
-async def test_a_cached_token_expires_exactly_on_time(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_a_cached_token_expires_exactly_on_time(
+    make: Factories, client: httpx.AsyncClient
+) -> None:
     user = await make.staff()
     await make.token(user, "ending", expires_at=NOW + timedelta(seconds=1))
     headers = {"Authorization": "Token ending"}

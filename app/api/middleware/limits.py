@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import ApiError, TooLarge, answer_to
+from app.api.errors import ApiError, TooLarge, error_response
 from app.api.middleware.rate_limit.middleware import UNLIMITED
 from app.api.multipart import TEXT_MAX_BYTES
 
@@ -69,7 +69,7 @@ class BoundsMiddleware:
         if problem is None:
             await self._app(scope, receive, send)
         else:
-            await answer_to(problem)(scope, receive, send)
+            await error_response(problem)(scope, receive, send)
 
     def _problem(self, scope: Scope, length: int | None) -> ApiError | None:
         problem = _problem_of_head(scope)

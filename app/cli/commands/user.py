@@ -36,8 +36,8 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Make a user and write its UUID to standard output."""
     from app.identity.users import (  # noqa: PLC0415 - keeps --help fast
-        NewUser,
         CustomerNotFound,
+        NewUser,
         UsernameTaken,
         create,
     )

@@ -16,7 +16,7 @@ from app.api.middleware.proxy_headers import client_address
 from app.api.middleware.rate_limit.middleware import visit_of
 from app.api.middleware.request_log import note_impersonator, note_user, safe_path
 from app.api.permissions import IMPERSONATED_USER, Access, enforces
-from app.uuids import parse_uuid
+from app.formats import parse_uuid
 from app.identity import users
 from app.identity.caller import Caller, Impersonator
 from app.identity.token_lookup import InvalidToken, find_caller

@@ -8,7 +8,7 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api import body_validators
-from app.api.errors import ApiError, TooLarge
+from app.api.errors import REQUIRED, ApiError, TooLarge
 from app.api.multipart import FilePart
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import Body, read_body
@@ -66,7 +66,7 @@ def _submitted(body: Body, receiver: "_ProofReceiver") -> _Submitted:
     errors = body_validators.FieldErrors()
     day = None
     if "date" not in body.fields:
-        errors.add("date", body_validators.REQUIRED)
+        errors.add("date", REQUIRED)
     else:
         try:
             day = body_validators.iso_date(body.fields["date"])

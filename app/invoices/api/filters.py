@@ -25,9 +25,9 @@ from app.api.query_parameters import (
 )
 from app.api.sparse_fields import array_of, selecting
 from app.billing.enums import InvoiceState
+from app.formats import find_uuid
 from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
 from app.invoices.schemas import FIELDS
-from app.uuids import find_uuid
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
 _ITEM_ORDERS = tuple(

@@ -37,10 +37,10 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.api.query_parameters import whole_number
 from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
 from app.database.statements import AnySelect
+from app.formats import parse_integer
 from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
 from app.invoices.api.filters import GrowthParameters
@@ -59,7 +59,7 @@ def customers_count(text: str | None) -> int:
         return DEFAULT_CUSTOMERS
     if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
         raise InvalidCustomersCount("customers_count is not a number")
-    count = whole_number(text.strip())
+    count = parse_integer(text.strip())
     if count > MOST_CUSTOMERS:
         raise InvalidCustomersCount(f"customers_count should not be greater than {MOST_CUSTOMERS}")
     if count < 0:

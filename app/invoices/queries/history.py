@@ -15,11 +15,11 @@ from app.audit import queries
 from app.audit.models import ChangeKind
 from app.audit.queries import TimeRange
 from app.billing.currencies import get_currency
+from app.formats import parse_uuid
 from app.invoices.api.filters import HistoryParameters, MomentParameters
 from app.invoices.errors import InvoiceNotFound, VersionNotFound
 from app.invoices.queries.invoices import OfOneInvoice
 from app.invoices.rendering.versions import Changes, encode, encode_version, shown
-from app.uuids import parse_uuid
 
 _TOGETHER: Final = 100
 """Items or payments that are written at a time."""

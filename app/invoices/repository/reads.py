@@ -30,6 +30,7 @@ from app.api.pagination import Page, Paging
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
 from app.database.statements import AnySelect
+from app.formats import parse_uuid
 from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
 from app.invoices.api.filters import InvoiceFilters, ListParameters, filter_set
@@ -43,7 +44,6 @@ from app.invoices.filter_set import (
 )
 from app.invoices.models import Invoice, InvoiceTally, ReferenceRevision
 from app.invoices.rendering.rows import OF_CUSTOMER, Version, shown_columns
-from app.uuids import parse_uuid
 
 FORWARD = 1000
 """Invoices that are skipped at most to reach a page; a later one is sought from the nearer end."""

@@ -11,7 +11,7 @@ from limits import RateLimitItem
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import clock
-from app.api.errors import Throttled, answer_to
+from app.api.errors import Throttled, error_response
 from app.api.middleware.proxy_headers import Address, Origin
 from app.api.middleware.rate_limit.counting import Limit, Verdict
 from app.api.middleware.rate_limit.redis_sync import Sharing
@@ -71,7 +71,7 @@ class ThrottlingMiddleware:
         try:
             visit.begins()
         except Throttled as error:
-            await answer_to(error)(scope, receive, visit.send)
+            await error_response(error)(scope, receive, visit.send)
         else:
             await self._app(scope, receive, visit.send)
 

@@ -1,0 +1,44 @@
+"""The text formats of UUIDs, dates and integers that the service reads."""
+
+import re
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+UUID_FORMAT: Final = re.compile(
+    "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+)
+"""A UUID with or without hyphens, in upper or lower case."""
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INT64_DIGITS: Final = 18
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """Return the UUID that the whole text represents, or None."""
+    return UUID(text) if UUID_FORMAT.fullmatch(text) else None
+
+
+def find_uuid(text: str) -> UUID | None:
+    """Return the last UUID within a text such as a link, or None."""
+    found = None
+    for part in re.findall(r"[0-9a-fA-F-]+", text):
+        found = parse_uuid(part) or found
+    return found
+
+
+def parse_iso_date(text: str) -> date:
+    """Return the date of `YYYY-MM-DD`, and of no other ISO 8601 form. Raises ValueError."""
+    if not _ISO_DATE.fullmatch(text):
+        raise ValueError("not a date like 2026-11-01")
+    return date.fromisoformat(text)
+
+
+def parse_integer(text: str) -> int:
+    """Return the integer of decimal digits with an optional sign.
+
+    An integer of more than 64 bits is truncated to a larger one than 64 bits hold, because the
+    conversion of many digits takes long.
+    """
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    number = int(digits[: _INT64_DIGITS + 1])
+    return -number if text.startswith("-") else number
