@@ -20,7 +20,7 @@ from app.database.engine import Database
 from app.database.errors import ConnectionLost, DatabaseUnavailable
 from app.database.migration import is_current
 from app.database.read_only import read_only_reason
-from app.outbox.redis import why_not_writable
+from app.outbox.redis import find_write_error
 from app.settings import Settings
 from app.shutdown import DRAINING
 
@@ -91,7 +91,7 @@ class Readiness:
         )
         try:
             async with asyncio.timeout(REDIS_TIMEOUT):
-                refusal = await why_not_writable(client, self._queue_name)
+                refusal = await find_write_error(client, self._queue_name)
         except (RedisError, OSError, TimeoutError):
             return "unreachable"
         finally:

@@ -28,7 +28,7 @@ from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
 from app.metrics.build import tell_build
-from app.outbox.notifier import Nudge
+from app.outbox.notifier import Notifier
 from app.payments.proofs import ProofStore
 from app.payments.router import router as payments
 from app.settings import Settings
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         with suppress(DiskUnavailable):
             ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
         database = Database(settings)
-        nudge = Nudge(settings)
+        nudge = Notifier(settings)
         app.state.database = database
         app.state.nudge = nudge
         app.state.token_cache = token_lookup.new_cache()

@@ -53,7 +53,7 @@ async def kill_at(
     task = await stages.prepare(stack, database, load)
     async with gate(database, place.of(task.names)) as closed:
         async with database.transaction() as connection:
-            entry = await outbox.record(connection, stages.job, task.arguments)
+            entry = await outbox.record_job(connection, stages.job, task.arguments)
         await closed.reached()
         await kill_worker(stack, load, database, closed)
     async with database.reading() as connection:
@@ -92,7 +92,7 @@ async def kill_while_sweeping(stack: Stack, load: Load, database: Database) -> N
     """Kill the worker while files disappear, and see the rest of them disappear, too."""
     orphans = lay_orphans(stack, _ORPHANS)
     async with database.transaction() as connection:
-        await outbox.record(connection, registry.SWEEP_PROOFS, {})
+        await outbox.record_job(connection, registry.SWEEP_PROOFS, {})
     async with asyncio.timeout(_SECONDS):
         while _are_there(orphans) == _ORPHANS:  # noqa: ASYNC110 - files set no event
             await asyncio.sleep(_GLIMPSE)

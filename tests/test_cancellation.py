@@ -18,10 +18,10 @@ from app.api.middleware.rate_limit import redis_sync
 from app.api.middleware.rate_limit.counting import Limit
 from app.api.middleware.rate_limit.redis_sync import Sharing
 from app.database.engine import Database
-from app.jobs.runner import Runner
+from app.jobs.runner import JobRunner
 from app.jobs.worker import WorkerProcess
 from app.outbox import repository as outbox
-from app.outbox.notifier import Nudge
+from app.outbox.notifier import Notifier
 from app.settings import Settings
 
 TIMES: Final = 300
@@ -71,7 +71,7 @@ async def test_the_exchange_of_rate_limits_ends(
 
 
 async def test_a_loop_that_notifies_the_worker_ends(settings: Settings) -> None:
-    nudge = Nudge(settings)
+    nudge = Notifier(settings)
 
     async def nudging() -> None:
         while True:
@@ -85,9 +85,9 @@ async def test_a_loop_that_notifies_the_worker_ends(settings: Settings) -> None:
 
 async def test_the_renewal_of_a_lease_ends(database: Database, settings: Settings) -> None:
     async with database.transaction() as connection:
-        await outbox.record(connection, "job", {})
-        (claim,) = await outbox.claim(connection, 1, timedelta(minutes=5))
-    runner = Runner(database, settings.model_copy(update={"job_lease": 1}), {})
+        await outbox.record_job(connection, "job", {})
+        (claim,) = await outbox.claim_due(connection, 1, timedelta(minutes=5))
+    runner = JobRunner(database, settings.model_copy(update={"job_lease": 1}), {})
     runner._lease = timedelta(0)
     await assert_ends(lambda: runner._renew(claim), 0.01)
 

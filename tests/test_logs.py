@@ -139,7 +139,7 @@ async def test_no_process_writes_what_is_secret_or_personal(
     invoices = [await make.invoice(await make.customer(name=NAME), state=created) for _ in "12"]
     sent = await make.invoice(customer, state=created)
     for bad in ({"delivery": PERSON}, {PERSON: NAME}):
-        await outbox.record(connection, "deliver", bad)
+        await outbox.record_job(connection, "deliver", bad)
     served, worked, imported = (tmp_path / name for name in ("server.log", "worker", "import"))
 
     authorized = {"Authorization": f"Token {key}"}

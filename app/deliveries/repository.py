@@ -23,7 +23,7 @@ _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class DeliveryClaim:
     """A delivery that is ours to send until the lease ends."""
 
     uuid: UUID
@@ -34,12 +34,12 @@ class Claim:
     """Counts from 1."""
 
 
-async def on_their_way(connection: AsyncConnection) -> dict[str, int]:
+async def count_open(connection: AsyncConnection) -> dict[str, int]:
     """Return how many deliveries are pending and being sent, by state; an index tells."""
     return await _by_state(connection, Delivery.state.in_(_OPEN))
 
 
-async def settled(connection: AsyncConnection) -> dict[str, int]:
+async def count_finished(connection: AsyncConnection) -> dict[str, int]:
     """Return how many deliveries were sent and have failed; the table is read for it."""
     return await _by_state(connection, Delivery.state.not_in(_OPEN))
 
@@ -49,13 +49,13 @@ async def _by_state(connection: AsyncConnection, which: ColumnElement[bool]) -> 
     return {state: number for state, number in await connection.execute(counts)}  # noqa: C416 - typed
 
 
-class Deliveries:
+class DeliveryRepository:
     """Deliveries on their way."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, uuid: UUID, lease: timedelta) -> Claim | None:
+    async def claim(self, uuid: UUID, lease: timedelta) -> DeliveryClaim | None:
         """Take a delivery that is due for sending, or whose lease has ended; else return None.
 
         The first attempt is due whatever the time: a clock that was fast may have recorded it. All
@@ -69,7 +69,7 @@ class Deliveries:
                 states.append(DeliveryState.SENDING)
             claimed = await connection.execute(_claim(uuid, states, lease))
             row = claimed.one_or_none()
-        return Claim(*row) if row else None
+        return DeliveryClaim(*row) if row else None
 
     async def wait(self, uuid: UUID) -> timedelta | None:
         """Return how long until a delivery is to be looked at; None for one settled or gone."""
@@ -81,7 +81,7 @@ class Deliveries:
         async with self._database.reading() as connection:
             return (await connection.execute(statement)).scalar_one_or_none()
 
-    async def sent(self, claim: Claim) -> bool:
+    async def sent(self, claim: DeliveryClaim) -> bool:
         """Settle a delivery as sent, even where the lease was lost: its message is out.
 
         Return whether it was not settled before.
@@ -100,7 +100,7 @@ class Deliveries:
             )
         )
 
-    async def postponed(self, claim: Claim, reason: str, pause: timedelta) -> bool:
+    async def postponed(self, claim: DeliveryClaim, reason: str, pause: timedelta) -> bool:
         """Give a delivery back, to be tried again later; False where the claim was lost."""
         return await self._settle(
             _claimed(claim).values(
@@ -110,7 +110,7 @@ class Deliveries:
             )
         )
 
-    async def failed(self, claim: Claim, reason: str) -> bool:
+    async def failed(self, claim: DeliveryClaim, reason: str) -> bool:
         """Settle a delivery as failed; False where the claim was lost."""
         return await self._settle(
             _claimed(claim).values(
@@ -152,7 +152,7 @@ def _claim(
     )
 
 
-def _claimed(claim: Claim) -> Update:
+def _claimed(claim: DeliveryClaim) -> Update:
     return update(Delivery).where(
         Delivery.uuid == claim.uuid,
         Delivery.state == DeliveryState.SENDING,

@@ -43,7 +43,7 @@ async def schedule_deliveries(
 
 async def enqueue_delivery(connection: AsyncConnection, delivery: UUID) -> None:
     """Record the job that sends a delivery, in the caller's transaction."""
-    await outbox.record(connection, DELIVER, {"delivery": str(delivery)})
+    await outbox.record_job(connection, DELIVER, {"delivery": str(delivery)})
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from redis.exceptions import RedisError
 from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.jobs.worker import is_alive
-from app.notifications.errors import PermanentFailure, TemporaryFailure
-from app.notifications.smtp import connected
-from app.outbox.redis import why_not_writable as why_redis_is_not_writable
+from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
+from app.notifications.smtp import open_connection
+from app.outbox.redis import find_write_error
 from app.settings import Settings
 
 _REDIS_TIMEOUT: Final = 5.0
@@ -25,7 +25,7 @@ async def redis(settings: Settings) -> list[CheckResult]:
     )
     try:
         info = await client.info()
-        refusal = await why_redis_is_not_writable(client, settings.queue_name)
+        refusal = await find_write_error(client, settings.queue_name)
     except (RedisError, OSError) as error:
         return [
             wrong(
@@ -85,9 +85,9 @@ async def mail(settings: Settings) -> list[CheckResult]:
         ]
     where = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
     try:
-        async with connected(settings.smtp_url, _SMTP_TIMEOUT) as transport:
+        async with open_connection(settings.smtp_url, _SMTP_TIMEOUT) as transport:
             encrypted, here = transport.encrypted, transport.here
-    except (TemporaryFailure, PermanentFailure) as failure:
+    except (TemporaryDeliveryError, PermanentDeliveryError) as failure:
         return [
             wrong(
                 f"{where}: {str(failure).rstrip('.')}",

@@ -13,12 +13,12 @@ from arq.worker import Worker, func
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
-from app.jobs.runner import Runner
+from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
-from app.outbox.redis import RELAY, deserialize, serialize
+from app.outbox.redis import RUN_DUE_JOBS, deserialize, serialize
 from app.settings import Settings
 
-LOOK_EVERY: Final = 2
+POLL_INTERVAL: Final = 2
 """Seconds between two looks at the outbox; a nudge makes one at once."""
 _HEALTH_EVERY: Final = 30
 _TIMEOUT: Final = 20
@@ -52,7 +52,9 @@ class _Worker(Worker):
         await super().run_cron(n, delay, num_windows)
 
 
-def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Scheduler) -> Worker:
+def build_arq_worker(
+    settings: Settings, redis: ArqRedis, runner: JobRunner, scheduler: Scheduler
+) -> Worker:
     """Return an arq worker that starts what is due; it is not running yet."""
 
     async def relay(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
@@ -71,9 +73,9 @@ def build(settings: Settings, redis: ArqRedis, runner: Runner, scheduler: Schedu
     # Names make job ids, which are the server's, not the queue's.
     queue = settings.queue_name
     return _Worker(
-        functions=[func(relay, name=RELAY, keep_result=0, max_tries=1)],
+        functions=[func(relay, name=RUN_DUE_JOBS, keep_result=0, max_tries=1)],
         cron_jobs=[
-            cron(relay, name=f"{queue}:look", second=set(range(0, 60, LOOK_EVERY))),
+            cron(relay, name=f"{queue}:look", second=set(range(0, 60, POLL_INTERVAL))),
             cron(schedule, name=f"{queue}:schedule", second=0, run_at_startup=True),
         ],
         redis_pool=redis,

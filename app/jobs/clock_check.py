@@ -12,7 +12,7 @@ _MOST: Final = timedelta(seconds=5)
 _logger = get_logger(__name__)
 
 
-class OwnClock:
+class ClockCheck:
     """What the log was told of the difference; the worker looks at it every two seconds.
 
     Leases and due times do not go by our clock, but dates of invoices do.

@@ -23,11 +23,11 @@ from app.logging import describe_error, get_logger
 from app.metrics.jobs import OTHER
 from app.outbox import repository as outbox
 
-FRESH: Final = 15.0
+MAX_AGE: Final = 15.0
 """Seconds for which an answer of the database is shown."""
-SETTLED_FRESH: Final = 300.0
+FINISHED_MAX_AGE: Final = 300.0
 """Seconds for which the number of settled deliveries is: each look reads their whole table."""
-COUNT_TO: Final = 10_000
+MAX_OVERDUE_COUNT: Final = 10_000
 """Overdue invoices that are counted."""
 _ANSWER_SECONDS: Final = 4.0
 """What the database may take in all."""
@@ -39,22 +39,22 @@ _logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    waiting: list[outbox.Waiting]
+    waiting: list[outbox.OpenEntries]
     on_their_way: dict[str, int]
     settled: dict[str, int]
     closed: close_month.Closed
 
 
-class Watch:
+class DatabaseCollector:
     """Asks the database for numbers, and keeps them while they are fresh."""
 
     def __init__(self, database: Database, jobs: Collection[str]) -> None:
         self._database = database
         self._jobs = jobs
         self._alone = asyncio.Lock()
-        self._asked_at = -FRESH
+        self._asked_at = -MAX_AGE
         self._seen: _Seen | None = None
-        self._settled_at = -SETTLED_FRESH
+        self._settled_at = -FINISHED_MAX_AGE
         self._settled: dict[str, int] = {}
 
     def from_threads(self, loop: asyncio.AbstractEventLoop) -> "_Shown":
@@ -71,9 +71,9 @@ class Watch:
         return _Shown(fetch)
 
     async def metrics(self) -> list[Metric]:
-        """Return the numbers as metrics, at most `FRESH` seconds old."""
+        """Return the numbers as metrics, at most `MAX_AGE` seconds old."""
         async with self._alone:
-            if clock.monotonic() - self._asked_at >= FRESH:
+            if clock.monotonic() - self._asked_at >= MAX_AGE:
                 self._seen = await self._look()
                 self._asked_at = clock.monotonic()
         return [_up(False)] if self._seen is None else [_up(True), *self._told(self._seen)]
@@ -81,11 +81,11 @@ class Watch:
     async def _look(self) -> _Seen | None:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS), self._database.reading() as connection:
-                waiting = await outbox.waiting(connection)
-                on_their_way = await deliveries.on_their_way(connection)
-                closed = await close_month.closed(connection, COUNT_TO)
-                if clock.monotonic() - self._settled_at >= SETTLED_FRESH:
-                    self._settled = await deliveries.settled(connection)
+                waiting = await outbox.count_open_entries(connection)
+                on_their_way = await deliveries.count_open(connection)
+                closed = await close_month.closed(connection, MAX_OVERDUE_COUNT)
+                if clock.monotonic() - self._settled_at >= FINISHED_MAX_AGE:
+                    self._settled = await deliveries.count_finished(connection)
                     self._settled_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _logger.warning("database not watched", error=describe_error(error))
@@ -125,11 +125,12 @@ class Watch:
         )
         yield GaugeMetricFamily(
             "invoicing_overdue_invoices",
-            f"Pending invoices of past months that are ours to issue, counted to {COUNT_TO}.",
+            "Pending invoices of past months that are ours to issue,"
+            f" counted to {MAX_OVERDUE_COUNT}.",
             value=seen.closed.overdue,
         )
 
-    def _by_job(self, waiting: list[outbox.Waiting]) -> Iterable[tuple[str, int, int]]:
+    def _by_job(self, waiting: list[outbox.OpenEntries]) -> Iterable[tuple[str, int, int]]:
         sums = dict.fromkeys((*self._jobs, OTHER), (0, 0))
         for each in waiting:
             job = each.job if each.job in sums else OTHER

@@ -14,7 +14,7 @@ _UNAVAILABLE: Final = "database unavailable"
 _logger = get_logger(__name__)
 
 
-class Outage:
+class DatabaseOutage:
     """What the log was told of the database; the worker asks it every two seconds."""
 
     def __init__(self) -> None:

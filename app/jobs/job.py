@@ -8,17 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
 from app.outbox import repository as outbox
-from app.outbox.outcome import Summary
+from app.outbox.outcome import JobSummary
 from app.settings import Settings
 
 
 @dataclass
-class Run:
+class JobRun:
     """One run of a job: what it works with, and the claim on its entry, unless run by hand."""
 
     database: Database
     settings: Settings
-    claim: outbox.Claim | None = None
+    claim: outbox.OutboxClaim | None = None
     finished: bool = False
 
     async def finish(self, connection: AsyncConnection) -> None:
@@ -27,7 +27,7 @@ class Run:
         Raises ClaimLost where another worker has the entry, or has done it.
         """
         if self.claim is not None:
-            await outbox.finish(connection, self.claim)
+            await outbox.finish_entry(connection, self.claim)
             self.finished = True
 
 
@@ -35,7 +35,7 @@ class Run:
 class Job:
     """A function for the outbox, how long it may take, and what it is for."""
 
-    function: Callable[..., Awaitable[Summary | None]]
+    function: Callable[..., Awaitable[JobSummary | None]]
     """Called with the run, and the entry's arguments by name."""
     limit: timedelta
     about: str

@@ -19,10 +19,10 @@ from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
 from app.invoices.models import Invoice
-from app.jobs.job import Job, Run
-from app.notifications.deliver import deliver, longest_attempt
+from app.jobs.job import Job, JobRun
+from app.notifications.sending import longest_attempt, send_delivery
 from app.outbox import repository as outbox
-from app.outbox.outcome import Impossible, Later, Summary
+from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.payments.sweep import sweep_proofs
 from app.settings import Settings
 
@@ -43,24 +43,24 @@ def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise Impossible(f"{text!r} is not a UUID.") from error
+        raise PermanentError(f"{text!r} is not a UUID.") from error
 
 
-async def _deliver(run: Run, *, delivery: str) -> None:
-    again = await deliver(run.database, run.settings, _uuid(delivery))
+async def _deliver(run: JobRun, *, delivery: str) -> None:
+    again = await send_delivery(run.database, run.settings, _uuid(delivery))
     if again is not None:
-        raise Later(again)
+        raise RetryAfter(again)
 
 
-async def _notify(run: Run, *, invoice: str) -> Summary:
-    summary = Summary()
+async def _notify(run: JobRun, *, invoice: str) -> JobSummary:
+    summary = JobSummary()
     uuid = _uuid(invoice)
     async with run.database.transaction() as connection:
         await run.finish(connection)
         statement = select(Invoice.id, Invoice.customer_id).where(Invoice.uuid == uuid)
         found = (await connection.execute(statement)).one_or_none()
         if found is None:
-            raise Impossible(f"There is no invoice {invoice} (any more).")
+            raise PermanentError(f"There is no invoice {invoice} (any more).")
         if await may_be_notified(connection, found.id):
             scheduled = await schedule.schedule_deliveries(
                 connection, run.settings, invoice_id=found.id, customer_id=found.customer_id
@@ -70,8 +70,8 @@ async def _notify(run: Run, *, invoice: str) -> Summary:
 
 
 async def _close_month(
-    run: Run, *, include_imported: bool = False, notify_imported: bool = False
-) -> Summary:
+    run: JobRun, *, include_imported: bool = False, notify_imported: bool = False
+) -> JobSummary:
     return await close_month(
         run.database,
         run.settings,
@@ -80,40 +80,42 @@ async def _close_month(
     )
 
 
-async def _reconcile_totals(run: Run) -> Summary:
+async def _reconcile_totals(run: JobRun) -> JobSummary:
     # Tallies last: they follow the totals that were mended.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
     tallies = await mend_tallies(run.database)
-    return Summary(totals.counts + tallies.counts, totals.notes + tallies.notes)
+    return JobSummary(totals.counts + tallies.counts, totals.notes + tallies.notes)
 
 
-async def _merge_tallies(run: Run) -> Summary:
+async def _merge_tallies(run: JobRun) -> JobSummary:
     return await merge_tallies(run.database)
 
 
-async def _bring_year_forward(run: Run) -> Summary:
+async def _bring_year_forward(run: JobRun) -> JobSummary:
     return await bring_year_forward(run.database)
 
 
-async def _sweep_proofs(run: Run) -> Summary:
+async def _sweep_proofs(run: JobRun) -> JobSummary:
     return await sweep_proofs(run.database, run.settings)
 
 
-async def _purge_outbox(run: Run) -> Summary:
+async def _purge_outbox(run: JobRun) -> JobSummary:
     return await _in_batches(
         run,
-        lambda c, n: outbox.purge(c, done_for=_KEEP_DONE, failed_for=_KEEP_GIVEN_UP, limit=n),
+        lambda c, n: outbox.purge_done(c, done_for=_KEEP_DONE, failed_for=_KEEP_GIVEN_UP, limit=n),
     )
 
 
-async def _purge_answers(run: Run) -> Summary:
+async def _purge_answers(run: JobRun) -> JobSummary:
     return await _in_batches(
         run, lambda c, n: stored_responses.delete_responses(c, older_than=LIFETIME, limit=n)
     )
 
 
-async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitable[int]]) -> Summary:
-    summary = Summary()
+async def _in_batches(
+    run: JobRun, purge: Callable[[AsyncConnection, int], Awaitable[int]]
+) -> JobSummary:
+    summary = JobSummary()
     while True:
         async with run.database.transaction() as connection:
             purged = await purge(connection, _PURGE_BATCH)
@@ -122,7 +124,7 @@ async def _in_batches(run: Run, purge: Callable[[AsyncConnection, int], Awaitabl
             return summary
 
 
-def registry(settings: Settings) -> Mapping[str, Job]:
+def build_registry(settings: Settings) -> Mapping[str, Job]:
     """Return every job by its name."""
     short, long = timedelta(minutes=5), timedelta(hours=2)
     return {

@@ -17,18 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
-from app.jobs.clock_check import OwnClock
-from app.jobs.database_outage import Outage
-from app.jobs.job import Job, Run
+from app.jobs.clock_check import ClockCheck
+from app.jobs.database_outage import DatabaseOutage
+from app.jobs.job import Job, JobRun
 from app.logging import describe_error, get_logger
 from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
 from app.outbox import repository as outbox
-from app.outbox.outcome import Impossible, Later, Summary
+from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.settings import Settings
 
-MOST_ATTEMPTS: Final = 20
+MAX_ATTEMPTS: Final = 20
 """After so many attempts, about half a day, an entry that always fails is given up."""
-HANDING_BACK: Final = 4.0
+CANCELLATION_TIMEOUT: Final = 4.0
 """Seconds that jobs which are cancelled have to end and be handed back."""
 _MOST_CLAIMS: Final = 100
 """So many claims only come together where a job takes its worker down each time."""
@@ -49,7 +49,7 @@ def pause_after(attempt: int) -> timedelta:
     return min(_FIRST_PAUSE * growth, _LONGEST_PAUSE)
 
 
-class Runner:
+class JobRunner:
     """Runs entries of the outbox as tasks of this process."""
 
     def __init__(self, database: Database, settings: Settings, jobs: Mapping[str, Job]) -> None:
@@ -64,8 +64,8 @@ class Runner:
         self._looking = asyncio.Lock()
         self._stopping = False
         self._leaving = False
-        self.outage = Outage()
-        self._own_clock = OwnClock()
+        self.outage = DatabaseOutage()
+        self._own_clock = ClockCheck()
         expect_jobs(jobs)
 
     async def relay(self) -> int:
@@ -81,7 +81,7 @@ class Runner:
                 LAST_LOOK.set_to_current_time()
                 return 0
             async with self._database.transaction() as connection:
-                claims = await outbox.claim(connection, room, self._lease)
+                claims = await outbox.claim_due(connection, room, self._lease)
                 difference = await self._database.clock.measure(connection)
             self.outage.end()
             self._own_clock.tell(difference)
@@ -102,7 +102,7 @@ class Runner:
         """Start nothing more; hand back to the outbox what does not end within `patience` seconds.
 
         What is handed back is due at once, for another worker. What cannot be handed back in
-        `HANDING_BACK` seconds more is left: its claim lapses by itself.
+        `CANCELLATION_TIMEOUT` seconds more is left: its claim lapses by itself.
         """
         self._stopping = True
         with suppress(TimeoutError):
@@ -114,12 +114,12 @@ class Runner:
             return
         for task in self._tasks:
             task.cancel()
-        _, left = await asyncio.wait(set(self._tasks), timeout=HANDING_BACK)
+        _, left = await asyncio.wait(set(self._tasks), timeout=CANCELLATION_TIMEOUT)
         self._leaving = True
         for task in left:
             _logger.warning("job left to its lease", task=task.get_name())
 
-    async def _run(self, claim: outbox.Claim) -> None:
+    async def _run(self, claim: outbox.OutboxClaim) -> None:
         name = claim.job if claim.job in self._jobs else OTHER
         started = perf_counter()
         with JOBS_RUNNING.track_inprogress(), _as_caused_by(claim):
@@ -129,7 +129,7 @@ class Runner:
                 if self._leaving:  # the process ends, and this would hold it up
                     raise
                 _logger.info("job handed back", job=claim.job, entry=claim.id)
-                await self._settle(claim, lambda c: outbox.postpone(c, claim, timedelta()))
+                await self._settle(claim, lambda c: outbox.postpone_entry(c, claim, timedelta()))
                 result = JobResult.HANDED_BACK
             finally:
                 self._busy -= 1
@@ -137,21 +137,21 @@ class Runner:
         with suppress(SQLAlchemyError):  # the next look will tell
             await self.relay()
 
-    async def _attempt(self, claim: outbox.Claim) -> JobResult:
+    async def _attempt(self, claim: outbox.OutboxClaim) -> JobResult:
         log_ = _logger.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
-        run = Run(self._database, self._settings, claim)
+        run = JobRun(self._database, self._settings, claim)
         try:
             summary = await self._call(run, claim)
-        except Later as later:
+        except RetryAfter as later:
             if later.why:
                 log_.info("job put off", why=later.why)
             pause = max(later.pause, _SHORTEST_WAIT)
-            await self._settle(claim, lambda c: outbox.postpone(c, claim, pause))
+            await self._settle(claim, lambda c: outbox.postpone_entry(c, claim, pause))
             return JobResult.LATER
         except outbox.ClaimLost:
             log_.warning("job left to another worker")
             return JobResult.LOST
-        except Impossible as error:
+        except PermanentError as error:
             return await self._give_up(claim, str(error))
         except Exception as error:
             if isinstance(error, DatabaseUnavailable):
@@ -163,12 +163,12 @@ class Runner:
         if summary and summary.trouble:
             return await self._fail(claim, summary.trouble)
         if not run.finished:
-            await self._settle(claim, lambda c: outbox.finish(c, claim))
+            await self._settle(claim, lambda c: outbox.finish_entry(c, claim))
         return JobResult.DONE
 
-    async def _call(self, run: Run, claim: outbox.Claim) -> Summary | None:
+    async def _call(self, run: JobRun, claim: outbox.OutboxClaim) -> JobSummary | None:
         if claim.attempt > _MOST_CLAIMS:
-            raise Impossible(f"Begun {_MOST_CLAIMS} times and never ended.")
+            raise PermanentError(f"Begun {_MOST_CLAIMS} times and never ended.")
         job = self._jobs.get(claim.job)
         if job is None:  # perhaps one of a newer version, which another worker has
             raise LookupError(f"This worker has no job {claim.job}.")
@@ -176,7 +176,7 @@ class Runner:
             return await job.function(run, **claim.arguments)
 
     @asynccontextmanager
-    async def _renewing(self, claim: outbox.Claim) -> AsyncIterator[None]:
+    async def _renewing(self, claim: outbox.OutboxClaim) -> AsyncIterator[None]:
         renewal = asyncio.create_task(self._renew(claim))
         try:
             yield
@@ -184,13 +184,13 @@ class Runner:
             renewal.cancel()
             await asyncio.wait([renewal])
 
-    async def _renew(self, claim: outbox.Claim) -> None:
+    async def _renew(self, claim: outbox.OutboxClaim) -> None:
         is_told = False
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
                 async with self._database.transaction() as connection:
-                    await outbox.renew(connection, claim, self._lease)
+                    await outbox.renew_claim(connection, claim, self._lease)
             except outbox.ClaimLost:
                 return  # done already, or too late; what the job writes about its entry tells
             except SQLAlchemyError as error:
@@ -202,20 +202,22 @@ class Runner:
             else:
                 is_told = False
 
-    async def _fail(self, claim: outbox.Claim, error: str) -> JobResult:
-        if claim.attempt >= MOST_ATTEMPTS:
+    async def _fail(self, claim: outbox.OutboxClaim, error: str) -> JobResult:
+        if claim.attempt >= MAX_ATTEMPTS:
             return await self._give_up(claim, error)
         pause = pause_after(claim.attempt)
-        await self._settle(claim, lambda c: outbox.fail(c, claim, _storable(error), pause))
+        await self._settle(
+            claim, lambda c: outbox.record_failure(c, claim, _storable(error), pause)
+        )
         return JobResult.FAILED
 
-    async def _give_up(self, claim: outbox.Claim, error: str) -> JobResult:
+    async def _give_up(self, claim: outbox.OutboxClaim, error: str) -> JobResult:
         # Why stands with the entry: it may quote what does not belong in the log.
         _logger.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
-        await self._settle(claim, lambda c: outbox.give_up(c, claim, _storable(error)))
+        await self._settle(claim, lambda c: outbox.abandon_entry(c, claim, _storable(error)))
         return JobResult.GIVEN_UP
 
-    async def _settle(self, claim: outbox.Claim, write: _Write) -> None:
+    async def _settle(self, claim: outbox.OutboxClaim, write: _Write) -> None:
         """Write what became of an attempt; where that fails, the claim lapses by itself.
 
         Tried more than once, since after a restart of the database each pooled connection fails.
@@ -237,7 +239,7 @@ class Runner:
 
 
 @contextmanager
-def _as_caused_by(claim: outbox.Claim) -> Iterator[None]:
+def _as_caused_by(claim: outbox.OutboxClaim) -> Iterator[None]:
     """Let what is logged meanwhile have the id of the request that caused the entry."""
     if not claim.request_id:
         yield

@@ -21,7 +21,7 @@ _logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Daily:
+class DailySchedule:
     """A job and the times of day at which it is due."""
 
     job: str
@@ -40,20 +40,20 @@ _EVERY_HOUR: Final = tuple(time(h, 15) for h in range(24))
 SCHEDULE: Final = (
     # Daily, not monthly: customers whose accounting starts in mid-month get their invoice too, and
     # a month whose first day was missed is closed as soon as it can be.
-    Daily(registry.CLOSE_MONTH, (time(0, 5), time(6, 5))),
-    Daily(registry.RECONCILE_TOTALS, (time(2, 30),)),
-    Daily(registry.MERGE_TALLIES, _EVERY_TEN_MINUTES),
-    Daily(registry.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),
-    Daily(registry.SWEEP_PROOFS, (time(3, 30),)),
-    Daily(registry.PURGE_OUTBOX, (time(4, 30),)),
-    Daily(registry.PURGE_ANSWERS, _EVERY_HOUR),
+    DailySchedule(registry.CLOSE_MONTH, (time(0, 5), time(6, 5))),
+    DailySchedule(registry.RECONCILE_TOTALS, (time(2, 30),)),
+    DailySchedule(registry.MERGE_TALLIES, _EVERY_TEN_MINUTES),
+    DailySchedule(registry.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),
+    DailySchedule(registry.SWEEP_PROOFS, (time(3, 30),)),
+    DailySchedule(registry.PURGE_OUTBOX, (time(4, 30),)),
+    DailySchedule(registry.PURGE_ANSWERS, _EVERY_HOUR),
 )
 
 
 class Scheduler:
     """Records what is due; the database is asked once for each time that comes."""
 
-    def __init__(self, database: Database, schedule: tuple[Daily, ...] = SCHEDULE) -> None:
+    def __init__(self, database: Database, schedule: tuple[DailySchedule, ...] = SCHEDULE) -> None:
         self._database = database
         self._schedule = schedule
         self._seen: dict[str, datetime] = {}
@@ -64,7 +64,7 @@ class Scheduler:
         Raises what the database raises; the next call tries again.
         """
         async with self._database.transaction() as connection:
-            brought = await outbox.bring_forward(connection)
+            brought = await outbox.correct_due_times(connection)
             now = (await connection.execute(select(database_now()))).scalar_one()
         if brought:
             _logger.warning("entries from the future", number=brought)
@@ -82,7 +82,7 @@ class Scheduler:
             if self._seen.get(daily.job) == moment:
                 continue
             async with self._database.transaction() as connection:
-                entry = await outbox.record_once_since(connection, daily.job, moment)
+                entry = await outbox.record_job_once(connection, daily.job, moment)
             self._seen[daily.job] = moment
             if entry is not None:
                 _logger.info("job scheduled", job=daily.job, entry=entry)

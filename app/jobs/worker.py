@@ -16,18 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.database.engine import Database
 from app.invoices.actions.set_currency import settle_currency
 from app.jobs import arq_settings as arq
-from app.jobs.collector import Watch
-from app.jobs.registry import registry
-from app.jobs.runner import Runner
+from app.jobs.collector import DatabaseCollector
+from app.jobs.registry import build_registry
+from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
 from app.logging import describe_error, get_logger
 from app.metrics.build import tell_build
 from app.metrics.exporter import exported
-from app.outbox.redis import connect, why_not_writable
+from app.outbox.redis import create_redis_client, find_write_error
 from app.settings import Settings
 from app.shutdown import Ending
 
-PATIENCE: Final = 16.0
+DRAIN_TIMEOUT: Final = 16.0
 """Seconds that running jobs have to end once the worker is asked to; then they are handed back."""
 _CLOSING: Final = 1.5
 """Seconds for which what is merely to be closed is waited for."""
@@ -42,9 +42,9 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings)
-        jobs = registry(settings)
-        self._runner = Runner(self._database, settings, jobs)
-        self._watch = Watch(self._database, jobs)
+        jobs = build_registry(settings)
+        self._runner = JobRunner(self._database, settings, jobs)
+        self._watch = DatabaseCollector(self._database, jobs)
         self._scheduler = Scheduler(self._database)
         self._asked_to_stop = asyncio.Event()
         self._asked_at = float("inf")
@@ -78,18 +78,18 @@ class WorkerProcess:
                     self._has_lost_queue = True
                     await self._until_asked(self._look(), _CLOSING)
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._asked_to_stop.wait(), arq.LOOK_EVERY)
+                        await asyncio.wait_for(self._asked_to_stop.wait(), arq.POLL_INTERVAL)
         finally:
             passed = max(0.0, monotonic() - self._asked_at)
-            await self._runner.stop(max(0.0, PATIENCE - passed))
+            await self._runner.stop(max(0.0, DRAIN_TIMEOUT - passed))
             with suppress(TimeoutError):  # the system closes what a database that hangs does not
                 await asyncio.wait_for(self._database.close(), _CLOSING)
             _logger.info("worker stopped")
 
     async def _listen(self) -> None:
         """Let arq run until it loses Redis, which raises, or until asked to stop."""
-        redis = connect(self._settings, timeout=_REDIS_TIMEOUT)
-        worker = arq.build(self._settings, redis, self._runner, self._scheduler)
+        redis = create_redis_client(self._settings, timeout=_REDIS_TIMEOUT)
+        worker = arq.build_arq_worker(self._settings, redis, self._runner, self._scheduler)
         try:
             await self._until_asked(self._work(worker, redis), 0)
         finally:
@@ -98,7 +98,7 @@ class WorkerProcess:
     async def _work(self, worker: Worker, redis: ArqRedis) -> None:
         """Let arq run; after an outage of Redis, only once it takes what is written again."""
         if self._has_lost_queue:
-            if refusal := await why_not_writable(redis, self._settings.queue_name):
+            if refusal := await find_write_error(redis, self._settings.queue_name):
                 raise ResponseError(refusal)
             _logger.info("queue usable again")
             self._has_lost_queue = False
@@ -144,7 +144,7 @@ class WorkerProcess:
             self._runner.outage.tell(error)
 
 
-async def serve(settings: Settings) -> None:
+async def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
     process = WorkerProcess(settings)
     loop = asyncio.get_running_loop()
@@ -158,7 +158,7 @@ async def serve(settings: Settings) -> None:
 
 async def is_alive(settings: Settings) -> bool:
     """Tell whether a worker has given a sign of life on the queue within half a minute."""
-    redis = connect(settings, timeout=_REDIS_TIMEOUT)
+    redis = create_redis_client(settings, timeout=_REDIS_TIMEOUT)
     try:
         return bool(await redis.exists(arq.health_check_key(settings)))
     except (RedisError, OSError):

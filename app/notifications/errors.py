@@ -1,7 +1,7 @@
 """How a delivery may fail; the message of each is kept with it, for a person to read."""
 
 
-class DeliveryFailure(Exception):
+class DeliveryError(Exception):
     """What both have: a message, and what of it the log may have.
 
     Mail servers like to repeat the address in what they answer, and addresses are not logged.
@@ -12,9 +12,9 @@ class DeliveryFailure(Exception):
         self.logged = message if logged is None else logged
 
 
-class TemporaryFailure(DeliveryFailure):
+class TemporaryDeliveryError(DeliveryError):
     """This attempt failed, or its end was never heard: a later one may succeed."""
 
 
-class PermanentFailure(DeliveryFailure):
+class PermanentDeliveryError(DeliveryError):
     """No later attempt can succeed."""

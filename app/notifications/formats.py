@@ -15,24 +15,24 @@ from app.billing.money import EXACT, round_half_even
 from app.billing.periods import Period
 from app.customers.countries import country_name
 
-LONGEST_TEXT = 300
+MAX_TEXT_LENGTH = 300
 """Characters of a name that are shown; a longer one is cut."""
 
 _MOST_DECIMALS = 10
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Return a text fit for a header or a line: no line breaks, no control characters, not long."""
     printable = "".join(
         " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
         for character in text
     )
-    return shortened(" ".join(printable.split()))
+    return shorten(" ".join(printable.split()))
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Cut a text that is longer than a reader would want."""
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
 
 
 class Formats:

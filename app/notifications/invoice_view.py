@@ -13,7 +13,7 @@ from app.billing.periods import Period
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
+class CustomerDetails:
     """Whom the invoice is addressed to; what is not known is empty."""
 
     name: str
@@ -27,7 +27,7 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class LineResource:
     """What a line is charged for; its name need not be its alone."""
 
     uuid: str
@@ -35,7 +35,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class InvoiceLine:
     """One item of the invoice, or several summed up."""
 
     project: str | None
@@ -45,7 +45,7 @@ class Line:
     """Without tax; negative for what is given back."""
     tax_percent: Decimal
     currency: Currency
-    resource: Resource | None = None
+    resource: LineResource | None = None
     credit: bool = False
     is_provider_tax: bool = False
     """Whether the line is tax that the provider has charged, such as a row of a FOCUS bill."""
@@ -69,24 +69,24 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ProjectSection:
     """The lines of one project, or of none."""
 
     project: str | None
-    lines: list[Line]
+    lines: list[InvoiceLine]
 
     @property
     def price(self) -> Decimal:
         """The sum of the lines' prices, without tax."""
         return sum((line.price for line in self.lines), Decimal(0))
 
-    def lines_with_resources(self) -> Iterator[tuple[Line, str]]:
+    def lines_with_resources(self) -> Iterator[tuple[InvoiceLine, str]]:
         """Yield each line with the text that tells its resource; it is empty as a rule.
 
         Lines of one name that are of different resources tell them: by the name of the resource,
         and by its UUID as well where another one of these has the same name.
         """
-        alike: dict[str, set[Resource | None]] = {}
+        alike: dict[str, set[LineResource | None]] = {}
         for line in self.lines:
             alike.setdefault(line.name, set()).add(line.resource)
         namesakes = Counter(
@@ -106,7 +106,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class InvoiceView:
     """An invoice as it is told to the customer. Amounts are in the deployment's currency."""
 
     number: int
@@ -131,8 +131,8 @@ class Statement:
     """Items whose price is zero."""
     hidden_cost: Decimal
     """The exact sum of unit price times quantity over the hidden items."""
-    customer: Customer
-    lines: list[Line]
+    customer: CustomerDetails
+    lines: list[InvoiceLine]
     summed_up: bool
     """Whether the lines stand for several items each, since the items are too many to list."""
 
@@ -174,9 +174,9 @@ class Statement:
         return sum((line.tax for line in self.lines), Decimal(0)) != self.tax
 
     @property
-    def sections(self) -> list[Section]:
+    def sections(self) -> list[ProjectSection]:
         """The lines by project, in the order of their first appearance."""
-        found: dict[str | None, Section] = {}
+        found: dict[str | None, ProjectSection] = {}
         for line in self.lines:
-            found.setdefault(line.project, Section(line.project, [])).lines.append(line)
+            found.setdefault(line.project, ProjectSection(line.project, [])).lines.append(line)
         return list(found.values())

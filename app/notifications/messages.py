@@ -7,19 +7,19 @@ from email.utils import format_datetime
 from app import clock
 from app.deliveries.recipients import distinct_recipients
 from app.mailbox import Mailbox
-from app.notifications.invoice_view import Statement
-from app.notifications.rendering import Rendering
+from app.notifications.invoice_view import InvoiceView
+from app.notifications.rendering import InvoiceRenderer
 from app.settings import Settings
 
 
-def compose(
-    settings: Settings, invoice: Statement, *, recipient: str, message_id: str
+def compose_message(
+    settings: Settings, invoice: InvoiceView, *, recipient: str, message_id: str
 ) -> EmailMessage:
     """Compose the notification of an invoice, with the invoice attached as an HTML document.
 
     Raises InvalidAddress where the recipient is not an e-mail address.
     """
-    rendering = Rendering(settings, invoice)
+    rendering = InvoiceRenderer(settings, invoice)
     message = EmailMessage()
     message["From"] = Mailbox.parse(settings.mail_from).for_header
     message["To"] = Mailbox.parse(recipient).for_header

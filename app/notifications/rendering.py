@@ -5,8 +5,8 @@ from decimal import Decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from app.billing.currencies import get_currency
-from app.notifications.formats import Formats, one_line, shortened
-from app.notifications.invoice_view import Line, Statement
+from app.notifications.formats import Formats, shorten, to_one_line
+from app.notifications.invoice_view import InvoiceLine, InvoiceView
 from app.settings import IssuerDetails, Settings
 from app.urls import is_http_url
 
@@ -17,14 +17,14 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["short"] = shortened
-_templates.filters["line"] = one_line
+_templates.filters["short"] = shorten
+_templates.filters["line"] = to_one_line
 
 
-class Rendering:
+class InvoiceRenderer:
     """Renders one invoice in the deployment's locale and currency."""
 
-    def __init__(self, settings: Settings, invoice: Statement) -> None:
+    def __init__(self, settings: Settings, invoice: InvoiceView) -> None:
         self.invoice = invoice
         self.formats = Formats(settings.locale, get_currency(settings.currency))
         self.issuer: IssuerDetails = settings.issuer_details
@@ -37,7 +37,7 @@ class Rendering:
             subject += ", in your favour"
         elif not self.invoice.asks_for_payment:
             subject += ", nothing to pay"
-        return one_line(subject)
+        return to_one_line(subject)
 
     def text(self) -> str:
         """Render the message as plain text."""
@@ -84,7 +84,7 @@ class Rendering:
         if invoice.asks_for_payment:
             facts.append(("Due date", self.formats.day(invoice.due_date)))
         else:  # there are no payment details, which would have the reference
-            facts.append(("Reference", shortened(invoice.reference_number)))
+            facts.append(("Reference", shorten(invoice.reference_number)))
         if invoice.in_favour:
             facts.append(("In your favour", self.formats.money(invoice.in_favour)))
         else:
@@ -137,7 +137,7 @@ class Rendering:
             return []
         return [("Bank", self.issuer.bank_name), ("Account", self.issuer.bank_account)]
 
-    def _charged_days(self, line: Line) -> str:
+    def _charged_days(self, line: InvoiceLine) -> str:
         """Write the days that a line is for; nothing where they are the whole period."""
         period = self.invoice.period
         if (line.start, line.end) in ((None, None), (period.first_day, period.last_day)):

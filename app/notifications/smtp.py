@@ -20,9 +20,9 @@ from aiosmtplib import SMTP
 from pydantic_core import Url
 
 from app.logging import describe_error
-from app.notifications.errors import PermanentFailure, TemporaryFailure
+from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
 
-FAREWELL = 2
+QUIT_TIMEOUT = 2
 """Seconds in which the server may answer the QUIT; the message is its own by then."""
 _UPLOAD_RATE = 50_000
 """Bytes a second that a connection carries at least: a long message is given longer."""
@@ -71,14 +71,14 @@ class SmtpTransport:
         if not utf8:
             return []
         if not self._client.supports_extension("smtputf8"):
-            raise PermanentFailure(
+            raise PermanentDeliveryError(
                 "The mail server does not take addresses with other than ASCII letters (SMTPUTF8)."
             )
         return ["SMTPUTF8", "BODY=8BITMIME"]
 
 
 @asynccontextmanager
-async def connected(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
+async def open_connection(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
     """Connect to the mail server of a URL; `patience` is seconds for each exchange with it.
 
     Raises TemporaryFailure where there is no way in: a wrong password is an operator's to mend.
@@ -98,7 +98,7 @@ async def connected(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
             with _told_as_failures():
                 await _login(client, host, url)
         yield SmtpTransport(client, patience)
-    except (PermanentFailure, TemporaryFailure):
+    except (PermanentDeliveryError, TemporaryDeliveryError):
         await _leave(client)
         raise
     except BaseException:
@@ -110,19 +110,19 @@ async def connected(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
 
 async def _login(client: SMTP, host: str, url: Url) -> None:
     if client.get_transport_info("sslcontext") is None and not _is_this_machine(host):
-        raise TemporaryFailure(
+        raise TemporaryDeliveryError(
             "The mail server offers no encryption, so the password was not sent to it."
         )
     try:
         await client.login(unquote(url.username or ""), unquote(url.password or ""))
     except UnicodeError as error:
-        raise TemporaryFailure("The mail server takes only ASCII in passwords.") from error
+        raise TemporaryDeliveryError("The mail server takes only ASCII in passwords.") from error
 
 
 async def _leave(client: SMTP) -> None:
     if client.is_connected:
         with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-            await asyncio.wait_for(client.quit(timeout=FAREWELL), FAREWELL)
+            await asyncio.wait_for(client.quit(timeout=QUIT_TIMEOUT), QUIT_TIMEOUT)
     client.close()
 
 
@@ -153,8 +153,8 @@ def _told_as_failures() -> Iterator[None]:
         raise _unheard("The mail server cannot be used", error) from error
 
 
-def _unheard(what: str, error: Exception) -> TemporaryFailure:
-    return TemporaryFailure(f"{what}: {_reason(error)}.", f"{what}: {describe_error(error)}.")
+def _unheard(what: str, error: Exception) -> TemporaryDeliveryError:
+    return TemporaryDeliveryError(f"{what}: {_reason(error)}.", f"{what}: {describe_error(error)}.")
 
 
 def _reason(error: Exception) -> str:
@@ -164,8 +164,8 @@ def _reason(error: Exception) -> str:
 
 def _answered(
     error: aiosmtplib.SMTPResponseException, *, permanent: bool
-) -> TemporaryFailure | PermanentFailure:
-    kind = PermanentFailure if permanent else TemporaryFailure
+) -> TemporaryDeliveryError | PermanentDeliveryError:
+    kind = PermanentDeliveryError if permanent else TemporaryDeliveryError
     answer = " ".join(str(error.message).encode("utf-8", "replace").decode().split())
     told = f"The mail server answered {error.code}"
     enhanced = _ENHANCED.match(answer)

@@ -1,1 +1,1 @@
-"""What must happen after a commit."""
+"""The transactional outbox: jobs recorded with a change and run after its commit."""

@@ -11,23 +11,23 @@ from redis.exceptions import RedisError
 
 from app.cancellation import reraise_cancellation
 from app.logging import describe_error, get_logger
-from app.outbox.redis import RELAY, connect
+from app.outbox.redis import RUN_DUE_JOBS, create_redis_client
 from app.settings import Settings
 
-PATIENCE = 0.3
+NOTIFY_TIMEOUT = 0.3
 """Seconds that a nudge may take."""
-REST = 5.0
+BACKOFF = 5.0
 """Seconds without further nudges after one failed."""
 
 _logger = get_logger(__name__)
 
 
-class Nudge:
+class Notifier:
     """Nudges the worker; never raises, and hardly slows a request, where Redis is away."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = connect(settings, timeout=PATIENCE)
-        self._job_id = f"{settings.queue_name}:{RELAY}"
+        self._redis = create_redis_client(settings, timeout=NOTIFY_TIMEOUT)
+        self._job_id = f"{settings.queue_name}:{RUN_DUE_JOBS}"
         self._resting_until: float | None = None
 
     async def __call__(self) -> None:
@@ -36,13 +36,13 @@ class Nudge:
         if self._resting_until is not None and monotonic() < self._resting_until:
             return
         # While it is not known that Redis is back, one call at a time finds out.
-        self._resting_until = monotonic() + REST if failed_before else None
+        self._resting_until = monotonic() + BACKOFF if failed_before else None
         try:
             with reraise_cancellation():
-                async with asyncio.timeout(PATIENCE):
-                    await self._redis.enqueue_job(RELAY, _job_id=self._job_id)
+                async with asyncio.timeout(NOTIFY_TIMEOUT):
+                    await self._redis.enqueue_job(RUN_DUE_JOBS, _job_id=self._job_id)
         except (RedisError, OSError, TimeoutError) as error:
-            self._resting_until = monotonic() + REST
+            self._resting_until = monotonic() + BACKOFF
             if not failed_before:
                 _logger.warning("queue unusable", error=describe_error(error))
         else:
@@ -53,5 +53,5 @@ class Nudge:
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self._redis.aclose(close_connection_pool=True)

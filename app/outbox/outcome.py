@@ -7,7 +7,7 @@ from datetime import timedelta
 _SHOWN = 20
 
 
-class Later(Exception):
+class RetryAfter(Exception):
     """The job is to run again after a pause; nothing failed."""
 
     def __init__(self, pause: timedelta, why: str = "") -> None:
@@ -17,12 +17,12 @@ class Later(Exception):
         self.why = why
 
 
-class Impossible(Exception):
+class PermanentError(Exception):
     """The job can never succeed; trying again is of no use."""
 
 
 @dataclass
-class Summary:
+class JobSummary:
     """What a run did: how many of what, what a person should look at, and what failed."""
 
     counts: Counter[str] = field(default_factory=Counter)

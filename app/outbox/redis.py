@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from app.settings import Settings
 
-RELAY = "relay"
+RUN_DUE_JOBS = "relay"
 """The worker's function that runs what is due in the outbox."""
 
 
@@ -25,7 +25,7 @@ def deserialize(job: bytes) -> dict[str, Any]:
     return found
 
 
-def connect(settings: Settings, *, timeout: float) -> ArqRedis:
+def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
     """Return a client of the queue, which connects when it is first used, and again when needed.
 
     A server that does not answer for `timeout` seconds ends a call with an error.
@@ -41,7 +41,7 @@ def connect(settings: Settings, *, timeout: float) -> ArqRedis:
     )
 
 
-async def why_not_writable(redis: Redis, queue_name: str) -> str:
+async def find_write_error(redis: Redis, queue_name: str) -> str:
     """Return what Redis says where it refuses to write; empty where it does not.
 
     One that is full, that cannot save its data, or that is a replica answers a PING and every

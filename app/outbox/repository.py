@@ -34,7 +34,7 @@ class ClaimLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class OutboxClaim:
     """The right to run an entry until the lease ends."""
 
     id: int
@@ -53,7 +53,7 @@ class Claim:
         )
 
 
-async def record(
+async def record_job(
     connection: AsyncConnection,
     job: str,
     arguments: dict[str, Any],
@@ -78,7 +78,7 @@ async def record(
     return (await connection.execute(statement)).scalar_one()
 
 
-async def record_once_since(connection: AsyncConnection, job: str, moment: datetime) -> int | None:
+async def record_job_once(connection: AsyncConnection, job: str, moment: datetime) -> int | None:
     """Record a job unless one of its name is open, or was recorded at `moment` or later.
 
     One from the future does not count: a clock that was fast has made it. Two callers at once
@@ -94,11 +94,11 @@ async def record_once_since(connection: AsyncConnection, job: str, moment: datet
     )
     if (await connection.execute(select(another))).scalar_one():
         return None
-    return await record(connection, job, {})
+    return await record_job(connection, job, {})
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OpenEntries:
     """The open entries of a job."""
 
     job: str
@@ -110,7 +110,7 @@ class Waiting:
     """For how long the one that is due longest has been so."""
 
 
-async def waiting(connection: AsyncConnection) -> list[Waiting]:
+async def count_open_entries(connection: AsyncConnection) -> list[OpenEntries]:
     """Return what is open of each job that has anything open."""
     now = database_now()
     is_due = OutboxEntry.due_at <= now
@@ -124,10 +124,10 @@ async def waiting(connection: AsyncConnection) -> list[Waiting]:
         .where(OutboxEntry.done_at.is_(None))
         .group_by(OutboxEntry.job)
     )
-    return [Waiting(*row) for row in await connection.execute(statement)]
+    return [OpenEntries(*row) for row in await connection.execute(statement)]
 
 
-async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> list[Claim]:
+async def claim_due(connection: AsyncConnection, limit: int, lease: timedelta) -> list[OutboxClaim]:
     """Claim at most `limit` due entries, those due longest first, for the length of the lease."""
     now = database_now()
     due = (
@@ -151,10 +151,10 @@ async def claim(connection: AsyncConnection, limit: int, lease: timedelta) -> li
         )
     )
     rows = await connection.execute(statement)
-    return sorted((Claim(*row) for row in rows), key=lambda claim: claim.id)
+    return sorted((OutboxClaim(*row) for row in rows), key=lambda claim: claim.id)
 
 
-async def bring_forward(connection: AsyncConnection) -> int:
+async def correct_due_times(connection: AsyncConnection) -> int:
     """Make due what was due at once while the clock was ahead; return how many entries.
 
     Else they would wait until it is as late again.
@@ -172,12 +172,12 @@ async def bring_forward(connection: AsyncConnection) -> int:
     return (await connection.execute(statement)).rowcount
 
 
-async def renew(connection: AsyncConnection, claim: Claim, lease: timedelta) -> None:
+async def renew_claim(connection: AsyncConnection, claim: OutboxClaim, lease: timedelta) -> None:
     """Hold a claim for another lease from now. Raises ClaimLost."""
     await _write(connection, claim, due_at=database_now() + lease)
 
 
-async def finish(connection: AsyncConnection, claim: Claim) -> None:
+async def finish_entry(connection: AsyncConnection, claim: OutboxClaim) -> None:
     """Mark the entry as done. Raises ClaimLost.
 
     In the transaction of a job's own changes, it makes them happen once, however often it runs.
@@ -185,28 +185,30 @@ async def finish(connection: AsyncConnection, claim: Claim) -> None:
     await _write(connection, claim, done_at=database_now(), last_error="")
 
 
-async def postpone(connection: AsyncConnection, claim: Claim, pause: timedelta) -> None:
+async def postpone_entry(connection: AsyncConnection, claim: OutboxClaim, pause: timedelta) -> None:
     """Make the entry due again after a pause; nothing failed. Raises ClaimLost."""
     await _write(connection, claim, due_at=database_now() + pause)
 
 
-async def fail(connection: AsyncConnection, claim: Claim, error: str, pause: timedelta) -> None:
+async def record_failure(
+    connection: AsyncConnection, claim: OutboxClaim, error: str, pause: timedelta
+) -> None:
     """Keep why an attempt failed; the next one is due after the pause. Raises ClaimLost."""
     await _write(connection, claim, due_at=database_now() + pause, last_error=error)
 
 
-async def give_up(connection: AsyncConnection, claim: Claim, error: str) -> None:
+async def abandon_entry(connection: AsyncConnection, claim: OutboxClaim, error: str) -> None:
     """End an entry that cannot succeed: it is done, and keeps its error. Raises ClaimLost."""
     await _write(connection, claim, done_at=database_now(), last_error=error)
 
 
-async def _write(connection: AsyncConnection, claim: Claim, **values: Any) -> None:
+async def _write(connection: AsyncConnection, claim: OutboxClaim, **values: Any) -> None:
     result = await connection.execute(update(OutboxEntry).where(claim._held).values(values))
     if result.rowcount == 0:
         raise ClaimLost(f"Another worker has taken entry {claim.id} of the outbox.")
 
 
-async def purge(
+async def purge_done(
     connection: AsyncConnection, *, done_for: timedelta, failed_for: timedelta, limit: int
 ) -> int:
     """Delete at most `limit` entries that were done, or given up, for longer than so."""

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import select
 
 from app.database.engine import Database
-from app.outbox.outcome import Summary
+from app.outbox.outcome import JobSummary
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
 from app.settings import Settings
@@ -17,10 +17,10 @@ SAFE_AGE: Final = timedelta(days=1)
 _BATCH: Final = 1000
 
 
-async def sweep_proofs(database: Database, settings: Settings) -> Summary:
+async def sweep_proofs(database: Database, settings: Settings) -> JobSummary:
     """Remove files of the proof store that no payment names and that are older than a day."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    summary = Summary()
+    summary = JobSummary()
     names = await asyncio.to_thread(store.older_than, SAFE_AGE)
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]

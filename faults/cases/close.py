@@ -41,7 +41,7 @@ async def _many_at_once(stack: Stack, load: Load) -> None:
         async with gate(database, first.of({"uuid": subjects[0].uuid})) as closed:
             async with database.transaction() as connection:
                 for _ in stack.workers:
-                    await outbox.record(connection, CLOSE_MONTH, {})
+                    await outbox.record_job(connection, CLOSE_MONTH, {})
             commands = [asyncio.create_task(_by_hand(stack)) for _ in range(_BY_HAND)]
             await closed.reached()
             await _until_all_wait(database, len(stack.workers) + _BY_HAND)

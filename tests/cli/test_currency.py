@@ -32,8 +32,8 @@ from app.invoices.actions.set_currency import settle_currency, use_currency
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
 from app.main import create_app
-from app.notifications import invoices
-from app.notifications.rendering import Rendering
+from app.notifications import invoice_query
+from app.notifications.rendering import InvoiceRenderer
 from app.settings import Settings
 from tests.conftest import ROOT
 from tests.support.clients import client_of
@@ -231,8 +231,8 @@ async def test_documents_and_mail_have_the_decimals_of_the_currency(
 ) -> None:
     await imported(settings, currency, tmp_path, bill(*costs))
     invoice_id = (await connection.execute(select(Invoice.id))).scalar_one()
-    statement = await invoices.read(database, invoice_id, get_currency(currency))
-    rendering = Rendering(settings.model_copy(update={"currency": currency}), statement)
+    statement = await invoice_query.read_invoice_view(database, invoice_id, get_currency(currency))
+    rendering = InvoiceRenderer(settings.model_copy(update={"currency": currency}), statement)
     assert shown["due"] in rendering.document()
     assert shown["due"] in rendering.text()
     assert f"{Decimal(str(shown['prices'][0])):,}" in rendering.document()

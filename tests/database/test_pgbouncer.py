@@ -25,8 +25,8 @@ from app.database.errors import DatabaseUnavailable
 from app.dataio.export import export
 from app.dataio.jsonl.reader import load_file
 from app.deliveries.models import Delivery
-from app.jobs.registry import registry
-from app.jobs.runner import Runner
+from app.jobs.registry import build_registry
+from app.jobs.runner import JobRunner
 from app.main import create_app
 from app.outbox import repository as outbox
 from app.settings import Settings
@@ -146,9 +146,9 @@ async def test_jobs_run(
     await make.owner(customer, email="second@example.com")
     await make.item(await make.invoice(customer, Period(2024, 6)))
     settings = pooled.model_copy(update={"notify_on_issue": True})
-    runner = Runner(behind, settings, registry(settings))
-    for job in registry(settings).keys() - {"deliver", "notify"}:
-        await outbox.record(connection, job, {})
+    runner = JobRunner(behind, settings, build_registry(settings))
+    for job in build_registry(settings).keys() - {"deliver", "notify"}:
+        await outbox.record_job(connection, job, {})
     while await runner.relay():
         await runner.idle()
     ended = await connection.execute(

@@ -103,7 +103,7 @@ async def test_a_change_that_is_refused_tells_why(database: Database, settings: 
     async with made_read_only(settings.database_url):
         with pytest.raises(DatabaseReadOnly) as raised:
             async with database.transaction() as connection:
-                await outbox.record(connection, "j", {})
+                await outbox.record_job(connection, "j", {})
     assert str(raised.value).startswith("it is read-only (")
     assert "cannot execute INSERT in a read-only transaction" in str(raised.value)
 
@@ -127,7 +127,7 @@ async def test_a_worker_waits_says_so_once_and_goes_on(
 ) -> None:
     monkeypatch.setattr(arq, "LOOK_EVERY", 1)
     monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.2)
-    await outbox.record(connection, "purge_answers", {})
+    await outbox.record_job(connection, "purge_answers", {})
     with capture_logs() as logged:
         async with made_read_only(settings.database_url) as reset, worker_here(settings):
             await asyncio.sleep(6)

@@ -25,7 +25,7 @@ from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.invoices.jobs.summaries import bring_year_forward, merge_tallies
 from app.invoices.models import Invoice, InvoiceItem
-from app.outbox.outcome import Later
+from app.outbox.outcome import RetryAfter
 from app.settings import Settings
 from tests.cli.test_commands import app as app_command
 from tests.dataio.test_loader import item
@@ -83,7 +83,7 @@ async def test_the_close_leaves_its_work_to_a_later_run(
         await asyncio.sleep(0.3)
         await write(loader, await invoice_of(connection, first, NOVEMBER))
         outcome = await settled(closing)
-    assert isinstance(outcome, Later)
+    assert isinstance(outcome, RetryAfter)
     assert outcome.why == "an import is running"
     state = select(Invoice.state).where(Invoice.id == overdue.id)
     assert (await connection.execute(state)).scalar_one() == InvoiceState.PENDING
@@ -147,7 +147,7 @@ async def test_totals_are_mended_once_no_import_runs(
         await asyncio.sleep(0.3)
         await write(loader, charge)
         outcome = await settled(mending)
-    assert isinstance(outcome, Later)
+    assert isinstance(outcome, RetryAfter)
     assert (await reconcile_totals(database, settings.audit_key)).counts == {"mended": 1}
 
 
@@ -212,7 +212,7 @@ async def test_jobs_that_wait_for_nobody_run_beside_an_import(
     async with importing(database, settings) as loader:
         for each in customers:
             await write(loader, await invoice_of(connection, each, NOVEMBER))
-            with pytest.raises(Later):  # the sums that the import has changed wait
+            with pytest.raises(RetryAfter):  # the sums that the import has changed wait
                 await bring_year_forward(database)
             await merge_tallies(database)
 

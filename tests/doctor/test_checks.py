@@ -20,7 +20,7 @@ from app.doctor.configuration import Configuration, check, read
 from app.jobs import arq_settings as arq
 from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox import repository as outbox
-from app.outbox.redis import connect
+from app.outbox.redis import create_redis_client
 from app.settings import Settings
 from tests.support.databases import administer, url_of_database
 from tests.support.factories import Factories
@@ -141,7 +141,7 @@ async def test_redis_and_the_worker(settings: Settings, tmp_path: Path) -> None:
         settings = settings.model_copy(update={"redis_url": valkey.url})
         assert is_well(await services.redis(settings))
         assert "Start `python" in only(await services.worker(settings), Level.WARNING)
-        client = connect(settings, timeout=5)
+        client = create_redis_client(settings, timeout=5)
         await client.set(arq.health_check_key(settings), "here")
         assert is_well(await services.worker(settings))
         await client.config_set("maxmemory", "64mb")
@@ -224,7 +224,7 @@ async def test_the_backlog(
     customer = await make.customer()
     past = Period.containing(clock.today()).shifted(-1)
     await make.invoice(customer, past, InvoiceState.CREATED)
-    await outbox.record(connection, "notify", {})
+    await outbox.record_job(connection, "notify", {})
     for look in (work.outbox, work.deliveries, work.months):
         assert is_well(await look(database, settings)), look
 

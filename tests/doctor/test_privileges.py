@@ -21,8 +21,8 @@ from app.dataio import export
 from app.dataio.jsonl.reader import load_file
 from app.doctor import privileges
 from app.doctor.check_result import CheckResult, Level
-from app.jobs.job import Run
-from app.jobs.registry import registry
+from app.jobs.job import JobRun
+from app.jobs.registry import build_registry
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -116,9 +116,9 @@ async def test_the_documented_role_does_all_that_the_service_does(
             assert (await client.get(path, headers=staff.headers)).status_code == 200
         assert (await client.get("/health/ready")).json()["database"] == "ok"
     await backfill(its_database, its_settings.audit_key, "factories wrote past the service")
-    for name, job in registry(its_settings).items():
+    for name, job in build_registry(its_settings).items():
         if name not in ("deliver", "notify"):
-            await job.function(Run(its_database, its_settings))
+            await job.function(JobRun(its_database, its_settings))
     file = tmp_path / "all.jsonl"
     with file.open("wb") as output:
         async for piece in export.export(its_database, its_settings, proofs=True):

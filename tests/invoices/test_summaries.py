@@ -16,7 +16,7 @@ from app.billing.periods import one_year_before
 from app.database.engine import Database
 from app.invoices.jobs import summaries
 from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
-from app.outbox.outcome import Later
+from app.outbox.outcome import RetryAfter
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.summaries import (
@@ -112,7 +112,7 @@ async def test_a_customer_whose_sums_are_being_changed_comes_later(
     other = await make.invoice(await make.customer(), created=await year_ago(connection))
     async with database.transaction() as changing:
         await add_item(changing, invoices[0])
-        with pytest.raises(Later) as later:
+        with pytest.raises(RetryAfter) as later:
             await bring_year_forward(database)
         assert later.value.pause == timedelta(minutes=1)
         assert len(await since_of_all(connection)) == 2  # that of the other has gone forward

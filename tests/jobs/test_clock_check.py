@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from app import clock
 from app.database.engine import Database
 from app.database.server_clock import ClockOffset
-from app.jobs.clock_check import OwnClock
-from app.jobs.runner import Runner
+from app.jobs.clock_check import ClockCheck
+from app.jobs.runner import JobRunner
 from app.jobs.schedule import SCHEDULE, Scheduler
 from app.outbox import repository as outbox
 from app.settings import Settings
@@ -35,10 +35,10 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Move:
 async def test_a_claim_is_left_to_who_holds_it(
     connection: AsyncConnection, ahead: Move, off: timedelta
 ) -> None:
-    await outbox.record(connection, "a", {})
-    assert len(await outbox.claim(connection, 1, LEASE)) == 1
+    await outbox.record_job(connection, "a", {})
+    assert len(await outbox.claim_due(connection, 1, LEASE)) == 1
     ahead(off)
-    assert await outbox.claim(connection, 1, LEASE) == []
+    assert await outbox.claim_due(connection, 1, LEASE) == []
 
 
 @pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES])
@@ -46,9 +46,9 @@ async def test_what_is_recorded_elsewhere_is_due_at_once(
     connection: AsyncConnection, ahead: Move, off: timedelta
 ) -> None:
     ahead(off)
-    await outbox.record(connection, "a", {})
+    await outbox.record_job(connection, "a", {})
     ahead(timedelta())
-    assert len(await outbox.claim(connection, 1, LEASE)) == 1
+    assert len(await outbox.claim_due(connection, 1, LEASE)) == 1
 
 
 async def test_the_schedule_is_recorded_once_whatever_the_clocks(
@@ -57,13 +57,13 @@ async def test_the_schedule_is_recorded_once_whatever_the_clocks(
     for off in (timedelta(), timedelta(days=3), -timedelta(days=3)):
         ahead(off)
         await Scheduler(database).look()
-    assert [each.due for each in await outbox.waiting(connection)] == [1] * len(SCHEDULE)
+    assert [each.due for each in await outbox.count_open_entries(connection)] == [1] * len(SCHEDULE)
 
 
 async def test_a_worker_says_once_that_its_clock_is_off(
     database: Database, settings: Settings, ahead: Move
 ) -> None:
-    runner = Runner(database, settings, {})
+    runner = JobRunner(database, settings, {})
     with capture_logs() as logged:
         for off in (0, 600, 600, 601, 660, 0, 0):
             ahead(timedelta(seconds=off))
@@ -84,5 +84,5 @@ def test_more_than_five_seconds_are_told_as_far_as_they_are_certain(
 ) -> None:
     difference = ClockOffset(timedelta(seconds=seconds), timedelta(seconds=uncertain))
     with capture_logs() as logged:
-        OwnClock().tell(difference)
+        ClockCheck().tell(difference)
     assert bool(logged) == is_told

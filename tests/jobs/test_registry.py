@@ -18,9 +18,9 @@ from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency.models import StoredResponse
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
-from app.jobs.job import Run
-from app.jobs.registry import registry
-from app.jobs.runner import Runner
+from app.jobs.job import JobRun
+from app.jobs.registry import build_registry
+from app.jobs.runner import JobRunner
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
@@ -36,16 +36,16 @@ def _first_of_november() -> None:
 
 
 @pytest.fixture
-async def runner(settings: Settings) -> AsyncIterator[Runner]:
+async def runner(settings: Settings) -> AsyncIterator[JobRunner]:
     settings = settings.model_copy(update={"notify_on_issue": True})
     database = Database(settings)
-    runner = Runner(database, settings, registry(settings))
+    runner = JobRunner(database, settings, build_registry(settings))
     yield runner
     await runner.stop(0)
     await database.close()
 
 
-async def run_all(runner: Runner) -> None:
+async def run_all(runner: JobRunner) -> None:
     while await runner.relay():
         await runner.idle()
 
@@ -60,18 +60,18 @@ async def deliveries(connection: AsyncConnection) -> list[Any]:
 
 
 async def test_a_close_notifies_through_to_the_mail(
-    make: Factories, runner: Runner, connection: AsyncConnection, settings: Settings
+    make: Factories, runner: JobRunner, connection: AsyncConnection, settings: Settings
 ) -> None:
     customer = await make.customer()
     await make.owner(customer, email="owner@example.com")
     await make.item(await make.invoice(customer))
     await make.invoice(await make.customer())
-    await outbox.record(connection, "close_month", {})
+    await outbox.record_job(connection, "close_month", {})
     await run_all(runner)
     (sent,) = await deliveries(connection)
     assert (sent.recipient, sent.state) == ("owner@example.com", "sent")
     assert len(await entries(connection, "deliver")) == 1
-    await outbox.record(connection, "close_month", {})
+    await outbox.record_job(connection, "close_month", {})
     await run_all(runner)
     assert len(await deliveries(connection)) == 1
     open_ = await connection.execute(select(OutboxEntry.job).where(OutboxEntry.done_at.is_(None)))
@@ -80,11 +80,11 @@ async def test_a_close_notifies_through_to_the_mail(
 
 @pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])
 async def test_what_was_settled_meanwhile_is_not_notified(
-    make: Factories, runner: Runner, connection: AsyncConnection, state: InvoiceState
+    make: Factories, runner: JobRunner, connection: AsyncConnection, state: InvoiceState
 ) -> None:
     invoice = await make.invoice(await make.customer(), state=state)
     await make.item(invoice)
-    await outbox.record(connection, "notify", {"invoice": str(invoice.uuid)})
+    await outbox.record_job(connection, "notify", {"invoice": str(invoice.uuid)})
     await run_all(runner)
     assert await deliveries(connection) == []
     (entry,) = await entries(connection, "notify")
@@ -92,18 +92,18 @@ async def test_what_was_settled_meanwhile_is_not_notified(
 
 
 async def test_what_became_zero_meanwhile_is_not_notified(
-    make: Factories, runner: Runner, connection: AsyncConnection
+    make: Factories, runner: JobRunner, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
-    await outbox.record(connection, "notify", {"invoice": str(invoice.uuid)})
+    await outbox.record_job(connection, "notify", {"invoice": str(invoice.uuid)})
     await run_all(runner)
     assert await deliveries(connection) == []
 
 
 async def test_an_invoice_that_is_gone_ends_its_notification(
-    runner: Runner, connection: AsyncConnection
+    runner: JobRunner, connection: AsyncConnection
 ) -> None:
-    await outbox.record(connection, "notify", {"invoice": str(uuid4())})
+    await outbox.record_job(connection, "notify", {"invoice": str(uuid4())})
     await run_all(runner)
     (entry,) = await entries(connection, "notify")
     assert entry.done_at == FIRST
@@ -116,10 +116,10 @@ async def test_a_delivery_that_failed_is_tried_again_when_it_says(
     # Nothing listens on port 1.
     settings = Settings.model_validate(settings.model_dump() | {"smtp_url": "smtp://127.0.0.1:1"})
     database = Database(settings)
-    runner = Runner(database, settings, registry(settings))
+    runner = JobRunner(database, settings, build_registry(settings))
     invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
     await make.item(invoice)
-    await outbox.record(connection, "notify", {"invoice": str(invoice.uuid)})
+    await outbox.record_job(connection, "notify", {"invoice": str(invoice.uuid)})
     await run_all(runner)
     (delivery,) = await deliveries(connection)
     (entry,) = await entries(connection, "deliver")
@@ -135,11 +135,11 @@ async def test_a_delivery_that_failed_is_tried_again_when_it_says(
 
 
 async def test_totals_are_reconciled(
-    make: Factories, runner: Runner, connection: AsyncConnection
+    make: Factories, runner: JobRunner, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer(), Period(2026, 11))
     await connection.execute(update(Invoice).values(total_price=5))
-    await outbox.record(connection, "reconcile_totals", {})
+    await outbox.record_job(connection, "reconcile_totals", {})
     await run_all(runner)
     kept = select(Invoice.total_price).where(Invoice.id == invoice.id)
     assert (await connection.execute(kept)).scalar_one() == 0
@@ -154,7 +154,9 @@ async def test_tallies_are_reconciled_with_totals(
     await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
     await connection.execute(update(Invoice).values(state=InvoiceState.PAID, total_price=5))
     await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
-    summary = await registry(settings)["reconcile_totals"].function(Run(database, settings))
+    summary = await build_registry(settings)["reconcile_totals"].function(
+        JobRun(database, settings)
+    )
     assert summary is not None
     assert summary.counts == {"mended": 1, "tallies mended": 2}
     assert len(summary.notes) == 3
@@ -162,14 +164,14 @@ async def test_tallies_are_reconciled_with_totals(
 
 
 async def test_tallies_are_merged(
-    make: Factories, runner: Runner, connection: AsyncConnection
+    make: Factories, runner: JobRunner, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer(), Period(2026, 11))
     for _ in range(3):
         await make.item(invoice)
     count = select(func.count()).select_from(InvoiceTally)
     assert (await connection.execute(count)).scalar_one() == 4
-    await outbox.record(connection, "merge_tallies", {})
+    await outbox.record_job(connection, "merge_tallies", {})
     await run_all(runner)
     (entry,) = await entries(connection, "merge_tallies")
     assert (entry.done_at, entry.last_error) == (FIRST, "")
@@ -178,11 +180,11 @@ async def test_tallies_are_merged(
 
 
 async def test_a_year_is_brought_forward_once_nobody_changes_it(
-    make: Factories, runner: Runner, connection: AsyncConnection, database: Database
+    make: Factories, runner: JobRunner, connection: AsyncConnection, database: Database
 ) -> None:
     clock.freeze(FIRST.replace(year=2030))
     invoice = await make.invoice(await make.customer(), created=clock.today())
-    await outbox.record(connection, "bring_year_forward", {})
+    await outbox.record_job(connection, "bring_year_forward", {})
     since = select(CustomerYearTotal.since)
     async with database.transaction() as changing:
         await Factories(changing).item(invoice)
@@ -201,7 +203,7 @@ async def test_a_year_is_brought_forward_once_nobody_changes_it(
 
 
 async def test_orphaned_proofs_are_swept(
-    make: Factories, runner: Runner, connection: AsyncConnection, settings: Settings
+    make: Factories, runner: JobRunner, connection: AsyncConnection, settings: Settings
 ) -> None:
     now = datetime.now(UTC)
     clock.freeze(now + timedelta(days=3))  # as on a host whose clock is ahead of that of the files
@@ -228,24 +230,24 @@ async def test_orphaned_proofs_are_swept(
     orphan, broken_off = put(uuid4().hex, day), put(f"{uuid4().hex}.part", day)
     young, arriving = put(uuid4().hex, hour), put(f"{uuid4().hex}.part", hour)
     foreign = put("README.txt", 9 * day)
-    await outbox.record(connection, "sweep_proofs", {})
+    await outbox.record_job(connection, "sweep_proofs", {})
     await run_all(runner)
     left = {path for path in (named, orphan, broken_off, young, arriving, foreign) if path.exists()}
     assert left == {named, young, arriving, foreign}
 
 
-async def test_the_outbox_is_purged(runner: Runner, connection: AsyncConnection) -> None:
+async def test_the_outbox_is_purged(runner: JobRunner, connection: AsyncConnection) -> None:
     for _ in range(3):
-        await outbox.record(connection, "purge_outbox", {})
+        await outbox.record_job(connection, "purge_outbox", {})
     await run_all(runner)
     clock.freeze(FIRST + timedelta(days=8))
-    await outbox.record(connection, "purge_outbox", {})
+    await outbox.record_job(connection, "purge_outbox", {})
     await run_all(runner)
     assert len(await entries(connection, "purge_outbox")) == 1
 
 
 async def test_answers_are_forgotten_after_a_day(
-    runner: Runner, connection: AsyncConnection, make: Factories
+    runner: JobRunner, connection: AsyncConnection, make: Factories
 ) -> None:
     user = await make.staff()
     for name, age in (("old", 24.1), ("young", 23.9)):
@@ -260,6 +262,6 @@ async def test_answers_are_forgotten_after_a_day(
             "created_at": FIRST - timedelta(hours=age),
         }
         await connection.execute(insert(StoredResponse).values(row))
-    await outbox.record(connection, "purge_answers", {})
+    await outbox.record_job(connection, "purge_answers", {})
     await run_all(runner)
     assert (await connection.execute(select(StoredResponse.key))).scalars().all() == ["young"]

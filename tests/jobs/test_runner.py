@@ -10,32 +10,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.jobs.job import Job, Run
-from app.jobs.runner import MOST_ATTEMPTS, Runner, pause_after
+from app.jobs.job import Job, JobRun
+from app.jobs.runner import MAX_ATTEMPTS, JobRunner, pause_after
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.outbox.outcome import Impossible, Later, Summary
+from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.settings import Settings
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-Make = Callable[..., Runner]
-Function = Callable[..., Awaitable[Summary | None]]
+Make = Callable[..., JobRunner]
+Function = Callable[..., Awaitable[JobSummary | None]]
 
 
 @pytest.fixture
 async def runner_of(settings: Settings) -> AsyncIterator[Make]:
     """Makes runners of a job `j`, each with connections of its own, as a process has."""
-    made: list[tuple[Runner, Database]] = []
+    made: list[tuple[JobRunner, Database]] = []
 
     def of(
-        function: Callable[..., Awaitable[Summary | None]],
+        function: Callable[..., Awaitable[JobSummary | None]],
         limit: timedelta = MINUTE,
         **changes: Any,
-    ) -> Runner:
+    ) -> JobRunner:
         changed = settings.model_copy(update=changes)
         database = Database(changed)
-        runner = Runner(database, changed, {"j": Job(function, limit, "A job of a test.")})
+        runner = JobRunner(database, changed, {"j": Job(function, limit, "A job of a test.")})
         made.append((runner, database))
         return runner
 
@@ -54,11 +54,11 @@ async def test_entries_are_run_with_their_arguments_and_done(
 ) -> None:
     given = []
 
-    async def job(run: Run, *, number: int) -> None:
+    async def job(run: JobRun, *, number: int) -> None:
         given.append(number)
 
     for number in range(30):
-        await outbox.record(connection, "j", {"number": number})
+        await outbox.record_job(connection, "j", {"number": number})
     runner = runner_of(job, database_pool_size=4)
     assert await runner.relay() == 2
     assert await runner.relay() == 0
@@ -73,12 +73,12 @@ async def test_two_runners_at_once_share_the_work(
 ) -> None:
     runs: Counter[int] = Counter()
 
-    async def job(run: Run, *, number: int) -> None:
+    async def job(run: JobRun, *, number: int) -> None:
         runs[number] += 1
         await asyncio.sleep(0.01)
 
     for number in range(30):
-        await outbox.record(connection, "j", {"number": number})
+        await outbox.record_job(connection, "j", {"number": number})
     runners = [runner_of(job) for _ in range(2)]
     await asyncio.gather(*(runner.relay() for runner in runners))
     for runner in runners:
@@ -89,14 +89,14 @@ async def test_two_runners_at_once_share_the_work(
 async def test_a_failure_is_tried_again_after_growing_pauses(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         raise ValueError("not\0today")
 
     clock.freeze(NOON)
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     moment = NOON
-    for attempt in range(1, MOST_ATTEMPTS):
+    for attempt in range(1, MAX_ATTEMPTS):
         clock.freeze(moment)
         assert await runner.relay() == 1
         await runner.idle()
@@ -113,7 +113,7 @@ async def test_a_failure_is_tried_again_after_growing_pauses(
 
 
 def test_pauses_grow_to_an_hour() -> None:
-    pauses = [pause_after(attempt).total_seconds() for attempt in range(1, MOST_ATTEMPTS)]
+    pauses = [pause_after(attempt).total_seconds() for attempt in range(1, MAX_ATTEMPTS)]
     assert pauses[:4] == [10, 30, 90, 270]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 3600
@@ -122,10 +122,10 @@ def test_pauses_grow_to_an_hour() -> None:
 async def test_what_cannot_succeed_is_given_up_at_once(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
-    async def job(run: Run) -> None:
-        raise Impossible("There is no such invoice.")
+    async def job(run: JobRun) -> None:
+        raise PermanentError("There is no such invoice.")
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()
@@ -139,10 +139,10 @@ async def test_what_takes_its_worker_down_each_time_is_given_up(
 ) -> None:
     runs = []
 
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         runs.append(1)
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     await connection.execute(update(OutboxEntry).values(attempts=100))
     runner = runner_of(job)
     await runner.relay()
@@ -156,10 +156,10 @@ async def test_what_takes_its_worker_down_each_time_is_given_up(
 async def test_later_is_never_at_once(runner_of: Make, connection: AsyncConnection) -> None:
     clock.freeze(NOON)
 
-    async def job(run: Run) -> None:
-        raise Later(-MINUTE)
+    async def job(run: JobRun) -> None:
+        raise RetryAfter(-MINUTE)
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()
@@ -172,10 +172,10 @@ async def test_what_asks_for_later_has_not_failed(
 ) -> None:
     clock.freeze(NOON)
 
-    async def job(run: Run) -> None:
-        raise Later(MINUTE)
+    async def job(run: JobRun) -> None:
+        raise RetryAfter(MINUTE)
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()
@@ -186,10 +186,10 @@ async def test_what_asks_for_later_has_not_failed(
 async def test_a_summary_with_failures_is_a_failure(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
-    async def job(run: Run) -> Summary:
-        return Summary(failures=[f"invoice {number}" for number in range(30)])
+    async def job(run: JobRun) -> JobSummary:
+        return JobSummary(failures=[f"invoice {number}" for number in range(30)])
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()
@@ -202,10 +202,10 @@ async def test_a_summary_with_failures_is_a_failure(
 async def test_an_unknown_job_waits_for_a_worker_that_knows_it(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         pass
 
-    await outbox.record(connection, "of-tomorrow", {})
+    await outbox.record_job(connection, "of-tomorrow", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()
@@ -215,10 +215,10 @@ async def test_an_unknown_job_waits_for_a_worker_that_knows_it(
 
 
 async def test_a_job_over_its_limit_is_ended(runner_of: Make, connection: AsyncConnection) -> None:
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         await asyncio.sleep(60)
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job, limit=timedelta(seconds=0.05))
     await runner.relay()
     await runner.idle()
@@ -230,11 +230,11 @@ async def test_a_claim_is_held_as_long_as_its_job_runs(
 ) -> None:
     runs = []
 
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         runs.append(1)
         await asyncio.sleep(2.2)
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner, other = (runner_of(job, job_lease=1) for _ in range(2))
     await runner.relay()
     while not (await the_entry(connection)).done_at:
@@ -248,14 +248,14 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
 ) -> None:
     started = asyncio.Event()
 
-    async def slow(run: Run) -> None:
+    async def slow(run: JobRun) -> None:
         started.set()
         await asyncio.sleep(60)
 
-    async def quick(run: Run) -> None:
+    async def quick(run: JobRun) -> None:
         pass
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(slow)
     await runner.relay()
     await started.wait()
@@ -270,11 +270,11 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
 async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         await asyncio.sleep(0.2)
 
     for _ in range(9):
-        await outbox.record(connection, "j", {})
+        await outbox.record_job(connection, "j", {})
     runner = runner_of(job, database_pool_size=4)
     await runner.relay()
     await runner.stop(10)
@@ -288,19 +288,19 @@ async def test_a_jobs_changes_and_its_end_are_one_transaction(
     """A worker whose claim lapsed in mid-job cannot repeat what another has done."""
     halfway, go_on = asyncio.Event(), asyncio.Event()
 
-    async def late(run: Run) -> None:
+    async def late(run: JobRun) -> None:
         halfway.set()
         await go_on.wait()
         async with run.database.transaction() as transaction:
-            await outbox.record(transaction, "effect", {})
+            await outbox.record_job(transaction, "effect", {})
             await run.finish(transaction)
 
-    async def prompt(run: Run) -> None:
+    async def prompt(run: JobRun) -> None:
         async with run.database.transaction() as transaction:
             await run.finish(transaction)
-            await outbox.record(transaction, "effect", {}, NOON + timedelta(days=9999))
+            await outbox.record_job(transaction, "effect", {}, NOON + timedelta(days=9999))
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     first, second = runner_of(late), runner_of(prompt)
     await first.relay()
     await halfway.wait()
@@ -318,7 +318,7 @@ async def test_a_database_that_restarts_does_not_lose_the_entry(
 ) -> None:
     runs = []
 
-    async def job(run: Run) -> None:
+    async def job(run: JobRun) -> None:
         runs.append(1)
         async with run.database.transaction() as transaction:
             await run.finish(transaction)
@@ -330,7 +330,7 @@ async def test_a_database_that_restarts_does_not_lose_the_entry(
                     )
                 )
 
-    await outbox.record(connection, "j", {})
+    await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
     await runner.relay()
     await runner.idle()

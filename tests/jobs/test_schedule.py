@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.jobs.registry import registry
-from app.jobs.schedule import SCHEDULE, Daily, Scheduler
+from app.jobs.registry import build_registry
+from app.jobs.schedule import SCHEDULE, DailySchedule, Scheduler
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
@@ -30,11 +30,11 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
     ],
 )
 def test_the_last_time_that_has_come(now: datetime, last: datetime) -> None:
-    assert Daily("j", (time(0, 5), time(6, 5))).last_due(now) == last
+    assert DailySchedule("j", (time(0, 5), time(6, 5))).last_due(now) == last
 
 
 def test_what_is_scheduled_is_a_job(settings: Settings) -> None:
-    assert {daily.job for daily in SCHEDULE} <= registry(settings).keys()
+    assert {daily.job for daily in SCHEDULE} <= build_registry(settings).keys()
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ async def jobs(connection: AsyncConnection) -> list[str]:
 
 
 async def do_all(connection: AsyncConnection) -> None:
-    for claim in await outbox.claim(connection, 100, LEASE):
-        await outbox.finish(connection, claim)
+    for claim in await outbox.claim_due(connection, 100, LEASE):
+        await outbox.finish_entry(connection, claim)
 
 
 async def test_each_time_is_recorded_once_by_all_workers(
     database: Database, connection: AsyncConnection
 ) -> None:
     clock.freeze(at(1, 0, 5))
-    schedule = (Daily("close", (time(0, 5), time(6, 5))),)
+    schedule = (DailySchedule("close", (time(0, 5), time(6, 5))),)
     workers = [Scheduler(database, schedule) for _ in range(3)]
 
     async def all_look() -> int:
@@ -87,7 +87,7 @@ async def test_each_time_is_recorded_once_by_all_workers(
 async def test_a_missed_time_is_made_up_for_at_the_next_start(
     database: Database, connection: AsyncConnection
 ) -> None:
-    schedule = (Daily("close", (time(0, 5),)),)
+    schedule = (DailySchedule("close", (time(0, 5),)),)
     clock.freeze(at(1, 12))
     await Scheduler(database, schedule).record_due(clock.now())
     await do_all(connection)
@@ -98,7 +98,7 @@ async def test_a_missed_time_is_made_up_for_at_the_next_start(
 
 
 async def test_a_job_that_still_runs_is_not_recorded_again(database: Database) -> None:
-    schedule = (Daily("close", (time(0, 5),)),)
+    schedule = (DailySchedule("close", (time(0, 5),)),)
     clock.freeze(at(1, 12))
     scheduler = Scheduler(database, schedule)
     assert await scheduler.record_due(clock.now()) == ["close"]

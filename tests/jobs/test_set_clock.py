@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.database.engine import Database
 from app.jobs import arq_settings as arq
-from app.jobs.runner import Runner
-from app.jobs.schedule import Daily, Scheduler
+from app.jobs.runner import JobRunner
+from app.jobs.schedule import DailySchedule, Scheduler
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.outbox.redis import connect
+from app.outbox.redis import create_redis_client
 from app.settings import Settings
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -26,9 +26,9 @@ SECOND = timedelta(seconds=1)
 async def test_a_clock_that_is_set_silences_nothing(
     off: timedelta, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redis = connect(settings, timeout=5)
-    runner, scheduler = Runner(database, settings, {}), Scheduler(database)
-    worker = arq.build(settings, redis, runner, scheduler)
+    redis = create_redis_client(settings, timeout=5)
+    runner, scheduler = JobRunner(database, settings, {}), Scheduler(database)
+    worker = arq.build_arq_worker(settings, redis, runner, scheduler)
     look, schedule = (f"{settings.queue_name}:{name}" for name in ("look", "schedule"))
     now, seconds = datetime.now(UTC), count()
     monkeypatch.setattr(clock, "_seconds", lambda: float(next(seconds)))
@@ -54,12 +54,12 @@ async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
     database: Database, connection: AsyncConnection
 ) -> None:
     clock.freeze(NOW + timedelta(hours=2))
-    at_once = await outbox.record(connection, "a", {})
-    await outbox.record(connection, "b", {}, clock.now() + timedelta(minutes=1))
+    at_once = await outbox.record_job(connection, "a", {})
+    await outbox.record_job(connection, "b", {}, clock.now() + timedelta(minutes=1))
     clock.freeze(NOW)
-    assert await outbox.claim(connection, 9, LEASE) == []
+    assert await outbox.claim_due(connection, 9, LEASE) == []
     assert await Scheduler(database, ()).look()
-    assert [claim.id for claim in await outbox.claim(connection, 9, LEASE)] == [at_once]
+    assert [claim.id for claim in await outbox.claim_due(connection, 9, LEASE)] == [at_once]
     # One that is at work is left to its lease.
     assert not await Scheduler(database, ()).look()
 
@@ -67,7 +67,7 @@ async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
 async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
     database: Database, connection: AsyncConnection
 ) -> None:
-    daily = Daily("a", (time(12),))
+    daily = DailySchedule("a", (time(12),))
     clock.freeze(NOW + timedelta(days=40))
     assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))

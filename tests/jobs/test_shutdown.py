@@ -39,10 +39,10 @@ async def test_jobs_that_do_not_end(
     connection: AsyncConnection, settings: Settings, limit: float
 ) -> None:
     settings = settings.model_copy(update={"job_lease": 1})
-    await outbox.record(connection, "ignores", {})
+    await outbox.record_job(connection, "ignores", {})
     async with worker_process(settings, *PROGRAM, str(limit), "worker") as process:
         await until(lambda: begun(connection, "ignores"))
-        await outbox.record(connection, "blocks", {})
+        await outbox.record_job(connection, "blocks", {})
         await until(lambda: begun(connection, "blocks"))
         assert await ended_in(process) < limit
         assert process.returncode == AT_ONCE
@@ -59,7 +59,7 @@ async def test_without_a_database_that_answers_and_without_redis(
         away = settings.model_copy(
             update={"database_url": url, "redis_url": "unix:///nowhere", "job_lease": 1}
         )
-        await outbox.record(connection, "waits", {})
+        await outbox.record_job(connection, "waits", {})
         async with worker_process(away, *PROGRAM, str(limit), "worker") as process:
             await until(lambda: begun(connection, "waits"))
             proxy.awake.clear()
@@ -71,7 +71,7 @@ async def test_without_a_database_that_answers_and_without_redis(
 
 
 async def test_asked_again_it_ends_at_once(connection: AsyncConnection, settings: Settings) -> None:
-    await outbox.record(connection, "ignores", {})
+    await outbox.record_job(connection, "ignores", {})
     async with worker_process(settings, *PROGRAM, str(MOST_SECONDS), "worker") as process:
         await until(lambda: begun(connection, "ignores"))
         process.send_signal(signal.SIGINT)

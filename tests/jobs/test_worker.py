@@ -22,8 +22,8 @@ from app.jobs.worker import is_alive
 from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.outbox.notifier import Nudge
-from app.outbox.redis import connect
+from app.outbox.notifier import Notifier
+from app.outbox.redis import create_redis_client
 from app.settings import Settings
 from tests.support.factories import Factories
 from tests.support.worker import kill, open_entries, until, worker_here, worker_process
@@ -51,8 +51,8 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
         assert await number_of(connection) == 1
         assert await is_alive(settings)
 
-        await outbox.record(connection, "purge_outbox", {})
-        nudge = Nudge(settings)
+        await outbox.record_job(connection, "purge_outbox", {})
+        nudge = Notifier(settings)
         await nudge()
         start = monotonic()
 
@@ -61,14 +61,14 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
 
         await until(done)
         await nudge.aclose()
-        assert monotonic() - start < arq.LOOK_EVERY + 1
+        assert monotonic() - start < arq.POLL_INTERVAL + 1
 
 
 async def test_what_no_nudge_announced_is_found(
     connection: AsyncConnection, settings: Settings
 ) -> None:
     async with worker_here(settings):
-        await outbox.record(connection, "purge_outbox", {})
+        await outbox.record_job(connection, "purge_outbox", {})
 
         async def done() -> bool:
             return await open_entries(connection) == 0
@@ -80,7 +80,7 @@ async def test_a_worker_outlives_redis(
     connection: AsyncConnection, settings: Settings, tmp_path: Path
 ) -> None:
     async def healthy() -> bool:
-        redis = connect(settings, timeout=5)
+        redis = create_redis_client(settings, timeout=5)
         try:
             return bool(await redis.exists(arq.health_check_key(settings)))
         finally:
@@ -92,17 +92,17 @@ async def test_a_worker_outlives_redis(
     with ExitStack() as servers:
         server = servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
         settings = settings.model_copy(update={"redis_url": server.url})
-        nudge = Nudge(settings)
+        nudge = Notifier(settings)
         async with worker_here(settings):
             await until(healthy)
             await until(all_is_done)
             servers.close()
-            await outbox.record(connection, "purge_outbox", {})
+            await outbox.record_job(connection, "purge_outbox", {})
             await nudge()
             await until(all_is_done)
             servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
             await until(healthy)
-            await outbox.record(connection, "purge_outbox", {})
+            await outbox.record_job(connection, "purge_outbox", {})
             await until(all_is_done)
         await nudge.aclose()
 
@@ -132,7 +132,7 @@ async def test_a_worker_starts_without_redis(
     connection: AsyncConnection, settings: Settings, tmp_path: Path
 ) -> None:
     settings = settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"})
-    await outbox.record(connection, "purge_outbox", {})
+    await outbox.record_job(connection, "purge_outbox", {})
 
     async def all_is_done() -> bool:
         return await open_entries(connection) == 0

@@ -17,7 +17,7 @@ from app.billing.periods import Period
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.invoices.jobs import close_month
-from app.jobs.collector import FRESH, SETTLED_FRESH, Watch
+from app.jobs.collector import FINISHED_MAX_AGE, MAX_AGE, DatabaseCollector
 from app.outbox import repository as outbox
 from app.settings import Settings
 from tests.support.factories import Factories
@@ -70,13 +70,13 @@ async def test_what_waits_and_what_is_settled(
     database: Database, connection: AsyncConnection, make: Factories
 ) -> None:
     for due in (timedelta(minutes=-7), timedelta(minutes=-1), timedelta(hours=1)):
-        await outbox.record(connection, "deliver", {}, NOW + due)
-    await outbox.record(connection, "of a newer version", {}, NOW)
+        await outbox.record_job(connection, "deliver", {}, NOW + due)
+    await outbox.record_job(connection, "of a newer version", {}, NOW)
     invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
     for state in ("pending", "sending", "sent", "failed"):
         await deliver(connection, invoice.id, state)
 
-    watch = Watch(database, ["deliver", "notify"])
+    watch = DatabaseCollector(database, ["deliver", "notify"])
     seen = values(await watch.metrics())
     assert seen == {
         ("database_up",): 1,
@@ -96,10 +96,10 @@ async def test_what_waits_and_what_is_settled(
     }
 
     await connection.execute(text("UPDATE notification_deliveries SET state = 'sent'"))
-    clock.freeze(NOW + timedelta(seconds=FRESH))
+    clock.freeze(NOW + timedelta(seconds=MAX_AGE))
     seen = values(await watch.metrics())
     assert (seen["deliveries", "pending"], seen["deliveries", "sent"]) == (0, 1)
-    clock.freeze(NOW + timedelta(seconds=SETTLED_FRESH))
+    clock.freeze(NOW + timedelta(seconds=FINISHED_MAX_AGE))
     assert values(await watch.metrics())["deliveries", "sent"] == 4
 
 
@@ -144,12 +144,12 @@ async def test_a_running_month_of_many_pending_invoices_is_not_read(
 
 
 async def test_many_scrapes_ask_the_database_little(database: Database) -> None:
-    watch = Watch(database, [])
+    watch = DatabaseCollector(database, [])
     with statements_of(database) as asked:
         for _ in range(10):
             await watch.metrics()
         assert len(asked) == 4
-        clock.freeze(NOW + timedelta(seconds=FRESH))
+        clock.freeze(NOW + timedelta(seconds=MAX_AGE))
         await watch.metrics()
         assert len(asked) == 7
 
@@ -158,6 +158,8 @@ async def test_a_database_that_is_away_is_shown_as_such(settings: Settings) -> N
     nowhere = f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/none"
     database = Database(settings.model_copy(update={"database_url": nowhere}))
     with capture_logs() as logged:
-        assert values(await Watch(database, ["deliver"]).metrics()) == {("database_up",): 0}
+        assert values(await DatabaseCollector(database, ["deliver"]).metrics()) == {
+            ("database_up",): 0
+        }
     assert [line["event"] for line in logged] == ["database not watched"]
     await database.close()

@@ -17,7 +17,7 @@ from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
-from app.notifications.deliver import deliver
+from app.notifications.sending import send_delivery
 from app.settings import Settings
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
@@ -78,10 +78,12 @@ class Desk:
     settings: Settings
     delivery: UUID
 
-    async def deliver(self, *, server: str = "", delivery: UUID | None = None) -> timedelta | None:
+    async def send_delivery(
+        self, *, server: str = "", delivery: UUID | None = None
+    ) -> timedelta | None:
         """Deliver as the worker does, perhaps over another mail server."""
         settings = sending_to(self.settings, server) if server else self.settings
-        return await deliver(self.database, settings, delivery or self.delivery)
+        return await send_delivery(self.database, settings, delivery or self.delivery)
 
     async def row(self, delivery: UUID | None = None) -> ResultRow[Any]:
         """Return the row of a delivery."""

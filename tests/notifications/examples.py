@@ -9,15 +9,15 @@ from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.notifications import messages
-from app.notifications.invoice_view import Customer, Line, Statement
+from app.notifications.invoice_view import CustomerDetails, InvoiceLine, InvoiceView
 from app.settings import Settings
 
 EUR = get_currency("EUR")
 
 
-def compose(settings: Settings, invoice: Statement) -> EmailMessage:
+def compose(settings: Settings, invoice: InvoiceView) -> EmailMessage:
     """Compose the message to some recipient."""
-    return messages.compose(
+    return messages.compose_message(
         settings, invoice, recipient="ada@example.com", message_id="<1@billing.example>"
     )
 
@@ -37,9 +37,9 @@ def document(message: EmailMessage) -> str:
     return content
 
 
-def statement(**changes: Any) -> Statement:
+def statement(**changes: Any) -> InvoiceView:
     """Return an invoice of one item: 1,234.50 and 20 % of tax."""
-    line = Line(
+    line = InvoiceLine(
         project="Climate",
         name="Virtual machine",
         price=Decimal("1234.50"),
@@ -67,13 +67,13 @@ def statement(**changes: Any) -> Statement:
         "items": 1,
         "hidden_items": 0,
         "hidden_cost": Decimal(0),
-        "customer": Customer("Institute", "Street 1", "10115", "EE", "", "", "EE999"),
+        "customer": CustomerDetails("Institute", "Street 1", "10115", "EE", "", "", "EE999"),
         "lines": [line],
         "summed_up": False,
     }
-    return Statement(**{**values, **changes})
+    return InvoiceView(**{**values, **changes})
 
 
-def fields(line: Line) -> dict[str, Any]:
+def fields(line: InvoiceLine) -> dict[str, Any]:
     """Return a line's values by name."""
-    return {name: getattr(line, name) for name in Line.__slots__}
+    return {name: getattr(line, name) for name in InvoiceLine.__slots__}

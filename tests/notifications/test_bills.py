@@ -19,8 +19,8 @@ from app import clock
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
-from app.jobs.registry import CLOSE_MONTH, registry
-from app.jobs.runner import Runner
+from app.jobs.registry import CLOSE_MONTH, build_registry
+from app.jobs.runner import JobRunner
 from app.outbox import repository as outbox
 from app.payments.models import Payment
 from app.settings import IssuerDetails, Settings
@@ -45,7 +45,7 @@ class Billing:
 
     settings: Settings
     connection: AsyncConnection
-    runner: Runner
+    runner: JobRunner
     sink: MailSink
     folder: Path
 
@@ -56,7 +56,7 @@ class Billing:
 
     async def close(self) -> None:
         """Close the month."""
-        await outbox.record(self.connection, CLOSE_MONTH, {})
+        await outbox.record_job(self.connection, CLOSE_MONTH, {})
         await self.work()
 
     async def bring(self, *amounts: tuple[str, bool], email: str = "ap@example.com") -> str:
@@ -83,7 +83,7 @@ async def billing(
     issuer = IssuerDetails(name="Northern Cloud", bank_name="LHV", bank_account=ACCOUNT)
     settings = to_sink.model_copy(update={"notify_on_issue": True, "issuer_details": issuer})
     database = Database(settings)
-    runner = Runner(database, settings, registry(settings))
+    runner = JobRunner(database, settings, build_registry(settings))
     yield Billing(settings, connection, runner, sink, tmp_path)
     await runner.stop(0)
     await database.close()

@@ -13,8 +13,8 @@ from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
-from app.notifications import deliver as module
-from app.notifications.deliver import MOST_ATTEMPTS, PAUSES, deliver, longest_attempt
+from app.notifications import send_delivery as module
+from app.notifications.sending import MAX_ATTEMPTS, RETRY_DELAYS, longest_attempt, send_delivery
 from app.settings import Settings
 from faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
@@ -165,18 +165,18 @@ async def test_a_server_that_fails_is_tried_again_later(
     async with faulty_server(fault) as faulty, asyncio.timeout(10):
         again = await desk.deliver(server=faulty.url)
 
-    assert again == PAUSES[0]
+    assert again == RETRY_DELAYS[0]
     row = await desk.row()
     assert (row.state, row.next_attempt_at) == (DeliveryState.PENDING, NOW + again)
     assert row.last_error.startswith("No answer from the mail server: ")
-    later(PAUSES[0])
+    later(RETRY_DELAYS[0])
     assert await desk.deliver() is None
     (received,) = sink.mailbox
     assert received.message["Message-ID"] == row.message_id
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
-    assert await desk.deliver(server="smtp://127.0.0.1:1") == PAUSES[0]
+    assert await desk.deliver(server="smtp://127.0.0.1:1") == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.state == DeliveryState.PENDING
     assert "Error connecting to 127.0.0.1 on port 1" in row.last_error
@@ -228,15 +228,15 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
 
 async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
     sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
-    assert await desk.deliver() == PAUSES[0]
+    assert await desk.deliver() == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.last_error == "The mail server answered 451 4.7.1 Greylisted, try again"
 
     sink.refused.clear()
     sink.answers.append("452 4.3.1 No space left")
-    later(PAUSES[0])
-    assert await desk.deliver() == PAUSES[1]
-    later(PAUSES[1])
+    later(RETRY_DELAYS[0])
+    assert await desk.deliver() == RETRY_DELAYS[1]
+    later(RETRY_DELAYS[1])
     assert await desk.deliver() is None
 
     assert len(sink.mailbox) == 1
@@ -259,16 +259,16 @@ async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> Non
         pauses.append(again)
         later(again)
 
-    assert pauses == sorted(set(pauses)) == list(PAUSES)
+    assert pauses == sorted(set(pauses)) == list(RETRY_DELAYS)
     row = await desk.row()
-    assert (row.state, row.attempts) == (DeliveryState.FAILED, len(PAUSES) + 1)
+    assert (row.state, row.attempts) == (DeliveryState.FAILED, len(RETRY_DELAYS) + 1)
     assert row.last_error == "The mail server answered 450 4.2.1 Mailbox busy"
 
 
 async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
     desk: Desk, sink: MailSink
 ) -> None:
-    await desk.set(state=DeliveryState.SENDING, attempts=MOST_ATTEMPTS, last_error="Something")
+    await desk.set(state=DeliveryState.SENDING, attempts=MAX_ATTEMPTS, last_error="Something")
     assert await desk.deliver() is None
     row = await desk.row()
     assert (row.state, row.next_attempt_at) == (DeliveryState.FAILED, None)
@@ -299,7 +299,7 @@ async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: M
 
 
 async def _deliver_to_files(desk: Desk, settings: Settings) -> object:
-    return await deliver(desk.database, settings, desk.delivery)
+    return await send_delivery(desk.database, settings, desk.delivery)
 
 
 async def test_a_fault_of_ours_is_tried_again_and_not_silent(
@@ -307,7 +307,7 @@ async def test_a_fault_of_ours_is_tried_again_and_not_silent(
 ) -> None:
     settings.mail_dir.write_text("in the way")
     with capture_logs() as logged:
-        assert await _deliver_to_files(desk, settings) == PAUSES[0]
+        assert await _deliver_to_files(desk, settings) == RETRY_DELAYS[0]
     assert (await desk.row()).last_error == "Unexpected error: FileExistsError."
     assert "delivery attempt broke" in [entry["event"] for entry in logged]
 
@@ -316,7 +316,7 @@ async def test_a_fault_of_ours_is_tried_again_and_not_silent(
 async def test_a_full_disk_of_mails_leaves_nothing_half(desk: Desk, settings: Settings) -> None:
     with small_disk(settings.mail_dir, 1_000_000):
         filler = fill(settings.mail_dir)
-        assert await _deliver_to_files(desk, settings) == PAUSES[0]
+        assert await _deliver_to_files(desk, settings) == RETRY_DELAYS[0]
         assert list(settings.mail_dir.glob("*")) == [filler]
         filler.unlink()
         await desk.set(next_attempt_at=NOW)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from app.notifications.invoice_view import Line, Statement
-from app.notifications.rendering import Rendering
+from app.notifications.invoice_view import InvoiceLine, InvoiceView
+from app.notifications.rendering import InvoiceRenderer
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import fields, statement
 from tests.support.browser import browser_page
@@ -39,10 +39,10 @@ def settings() -> Settings:
     )
 
 
-def _long_invoice(items: int) -> Statement:
+def _long_invoice(items: int) -> InvoiceView:
     example = fields(statement().lines[0])
     lines = [
-        Line(
+        InvoiceLine(
             **example
             | {
                 "project": f"Project {number * 3 // items}",
@@ -83,7 +83,7 @@ def _sheets(pdftotext: str, path: Path) -> list[str]:
 async def test_a_short_invoice_is_one_sheet_of_a4(
     page: Page, settings: Settings, tmp_path: Path
 ) -> None:
-    await page.set_content(Rendering(settings, statement()).document())
+    await page.set_content(InvoiceRenderer(settings, statement()).document())
     pdf = await _print(page, tmp_path / "invoice.pdf")
     assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
     (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
@@ -93,7 +93,7 @@ async def test_a_short_invoice_is_one_sheet_of_a4(
 async def test_nothing_reaches_beyond_the_paper_or_the_screen(
     page: Page, settings: Settings
 ) -> None:
-    await page.set_content(Rendering(settings, _long_invoice(60)).document())
+    await page.set_content(InvoiceRenderer(settings, _long_invoice(60)).document())
     # On paper, the margins of 16 mm a side are gone from what the page has.
     await page.set_viewport_size({"width": A4["width"] - 121, "height": A4["height"]})
     await page.emulate_media(media="print")
@@ -111,7 +111,7 @@ async def test_a_unit_of_several_words_is_not_broken_within_them(
     invoice = _long_invoice(1)
     (line,) = invoice.lines
     invoice = replace(invoice, lines=[replace(line, unit=unit)])
-    await page.set_content(Rendering(settings, invoice).document())
+    await page.set_content(InvoiceRenderer(settings, invoice).document())
     longest = await page.evaluate(_WIDTH_OF_LONGEST_WORD)
     assert longest["word"] <= longest["cell"] + 1, longest
 
@@ -134,7 +134,7 @@ async def test_the_head_of_the_table_is_on_every_sheet(
     pdftotext = shutil.which("pdftotext")
     if pdftotext is None:
         pytest.skip("there is no pdftotext to read the printed sheets with")
-    await page.set_content(Rendering(settings, _long_invoice(100)).document())
+    await page.set_content(InvoiceRenderer(settings, _long_invoice(100)).document())
     path = tmp_path / "invoice.pdf"
     await _print(page, path)
     sheets = _sheets(pdftotext, path)
@@ -155,6 +155,6 @@ async def test_the_document_loads_nothing_from_elsewhere(page: Page, settings: S
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    await page.set_content(Rendering(settings, statement()).document())
+    await page.set_content(InvoiceRenderer(settings, statement()).document())
     assert asked == []
     assert complaints == []

@@ -12,9 +12,9 @@ from app.billing.periods import Period
 from app.customers.models import Customer
 from app.database.engine import Database
 from app.invoices.models import InvoiceItem
-from app.notifications import invoices
-from app.notifications.formats import LONGEST_TEXT, shortened
-from app.notifications.invoice_view import Resource
+from app.notifications import invoice_query
+from app.notifications.formats import MAX_TEXT_LENGTH, shorten
+from app.notifications.invoice_view import LineResource
 from app.settings import Settings
 from tests.notifications.conftest import Desk
 from tests.notifications.examples import EUR, body, compose, document
@@ -70,7 +70,7 @@ async def test_items_stand_by_project_and_name_and_those_of_no_project_last(
     await make.item(invoice, "1", name="own", project_id=project.id)
     await make.item(invoice, "1", name="none")
 
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
 
     assert [(line.project, line.name) for line in read.lines] == [
         ("Shown", "own"),
@@ -96,10 +96,10 @@ async def test_lines_know_their_resource(
     await make.item(invoice, resource_id=resource.id, details=details)
     await make.item(invoice, details=details)
     await make.item(invoice)
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     assert [line.resource for line in read.lines] == [
-        Resource(str(resource.uuid), "web-1"),
-        Resource("8d1c", "gone"),
+        LineResource(str(resource.uuid), "web-1"),
+        LineResource("8d1c", "gone"),
         None,
     ]
 
@@ -111,11 +111,11 @@ async def test_names_are_read_only_as_far_as_they_are_shown(
     name = "x" * 1000
     details = {"resource_name": name}
     await make.item(invoice, name=name, project_name=name, measured_unit=name, details=details)
-    (line,) = (await invoices.read(database, invoice.id, EUR)).lines
+    (line,) = (await invoice_query.read_invoice_view(database, invoice.id, EUR)).lines
     assert line.resource is not None
     texts = (line.name, line.project, line.unit, line.resource.name)
-    assert {shortened(text or "") for text in texts} == {shortened(name)}
-    assert {len(text or "") for text in texts} == {LONGEST_TEXT + 1}
+    assert {shorten(text or "") for text in texts} == {shorten(name)}
+    assert {len(text or "") for text in texts} == {MAX_TEXT_LENGTH + 1}
 
 
 async def test_a_summary_of_many_names_takes_little_memory(
@@ -124,13 +124,13 @@ async def test_a_summary_of_many_names_takes_little_memory(
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     await make.item(invoice, "-1", credit=True)
     await connection.execute(_COPIES, {"number": 20_000})
-    await invoices.read(database, invoice.id, EUR)
+    await invoice_query.read_invoice_view(database, invoice.id, EUR)
     tracemalloc.start()
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (len(read.lines), sum(line.items for line in read.lines)) == (
-        invoices.SUMMED_LINES + 1,
+        invoice_query.MAX_SUMMARY_LINES + 1,
         20_001,
     )
     assert peak < 3_000_000
@@ -154,7 +154,7 @@ async def test_hidden_items_are_counted_apart(
         await make.item(invoice, "0", quantity=Decimal(quantity))
     for _ in range(3):
         await make.item(invoice, "0.0012", quantity=Decimal(2), price=Decimal(0))
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     assert (read.items, read.hidden_items, read.hidden_cost) == (1, 6, Decimal("0.0072"))
 
 
@@ -164,10 +164,10 @@ async def test_tax_of_the_provider_is_known_by_its_category(
     invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
     await make.item(invoice, "100", details={"charge_category": "Usage"})
     await make.item(invoice, "1", details={"charge_category": None})
-    assert (await invoices.read(database, invoice.id, EUR)).provider_tax is None
+    assert (await invoice_query.read_invoice_view(database, invoice.id, EUR)).provider_tax is None
     await make.item(invoice, "19", details={"charge_category": "Tax"})
     await make.item(invoice, "-2", details={"charge_category": "TAX"})
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     assert [line.is_provider_tax for line in read.lines] == [False, False, True, True]
     assert (read.provider_tax, read.charges) == (Decimal(17), Decimal(101))
 
@@ -180,7 +180,7 @@ async def test_tax_of_the_provider_stays_apart_in_a_summary(
     for price, category in (("10", "Usage"), ("20", "Usage"), ("3", "Tax"), ("4", "tax")):
         details = {"charge_category": category}
         await make.item(invoice, price, offering_id=offering.id, details=details)
-    read = await invoices.read(database, invoice.id, EUR, listed_items=2)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR, listed_items=2)
     assert [(line.name, int(line.price), line.is_provider_tax) for line in read.lines] == [
         ("Compute", 30, False),
         ("Compute", 7, True),
@@ -202,7 +202,7 @@ async def test_a_credit_keeps_its_name_in_a_summary(
             invoice, "-2", name=name, credit=True, offering_id=offering.id, project_name="A"
         )
     await make.item(invoice, "-1", name="Welcome", credit=True)
-    read = await invoices.read(database, invoice.id, EUR, listed_items=5)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR, listed_items=5)
     assert [
         (line.project, line.name, line.credit, int(line.price), line.items) for line in read.lines
     ] == [
@@ -221,7 +221,7 @@ async def test_units_are_told_in_words(database: Database, make: Factories, cust
     for unit in BillingUnit:
         await make.item(invoice, unit=unit)
     await make.item(invoice, unit=BillingUnit.QUANTITY, measured_unit="GB-hours")
-    read = await invoices.read(database, invoice.id, EUR)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     assert [line.unit for line in read.lines] == [
         *("month", "quarter", "half month", "day", "hour", "", "GB-hours")
     ]
@@ -244,8 +244,10 @@ async def test_an_invoice_of_too_many_items_is_summed_up(
     )
     await make.item(invoice, "1", project_name="A")
 
-    assert not (await invoices.read(database, invoice.id, EUR, listed_items=14)).summed_up
-    read = await invoices.read(database, invoice.id, EUR, listed_items=13)
+    assert not (
+        await invoice_query.read_invoice_view(database, invoice.id, EUR, listed_items=14)
+    ).summed_up
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR, listed_items=13)
 
     assert [(line.project, line.name, line.items, line.price) for line in read.lines] == [
         ("A", "Other services", 1, Decimal(1)),
@@ -261,14 +263,14 @@ async def test_an_invoice_of_too_many_items_is_summed_up(
 async def test_a_summary_has_an_end_too(
     database: Database, make: Factories, customer: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invoices, "SUMMED_LINES", 2)
+    monkeypatch.setattr(invoice_query, "MAX_SUMMARY_LINES", 2)
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     for number in range(5):
         await make.item(invoice, str(number + 1), project_name=f"P{number}")
     for number in range(3):
         await make.item(invoice, "-1", name=f"C{number}", credit=True)
     await make.item(invoice, "2", details={"charge_category": "Tax"})
-    read = await invoices.read(database, invoice.id, EUR, listed_items=4)
+    read = await invoice_query.read_invoice_view(database, invoice.id, EUR, listed_items=4)
     assert [(line.project, line.name, int(line.price), line.items) for line in read.lines] == [
         ("P0", "Other services", 1, 1),
         ("P1", "Other services", 2, 1),
@@ -296,7 +298,7 @@ async def test_the_largest_invoice_makes_a_message_that_servers_take(
         "project_name": "Climate",
     }
     async with database.transaction() as connection:
-        await connection.execute(insert(InvoiceItem), [row] * invoices.LISTED_ITEMS)
-    listed = await invoices.read(database, invoice.id, EUR)
-    assert len(listed.lines) == invoices.LISTED_ITEMS
+        await connection.execute(insert(InvoiceItem), [row] * invoice_query.MAX_LISTED_ITEMS)
+    listed = await invoice_query.read_invoice_view(database, invoice.id, EUR)
+    assert len(listed.lines) == invoice_query.MAX_LISTED_ITEMS
     assert 1_000_000 < len(compose(settings, listed).as_bytes()) < 4_000_000

@@ -10,15 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.billing.currencies import get_currency
-from app.notifications.invoice_view import Customer, Line, Resource, Section
+from app.notifications.invoice_view import (
+    CustomerDetails,
+    InvoiceLine,
+    LineResource,
+    ProjectSection,
+)
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import EUR, body, compose, document, fields, statement
 
 HOSTILE = "<script>alert('x')</script> & \"Co\""
 
 
-def _line(**changes: Any) -> Line:
-    return Line(**fields(statement().lines[0]) | changes)
+def _line(**changes: Any) -> InvoiceLine:
+    return InvoiceLine(**fields(statement().lines[0]) | changes)
 
 
 @pytest.fixture
@@ -132,11 +137,12 @@ def test_the_largest_amounts_are_written_with_all_their_digits(settings: Setting
 
 def test_compensations_are_told_apart(settings: Settings) -> None:
     lines = [
-        Line("Climate", "Machine", Decimal(10), Decimal(20), EUR),
-        Line("Climate", "Outage", Decimal("-2.50"), Decimal(20), EUR, credit=True),
+        InvoiceLine("Climate", "Machine", Decimal(10), Decimal(20), EUR),
+        InvoiceLine("Climate", "Outage", Decimal("-2.50"), Decimal(20), EUR, credit=True),
     ]
     lines = [
-        Line(**{**fields(line), "quantity": Decimal(1), "unit_price": line.price}) for line in lines
+        InvoiceLine(**{**fields(line), "quantity": Decimal(1), "unit_price": line.price})
+        for line in lines
     ]
     page = document(
         compose(
@@ -157,7 +163,7 @@ def test_compensations_are_told_apart(settings: Settings) -> None:
 
 
 def test_taxes_that_do_not_add_up_are_explained(settings: Settings) -> None:
-    line = Line(
+    line = InvoiceLine(
         "P", "I", Decimal("0.01"), Decimal(20), EUR, quantity=Decimal(1), unit_price=Decimal(1)
     )
     invoice = statement(lines=[line] * 3, price=Decimal("0.03"), total=Decimal("0.04"))
@@ -165,7 +171,7 @@ def test_taxes_that_do_not_add_up_are_explained(settings: Settings) -> None:
 
 
 def test_a_part_of_the_month_is_told(settings: Settings) -> None:
-    line = Line(**{**fields(statement().lines[0]), "end": date(2026, 10, 17)})
+    line = InvoiceLine(**{**fields(statement().lines[0]), "end": date(2026, 10, 17)})
     assert "Oct 1, 2026 \u2013 Oct 17, 2026" in document(compose(settings, statement(lines=[line])))
     assert "Oct 31" not in document(compose(settings, statement()))
 
@@ -179,10 +185,10 @@ def test_one_day_is_printed_once(settings: Settings) -> None:
 
 def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None:
     lines = [
-        _line(name="Hours", resource=Resource("1", "web-1")),
-        _line(name="Hours", resource=Resource("2", "web-2")),
-        _line(name="Disk", resource=Resource("3", "disk-1")),
-        _line(name="Hours", resource=Resource("4", "web-3"), project="Another"),
+        _line(name="Hours", resource=LineResource("1", "web-1")),
+        _line(name="Hours", resource=LineResource("2", "web-2")),
+        _line(name="Disk", resource=LineResource("3", "disk-1")),
+        _line(name="Hours", resource=LineResource("4", "web-3"), project="Another"),
     ]
     page = document(compose(settings, statement(lines=lines)))
     assert [name for name in ("web-1", "web-2", "disk-1", "web-3") if name in page] == [
@@ -192,15 +198,15 @@ def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None
 
 
 _resources = st.one_of(
-    st.none(), st.builds(Resource, st.sampled_from("123"), st.sampled_from(["web", "db"]))
+    st.none(), st.builds(LineResource, st.sampled_from("123"), st.sampled_from(["web", "db"]))
 )
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), _resources)))
 def test_lines_of_different_resources_are_told_apart(
-    lines: list[tuple[str, Resource | None]],
+    lines: list[tuple[str, LineResource | None]],
 ) -> None:
-    section = Section("P", [_line(name=name, resource=resource) for name, resource in lines])
+    section = ProjectSection("P", [_line(name=name, resource=resource) for name, resource in lines])
     told = list(section.lines_with_resources())
     assert [line for line, _ in told] == section.lines
     for line, text in told:
@@ -343,11 +349,11 @@ def test_tax_of_the_provider_that_was_taxed_again_is_no_secret(settings: Setting
 
 
 def test_hostile_names_stay_text(settings: Settings) -> None:
-    line = Line(
+    line = InvoiceLine(
         HOSTILE, HOSTILE, Decimal(1), Decimal(20), EUR, quantity=Decimal(1), unit_price=Decimal(1)
     )
     invoice = statement(
-        customer=Customer(HOSTILE, HOSTILE, HOSTILE, "<i>", HOSTILE, HOSTILE, HOSTILE),
+        customer=CustomerDetails(HOSTILE, HOSTILE, HOSTILE, "<i>", HOSTILE, HOSTILE, HOSTILE),
         lines=[line],
         reference_number=HOSTILE,
         payment_url="javascript:alert('x')",
@@ -365,7 +371,7 @@ def test_hostile_names_stay_text(settings: Settings) -> None:
 @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r", "\u2028", "\x0b", "\x85"])
 def test_names_cannot_add_headers_or_lines(settings: Settings, line_break: str) -> None:
     name = f"Firm{line_break}Bcc: everyone@example.com{line_break}{line_break}Hello"
-    customer = Customer(name, "", "", "", "", "", "")
+    customer = CustomerDetails(name, "", "", "", "", "", "")
     message = compose(settings, statement(customer=customer))
     assert message["Bcc"] is None
     assert message["Subject"] == (
@@ -377,7 +383,7 @@ def test_names_cannot_add_headers_or_lines(settings: Settings, line_break: str) 
 
 
 def test_a_name_without_end_is_cut(settings: Settings) -> None:
-    customer = Customer("x" * 100_000, "", "", "", "", "", "")
+    customer = CustomerDetails("x" * 100_000, "", "", "", "", "", "")
     message = compose(settings, statement(customer=customer))
     assert len(message["Subject"]) <= 300
     assert len(message.as_bytes()) < 40_000

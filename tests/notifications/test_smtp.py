@@ -9,8 +9,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic_core import Url
 
 from app.mailbox import Mailbox
-from app.notifications.errors import PermanentFailure, TemporaryFailure
-from app.notifications.smtp import connected
+from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
+from app.notifications.smtp import open_connection
 from tests.support.certificates import make_certificate
 from tests.support.smtp import mail_sink
 
@@ -40,7 +40,7 @@ def _message(recipient: str = "ada@example.com") -> EmailMessage:
 
 
 async def _send(url: str, message: EmailMessage | None = None) -> None:
-    async with connected(Url(url), 2) as transport:
+    async with open_connection(Url(url), 2) as transport:
         await transport.send(message or _message())
 
 
@@ -78,7 +78,7 @@ async def test_smtps_is_encrypted_from_the_start(certificate: ssl.SSLContext) ->
 
 async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContext) -> None:
     async with mail_sink(tls_context=certificate) as sink:
-        with pytest.raises(TemporaryFailure, match="certificate verify failed"):
+        with pytest.raises(TemporaryDeliveryError, match="certificate verify failed"):
             await _send(f"smtp://{ELSEWHERE}:{sink.port}")
     assert sink.mailbox == []
 
@@ -86,7 +86,7 @@ async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContex
 async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
     door = Door()
     async with mail_sink(authenticator=door, auth_require_tls=False) as sink:
-        with pytest.raises(TemporaryFailure, match="offers no encryption"):
+        with pytest.raises(TemporaryDeliveryError, match="offers no encryption"):
             await _send(f"smtp://user:secret@{ELSEWHERE}:{sink.port}")
     assert door.tried == []
     assert sink.mailbox == []
@@ -100,7 +100,7 @@ async def test_a_password_may_stay_in_the_clear_on_this_machine() -> None:
 
 async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
     async with mail_sink(authenticator=Door(), auth_require_tls=False) as sink:
-        with pytest.raises(TemporaryFailure, match="535") as refused:
+        with pytest.raises(TemporaryDeliveryError, match="535") as refused:
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
     assert "secret" not in str(refused.value)
     assert sink.mailbox == []
@@ -108,13 +108,13 @@ async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
 
 async def test_a_server_without_logins_is_a_failure_that_can_be_mended() -> None:
     async with mail_sink() as sink:
-        with pytest.raises(TemporaryFailure, match="AUTH extension is not supported"):
+        with pytest.raises(TemporaryDeliveryError, match="AUTH extension is not supported"):
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
 
 
 async def test_a_server_may_not_know_other_scripts() -> None:
     async with mail_sink(enable_SMTPUTF8=False) as sink:
-        with pytest.raises(PermanentFailure, match="SMTPUTF8"):
+        with pytest.raises(PermanentDeliveryError, match="SMTPUTF8"):
             await _send(sink.url, _message("søren@example.com"))
         # A domain in another script is no trouble: it has a form in ASCII.
         await _send(sink.url, _message("soren@bücher.example"))
@@ -125,14 +125,14 @@ async def test_a_message_that_is_too_large_for_the_server_has_failed() -> None:
     message = _message()
     message.add_attachment(b"x" * 5000, maintype="text", subtype="html", filename="x.html")
     async with mail_sink(data_size_limit=3000) as sink:
-        with pytest.raises(PermanentFailure, match="552"):
+        with pytest.raises(PermanentDeliveryError, match="552"):
             await _send(sink.url, message)
 
 
 async def test_a_sender_that_is_refused_can_be_mended() -> None:
     async with mail_sink() as sink:
         sink.refused_sender = "553 5.7.1 Sender not allowed"
-        with pytest.raises(TemporaryFailure, match="Sender not allowed"):
+        with pytest.raises(TemporaryDeliveryError, match="Sender not allowed"):
             await _send(sink.url)
 
 

@@ -6,13 +6,13 @@ from time import monotonic
 import pytest
 
 from app.outbox import notifier as module
-from app.outbox.notifier import Nudge
-from app.outbox.redis import RELAY, connect
+from app.outbox.notifier import Notifier
+from app.outbox.redis import RUN_DUE_JOBS, create_redis_client
 from app.settings import Settings
 
 
 async def queued(settings: Settings) -> list[str]:
-    redis = connect(settings, timeout=5)
+    redis = create_redis_client(settings, timeout=5)
     try:
         return [job.function for job in await redis.queued_jobs()]
     finally:
@@ -20,31 +20,31 @@ async def queued(settings: Settings) -> list[str]:
 
 
 async def test_nudges_become_one_job_as_json(settings: Settings) -> None:
-    nudge = Nudge(settings)
+    nudge = Notifier(settings)
     await asyncio.gather(*(nudge() for _ in range(5)))
     await nudge.aclose()
-    assert await queued(settings) == [RELAY]
+    assert await queued(settings) == [RUN_DUE_JOBS]
 
 
 async def test_without_redis_a_nudge_is_quick_and_silent(
     settings: Settings, tmp_path: Path
 ) -> None:
-    nudge = Nudge(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"}))
+    nudge = Notifier(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"}))
     start = monotonic()
     for _ in range(100):
         await nudge()
-    assert monotonic() - start < module.PATIENCE
+    assert monotonic() - start < module.NOTIFY_TIMEOUT
     await nudge.aclose()
 
 
 async def test_a_redis_that_hangs_costs_one_patience(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        nudge = Nudge(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"}))
+        nudge = Notifier(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"}))
         start = monotonic()
         for _ in range(10):
             await nudge()
-        assert monotonic() - start < 3 * module.PATIENCE
+        assert monotonic() - start < 3 * module.NOTIFY_TIMEOUT
         await nudge.aclose()
 
 
@@ -60,9 +60,9 @@ async def test_nudges_arrive_again_once_redis_is_back(
     settings: Settings, redis_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is reached through a path that does not exist at first."""
-    monkeypatch.setattr(module, "REST", 0.05)
+    monkeypatch.setattr(module, "BACKOFF", 0.05)
     door = tmp_path / "redis.sock"
-    nudge = Nudge(settings.model_copy(update={"redis_url": f"unix://{door}"}))
+    nudge = Notifier(settings.model_copy(update={"redis_url": f"unix://{door}"}))
     await nudge()
     assert await queued(settings) == []
     door.symlink_to(redis_socket)
@@ -70,5 +70,5 @@ async def test_nudges_arrive_again_once_redis_is_back(
     assert await queued(settings) == []
     await asyncio.sleep(0.06)
     await nudge()
-    assert await queued(settings) == [RELAY]
+    assert await queued(settings) == [RUN_DUE_JOBS]
     await nudge.aclose()

@@ -33,29 +33,29 @@ async def test_an_entry_that_is_rolled_back_was_never_there(
     database: Database, connection: AsyncConnection
 ) -> None:
     async with database.engine.connect() as transaction:
-        await outbox.record(transaction, "deliver", {"delivery": "x"})
+        await outbox.record_job(transaction, "deliver", {"delivery": "x"})
         await transaction.rollback()
     assert await rows(connection) == []
 
 
 async def test_a_claim_takes_what_is_due_longest(connection: AsyncConnection) -> None:
-    second = await outbox.record(connection, "b", {"n": 2})
-    first = await outbox.record(connection, "a", {"n": 1}, NOON - timedelta(hours=1))
-    await outbox.record(connection, "c", {}, NOON + timedelta(seconds=1))
-    claims = await outbox.claim(connection, 1, LEASE)
+    second = await outbox.record_job(connection, "b", {"n": 2})
+    first = await outbox.record_job(connection, "a", {"n": 1}, NOON - timedelta(hours=1))
+    await outbox.record_job(connection, "c", {}, NOON + timedelta(seconds=1))
+    claims = await outbox.claim_due(connection, 1, LEASE)
     assert [(claim.id, claim.job, claim.arguments) for claim in claims] == [(first, "a", {"n": 1})]
-    assert [claim.id for claim in await outbox.claim(connection, 9, LEASE)] == [second]
-    assert await outbox.claim(connection, 9, LEASE) == []
+    assert [claim.id for claim in await outbox.claim_due(connection, 9, LEASE)] == [second]
+    assert await outbox.claim_due(connection, 9, LEASE) == []
 
 
 async def test_claims_at_once_never_share_an_entry(
     database: Database, connection: AsyncConnection
 ) -> None:
-    recorded = {await outbox.record(connection, "a", {}) for _ in range(40)}
+    recorded = {await outbox.record_job(connection, "a", {}) for _ in range(40)}
 
     async def some() -> list[int]:
         async with database.transaction() as transaction:
-            claims = await outbox.claim(transaction, 10, LEASE)
+            claims = await outbox.claim_due(transaction, 10, LEASE)
             await asyncio.sleep(0.02)
             return [claim.id for claim in claims]
 
@@ -65,21 +65,21 @@ async def test_claims_at_once_never_share_an_entry(
 
 
 async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) -> None:
-    await outbox.record(connection, "a", {})
-    (claim,) = await outbox.claim(connection, 1, LEASE)
+    await outbox.record_job(connection, "a", {})
+    (claim,) = await outbox.claim_due(connection, 1, LEASE)
     later(29)
-    await outbox.renew(connection, claim, LEASE)
+    await outbox.renew_claim(connection, claim, LEASE)
     later(58)
-    assert await outbox.claim(connection, 1, LEASE) == []
+    assert await outbox.claim_due(connection, 1, LEASE) == []
     later(59)
-    (again,) = await outbox.claim(connection, 1, LEASE)
+    (again,) = await outbox.claim_due(connection, 1, LEASE)
     assert (again.id, again.attempt) == (claim.id, 2)
     for write in (
-        outbox.finish(connection, claim),
-        outbox.renew(connection, claim, LEASE),
-        outbox.postpone(connection, claim, LEASE),
-        outbox.fail(connection, claim, "too late", LEASE),
-        outbox.give_up(connection, claim, "too late"),
+        outbox.finish_entry(connection, claim),
+        outbox.renew_claim(connection, claim, LEASE),
+        outbox.postpone_entry(connection, claim, LEASE),
+        outbox.record_failure(connection, claim, "too late", LEASE),
+        outbox.abandon_entry(connection, claim, "too late"),
     ):
         with pytest.raises(outbox.ClaimLost):
             await write
@@ -88,26 +88,26 @@ async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) 
 
 
 async def test_a_done_entry_is_done_once(connection: AsyncConnection) -> None:
-    await outbox.record(connection, "a", {})
-    (claim,) = await outbox.claim(connection, 1, LEASE)
-    await outbox.finish(connection, claim)
+    await outbox.record_job(connection, "a", {})
+    (claim,) = await outbox.claim_due(connection, 1, LEASE)
+    await outbox.finish_entry(connection, claim)
     with pytest.raises(outbox.ClaimLost):
-        await outbox.finish(connection, claim)
+        await outbox.finish_entry(connection, claim)
     later(3600)
-    assert await outbox.claim(connection, 1, LEASE) == []
+    assert await outbox.claim_due(connection, 1, LEASE) == []
 
 
 async def test_a_failure_keeps_its_error_until_it_is_done(connection: AsyncConnection) -> None:
-    await outbox.record(connection, "a", {})
-    (claim,) = await outbox.claim(connection, 1, LEASE)
-    await outbox.fail(connection, claim, "no route", timedelta(seconds=10))
+    await outbox.record_job(connection, "a", {})
+    (claim,) = await outbox.claim_due(connection, 1, LEASE)
+    await outbox.record_failure(connection, claim, "no route", timedelta(seconds=10))
     (row,) = await rows(connection)
     assert (row.last_error, row.done_at) == ("no route", None)
     later(9)
-    assert await outbox.claim(connection, 1, LEASE) == []
+    assert await outbox.claim_due(connection, 1, LEASE) == []
     later(10)
-    (claim,) = await outbox.claim(connection, 1, LEASE)
-    await outbox.finish(connection, claim)
+    (claim,) = await outbox.claim_due(connection, 1, LEASE)
+    await outbox.finish_entry(connection, claim)
     (row,) = await rows(connection)
     assert (row.last_error, row.done_at) == ("", NOON + timedelta(seconds=10))
 
@@ -117,32 +117,32 @@ async def test_a_job_is_recorded_once_for_a_moment(
 ) -> None:
     async def one() -> int | None:
         async with database.transaction() as transaction:
-            return await outbox.record_once_since(transaction, "close-month", NOON)
+            return await outbox.record_job_once(transaction, "close-month", NOON)
 
     recorded = await asyncio.gather(*(one() for _ in range(4)))
     assert len([id_ for id_ in recorded if id_ is not None]) == 1
-    (claim,) = await outbox.claim(connection, 1, LEASE)
-    await outbox.finish(connection, claim)
+    (claim,) = await outbox.claim_due(connection, 1, LEASE)
+    await outbox.finish_entry(connection, claim)
     assert await one() is None
     later(1)
     async with database.transaction() as transaction:
         next_moment = NOON + timedelta(seconds=1)
-        assert await outbox.record_once_since(transaction, "close-month", next_moment) is not None
-        assert await outbox.record_once_since(transaction, "reconcile", next_moment) is not None
+        assert await outbox.record_job_once(transaction, "close-month", next_moment) is not None
+        assert await outbox.record_job_once(transaction, "reconcile", next_moment) is not None
 
 
 async def test_a_purge_keeps_open_and_young_entries_and_errors_longer(
     connection: AsyncConnection,
 ) -> None:
-    await outbox.record(connection, "open", {})
+    await outbox.record_job(connection, "open", {})
     for job in ("done", "given-up", "done-lately"):
-        await outbox.record(connection, job, {}, NOON - timedelta(hours=1))
-    done, given_up, lately = await outbox.claim(connection, 3, LEASE)
-    await outbox.finish(connection, done)
-    await outbox.give_up(connection, given_up, "no such invoice")
+        await outbox.record_job(connection, job, {}, NOON - timedelta(hours=1))
+    done, given_up, lately = await outbox.claim_due(connection, 3, LEASE)
+    await outbox.finish_entry(connection, done)
+    await outbox.abandon_entry(connection, given_up, "no such invoice")
     later(60)
-    await outbox.finish(connection, lately)
+    await outbox.finish_entry(connection, lately)
     minute = timedelta(minutes=1)
     kept = {"done_for": minute - timedelta(seconds=1), "failed_for": minute}
-    assert await outbox.purge(connection, **kept, limit=10) == 1
+    assert await outbox.purge_done(connection, **kept, limit=10) == 1
     assert [row.job for row in await rows(connection)] == ["open", "given-up", "done-lately"]

@@ -12,21 +12,21 @@ from datetime import timedelta
 from app import shutdown
 from app.cli.main import main
 from app.jobs import registry, runner, worker
-from app.jobs.job import Job, Run
+from app.jobs.job import Job, JobRun
 from app.settings import Settings
 
 LONG = 60.0
 
 
-async def _blocks(_run: Run) -> None:
+async def _blocks(_run: JobRun) -> None:
     time.sleep(LONG)  # noqa: ASYNC251 - as a job that computes would
 
 
-async def _waits(_run: Run) -> None:
+async def _waits(_run: JobRun) -> None:
     await asyncio.sleep(LONG)
 
 
-async def _ignores(_run: Run) -> None:
+async def _ignores(_run: JobRun) -> None:
     while True:
         try:
             await asyncio.sleep(LONG)
@@ -37,7 +37,7 @@ async def _ignores(_run: Run) -> None:
 def _registry(settings: Settings) -> Mapping[str, Job]:
     limit = timedelta(seconds=LONG)
     return {
-        **registry.registry(settings),
+        **registry.build_registry(settings),
         "waits": Job(_waits, limit, "waits"),
         "blocks": Job(_blocks, limit, "blocks the process"),
         "ignores": Job(_ignores, limit, "ignores that it is cancelled"),
@@ -48,6 +48,6 @@ if __name__ == "__main__":
     seconds = float(sys.argv.pop(1))
     if seconds < shutdown.MOST_SECONDS:
         shutdown.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
-        worker.PATIENCE = runner.HANDING_BACK = 0.5  # type: ignore[misc]
+        worker.DRAIN_TIMEOUT = runner.CANCELLATION_TIMEOUT = 0.5  # type: ignore[misc]
     worker.registry = _registry  # type: ignore[attr-defined]
     main()

@@ -8,7 +8,7 @@ import typer
 from app.cli.context import MISUSED, fail, load_settings, with_database
 
 if TYPE_CHECKING:
-    from app.outbox.outcome import Summary
+    from app.outbox.outcome import JobSummary
     from app.settings import Settings
 
 
@@ -34,13 +34,13 @@ def job(
 
     Ends with code 1 where something failed.
     """
-    from app.jobs.registry import CLOSE_MONTH, registry  # noqa: PLC0415
+    from app.jobs.registry import CLOSE_MONTH, build_registry  # noqa: PLC0415
     from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast
-    from app.outbox.outcome import Impossible, Later  # noqa: PLC0415
+    from app.outbox.outcome import PermanentError, RetryAfter  # noqa: PLC0415
 
     settings = load_settings()
     configure_logging(settings)
-    jobs = registry(settings)
+    jobs = build_registry(settings)
     if name == "list":
         for known, about in jobs.items():
             typer.echo(f"{known:18} {about.about}")
@@ -55,9 +55,9 @@ def job(
         fail("--include-imported and --notify-imported are for close_month.", code=MISUSED)
     try:
         summary = _run(settings, name, given)
-    except Later as later:
+    except RetryAfter as later:
         typer.echo(f"{name}: {later}.")
-    except Impossible as error:
+    except PermanentError as error:
         fail(str(error))
     else:
         _tell(name, summary)
@@ -70,23 +70,23 @@ def _parse(arguments: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "Summary | None":
+def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "JobSummary | None":
     from inspect import signature  # noqa: PLC0415 - keeps --help fast
 
-    from app.jobs.job import Run  # noqa: PLC0415
-    from app.jobs.registry import registry  # noqa: PLC0415
+    from app.jobs.job import JobRun  # noqa: PLC0415
+    from app.jobs.registry import build_registry  # noqa: PLC0415
 
-    function = registry(settings)[name].function
+    function = build_registry(settings)[name].function
     try:
         signature(function).bind(None, **arguments)
     except TypeError as error:
         fail(f"{name}: {error}.", code=MISUSED)
     return with_database(
-        lambda database: function(Run(database, settings), **arguments), of=settings
+        lambda database: function(JobRun(database, settings), **arguments), of=settings
     )
 
 
-def _tell(name: str, summary: "Summary | None") -> None:
+def _tell(name: str, summary: "JobSummary | None") -> None:
     if summary is None:
         typer.echo(f"{name}: done.")
         return

@@ -23,7 +23,7 @@ def worker(
 
     import asyncio  # noqa: PLC0415 - keeps --help fast
 
-    from app.jobs.worker import is_alive, serve  # noqa: PLC0415
+    from app.jobs.worker import is_alive, run_worker  # noqa: PLC0415
     from app.logging import configure_logging  # noqa: PLC0415
 
     if check:
@@ -34,4 +34,4 @@ def worker(
         require_writable("MAIL_DIR", settings.mail_dir)
     require_currency(settings)
     configure_logging(settings)
-    asyncio.run(serve(settings))
+    asyncio.run(run_worker(settings))

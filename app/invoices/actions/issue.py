@@ -79,7 +79,7 @@ async def issue(
         return None
     wanted = settings.notify_on_issue and (issued.source is None or notify_imported)
     if wanted and issued.is_notified:
-        await outbox.record(connection, NOTIFY, {"invoice": str(issued.uuid)})
+        await outbox.record_job(connection, NOTIFY, {"invoice": str(issued.uuid)})
     return InvoiceState(issued.state)
 
 

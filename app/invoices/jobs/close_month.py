@@ -40,7 +40,7 @@ from app.invoices.actions.issue import issue
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.models import Invoice, InvoiceItem
 from app.logging import error_message, get_logger
-from app.outbox.outcome import Later, Summary
+from app.outbox.outcome import JobSummary, RetryAfter
 from app.settings import Settings
 
 _BATCH: Final = 1000
@@ -55,7 +55,7 @@ async def close_month(
     *,
     include_imported: bool = False,
     notify_imported: bool = False,
-) -> Summary:
+) -> JobSummary:
     """Issue what is pending of months before the running one, and open the running month's.
 
     Customers that an import of cost exports made are left to such imports, which may come days
@@ -64,7 +64,7 @@ async def close_month(
     does not stop the others: it is told in the summary's failures. A database that goes away ends
     the run. Raises Later while an import runs.
     """
-    summary = Summary()
+    summary = JobSummary()
     running = Period.containing(clock.today())
     async for invoice_id, number in _pending_before(database, running, include_imported):
         try:
@@ -72,7 +72,7 @@ async def close_month(
                 state = await issue(
                     connection, invoice_id, settings, notify_imported=notify_imported
                 )
-        except (Later, DatabaseReadOnly):
+        except (RetryAfter, DatabaseReadOnly):
             raise
         except Exception as error:
             await _expect_answer(database)
@@ -90,7 +90,7 @@ async def _changing(database: Database, settings: Settings) -> AsyncIterator[Asy
     """Yield a connection in a transaction that is recorded; raises Later while an import runs."""
     async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
         if not await import_lock.try_lock_out_imports(connection):
-            raise Later(import_lock.RETRY_AFTER, import_lock.REASON)
+            raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
         yield connection
 
 
@@ -162,7 +162,9 @@ def _is_overdue(running: Period) -> ColumnElement[bool]:
     return and_(Invoice.state == InvoiceState.PENDING, past)
 
 
-async def _open(database: Database, settings: Settings, running: Period, summary: Summary) -> None:
+async def _open(
+    database: Database, settings: Settings, running: Period, summary: JobSummary
+) -> None:
     """Open the running month's invoice for each customer whose accounting runs and who has none."""
     last = 0
     while True:
@@ -180,7 +182,7 @@ async def _open(database: Database, settings: Settings, running: Period, summary
             async with _changing(database, settings) as connection:
                 await use_currency(connection, get_currency(settings.currency))
                 result = await connection.execute(_opening(running, customers))
-        except (Later, DatabaseReadOnly):
+        except (RetryAfter, DatabaseReadOnly):
             raise
         except Exception as error:
             await _expect_answer(database)

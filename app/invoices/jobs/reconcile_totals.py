@@ -29,7 +29,7 @@ from app.database import import_lock
 from app.database.engine import Database
 from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
 from app.logging import get_logger
-from app.outbox.outcome import Later, Summary
+from app.outbox.outcome import JobSummary, RetryAfter
 
 _BATCH: Final = 500
 _ACTOR: Final = Actor("reconcile_totals")
@@ -47,13 +47,13 @@ _KEPT: Final = (*_SUMS, "total_cost")
 _decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 
 
-async def reconcile_totals(database: Database, key: SecretStr) -> Summary:
+async def reconcile_totals(database: Database, key: SecretStr) -> JobSummary:
     """Compare the kept totals of every invoice with its items; report and mend each that drifted.
 
     Invoices without drift are not touched: they keep their revision. `key` seals the record of what
     is mended. Raises Later where an import runs and something is to be mended.
     """
-    summary = Summary()
+    summary = JobSummary()
     last = 0
     while True:
         async with database.reading() as connection:
@@ -104,10 +104,10 @@ def _true(sums: Subquery) -> dict[str, ColumnElement[Any]]:
     return true | {"total_cost": func.round(cost, _decimals)}
 
 
-async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: Summary) -> None:
+async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: JobSummary) -> None:
     async with audited_transaction(database, key, _ACTOR) as connection:
         if not await import_lock.try_lock_out_imports(connection):
-            raise Later(import_lock.RETRY_AFTER, import_lock.REASON)
+            raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
         # Whoever changes items changes this row in the same transaction. Once it is locked, the
         # next statement sees the items of all who came before; who comes after adds to the result.
         stored = (

@@ -27,7 +27,7 @@ from app.billing.periods import one_year_before
 from app.database.engine import Database
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.logging import get_logger
-from app.outbox.outcome import Later, Summary
+from app.outbox.outcome import JobSummary, RetryAfter
 
 _BATCH: Final = 1000
 """Customers whose rows are locked at a time."""
@@ -39,7 +39,7 @@ _KIND: Final = (InvoiceTally.year, InvoiceTally.month, InvoiceTally.state)
 _SUMS: Final = (InvoiceTally.invoices, InvoiceTally.price, InvoiceTally.cost)
 
 
-async def merge_tallies(database: Database) -> Summary:
+async def merge_tallies(database: Database) -> JobSummary:
     """Make one row of all tallies of a month and state; what comes to nothing goes."""
     several = select(*_KIND).group_by(*_KIND).having(func.count() > 1)
     merged = (
@@ -52,7 +52,7 @@ async def merge_tallies(database: Database) -> Summary:
     kinds = [merged.c[column.key] for column in _KIND]
     added = select(*kinds, *sums).group_by(*kinds).having(or_(*(each != 0 for each in sums)))
     columns = [column.key for column in (*_KIND, *_SUMS)]
-    summary = Summary()
+    summary = JobSummary()
     async with database.transaction() as connection:
         # Two at once would lock the same rows in different orders.
         await connection.execute(_in_turn("merge_tallies"))
@@ -65,7 +65,7 @@ async def merge_tallies(database: Database) -> Summary:
 _rows: Final = select(func.count()).select_from(InvoiceTally)
 
 
-async def mend_tallies(database: Database) -> Summary:
+async def mend_tallies(database: Database) -> JobSummary:
     """Compare the tallies with the invoices; report and mend those that drifted.
 
     One statement sees both as of one moment, and only adds: a change under way is no drift. Two
@@ -86,7 +86,7 @@ async def mend_tallies(database: Database) -> Summary:
     )
     columns = [column.key for column in (*_KIND, *_SUMS)]
     mended = insert(InvoiceTally).from_select(columns, drift).returning(*_KIND, *_SUMS)
-    summary = Summary()
+    summary = JobSummary()
     async with database.transaction() as connection:
         await connection.execute(_in_turn("mend_tallies"))
         for row in (await connection.execute(mended)).all():
@@ -101,7 +101,7 @@ def _in_turn(job: str) -> Select[Any]:
     return select(func.pg_advisory_xact_lock(func.hashtext(job)))
 
 
-async def bring_year_forward(database: Database) -> Summary:
+async def bring_year_forward(database: Database) -> JobSummary:
     """Make the sums of customers those of the year up to today, from their invoices.
 
     Raises Later where some are being changed.
@@ -115,7 +115,7 @@ async def bring_year_forward(database: Database) -> Summary:
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
-    summary = Summary()
+    summary = JobSummary()
     customers: Sequence[int] = ()
     while not summary.counts or len(customers) == _BATCH:
         async with database.transaction() as connection:
@@ -127,7 +127,7 @@ async def bring_year_forward(database: Database) -> Summary:
         summary.counts["customers"] += len(customers)
     async with database.reading() as connection:
         if (await connection.execute(select(exists().where(behind)))).scalar_one():
-            raise Later(_AGAIN)
+            raise RetryAfter(_AGAIN)
     return summary
 
 

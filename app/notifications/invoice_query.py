@@ -30,13 +30,13 @@ from app.customers.models import Customer, Project
 from app.database.engine import Database
 from app.invoices.models import Invoice, InvoiceItem
 from app.notifications import invoice_view
-from app.notifications.formats import LONGEST_TEXT
-from app.notifications.invoice_view import Line, Statement
+from app.notifications.formats import MAX_TEXT_LENGTH
+from app.notifications.invoice_view import InvoiceLine, InvoiceView
 
-LISTED_ITEMS = 5_000
+MAX_LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
 so that this many make 2 MB; many mail servers refuse 10 MB, and readers give up before."""
-SUMMED_LINES = 1_000
+MAX_SUMMARY_LINES = 1_000
 """The most lines of a summary; what is beyond them is one more line of each kind."""
 _BEYOND = "Further items"
 
@@ -54,7 +54,7 @@ _item = InvoiceItem.__table__.c
 
 def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
     """Return so much of a text as can be told from a longer one: more is never shown."""
-    return func.left(text, LONGEST_TEXT + 1)
+    return func.left(text, MAX_TEXT_LENGTH + 1)
 
 
 _shown_project = _cut(func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name))
@@ -66,9 +66,9 @@ _is_provider_tax = and_(
 """Whether an item is tax of the provider: in FOCUS, what has the ChargeCategory `Tax`."""
 
 
-async def read(
-    database: Database, invoice_id: int, currency: Currency, *, listed_items: int = LISTED_ITEMS
-) -> Statement:
+async def read_invoice_view(
+    database: Database, invoice_id: int, currency: Currency, *, listed_items: int = MAX_LISTED_ITEMS
+) -> InvoiceView:
     """Read an invoice with its customer and its lines, as of one moment.
 
     `currency` is the deployment's.
@@ -128,7 +128,7 @@ def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
 
 async def _items(
     connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
-) -> list[Line]:
+) -> list[InvoiceLine]:
     rows = await connection.execute(
         select(
             _shown_project.label("project"),
@@ -156,14 +156,14 @@ async def _items(
         .order_by(_in_order_of_projects, collate(_item.name, "C"), _item.id)
     )
     return [
-        Line(
+        InvoiceLine(
             project=row.project,
             name=row.name,
             price=row.price,
             tax_percent=invoice.tax_percent,
             currency=currency,
             resource=(
-                invoice_view.Resource(row.resource_uuid, row.resource_name)
+                invoice_view.LineResource(row.resource_uuid, row.resource_name)
                 if row.resource_name
                 else None
             ),
@@ -181,7 +181,7 @@ async def _items(
 
 async def _summary(
     connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
-) -> list[Line]:
+) -> list[InvoiceLine]:
     own = aliased(Offering)
     of_resource = aliased(Offering)
     offering = func.coalesce(of_resource.name, own.name, literal_column("''"))
@@ -206,12 +206,14 @@ async def _summary(
         .group_by(*groups)
         .order_by(_in_order_of_projects, collate(name, "C"), _item.credit, _is_provider_tax)
     )
-    lines: list[Line] = []
-    beyond: dict[str, Line] = {}
+    lines: list[InvoiceLine] = []
+    beyond: dict[str, InvoiceLine] = {}
     # Read in batches: each credit may have a name of its own.
-    async with connection.stream(statement, execution_options={"yield_per": SUMMED_LINES}) as found:
+    async with connection.stream(
+        statement, execution_options={"yield_per": MAX_SUMMARY_LINES}
+    ) as found:
         async for row in found:
-            line = Line(
+            line = InvoiceLine(
                 project=row.project,
                 name=row.name or "Other services",
                 price=row.price,
@@ -221,14 +223,14 @@ async def _summary(
                 is_provider_tax=row.is_provider_tax,
                 items=row.item_count,
             )
-            if len(lines) < SUMMED_LINES:
+            if len(lines) < MAX_SUMMARY_LINES:
                 lines.append(line)
             else:
                 _add(beyond, line)
     return [*lines, *beyond.values()]
 
 
-def _add(beyond: dict[str, Line], line: Line) -> None:
+def _add(beyond: dict[str, InvoiceLine], line: InvoiceLine) -> None:
     """Add a line to the one that stands for all of its kind beyond the most lines."""
     if line.credit:
         name = "Compensations"
@@ -246,8 +248,8 @@ def _add(beyond: dict[str, Line], line: Line) -> None:
     )
 
 
-def _statement(invoice: Row[Any], lines: list[Line], *, summed_up: bool) -> Statement:
-    return Statement(
+def _statement(invoice: Row[Any], lines: list[InvoiceLine], *, summed_up: bool) -> InvoiceView:
+    return InvoiceView(
         number=invoice.number,
         state=invoice.state,
         period=Period(invoice.year, invoice.month),
@@ -263,7 +265,7 @@ def _statement(invoice: Row[Any], lines: list[Line], *, summed_up: bool) -> Stat
         items=invoice.item_count,
         hidden_items=invoice.hidden_items,
         hidden_cost=invoice.hidden_cost,
-        customer=invoice_view.Customer(
+        customer=invoice_view.CustomerDetails(
             name=invoice.name,
             address=invoice.address,
             postal=invoice.postal,
