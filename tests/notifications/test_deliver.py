@@ -13,7 +13,7 @@ from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
-from app.notifications import send_delivery as module
+from app.notifications import sending as module
 from app.notifications.sending import MAX_ATTEMPTS, RETRY_DELAYS, longest_attempt, send_delivery
 from app.settings import Settings
 from faults.disk import fill, no_small_disk, small_disk
@@ -24,7 +24,7 @@ from tests.support.smtp import Fault, MailSink, faulty_server
 
 
 async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailSink) -> None:
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
 
     (received,) = sink.mailbox
     assert received.recipients == ["accounts@example.com"]
@@ -44,7 +44,7 @@ async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
 ) -> None:
     """It may stand there since before it was looked at."""
     await connection.execute(update(Invoice).values(payment_url=url))
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     (received,) = sink.mailbox
     assert received.message["Bcc"] is None
     bodies = [part.get_content() for part in received.message.walk() if part.get_content_type() in
@@ -54,19 +54,19 @@ async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
 
 
 async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailSink) -> None:
-    await desk.deliver()
-    assert await desk.deliver() is None
+    await desk.send_delivery()
+    assert await desk.send_delivery() is None
     assert len(sink.mailbox) == 1
 
 
 async def test_an_unknown_delivery_is_nothing_to_do(desk: Desk, sink: MailSink) -> None:
-    assert await desk.deliver(delivery=uuid4()) is None
+    assert await desk.send_delivery(delivery=uuid4()) is None
     assert sink.sessions == 0
 
 
 async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> None:
     sink.pause = 0.3
-    outcomes = await asyncio.gather(*(desk.deliver() for _ in range(3)))
+    outcomes = await asyncio.gather(*(desk.send_delivery() for _ in range(3)))
     assert len(sink.mailbox) == 1
     lease = longest_attempt(desk.settings) + timedelta(minutes=1)
     assert sorted(outcomes, key=str) == [lease, lease, None]
@@ -75,26 +75,26 @@ async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> N
 async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailSink) -> None:
     due = NOW + timedelta(minutes=1)
     await desk.set(attempts=1, next_attempt_at=due)
-    assert await desk.deliver() == timedelta(minutes=1)
+    assert await desk.send_delivery() == timedelta(minutes=1)
     assert sink.mailbox == []
 
 
 async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -> None:
     async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
         # Killed while the server holds the message: neither sent nor failed is ever recorded.
-        killed = asyncio.create_task(desk.deliver(server=faulty.url))
+        killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await asyncio.wait_for(faulty.arrival.wait(), 5)
         killed.cancel()
         await asyncio.gather(killed, return_exceptions=True)
     row = await desk.row()
     assert row.state == DeliveryState.SENDING
 
-    lapses = await desk.deliver()
+    lapses = await desk.send_delivery()
     assert lapses is not None
     assert NOW + lapses == row.next_attempt_at
     assert sink.mailbox == []
     later(lapses)
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
 
     (received,) = sink.mailbox
     assert received.message["Message-ID"] == row.message_id
@@ -103,10 +103,10 @@ async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -
 
 async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: MailSink) -> None:
     async with faulty_server(Fault.HANGS_BEFORE_DATA) as faulty:
-        slow = asyncio.create_task(desk.deliver(server=faulty.url))
+        slow = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENDING)
         later(timedelta(hours=1))
-        assert await desk.deliver() is None
+        assert await desk.send_delivery() is None
         assert await slow is None
     assert len(sink.mailbox) == 1
     assert await desk.state() == DeliveryState.SENT
@@ -116,7 +116,7 @@ async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
     desk: Desk, sink: MailSink
 ) -> None:
     later(-timedelta(hours=2))
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     assert len(sink.mailbox) == 1
 
 
@@ -125,20 +125,20 @@ async def test_a_clock_that_is_set_forward_ends_no_claim(
 ) -> None:
     seconds = clock.monotonic()
     async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
-        killed = asyncio.create_task(desk.deliver(server=faulty.url))
+        killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await asyncio.wait_for(faulty.arrival.wait(), 5)
         killed.cancel()
         await asyncio.gather(killed, return_exceptions=True)
     lease = longest_attempt(desk.settings) + timedelta(minutes=1)
     monkeypatch.setattr(clock, "_source", lambda: NOW + timedelta(hours=6))
-    assert await desk.deliver() == lease - timedelta(hours=6)
+    assert await desk.send_delivery() == lease - timedelta(hours=6)
     assert sink.mailbox == []
 
     # A lease's time later nobody can be at it any more.
     passed = lease.total_seconds() + 1
     monkeypatch.setattr(clock, "_source", lambda: NOW + timedelta(hours=6, seconds=passed))
     monkeypatch.setattr(clock, "_seconds", lambda: seconds + passed)
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     assert len(sink.mailbox) == 1
 
 
@@ -148,10 +148,10 @@ async def test_a_host_whose_clock_is_off_leaves_a_delivery_to_who_sends_it(
 ) -> None:
     clock.freeze(None)
     sink.pause = 1.0
-    sending = asyncio.create_task(desk.deliver())
+    sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     monkeypatch.setattr(clock, "_source", lambda: datetime.now(UTC) + off)
-    wait = await desk.deliver()
+    wait = await desk.send_delivery()
     assert wait is not None
     assert timedelta() < wait <= longest_attempt(desk.settings) + timedelta(minutes=1)
     assert await sending is None
@@ -163,20 +163,20 @@ async def test_a_server_that_fails_is_tried_again_later(
     desk: Desk, sink: MailSink, fault: Fault
 ) -> None:
     async with faulty_server(fault) as faulty, asyncio.timeout(10):
-        again = await desk.deliver(server=faulty.url)
+        again = await desk.send_delivery(server=faulty.url)
 
     assert again == RETRY_DELAYS[0]
     row = await desk.row()
     assert (row.state, row.next_attempt_at) == (DeliveryState.PENDING, NOW + again)
     assert row.last_error.startswith("No answer from the mail server: ")
     later(RETRY_DELAYS[0])
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     (received,) = sink.mailbox
     assert received.message["Message-ID"] == row.message_id
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
-    assert await desk.deliver(server="smtp://127.0.0.1:1") == RETRY_DELAYS[0]
+    assert await desk.send_delivery(server="smtp://127.0.0.1:1") == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.state == DeliveryState.PENDING
     assert "Error connecting to 127.0.0.1 on port 1" in row.last_error
@@ -184,7 +184,7 @@ async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) 
 
 async def test_a_farewell_that_hangs_takes_nothing_back(desk: Desk) -> None:
     async with faulty_server(Fault.HANGS_AT_QUIT) as faulty:
-        sending = asyncio.create_task(desk.deliver(server=faulty.url))
+        sending = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENT, within=1.5)  # the farewell's end is 2 s away
         assert not sending.done()
         assert await sending is None
@@ -195,7 +195,7 @@ async def test_a_worker_told_to_stop_still_records_what_was_accepted(
     desk: Desk, sink: MailSink
 ) -> None:
     sink.pause = 0.2
-    sending = asyncio.create_task(desk.deliver())
+    sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     async with desk.database.transaction() as lock:
         # While the row is locked, the record of the acceptance has to wait.
@@ -217,7 +217,7 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
     sink.refused["gone@example.com"] = "550 5.1.1 No such user"
     gone, ada = await schedule_invoice(desk.connection, desk.settings, invoice)
 
-    assert [await desk.deliver(delivery=uuid) for uuid in (gone, ada)] == [None, None]
+    assert [await desk.send_delivery(delivery=uuid) for uuid in (gone, ada)] == [None, None]
 
     row = await desk.row(gone)
     assert (row.state, row.next_attempt_at) == (DeliveryState.FAILED, None)
@@ -228,16 +228,16 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
 
 async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
     sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
-    assert await desk.deliver() == RETRY_DELAYS[0]
+    assert await desk.send_delivery() == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.last_error == "The mail server answered 451 4.7.1 Greylisted, try again"
 
     sink.refused.clear()
     sink.answers.append("452 4.3.1 No space left")
     later(RETRY_DELAYS[0])
-    assert await desk.deliver() == RETRY_DELAYS[1]
+    assert await desk.send_delivery() == RETRY_DELAYS[1]
     later(RETRY_DELAYS[1])
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
 
     assert len(sink.mailbox) == 1
     row = await desk.row()
@@ -246,7 +246,7 @@ async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
 
 async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: MailSink) -> None:
     sink.answers.append("554 5.7.1 Looks like spam")
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     row = await desk.row()
     assert (row.state, row.attempts) == (DeliveryState.FAILED, 1)
     assert row.last_error == "The mail server answered 554 5.7.1 Looks like spam"
@@ -255,7 +255,7 @@ async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: M
 async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> None:
     sink.refused["accounts@example.com"] = "450 4.2.1 Mailbox busy"
     pauses = []
-    while (again := await desk.deliver()) is not None:
+    while (again := await desk.send_delivery()) is not None:
         pauses.append(again)
         later(again)
 
@@ -269,7 +269,7 @@ async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
     desk: Desk, sink: MailSink
 ) -> None:
     await desk.set(state=DeliveryState.SENDING, attempts=MAX_ATTEMPTS, last_error="Something")
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     row = await desk.row()
     assert (row.state, row.next_attempt_at) == (DeliveryState.FAILED, None)
     assert row.last_error == "The worker ended in the middle of the last attempts."
@@ -281,7 +281,7 @@ async def test_an_invoice_that_is_no_longer_open_is_not_sent(
     desk: Desk, sink: MailSink, state: InvoiceState
 ) -> None:
     await desk.connection.execute(update(Invoice).values(state=state))
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     row = await desk.row()
     assert row.state == DeliveryState.FAILED
     assert row.last_error == f"Not sent, since the invoice is {state} meanwhile."
@@ -291,7 +291,7 @@ async def test_an_invoice_that_is_no_longer_open_is_not_sent(
 async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: MailSink) -> None:
     hostile = "a@example.com\r\nBcc: everyone@example.com"
     await desk.set(recipient=hostile)
-    assert await desk.deliver() is None
+    assert await desk.send_delivery() is None
     row = await desk.row()
     assert row.state == DeliveryState.FAILED
     assert row.last_error == f"{hostile!r} is not an e-mail address."
@@ -343,7 +343,7 @@ async def test_an_acceptance_is_recorded_once_the_database_is_back(
 ) -> None:
     monkeypatch.setattr(module, "_SETTLING_PAUSES", (0.02,))  # the last one repeats
     sink.pause = 0.2
-    sending = asyncio.create_task(desk.deliver())
+    sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     await _rename(desk.connection, "notification_deliveries", "away")
     await asyncio.wait_for(sink.arrival.wait(), 5)

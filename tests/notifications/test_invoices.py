@@ -23,7 +23,7 @@ from tests.support.smtp import MailSink
 
 
 async def test_a_delivered_message_is_whole(desk: Desk, sink: MailSink) -> None:
-    await desk.deliver()
+    await desk.send_delivery()
 
     message = sink.mailbox[0].message
     assert message.defects == []
@@ -50,7 +50,7 @@ async def test_names_in_other_scripts_arrive(
     await desk.connection.execute(
         update(Customer).where(Customer.id == customer.id).values(name=names["name"])
     )
-    await desk.deliver()
+    await desk.send_delivery()
     (received,) = sink.mailbox
     assert received.recipients == ["søren@xn--bcher-kva.example"]
     assert "株式会社 Ørsted 🚀" in received.message["Subject"]

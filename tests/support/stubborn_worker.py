@@ -49,5 +49,5 @@ if __name__ == "__main__":
     if seconds < shutdown.MOST_SECONDS:
         shutdown.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
         worker.DRAIN_TIMEOUT = runner.CANCELLATION_TIMEOUT = 0.5  # type: ignore[misc]
-    worker.registry = _registry  # type: ignore[attr-defined]
+    worker.build_registry = _registry  # type: ignore[attr-defined]
     main()
