@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
             await nudge.aclose()
             await database.close()
 
-    app = openapi.application(version=__version__, lifespan=lifespan)
+    app = openapi.create_application(version=__version__, lifespan=lifespan)
     app.state.settings = settings
     errors.install(app)
     trailing_slash.install(app)

@@ -1,4 +1,4 @@
-"""Pages of a list: page and page_size, X-Result-Count and Link."""
+"""Pagination: the parameters `page` and `page_size`, the headers `X-Result-Count` and `Link`."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from app.api.errors import NotFound
 from app.api.links import Links
-from app.api.query_parameters import QueryParameters, refused
+from app.api.query_parameters import QueryParameters, invalid
 from app.formats import parse_integer
 
 DEFAULT_PAGE_SIZE = 10
@@ -19,30 +19,30 @@ NO_PAGE = "Invalid page."
 def _page_size(text: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.removeprefix("-").isdigit()):
-        raise refused("A valid integer is required.")
+        raise invalid("A valid integer is required.")
     size = parse_integer(text)
     if size < 1:
-        raise refused("Ensure this value is greater than or equal to 1.")
+        raise invalid("Ensure this value is greater than or equal to 1.")
     return min(size, LARGEST_PAGE_SIZE)
 
 
 class Paging(QueryParameters):
-    """Which page is asked for, not yet compared with how many there are."""
+    """The requested page, which may not exist."""
 
     page: Annotated[str, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
         default="1", examples=[1]
     )
-    """A page number within the paginated result set; `last` is the last one."""
+    """A page number within the paginated result set, or `last`."""
     page_size: Annotated[
         int,
         PlainValidator(_page_size),
         WithJsonSchema({"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}),
     ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
-    """Number of results to return per page; more than 300 is taken as 300."""
+    """Number of results to return per page, at most 300."""
 
     @property
     def number(self) -> int | None:
-        """The number of the page, from 1; None for the last. Raises NotFound for what is none."""
+        """The page number from 1, or None for the last page. Raises NotFound if it is invalid."""
         if self.page == "last":
             return None
         text = self.page.strip()
@@ -52,10 +52,10 @@ class Paging(QueryParameters):
 
 
 class Page:
-    """One page of a list whose length is known."""
+    """One page of a list of known length."""
 
     def __init__(self, paging: Paging, count: int) -> None:
-        """Find the page; raises NotFound for one that there is not."""
+        """Find the page. Raises NotFound if it does not exist."""
         self.count = count
         self.size = paging.page_size
         self.last = max(1, -(-count // self.size))
@@ -65,21 +65,21 @@ class Page:
 
     @property
     def offset(self) -> int:
-        """How many results come before the page."""
+        """The number of results before the page."""
         return (self.number - 1) * self.size
 
     def headers(self, request: Request, links: Links) -> dict[str, str]:
-        """Return X-Result-Count and Link, absolute and with every other parameter kept."""
+        """Return `X-Result-Count` and `Link`, whose absolute URLs keep every other parameter."""
         targets = {"first": 1}
         if self.number > 1:
             targets["prev"] = self.number - 1
         if self.number < self.last:
             targets["next"] = self.number + 1
         targets["last"] = self.last
-        # Sorted by name as Waldur does, so that equal requests have equal links.
-        kept = sorted(request.query_params.multi_items(), key=lambda pair: pair[0])
-        before = urlencode([pair for pair in kept if pair[0] < "page"])
-        after = urlencode([pair for pair in kept if pair[0] > "page"])
+        # Sorted by name, as in Waldur, so that equivalent requests have equal links.
+        parameters = sorted(request.query_params.multi_items(), key=lambda pair: pair[0])
+        before = urlencode([pair for pair in parameters if pair[0] < "page"])
+        after = urlencode([pair for pair in parameters if pair[0] > "page"])
         base = f"{links.base}{request.scope['path']}"
 
         def url(page: int) -> str:

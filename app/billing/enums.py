@@ -19,7 +19,7 @@ class ImportSource(StrEnum):
 
 
 class BillingUnit(StrEnum):
-    """What the unit price of a line item is for."""
+    """The unit to which an item's unit price applies."""
 
     MONTH = "month"
     QUARTER = "quarter"

@@ -43,7 +43,7 @@ _TEN = decimal_schema(12, 10)
 
 
 class InvoiceStateEnum(StrEnum):
-    """The states of an invoice, by the name that the documentation has for them."""
+    """The states of an invoice, under the name in the documented API."""
 
     PENDING = InvoiceState.PENDING
     CREATED = InvoiceState.CREATED
@@ -53,7 +53,7 @@ class InvoiceStateEnum(StrEnum):
 
 @with_config(_whole())
 class CustomerDetails(TypedDict, total=False):
-    """Whom an invoice is addressed to, or who issues it."""
+    """The address of an invoice's customer or issuer."""
 
     name: Annotated[str, Field(max_length=150)]
     address: Annotated[str, Field(max_length=300)]
@@ -69,7 +69,7 @@ class CustomerDetails(TypedDict, total=False):
 
 
 class ResourceLimitPeriod(TypedDict, total=False):
-    """A part of a billing period in which a limit did not change."""
+    """A part of a billing period during which a limit was constant."""
 
     start: str
     end: str
@@ -79,7 +79,7 @@ class ResourceLimitPeriod(TypedDict, total=False):
 
 
 class InvoiceItemDetails(TypedDict, total=False):
-    """What was kept about the item when it was made; keys beyond these are sent as they are."""
+    """Details stored when the item was created. Additional keys are returned unchanged."""
 
     resource_name: str
     resource_uuid: WireUuid
@@ -127,7 +127,7 @@ class InvoiceItem(TypedDict, total=False):
     unit_price: Annotated[DecimalString10, _TEN]
     unit: BillingUnit
     factor: int
-    """The number of units charged, where it is whole."""
+    """The number of charged units, if it is an integer."""
     measured_unit: str
     start: UtcTimestamp
     """Date and time when item usage has started."""
@@ -147,14 +147,14 @@ class InvoiceItem(TypedDict, total=False):
     resource_name: str
     billing_type: str
     backend_uuid: UUID | None
-    """With hyphens whatever the style of UUIDs is, as in Waldur."""
+    """Always with hyphens, whatever the deployment's UUID style."""
     credit: bool
-    """Whether the item gives back instead of charging."""
+    """Whether the item compensates instead of charging."""
 
 
 @with_config(_whole("due_date"))
 class Invoice(TypedDict, total=False):
-    """What a customer owes for one month."""
+    """An invoice: the charges of one customer for one month."""
 
     url: Annotated[UUID, link("invoices"), URI]
     uuid: WireUuid
@@ -184,11 +184,11 @@ class Invoice(TypedDict, total=False):
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
 class SparseInvoice(Invoice, total=False):
-    """The fields of an invoice that `field` asks for, any of them."""
+    """An invoice with only the fields requested by `field`."""
 
 
 class InvoiceStatsOffering(TypedDict):
-    """What one offering makes of an invoice."""
+    """The totals of one offering in an invoice."""
 
     offering_name: str
     aggregated_price: JsonNumber
@@ -200,7 +200,7 @@ class InvoiceStatsOffering(TypedDict):
 
 
 class InvoiceGrowthCustomerPeriod(TypedDict):
-    """The monthly sums of one major customer."""
+    """The monthly totals of one major customer."""
 
     name: str
     periods: list[JsonNumber]
@@ -208,10 +208,10 @@ class InvoiceGrowthCustomerPeriod(TypedDict):
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
 class InvoiceGrowth(TypedDict):
-    """Monthly sums of a year, of major customers and of all others."""
+    """Monthly totals of a year, of each major customer and of all others."""
 
     periods: list[str]
-    """Months as `2026-1`, oldest first; the other lists follow them."""
+    """Months such as `2026-1`, oldest first. The other lists have one total for each."""
     total_periods: list[JsonNumber]
     other_periods: list[JsonNumber]
     customer_periods: list[InvoiceGrowthCustomerPeriod]

@@ -8,7 +8,7 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from app.api.dependencies import CurrentDatabase, CurrentSettings
 from app.api.errors import ApiError, NotFound
-from app.api.openapi import error_responses
+from app.api.operation_docs import document_errors
 from app.formats import parse_uuid
 from app.identity.api.authentication import StaffOnly
 from app.payments.proofs import MEDIA_TYPES, ProofStore
@@ -66,7 +66,7 @@ class _Download(FileResponse):
     operation_id="payments_proof_retrieve",
     summary="Download a proof of payment",
     response_class=FileResponse,
-    responses=_FILE | error_responses(400, 404, 416),
+    responses=_FILE | document_errors(400, 404, 416),
 )
 @router.head("/{uuid}/proof/", include_in_schema=False)
 async def download_proof(
@@ -81,7 +81,7 @@ async def download_proof(
     database: CurrentDatabase,
     settings: CurrentSettings,
 ) -> FileResponse:
-    """Read back the proof of a payment, with the type that it has by its content."""
+    """Download the proof of a payment. The media type is detected from the content."""
     payment = parse_uuid(uuid)
     proof = None
     if payment is not None:

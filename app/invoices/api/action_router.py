@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from app.api.dependencies import CurrentDatabase, CurrentSettings
-from app.api.openapi import NO_BODY, changing, request_body
-from app.api.query_parameters import FromQuery
+from app.api.operation_docs import NO_BODY, document_action, document_body
+from app.api.query_parameters import QueryParser
 from app.api.rendered_response import WrittenAnswer
 from app.idempotency.api.keys import RequestKey
 from app.identity.api.authentication import StaffOnly
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 async def _found(
     uuid: InvoiceUuid,
     caller: StaffOnly,
-    parameters: Annotated[NamedInvoice, Depends(FromQuery(NamedInvoice, hidden=NamedInvoice))],
+    parameters: Annotated[NamedInvoice, Depends(QueryParser(NamedInvoice, hidden=NamedInvoice))],
     database: CurrentDatabase,
 ) -> FoundInvoice:
     # A connection for this alone: an upload may follow.
@@ -61,7 +61,7 @@ Proofs = Annotated[ProofStore, Depends(_proofs)]
 
 
 class NotificationScheduled(BaseModel):
-    """Tells that notifications will be sent."""
+    """The confirmation that notifications will be sent."""
 
     detail: str
 
@@ -78,9 +78,9 @@ _SCHEDULED: Final = WrittenAnswer(
     operation_id="invoices_paid",
     summary="Mark invoice as paid",
     response_model=Invoice,
-    **changing(
+    **document_action(
         "The invoice, now paid",
-        request_body(json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart),
+        document_body(json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart),
         conditional=True,
     ),
 )
@@ -94,7 +94,7 @@ async def paid(submission: Submitted, proofs: Proofs) -> Response:
     operation_id="invoices_send_notification",
     summary="Send invoice notification",
     response_model=NotificationScheduled,
-    **changing("Notifications will be sent"),
+    **document_action("Notifications will be sent"),
 )
 async def send_notification(submission: Submitted, request: Request) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
@@ -102,7 +102,7 @@ async def send_notification(submission: Submitted, request: Request) -> Response
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
-    return request_body(json=model, form=model, multipart=model)
+    return document_body(json=model, form=model, multipart=model)
 
 
 @router.post(
@@ -110,7 +110,7 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     operation_id="invoices_set_backend_id",
     summary="Set backend ID",
     response_class=Response,
-    **changing(NO_BODY, _body(BackendIdRequest), conditional=True),
+    **document_action(NO_BODY, _body(BackendIdRequest), conditional=True),
 )
 async def set_backend_id(submission: Submitted) -> Response:
     """Set backend ID for invoice."""
@@ -122,7 +122,7 @@ async def set_backend_id(submission: Submitted) -> Response:
     operation_id="invoices_set_payment_url",
     summary="Set payment URL",
     response_class=Response,
-    **changing(NO_BODY, _body(PaymentURLRequest), conditional=True),
+    **document_action(NO_BODY, _body(PaymentURLRequest), conditional=True),
 )
 async def set_payment_url(submission: Submitted) -> Response:
     """Set payment URL for invoice."""
@@ -134,7 +134,7 @@ async def set_payment_url(submission: Submitted) -> Response:
     operation_id="invoices_set_reference_number",
     summary="Set reference number",
     response_class=Response,
-    **changing(NO_BODY, _body(ReferenceNumberRequest), conditional=True),
+    **document_action(NO_BODY, _body(ReferenceNumberRequest), conditional=True),
 )
 async def set_reference_number(submission: Submitted) -> Response:
     """Set reference number for invoice."""

@@ -8,10 +8,10 @@ from pydantic import Field, WithJsonSchema
 from app import clock
 from app.api.pagination import Paging
 from app.api.query_parameters import (
-    EMPTY_IS_READ,
+    EMPTY_COUNTS,
+    QueryBoolean,
     QueryDate,
     QueryDecimal,
-    QueryFlag,
     QueryInteger,
     QueryParameters,
     QueryText,
@@ -54,83 +54,83 @@ _PLAIN = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_
 
 
 class AccountingFilter(QueryParameters):
-    """Which customers count."""
+    """The filter by the accounting of customers."""
 
-    accounting_is_running: QueryFlag = Field(default=None, examples=[True])
-    """Only customers whose accounting start date has passed, or only those where it has not."""
+    accounting_is_running: QueryBoolean = Field(default=None, examples=[True])
+    """Only customers whose accounting start date has passed (`true`), or has not (`false`)."""
 
 
 class InvoiceFilters(AccountingFilter):
-    """Which invoices are meant; also where one is named, which must then match."""
+    """The filters of invoices. A single requested invoice must match them too."""
 
     created: QueryDate = Field(default=None, examples=["2026-11-01"])
-    """Created on this day."""
+    """Created on this date."""
     customer: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
         default=None,
         examples=["https://api.example.com/api/customers/a1b2c3d4e5f67890abcdef1234567890/"],
     )
-    """Of the customer with this URL."""
+    """Invoices of the customer with this URL."""
     customer_uuid: QueryUuid = Field(
         default=None, examples=["a1b2c3d4-e5f6-7890-abcd-ef1234567890"]
     )
-    """Of the customer with this UUID."""
+    """Invoices of the customer with this UUID."""
     end_date: QueryDate = Field(default=None, examples=["2026-12-01"])
-    """Created before this day."""
+    """Created before this date."""
     max_sum: QueryDecimal = Field(default=None, examples=[1000])
-    """With a total of at most this."""
+    """Total of at most this amount."""
     min_sum: QueryDecimal = Field(default=None, examples=[0.01])
-    """With a total of at least this."""
+    """Total of at least this amount."""
     month: QueryInteger = Field(default=None, examples=[11])
-    """Of this month of any year."""
+    """Invoices for this month, of any year."""
     start_date: QueryDate = Field(default=None, examples=["2026-10-31"])
-    """Created after this day."""
+    """Created after this date."""
     state: Annotated[
         tuple[str, ...],
         choices([*InvoiceState, _FINALIZATION]),
-        EMPTY_IS_READ,
+        EMPTY_COUNTS,
         array_of(sorted(InvoiceState), style="form", explode=True),
     ] = Field(default=(), examples=[["created"]])
-    """In any of these states."""
+    """Invoices in any of these states."""
     year: QueryInteger = Field(default=None, examples=[2026])
-    """Of this year."""
+    """Invoices for this year."""
 
 
 class InvoiceOrder(QueryParameters):
-    """In which order invoices are listed."""
+    """The order of a list of invoices."""
 
     o: Annotated[
         tuple[str, ...],
         orders(_ORDERS),
         array_of(_ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-year", "-month"]])
-    """Ordering; `-` for descending. What is equal then is ordered newest first."""
+    """Ordering; `-` for descending. Equal invoices are ordered newest first."""
 
 
 class FieldSelection(QueryParameters):
-    """What is sent of an invoice."""
+    """The sparse fieldset of an invoice."""
 
     field: Annotated[tuple[str, ...], selecting(FIELDS), array_of(sorted(FIELDS))] = Field(
         default=FIELDS, examples=[["uuid", "total"]]
     )
-    """Only these keys are sent; by default all."""
+    """Return only these fields; all by default."""
 
 
 class NamedInvoice(InvoiceFilters, InvoiceOrder):
-    """What is accepted where one invoice is named: it must match the filters of the list."""
+    """The parameters of an operation on one invoice: the filters and the order of the list."""
 
 
 class ListParameters(InvoiceFilters, InvoiceOrder, Paging, FieldSelection):
-    """What the list of invoices and its count read."""
+    """The parameters of the list of invoices and of its count."""
 
 
 class RetrieveParameters(NamedInvoice, FieldSelection):
-    """What one invoice reads."""
+    """The parameters of one invoice."""
 
 
 class ItemsParameters(InvoiceFilters):
-    """What the items of an invoice read."""
+    """The parameters of the items of an invoice."""
 
-    conceal_compensation_items: QueryFlag = Field(default=None, examples=[True])
+    conceal_compensation_items: QueryBoolean = Field(default=None, examples=[True])
     """Conceal compensation items"""
     o: Annotated[
         str | None,
@@ -139,54 +139,54 @@ class ItemsParameters(InvoiceFilters):
     ] = Field(default=None, examples=["-name"])
     """Order results by field"""
     offering_uuid: QueryUuidText = None
-    """Of this offering."""
+    """Items of this offering."""
     project_uuid: QueryUuidText = None
-    """Of this project."""
+    """Items of this project."""
     provider_uuid: QueryUuidText = None
-    """Of this service provider, by its own UUID or its customer's."""
+    """Only this service provider, by its own UUID or its customer's."""
     query: QueryText = Field(default=None, examples=["database"])
-    """Of resources whose names contain this, in any case."""
+    """Items of resources whose names contain this text, ignoring case."""
 
 
 class StatsParameters(InvoiceFilters, InvoiceOrder, Paging):
-    """What the sums by offering read."""
+    """The parameters of the totals by offering."""
 
     provider_uuid: QueryUuidText = None
-    """Of this service provider, by its own UUID or its customer's."""
+    """Only this service provider, by its own UUID or its customer's."""
 
 
 class HistoryParameters(InvoiceFilters, InvoiceOrder, Paging):
-    """What the history of an invoice reads; its order is always newest first."""
+    """The parameters of the history of an invoice. Its order is always newest first."""
 
     customer: Annotated[str | None, WithJsonSchema({"type": "string", "format": "uri"})] = Field(
         default=None,
         examples=["https://api.example.com/api/customers/a1b2c3d4e5f67890abcdef1234567890/"],
     )
-    """Of the customer with this URL."""
+    """Invoices of the customer with this URL."""
     created_after: QueryTime = Field(default=None, examples=["2026-11-01T00:00:00Z"])
-    """Filter versions created after this timestamp (ISO 8601), or at it."""
+    """Versions created at or after this timestamp (ISO 8601)."""
     created_before: QueryTime = Field(default=None, examples=["2026-12-01T00:00:00Z"])
-    """Filter versions created before this timestamp (ISO 8601), or at it."""
+    """Versions created at or before this timestamp (ISO 8601)."""
 
 
 class MomentParameters(NamedInvoice):
-    """What an invoice at a moment reads."""
+    """The parameters of an invoice at a time."""
 
     timestamp: RequiredTime = Field(examples=["2026-11-15T12:00:00Z"])
-    """ISO 8601 timestamp to query the object state at; without an offset it is in UTC."""
+    """ISO 8601 timestamp to query the object state at; in UTC if it has no offset."""
 
 
 class GrowthParameters(AccountingFilter):
-    """What the growth of sums reads."""
+    """The parameters of the growth."""
 
     accounting_mode: QueryText = Field(default=None, examples=["accounting"])
-    """`accounting` counts prices without tax, anything else totals with tax."""
+    """`accounting` adds up prices without tax; any other value, totals with tax."""
     customers_count: Annotated[
         str | None,
-        EMPTY_IS_READ,
+        EMPTY_COUNTS,
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 20}),
     ] = Field(default=None, examples=[4])
-    """How many customers are major: 4 unless said otherwise."""
+    """Number of major customers; 4 by default."""
 
 
 def filter_set(filters: InvoiceFilters) -> FilterSet:

@@ -35,38 +35,38 @@ class _Documented(BaseModel):
 
 
 class PaidRequest(_Documented):
-    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+    """A payment. A body without any field marks the invoice as paid and records no payment."""
 
     date: date
-    """When it was paid."""
+    """The date of the payment."""
 
 
 class PaidRequestForm(PaidRequest):
-    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+    """A payment. A body without any field marks the invoice as paid and records no payment."""
 
 
 class PaidRequestMultipart(PaidRequest):
-    """A payment. Without any field, the invoice is marked as paid and no payment is recorded."""
+    """A payment. A body without any field marks the invoice as paid and records no payment."""
 
     proof: _Proof
     """A proof of payment: a PDF, PNG, JPEG, TIFF, WebP or HEIC file."""
 
 
 class BackendIdRequest(_Documented):
-    """The invoice's identifier elsewhere."""
+    """The invoice's identifier in another system."""
 
     backend_id: str = _text("backend_id")
 
 
 class PaymentURLRequest(_Documented):
-    """Where the invoice can be paid."""
+    """The page where the invoice can be paid."""
 
     payment_url: Annotated[str, _URI] = _text("payment_url")
     """URL for initiating payment via payment gateway."""
 
 
 class ReferenceNumberRequest(_Documented):
-    """The invoice's number elsewhere."""
+    """The invoice's reference number in another system."""
 
     reference_number: str = _text("reference_number")
     """Reference number associated with the invoice."""

@@ -8,8 +8,14 @@ from app.api.caching.conditional_get import Answers
 from app.api.dependencies import Reading
 from app.api.json_response import encoded, head_response
 from app.api.links import RequestLinks
-from app.api.openapi import COUNT_HEADER, LIST_HEADERS, NO_BODY, error_responses, validated
-from app.api.query_parameters import FromQuery
+from app.api.operation_docs import (
+    COUNT_HEADER,
+    LIST_HEADERS,
+    NO_BODY,
+    document_errors,
+    document_read,
+)
+from app.api.query_parameters import QueryParser
 from app.identity.api.authentication import Authenticated
 from app.invoices.api.filters import (
     FieldSelection,
@@ -37,7 +43,7 @@ from app.invoices.schemas import (
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
 _Responses = dict[int | str, dict[str, Any]]
-_GROWTH: _Responses = {200: {"description": "The sums.", "headers": COUNT_HEADER}}
+_GROWTH: _Responses = {200: {"description": "The monthly totals.", "headers": COUNT_HEADER}}
 _GROWTH_COUNT: _Responses = {200: {"description": NO_BODY, "headers": COUNT_HEADER}}
 
 InvoiceUuid = Annotated[
@@ -49,14 +55,16 @@ InvoiceUuid = Annotated[
     ),
 ]
 """Not checked here: what is no UUID is an invoice that does not exist."""
-Listed = Annotated[ListParameters, Depends(FromQuery(ListParameters))]
-Counted = Annotated[ListParameters, Depends(FromQuery(ListParameters, hidden=FieldSelection))]
+Listed = Annotated[ListParameters, Depends(QueryParser(ListParameters))]
+Counted = Annotated[ListParameters, Depends(QueryParser(ListParameters, hidden=FieldSelection))]
 Retrieved = Annotated[
-    RetrieveParameters, Depends(FromQuery(RetrieveParameters, hidden=NamedInvoice))
+    RetrieveParameters, Depends(QueryParser(RetrieveParameters, hidden=NamedInvoice))
 ]
-ItemsAsked = Annotated[ItemsParameters, Depends(FromQuery(ItemsParameters, hidden=InvoiceFilters))]
-StatsAsked = Annotated[StatsParameters, Depends(FromQuery(StatsParameters))]
-GrowthAsked = Annotated[GrowthParameters, Depends(FromQuery(GrowthParameters))]
+ItemsAsked = Annotated[
+    ItemsParameters, Depends(QueryParser(ItemsParameters, hidden=InvoiceFilters))
+]
+StatsAsked = Annotated[StatsParameters, Depends(QueryParser(StatsParameters))]
+GrowthAsked = Annotated[GrowthParameters, Depends(QueryParser(GrowthParameters))]
 
 
 @router.get(
@@ -64,7 +72,7 @@ GrowthAsked = Annotated[GrowthParameters, Depends(FromQuery(GrowthParameters))]
     operation_id="invoices_list",
     summary="List invoices",
     response_model=list[Invoice | SparseInvoice],
-    **validated("A page of the list.", LIST_HEADERS),
+    **document_read("A page of the list.", LIST_HEADERS),
 )
 async def list_invoices(caller: Authenticated, parameters: Listed, request: Request) -> Response:
     """List the invoices that the caller may see, newest period first."""
@@ -76,7 +84,7 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
     "/",
     operation_id="invoices_count",
     summary="Count invoices",
-    **validated(NO_BODY, LIST_HEADERS),
+    **document_read(NO_BODY, LIST_HEADERS),
 )
 async def count_invoices(caller: Authenticated, parameters: Counted, request: Request) -> Response:
     """Get number of items in the collection matching the request parameters."""
@@ -89,7 +97,7 @@ async def count_invoices(caller: Authenticated, parameters: Counted, request: Re
     operation_id="invoices_growth_retrieve",
     summary="Growth",
     response_model=InvoiceGrowth,
-    responses=_GROWTH | error_responses(400, 404),
+    responses=_GROWTH | document_errors(400, 404),
 )
 async def growth(
     caller: Authenticated, parameters: GrowthAsked, connection: Reading, links: RequestLinks
@@ -107,7 +115,7 @@ async def growth(
     "/growth/",
     operation_id="invoices_growth_count",
     summary="Count major customers",
-    responses=_GROWTH_COUNT | error_responses(400, 404),
+    responses=_GROWTH_COUNT | document_errors(400, 404),
 )
 async def count_growth(
     caller: Authenticated, parameters: GrowthAsked, connection: Reading
@@ -122,7 +130,7 @@ async def count_growth(
     operation_id="invoices_retrieve",
     summary="Retrieve",
     response_model=Invoice | SparseInvoice,
-    **validated("The invoice."),
+    **document_read("The invoice."),
 )
 @router.head("/{uuid}/", include_in_schema=False)
 async def retrieve_invoice(
@@ -138,7 +146,7 @@ async def retrieve_invoice(
     operation_id="invoices_items_retrieve",
     summary="Get invoice items",
     response_model=list[InvoiceItem],
-    **validated("Its items."),
+    **document_read("The items of the invoice."),
 )
 @router.head("/{uuid}/items/", include_in_schema=False)
 async def list_items(
@@ -154,7 +162,7 @@ async def list_items(
     operation_id="invoices_stats_list",
     summary="Spendings grouped by offerings and filtered by provider",
     response_model=list[InvoiceStatsOffering],
-    **validated("A page of the list.", LIST_HEADERS),
+    **document_read("A page of the list.", LIST_HEADERS),
 )
 @router.head("/{uuid}/stats/", include_in_schema=False)
 async def list_stats(

@@ -245,7 +245,7 @@ class Changes:
 
 
 class VersionHistory(TypedDict):
-    """An invoice at one revision, and what led there."""
+    """A version of an invoice, with the changes that led to it."""
 
     id: int
     revision_date: UtcTimestamp

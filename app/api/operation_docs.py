@@ -1,0 +1,200 @@
+"""The documentation of operations: responses, headers and bodies for the arguments of a route."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, RootModel
+
+from app.api.permissions import IMPERSONATED_USER
+
+NO_BODY: Final = "No response body"
+NOT_MODIFIED: Final = "The client's copy is current; no response body"
+"""The descriptions of responses without a body."""
+
+_STATUSES: Final = {
+    400: "A parameter or the body is invalid, or a rule forbids the operation.",
+    401: "The token is missing or invalid.",
+    403: "The caller's role does not permit the operation.",
+    404: "The resource or page does not exist, or the caller may not see it.",
+    409: "The invoice's state does not permit the action, or a request with the same key is still"
+    " in progress.",
+    412: "The invoice does not match `If-Match`.",
+    413: "The body is too large.",
+    415: "The operation does not accept this media type.",
+    416: "The file does not have the requested `Range`.",
+    429: "A rate limit is exceeded.",
+    500: "Internal error. The response has the id under which the error is logged.",
+    503: "The database, or the storage of payment proofs, is unavailable.",
+}
+
+
+class ErrorDetail(BaseModel):
+    """An error message."""
+
+    detail: str
+
+
+class FieldErrors(RootModel[dict[str, list[str]]]):
+    """The error messages of each invalid field or parameter."""
+
+
+class RuleErrors(RootModel[list[str]]):
+    """Error messages that belong to no single field."""
+
+
+ERROR_MODELS: Final = (FieldErrors, RuleErrors, ErrorDetail)
+BODY_MODELS: Final[dict[str, type[BaseModel]]] = {}
+"""The models of request bodies, by the names of their components."""
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """Return the reference to the component of a model."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _header(description: str, example: Any = None, **schema: Any) -> dict[str, Any]:
+    header = {"description": description, "schema": schema or {"type": "string"}}
+    return header if example is None else header | {"example": example}
+
+
+def _header_parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, **_header(description, **schema)}
+
+
+LIST_HEADERS: Final = {
+    "X-Result-Count": _header("Total number of results available", 42, type="integer"),
+    "Link": _header(
+        "The pages `first`, `prev`, `next` and `last`, as far as they exist (RFC 8288)",
+        '<https://api.example.com/api/invoices/?page=2>; rel="next"',
+    ),
+}
+COUNT_HEADER: Final = {"X-Result-Count": LIST_HEADERS["X-Result-Count"]}
+_CACHING_HEADERS: Final = {
+    "ETag": _header(
+        "A strong entity tag of the response, for `If-None-Match` (RFC 9110)",
+        '"d4f7c1d1a5b0c3e2f6a7984512e0b3c9"',
+    ),
+    "Cache-Control": _header(
+        "`private, no-cache`: only the client may store the response, and must revalidate it"
+    ),
+}
+_RATE_LIMIT_HEADERS: Final = {
+    "RateLimit-Policy": _header(
+        "The rate limit of the request: its quota and its window in seconds",
+        '"token";q=6000;w=60',
+    ),
+    "RateLimit": _header(
+        "The remaining quota, and the seconds until it is renewed", '"token";r=5999;t=42'
+    ),
+}
+_REPLAYED_HEADER: Final = {
+    "Idempotent-Replayed": _header(
+        "`true` if the response is the stored one of an earlier request with the same key"
+    )
+}
+IMPERSONATED_USER_PARAMETER: Final = _header_parameter(
+    IMPERSONATED_USER,
+    "The UUID of an active user. The request of a staff member then has that user's access and"
+    " rights, and the audit log names both. The header is ignored if the caller is not staff",
+    type="string",
+    format="uuid",
+)
+_IF_NONE_MATCH: Final = _header_parameter(
+    "If-None-Match", "The `ETag` of the client's copy. If the copy is current, the response is 304"
+)
+_IF_MATCH: Final = _header_parameter(
+    "If-Match",
+    "The `ETag` of the whole invoice as the client read it. If the invoice has changed since, the"
+    " response is 412",
+)
+_IDEMPOTENCY_KEY: Final = _header_parameter(
+    "Idempotency-Key",
+    "Identifies the request, so that it can be retried safely: for 24 hours, the same request with"
+    " the same key gets the same response and changes nothing more. Use a new key for each action,"
+    " for example a random UUID",
+    type="string",
+    minLength=1,
+    maxLength=255,
+    pattern="^[!-~]([ -~]*[!-~])?$",
+)
+
+
+def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for these errors.
+
+    The OpenAPI document adds 401, 403, 429, 500 and 503 to the operations that can return them.
+    """
+    return {status: error_response(status) for status in statuses}
+
+
+def error_response(status: int) -> dict[str, Any]:
+    """Return the OpenAPI response object of an error."""
+    schema: dict[str, Any] = reference(ErrorDetail)
+    if status == 400:
+        schema = {"anyOf": [reference(model) for model in ERROR_MODELS]}
+    response: dict[str, Any] = {
+        "description": _STATUSES[status],
+        "content": {"application/json": {"schema": schema}},
+    }
+    if status == 401:
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status in (409, 429, 503):
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    if status == 429:
+        response["headers"] |= _RATE_LIMIT_HEADERS
+    return response
+
+
+def document_read(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the arguments of a route that reads, and supports `If-None-Match`."""
+    return {
+        "responses": {
+            200: {"description": description, "headers": {**(headers or {}), **_CACHING_HEADERS}},
+            304: {"description": NOT_MODIFIED, "headers": _CACHING_HEADERS},
+            **document_errors(400, 404),
+        },
+        "openapi_extra": {"parameters": [_IF_NONE_MATCH]},
+    }
+
+
+def document_action(
+    description: str, body: dict[str, Any] | None = None, *, conditional: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of a route that changes one invoice.
+
+    `body` comes from `document_body`. A `conditional` route supports `If-Match`.
+    """
+    statuses = [400, 404, 409]
+    if body is not None:
+        statuses += [413, 415]
+    if conditional:
+        statuses.append(412)
+    return {
+        "responses": {
+            200: {"description": description, "headers": _REPLAYED_HEADER},
+            **document_errors(*statuses),
+        },
+        "openapi_extra": {
+            "parameters": [_IDEMPOTENCY_KEY, *([_IF_MATCH] if conditional else [])],
+            **(body or {}),
+        },
+    }
+
+
+def document_body(
+    *,
+    json: type[BaseModel],
+    form: type[BaseModel] | None = None,
+    multipart: type[BaseModel] | None = None,
+) -> dict[str, Any]:
+    """Return the `openapi_extra` of an optional body that a route parses itself."""
+    models = {
+        "application/json": json,
+        "application/x-www-form-urlencoded": form,
+        "multipart/form-data": multipart,
+    }
+    content = {}
+    for media_type, model in models.items():
+        if model is not None:
+            BODY_MODELS[model.__name__] = model
+            content[media_type] = {"schema": reference(model)}
+    return {"requestBody": {"content": content, "required": False}}
