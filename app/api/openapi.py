@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api import docs_page
@@ -97,8 +98,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _own_schemas() -> dict[str, Any]:
     """Return the schemas of errors and request bodies, which FastAPI does not know."""
+    models: list[type[BaseModel]] = [*ERROR_MODELS, *BODY_MODELS.values()]
     _, schema = models_json_schema(
-        [(model, "validation") for model in (*ERROR_MODELS, *BODY_MODELS.values())],
+        [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",
     )
     schemas: dict[str, Any] = schema["$defs"]
