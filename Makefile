@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 # One more than there are processors, since many tests wait for servers.
 PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 PYTEST_OPTIONS := -n $(PROCESSES) --maxprocesses 8
+# A run of one folder is over before further processes have started.
+QUICK_OPTIONS := $(if $(ARGS),,-n $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) --maxprocesses 8)
 PYTHONS := 3.11 3.12 3.13
 
 ifeq ($(CI),true)
@@ -24,7 +26,7 @@ PYTEST_OPTIONS += --color=no
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all tests lint format typecheck lock migrate revision openapi image install \
+.PHONY: help run test quick test-all tests lint format typecheck lock migrate revision openapi image install \
 	check-locks bench bench-quick docs faults licences audit coverage
 
 help: ## Show this list.
@@ -38,6 +40,13 @@ install: ## Make the virtual environment with everything that development needs.
 	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
 
 test: lint typecheck tests ## Check everything that a change must pass.
+
+quick: install ## Check style and types, and run the tests that need no server; ARGS=tests/billing for one folder.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	PYTHONPATH=. $(BIN)/lint-imports --no-logo >/dev/null || PYTHONPATH=. $(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q $(QUICK_OPTIONS) -m 'quick and not slow' $(ARGS)
 
 tests: install
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(ARGS)

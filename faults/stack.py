@@ -18,7 +18,7 @@ from faults.disk import small_disk
 from faults.program import Program
 from faults.relay import Relay, relayed
 from faults.servers import OwnPostgresql, Postgresql, Valkey
-from tests.conftest import migrate
+from tests.support.databases import migrate
 from tests.support.history import KEY
 from tests.support.server import free_port
 from tests.support.settings import settings_of

@@ -1,18 +1,20 @@
-"""Servers, databases and clients that the tests share.
+"""Fixtures that the tests share: servers, databases, the API and its clients.
 
-Servers are started once, by the process that starts the tests, unless DATABASE_URL and REDIS_URL
-name ones. Each process migrates one template database; each test that asks for a database gets a
-clone of it.
+No server starts before a test needs it. The process that starts the run then starts one PostgreSQL
+and one Valkey for all test processes, unless DATABASE_URL and REDIS_URL name servers, and migrates
+one template database; each test that asks for a database gets a clone of it.
+
+A test whose fixtures include neither a server nor `child_processes` is marked `quick`. While a
+quick test runs, DATABASE_URL and REDIS_URL are not set, and to start a process is an error: a test
+that needs more than its fixtures say fails by itself.
 """
 
-import asyncio
 import logging
 import os
-import shutil
 import signal
-import tempfile
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,8 +22,6 @@ from uuid import uuid4
 import httpx
 import pytest
 import structlog
-from alembic import command
-from alembic.config import Config
 from fastapi import FastAPI
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,90 +34,102 @@ from tests.support.clients import client_of
 from tests.support.databases import administer, url_of_database
 from tests.support.factories import Factories
 from tests.support.history import KEY
+from tests.support.paths import ROOT
 from tests.support.server import Server, run_server
+from tests.support.server_host import POSTGRESQL, REDIS, TEMPLATE, ServerHost, request_resource
 
-ROOT = Path(__file__).parent.parent
-_servers = ExitStack()
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-_ROOM = 4 * 2**30
-"""Bytes that the databases of all tests have room in."""
+_SERVER_FIXTURES = {"postgresql_server": POSTGRESQL, "redis_server": REDIS}
+_NOT_QUICK = {*_SERVER_FIXTURES, "template_database", "child_processes"}
+"""Fixtures of tests that take servers or processes."""
+_PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"})
+"""Events of Python's audit hooks that a new process raises."""
+_host = pytest.StashKey[ServerHost]()
+_running_quick_test = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers once, before xdist starts its workers, which inherit the addresses."""
+    """Prepare the environment; the process that starts the run also offers servers to all."""
+    sys.addaudithook(_refuse_processes)
     if hasattr(config, "workerinput"):
         return
-    _reset_what_was_inherited()
+    config.stash[_host] = ServerHost()
+    _reset_inherited_environment()
     os.environ["AUDIT_KEY"] = KEY.get_secret_value()
-    # Processes of many tests run at once; a test that looks at metrics names a port.
+    # Processes of many tests run at once; a test of the metrics sets a port.
     os.environ["METRICS_PORT"] = os.environ["WORKER_METRICS_PORT"] = "0"
-    if "DATABASE_URL" not in os.environ:
-        from app.local.embedded.postgresql import EmbeddedPostgresql
-
-        place = _servers.enter_context(
-            tempfile.TemporaryDirectory(prefix="invoicing-", dir=_memory())
-        )
-        Path(place).chmod(0o711)  # PgBouncer, which is never root, goes through it to the socket
-        server = EmbeddedPostgresql(Path(place) / "postgresql", durable=False)
-        os.environ["DATABASE_URL"] = _servers.enter_context(server).url
-    if "REDIS_URL" not in os.environ:
-        from app.local.embedded.valkey import EmbeddedValkey
-
-        place = _servers.enter_context(tempfile.TemporaryDirectory(prefix="invoicing-"))
-        queue = EmbeddedValkey(Path(place) / "valkey")
-        os.environ["REDIS_URL"] = _servers.enter_context(queue).url
 
 
-def _reset_what_was_inherited() -> None:
-    """Undo what the caller's shell has set and child processes would inherit.
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers."""
+    if host := config.stash.get(_host, None):
+        host.stop()
 
-    A shell ignores some signals for its jobs in the background, and a developer's environment may
-    hold settings of the service, a PostgreSQL client's variables or a proxy.
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test as quick if none of its fixtures takes a server or a process."""
+    if isinstance(item, pytest.Function) and not _NOT_QUICK.intersection(item.fixturenames):
+        item.add_marker(pytest.mark.quick)
+
+
+def _refuse_processes(event: str, _arguments: object) -> None:
+    if _running_quick_test and event in _PROCESS_EVENTS:
+        raise AssertionError("a test that starts a process needs the fixture `child_processes`")
+
+
+def _reset_inherited_environment() -> None:
+    """Reset what child processes would inherit from the shell that called.
+
+    A shell ignores some signals for its background jobs, and a developer's environment may hold
+    settings of the service, variables of PostgreSQL clients or a proxy.
     """
     for number in _SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
     for name in Settings.model_fields:
-        if name not in ("database_url", "redis_url"):
-            os.environ.pop(name.upper(), None)
+        os.environ.pop(name.upper(), None)
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
 
 
-def _memory() -> Path | None:
-    """Return a file system in memory with room for the databases of all tests; None without.
-
-    There a database is cloned, for each test anew, in a third of the time.
-    """
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < _ROOM:
-        return None
-    return memory
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers."""
-    if not hasattr(config, "workerinput"):
-        _servers.close()
-
-
-def migrate(url: str, revision: str = "head") -> None:
-    """Bring a database to a revision."""
-    config = Config(ROOT / "alembic.ini")
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.upgrade(config, revision)
+@pytest.fixture(scope="session")
+def postgresql_server() -> str:
+    """The URL of the PostgreSQL of the test run, which is also at DATABASE_URL."""
+    os.environ[POSTGRESQL] = request_resource(POSTGRESQL)
+    return os.environ[POSTGRESQL]
 
 
 @pytest.fixture(scope="session")
-def template_database() -> Iterator[str]:
+def redis_server() -> str:
+    """The URL of the Valkey of the test run, which is also at REDIS_URL."""
+    os.environ[REDIS] = request_resource(REDIS)
+    return os.environ[REDIS]
+
+
+@pytest.fixture(scope="session")
+def template_database(postgresql_server: str) -> str:
     """The name of a database with every migration and no rows, for cloning."""
-    name = f"template_{uuid4().hex}"
-    asyncio.run(administer(f"CREATE DATABASE {name}"))
-    migrate(url_of_database(name))
-    yield name
-    asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    return request_resource(TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def child_processes() -> None:
+    """Permit a test to start processes; it is not quick then."""
+
+
+@pytest.fixture(autouse=True)
+def _only_what_fixtures_provide(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    global _running_quick_test  # noqa: PLW0603 - an audit hook has no other state
+    for fixture, variable in _SERVER_FIXTURES.items():
+        if fixture not in request.fixturenames:
+            monkeypatch.delenv(variable, raising=False)
+    _running_quick_test = request.node.get_closest_marker("quick") is not None
+    yield
+    _running_quick_test = False
 
 
 @asynccontextmanager
@@ -145,7 +157,7 @@ async def second_database_url(template_database: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def empty_database_url() -> AsyncIterator[str]:
+async def empty_database_url(postgresql_server: str) -> AsyncIterator[str]:
     """The URL of a database of the test's own without any table."""
     name = f"empty_{uuid4().hex}"
     await administer(f"CREATE DATABASE {name}")
@@ -154,12 +166,12 @@ async def empty_database_url() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
+def settings(database_url: str, redis_server: str, tmp_path: Path) -> Settings:
     """Settings of a service on the test's own database; change with `model_copy(update=…)`."""
     return Settings(
         database_url=database_url,
         database_pool_size=5,
-        redis_url=os.environ["REDIS_URL"],
+        redis_url=redis_server,
         queue_name=make_url(database_url).database or "",
         mail_dir=tmp_path / "mail",
         proof_dir=tmp_path / "proofs",
@@ -189,7 +201,7 @@ def make(connection: AsyncConnection) -> Factories:
 
 
 @pytest.fixture
-async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncIterator[Server]:
     """The real server on the test's own database, for tests where the wire matters."""
     async with run_server({"DATABASE_URL": database_url}, tmp_path) as server:
         yield server
@@ -197,7 +209,7 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _plain_logs() -> None:
-    """Spare failing tests the pages of variables that structlog shows unless told otherwise."""
+    """Log without the pages of variables that structlog adds to a traceback by default."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -211,16 +223,16 @@ def _plain_logs() -> None:
 
 @pytest.fixture
 def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the test set up the logs of a process, in this one, and leave nothing of it behind."""
+    """Let the test configure logging, and restore it afterwards."""
     root = logging.getLogger()
     handlers, level, configured = root.handlers, root.level, structlog.get_config()
     configure = structlog.configure
 
-    def without_keeping(**options: Any) -> None:
-        # A logger that is kept would write to this test's output ever after.
+    def configure_without_cache(**options: Any) -> None:
+        # A cached logger would write to this test's output in later tests, too.
         configure(**options | {"cache_logger_on_first_use": False})
 
-    monkeypatch.setattr(structlog, "configure", without_keeping)
+    monkeypatch.setattr(structlog, "configure", configure_without_cache)
     yield
     root.handlers, root.level = handlers, level
     configure(**configured)

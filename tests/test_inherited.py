@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 ROOT = Path(__file__).parent.parent
 IN_THE_BACKGROUND = "trap '' HUP INT QUIT; exec \"$@\""
 """How a shell starts a job in the background of a script: these signals are ignored."""

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from sqlalchemy import make_url
 
 from app.settings import Settings, error_messages
-from tests.conftest import ROOT
 
 GOOD = {
     "DATABASE_URL": "postgresql://user:secret@host/name",

@@ -1,6 +1,5 @@
 """What the benchmark's deliveries begin with."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from benchmarks.servers import Environment
 
 
 async def test_the_environment_has_all_that_scheduling_needs(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, redis_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUDIT_KEY")  # as where nobody but the benchmark sets one
-    await _schedule(Environment(os.environ["REDIS_URL"], tmp_path), database_url)
+    await _schedule(Environment(redis_server, tmp_path), database_url)

@@ -14,6 +14,8 @@ from app.database.engine import Database
 from app.settings import DatabaseSettings
 from tests.support.history import KEY
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 ROOT = Path(__file__).parents[2]
 NOBODY = "a4f5b6c7-0000-4000-8000-000000000000"
 SETTINGS = {

@@ -35,9 +35,9 @@ from app.main import create_app
 from app.notifications import invoice_query
 from app.notifications.rendering import InvoiceRenderer
 from app.settings import Settings
-from tests.conftest import ROOT
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row
+from tests.support.paths import ROOT
 from tests.support.worker import until, worker_here
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)

@@ -41,9 +41,12 @@ FILE = (
     / "exchanges.jsonl"
 )
 SCENARIOS = scenarios(FILE) if FILE.is_file() else {}
-pytestmark = pytest.mark.skipif(
-    not SCENARIOS, reason="the folder `shared` with the recorded exchanges is not beside us"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not SCENARIOS, reason="the folder `shared` with the recorded exchanges is not beside us"
+    ),
+    pytest.mark.usefixtures("redis_server"),
+]
 
 
 @dataclass(frozen=True)

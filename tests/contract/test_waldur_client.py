@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import Invoice
-from tests.conftest import ROOT
 from tests.support.data import ITEMS, Sample, make_sample
 from tests.support.factories import Factories
+from tests.support.paths import ROOT
 from tests.support.server import Server
 
 CALLS = Path(__file__).parent / "waldur_client_calls.py"

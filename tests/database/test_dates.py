@@ -16,7 +16,7 @@ from app.database.engine import Database
 from app.invoices.models import Invoice, InvoiceItem
 from app.models import metadata
 from app.settings import Settings
-from tests.conftest import migrate
+from tests.support.databases import migrate
 from tests.support.factories import Factories
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)

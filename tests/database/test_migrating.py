@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from migrations import limits
-from tests.conftest import ROOT
 from tests.database.test_migrations import alembic
+from tests.support.paths import ROOT
 from tests.support.worker import until
 
 REVISION = '''"""{name}"""

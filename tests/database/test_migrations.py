@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.database.engine import Database
 from app.local import demo
 from app.settings import Settings
-from tests.conftest import ROOT, migrate
+from tests.support.databases import migrate
+from tests.support.paths import ROOT
 
 
 def alembic(url: str) -> Config:

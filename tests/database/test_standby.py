@@ -20,11 +20,13 @@ from app.doctor.check_result import Level
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.main import create_app
 from app.settings import DatabaseSettings, Settings
-from tests.conftest import migrate
 from tests.support.clients import client_of
+from tests.support.databases import migrate
 from tests.support.factories import Factories
 from tests.support.standby import Standby, url_of_both
 from tests.support.worker import until
+
+pytestmark = pytest.mark.usefixtures("child_processes", "redis_server")
 
 
 @dataclass

@@ -24,8 +24,8 @@ from app.database.engine import Database
 from app.invoices.jobs.summaries import bring_year_forward, merge_tallies
 from app.invoices.models import Invoice
 from app.settings import Settings
-from tests.conftest import migrate
 from tests.database.test_migrations import alembic
+from tests.support.databases import migrate
 from tests.support.factories import Factories, Row
 from tests.support.summaries import ACTIONS, check, rows, twelve_invoices, year_ago
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from app.server.child_process import with_parent_death_signal
-from tests.conftest import ROOT
 from tests.support.certificates import make_certificate
+from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 SHIPPED = ROOT / "deploy" / "nginx" / "invoicing.conf.template"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.script import ScriptDirectory
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 # Python 3.11.2, which Debian 12 has, does not know it.
 _CAREFULLY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}

@@ -31,8 +31,8 @@ from app.settings import Settings
 from faults.ground import Ground, make_ground
 from faults.ledger import Kind
 from faults.load import Load
-from tests.conftest import ROOT
 from tests.support.clients import client_of
+from tests.support.paths import ROOT
 from tests.support.server import run_server
 
 SCRIPTS = ROOT / "deploy"

@@ -25,9 +25,10 @@ from faults.ground import Ground, make_ground
 from faults.ledger import Kind
 from faults.leftovers import work_is_done
 from faults.load import Load
-from tests.conftest import ROOT, migrate
 from tests.deploy.previous import code_before_migration
+from tests.support.databases import migrate
 from tests.support.history import KEY
+from tests.support.paths import ROOT
 from tests.support.server import run_server
 from tests.support.smtp import mail_sink
 from tests.support.worker import worker_process

@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from app.doctor import runner
 from app.doctor.check_result import Level
 from app.doctor.configuration import Configuration
@@ -11,11 +13,13 @@ from app.settings import Settings
 from tests.cli.test_commands import SETTINGS, app
 from tests.support.postgresql_proxy import lossy
 
+pytestmark = pytest.mark.usefixtures("child_processes")
 
-async def test_a_service_that_is_well(database_url: str, tmp_path: Path) -> None:
+
+async def test_a_service_that_is_well(database_url: str, redis_server: str, tmp_path: Path) -> None:
     environment = {
         "DATABASE_URL": database_url,
-        "REDIS_URL": os.environ["REDIS_URL"],
+        "REDIS_URL": redis_server,
         "AUDIT_KEY": os.environ["AUDIT_KEY"],
         "PROOF_DIR": str(tmp_path / "proofs"),
         "MAIL_DIR": str(tmp_path / "mail"),
@@ -31,11 +35,11 @@ async def test_a_service_that_is_well(database_url: str, tmp_path: Path) -> None
 
 
 async def test_a_database_without_tables_is_told_in_a_line_for_each_check(
-    empty_database_url: str, tmp_path: Path
+    empty_database_url: str, redis_server: str, tmp_path: Path
 ) -> None:
     environment = SETTINGS | {
         "DATABASE_URL": empty_database_url,
-        "REDIS_URL": os.environ["REDIS_URL"],
+        "REDIS_URL": redis_server,
         "PROOF_DIR": str(tmp_path),
     }
     answer = app("doctor", "--json", **environment)

@@ -6,6 +6,8 @@ from faults.case import Case
 from faults.cases import all_cases
 from faults.running import run_case
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 CUSTOMERS = 20
 """Enough for a case that takes a few seconds."""
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
 from faults.case import Case
@@ -12,6 +13,8 @@ from faults.ledger import Attempt, Kind
 from faults.load import Load
 from faults.running import prepared, run
 from faults.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("child_processes")
 
 TAMPERING = (
     "SET LOCAL session_replication_role = replica",  # nothing notices, as where data was lost

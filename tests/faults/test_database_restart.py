@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import pytest
 from sqlalchemy import func, select
 
 from app.billing.enums import InvoiceState
@@ -18,9 +19,11 @@ from app.invoices.models import Invoice
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.payments.models import Payment
 from app.settings import DatabaseSettings
-from tests.conftest import migrate
+from tests.support.databases import migrate
 from tests.support.factories import Factories
 from tests.support.server import run_server
+
+pytestmark = pytest.mark.usefixtures("child_processes", "redis_server")
 
 INVOICES = 120
 PATIENCE = 30.0

@@ -23,6 +23,8 @@ from tests.support.factories import Factories
 from tests.support.server import free_port, run_server
 from tests.support.worker import open_entries, until, worker_process
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCS = DEPLOY.parent / "docs"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"

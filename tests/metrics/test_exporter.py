@@ -61,6 +61,7 @@ async def test_metrics_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert logged == []
 
 
+@pytest.mark.usefixtures("child_processes")
 def test_what_the_dead_counted_stays_and_what_they_were_at_does_not(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     registry.register(Together(str(tmp_path)))

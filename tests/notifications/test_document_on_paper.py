@@ -17,6 +17,8 @@ from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import fields, statement
 from tests.support.browser import browser_page
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 A4 = {"width": 794, "height": 1123}
 """In CSS pixels."""
 

@@ -1,9 +1,12 @@
 """The databases of the server that the tests use."""
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.settings import DatabaseSettings
+from app.settings import DatabaseSettings, postgresql_url
+from tests.support.paths import ROOT
 
 FOLLOWING = {
     "currency",
@@ -16,14 +19,21 @@ FOLLOWING = {
 """Tables that follow from what happens to other tables, or from the settings."""
 
 
-def url_of_database(name: str) -> str:
-    """Return the address of a database of the server."""
-    return make_url(_server_url()).set(database=name).render_as_string(hide_password=False)
+def url_of_database(name: str, server: str | None = None) -> str:
+    """Return the URL of a database; by default of the server at DATABASE_URL."""
+    return make_url(_server_url(server)).set(database=name).render_as_string(hide_password=False)
 
 
-async def administer(*statements: str) -> None:
-    """Execute statements outside of any transaction."""
-    engine = create_async_engine(_server_url(), isolation_level="AUTOCOMMIT")
+def migrate(url: str, revision: str = "head") -> None:
+    """Migrate a database to a revision."""
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, revision)
+
+
+async def administer(*statements: str, server: str | None = None) -> None:
+    """Execute statements outside of a transaction; by default on the server at DATABASE_URL."""
+    engine = create_async_engine(_server_url(server), isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
             for statement in statements:
@@ -32,5 +42,5 @@ async def administer(*statements: str) -> None:
         await engine.dispose()
 
 
-def _server_url() -> str:
-    return DatabaseSettings().database_url
+def _server_url(server: str | None) -> str:
+    return DatabaseSettings().database_url if server is None else postgresql_url(server)

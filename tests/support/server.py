@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.paths import ROOT
+
 UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("TOKEN", "ADDRESS", "FAILED_LOGINS")}
 """Settings that let in any number of requests."""
-
-ROOT = Path(__file__).parent.parent.parent
 
 PATIENCE = 30.0
 """Seconds until the server must answer, or have ended."""

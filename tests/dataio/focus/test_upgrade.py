@@ -8,7 +8,7 @@ from sqlalchemy import text
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.settings import Settings
-from tests.conftest import migrate
+from tests.support.databases import migrate
 from tests.support.factories import Factories
 
 NAMESPACE = uuid4()

@@ -23,6 +23,8 @@ from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.local.embedded.server import EmbeddedServer, ServerError
 from app.local.embedded.valkey import EmbeddedValkey
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 ROOT = Path(__file__).parents[3]
 
 STARTER = textwrap.dedent("""

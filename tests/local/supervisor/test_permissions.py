@@ -16,9 +16,10 @@ from faults.disk import no_small_disk, read_only, small_disk
 from tests.local.supervisor.test_run import ROOT, environment
 
 is_root = os.geteuid() == 0
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="looks at processes as Linux shows them"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them"),
+    pytest.mark.usefixtures("child_processes"),
+]
 
 
 def refusal(data: Path) -> str:

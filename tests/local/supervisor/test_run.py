@@ -21,9 +21,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 KEY = re.compile(r"^  (\w+) +([0-9a-f]{40})  ", re.MULTILINE)
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="looks at processes as Linux shows them"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them"),
+    pytest.mark.usefixtures("child_processes"),
+]
 
 
 def environment() -> dict[str, str]:
