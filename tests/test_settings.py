@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy import make_url
 
 from app.settings import Settings, error_messages
+from tests.support.paths import ROOT
 
 GOOD = {
     "DATABASE_URL": "postgresql://user:secret@host/name",
