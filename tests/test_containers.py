@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from app.cli.main import build
+from app.cli.main import cli
 from app.settings import Settings
 from app.shutdown import MOST_SECONDS
 
@@ -22,10 +22,10 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 
 def understood(arguments: list[str]) -> Any:
     """Parse the arguments as `python -m app` would, and run nothing."""
-    command: Any = get_command(build())
+    command: Any = get_command(cli)
     words = list(arguments)
-    while commands := getattr(command, "commands", None):
-        command = commands[words.pop(0)]
+    while hasattr(command, "get_command"):
+        command = command.get_command(None, words.pop(0))
     return command.make_context(command.name, words)
 
 

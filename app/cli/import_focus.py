@@ -5,19 +5,19 @@ An export may come in several files: together they are one bill.
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from app.cli.context import MISUSED, fail, load_settings, one_line, with_database
+from app.cli.context import fail, load_settings, one_line
+from app.cli.database import with_database
+from app.cli.exit_codes import MISUSED
 from app.cli.import_formats import failures_in_a_line
 from app.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
-    from app.dataio.focus.import_report import Outcome
-    from app.dataio.focus.importer import Options
-    from app.settings import Settings
+from app.database.engine import Database
+from app.dataio.focus.errors import NotImported
+from app.dataio.focus.import_report import Outcome
+from app.dataio.focus.importer import Options, run
+from app.settings import Settings
 
 _STEPS = 1000
 
@@ -35,8 +35,6 @@ def import_focus(  # noqa: PLR0913 - one for each option
     replace: bool,
 ) -> None:
     """Import files that are one bill together; end the command where not all is imported."""
-    from app.dataio.focus.importer import Options  # noqa: PLC0415 - keeps --help fast
-
     if notify and not issue:
         fail("--notify goes with --issue.", code=MISUSED)
     chosen = Options(
@@ -68,12 +66,10 @@ def _percent(text: str) -> Decimal:
     return percent
 
 
-def _import(name: str, paths: list[Path], settings: "Settings", chosen: "Options") -> None:
+def _import(name: str, paths: list[Path], settings: Settings, chosen: Options) -> None:
     """Import files and tell what was done, or end the command with why they were not."""
-    from app.dataio.focus.errors import NotImported  # noqa: PLC0415
-    from app.dataio.focus.importer import run  # noqa: PLC0415 - keeps --help fast
 
-    async def action(database: "Database") -> "Outcome":
+    async def action(database: Database) -> Outcome:
         with progress_bar(name, _STEPS) as bar:
             if bar is None:
                 return await run(database, settings, paths, chosen)

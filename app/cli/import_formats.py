@@ -5,17 +5,23 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.context import fail, load_settings, with_database
+from app.cli.context import fail, load_settings
+from app.cli.database import with_database
 from app.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
-    from app.dataio.import_report import Report
-    from app.dataio.waldur.import_report import Report as WaldurReport
+from app.database.engine import Database
+from app.database.errors import DatabaseUnavailable
+from app.dataio.import_report import FAULTS_TOLD, BadRecords, ImportRunning, Report
+from app.dataio.jsonl.reader import STDIN, UnreadableFile, load_file
+from app.dataio.waldur import importer
+from app.dataio.waldur.import_report import Report as WaldurReport
+from app.dataio.waldur.invoices import HalfInvoice
+from app.dataio.waldur.source import WaldurUnreadable
+from app.logging import error_message
 
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 200_000
 """More than two batches of records hold; they have no cycles, and looking through them for some
@@ -24,11 +30,9 @@ takes a fifth of the time."""
 
 def import_jsonl(source: str, *, keep_good: bool) -> None:
     """Import a file of JSON Lines, or standard input for `-`."""
-    from app.dataio.jsonl.reader import STDIN, load_file  # noqa: PLC0415 - keeps --help fast
-
     settings = load_settings()
 
-    async def run(database: "Database") -> "Report":
+    async def run(database: Database) -> Report:
         size = None if source == STDIN else _size(source)
         with progress_bar(source, size) as progress:
             return await load_file(
@@ -45,13 +49,9 @@ def import_jsonl(source: str, *, keep_good: bool) -> None:
 
 def import_waldur(url: str) -> None:
     """Bring over, or catch up with, the Waldur whose database is at `url`."""
-    from app.dataio.waldur import importer  # noqa: PLC0415 - keeps --help fast
-    from app.dataio.waldur.invoices import HalfInvoice  # noqa: PLC0415
-    from app.dataio.waldur.source import WaldurUnreadable  # noqa: PLC0415
-
     settings = load_settings()
 
-    async def run(database: "Database") -> "WaldurReport":
+    async def run(database: Database) -> WaldurReport:
         read = Counter[str]()
         with progress_bar("Waldur", None) as progress:
 
@@ -87,7 +87,7 @@ def _size(source: str) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _tell(source: str, report: "Report") -> None:
+def _tell(source: str, report: Report) -> None:
     typer.echo(f"{source}:")
     if not report.counts:
         typer.echo("  no records")
@@ -99,7 +99,7 @@ def _tell(source: str, report: "Report") -> None:
         )
 
 
-def _tell_faults(report: "Report") -> None:
+def _tell_faults(report: Report) -> None:
     for fault in report.faults:
         typer.echo(str(fault), err=True)
     more = report.fault_count - len(report.faults)
@@ -107,7 +107,7 @@ def _tell_faults(report: "Report") -> None:
         typer.echo(f"and {more} more", err=True)
 
 
-def _bad(report: "Report") -> str:
+def _bad(report: Report) -> str:
     count = report.fault_count
     return "1 bad line was" if count == 1 else f"{count} bad lines were"
 
@@ -115,13 +115,6 @@ def _bad(report: "Report") -> str:
 @contextmanager
 def failures_in_a_line(source: str) -> Iterator[None]:
     """End the command with what a person can act on; nothing of the source is kept."""
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
-
-    from app.database.errors import DatabaseUnavailable  # noqa: PLC0415
-    from app.dataio.import_report import FAULTS_TOLD, BadRecords, ImportRunning  # noqa: PLC0415
-    from app.dataio.jsonl.reader import UnreadableFile  # noqa: PLC0415
-    from app.logging import error_message  # noqa: PLC0415
-
     try:
         yield
     except BadRecords as bad:

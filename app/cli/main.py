@@ -1,40 +1,81 @@
-"""Gathers the commands and runs the one that is asked for."""
+"""`python -m app`: imports the module of a command when the command is used."""
 
 import importlib
-import pkgutil
 import sys
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from app.cli import commands
-from app.cli.context import FAILED
+from app.cli.exit_codes import FAILED
+
+COMMANDS: Final = {
+    "run": ("run", "Run API and worker, on embedded servers unless settings name others."),
+    "serve": ("serve", "Serve the API until SIGTERM or Ctrl-C."),
+    "worker": ("worker", "Run jobs until SIGTERM or Ctrl-C."),
+    "migrate": ("migrate", "Migrate the database."),
+    "demo": ("demo", "Load demonstration data into an empty database."),
+    "import": ("data", "Import data from JSON Lines, a FOCUS cost export or a Waldur's database."),
+    "export": ("data", "Export all records as JSON Lines."),
+    "invoice": ("invoice", "Pay or cancel an invoice."),
+    "payment": ("payment", "List payments."),
+    "proof": ("proof", "Read proofs of payment."),
+    "delivery": ("delivery", "List notifications and retry failed ones."),
+    "job": ("job", "Run a job of the worker now."),
+    "audit": ("audit", "Verify the record of changes, or backfill it."),
+    "doctor": ("doctor", "Check settings, servers, disk and backlog."),
+    "user": ("user", "Create users."),
+    "token": ("token", "Create, list and revoke API tokens."),
+    "openapi": ("openapi", "Print the OpenAPI document."),
+}
+"""Each command: its module in `app.cli.commands`, and its line in `--help`."""
 
 
-def build() -> typer.Typer:
-    """Return the application with every command of `app.cli.commands`."""
-    cli = typer.Typer(
-        help="An invoicing service for clouds, with the API of Waldur's invoices.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-    for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
-        importlib.import_module(module.name).register(cli)
-    return cli
+class _LazyCommands(TyperGroup):
+    """The commands, imported one by one, so that `--help` and each command start quickly."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        cli = typer.Typer(rich_markup_mode=None)
+        importlib.import_module(f"app.cli.commands.{COMMANDS[cmd_name][0]}").register(cli)
+        return get_group(cli).commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+cli = typer.Typer(
+    cls=_LazyCommands,
+    help="An invoicing service for clouds, with the API of Waldur's invoices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@cli.callback()
+def _options() -> None:
+    """Take no options of its own."""
 
 
 def main() -> None:
     """Run the command that the arguments name.
 
-    Where the database goes away meanwhile, that is told in one line.
+    If the database becomes unavailable, print one line.
     """
     try:
-        build()(prog_name="python -m app")
+        cli(prog_name="python -m app")
     except Exception as error:
-        from app.database.errors import DatabaseUnavailable  # noqa: PLC0415 - keeps --help fast
-
-        if not isinstance(error, DatabaseUnavailable):
+        # Imported by now, if a command used the database.
+        errors = sys.modules.get("app.database.errors")
+        if errors is None or not isinstance(error, errors.DatabaseUnavailable):
             raise
-        typer.echo(f"The database cannot be used now: {error}.", err=True)
+        typer.echo(f"The database is unavailable: {error}.", err=True)
         sys.exit(FAILED)

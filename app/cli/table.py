@@ -4,6 +4,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 
 def show(
     rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, right: Iterable[str] = ()
@@ -12,10 +16,6 @@ def show(
 
     A terminal's width is kept to, with longer text cut; anything else gets whole lines.
     """
-    from rich.console import Console  # noqa: PLC0415 - keeps --help fast
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     table = Table(box=None, pad_edge=False)
     for name, heading in columns.items():
         table.add_column(heading, no_wrap=True, justify="right" if name in right else "left")

@@ -3,13 +3,18 @@
 import asyncio
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
+from app.cli import commands
+from app.cli.exit_codes import MISUSED
+from app.cli.main import COMMANDS, cli
 from app.database.engine import Database
 from app.settings import DatabaseSettings
 from tests.support.history import KEY
@@ -44,8 +49,35 @@ def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_help_shows_each_command() -> None:
     answer = app("--help")
     assert answer.returncode == 0
-    for command in ("run", "serve", "migrate", "openapi", "worker"):
+    for command in COMMANDS:
         assert f"  {command} " in answer.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_shows_its_help(command: str) -> None:
+    answer = CliRunner().invoke(cli, [command, "--help"])
+    assert answer.exit_code == 0
+    assert f"Usage: root {command} " in answer.stdout
+
+
+def test_every_module_of_commands_is_listed() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    assert modules == {module for module, _ in COMMANDS.values()}
+
+
+def test_help_imports_no_command() -> None:
+    check = "import sys; from app.cli.main import cli; cli(['--help'], standalone_mode=False);"
+    check += "sys.exit('sqlalchemy' in sys.modules or 'app.settings' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, check=False
+    )
+    assert answer.returncode == 0
+
+
+def test_an_unknown_command_is_refused() -> None:
+    answer = CliRunner().invoke(cli, ["serv"])
+    assert answer.exit_code == MISUSED
+    assert "No such command 'serv'." in answer.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,7 +193,7 @@ def test_a_password_is_never_told(url: str) -> None:
     assert "geheim" not in answer.stdout + answer.stderr
 
 
-async def test_a_database_that_cannot_be_used_now_is_said_in_one_line(
+async def test_an_unavailable_database_is_reported_in_one_line(
     database: Database, database_url: str
 ) -> None:
     settings = {"DATABASE_URL": database_url.replace("+asyncpg", "")}
@@ -175,7 +207,7 @@ async def test_a_database_that_cannot_be_used_now_is_said_in_one_line(
         )
         for answer in await asyncio.gather(reading, migrating):
             assert answer.returncode == 1
-            assert answer.stderr.startswith("The database cannot be used now: ")
+            assert answer.stderr.startswith("The database is unavailable: ")
             assert answer.stderr.endswith(" timeout.\n")
             assert answer.stderr.count("\n") == 1
 

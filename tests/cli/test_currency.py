@@ -24,7 +24,7 @@ from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
-from app.cli.main import build
+from app.cli.main import cli
 from app.database.engine import Database
 from app.doctor import work
 from app.doctor.check_result import Level
@@ -64,7 +64,7 @@ def environment(settings: Settings, currency: str) -> dict[str, str]:
 async def command(settings: Settings, currency: str, *arguments: str) -> Any:
     # In a thread, since a command runs an event loop of its own.
     return await asyncio.to_thread(
-        CliRunner().invoke, build(), arguments, env=environment(settings, currency)
+        CliRunner().invoke, cli, arguments, env=environment(settings, currency)
     )
 
 
@@ -462,7 +462,7 @@ def test_the_openapi_document_has_the_decimals_of_the_currency(settings: Setting
 
 
 def test_a_code_that_is_no_currency_is_refused(settings: Settings) -> None:
-    answer = CliRunner().invoke(build(), ["doctor"], env=environment(settings, "XAU"))
+    answer = CliRunner().invoke(cli, ["doctor"], env=environment(settings, "XAU"))
     assert "CURRENCY is wrong: XAU is not an ISO 4217 code of a currency with decimals" in (
         answer.stdout + answer.stderr
     )

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from app.billing.enums import InvoiceState
 from app.catalogue.models import Category
-from app.cli.main import build
+from app.cli.main import cli
 from app.cli.progress import progress_bar
 from app.customers.models import Customer
 from app.invoices.models import Invoice
@@ -39,9 +39,7 @@ async def call(settings: Settings, *arguments: str, stdin: bytes | None = None) 
         "PROOF_DIR": str(settings.proof_dir),
     }
     # In a thread: a command has an event loop of its own.
-    return await asyncio.to_thread(
-        CliRunner().invoke, build(), arguments, env=environment, input=stdin
-    )
+    return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=environment, input=stdin)
 
 
 def category(title: object) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 from app.billing.enums import InvoiceState
-from app.cli.main import build
+from app.cli.main import cli
 from app.invoices.models import Invoice
 from app.settings import Settings
 from tests.support.factories import Factories, Row
@@ -29,9 +29,7 @@ def environment(settings: Settings, tmp_path: Path) -> dict[str, str]:
 
 async def job(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
     # In a thread, since a command runs an event loop of its own.
-    answer = await asyncio.to_thread(
-        CliRunner().invoke, build(), ["job", *arguments], env=environment
-    )
+    answer = await asyncio.to_thread(CliRunner().invoke, cli, ["job", *arguments], env=environment)
     return answer.exit_code, answer.stdout, answer.stderr
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 from app.billing.enums import InvoiceState
-from app.cli.main import build
+from app.cli.main import cli
 from app.invoices.models import Invoice
 from app.payments.proofs import Proof, ProofStore
 from app.settings import Settings
@@ -29,7 +29,7 @@ async def call(settings: Settings, *arguments: str) -> tuple[int, str, str]:
         "PROOF_DIR": str(settings.proof_dir),
     }
     # In a thread: a command has an event loop of its own.
-    answer = await asyncio.to_thread(CliRunner().invoke, build(), arguments, env=environment)
+    answer = await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=environment)
     return answer.exit_code, answer.stdout, answer.stderr
 
 

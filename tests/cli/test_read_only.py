@@ -38,9 +38,9 @@ async def environment(
 @pytest.mark.parametrize(
     ("command", "begins"),
     [
-        (("user", "create", "ada"), "The database cannot be used now: it is read-only ("),
-        (("job", "close_month"), "The database cannot be used now: it is read-only ("),
-        (("migrate", "--down", "--to", "base"), "The database cannot be used now: it is read-only"),
+        (("user", "create", "ada"), "The database is unavailable: it is read-only ("),
+        (("job", "close_month"), "The database is unavailable: it is read-only ("),
+        (("migrate", "--down", "--to", "base"), "The database is unavailable: it is read-only"),
         (("import", "a.jsonl"), "a.jsonl: nothing of it is kept: the database cannot be used now"),
     ],
 )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
 from app import clock
-from app.cli.main import build
+from app.cli.main import cli
 from app.identity.models import CustomerRole, Token, User
 from app.identity.tokens import token_digest
 from app.settings import Settings
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 async def call(settings: Settings, *arguments: str) -> Result:
     # In a thread: a command has an event loop of its own.
     return await asyncio.to_thread(
-        CliRunner().invoke, build(), arguments, env={"DATABASE_URL": settings.database_url}
+        CliRunner().invoke, cli, arguments, env={"DATABASE_URL": settings.database_url}
     )
 
 

@@ -1,15 +1,16 @@
 """`audit`: verify the record of changes, or backfill it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.cli.context import FAILED, MISUSED, fail, load_audit_settings, with_database
-
-if TYPE_CHECKING:
-    from app.audit.backfill import BackfillResult
-    from app.audit.verify import VerificationResult
-    from app.database.engine import Database
+from app.audit.backfill import BackfillResult, backfill
+from app.audit.verify import VerificationResult
+from app.audit.verify import verify as find_discrepancies
+from app.cli.context import fail, load_audit_settings
+from app.cli.database import with_database
+from app.cli.exit_codes import FAILED, MISUSED
+from app.database.engine import Database
 
 
 def register(cli: typer.Typer) -> None:
@@ -25,12 +26,9 @@ def verify() -> None:
 
     Prints one line for each discrepancy. Exits with code 1 if there is any.
     """
-    from app.audit.verify import VerificationResult  # noqa: PLC0415 - keeps --help fast
-    from app.audit.verify import verify as find_discrepancies  # noqa: PLC0415
-
     settings = load_audit_settings()
 
-    async def run(database: "Database") -> "VerificationResult":
+    async def run(database: Database) -> VerificationResult:
         result = VerificationResult()
         async for discrepancy in find_discrepancies(database, settings, result):
             typer.echo(str(discrepancy))
@@ -50,13 +48,11 @@ def adopt(
     Use it for changes written by a release without a record. Run `verify` first and check the
     discrepancies: this command accepts the current data as it is.
     """
-    from app.audit.backfill import backfill  # noqa: PLC0415 - keeps --help fast
-
     if not why.strip():
         fail("A reason is needed.", code=MISUSED)
     key = load_audit_settings().audit_key
 
-    async def run(database: "Database") -> "BackfillResult":
+    async def run(database: Database) -> BackfillResult:
         return await backfill(database, key, why.strip())
 
     typer.echo(str(with_database(run)))

@@ -8,18 +8,23 @@ from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.context import FAILED, MISUSED, fail, load_settings, with_database
+from app.billing.currencies import get_currency
+from app.cli.context import fail, load_settings
+from app.cli.database import with_database
+from app.cli.exit_codes import FAILED, MISUSED
 from app.cli.import_focus import import_focus
 from app.cli.import_formats import import_jsonl, import_waldur
 from app.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
-
+from app.database.engine import Database
+from app.dataio.export import ProofMissing
+from app.dataio.export import export as export_records
+from app.dataio.export_warnings import unimportable
+from app.logging import error_message
 
 _STEPS = 1000
 
@@ -140,22 +145,15 @@ def export(
     ] = True,
 ) -> None:
     """Export everything as JSON Lines, as it is at one moment."""
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - keeps --help fast
-
-    from app.billing.currencies import get_currency  # noqa: PLC0415
-    from app.dataio import export  # noqa: PLC0415
-    from app.dataio.export_warnings import unimportable  # noqa: PLC0415
-    from app.logging import error_message  # noqa: PLC0415
-
     settings = load_settings()
     try:
         with _opened(output) as file:
 
-            async def run(database: "Database") -> None:
+            async def run(database: Database) -> None:
                 # Lines that go to a terminal show by themselves how far it is.
                 with nullcontext() if file.isatty() else progress_bar("Export", _STEPS) as bar:
                     progress = None if bar is None else lambda part: bar(int(part * _STEPS))
-                    async for piece in export.export(
+                    async for piece in export_records(
                         database, settings, proofs=proofs, progress=progress
                     ):
                         file.write(piece)
@@ -171,7 +169,7 @@ def export(
     except BrokenPipeError:  # whoever read has what they wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
-    except export.ProofMissing as error:
+    except ProofMissing as error:
         fail(str(error), "With --no-proofs everything else can be exported.")
     except OSError as error:
         fail(f"The export cannot be written: {error}.", code=MISUSED)

@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from app.billing.enums import DeliveryState
 from app.cli import table
-from app.cli.context import fail, with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
+from app.cli.context import fail
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.deliveries.retry import CannotRetry, retry_delivery
+from app.notifications import queries
 
 _COLUMNS = {
     "uuid": "delivery",
@@ -44,9 +45,8 @@ def list_deliveries(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List deliveries, newest first."""
-    from app.notifications import queries  # noqa: PLC0415 - keeps --help fast
 
-    async def run(database: "Database") -> Sequence[Mapping[str, Any]]:
+    async def run(database: Database) -> Sequence[Mapping[str, Any]]:
         async with database.reading() as connection:
             rows = await queries.list_deliveries(
                 connection, state=state, invoice=invoice, limit=limit
@@ -64,9 +64,8 @@ def retry_deliveries(
     deliveries: Annotated[list[UUID], typer.Argument(help="UUIDs of failed deliveries.")],
 ) -> None:
     """Try failed deliveries again, from their first attempt."""
-    from app.deliveries.retry import CannotRetry, retry_delivery  # noqa: PLC0415 - keeps --help fast
 
-    async def run(database: "Database") -> list[str]:
+    async def run(database: Database) -> list[str]:
         problems = []
         for delivery in deliveries:
             try:

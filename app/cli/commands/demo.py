@@ -2,7 +2,9 @@
 
 import typer
 
-from app.cli.context import load_audit_settings, with_database
+from app.cli.context import load_audit_settings
+from app.cli.database import with_database
+from app.local.demo import load
 
 
 def register(cli: typer.Typer) -> None:
@@ -12,7 +14,5 @@ def register(cli: typer.Typer) -> None:
 
 def demo() -> None:
     """Load a made-up data set of thirteen months into an empty database."""
-    from app.local.demo import load  # noqa: PLC0415 - keeps --help fast
-
     settings = load_audit_settings()
     typer.echo(with_database(lambda database: load(database, settings), of=settings))

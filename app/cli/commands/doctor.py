@@ -1,16 +1,17 @@
 """`doctor`: whether everything that the service needs is well."""
 
+import asyncio
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.cli.context import FAILED
-
-if TYPE_CHECKING:
-    from app.doctor.check_result import CheckResult
+from app.cli.exit_codes import FAILED
+from app.doctor.check_result import CheckResult, Level
+from app.doctor.configuration import read
+from app.doctor.runner import run_checks
 
 
 def register(cli: typer.Typer) -> None:
@@ -29,12 +30,6 @@ def doctor(
     Sends nothing, and changes nothing but for folders that are missing. Ends with code 1 where
     something is wrong.
     """
-    import asyncio  # noqa: PLC0415 - keeps --help fast
-
-    from app.doctor.check_result import Level  # noqa: PLC0415
-    from app.doctor.configuration import read  # noqa: PLC0415
-    from app.doctor.runner import run_checks  # noqa: PLC0415
-
     examination = asyncio.run(run_checks(read(), processes))
     lines = [(name, each) for name, found in examination.findings.items() for each in found]
     is_wrong = any(finding.level is Level.WRONG for _, finding in lines)
@@ -56,6 +51,6 @@ def doctor(
     raise typer.Exit(code)
 
 
-def _line(name: str, finding: "CheckResult") -> str:
+def _line(name: str, finding: CheckResult) -> str:
     told = f"{finding.level:8} {name:12} {finding.found.removesuffix('.')}."
     return f"{told} {finding.advice}" if finding.advice else told

@@ -1,14 +1,17 @@
 """`invoice`: what an operator does to single invoices."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from app.cli.context import fail, load_audit_settings, with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.cli.context import fail, load_audit_settings
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.invoices.actions.cancel import CannotCancel
+from app.invoices.actions.cancel import cancel as cancel_invoice
 
 
 def register(cli: typer.Typer) -> None:
@@ -29,14 +32,9 @@ def cancel(
     why: Annotated[str, typer.Option(help="The reason; it is kept with the invoice.")],
 ) -> None:
     """Cancel an invoice that is pending or created."""
-    from app.audit.actor import Actor  # noqa: PLC0415 - keeps --help fast
-    from app.audit.writer import audited_transaction  # noqa: PLC0415
-    from app.invoices.actions.cancel import CannotCancel  # noqa: PLC0415
-    from app.invoices.actions.cancel import cancel as cancel_invoice  # noqa: PLC0415
-
     key = load_audit_settings().audit_key
 
-    async def run(database: "Database") -> int:
+    async def run(database: Database) -> int:
         async with audited_transaction(database, key, Actor("cancel"), comment=why) as connection:
             return await cancel_invoice(connection, uuid, why)
 

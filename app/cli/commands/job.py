@@ -1,15 +1,19 @@
 """`job`: one of the worker's jobs, by hand."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from inspect import signature
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.context import MISUSED, fail, load_settings, with_database
-
-if TYPE_CHECKING:
-    from app.outbox.outcome import JobSummary
-    from app.settings import Settings
+from app.cli.context import fail, load_settings
+from app.cli.database import with_database
+from app.cli.exit_codes import MISUSED
+from app.jobs.job import JobRun
+from app.jobs.registry import CLOSE_MONTH, build_registry
+from app.logging import configure_logging
+from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
+from app.settings import Settings
 
 
 def register(cli: typer.Typer) -> None:
@@ -34,10 +38,6 @@ def job(
 
     Ends with code 1 where something failed.
     """
-    from app.jobs.registry import CLOSE_MONTH, build_registry  # noqa: PLC0415
-    from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast
-    from app.outbox.outcome import PermanentError, RetryAfter  # noqa: PLC0415
-
     settings = load_settings()
     configure_logging(settings)
     jobs = build_registry(settings)
@@ -70,12 +70,7 @@ def _parse(arguments: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "JobSummary | None":
-    from inspect import signature  # noqa: PLC0415 - keeps --help fast
-
-    from app.jobs.job import JobRun  # noqa: PLC0415
-    from app.jobs.registry import build_registry  # noqa: PLC0415
-
+def _run(settings: Settings, name: str, arguments: Mapping[str, Any]) -> JobSummary | None:
     function = build_registry(settings)[name].function
     try:
         signature(function).bind(None, **arguments)
@@ -86,7 +81,7 @@ def _run(settings: "Settings", name: str, arguments: Mapping[str, Any]) -> "JobS
     )
 
 
-def _tell(name: str, summary: "JobSummary | None") -> None:
+def _tell(name: str, summary: JobSummary | None) -> None:
     if summary is None:
         typer.echo(f"{name}: done.")
         return

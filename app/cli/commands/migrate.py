@@ -3,8 +3,11 @@
 from typing import Annotated
 
 import typer
+from alembic.util import CommandError
 
-from app.cli.context import check_database, fail
+from app.cli.context import fail
+from app.cli.database import check_database
+from app.database import migration
 
 
 def register(cli: typer.Typer) -> None:
@@ -22,10 +25,6 @@ def migrate(
     ] = 120,
 ) -> None:
     """Bring the database to the newest revision, or to the one named."""
-    from alembic.util import CommandError  # noqa: PLC0415 - keeps --help fast
-
-    from app.database import migration  # noqa: PLC0415
-
     check_database()
     try:
         migration.migrate(

@@ -1,8 +1,11 @@
 """`openapi`: the contract, as the service would serve it."""
 
+import json
+
 import typer
 
 from app.cli.context import load_settings
+from app.main import create_app
 
 
 def register(cli: typer.Typer) -> None:
@@ -12,10 +15,6 @@ def register(cli: typer.Typer) -> None:
 
 def openapi() -> None:
     """Print the OpenAPI document; nothing needs to run for it."""
-    import json  # noqa: PLC0415 - keeps --help fast
-
-    from app.main import create_app  # noqa: PLC0415
-
     # Nothing is connected to or sealed, so that any address and any key will do.
     settings = load_settings(
         database_url="postgresql:///", redis_url="unix:///none", audit_key="none" * 8

@@ -3,15 +3,17 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from app.cli.context import with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.payments.repository import listing
 
 _COLUMNS = {
     "uuid": "payment",
@@ -43,9 +45,8 @@ def list_payments(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List payments, newest first."""
-    from app.payments.repository import listing  # noqa: PLC0415 - keeps --help fast
 
-    async def run(database: "Database") -> Sequence[Mapping[str, Any]]:
+    async def run(database: Database) -> Sequence[Mapping[str, Any]]:
         async with database.reading() as connection:
             rows = await listing(connection, customer=customer, invoice=invoice)
             return [dict(row) for row in rows]
@@ -59,10 +60,6 @@ def list_payments(
 
 
 def _show(payments: Sequence[Mapping[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - keeps --help fast
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     table = Table(box=None, pad_edge=False)
     for heading in _COLUMNS.values():
         table.add_column(heading, no_wrap=True, justify="right" if heading == "sum" else "left")

@@ -2,16 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from app.cli.context import fail, load_settings, with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
-    from app.payments.proofs import Proof
+from app.cli.context import fail, load_settings
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.payments.proofs import Proof, ProofStore, safe_name
+from app.payments.repository import proof_of
 
 
 def register(cli: typer.Typer) -> None:
@@ -40,12 +40,9 @@ def get(
     ] = None,
 ) -> None:
     """Write the proof of a payment to a file."""
-    from app.payments.proofs import ProofStore, safe_name  # noqa: PLC0415 - keeps --help fast
-    from app.payments.repository import proof_of  # noqa: PLC0415
-
     settings = load_settings()
 
-    async def run(database: "Database") -> "Proof | None":
+    async def run(database: Database) -> Proof | None:
         async with database.reading() as connection:
             return await proof_of(connection, payment)
 

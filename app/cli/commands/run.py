@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from app.cli.context import check_database, load_settings
+from app.cli.context import load_settings
+from app.cli.database import check_database
+from app.local.supervisor.run import run_service
 
 
 def register(cli: typer.Typer) -> None:
@@ -42,7 +44,5 @@ def run(
 
     if os.environ.get("DATABASE_URL"):
         check_database()
-
-    from app.local.supervisor.run import run_service  # noqa: PLC0415 - keeps --help fast
 
     raise typer.Exit(run_service(host, port, data, stop_with_parent=stop_with_parent))

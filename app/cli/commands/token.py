@@ -3,16 +3,18 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
 
+from app import clock
 from app.cli import table
-from app.cli.context import fail, with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
+from app.cli.context import fail
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.identity import tokens, users
+from app.identity.tokens import create, revoke
 
 _COLUMNS: Final = {
     "uuid": "token",
@@ -57,13 +59,10 @@ def create_token(
     ] = None,
 ) -> None:
     """Make a token and write its key, which cannot be shown again, to standard output."""
-    from app.identity import users  # noqa: PLC0415 - keeps --help fast
-    from app.identity.tokens import create  # noqa: PLC0415
-
     if "\0" in name:
         raise typer.BadParameter("NUL characters cannot be stored")
 
-    async def run(database: "Database") -> str | None:
+    async def run(database: Database) -> str | None:
         async with database.transaction() as connection:
             user = await users.find(connection, username)
             if user is None:
@@ -81,9 +80,8 @@ def list_tokens(
     username: Annotated[str | None, typer.Argument(help="Only this user's.")] = None,
 ) -> None:
     """List tokens, newest first; their keys are known to nobody."""
-    from app.identity import tokens, users  # noqa: PLC0415 - keeps --help fast
 
-    async def run(database: "Database") -> Sequence[Mapping[str, Any]] | None:
+    async def run(database: Database) -> Sequence[Mapping[str, Any]] | None:
         async with database.reading() as connection:
             if username is not None and await users.find(connection, username) is None:
                 return None
@@ -96,8 +94,6 @@ def list_tokens(
 
 
 def _shown(token: Mapping[str, Any]) -> dict[str, Any]:
-    from app import clock  # noqa: PLC0415 - keeps --help fast
-
     state = "active"
     if token["revoked_at"] is not None:
         state = "revoked"
@@ -116,9 +112,8 @@ def revoke_token(
     token: Annotated[UUID, typer.Argument(help="The token, as `token list` names it.")],
 ) -> None:
     """Make a token useless from now on."""
-    from app.identity.tokens import revoke  # noqa: PLC0415 - keeps --help fast
 
-    async def run(database: "Database") -> bool:
+    async def run(database: Database) -> bool:
         async with database.transaction() as connection:
             return await revoke(connection, token)
 

@@ -1,14 +1,14 @@
 """`user`: who may call the API."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from app.cli.context import fail, with_database
-
-if TYPE_CHECKING:
-    from app.database.engine import Database
+from app.cli.context import fail
+from app.cli.database import with_database
+from app.database.engine import Database
+from app.identity.users import CustomerNotFound, NewUser, UsernameTaken, create
 
 
 def register(cli: typer.Typer) -> None:
@@ -35,18 +35,11 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
 ) -> None:
     """Make a user and write its UUID to standard output."""
-    from app.identity.users import (  # noqa: PLC0415 - keeps --help fast
-        CustomerNotFound,
-        NewUser,
-        UsernameTaken,
-        create,
-    )
-
     if not username.strip() or "\0" in username + full_name + email:
         raise typer.BadParameter("a username is not blank, and NUL characters cannot be stored")
     user = NewUser(username, full_name, email, staff, support, tuple(owner_of or ()))
 
-    async def run(database: "Database") -> UUID:
+    async def run(database: Database) -> UUID:
         async with database.transaction() as connection:
             return await create(connection, user)
 

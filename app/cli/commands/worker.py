@@ -1,10 +1,13 @@
 """`worker`: what runs in the background."""
 
+import asyncio
 from typing import Annotated
 
 import typer
 
 from app.cli.context import fail, load_settings, require_currency, require_writable
+from app.jobs.worker import is_alive, run_worker
+from app.logging import configure_logging
 
 
 def register(cli: typer.Typer) -> None:
@@ -20,11 +23,6 @@ def worker(
 ) -> None:
     """Run jobs until it is asked to end (SIGTERM or Ctrl-C)."""
     settings = load_settings()
-
-    import asyncio  # noqa: PLC0415 - keeps --help fast
-
-    from app.jobs.worker import is_alive, run_worker  # noqa: PLC0415
-    from app.logging import configure_logging  # noqa: PLC0415
 
     if check:
         if not asyncio.run(is_alive(settings)):
