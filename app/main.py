@@ -48,9 +48,9 @@ def create_app(settings: Settings) -> FastAPI:
         with suppress(DiskUnavailable):
             ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
         database = Database(settings)
-        nudge = Notifier(settings)
+        notifier = Notifier(settings)
         app.state.database = database
-        app.state.nudge = nudge
+        app.state.notifier = notifier
         app.state.token_cache = token_lookup.new_cache()
         app.state.kept_bodies = KeptBodies(settings)
         app.state.readiness = readiness = health.Readiness(settings, database)
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await readiness.aclose()
             app.state.failed_logins.flush()
-            await nudge.aclose()
+            await notifier.aclose()
             await database.close()
 
     app = openapi.create_application(version=__version__, lifespan=lifespan)

@@ -18,7 +18,7 @@ from app.api.middleware.rate_limit import redis_sync
 from app.api.middleware.rate_limit.counting import Limit
 from app.api.middleware.rate_limit.redis_sync import Sharing
 from app.database.engine import Database
-from app.jobs.runner import JobRunner
+from app.jobs.claimed_entry import ClaimedEntry
 from app.jobs.worker import WorkerProcess
 from app.outbox import repository as outbox
 from app.outbox.notifier import Notifier
@@ -71,25 +71,24 @@ async def test_the_exchange_of_rate_limits_ends(
 
 
 async def test_a_loop_that_notifies_the_worker_ends(settings: Settings) -> None:
-    nudge = Notifier(settings)
+    notifier = Notifier(settings)
 
-    async def nudging() -> None:
+    async def notifying() -> None:
         while True:
-            await nudge()
+            await notifier.notify_worker()
 
     try:
-        await assert_ends(nudging, 0.003)
+        await assert_ends(notifying, 0.003)
     finally:
-        await nudge.aclose()
+        await notifier.aclose()
 
 
-async def test_the_renewal_of_a_lease_ends(database: Database, settings: Settings) -> None:
+async def test_the_renewal_of_a_lease_ends(database: Database) -> None:
     async with database.transaction() as connection:
         await outbox.record_job(connection, "job", {})
         (claim,) = await outbox.claim_due(connection, 1, timedelta(minutes=5))
-    runner = JobRunner(database, settings.model_copy(update={"job_lease": 1}), {})
-    runner._lease = timedelta(0)
-    await assert_ends(lambda: runner._renew(claim), 0.01)
+    entry = ClaimedEntry(database, claim, lease=timedelta(0))
+    await assert_ends(entry._renew, 0.01)
 
 
 async def test_a_worker_that_is_asked_to_stop_amid_a_look_at_the_queue_ends(

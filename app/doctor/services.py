@@ -19,7 +19,7 @@ _SMTP_TIMEOUT: Final = 5.0
 
 
 async def redis(settings: Settings) -> list[CheckResult]:
-    """Tell whether Redis answers and writes, what it is, and whether it may forget nudges."""
+    """Check whether Redis answers, accepts writes, and may drop notifications of the worker."""
     client = Redis.from_url(
         settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
     )
@@ -51,7 +51,7 @@ async def redis(settings: Settings) -> list[CheckResult]:
         return [
             warning(
                 f"{name} {version} has the maxmemory-policy {policy}: when it is full it forgets"
-                " nudges, and jobs start late",
+                " notifications of the worker, and jobs start late",
                 "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file.",
             )
         ]

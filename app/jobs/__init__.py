@@ -1,1 +1,1 @@
-"""The arq worker: jobs, schedule, the outbox relay."""
+"""The worker: jobs, their schedule, and the runner of the outbox."""

@@ -1,7 +1,7 @@
-"""How arq is set up: it listens on Redis for nudges, and keeps the time.
+"""Settings of the arq worker, which receives notifications over Redis and polls on a schedule.
 
-The jobs themselves are entries of the outbox. So nothing that matters is in Redis, and what arq
-does not do (run again what raised, or what a killed worker held) does not matter.
+The jobs themselves are entries of the outbox. Redis therefore holds nothing that must survive, and
+it does not matter that arq retries neither failed jobs nor, in time, those of a killed worker.
 """
 
 from datetime import datetime, timedelta
@@ -19,31 +19,30 @@ from app.outbox.redis import RUN_DUE_JOBS, deserialize, serialize
 from app.settings import Settings
 
 POLL_INTERVAL: Final = 2
-"""Seconds between two looks at the outbox; a nudge makes one at once."""
-_HEALTH_EVERY: Final = 30
+"""Seconds between two polls of the outbox; a notification polls it at once."""
+_HEALTH_CHECK_INTERVAL: Final = 30
 _TIMEOUT: Final = 20
-"""Seconds that arq's functions may take. They only start jobs; a worker that is killed blocks the
-function's name for so long, and ten seconds more."""
-
-_UNEVEN: Final = timedelta(seconds=1)
-"""A change of the clock between two looks at it that says that it was set."""
+"""Seconds that arq's functions, which only start jobs, may take. The name of a function stays
+blocked for this time and ten seconds more if its worker is killed."""
+_CLOCK_TOLERANCE: Final = timedelta(seconds=1)
+"""A change of the clock between two checks that shows that it was set."""
 
 
 def health_check_key(settings: Settings) -> str:
-    """Return the key that is on Redis while a worker is alive, for half a minute at a time."""
+    """Return the key on Redis that a live worker renews; it expires after half a minute."""
     return f"{settings.queue_name}:health"
 
 
 class _Worker(Worker):
-    """Goes by the clock as it is, also where it was set since the last look at it.
+    """An arq worker whose schedule follows a clock that is set.
 
-    arq counts on from the time at which it last started something: where the clock is set back, it
-    would start nothing for as long.
+    arq computes the next start from the last one. If the clock is set back by an hour, it would
+    start nothing for an hour.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._monitor = clock.ClockMonitor(_UNEVEN)
+        self._monitor = clock.ClockMonitor(_CLOCK_TOLERANCE)
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
         if self._monitor.observe(clock.now()):
@@ -55,35 +54,35 @@ class _Worker(Worker):
 def build_arq_worker(
     settings: Settings, redis: ArqRedis, runner: JobRunner, scheduler: Scheduler
 ) -> Worker:
-    """Return an arq worker that starts what is due; it is not running yet."""
+    """Return an arq worker that polls the outbox and the schedule; it is not started."""
 
-    async def relay(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+    async def run_due_jobs(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
-            await runner.relay()
+            await runner.start_due_jobs()
         except SQLAlchemyError as error:
-            runner.outage.tell(error)
+            runner.outage.begin(error)
 
-    async def schedule(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+    async def schedule_jobs(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         try:
-            if await scheduler.look():
-                await runner.relay()
+            if await scheduler.schedule_due_jobs():
+                await runner.start_due_jobs()
         except SQLAlchemyError as error:
-            runner.outage.tell(error)
+            runner.outage.begin(error)
 
-    # Names make job ids, which are the server's, not the queue's.
+    # arq derives job ids from names; the queue's name separates queues on one server.
     queue = settings.queue_name
     return _Worker(
-        functions=[func(relay, name=RUN_DUE_JOBS, keep_result=0, max_tries=1)],
+        functions=[func(run_due_jobs, name=RUN_DUE_JOBS, keep_result=0, max_tries=1)],
         cron_jobs=[
-            cron(relay, name=f"{queue}:look", second=set(range(0, 60, POLL_INTERVAL))),
-            cron(schedule, name=f"{queue}:schedule", second=0, run_at_startup=True),
+            cron(run_due_jobs, name=f"{queue}:look", second=set(range(0, 60, POLL_INTERVAL))),
+            cron(schedule_jobs, name=f"{queue}:schedule", second=0, run_at_startup=True),
         ],
         redis_pool=redis,
         queue_name=queue,
         job_timeout=_TIMEOUT,
         job_serializer=serialize,
         job_deserializer=deserialize,
-        health_check_interval=_HEALTH_EVERY,
+        health_check_interval=_HEALTH_CHECK_INTERVAL,
         health_check_key=health_check_key(settings),
         handle_signals=False,
         log_results=False,

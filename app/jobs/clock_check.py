@@ -1,4 +1,4 @@
-"""Telling that this machine's clock is not as the database server's."""
+"""Logs when this machine's clock differs from the database server's."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,30 +6,30 @@ from typing import Final
 from app.database.server_clock import ClockOffset
 from app.logging import get_logger
 
-_MOST: Final = timedelta(seconds=5)
-"""What clocks may differ by, and a difference may change by, without a word."""
+_TOLERANCE: Final = timedelta(seconds=5)
+"""An offset, or a change of it, up to this is not logged."""
 
 _logger = get_logger(__name__)
 
 
 class ClockCheck:
-    """What the log was told of the difference; the worker looks at it every two seconds.
+    """Logs each offset once. The worker measures it every two seconds.
 
-    Leases and due times do not go by our clock, but dates of invoices do.
+    Leases and due times use the server's clock, but dates of invoices use this machine's.
     """
 
     def __init__(self) -> None:
-        self._told: timedelta | None = None
+        self._logged: timedelta | None = None
 
-    def tell(self, difference: ClockOffset) -> None:
-        """Log a difference that is large, or has changed, and that it is gone."""
-        if not difference.exceeds(_MOST):
-            if self._told is not None:
+    def check(self, offset: ClockOffset) -> None:
+        """Log an offset that is large or has changed, and its end."""
+        if not offset.exceeds(_TOLERANCE):
+            if self._logged is not None:
                 _logger.info("clock right again")
-            self._told = None
-        elif self._told is None or abs(difference.ahead - self._told) > _MOST:
-            self._told = difference.ahead
+            self._logged = None
+        elif self._logged is None or abs(offset.ahead - self._logged) > _TOLERANCE:
+            self._logged = offset.ahead
             _logger.warning(
                 "this machine's clock differs from the database server's",
-                ahead_seconds=round(difference.ahead.total_seconds(), 1),
+                ahead_seconds=round(offset.ahead.total_seconds(), 1),
             )

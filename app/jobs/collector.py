@@ -1,12 +1,12 @@
-"""What the worker shows of the database: what waits, how deliveries stand, which month is closed.
+"""Collects metrics from the database: open jobs, deliveries by state, the last closed month.
 
-The database is asked when Prometheus asks, in few statements, and again only once an answer is old.
-One that does not answer is shown as such, and all that it would tell is left out.
+A scrape by Prometheus queries the database with a few statements, unless a recent result is cached.
+If the database does not answer, only `invoicing_database_up` is exported, as 0.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import TimeoutError as NoAnswer
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,134 +24,135 @@ from app.metrics.jobs import OTHER
 from app.outbox import repository as outbox
 
 MAX_AGE: Final = 15.0
-"""Seconds for which an answer of the database is shown."""
+"""Seconds for which a result is cached."""
 FINISHED_MAX_AGE: Final = 300.0
-"""Seconds for which the number of settled deliveries is: each look reads their whole table."""
+"""Seconds for which the count of finished deliveries is cached; it reads the whole table."""
 MAX_OVERDUE_COUNT: Final = 10_000
-"""Overdue invoices that are counted."""
-_ANSWER_SECONDS: Final = 4.0
-"""What the database may take in all."""
-_LOOP_SECONDS: Final = 6.0
-"""What this process may take; its other metrics are shown even where it hangs."""
+"""The count of overdue invoices stops here."""
+_QUERY_TIMEOUT: Final = 4.0
+"""Seconds for all queries of a scrape."""
+_SCRAPE_TIMEOUT: Final = 6.0
+"""Seconds a scrape waits for the event loop; the other metrics are exported even if it hangs."""
 
 _logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    waiting: list[outbox.OpenEntries]
-    on_their_way: dict[str, int]
-    settled: dict[str, int]
+class _Snapshot:
+    open_entries: list[outbox.OpenEntries]
+    open_deliveries: dict[str, int]
+    finished_deliveries: dict[str, int]
     closed: close_month.Closed
 
 
 class DatabaseCollector:
-    """Asks the database for numbers, and keeps them while they are fresh."""
+    """Queries the database for metrics and caches them."""
 
     def __init__(self, database: Database, jobs: Collection[str]) -> None:
         self._database = database
         self._jobs = jobs
-        self._alone = asyncio.Lock()
-        self._asked_at = -MAX_AGE
-        self._seen: _Seen | None = None
-        self._settled_at = -FINISHED_MAX_AGE
-        self._settled: dict[str, int] = {}
+        self._lock = asyncio.Lock()
+        self._queried_at = -MAX_AGE
+        self._snapshot: _Snapshot | None = None
+        self._finished_at = -FINISHED_MAX_AGE
+        self._finished: dict[str, int] = {}
 
-    def from_threads(self, loop: asyncio.AbstractEventLoop) -> "_Shown":
-        """Return what shows these numbers, beside all that the process counts, to other threads."""
+    def from_threads(self, loop: asyncio.AbstractEventLoop) -> "_WorkerCollector":
+        """Return a collector, for use in other threads, of these and the process's own metrics."""
 
         def fetch() -> list[Metric]:
-            asked = asyncio.run_coroutine_threadsafe(self.metrics(), loop)
+            future = asyncio.run_coroutine_threadsafe(self.metrics(), loop)
             try:
-                return asked.result(_LOOP_SECONDS)
-            except NoAnswer:
-                asked.cancel()
-                return [_up(False)]
+                return future.result(_SCRAPE_TIMEOUT)
+            except FutureTimeoutError:
+                future.cancel()
+                return [_database_up(False)]
 
-        return _Shown(fetch)
+        return _WorkerCollector(fetch)
 
     async def metrics(self) -> list[Metric]:
-        """Return the numbers as metrics, at most `MAX_AGE` seconds old."""
-        async with self._alone:
-            if clock.monotonic() - self._asked_at >= MAX_AGE:
-                self._seen = await self._look()
-                self._asked_at = clock.monotonic()
-        return [_up(False)] if self._seen is None else [_up(True), *self._told(self._seen)]
+        """Return the metrics, at most `MAX_AGE` seconds old."""
+        async with self._lock:
+            if clock.monotonic() - self._queried_at >= MAX_AGE:
+                self._snapshot = await self._query()
+                self._queried_at = clock.monotonic()
+        if self._snapshot is None:
+            return [_database_up(False)]
+        return [_database_up(True), *self._to_metrics(self._snapshot)]
 
-    async def _look(self) -> _Seen | None:
+    async def _query(self) -> _Snapshot | None:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS), self._database.reading() as connection:
-                waiting = await outbox.count_open_entries(connection)
-                on_their_way = await deliveries.count_open(connection)
+            async with asyncio.timeout(_QUERY_TIMEOUT), self._database.reading() as connection:
+                open_entries = await outbox.count_open_entries(connection)
+                open_deliveries = await deliveries.count_open(connection)
                 closed = await close_month.closed(connection, MAX_OVERDUE_COUNT)
-                if clock.monotonic() - self._settled_at >= FINISHED_MAX_AGE:
-                    self._settled = await deliveries.count_finished(connection)
-                    self._settled_at = clock.monotonic()
+                if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
+                    self._finished = await deliveries.count_finished(connection)
+                    self._finished_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            _logger.warning("database not watched", error=describe_error(error))
+            _logger.warning("database metrics unavailable", error=describe_error(error))
             return None
-        return _Seen(waiting, on_their_way, self._settled, closed)
+        return _Snapshot(open_entries, open_deliveries, self._finished, closed)
 
-    def _told(self, seen: _Seen) -> Iterable[Metric]:
+    def _to_metrics(self, snapshot: _Snapshot) -> Iterable[Metric]:
         entries = GaugeMetricFamily(
             "invoicing_outbox_entries",
-            "Open entries of the outbox: due now, or later, which includes those being run.",
+            "Open entries of the outbox, due now or later; `later` includes those being run.",
             labels=["name", "due"],
         )
-        for job, due, later in self._by_job(seen.waiting):
+        for job, due, later in self._by_job(snapshot.open_entries):
             entries.add_metric([job, "now"], due)
             entries.add_metric([job, "later"], later)
         yield entries
-        ages = [each.oldest_due_for for each in seen.waiting if each.oldest_due_for is not None]
+        ages = [each.oldest_due_age for each in snapshot.open_entries if each.oldest_due_age]
         age = max(ages).total_seconds() if ages else 0.0
         yield GaugeMetricFamily(
             "invoicing_outbox_oldest_due_seconds",
-            "For how long the oldest entry of the outbox that is due has been so; 0 without any.",
+            "How long the oldest due entry of the outbox has been due; 0 without any.",
             value=max(age, 0.0),
         )
         by_state = GaugeMetricFamily(
             "invoicing_deliveries",
-            "Deliveries by state; those settled as of the last five minutes.",
+            "Deliveries by state; sent and failed ones are at most five minutes old.",
             labels=["state"],
         )
-        counts = seen.on_their_way | seen.settled
+        counts = snapshot.open_deliveries | snapshot.finished_deliveries
         for state in DeliveryState:
             by_state.add_metric([state], counts.get(state, 0))
         yield by_state
         yield GaugeMetricFamily(
             "invoicing_last_closed_month_timestamp_seconds",
-            "The start of the last month that is closed, as Unix time.",
-            value=seen.closed.last.start.timestamp(),
+            "The start of the last closed month, as Unix time.",
+            value=snapshot.closed.last.start.timestamp(),
         )
         yield GaugeMetricFamily(
             "invoicing_overdue_invoices",
-            "Pending invoices of past months that are ours to issue,"
-            f" counted to {MAX_OVERDUE_COUNT}.",
-            value=seen.closed.overdue,
+            f"Pending invoices of past months to be issued, counted up to {MAX_OVERDUE_COUNT}.",
+            value=snapshot.closed.overdue,
         )
 
-    def _by_job(self, waiting: list[outbox.OpenEntries]) -> Iterable[tuple[str, int, int]]:
+    def _by_job(self, open_entries: list[outbox.OpenEntries]) -> Iterable[tuple[str, int, int]]:
         sums = dict.fromkeys((*self._jobs, OTHER), (0, 0))
-        for each in waiting:
+        for each in open_entries:
             job = each.job if each.job in sums else OTHER
             due, later = sums[job]
             sums[job] = (due + each.due, later + each.later)
         return [(job, due, later) for job, (due, later) in sums.items()]
 
 
-class _Shown:
-    """All metrics of the worker, for a thread that shows them."""
+class _WorkerCollector:
+    """All metrics of the worker, for the thread of the exporter."""
 
     def __init__(self, fetch: Callable[[], list[Metric]]) -> None:
         self._fetch = fetch
 
     def collect(self) -> Iterable[Metric]:
-        """Return what the process counts and what the database tells."""
+        """Return the metrics of the process and those from the database."""
         yield from REGISTRY.collect()
         yield from self._fetch()
 
 
-def _up(answers: bool) -> Metric:
+def _database_up(is_up: bool) -> Metric:
     return GaugeMetricFamily(
-        "invoicing_database_up", "Whether the database answers the worker.", value=float(answers)
+        "invoicing_database_up", "Whether the database answers the worker.", value=float(is_up)
     )

@@ -1,4 +1,4 @@
-"""Telling once that the worker cannot use the database, and once that it can again."""
+"""Logs the beginning and the end of a database outage once each."""
 
 from typing import Final
 
@@ -15,23 +15,23 @@ _logger = get_logger(__name__)
 
 
 class DatabaseOutage:
-    """What the log was told of the database; the worker asks it every two seconds."""
+    """Remembers which outage was logged. The worker uses the database every two seconds."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._logged = ""
 
-    def tell(self, error: SQLAlchemyError) -> None:
-        """Log that a look at the database failed, unless the log was told of the same before."""
+    def begin(self, error: SQLAlchemyError) -> None:
+        """Log the error, unless an outage of the same kind is logged already."""
         is_read_only = isinstance(error, DatabaseReadOnly)
         DATABASE_READ_ONLY.set(is_read_only)
         event = _READ_ONLY if is_read_only else _UNAVAILABLE
-        if event != self._told:
+        if event != self._logged:
             _logger.warning(event, error=describe_error(error))
-        self._told = event
+        self._logged = event
 
     def end(self) -> None:
-        """Log that the database took a change, if it did not before."""
+        """Log that the database accepts changes again, if an outage was logged."""
         DATABASE_READ_ONLY.set(0)
-        if self._told:
+        if self._logged:
             _logger.info("database usable again")
-        self._told = ""
+        self._logged = ""

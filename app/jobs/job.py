@@ -1,4 +1,4 @@
-"""What a job is, and what it is given when it runs."""
+"""A job of the worker, and the context of one run."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 @dataclass
 class JobRun:
-    """One run of a job: what it works with, and the claim on its entry, unless run by hand."""
+    """The context of one run; `claim` is None for a run from the command line."""
 
     database: Database
     settings: Settings
@@ -22,9 +22,9 @@ class JobRun:
     finished: bool = False
 
     async def finish(self, connection: AsyncConnection) -> None:
-        """Mark the entry as done in the job's own transaction: its changes happen once.
+        """Mark the entry as done in the job's own transaction, so that its changes happen once.
 
-        Raises ClaimLost where another worker has the entry, or has done it.
+        Raises ClaimLost if another worker has claimed or finished the entry.
         """
         if self.claim is not None:
             await outbox.finish_entry(connection, self.claim)
@@ -33,9 +33,9 @@ class JobRun:
 
 @dataclass(frozen=True)
 class Job:
-    """A function for the outbox, how long it may take, and what it is for."""
+    """A function that runs entries of the outbox, its time limit, and its description."""
 
     function: Callable[..., Awaitable[JobSummary | None]]
-    """Called with the run, and the entry's arguments by name."""
-    limit: timedelta
-    about: str
+    """Called with the run and, as keywords, the arguments of the entry."""
+    time_limit: timedelta
+    description: str

@@ -1,6 +1,7 @@
-"""What the worker can run: each job by its name.
+"""The jobs of the worker by name.
 
-A job may be run twice, by two workers at once, and be killed anywhere, with the effect of once.
+A job may run twice, or in two workers at once, and may be killed at any point; its effect is that
+of one run.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,12 +35,12 @@ SWEEP_PROOFS: Final = "sweep_proofs"
 PURGE_OUTBOX: Final = "purge_outbox"
 PURGE_ANSWERS: Final = "purge_answers"
 
-_KEEP_DONE: Final = timedelta(days=7)
-_KEEP_GIVEN_UP: Final = timedelta(days=90)
+_DONE_RETENTION: Final = timedelta(days=7)
+_FAILED_RETENTION: Final = timedelta(days=90)
 _PURGE_BATCH: Final = 5000
 
 
-def _uuid(text: str) -> UUID:
+def _parse_uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
@@ -47,20 +48,20 @@ def _uuid(text: str) -> UUID:
 
 
 async def _deliver(run: JobRun, *, delivery: str) -> None:
-    again = await send_delivery(run.database, run.settings, _uuid(delivery))
-    if again is not None:
-        raise RetryAfter(again)
+    delay = await send_delivery(run.database, run.settings, _parse_uuid(delivery))
+    if delay is not None:
+        raise RetryAfter(delay)
 
 
 async def _notify(run: JobRun, *, invoice: str) -> JobSummary:
     summary = JobSummary()
-    uuid = _uuid(invoice)
+    uuid = _parse_uuid(invoice)
     async with run.database.transaction() as connection:
         await run.finish(connection)
         statement = select(Invoice.id, Invoice.customer_id).where(Invoice.uuid == uuid)
         found = (await connection.execute(statement)).one_or_none()
         if found is None:
-            raise PermanentError(f"There is no invoice {invoice} (any more).")
+            raise PermanentError(f"There is no invoice {invoice}.")
         if await may_be_notified(connection, found.id):
             scheduled = await schedule.schedule_deliveries(
                 connection, run.settings, invoice_id=found.id, customer_id=found.customer_id
@@ -81,7 +82,7 @@ async def _close_month(
 
 
 async def _reconcile_totals(run: JobRun) -> JobSummary:
-    # Tallies last: they follow the totals that were mended.
+    # The summaries last: they depend on the repaired totals.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
     tallies = await mend_tallies(run.database)
     return JobSummary(totals.counts + tallies.counts, totals.notes + tallies.notes)
@@ -100,19 +101,24 @@ async def _sweep_proofs(run: JobRun) -> JobSummary:
 
 
 async def _purge_outbox(run: JobRun) -> JobSummary:
-    return await _in_batches(
+    return await _purge_in_batches(
         run,
-        lambda c, n: outbox.purge_done(c, done_for=_KEEP_DONE, failed_for=_KEEP_GIVEN_UP, limit=n),
+        lambda connection, limit: outbox.purge_done(
+            connection, done_for=_DONE_RETENTION, failed_for=_FAILED_RETENTION, limit=limit
+        ),
     )
 
 
-async def _purge_answers(run: JobRun) -> JobSummary:
-    return await _in_batches(
-        run, lambda c, n: stored_responses.delete_responses(c, older_than=LIFETIME, limit=n)
+async def _purge_stored_responses(run: JobRun) -> JobSummary:
+    return await _purge_in_batches(
+        run,
+        lambda connection, limit: stored_responses.delete_responses(
+            connection, older_than=LIFETIME, limit=limit
+        ),
     )
 
 
-async def _in_batches(
+async def _purge_in_batches(
     run: JobRun, purge: Callable[[AsyncConnection, int], Awaitable[int]]
 ) -> JobSummary:
     summary = JobSummary()
@@ -125,7 +131,7 @@ async def _in_batches(
 
 
 def build_registry(settings: Settings) -> Mapping[str, Job]:
-    """Return every job by its name."""
+    """Return all jobs by name."""
     short, long = timedelta(minutes=5), timedelta(hours=2)
     return {
         schedule.DELIVER: Job(
@@ -135,16 +141,22 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         ),
         NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
         CLOSE_MONTH: Job(
-            _close_month, long, "Issues invoices of past months and opens those of the running one."
+            _close_month,
+            long,
+            "Issues invoices of past months and opens those of the current month.",
         ),
         RECONCILE_TOTALS: Job(
-            _reconcile_totals, long, "Compares totals with items and tallies, and mends."
+            _reconcile_totals, long, "Compares totals with items and summaries, and repairs them."
         ),
-        MERGE_TALLIES: Job(_merge_tallies, short, "Merges the tallies of invoices."),
+        MERGE_TALLIES: Job(_merge_tallies, short, "Merges the rows of the summaries of invoices."),
         BRING_YEAR_FORWARD: Job(
-            _bring_year_forward, long, "Makes the sums of customers those of the year up to today."
+            _bring_year_forward,
+            long,
+            "Moves the yearly sums of customers to the year that ends today.",
         ),
-        SWEEP_PROOFS: Job(_sweep_proofs, long, "Removes proofs that no payment names."),
-        PURGE_OUTBOX: Job(_purge_outbox, long, "Forgets what the outbox has long done."),
-        PURGE_ANSWERS: Job(_purge_answers, long, "Forgets answers that are repeated no more."),
+        SWEEP_PROOFS: Job(_sweep_proofs, long, "Deletes proof files that belong to no payment."),
+        PURGE_OUTBOX: Job(_purge_outbox, long, "Deletes old finished entries of the outbox."),
+        PURGE_ANSWERS: Job(
+            _purge_stored_responses, long, "Deletes stored responses that have expired."
+        ),
     }

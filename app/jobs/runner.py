@@ -1,22 +1,22 @@
-"""Runs what is due in the outbox, a few entries at a time.
+"""Runs the due entries of the outbox, a few at a time.
 
-A claim is renewed while its job runs, however long that takes. Where the worker dies, the claim
-lapses and the entry is run again, by whoever looks next.
+A claim is renewed while its job runs. If the worker dies, the claim expires and the next worker
+that polls the outbox runs the entry again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from time import perf_counter
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
+from app.jobs.claimed_entry import ClaimedEntry
 from app.jobs.clock_check import ClockCheck
 from app.jobs.database_outage import DatabaseOutage
 from app.jobs.job import Job, JobRun
@@ -24,29 +24,17 @@ from app.logging import describe_error, get_logger
 from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
+from app.outbox.repository import OutboxClaim
 from app.settings import Settings
 
-MAX_ATTEMPTS: Final = 20
-"""After so many attempts, about half a day, an entry that always fails is given up."""
 CANCELLATION_TIMEOUT: Final = 4.0
-"""Seconds that jobs which are cancelled have to end and be handed back."""
-_MOST_CLAIMS: Final = 100
-"""So many claims only come together where a job takes its worker down each time."""
-_FIRST_PAUSE: Final = timedelta(seconds=10)
-_LONGEST_PAUSE: Final = timedelta(hours=1)
-_SHORTEST_WAIT: Final = timedelta(seconds=1)
-_AT_ONCE: Final = 8
-_ERROR_LENGTH: Final = 2000
-_SETTLING_PAUSES: Final = (0.2, 1.0, 3.0)
+"""Seconds in which cancelled jobs must end and their entries be released."""
+_MAX_CLAIMS: Final = 100
+"""Claims of an entry after which its job is assumed to kill the worker each time."""
+_MIN_DELAY: Final = timedelta(seconds=1)
+_MAX_CONCURRENCY: Final = 8
 
 _logger = get_logger(__name__)
-_Write = Callable[[AsyncConnection], Awaitable[None]]
-
-
-def pause_after(attempt: int) -> timedelta:
-    """Return what is waited after a failed attempt: 10 seconds, then thrice as long each time."""
-    growth: int = 3 ** min(attempt - 1, 10)
-    return min(_FIRST_PAUSE * growth, _LONGEST_PAUSE)
 
 
 class JobRunner:
@@ -57,196 +45,132 @@ class JobRunner:
         self._settings = settings
         self._jobs = jobs
         self._lease = timedelta(seconds=settings.job_lease)
-        # A job uses one connection, and renewing its claim now and then another.
-        self._at_once = max(1, min(_AT_ONCE, settings.database_pool_size // 2))
+        # A job uses one connection, and the renewal of its claim another from time to time.
+        self._concurrency = max(1, min(_MAX_CONCURRENCY, settings.database_pool_size // 2))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._busy = 0
-        self._looking = asyncio.Lock()
+        self._running = 0
+        self._claiming = asyncio.Lock()
         self._stopping = False
-        self._leaving = False
+        self._abandoning = False
         self.outage = DatabaseOutage()
-        self._own_clock = ClockCheck()
+        self._clock_check = ClockCheck()
         expect_jobs(jobs)
 
-    async def relay(self) -> int:
-        """Start what is due, as far as there is room; return how many entries were started.
+    async def start_due_jobs(self) -> int:
+        """Start due entries up to the limit of concurrency; return the number of entries started.
 
-        Whenever one of them ends, the next due one is started. Raises what the database raises.
+        When an entry ends, the next due one is started. Raises the database's errors.
         """
-        if self._stopping:  # not even a wait for another look, which may hang
+        if self._stopping:  # without waiting for the lock, whose holder may hang
             return 0
-        async with self._looking:
-            room = self._at_once - self._busy
-            if self._stopping or room <= 0:
+        async with self._claiming:
+            free = self._concurrency - self._running
+            if self._stopping or free <= 0:
                 LAST_LOOK.set_to_current_time()
                 return 0
             async with self._database.transaction() as connection:
-                claims = await outbox.claim_due(connection, room, self._lease)
-                difference = await self._database.clock.measure(connection)
+                claims = await outbox.claim_due(connection, free, self._lease)
+                offset = await self._database.clock.measure(connection)
             self.outage.end()
-            self._own_clock.tell(difference)
+            self._clock_check.check(offset)
             LAST_LOOK.set_to_current_time()
             for claim in claims:
-                self._busy += 1
+                self._running += 1
                 task = asyncio.create_task(self._run(claim), name=f"{claim.job} {claim.id}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             return len(claims)
 
-    async def idle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until no entry is being run."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def stop(self, patience: float) -> None:
-        """Start nothing more; hand back to the outbox what does not end within `patience` seconds.
+    async def stop(self, timeout: float) -> None:
+        """Start no more jobs; cancel those that do not end within `timeout` seconds.
 
-        What is handed back is due at once, for another worker. What cannot be handed back in
-        `CANCELLATION_TIMEOUT` seconds more is left: its claim lapses by itself.
+        The entry of a cancelled job is due at once, for another worker. A job that does not end
+        within `CANCELLATION_TIMEOUT` is left; its claim expires.
         """
         self._stopping = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                async with self._looking:  # a claim that is just being made has its task after this
+            async with asyncio.timeout(timeout):
+                async with self._claiming:  # afterwards each claim has its task
                     pass
-                await self.idle()
+                await self.wait_until_idle()
         if not self._tasks:
             return
         for task in self._tasks:
             task.cancel()
         _, left = await asyncio.wait(set(self._tasks), timeout=CANCELLATION_TIMEOUT)
-        self._leaving = True
+        self._abandoning = True
         for task in left:
-            _logger.warning("job left to its lease", task=task.get_name())
+            _logger.warning("job still running at exit", task=task.get_name())
 
-    async def _run(self, claim: outbox.OutboxClaim) -> None:
+    async def _run(self, claim: OutboxClaim) -> None:
         name = claim.job if claim.job in self._jobs else OTHER
+        entry = ClaimedEntry(self._database, claim, self._lease)
         started = perf_counter()
-        with JOBS_RUNNING.track_inprogress(), _as_caused_by(claim):
+        with JOBS_RUNNING.track_inprogress(), _bound_request_id(claim):
             try:
-                result = await self._attempt(claim)
+                result = await self._attempt(entry)
             except asyncio.CancelledError:
-                if self._leaving:  # the process ends, and this would hold it up
+                if self._abandoning:  # the process exits and must not wait for the database
                     raise
                 _logger.info("job handed back", job=claim.job, entry=claim.id)
-                await self._settle(claim, lambda c: outbox.postpone_entry(c, claim, timedelta()))
+                await entry.postpone(timedelta())
                 result = JobResult.HANDED_BACK
             finally:
-                self._busy -= 1
+                self._running -= 1
         job_ended(name, result, perf_counter() - started)
-        with suppress(SQLAlchemyError):  # the next look will tell
-            await self.relay()
+        with suppress(SQLAlchemyError):  # the next poll logs it
+            await self.start_due_jobs()
 
-    async def _attempt(self, claim: outbox.OutboxClaim) -> JobResult:
-        log_ = _logger.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
+    async def _attempt(self, entry: ClaimedEntry) -> JobResult:
+        claim = entry.claim
+        logger = _logger.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
         run = JobRun(self._database, self._settings, claim)
         try:
-            summary = await self._call(run, claim)
-        except RetryAfter as later:
-            if later.why:
-                log_.info("job put off", why=later.why)
-            pause = max(later.pause, _SHORTEST_WAIT)
-            await self._settle(claim, lambda c: outbox.postpone_entry(c, claim, pause))
+            summary = await self._call(run, entry)
+        except RetryAfter as retry:
+            if retry.reason:
+                logger.info("job put off", why=retry.reason)
+            await entry.postpone(max(retry.delay, _MIN_DELAY))
             return JobResult.LATER
         except outbox.ClaimLost:
-            log_.warning("job left to another worker")
+            logger.warning("job left to another worker")
             return JobResult.LOST
         except PermanentError as error:
-            return await self._give_up(claim, str(error))
+            return await entry.abandon(str(error))
         except Exception as error:
             if isinstance(error, DatabaseUnavailable):
-                log_.warning("job interrupted", error=describe_error(error))
+                logger.warning("job interrupted", error=describe_error(error))
             else:
-                log_.warning("job failed", exc_info=True)
-            return await self._fail(claim, f"{type(error).__name__}: {error}")
-        log_.info("job done", did=summary.in_brief if summary else None)
-        if summary and summary.trouble:
-            return await self._fail(claim, summary.trouble)
+                logger.warning("job failed", exc_info=True)
+            return await entry.fail(f"{type(error).__name__}: {error}")
+        logger.info("job done", did=summary.format_counts() if summary else None)
+        if summary and summary.failures:
+            return await entry.fail(summary.format_failures())
         if not run.finished:
-            await self._settle(claim, lambda c: outbox.finish_entry(c, claim))
+            await entry.finish()
         return JobResult.DONE
 
-    async def _call(self, run: JobRun, claim: outbox.OutboxClaim) -> JobSummary | None:
-        if claim.attempt > _MOST_CLAIMS:
-            raise PermanentError(f"Begun {_MOST_CLAIMS} times and never ended.")
+    async def _call(self, run: JobRun, entry: ClaimedEntry) -> JobSummary | None:
+        claim = entry.claim
+        if claim.attempt > _MAX_CLAIMS:
+            raise PermanentError(f"Started {_MAX_CLAIMS} times and never finished.")
         job = self._jobs.get(claim.job)
-        if job is None:  # perhaps one of a newer version, which another worker has
+        if job is None:  # perhaps a job of a newer release, which another worker knows
             raise LookupError(f"This worker has no job {claim.job}.")
-        async with self._renewing(claim), asyncio.timeout(job.limit.total_seconds()):
+        async with entry.renewing(), asyncio.timeout(job.time_limit.total_seconds()):
             return await job.function(run, **claim.arguments)
-
-    @asynccontextmanager
-    async def _renewing(self, claim: outbox.OutboxClaim) -> AsyncIterator[None]:
-        renewal = asyncio.create_task(self._renew(claim))
-        try:
-            yield
-        finally:
-            renewal.cancel()
-            await asyncio.wait([renewal])
-
-    async def _renew(self, claim: outbox.OutboxClaim) -> None:
-        is_told = False
-        while True:
-            await asyncio.sleep(self._lease.total_seconds() / 3)
-            try:
-                async with self._database.transaction() as connection:
-                    await outbox.renew_claim(connection, claim, self._lease)
-            except outbox.ClaimLost:
-                return  # done already, or too late; what the job writes about its entry tells
-            except SQLAlchemyError as error:
-                if not is_told:
-                    _logger.warning(
-                        "claim not renewed", entry=claim.id, error=describe_error(error)
-                    )
-                is_told = True
-            else:
-                is_told = False
-
-    async def _fail(self, claim: outbox.OutboxClaim, error: str) -> JobResult:
-        if claim.attempt >= MAX_ATTEMPTS:
-            return await self._give_up(claim, error)
-        pause = pause_after(claim.attempt)
-        await self._settle(
-            claim, lambda c: outbox.record_failure(c, claim, _storable(error), pause)
-        )
-        return JobResult.FAILED
-
-    async def _give_up(self, claim: outbox.OutboxClaim, error: str) -> JobResult:
-        # Why stands with the entry: it may quote what does not belong in the log.
-        _logger.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
-        await self._settle(claim, lambda c: outbox.abandon_entry(c, claim, _storable(error)))
-        return JobResult.GIVEN_UP
-
-    async def _settle(self, claim: outbox.OutboxClaim, write: _Write) -> None:
-        """Write what became of an attempt; where that fails, the claim lapses by itself.
-
-        Tried more than once, since after a restart of the database each pooled connection fails.
-        """
-        for pause in (*_SETTLING_PAUSES, None):
-            try:
-                async with self._database.transaction() as connection:
-                    await write(connection)
-            except outbox.ClaimLost:
-                _logger.warning("claim lost", job=claim.job, entry=claim.id)
-            except SQLAlchemyError as error:
-                if pause is not None:
-                    await asyncio.sleep(pause)
-                    continue
-                _logger.warning(
-                    "job not settled", job=claim.job, entry=claim.id, error=describe_error(error)
-                )
-            return
 
 
 @contextmanager
-def _as_caused_by(claim: outbox.OutboxClaim) -> Iterator[None]:
-    """Let what is logged meanwhile have the id of the request that caused the entry."""
+def _bound_request_id(claim: OutboxClaim) -> Iterator[None]:
+    """Add the id of the request that recorded the entry to every log line of the context."""
     if not claim.request_id:
         yield
         return
     with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
         yield
-
-
-def _storable(error: str) -> str:
-    return error.replace("\0", " ")[:_ERROR_LENGTH]

@@ -1,8 +1,7 @@
-"""What happens by the clock, in UTC: the database server's, which all workers share.
+"""Schedules daily jobs by the database server's clock, which all workers share, in UTC.
 
-At its time a job is recorded in the outbox, once however many workers there are. Where none was
-running then, the first that starts afterwards records it: what matters is the last time that has
-passed, not the moment of looking.
+A job is recorded in the outbox once per scheduled time, by any number of workers. If no worker ran
+at that time, the first that starts afterwards records the job.
 """
 
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ _logger = get_logger(__name__)
 
 @dataclass(frozen=True)
 class DailySchedule:
-    """A job and the times of day at which it is due."""
+    """A job and the times of day, in UTC, at which it is due."""
 
     job: str
     times: tuple[time, ...]
 
     def last_due(self, now: datetime) -> datetime:
-        """Return the last time that has come by `now`."""
+        """Return the latest scheduled time up to `now`."""
         days = (now.date(), now.date() - timedelta(days=1))
         moments = (datetime.combine(day, at, UTC) for day in days for at in self.times)
         return max(moment for moment in moments if moment <= now)
@@ -38,8 +37,8 @@ _EVERY_TEN_MINUTES: Final = tuple(time(h, m) for h in range(24) for m in range(5
 _EVERY_HOUR: Final = tuple(time(h, 15) for h in range(24))
 
 SCHEDULE: Final = (
-    # Daily, not monthly: customers whose accounting starts in mid-month get their invoice too, and
-    # a month whose first day was missed is closed as soon as it can be.
+    # Daily, not monthly: customers whose accounting starts in mid-month get their invoice, and a
+    # month that could not be closed on the first day is closed as soon as possible.
     DailySchedule(registry.CLOSE_MONTH, (time(0, 5), time(6, 5))),
     DailySchedule(registry.RECONCILE_TOTALS, (time(2, 30),)),
     DailySchedule(registry.MERGE_TALLIES, _EVERY_TEN_MINUTES),
@@ -51,39 +50,39 @@ SCHEDULE: Final = (
 
 
 class Scheduler:
-    """Records what is due; the database is asked once for each time that comes."""
+    """Records due jobs; queries the database once per scheduled time."""
 
     def __init__(self, database: Database, schedule: tuple[DailySchedule, ...] = SCHEDULE) -> None:
         self._database = database
         self._schedule = schedule
-        self._seen: dict[str, datetime] = {}
+        self._recorded: dict[str, datetime] = {}
 
-    async def look(self) -> bool:
-        """Do what is to be done by the clock; tell whether there is more to run now.
+    async def schedule_due_jobs(self) -> bool:
+        """Record due jobs and correct due times in the future; return whether entries became due.
 
-        Raises what the database raises; the next call tries again.
+        Raises the database's errors; the next call retries.
         """
         async with self._database.transaction() as connection:
-            brought = await outbox.correct_due_times(connection)
+            corrected = await outbox.correct_due_times(connection)
             now = (await connection.execute(select(database_now()))).scalar_one()
-        if brought:
-            _logger.warning("entries from the future", number=brought)
-        recorded = await self.record_due(now)
-        return bool(brought or recorded)
+        if corrected:
+            _logger.warning("due times in the future corrected", number=corrected)
+        recorded = await self.record_due_jobs(now)
+        return bool(corrected or recorded)
 
-    async def record_due(self, now: datetime) -> list[str]:
-        """Record each job whose time has come by `now`; return the names of those recorded.
+    async def record_due_jobs(self, now: datetime) -> list[str]:
+        """Record each job with a scheduled time up to `now`; return the names of those recorded.
 
-        Raises what the database raises; the next call tries again.
+        Raises the database's errors; the next call retries.
         """
         recorded = []
         for daily in self._schedule:
             moment = daily.last_due(now)
-            if self._seen.get(daily.job) == moment:
+            if self._recorded.get(daily.job) == moment:
                 continue
             async with self._database.transaction() as connection:
                 entry = await outbox.record_job_once(connection, daily.job, moment)
-            self._seen[daily.job] = moment
+            self._recorded[daily.job] = moment
             if entry is not None:
                 _logger.info("job scheduled", job=daily.job, entry=entry)
                 recorded.append(daily.job)

@@ -1,4 +1,4 @@
-"""The worker's process, from its start to an orderly end."""
+"""The worker's process, from its start to its graceful shutdown."""
 
 import asyncio
 import logging
@@ -28,75 +28,75 @@ from app.settings import Settings
 from app.shutdown import Ending
 
 DRAIN_TIMEOUT: Final = 16.0
-"""Seconds that running jobs have to end once the worker is asked to; then they are handed back."""
-_CLOSING: Final = 1.5
-"""Seconds for which what is merely to be closed is waited for."""
+"""Seconds that running jobs may take after the signal to stop; then they are cancelled."""
+_CLOSE_TIMEOUT: Final = 1.5
+"""Seconds that closing a connection or cancelling a task may take."""
 _REDIS_TIMEOUT: Final = 5.0
 
 _logger = get_logger(__name__)
 
 
 class WorkerProcess:
-    """Runs jobs until it is asked to stop, on arq; without Redis it looks by itself, less often."""
+    """Runs jobs until it is stopped: on arq, or by polling alone while Redis is unavailable."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings)
         jobs = build_registry(settings)
         self._runner = JobRunner(self._database, settings, jobs)
-        self._watch = DatabaseCollector(self._database, jobs)
+        self._collector = DatabaseCollector(self._database, jobs)
         self._scheduler = Scheduler(self._database)
-        self._asked_to_stop = asyncio.Event()
-        self._asked_at = float("inf")
+        self._stop = asyncio.Event()
+        self._stopped_at = float("inf")
         self._has_lost_queue = False
-        """Whether the log was told last that Redis cannot be used."""
+        """Whether the loss of Redis was logged, and its return was not yet."""
 
     def stop(self) -> None:
-        """Ask the worker to end: it starts nothing more."""
-        self._asked_at = monotonic()
-        self._asked_to_stop.set()
+        """Ask the worker to stop: it starts nothing more."""
+        self._stopped_at = monotonic()
+        self._stop.set()
 
     async def run(self) -> None:
-        """Work until asked to stop; running jobs end, or are handed back."""
+        """Run until stopped; running jobs end, or their entries are released."""
         tell_build()
-        shown = self._watch.from_threads(asyncio.get_running_loop())
-        with exported(self._settings.metrics_host, self._settings.worker_metrics_port, shown):
+        collector = self._collector.from_threads(asyncio.get_running_loop())
+        with exported(self._settings.metrics_host, self._settings.worker_metrics_port, collector):
             await self._run()
 
     async def _run(self) -> None:
         _logger.info("worker started", queue=self._settings.queue_name)
         try:
-            # One that cannot be written to now is settled by what adds the next invoice.
+            # A database that rejects changes now is settled when the next invoice is added.
             with suppress(SQLAlchemyError, OSError):
                 await settle_currency(self._database, self._settings)
-            while not self._asked_to_stop.is_set():
+            while not self._stop.is_set():
                 try:
-                    await self._listen()
+                    await self._run_arq()
                 except (RedisError, OSError) as error:
                     if not self._has_lost_queue:
                         _logger.warning("queue unusable", error=describe_error(error))
                     self._has_lost_queue = True
-                    await self._until_asked(self._look(), _CLOSING)
+                    await self._run_until_stop(self._poll(), _CLOSE_TIMEOUT)
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._asked_to_stop.wait(), arq.POLL_INTERVAL)
+                        await asyncio.wait_for(self._stop.wait(), arq.POLL_INTERVAL)
         finally:
-            passed = max(0.0, monotonic() - self._asked_at)
-            await self._runner.stop(max(0.0, DRAIN_TIMEOUT - passed))
-            with suppress(TimeoutError):  # the system closes what a database that hangs does not
-                await asyncio.wait_for(self._database.close(), _CLOSING)
+            elapsed = max(0.0, monotonic() - self._stopped_at)
+            await self._runner.stop(max(0.0, DRAIN_TIMEOUT - elapsed))
+            with suppress(TimeoutError):  # the system closes connections to a database that hangs
+                await asyncio.wait_for(self._database.close(), _CLOSE_TIMEOUT)
             _logger.info("worker stopped")
 
-    async def _listen(self) -> None:
-        """Let arq run until it loses Redis, which raises, or until asked to stop."""
+    async def _run_arq(self) -> None:
+        """Run arq until it loses Redis, which raises, or until stopped."""
         redis = create_redis_client(self._settings, timeout=_REDIS_TIMEOUT)
         worker = arq.build_arq_worker(self._settings, redis, self._runner, self._scheduler)
         try:
-            await self._until_asked(self._work(worker, redis), 0)
+            await self._run_until_stop(self._serve_queue(worker, redis), 0)
         finally:
             await self._close(worker, redis)
 
-    async def _work(self, worker: Worker, redis: ArqRedis) -> None:
-        """Let arq run; after an outage of Redis, only once it takes what is written again."""
+    async def _serve_queue(self, worker: Worker, redis: ArqRedis) -> None:
+        """Run arq; after an outage of Redis, only once Redis accepts writes again."""
         if self._has_lost_queue:
             if refusal := await find_write_error(redis, self._settings.queue_name):
                 raise ResponseError(refusal)
@@ -104,44 +104,44 @@ class WorkerProcess:
             self._has_lost_queue = False
         await worker.async_run()
 
-    async def _until_asked(self, work: Coroutine[Any, Any, None], patience: float) -> None:
-        """Let some work go on until it ends, which may raise, or until asked to stop.
+    async def _run_until_stop(self, work: Coroutine[Any, Any, None], grace: float) -> None:
+        """Run a coroutine until it ends, which may raise, or until stopped.
 
-        Then it has `patience` seconds to end by itself.
+        After the stop it may go on for `grace` seconds; then it is cancelled.
         """
-        working = asyncio.create_task(work)
-        asked = asyncio.create_task(self._asked_to_stop.wait())
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait([working, asked], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([working], timeout=patience)
-            if working.done():
-                await working
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([task], timeout=grace)
+            if task.done():
+                await task
         finally:
-            asked.cancel()
-            working.cancel()
-            await asyncio.wait([working, asked], timeout=_CLOSING)
+            stop.cancel()
+            task.cancel()
+            await asyncio.wait([task, stop], timeout=_CLOSE_TIMEOUT)
 
     async def _close(self, worker: Worker, redis: ArqRedis) -> None:
-        """End arq's functions and connections; its own way calls what redis-py warns of."""
+        """End arq's functions and connections; `Worker.close` calls deprecated redis-py methods."""
         if worker.tasks:
             _, slow = await asyncio.wait(worker.tasks.values(), timeout=_REDIS_TIMEOUT)
             for task in slow:
                 task.cancel()
-            await asyncio.wait(worker.tasks.values(), timeout=_CLOSING)
+            await asyncio.wait(worker.tasks.values(), timeout=_CLOSE_TIMEOUT)
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await redis.delete(worker.health_check_key)
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await redis.aclose(close_connection_pool=True)
 
-    async def _look(self) -> None:
-        """Do what arq would have started, had it heard from Redis."""
+    async def _poll(self) -> None:
+        """Start due jobs as arq would, while Redis is unavailable."""
         try:
-            await self._scheduler.look()
-            await self._runner.relay()
+            await self._scheduler.schedule_due_jobs()
+            await self._runner.start_due_jobs()
         except SQLAlchemyError as error:
-            self._runner.outage.tell(error)
+            self._runner.outage.begin(error)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -151,13 +151,13 @@ async def run_worker(settings: Settings) -> None:
     ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
         ending.on(number, lambda: loop.call_soon_threadsafe(process.stop))
-    # arq tells each look at the outbox; what matters is told by the jobs.
+    # arq logs every poll of the outbox; the jobs log their own outcomes.
     logging.getLogger("arq").setLevel(logging.WARNING)
     await process.run()
 
 
 async def is_alive(settings: Settings) -> bool:
-    """Tell whether a worker has given a sign of life on the queue within half a minute."""
+    """Return whether a worker has renewed its health check key within half a minute."""
     redis = create_redis_client(settings, timeout=_REDIS_TIMEOUT)
     try:
         return bool(await redis.exists(arq.health_check_key(settings)))

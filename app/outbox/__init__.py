@@ -1,1 +1,1 @@
-"""The transactional outbox: jobs recorded with a change and run after its commit."""
+"""The transactional outbox: jobs that are recorded with a change and run after its commit."""

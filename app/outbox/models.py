@@ -1,4 +1,4 @@
-"""What must happen after a commit, written in the same transaction as the change."""
+"""The table of the outbox."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.database.base import Base, BlankText, JsonObject, PrimaryKey
 
 
 class OutboxEntry(Base):
-    """A job to run, until it is done."""
+    """A job to run after the commit of the transaction that recorded it; kept until purged."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -18,7 +18,7 @@ class OutboxEntry(Base):
 
     id: Mapped[PrimaryKey]
     job: Mapped[str]
-    """The name of the worker's job."""
+    """The name of the job, as in the worker's registry."""
     arguments: Mapped[JsonObject]
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
@@ -26,4 +26,4 @@ class OutboxEntry(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[BlankText]
     request_id: Mapped[BlankText]
-    """Of the request that caused it, for the log; empty where none did."""
+    """The id of the request that recorded the job, for the log; empty if there was none."""

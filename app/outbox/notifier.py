@@ -1,6 +1,6 @@
-"""Telling the worker, after a commit, that the outbox has something for it.
+"""Notifies the worker, after a commit, that the outbox has a new entry.
 
-Only speed depends on it: what is not heard is found by the worker's next look at the outbox.
+A lost notification only costs time: the worker polls the outbox, too.
 """
 
 import asyncio
@@ -15,38 +15,38 @@ from app.outbox.redis import RUN_DUE_JOBS, create_redis_client
 from app.settings import Settings
 
 NOTIFY_TIMEOUT = 0.3
-"""Seconds that a nudge may take."""
+"""Seconds that one notification may take."""
 BACKOFF = 5.0
-"""Seconds without further nudges after one failed."""
+"""Seconds without notifications after a failed one."""
 
 _logger = get_logger(__name__)
 
 
 class Notifier:
-    """Nudges the worker; never raises, and hardly slows a request, where Redis is away."""
+    """Notifies the worker. Never raises, and delays a request by at most `NOTIFY_TIMEOUT`."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = create_redis_client(settings, timeout=NOTIFY_TIMEOUT)
         self._job_id = f"{settings.queue_name}:{RUN_DUE_JOBS}"
-        self._resting_until: float | None = None
+        self._retry_at: float | None = None
 
-    async def __call__(self) -> None:
-        """Ask for a look at the outbox; a no-op while one is asked for already."""
-        failed_before = self._resting_until is not None
-        if self._resting_until is not None and monotonic() < self._resting_until:
+    async def notify_worker(self) -> None:
+        """Ask the worker to run due jobs; does nothing if the request is queued already."""
+        failed_before = self._retry_at is not None
+        if self._retry_at is not None and monotonic() < self._retry_at:
             return
-        # While it is not known that Redis is back, one call at a time finds out.
-        self._resting_until = monotonic() + BACKOFF if failed_before else None
+        # After a failure, one call at a time tries Redis again.
+        self._retry_at = monotonic() + BACKOFF if failed_before else None
         try:
             with reraise_cancellation():
                 async with asyncio.timeout(NOTIFY_TIMEOUT):
                     await self._redis.enqueue_job(RUN_DUE_JOBS, _job_id=self._job_id)
         except (RedisError, OSError, TimeoutError) as error:
-            self._resting_until = monotonic() + BACKOFF
+            self._retry_at = monotonic() + BACKOFF
             if not failed_before:
                 _logger.warning("queue unusable", error=describe_error(error))
         else:
-            self._resting_until = None
+            self._retry_at = None
             if failed_before:
                 _logger.info("queue usable again")
 

@@ -1,44 +1,45 @@
-"""What a job may tell of its run, besides returning or raising an ordinary error."""
+"""The outcomes of a job: a summary, a request to run again later, or a permanent error.
+
+Any other exception is a failed attempt, which is retried.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-_SHOWN = 20
+_MAX_LISTED_FAILURES = 20
 
 
 class RetryAfter(Exception):
-    """The job is to run again after a pause; nothing failed."""
+    """The job asks to be run again after a delay; nothing failed."""
 
-    def __init__(self, pause: timedelta, why: str = "") -> None:
-        reason = f"{why}; " if why else ""
-        super().__init__(f"{reason}to run again in {pause.total_seconds():.0f} s")
-        self.pause = pause
-        self.why = why
+    def __init__(self, delay: timedelta, reason: str = "") -> None:
+        prefix = f"{reason}; " if reason else ""
+        super().__init__(f"{prefix}to run again in {delay.total_seconds():.0f} s")
+        self.delay = delay
+        self.reason = reason
 
 
 class PermanentError(Exception):
-    """The job can never succeed; trying again is of no use."""
+    """The job cannot succeed; it is not retried."""
 
 
 @dataclass
 class JobSummary:
-    """What a run did: how many of what, what a person should look at, and what failed."""
+    """The counts of a run, notes for an operator, and one line per failed item."""
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    @property
-    def in_brief(self) -> str:
-        """The counts in one line, such as `issued: 3, opened: 12`."""
-        return ", ".join(f"{what}: {number}" for what, number in self.counts.items()) or "nothing"
+    def format_counts(self) -> str:
+        """Return the counts in one line, such as `issued: 3, opened: 12`."""
+        return ", ".join(f"{name}: {number}" for name, number in self.counts.items()) or "nothing"
 
-    @property
-    def trouble(self) -> str:
-        """What failed, the first few in words; empty where nothing did."""
+    def format_failures(self) -> str:
+        """Return the number of failures and the first of them in one line; empty without any."""
         if not self.failures:
             return ""
-        more = len(self.failures) - _SHOWN
-        shown = self.failures[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
-        return f"{len(self.failures)} failed: " + "; ".join(shown)
+        more = len(self.failures) - _MAX_LISTED_FAILURES
+        lines = self.failures[:_MAX_LISTED_FAILURES] + ([f"and {more} more"] if more > 0 else [])
+        return f"{len(self.failures)} failed: " + "; ".join(lines)

@@ -1,4 +1,4 @@
-"""How the outbox's nudges travel: an arq queue on Redis, with jobs as JSON."""
+"""The arq queue on Redis that notifies the worker of new outbox entries; jobs are JSON."""
 
 import json
 from typing import Any
@@ -11,24 +11,24 @@ from redis.exceptions import ResponseError
 from app.settings import Settings
 
 RUN_DUE_JOBS = "relay"
-"""The worker's function that runs what is due in the outbox."""
+"""The arq function that starts the due jobs of the outbox. Releases share the name on Redis."""
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """Write a job or its result; what JSON does not know is told in words."""
+    """Encode an arq job or its result as JSON; values that JSON lacks become their repr."""
     return json.dumps(job, default=repr).encode()
 
 
 def deserialize(job: bytes) -> dict[str, Any]:
-    """Read a job or its result."""
-    found: dict[str, Any] = json.loads(job)
-    return found
+    """Decode an arq job or its result."""
+    decoded: dict[str, Any] = json.loads(job)
+    return decoded
 
 
 def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
-    """Return a client of the queue, which connects when it is first used, and again when needed.
+    """Return a client of the queue. It connects on first use, and reconnects when needed.
 
-    A server that does not answer for `timeout` seconds ends a call with an error.
+    A call fails if the server does not answer within `timeout` seconds.
     """
     pool = ConnectionPool.from_url(
         settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout
@@ -42,10 +42,10 @@ def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
 
 
 async def find_write_error(redis: Redis, queue_name: str) -> str:
-    """Return what Redis says where it refuses to write; empty where it does not.
+    """Return the error with which Redis refuses writes; empty if it accepts them.
 
-    One that is full, that cannot save its data, or that is a replica answers a PING and every
-    reading all the same. What is written here is gone after a second.
+    A server that is full, cannot save its data, or is a replica still answers PING and reads. The
+    key that is written here expires after a second.
     """
     try:
         await redis.set(f"{queue_name}:writable", 1, px=1000)

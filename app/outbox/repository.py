@@ -1,9 +1,9 @@
-"""The only place that reads and writes the outbox.
+"""Reads and writes the outbox. No other module writes the table.
 
-An entry is open until `done_at` is set. Who runs one first claims it: a claim counts as an attempt
-and moves `due_at` to when the claim lapses, so that an entry whose worker died comes back by
-itself. What is written about an entry afterwards counts only while the claim is still held, which
-the number of attempts tells.
+An entry is open until `done_at` is set. A worker claims an entry before it runs the job: the claim
+increments `attempts` and moves `due_at` to the end of the lease, so that an entry becomes due again
+if its worker dies. Later updates of the entry apply only while the claim is held, that is, while
+`attempts` is unchanged.
 """
 
 from dataclasses import dataclass
@@ -30,22 +30,22 @@ from app.outbox.models import OutboxEntry
 
 
 class ClaimLost(Exception):
-    """The entry was done, or claimed anew, by another in the meantime."""
+    """Another worker has claimed or finished the entry in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxClaim:
-    """The right to run an entry until the lease ends."""
+    """An entry that this worker may run until the lease ends."""
 
     id: int
     job: str
     arguments: dict[str, Any]
     attempt: int
-    """The number of this attempt, from 1."""
+    """Counts from 1."""
     request_id: str
 
     @property
-    def _held(self) -> ColumnElement[bool]:
+    def _is_held(self) -> ColumnElement[bool]:
         return and_(
             OutboxEntry.id == self.id,
             OutboxEntry.attempts == self.attempt,
@@ -59,9 +59,9 @@ async def record_job(
     arguments: dict[str, Any],
     due_at: datetime | None = None,
 ) -> int:
-    """Record a job to run once the caller's transaction has committed; return the entry's id.
+    """Record a job to run after the commit of the caller's transaction; return the entry's id.
 
-    It is due at once unless `due_at` says when. The request that is answered just now is noted.
+    The job is due at `due_at`, by default at once. The entry keeps the id of the current request.
     """
     now = database_now()
     statement = (
@@ -78,18 +78,18 @@ async def record_job(
     return (await connection.execute(statement)).scalar_one()
 
 
-async def record_job_once(connection: AsyncConnection, job: str, moment: datetime) -> int | None:
-    """Record a job unless one of its name is open, or was recorded at `moment` or later.
+async def record_job_once(connection: AsyncConnection, job: str, since: datetime) -> int | None:
+    """Record a job unless it has an open entry, or one that was created at `since` or later.
 
-    One from the future does not count: a clock that was fast has made it. Two callers at once
-    record it once. Returns the entry's id, or None where there was one.
+    An entry created in the future does not count: it stems from a clock that was fast. Concurrent
+    callers record the job once. Returns the entry's id, or None if nothing was recorded.
     """
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext("outbox:" + job))))
     another = exists().where(
         OutboxEntry.job == job,
         or_(
             OutboxEntry.done_at.is_(None),
-            OutboxEntry.created_at.between(moment, database_now() + clock.MAX_DRIFT),
+            OutboxEntry.created_at.between(since, database_now() + clock.MAX_DRIFT),
         ),
     )
     if (await connection.execute(select(another))).scalar_one():
@@ -99,19 +99,19 @@ async def record_job_once(connection: AsyncConnection, job: str, moment: datetim
 
 @dataclass(frozen=True, slots=True)
 class OpenEntries:
-    """The open entries of a job."""
+    """The number of open entries of one job."""
 
     job: str
     due: int
-    """Entries that could be run now."""
+    """Entries that can be run now."""
     later: int
-    """Entries that are being run, or wait for their moment."""
-    oldest_due_for: timedelta | None
-    """For how long the one that is due longest has been so."""
+    """Entries that are claimed or not yet due."""
+    oldest_due_age: timedelta | None
+    """How long the oldest due entry has been due; None if no entry is due."""
 
 
 async def count_open_entries(connection: AsyncConnection) -> list[OpenEntries]:
-    """Return what is open of each job that has anything open."""
+    """Count the open entries of each job that has any."""
     now = database_now()
     is_due = OutboxEntry.due_at <= now
     statement = (
@@ -128,7 +128,7 @@ async def count_open_entries(connection: AsyncConnection) -> list[OpenEntries]:
 
 
 async def claim_due(connection: AsyncConnection, limit: int, lease: timedelta) -> list[OutboxClaim]:
-    """Claim at most `limit` due entries, those due longest first, for the length of the lease."""
+    """Claim at most `limit` due entries, oldest first, for the length of the lease."""
     now = database_now()
     due = (
         select(OutboxEntry.id)
@@ -155,9 +155,9 @@ async def claim_due(connection: AsyncConnection, limit: int, lease: timedelta) -
 
 
 async def correct_due_times(connection: AsyncConnection) -> int:
-    """Make due what was due at once while the clock was ahead; return how many entries.
+    """Make entries due that were recorded as due at once by a clock that was fast; count them.
 
-    Else they would wait until it is as late again.
+    Otherwise they would wait until the clock reaches that time again.
     """
     now = database_now()
     statement = (
@@ -173,45 +173,46 @@ async def correct_due_times(connection: AsyncConnection) -> int:
 
 
 async def renew_claim(connection: AsyncConnection, claim: OutboxClaim, lease: timedelta) -> None:
-    """Hold a claim for another lease from now. Raises ClaimLost."""
+    """Extend a claim by a lease from now. Raises ClaimLost."""
     await _write(connection, claim, due_at=database_now() + lease)
 
 
 async def finish_entry(connection: AsyncConnection, claim: OutboxClaim) -> None:
     """Mark the entry as done. Raises ClaimLost.
 
-    In the transaction of a job's own changes, it makes them happen once, however often it runs.
+    In the transaction of the job's own changes this makes them happen exactly once, however often
+    the job runs.
     """
     await _write(connection, claim, done_at=database_now(), last_error="")
 
 
-async def postpone_entry(connection: AsyncConnection, claim: OutboxClaim, pause: timedelta) -> None:
-    """Make the entry due again after a pause; nothing failed. Raises ClaimLost."""
-    await _write(connection, claim, due_at=database_now() + pause)
+async def postpone_entry(connection: AsyncConnection, claim: OutboxClaim, delay: timedelta) -> None:
+    """Make the entry due again after a delay, without an error. Raises ClaimLost."""
+    await _write(connection, claim, due_at=database_now() + delay)
 
 
 async def record_failure(
-    connection: AsyncConnection, claim: OutboxClaim, error: str, pause: timedelta
+    connection: AsyncConnection, claim: OutboxClaim, error: str, delay: timedelta
 ) -> None:
-    """Keep why an attempt failed; the next one is due after the pause. Raises ClaimLost."""
-    await _write(connection, claim, due_at=database_now() + pause, last_error=error)
+    """Store the error of an attempt; the next attempt is due after the delay. Raises ClaimLost."""
+    await _write(connection, claim, due_at=database_now() + delay, last_error=error)
 
 
 async def abandon_entry(connection: AsyncConnection, claim: OutboxClaim, error: str) -> None:
-    """End an entry that cannot succeed: it is done, and keeps its error. Raises ClaimLost."""
+    """Mark an entry that cannot succeed as done, with its error. Raises ClaimLost."""
     await _write(connection, claim, done_at=database_now(), last_error=error)
 
 
 async def _write(connection: AsyncConnection, claim: OutboxClaim, **values: Any) -> None:
-    result = await connection.execute(update(OutboxEntry).where(claim._held).values(values))
+    result = await connection.execute(update(OutboxEntry).where(claim._is_held).values(values))
     if result.rowcount == 0:
-        raise ClaimLost(f"Another worker has taken entry {claim.id} of the outbox.")
+        raise ClaimLost(f"Another worker has claimed entry {claim.id} of the outbox.")
 
 
 async def purge_done(
     connection: AsyncConnection, *, done_for: timedelta, failed_for: timedelta, limit: int
 ) -> int:
-    """Delete at most `limit` entries that were done, or given up, for longer than so."""
+    """Delete at most `limit` entries: done ones older than `done_for`, failed than `failed_for`."""
     now = database_now()
     old = (
         select(OutboxEntry.id)

@@ -123,7 +123,7 @@ def test_every_problem_is_named() -> None:
 def test_a_worker_that_nobody_heard_of_is_not_alive() -> None:
     answer = app("worker", "--check", **SETTINGS)
     assert answer.returncode == 1
-    assert answer.stderr == "No worker has been heard of lately.\n"
+    assert answer.stderr == "No worker has reported to Redis in the last half minute.\n"
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_line() -> None:

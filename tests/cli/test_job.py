@@ -106,7 +106,7 @@ async def test_drift_is_told(
     [
         (["tidy"], "There is no job tidy; there are deliver, notify, close_month"),
         (["notify"], "notify: missing a required"),
-        (["notify", "uuid"], "An argument is a name and a value, as in invoice=UUID."),
+        (["notify", "uuid"], "Give each argument as NAME=VALUE, for example invoice=UUID."),
         (["notify", "nothing=1"], "notify: missing a required"),
         (["purge_outbox", "a=b"], "purge_outbox: got an unexpected keyword argument 'a'."),
         (["purge_outbox", "--include-imported"], "--include-imported and --notify-imported are"),

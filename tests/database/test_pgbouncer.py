@@ -149,8 +149,8 @@ async def test_jobs_run(
     runner = JobRunner(behind, settings, build_registry(settings))
     for job in build_registry(settings).keys() - {"deliver", "notify"}:
         await outbox.record_job(connection, job, {})
-    while await runner.relay():
-        await runner.idle()
+    while await runner.start_due_jobs():
+        await runner.wait_until_idle()
     ended = await connection.execute(
         text("SELECT count(*) FILTER (WHERE last_error = ''), count(*) FROM outbox"
              " WHERE done_at IS NOT NULL")

@@ -84,7 +84,7 @@ async def test_the_close_leaves_its_work_to_a_later_run(
         await write(loader, await invoice_of(connection, first, NOVEMBER))
         outcome = await settled(closing)
     assert isinstance(outcome, RetryAfter)
-    assert outcome.why == "an import is running"
+    assert outcome.reason == "an import is running"
     state = select(Invoice.state).where(Invoice.id == overdue.id)
     assert (await connection.execute(state)).scalar_one() == InvoiceState.PENDING
     assert (await close_month(database, settings)).counts == {"issued": 1}

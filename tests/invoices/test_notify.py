@@ -58,24 +58,22 @@ async def test_deliveries_are_recorded_with_their_jobs(
     assert len(await deliveries(connection)) == 2
 
 
-async def test_the_worker_is_nudged_after_the_commit(
+async def test_the_worker_is_notified_after_the_commit(
     app: FastAPI,
     client: httpx.AsyncClient,
     connection: AsyncConnection,
     invoice: Row,
     headers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    nudged: list[int] = []
+    committed: list[int] = []
 
-    async def nudge() -> None:
-        nudged.append(len(await deliveries(connection)))
+    async def notify_worker() -> None:
+        committed.append(len(await deliveries(connection)))
 
-    app.state.nudge, real = nudge, app.state.nudge
-    try:
-        await client.post(path(invoice), headers=headers)
-    finally:
-        app.state.nudge = real
-    assert nudged == [2]
+    monkeypatch.setattr(app.state.notifier, "notify_worker", notify_worker)
+    await client.post(path(invoice), headers=headers)
+    assert committed == [2]
 
 
 @pytest.mark.parametrize("state", [s for s in InvoiceState if s is not InvoiceState.CREATED])

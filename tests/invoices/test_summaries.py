@@ -114,7 +114,7 @@ async def test_a_customer_whose_sums_are_being_changed_comes_later(
         await add_item(changing, invoices[0])
         with pytest.raises(RetryAfter) as later:
             await bring_year_forward(database)
-        assert later.value.pause == timedelta(minutes=1)
+        assert later.value.delay == timedelta(minutes=1)
         assert len(await since_of_all(connection)) == 2  # that of the other has gone forward
         await check(connection)
     await check(connection)

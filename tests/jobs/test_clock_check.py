@@ -56,7 +56,7 @@ async def test_the_schedule_is_recorded_once_whatever_the_clocks(
 ) -> None:
     for off in (timedelta(), timedelta(days=3), -timedelta(days=3)):
         ahead(off)
-        await Scheduler(database).look()
+        await Scheduler(database).schedule_due_jobs()
     assert [each.due for each in await outbox.count_open_entries(connection)] == [1] * len(SCHEDULE)
 
 
@@ -67,7 +67,7 @@ async def test_a_worker_says_once_that_its_clock_is_off(
     with capture_logs() as logged:
         for off in (0, 600, 600, 601, 660, 0, 0):
             ahead(timedelta(seconds=off))
-            await runner.relay()
+            await runner.start_due_jobs()
     assert [(line["event"], line.get("ahead_seconds")) for line in logged] == [
         ("this machine's clock differs from the database server's", pytest.approx(600, abs=1)),
         ("this machine's clock differs from the database server's", pytest.approx(660, abs=1)),
@@ -84,5 +84,5 @@ def test_more_than_five_seconds_are_told_as_far_as_they_are_certain(
 ) -> None:
     difference = ClockOffset(timedelta(seconds=seconds), timedelta(seconds=uncertain))
     with capture_logs() as logged:
-        ClockCheck().tell(difference)
+        ClockCheck().check(difference)
     assert bool(logged) == is_told

@@ -46,8 +46,8 @@ async def runner(settings: Settings) -> AsyncIterator[JobRunner]:
 
 
 async def run_all(runner: JobRunner) -> None:
-    while await runner.relay():
-        await runner.idle()
+    while await runner.start_due_jobs():
+        await runner.wait_until_idle()
 
 
 async def entries(connection: AsyncConnection, job: str) -> list[Any]:

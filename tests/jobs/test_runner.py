@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
+from app.jobs.claimed_entry import MAX_ATTEMPTS, retry_delay
 from app.jobs.job import Job, JobRun
-from app.jobs.runner import MAX_ATTEMPTS, JobRunner, pause_after
+from app.jobs.runner import JobRunner
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
@@ -60,9 +61,9 @@ async def test_entries_are_run_with_their_arguments_and_done(
     for number in range(30):
         await outbox.record_job(connection, "j", {"number": number})
     runner = runner_of(job, database_pool_size=4)
-    assert await runner.relay() == 2
-    assert await runner.relay() == 0
-    await runner.idle()
+    assert await runner.start_due_jobs() == 2
+    assert await runner.start_due_jobs() == 0
+    await runner.wait_until_idle()
     assert sorted(given) == list(range(30))
     open_ = await connection.execute(select(OutboxEntry.id).where(OutboxEntry.done_at.is_(None)))
     assert open_.all() == []
@@ -80,9 +81,9 @@ async def test_two_runners_at_once_share_the_work(
     for number in range(30):
         await outbox.record_job(connection, "j", {"number": number})
     runners = [runner_of(job) for _ in range(2)]
-    await asyncio.gather(*(runner.relay() for runner in runners))
+    await asyncio.gather(*(runner.start_due_jobs() for runner in runners))
     for runner in runners:
-        await runner.idle()
+        await runner.wait_until_idle()
     assert runs == dict.fromkeys(range(30), 1)
 
 
@@ -98,22 +99,22 @@ async def test_a_failure_is_tried_again_after_growing_pauses(
     moment = NOON
     for attempt in range(1, MAX_ATTEMPTS):
         clock.freeze(moment)
-        assert await runner.relay() == 1
-        await runner.idle()
+        assert await runner.start_due_jobs() == 1
+        await runner.wait_until_idle()
         entry = await the_entry(connection)
         assert (entry.attempts, entry.done_at) == (attempt, None)
         assert entry.last_error == "ValueError: not today"
-        assert entry.due_at == moment + pause_after(attempt)
+        assert entry.due_at == moment + retry_delay(attempt)
         moment = entry.due_at
     clock.freeze(moment)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert (entry.done_at, entry.last_error) == (moment, "ValueError: not today")
 
 
 def test_pauses_grow_to_an_hour() -> None:
-    pauses = [pause_after(attempt).total_seconds() for attempt in range(1, MAX_ATTEMPTS)]
+    pauses = [retry_delay(attempt).total_seconds() for attempt in range(1, MAX_ATTEMPTS)]
     assert pauses[:4] == [10, 30, 90, 270]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 3600
@@ -127,8 +128,8 @@ async def test_what_cannot_succeed_is_given_up_at_once(
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert entry.done_at is not None
     assert entry.last_error == "There is no such invoice."
@@ -145,11 +146,11 @@ async def test_what_takes_its_worker_down_each_time_is_given_up(
     await outbox.record_job(connection, "j", {})
     await connection.execute(update(OutboxEntry).values(attempts=100))
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert entry.done_at is not None
-    assert entry.last_error == "Begun 100 times and never ended."
+    assert entry.last_error == "Started 100 times and never finished."
     assert not runs
 
 
@@ -161,8 +162,8 @@ async def test_later_is_never_at_once(runner_of: Make, connection: AsyncConnecti
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert (entry.attempts, entry.due_at) == (1, NOON + timedelta(seconds=1))
 
@@ -177,8 +178,8 @@ async def test_what_asks_for_later_has_not_failed(
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert (entry.done_at, entry.last_error, entry.due_at) == (None, "", NOON + MINUTE)
 
@@ -191,8 +192,8 @@ async def test_a_summary_with_failures_is_a_failure(
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert entry.done_at is None
     assert entry.last_error.startswith("30 failed: invoice 0; invoice 1;")
@@ -207,8 +208,8 @@ async def test_an_unknown_job_waits_for_a_worker_that_knows_it(
 
     await outbox.record_job(connection, "of-tomorrow", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert entry.done_at is None
     assert "no job of-tomorrow" in entry.last_error
@@ -220,8 +221,8 @@ async def test_a_job_over_its_limit_is_ended(runner_of: Make, connection: AsyncC
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job, limit=timedelta(seconds=0.05))
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     assert "TimeoutError" in (await the_entry(connection)).last_error
 
 
@@ -236,7 +237,7 @@ async def test_a_claim_is_held_as_long_as_its_job_runs(
 
     await outbox.record_job(connection, "j", {})
     runner, other = (runner_of(job, job_lease=1) for _ in range(2))
-    await runner.relay()
+    await runner.start_due_jobs()
     while not (await the_entry(connection)).done_at:
         assert await other.relay() == 0
         await asyncio.sleep(0.1)
@@ -257,10 +258,10 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(slow)
-    await runner.relay()
+    await runner.start_due_jobs()
     await started.wait()
     await runner.stop(0.01)
-    assert await runner.relay() == 0
+    assert await runner.start_due_jobs() == 0
     other = runner_of(quick)
     assert await other.relay() == 1
     await other.idle()
@@ -276,7 +277,7 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(
     for _ in range(9):
         await outbox.record_job(connection, "j", {})
     runner = runner_of(job, database_pool_size=4)
-    await runner.relay()
+    await runner.start_due_jobs()
     await runner.stop(10)
     done = await connection.execute(select(OutboxEntry.id).where(OutboxEntry.done_at.is_not(None)))
     assert len(done.all()) == 2
@@ -332,13 +333,13 @@ async def test_a_database_that_restarts_does_not_lose_the_entry(
 
     await outbox.record_job(connection, "j", {})
     runner = runner_of(job)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     entry = await the_entry(connection)
     assert entry.done_at is None
     assert entry.last_error
     clock.freeze(entry.due_at)
-    await runner.relay()
-    await runner.idle()
+    await runner.start_due_jobs()
+    await runner.wait_until_idle()
     assert (await the_entry(connection)).done_at is not None
     assert runs == [1, 1]

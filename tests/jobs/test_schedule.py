@@ -71,7 +71,7 @@ async def test_each_time_is_recorded_once_by_all_workers(
     workers = [Scheduler(database, schedule) for _ in range(3)]
 
     async def all_look() -> int:
-        found = await asyncio.gather(*(worker.record_due(clock.now()) for worker in workers))
+        found = await asyncio.gather(*(worker.record_due_jobs(clock.now()) for worker in workers))
         return sum(len(names) for names in found)
 
     assert await all_look() == 1
@@ -89,18 +89,18 @@ async def test_a_missed_time_is_made_up_for_at_the_next_start(
 ) -> None:
     schedule = (DailySchedule("close", (time(0, 5),)),)
     clock.freeze(at(1, 12))
-    await Scheduler(database, schedule).record_due(clock.now())
+    await Scheduler(database, schedule).record_due_jobs(clock.now())
     await do_all(connection)
     clock.freeze(at(4, 12))
-    assert await Scheduler(database, schedule).record_due(clock.now()) == ["close"]
+    assert await Scheduler(database, schedule).record_due_jobs(clock.now()) == ["close"]
     await do_all(connection)
-    assert await Scheduler(database, schedule).record_due(clock.now()) == []
+    assert await Scheduler(database, schedule).record_due_jobs(clock.now()) == []
 
 
 async def test_a_job_that_still_runs_is_not_recorded_again(database: Database) -> None:
     schedule = (DailySchedule("close", (time(0, 5),)),)
     clock.freeze(at(1, 12))
     scheduler = Scheduler(database, schedule)
-    assert await scheduler.record_due(clock.now()) == ["close"]
+    assert await scheduler.record_due_jobs(clock.now()) == ["close"]
     clock.freeze(at(2, 12))
-    assert await scheduler.record_due(clock.now()) == []
+    assert await scheduler.record_due_jobs(clock.now()) == []

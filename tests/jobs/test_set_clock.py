@@ -58,10 +58,10 @@ async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
     await outbox.record_job(connection, "b", {}, clock.now() + timedelta(minutes=1))
     clock.freeze(NOW)
     assert await outbox.claim_due(connection, 9, LEASE) == []
-    assert await Scheduler(database, ()).look()
+    assert await Scheduler(database, ()).schedule_due_jobs()
     assert [claim.id for claim in await outbox.claim_due(connection, 9, LEASE)] == [at_once]
     # One that is at work is left to its lease.
-    assert not await Scheduler(database, ()).look()
+    assert not await Scheduler(database, ()).schedule_due_jobs()
 
 
 async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
@@ -69,9 +69,9 @@ async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
 ) -> None:
     daily = DailySchedule("a", (time(12),))
     clock.freeze(NOW + timedelta(days=40))
-    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
+    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
     clock.freeze(NOW)
-    assert await Scheduler(database, (daily,)).record_due(clock.now()) == ["a"]
+    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
-    assert await Scheduler(database, (daily,)).record_due(clock.now()) == []
+    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == []

@@ -52,15 +52,15 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
         assert await is_alive(settings)
 
         await outbox.record_job(connection, "purge_outbox", {})
-        nudge = Notifier(settings)
-        await nudge()
+        notifier = Notifier(settings)
+        await notifier.notify_worker()
         start = monotonic()
 
         async def done() -> bool:
             return await open_entries(connection) == 0
 
         await until(done)
-        await nudge.aclose()
+        await notifier.aclose()
         assert monotonic() - start < arq.POLL_INTERVAL + 1
 
 
@@ -92,19 +92,19 @@ async def test_a_worker_outlives_redis(
     with ExitStack() as servers:
         server = servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
         settings = settings.model_copy(update={"redis_url": server.url})
-        nudge = Notifier(settings)
+        notifier = Notifier(settings)
         async with worker_here(settings):
             await until(healthy)
             await until(all_is_done)
             servers.close()
             await outbox.record_job(connection, "purge_outbox", {})
-            await nudge()
+            await notifier.notify_worker()
             await until(all_is_done)
             servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
             await until(healthy)
             await outbox.record_job(connection, "purge_outbox", {})
             await until(all_is_done)
-        await nudge.aclose()
+        await notifier.aclose()
 
 
 async def test_a_worker_tells_each_outage_of_redis_and_its_end(

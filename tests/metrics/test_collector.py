@@ -161,5 +161,5 @@ async def test_a_database_that_is_away_is_shown_as_such(settings: Settings) -> N
         assert values(await DatabaseCollector(database, ["deliver"]).metrics()) == {
             ("database_up",): 0
         }
-    assert [line["event"] for line in logged] == ["database not watched"]
+    assert [line["event"] for line in logged] == ["database metrics unavailable"]
     await database.close()

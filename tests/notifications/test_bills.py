@@ -51,8 +51,8 @@ class Billing:
 
     async def work(self) -> None:
         """Do all jobs that are due."""
-        while await self.runner.relay():
-            await self.runner.idle()
+        while await self.runner.start_due_jobs():
+            await self.runner.wait_until_idle()
 
     async def close(self) -> None:
         """Close the month."""

@@ -20,32 +20,36 @@ async def queued(settings: Settings) -> list[str]:
 
 
 async def test_nudges_become_one_job_as_json(settings: Settings) -> None:
-    nudge = Notifier(settings)
-    await asyncio.gather(*(nudge() for _ in range(5)))
-    await nudge.aclose()
+    notifier = Notifier(settings)
+    await asyncio.gather(*(notifier.notify_worker() for _ in range(5)))
+    await notifier.aclose()
     assert await queued(settings) == [RUN_DUE_JOBS]
 
 
 async def test_without_redis_a_nudge_is_quick_and_silent(
     settings: Settings, tmp_path: Path
 ) -> None:
-    nudge = Notifier(settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"}))
+    notifier = Notifier(
+        settings.model_copy(update={"redis_url": f"unix://{tmp_path}/nothing.sock"})
+    )
     start = monotonic()
     for _ in range(100):
-        await nudge()
+        await notifier.notify_worker()
     assert monotonic() - start < module.NOTIFY_TIMEOUT
-    await nudge.aclose()
+    await notifier.aclose()
 
 
 async def test_a_redis_that_hangs_costs_one_patience(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        nudge = Notifier(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"}))
+        notifier = Notifier(
+            settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"})
+        )
         start = monotonic()
         for _ in range(10):
-            await nudge()
+            await notifier.notify_worker()
         assert monotonic() - start < 3 * module.NOTIFY_TIMEOUT
-        await nudge.aclose()
+        await notifier.aclose()
 
 
 @pytest.fixture
@@ -62,13 +66,13 @@ async def test_nudges_arrive_again_once_redis_is_back(
     """Redis is reached through a path that does not exist at first."""
     monkeypatch.setattr(module, "BACKOFF", 0.05)
     door = tmp_path / "redis.sock"
-    nudge = Notifier(settings.model_copy(update={"redis_url": f"unix://{door}"}))
-    await nudge()
+    notifier = Notifier(settings.model_copy(update={"redis_url": f"unix://{door}"}))
+    await notifier.notify_worker()
     assert await queued(settings) == []
     door.symlink_to(redis_socket)
-    await nudge()
+    await notifier.notify_worker()
     assert await queued(settings) == []
     await asyncio.sleep(0.06)
-    await nudge()
+    await notifier.notify_worker()
     assert await queued(settings) == [RUN_DUE_JOBS]
-    await nudge.aclose()
+    await notifier.aclose()

@@ -1,4 +1,4 @@
-"""`job`: one of the worker's jobs, by hand."""
+"""`job`: run one of the worker's jobs from the command line."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -24,26 +24,26 @@ def register(cli: typer.Typer) -> None:
 def job(
     name: Annotated[str, typer.Argument(help="The job's name, or `list` for all of them.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What the job is given.")
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The job's arguments.")
     ] = None,
     include_imported: Annotated[
-        bool, typer.Option(help="close_month: issue imported invoices, too.")
+        bool, typer.Option(help="close_month: also issue imported invoices.")
     ] = False,
     notify_imported: Annotated[
         bool,
-        typer.Option(help="close_month: with NOTIFY_ON_ISSUE, write to their customers, too."),
+        typer.Option(help="close_month: with NOTIFY_ON_ISSUE, also notify their customers."),
     ] = False,
 ) -> None:
-    """Run one of the worker's jobs here and now, and tell what it did.
+    """Run one of the worker's jobs now and print its result.
 
-    Ends with code 1 where something failed.
+    Exits with code 1 if anything failed.
     """
     settings = load_settings()
     configure_logging(settings)
     jobs = build_registry(settings)
     if name == "list":
-        for known, about in jobs.items():
-            typer.echo(f"{known:18} {about.about}")
+        for job_name, each in jobs.items():
+            typer.echo(f"{job_name:18} {each.description}")
         return
     if name not in jobs:
         fail(f"There is no job {name}; there are {', '.join(jobs)}.", code=MISUSED)
@@ -52,21 +52,21 @@ def job(
     if name == CLOSE_MONTH:
         given |= flags
     elif any(flags.values()):
-        fail("--include-imported and --notify-imported are for close_month.", code=MISUSED)
+        fail("--include-imported and --notify-imported apply only to close_month.", code=MISUSED)
     try:
         summary = _run(settings, name, given)
-    except RetryAfter as later:
-        typer.echo(f"{name}: {later}.")
+    except RetryAfter as retry:
+        typer.echo(f"{name}: {retry}.")
     except PermanentError as error:
         fail(str(error))
     else:
-        _tell(name, summary)
+        _print_summary(name, summary)
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
     pairs = [argument.partition("=") for argument in arguments]
     if not all(equals for _, equals, _ in pairs):
-        fail("An argument is a name and a value, as in invoice=UUID.", code=MISUSED)
+        fail("Give each argument as NAME=VALUE, for example invoice=UUID.", code=MISUSED)
     return {name: value for name, _, value in pairs}
 
 
@@ -81,11 +81,11 @@ def _run(settings: Settings, name: str, arguments: Mapping[str, Any]) -> JobSumm
     )
 
 
-def _tell(name: str, summary: JobSummary | None) -> None:
+def _print_summary(name: str, summary: JobSummary | None) -> None:
     if summary is None:
         typer.echo(f"{name}: done.")
         return
-    typer.echo(f"{name}: {summary.in_brief}.")
+    typer.echo(f"{name}: {summary.format_counts()}.")
     for note in summary.notes:
         typer.echo(f"  {note}")
     if summary.failures:

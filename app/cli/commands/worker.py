@@ -1,4 +1,4 @@
-"""`worker`: what runs in the background."""
+"""`worker`: run background jobs."""
 
 import asyncio
 from typing import Annotated
@@ -18,15 +18,15 @@ def register(cli: typer.Typer) -> None:
 def worker(
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only tell, by the exit code, whether a worker is alive."),
+        typer.Option("--check", help="Only check whether a worker is alive; exit 1 if not."),
     ] = False,
 ) -> None:
-    """Run jobs until it is asked to end (SIGTERM or Ctrl-C)."""
+    """Run jobs until SIGTERM or Ctrl-C."""
     settings = load_settings()
 
     if check:
         if not asyncio.run(is_alive(settings)):
-            fail("No worker has been heard of lately.")
+            fail("No worker has reported to Redis in the last half minute.")
         return
     if settings.smtp_url is None:
         require_writable("MAIL_DIR", settings.mail_dir)

@@ -15,9 +15,9 @@ from app.invoices.repository import writes
 
 
 async def notify(
-    submission: Submission, answer: WrittenAnswer, nudge: Callable[[], Awaitable[None]]
+    submission: Submission, answer: WrittenAnswer, notify_worker: Callable[[], Awaitable[None]]
 ) -> Response:
-    """Record the deliveries of a created invoice, then nudge the worker; a body is ignored.
+    """Record the deliveries of a created invoice, then notify the worker; a body is ignored.
 
     Raises `NotificationNotAllowed` in any other state, and what `Submission` raises.
     """
@@ -39,5 +39,5 @@ async def notify(
         return answer
 
     response = await submission.once(change)
-    await nudge()
+    await notify_worker()
     return response

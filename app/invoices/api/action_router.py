@@ -98,7 +98,7 @@ async def paid(submission: Submitted, proofs: Proofs) -> Response:
 )
 async def send_notification(submission: Submitted, request: Request) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
-    return await notify(submission, _SCHEDULED, request.app.state.nudge)
+    return await notify(submission, _SCHEDULED, request.app.state.notifier.notify_worker)
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
