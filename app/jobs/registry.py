@@ -152,11 +152,9 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         BRING_YEAR_FORWARD: Job(
             _bring_year_forward,
             long,
-            "Moves the yearly sums of customers to the year that ends today.",
+            "Moves the customers' yearly sums to the year ending today.",
         ),
         SWEEP_PROOFS: Job(_sweep_proofs, long, "Deletes proof files that belong to no payment."),
         PURGE_OUTBOX: Job(_purge_outbox, long, "Deletes old finished entries of the outbox."),
-        PURGE_ANSWERS: Job(
-            _purge_stored_responses, long, "Deletes stored responses that have expired."
-        ),
+        PURGE_ANSWERS: Job(_purge_stored_responses, long, "Deletes expired stored responses."),
     }

@@ -86,15 +86,15 @@ class JobRunner:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def stop(self, timeout: float) -> None:
-        """Start no more jobs; cancel those that do not end within `timeout` seconds.
+    async def stop(self, grace: float) -> None:
+        """Start no more jobs; cancel those that do not end within `grace` seconds.
 
         The entry of a cancelled job is due at once, for another worker. A job that does not end
         within `CANCELLATION_TIMEOUT` is left; its claim expires.
         """
         self._stopping = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(grace):
                 async with self._claiming:  # afterwards each claim has its task
                     pass
                 await self.wait_until_idle()

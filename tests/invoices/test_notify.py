@@ -64,15 +64,15 @@ async def test_the_worker_is_notified_after_the_commit(
     connection: AsyncConnection,
     invoice: Row,
     headers: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     committed: list[int] = []
 
     async def notify_worker() -> None:
         committed.append(len(await deliveries(connection)))
 
-    monkeypatch.setattr(app.state.notifier, "notify_worker", notify_worker)
-    await client.post(path(invoice), headers=headers)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(app.state.notifier, "notify_worker", notify_worker)
+        await client.post(path(invoice), headers=headers)
     assert committed == [2]
 
 

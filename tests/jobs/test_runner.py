@@ -239,7 +239,7 @@ async def test_a_claim_is_held_as_long_as_its_job_runs(
     runner, other = (runner_of(job, job_lease=1) for _ in range(2))
     await runner.start_due_jobs()
     while not (await the_entry(connection)).done_at:
-        assert await other.relay() == 0
+        assert await other.start_due_jobs() == 0
         await asyncio.sleep(0.1)
     assert runs == [1]
 
@@ -263,8 +263,8 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
     await runner.stop(0.01)
     assert await runner.start_due_jobs() == 0
     other = runner_of(quick)
-    assert await other.relay() == 1
-    await other.idle()
+    assert await other.start_due_jobs() == 1
+    await other.wait_until_idle()
     assert (await the_entry(connection)).done_at is not None
 
 
@@ -303,13 +303,13 @@ async def test_a_jobs_changes_and_its_end_are_one_transaction(
 
     await outbox.record_job(connection, "j", {})
     first, second = runner_of(late), runner_of(prompt)
-    await first.relay()
+    await first.start_due_jobs()
     await halfway.wait()
     clock.freeze(clock.now() + timedelta(seconds=31))
-    assert await second.relay() == 1
-    await second.idle()
+    assert await second.start_due_jobs() == 1
+    await second.wait_until_idle()
     go_on.set()
-    await first.idle()
+    await first.wait_until_idle()
     effects = await connection.execute(select(OutboxEntry.id).where(OutboxEntry.job == "effect"))
     assert len(effects.all()) == 1
 
