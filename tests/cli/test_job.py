@@ -109,7 +109,7 @@ async def test_drift_is_told(
         (["notify", "uuid"], "Give each argument as NAME=VALUE, for example invoice=UUID."),
         (["notify", "nothing=1"], "notify: missing a required"),
         (["purge_outbox", "a=b"], "purge_outbox: got an unexpected keyword argument 'a'."),
-        (["purge_outbox", "--include-imported"], "--include-imported and --notify-imported are"),
+        (["purge_outbox", "--include-imported"], "--include-imported and --notify-imported apply"),
     ],
 )
 async def test_what_is_misunderstood_ends_with_2(
