@@ -1,1 +1,1 @@
-"""The conventions of the wire that every endpoint group shares."""
+"""The HTTP conventions that all endpoint groups share."""

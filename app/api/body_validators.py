@@ -1,6 +1,6 @@
-"""Rules for single fields of a request body, in Django REST framework's words.
+"""Validators of the fields of a request body, with the messages of Django REST framework.
 
-Each function returns the value to keep, or raises `FieldError` with everything that is wrong.
+Each returns the value to store, or raises `FieldError` with all its errors.
 """
 
 from datetime import date
@@ -12,13 +12,13 @@ from app.formats import parse_iso_date
 from app.urls import is_web_url
 
 NULL: Final = "This field may not be null."
-_NO_STRING: Final = "Not a valid string."
-_NO_URL: Final = "Enter a valid URL."
-_NO_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+_NOT_A_STRING: Final = "Not a valid string."
+_INVALID_URL: Final = "Enter a valid URL."
+_INVALID_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
 
 
 class FieldError(Exception):
-    """What is wrong with the value of a field."""
+    """The errors of one field."""
 
     def __init__(self, *messages: str) -> None:
         super().__init__(*messages)
@@ -26,59 +26,59 @@ class FieldError(Exception):
 
 
 class FieldErrors:
-    """Gathers what is wrong with each field, so that all of it is told at once."""
+    """Collects the errors of all fields, so that they are reported together."""
 
     def __init__(self) -> None:
         self._fields: dict[str, list[str]] = {}
 
     def add(self, field: str, *messages: str) -> None:
-        """Note what is wrong with a field; without a message, nothing is."""
+        """Add the errors of a field, if any."""
         if messages:
             self._fields.setdefault(field, []).extend(messages)
 
     def raise_if_any(self) -> None:
-        """Raise `InvalidFields` where anything was noted."""
+        """Raise `InvalidFields` if there is any error."""
         if self._fields:
             raise InvalidFields(self._fields)
 
 
 def text(value: Any, max_length: int) -> str:
-    """Return the text without white space around it; a number as its text."""
-    return _text(value, max_length, otherwise=_NO_STRING)
+    """Return the text without surrounding white space, or the text of a number."""
+    return _text(value, max_length)
 
 
 def url(value: Any, max_length: int) -> str:
-    """Return an absolute http, https, ftp or ftps URL as it was given, or an empty text."""
-    return _text(value, max_length, otherwise=_NO_URL, is_url=True)
+    """Return an absolute http, https, ftp or ftps URL without surrounding white space, or ""."""
+    return _text(value, max_length, is_url=True)
 
 
 def iso_date(value: Any) -> date:
-    """Return a date from `YYYY-MM-DD`, exactly."""
+    """Return the date of a text `YYYY-MM-DD`."""
     if value is None:
         raise FieldError(NULL)
     if not isinstance(value, str):
-        raise FieldError(_NO_DATE)
+        raise FieldError(_INVALID_DATE)
     try:
         return parse_iso_date(value)
     except ValueError:
-        raise FieldError(_NO_DATE) from None
+        raise FieldError(_INVALID_DATE) from None
 
 
-def _text(value: Any, max_length: int, *, otherwise: str, is_url: bool = False) -> str:
+def _text(value: Any, max_length: int, *, is_url: bool = False) -> str:
     if value is None:
         raise FieldError(NULL)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise FieldError(otherwise)
-    words = str(value).strip()
+        raise FieldError(_INVALID_URL if is_url else _NOT_A_STRING)
+    stripped = str(value).strip()
     messages = []
-    if len(words) > max_length:
+    if len(stripped) > max_length:
         messages.append(f"Ensure this field has no more than {max_length} characters.")
-    if "\0" in words:
+    if "\0" in stripped:
         messages.append("Null characters are not allowed.")
-    if surrogate := next((c for c in words if category(c) == "Cs"), None):
+    if surrogate := next((c for c in stripped if category(c) == "Cs"), None):
         messages.append(f"Surrogate characters are not allowed: U+{ord(surrogate):X}.")
-    if is_url and words and not is_web_url(words):
-        messages.append(_NO_URL)
+    if is_url and stripped and not is_web_url(stripped):
+        messages.append(_INVALID_URL)
     if messages:
         raise FieldError(*messages)
-    return words
+    return stripped

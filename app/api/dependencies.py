@@ -1,7 +1,7 @@
-"""What router functions ask for: settings and connections.
+"""Dependencies of routes: the settings and database connections.
 
-Every dependency is `async`, also where it awaits nothing: FastAPI runs plain functions in a thread,
-which costs more than they do.
+Every dependency is `async` even if it awaits nothing, because FastAPI runs plain functions in a
+thread, which costs more than the function itself.
 """
 
 from collections.abc import AsyncIterator
@@ -32,4 +32,4 @@ async def _reading(
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 CurrentDatabase = Annotated[Database, Depends(_database)]
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
-"""A connection whose statements each stand alone; given back before the response is sent."""
+"""A connection without a transaction, released before the response is sent."""

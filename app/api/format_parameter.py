@@ -1,4 +1,4 @@
-"""The `format` parameter of Django REST framework: the only format here is JSON."""
+"""The `format` parameter of Django REST framework. JSON is the only format."""
 
 from fastapi import Request
 
@@ -6,9 +6,6 @@ from app.api.errors import NotFound
 
 
 def require_json(request: Request) -> None:
-    """Refuse a `format` other than json.
-
-    Raises NotFound, as Django REST framework does.
-    """
+    """Raise NotFound for another `format` than json, as Django REST framework does."""
     if request.query_params.get("format", "") not in ("", "json"):
         raise NotFound

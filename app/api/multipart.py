@@ -1,4 +1,4 @@
-"""Multipart bodies, read in bounded memory: text is kept, files are handed on as they arrive."""
+"""Multipart bodies, parsed in bounded memory: files are passed on as they arrive."""
 
 import re
 from collections.abc import AsyncIterator
@@ -11,51 +11,51 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 TEXT_MAX_BYTES: Final = 1024 * 1024
-"""How long the text fields of a body may be together, in bytes."""
+"""The total size of the text fields of a body, in bytes."""
 PARTS_MAX_NUMBER: Final = 1000
 
 _PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
-"""Content-Transfer-Encodings that change nothing; RFC 7578 deprecates all of them."""
+"""Content-Transfer-Encodings that change nothing. RFC 7578 deprecates all of them."""
 _EXTENDED: Final = re.compile(
     rb";\s*filename\*\s*=\s*(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<name>[^;\s]+)", re.IGNORECASE
 )
-"""A file name as RFC 8187 writes it, which some senders do though RFC 7578 forbids it in a form."""
+"""A file name as in RFC 8187. RFC 7578 forbids it in a form, but some clients send it."""
 
-# One write to the parser makes at most this many bytes of work between two awaits.
+# The parser handles at most this many bytes between two awaits.
 _SLICE: Final = 64 * 1024
 
 
 class MultipartError(Exception):
-    """The body is no multipart body, or ends too early; says why."""
+    """The body is not a multipart body, or is incomplete. The message states the reason."""
 
 
 class TooMuchText(Exception):
-    """The text fields together are longer than is taken."""
+    """The text fields together exceed `TEXT_MAX_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A file among the fields; its content went to the receiver, or was dropped."""
+    """A file among the fields. Its content was passed to the receiver, or discarded."""
 
     name: str
-    """As the sender calls it; empty for a part of the receiver's field that is no file."""
+    """As sent by the client. Empty for a part of the receiver's field that is not a file."""
     sha256: Any = field(default_factory=sha256, compare=False)
-    """The digest of its content, as far as that has arrived."""
+    """The digest of the content received so far."""
 
 
 class FileReceiver(Protocol):
-    """Takes the file of one field while it arrives."""
+    """Receives the file of one field while it arrives."""
 
     field: str
-    """The name of the field; files of other fields are dropped."""
+    """The name of the field. Files of other fields are discarded."""
     max_bytes: int
-    """How many bytes of files the body may have."""
+    """The total size of the body's files."""
 
     async def begin(self, name: str) -> None:
-        """Begin a file; one begun before, of the same field, no longer counts."""
+        """Begin a file, which replaces an earlier one of the same field."""
 
     async def write(self, data: bytes) -> None:
-        """Take a further piece of the file."""
+        """Receive a further chunk of the file."""
 
 
 async def read_parts(
@@ -64,11 +64,11 @@ async def read_parts(
     charset: str,
     files: FileReceiver | None = None,
 ) -> dict[str, Any]:
-    """Read all parts; of parts with the same name, the last file counts, else the last text.
+    """Return the fields of a body. Raises `MultipartError` and `TooMuchText`.
 
-    A part with an empty file name is a text, or an unused field if it has no content either. A part
-    of the receiver's field that has content and an empty file name counts more than a file there.
-    Raises `MultipartError` and `TooMuchText`.
+    If several parts have the same name, the last file counts, or else the last text. A part with an
+    empty file name is a text, or no field at all if it has no content. In the receiver's field, a
+    part with content and an empty file name takes precedence over a file.
     """
     parts = _Parts(charset, files.field if files else None)
     try:
@@ -88,7 +88,7 @@ async def read_parts(
         async for chunk in chunks:
             for start in range(0, len(chunk), _SLICE):
                 parser.write(chunk[start : start + _SLICE])
-                await parts.hand_over(files)
+                await parts.flush(files)
     except FormParserError as error:
         raise MultipartError(str(error)) from None
     if parser.state != MultipartState.END:
@@ -97,7 +97,7 @@ async def read_parts(
 
 
 class _Parts:
-    """What the parser has told so far."""
+    """The state of the parser's callbacks."""
 
     def __init__(self, charset: str, file_field: str | None) -> None:
         self.fields: dict[str, Any] = {}
@@ -111,15 +111,15 @@ class _Parts:
         self._transfer_encoding = b""
         self._field = ""
         self._is_optional = False
-        """Whether the part is no field if it has no content."""
+        """Whether the part counts as a field only if it has content."""
         self._text = bytearray()
         self._file: FilePart | None = None
-        """The part, where its content is not kept as text."""
+        """The part, unless it is a text."""
         self._has_content = False
         self._has_nameless = False
-        """Whether a part of the receiver's field had content and an empty file name."""
-        # The parser calls plain functions; what must be awaited waits here.
-        self._files: list[tuple[str, FilePart | bytes]] = []
+        """Whether a part of the receiver's field had content but an empty file name."""
+        # The parser's callbacks cannot await, so files and their chunks are queued here.
+        self._queue: list[tuple[str, FilePart | bytes]] = []
 
     def begin(self) -> None:
         self._parts_left -= 1
@@ -152,9 +152,11 @@ class _Parts:
             raise MultipartError("A part has no name.")
         if self._transfer_encoding not in _PLAIN:
             raise MultipartError("A part has a Content-Transfer-Encoding that is not read.")
-        self._field = self._decoded(options[b"name"])
-        file_name = self._decoded(options.get(b"filename", b"")) or _extended(self._disposition)
-        # Browsers send a file input without a file so, which is no field, as in Django.
+        self._field = self._decode(options[b"name"])
+        file_name = self._decode(options.get(b"filename", b"")) or _extended_file_name(
+            self._disposition
+        )
+        # Browsers send an empty file input like this. As in Django, it is not a field.
         self._is_optional = b"filename" in options and not file_name
         self._text = bytearray()
         self._file = None
@@ -162,7 +164,7 @@ class _Parts:
             self._file = FilePart(file_name)
             if not self._has_nameless or self._field != self._file_field:
                 self.fields[self._field] = self._file
-            self._files.append((self._field, self._file))
+            self._queue.append((self._field, self._file))
         elif self._field == self._file_field:
             self._file = FilePart("")
 
@@ -171,7 +173,7 @@ class _Parts:
         if self._file is not None:
             self._file.sha256.update(data[start:end])
             if self._file.name:
-                self._files.append((self._field, data[start:end]))
+                self._queue.append((self._field, data[start:end]))
             return
         self._text_left -= end - start
         if self._text_left < 0:
@@ -190,24 +192,25 @@ class _Parts:
         if self._file is not None and self._has_content:
             self.fields[self._field] = self._file
         else:
-            self.fields[self._field] = self._decoded(bytes(self._text))
+            self.fields[self._field] = self._decode(bytes(self._text))
 
-    async def hand_over(self, files: FileReceiver | None) -> None:
-        """Give the pieces of files that have arrived to their receiver."""
-        for name, piece in self._files:
-            wanted = files if files and files.field == name else None
-            if wanted and isinstance(piece, FilePart):
-                await wanted.begin(piece.name)
-            elif wanted and isinstance(piece, bytes):
-                await wanted.write(piece)
-        self._files.clear()
+    async def flush(self, files: FileReceiver | None) -> None:
+        """Pass the queued files and chunks to the receiver."""
+        for name, piece in self._queue:
+            if files is None or files.field != name:
+                continue
+            if isinstance(piece, FilePart):
+                await files.begin(piece.name)
+            else:
+                await files.write(piece)
+        self._queue.clear()
 
-    def _decoded(self, data: bytes) -> str:
+    def _decode(self, data: bytes) -> str:
         return data.decode(self._charset, errors="replace")
 
 
-def _extended(disposition: bytes) -> str:
-    """Return the file name in `filename*` of a Content-Disposition; empty where there is none."""
+def _extended_file_name(disposition: bytes) -> str:
+    """Return the file name in `filename*` of a Content-Disposition, or an empty text."""
     found = _EXTENDED.search(disposition)
     if found is None:
         return ""

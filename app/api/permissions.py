@@ -1,4 +1,4 @@
-"""Which access a route demands, declared by the dependency that checks it."""
+"""The access that a route requires, declared by the dependency that enforces it."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -7,14 +7,14 @@ from typing import Any, Final, TypeVar
 from fastapi.dependencies.models import Dependant
 
 IMPERSONATED_USER: Final = "X-Impersonated-User-Uuid"
-"""The header with which staff do a request as another user, wherever a token is asked for."""
+"""The header by which staff act as another user, in every operation that requires a token."""
 _ATTRIBUTE = "access_policy"
 
 Check = TypeVar("Check", bound=Callable[..., Any])
 
 
 class Access(StrEnum):
-    """Who is let in."""
+    """The callers that a route admits."""
 
     AUTHENTICATED = "authenticated"
     STAFF = "staff"
@@ -22,7 +22,7 @@ class Access(StrEnum):
 
 
 def enforces(access: Access) -> Callable[[Check], Check]:
-    """Mark a dependency as the one that lets in only these callers."""
+    """Declare that a dependency admits only these callers."""
 
     def mark(check: Check) -> Check:
         setattr(check, _ATTRIBUTE, access)
@@ -32,7 +32,7 @@ def enforces(access: Access) -> Callable[[Check], Check]:
 
 
 def dependencies_of(dependant: Dependant) -> Iterator[Callable[..., Any]]:
-    """Yield every dependency that a route calls, at any depth."""
+    """Yield all dependencies of a route, at any depth."""
     for inner in dependant.dependencies:
         if inner.call is not None:
             yield inner.call
@@ -40,7 +40,7 @@ def dependencies_of(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def access_of(dependant: Dependant) -> Access | None:
-    """Return the access that a route demands; None where it declares none."""
+    """Return the access that a route requires, or None if it declares none."""
     for call in dependencies_of(dependant):
         access: Access | None = getattr(call, _ATTRIBUTE, None)
         if access is not None:

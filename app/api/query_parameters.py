@@ -46,7 +46,7 @@ class QueryParser(Generic[Parameters]):
 
     The fields of the base model `hidden` are left out of the OpenAPI document.
 
-    FastAPI's query models take more than ten times as long for a list request, see decision 22.
+    FastAPI's query models take more than ten times as long for a list request, see decision 7.
     """
 
     def __init__(

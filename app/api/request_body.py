@@ -1,8 +1,7 @@
-"""Request bodies of the operations that change something: JSON, a form, or multipart.
+"""Request bodies: JSON, forms and multipart.
 
-An operation reads its body itself, after everything that may refuse the request without it. What
-does not parse is told in Django REST framework's words. A body is counted while it arrives, and
-nothing of it is read past its limit.
+An operation parses its body itself, after every check that does not need it. Parse errors have the
+messages of Django REST framework. A body is measured while it arrives, and not read past its limit.
 """
 
 import json
@@ -26,7 +25,7 @@ from app.api.multipart import (
 )
 
 _UTF_8: Final = "utf-8"
-# Python knows more codecs than these, and some of them take very long or decode no text.
+# Python has more codecs. Some of them are very slow, or do not decode text.
 _CHARSETS: Final = frozenset(
     {"us-ascii", "ascii", _UTF_8, "utf8", "utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {f"iso-8859-{part}" for part in range(1, 17) if part != 12}
@@ -37,47 +36,47 @@ _CHARSETS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request body says, field by field."""
+    """The fields of a request body."""
 
     fields: dict[str, Any]
-    """JSON values; text from a form; a `FilePart` for a file."""
+    """JSON values, texts of a form, or a `FilePart` for a file."""
     from_form: bool = False
-    """Whether it was a form, in which a field without a value is an empty text."""
+    """Whether the body was a form. In a form, an empty text stands for a field without a value."""
 
 
 async def read_body(request: Request, files: FileReceiver | None = None) -> Body:
-    """Read the body; an empty one has no fields, whatever its type.
+    """Parse the body. An empty body has no fields, whatever its media type.
 
-    A file part of a multipart body goes to `files` while it arrives, where that takes it.
+    The file of a multipart body is passed to `files` while it arrives.
 
-    Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, or `InvalidFields` for JSON that is
-    no object.
+    Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, and `InvalidFields` for JSON that is
+    not an object.
     """
     stream = _Stream(request)
     try:
-        return await _read(request, stream, files)
+        return await _parse(request, stream, files)
     except ApiError as error:
         if not stream.ended:
-            # Else the server would read the rest only to drop it.
+            # Otherwise the server would read the rest only to discard it.
             error.headers["Connection"] = "close"
         raise
 
 
-async def _read(request: Request, stream: "_Stream", files: FileReceiver | None) -> Body:
+async def _parse(request: Request, stream: "_Stream", files: FileReceiver | None) -> Body:
     content_type = request.headers.get("content-type", "")
-    media_type, parameters = _parsed(content_type)
+    media_type, parameters = _parse_content_type(content_type)
     charset = _charset(parameters)
     files_max_bytes = files.max_bytes if files and media_type == "multipart/form-data" else 0
-    if not await stream.begins(TEXT_MAX_BYTES + files_max_bytes):
+    if not await stream.start(TEXT_MAX_BYTES + files_max_bytes):
         return Body({})
     match media_type:
         case "application/json":
-            return Body(_from_json(await stream.whole(), charset))
+            return Body(_parse_json(await stream.read(), charset))
         case "application/x-www-form-urlencoded":
-            return Body(_from_form(await stream.whole(), charset), from_form=True)
+            return Body(_parse_form(await stream.read(), charset), from_form=True)
         case "multipart/form-data":
             boundary = parameters.get(b"boundary")
-            parts = await _from_parts(stream.chunks(), boundary, charset, files)
+            parts = await _parse_multipart(stream.chunks(), boundary, charset, files)
             return Body(parts, from_form=True)
         case _:
             raise UnsupportedMediaType(content_type)
@@ -89,25 +88,25 @@ class _Stream:
     def __init__(self, request: Request) -> None:
         self.ended = False
         self._declared = request.headers.get("content-length", "")
-        self._is_asking = "expect" in request.headers
+        self._expects_continue = "expect" in request.headers
         self._chunks = aiter(request.stream())
         self._first = b""
         self._limit = 0
 
-    async def begins(self, limit: int) -> bool:
-        """Wait for the first bytes; tell whether there are any.
+    async def start(self, limit: int) -> bool:
+        """Wait for the first chunk. Return False if the body is empty.
 
-        A client that asks whether to send more than `limit` bytes is not told to go on.
+        If the client expects `100 Continue` for more than `limit` bytes, the request is refused.
         """
         self._limit = limit
-        if self._is_asking:
+        if self._expects_continue:
             self._check_declared()
         self._first = await self._next()
         return bool(self._first)
 
     def _check_declared(self) -> None:
         if self._declared.isdecimal() and int(self._declared) > self._limit:
-            _refuse(self._limit)
+            raise TooLarge(body_too_long(self._limit))
 
     async def _next(self) -> bytes:
         try:
@@ -124,19 +123,15 @@ class _Stream:
         while chunk:
             total += len(chunk)
             if total > self._limit:
-                _refuse(self._limit)
+                raise TooLarge(body_too_long(self._limit))
             yield chunk
             chunk = await self._next()
 
-    async def whole(self) -> bytes:
+    async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self.chunks()])
 
 
-def _refuse(limit: int) -> NoReturn:
-    raise TooLarge(body_too_long(limit))
-
-
-def _parsed(content_type: str) -> tuple[str, dict[bytes, bytes]]:
+def _parse_content_type(content_type: str) -> tuple[str, dict[bytes, bytes]]:
     media_type, parameters = parse_options_header(content_type)
     return media_type.decode("latin-1").strip(), parameters
 
@@ -146,21 +141,21 @@ def _charset(parameters: dict[bytes, bytes]) -> str:
     return name if name in _CHARSETS else _UTF_8
 
 
-def _no_such_number(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"Out of range float values are not JSON compliant: {constant!r}")
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        _no_such_number(text)
+        _refuse_constant(text)
     return number
 
 
-def _from_json(body: bytes, charset: str) -> dict[str, Any]:
+def _parse_json(body: bytes, charset: str) -> dict[str, Any]:
     try:
         value = json.loads(
-            body.decode(charset), parse_constant=_no_such_number, parse_float=_finite
+            body.decode(charset), parse_constant=_refuse_constant, parse_float=_parse_float
         )
     except RecursionError:
         raise MalformedBody("JSON parse error - nested too deeply") from None
@@ -174,7 +169,7 @@ def _from_json(body: bytes, charset: str) -> dict[str, Any]:
     return value
 
 
-def _from_form(body: bytes, charset: str) -> dict[str, Any]:
+def _parse_form(body: bytes, charset: str) -> dict[str, Any]:
     try:
         pairs = parse_qsl(
             body.decode(charset, errors="replace"),
@@ -188,7 +183,7 @@ def _from_form(body: bytes, charset: str) -> dict[str, Any]:
     return dict(pairs)
 
 
-async def _from_parts(
+async def _parse_multipart(
     chunks: AsyncIterator[bytes],
     boundary: bytes | None,
     charset: str,
@@ -199,6 +194,6 @@ async def _from_parts(
     try:
         return await read_parts(chunks, boundary, charset, files)
     except TooMuchText:
-        _refuse(TEXT_MAX_BYTES)
+        raise TooLarge(body_too_long(TEXT_MAX_BYTES)) from None
     except MultipartError as error:
         raise MalformedBody(f"Multipart form parse error - {error}") from None

@@ -1,4 +1,4 @@
-"""Documented paths end in a slash; without it, a client is sent to the path with it."""
+"""Redirects from paths without their trailing slash, with which documented paths end."""
 
 from urllib.parse import quote
 
@@ -10,21 +10,21 @@ from app.api.operations import allowed_methods
 
 
 def install(app: FastAPI) -> None:
-    """Answer paths that lack their slash with a redirect, other unknown paths with 404."""
+    """Redirect a path that lacks its trailing slash. Other unknown paths are 404."""
 
-    async def unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle_unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not allowed_methods(app.routes, scope["path"] + "/"):
             raise HTTPException(404)
-        await _to_slash(Request(scope))(scope, receive, send)
+        await _redirect(Request(scope))(scope, receive, send)
 
     app.router.redirect_slashes = False
-    app.router.default = unknown_path
+    app.router.default = handle_unknown_path
 
 
-def _to_slash(request: Request) -> Response:
-    """Return a permanent redirect that keeps method and body.
+def _redirect(request: Request) -> Response:
+    """Return a permanent redirect that preserves method and body.
 
-    It is relative, so that a gateway's path prefix survives.
+    The location is relative, so that it preserves a gateway's path prefix too.
     """
     last = quote(request.url.path.rsplit("/", 1)[-1], safe="")
     query = f"?{request.url.query}" if request.url.query else ""
