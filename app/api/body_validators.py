@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any, Final
 from unicodedata import category
 
-from app.api.errors import InvalidFields
 from app.formats import parse_iso_date
 from app.urls import is_web_url
 
@@ -23,23 +22,6 @@ class FieldError(Exception):
     def __init__(self, *messages: str) -> None:
         super().__init__(*messages)
         self.messages = list(messages)
-
-
-class FieldErrors:
-    """Collects the errors of all fields, so that they are reported together."""
-
-    def __init__(self) -> None:
-        self._fields: dict[str, list[str]] = {}
-
-    def add(self, field: str, *messages: str) -> None:
-        """Add the errors of a field, if any."""
-        if messages:
-            self._fields.setdefault(field, []).extend(messages)
-
-    def raise_if_any(self) -> None:
-        """Raise `InvalidFields` if there is any error."""
-        if self._fields:
-            raise InvalidFields(self._fields)
 
 
 def text(value: Any, max_length: int) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -26,6 +26,9 @@ from app.database.timeouts import (
 )
 from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_AT_MOST, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
+
+Connection: TypeAlias = AsyncConnection
+"""A connection, for the type annotations of endpoints, which import nothing of SQLAlchemy."""
 
 
 class Database:

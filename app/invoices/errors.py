@@ -1,6 +1,6 @@
 """Errors of invoices. The messages are part of the documented API."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from app.billing.enums import InvoiceState
 from app.domain_errors import NotFound, RuleViolation, WrongState
@@ -23,7 +23,8 @@ class VersionNotFound(NotFound):
 class WrongInvoiceState(WrongState):
     """The invoice's state does not allow the action."""
 
-    def __init__(self, valid: Iterable[InvoiceState]) -> None:
+    def __init__(self, valid: Collection[InvoiceState]) -> None:
+        self.valid = valid
         super().__init__(f"Valid states for operation: {', '.join(s.capitalize() for s in valid)}.")
 
 
@@ -39,6 +40,13 @@ class NoActiveProfile(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("The active profile for this customer does not exist.")
+
+
+class MissingReason(RuleViolation):
+    """The cancellation of an invoice needs a reason."""
+
+    def __init__(self) -> None:
+        super().__init__("A reason is needed.")
 
 
 class InvalidCustomersCount(RuleViolation):

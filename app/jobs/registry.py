@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.deliveries import schedule
 from app.idempotency import repository as stored_responses
 from app.idempotency.keys import LIFETIME
-from app.invoices.actions.issue import NOTIFY, may_be_notified
+from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
 from app.invoices.models import Invoice
+from app.invoices.repository.writes import lock_if_notifiable
 from app.jobs.job import Job, JobRun
 from app.notifications.sending import longest_attempt, send_delivery
 from app.outbox import repository as outbox
@@ -62,7 +63,7 @@ async def _notify(run: JobRun, *, invoice: str) -> JobSummary:
         found = (await connection.execute(statement)).one_or_none()
         if found is None:
             raise PermanentError(f"There is no invoice {invoice}.")
-        if await may_be_notified(connection, found.id):
+        if await lock_if_notifiable(connection, found.id):
             scheduled = await schedule.schedule_deliveries(
                 connection, run.settings, invoice_id=found.id, customer_id=found.customer_id
             )

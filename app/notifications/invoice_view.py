@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from app.billing import money
 from app.billing.currencies import Currency
-from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.invoices.states import notifiable_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,7 @@ class InvoiceView:
     @property
     def may_be_sent(self) -> bool:
         """Whether the invoice is one to mail: created, or of zero, which was paid when issued."""
-        if self.state == InvoiceState.PAID:
-            return self.total == 0
-        return self.state == InvoiceState.CREATED
+        return self.state in notifiable_states(self.total)
 
     @property
     def has_tax_columns(self) -> bool:

@@ -203,14 +203,14 @@ class IncomingProof:
 
     async def discard(self) -> None:
         """Remove what has arrived; does nothing after `keep`."""
-        await asyncio.to_thread(self._remove)
+        await asyncio.to_thread(self.remove_unfinished)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         # Not awaited in a thread: a request that is cancelled cleans up all the same.
-        self._remove()
+        self.remove_unfinished()
 
     def _write_waiting(self) -> None:
         with translate_disk_errors():
@@ -245,7 +245,8 @@ class IncomingProof:
                 kept.unlink(missing_ok=True)
                 raise
 
-    def _remove(self) -> None:
+    def remove_unfinished(self) -> None:
+        """Remove the temporary file; does nothing after `keep`."""
         self._waiting.clear()
         if self._file is None:
             return

@@ -13,7 +13,8 @@ from app.billing import money
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState, PaymentType
 from app.database.engine import Database
-from app.invoices.actions.issue import issue
+from app.invoices.actions.issue import IssueInvoice, issue
+from app.invoices.errors import WrongInvoiceState
 from app.invoices.models import Invoice
 from app.outbox.models import OutboxEntry
 from app.payments.models import Payment
@@ -49,14 +50,17 @@ async def test_a_pending_invoice_is_issued_once(
 ) -> None:
     invoice = await make.invoice(await make.customer())
     await make.item(invoice, "5")
-    assert await issue(connection, invoice.id, notifying) is InvoiceState.CREATED
+    assert (
+        await issue(connection, IssueInvoice(invoice.id), notifying)
+    ).state is InvoiceState.CREATED
     row = await read(connection, invoice)
     assert (row.state, row.invoice_date, row.due_date) == (
         "created",
         date(2026, 11, 1),
         date(2026, 11, 15),
     )
-    assert await issue(connection, invoice.id, notifying) is None
+    with pytest.raises(WrongInvoiceState):
+        await issue(connection, IssueInvoice(invoice.id), notifying)
     assert (await read(connection, invoice)).revision == row.revision
     assert await notified(connection) == [str(invoice.uuid)]
 
@@ -67,7 +71,8 @@ async def test_only_pending_ones_are_issued(
 ) -> None:
     invoice = await make.invoice(await make.customer(), state=state)
     await make.item(invoice)
-    assert await issue(connection, invoice.id, notifying) is None
+    with pytest.raises(WrongInvoiceState):
+        await issue(connection, IssueInvoice(invoice.id), notifying)
     assert (await read(connection, invoice)).state == state
     assert await notified(connection) == []
 
@@ -83,7 +88,7 @@ async def test_a_fixed_price_contract_is_paid_and_not_written_about(
     paid, created = await make.invoice(customer), await make.invoice(other)
     for invoice in (paid, created):
         await make.item(invoice)
-        await issue(connection, invoice.id, notifying)
+        await issue(connection, IssueInvoice(invoice.id), notifying)
     assert (await read(connection, paid)).state == "paid"
     assert (await read(connection, paid)).invoice_date == date(2026, 11, 1)
     assert (await read(connection, created)).state == "created"
@@ -96,7 +101,7 @@ async def test_an_invoice_of_zero_is_paid_at_once_and_no_payment_is_recorded(
     customer = await make.customer()
     await make.profile(customer)
     empty = await make.invoice(customer)
-    assert await issue(connection, empty.id, notifying) is InvoiceState.PAID
+    assert (await issue(connection, IssueInvoice(empty.id), notifying)).state is InvoiceState.PAID
     row = await read(connection, empty)
     assert (row.state, row.invoice_date, row.due_date) == (
         "paid",
@@ -104,7 +109,8 @@ async def test_an_invoice_of_zero_is_paid_at_once_and_no_payment_is_recorded(
         date(2026, 11, 15),
     )
     assert (await connection.execute(select(Payment.id))).all() == []
-    assert await issue(connection, empty.id, notifying) is None
+    with pytest.raises(WrongInvoiceState):
+        await issue(connection, IssueInvoice(empty.id), notifying)
 
 
 async def test_a_zero_is_written_about_where_credits_paid_for_something(
@@ -117,7 +123,9 @@ async def test_a_zero_is_written_about_where_credits_paid_for_something(
     await make.item(credited, "5")
     await make.item(credited, "-5", credit=True)
     for invoice in (empty, free, credited):
-        assert await issue(connection, invoice.id, notifying) is InvoiceState.PAID
+        assert (
+            await issue(connection, IssueInvoice(invoice.id), notifying)
+        ).state is InvoiceState.PAID
     assert await notified(connection) == [str(credited.uuid)]
 
 
@@ -126,7 +134,9 @@ async def test_an_invoice_in_the_customers_favour_is_created_and_written_about(
 ) -> None:
     refund = await make.invoice(await make.customer())
     await make.item(refund, Decimal(-5))
-    assert await issue(connection, refund.id, notifying) is InvoiceState.CREATED
+    assert (
+        await issue(connection, IssueInvoice(refund.id), notifying)
+    ).state is InvoiceState.CREATED
     assert await notified(connection) == [str(refund.uuid)]
 
 
@@ -138,7 +148,7 @@ async def test_a_fixed_price_contract_is_not_written_about_a_zero_either(
     invoice = await make.invoice(customer)
     await make.item(invoice, "5")
     await make.item(invoice, "-5", credit=True)
-    assert await issue(connection, invoice.id, notifying) is InvoiceState.PAID
+    assert (await issue(connection, IssueInvoice(invoice.id), notifying)).state is InvoiceState.PAID
     assert await notified(connection) == []
 
 
@@ -159,8 +169,8 @@ async def test_imported_ones_are_written_about_only_if_asked(
     asked = await make.invoice(await make.customer(), source="focus")
     for invoice in (silent, asked):
         await make.item(invoice)
-    await issue(connection, silent.id, notifying)
-    await issue(connection, asked.id, notifying, notify_imported=True)
+    await issue(connection, IssueInvoice(silent.id), notifying)
+    await issue(connection, IssueInvoice(asked.id, notify_imported=True), notifying)
     assert await notified(connection) == [str(asked.uuid)]
 
 
@@ -169,7 +179,7 @@ async def test_nobody_is_written_to_by_default(
 ) -> None:
     invoice = await make.invoice(await make.customer())
     await make.item(invoice)
-    await issue(connection, invoice.id, settings)
+    await issue(connection, IssueInvoice(invoice.id), settings)
     assert await notified(connection) == []
 
 
@@ -179,7 +189,7 @@ async def test_a_rolled_back_issue_is_none(
     invoice = await make.invoice(await make.customer())
     await make.item(invoice)
     async with database.engine.connect() as transaction:
-        await issue(transaction, invoice.id, notifying)
+        await issue(transaction, IssueInvoice(invoice.id), notifying)
         await transaction.rollback()
     assert (await read(connection, invoice)).state == "pending"
     assert await notified(connection) == []

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.invoices.actions.cancel import CANCELABLE
 from app.invoices.repository import writes
 from tests.support.factories import Factories, Row
 
@@ -65,15 +64,15 @@ async def add_item(connection: AsyncConnection, invoice: Row) -> None:
 
 
 async def pay(connection: AsyncConnection, invoice: Row) -> None:
-    await writes.settle(connection, invoice.id)
+    await writes.mark_paid(connection, invoice.id)
 
 
 async def cancel(connection: AsyncConnection, invoice: Row) -> None:
-    await writes.cancel(connection, invoice.uuid, CANCELABLE, "reason")
+    await writes.mark_canceled(connection, invoice.id, "reason")
 
 
 async def annotate(connection: AsyncConnection, invoice: Row) -> None:
-    await writes.annotate(connection, invoice.id, "backend_id", "x")
+    await writes.set_text(connection, invoice.id, "backend_id", "x")
 
 
 ACTIONS = (add_item, pay, add_item, cancel, annotate)

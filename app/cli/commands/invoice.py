@@ -1,45 +1,132 @@
-"""`invoice`: what an operator does to single invoices."""
+"""`invoice`: pay or cancel single invoices."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.cli.context import fail, load_audit_settings
+from app.cli.context import fail, load_audit_settings, load_settings
 from app.cli.database import with_database
-from app.database.engine import Database
-from app.invoices.actions.cancel import CannotCancel
+from app.cli.exit_codes import MISUSED
+from app.database.engine import Connection, Database
+from app.disk import DiskUnavailable
+from app.domain_errors import DomainError, WrongState
+from app.invoices.actions.cancel import CancelInvoice
 from app.invoices.actions.cancel import cancel as cancel_invoice
+from app.invoices.actions.pay import PayInvoice, remove_unused_proof
+from app.invoices.actions.pay import pay as pay_invoice
+from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
+from app.invoices.repository.writes import find_invoice
+from app.payments.proofs import Proof, ProofRefused, ProofStore, ProofTooLarge
+
+_DONE: Final = {"cancel": "canceled", "pay": "paid"}
+_Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]
 
 
 def register(cli: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(no_args_is_help=True)
     group.command()(cancel)
-    group.callback()(_group)
-    cli.add_typer(group, name="invoice", help="Cancel an invoice.")
-
-
-def _group() -> None:
-    # A group with a single command needs a callback to stay a group.
-    pass
+    group.command()(pay)
+    cli.add_typer(group, name="invoice", help="Pay or cancel an invoice.")
 
 
 def cancel(
-    uuid: Annotated[UUID, typer.Argument(help="The invoice.")],
-    why: Annotated[str, typer.Option(help="The reason; it is kept with the invoice.")],
+    uuid: _Invoice,
+    why: Annotated[str, typer.Option(help="The reason; it is stored with the invoice.")],
 ) -> None:
-    """Cancel an invoice that is pending or created."""
+    """Cancel a pending or created invoice."""
     key = load_audit_settings().audit_key
 
     async def run(database: Database) -> int:
-        async with audited_transaction(database, key, Actor("cancel"), comment=why) as connection:
-            return await cancel_invoice(connection, uuid, why)
+        transaction = audited_transaction(database, key, Actor("cancel"), comment=why)
+        return await _change(
+            uuid, "cancel", transaction, lambda c, i: cancel_invoice(c, CancelInvoice(i, why))
+        )
 
+    typer.echo(f"Invoice {_run(run, uuid)} is canceled.")
+
+
+def pay(
+    uuid: _Invoice,
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="The date of the payment. Without it the invoice is marked as paid and no payment"
+            " is recorded.",
+        ),
+    ] = None,
+    proof: Annotated[Path | None, typer.Option(help="A file with the proof of payment.")] = None,
+    comment: Annotated[str, typer.Option(help="A comment for the audit record.")] = "",
+) -> None:
+    """Mark a created invoice as paid and, with a date, record the payment."""
+    if proof is not None and date is None:
+        fail("A proof is stored with a payment only: give --date, too.", code=MISUSED)
+    settings = load_settings()
+
+    async def run(database: Database) -> int:
+        async with database.reading() as connection:
+            invoice = await find_invoice(connection, uuid)
+        proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
+        stored = None if proof is None else await _store(proofs, proof)
+        command = PayInvoice(invoice.id, date.date() if date else None, stored)
+        transaction = audited_transaction(
+            database, settings.audit_key, Actor("pay"), comment=comment
+        )
+        async with remove_unused_proof(database, proofs, command):
+            await _change(uuid, "pay", transaction, lambda c, _: pay_invoice(c, command))
+        return invoice.number
+
+    typer.echo(f"Invoice {_run(run, uuid)} is paid.")
+
+
+async def _store(proofs: ProofStore, path: Path) -> Proof:
     try:
-        number = with_database(run)
-    except CannotCancel as error:
+        content = await asyncio.to_thread(path.read_bytes)
+    except OSError as error:
+        fail(f"The proof cannot be read: {error}.")
+    try:
+        async with proofs.begin(path.name) as incoming:
+            await incoming.write(content)
+            return await incoming.keep()
+    except (ProofRefused, ProofTooLarge) as error:
         fail(str(error))
-    typer.echo(f"Invoice {number} is canceled.")
+    except DiskUnavailable as error:
+        fail(f"The proof cannot be stored: {error}.")
+
+
+async def _change(
+    uuid: UUID,
+    operation: str,
+    transaction: AbstractAsyncContextManager[Connection],
+    change: Callable[[Connection, int], Awaitable[object]],
+) -> int:
+    """Change an invoice in a transaction; return its number."""
+    async with transaction as connection:
+        invoice = await find_invoice(connection, uuid, lock=True)
+        try:
+            await change(connection, invoice.id)
+        except WrongInvoiceState as error:
+            raise WrongState(
+                f"Invoice {invoice.number} is {invoice.state}; only one that is"
+                f" {' or '.join(error.valid)} can be {_DONE[operation]}."
+            ) from None
+    return invoice.number
+
+
+def _run(run: Callable[[Database], Awaitable[int]], uuid: UUID) -> int:
+    """Return the number of the changed invoice, or end the command with the domain's message."""
+    try:
+        return with_database(run)
+    except InvoiceNotFound:
+        fail(f"There is no invoice {uuid}.")
+    except DomainError as error:
+        fail(str(error))

@@ -14,7 +14,7 @@ from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing.currencies import get_currency
-from app.billing.enums import ImportSource, InvoiceState
+from app.billing.enums import ImportSource
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
@@ -31,7 +31,9 @@ from app.dataio.import_report import BadRecords, ImportRunning
 from app.dataio.loader import Loader, importing
 from app.dataio.records import Record
 from app.dataio.registry import KIND_OF
-from app.invoices.actions.issue import issue
+from app.invoices.actions.issue import IssueInvoice, issue
+from app.invoices.errors import WrongInvoiceState
+from app.invoices.states import OPEN_FOR_ITEMS
 from app.settings import Settings
 
 _ACTOR: Final = Actor("import_focus")
@@ -279,8 +281,8 @@ class _Import:
         for number, state, count, price in await stored_invoices.on_other_invoices(
             self._connection, uuid, given
         ):
-            if state != InvoiceState.PENDING or not self._options.replace:
-                self._would_lose |= state == InvoiceState.PENDING
+            if state != OPEN_FOR_ITEMS or not self._options.replace:
+                self._would_lose |= state == OPEN_FOR_ITEMS
                 return (
                     f"{counted(count, 'item')} of {price:f} would be taken from invoice {number}, "
                     f"which is {state}"
@@ -410,8 +412,10 @@ async def _issue(
     for invoice_id, number in pending:
         try:
             async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
-                state = await issue(connection, invoice_id, settings, notify_imported=notify)
+                await issue(connection, IssueInvoice(invoice_id, notify), settings)
+        except WrongInvoiceState:
+            continue  # it was issued or canceled meanwhile
         except (DBAPIError, DatabaseUnavailable) as error:
             outcome.not_issued.append(f"Invoice {number} was not issued: {error.orig}")
         else:
-            outcome.issued += state is not None
+            outcome.issued += 1

@@ -1,1 +1,5 @@
-"""Changes of an invoice, each one transaction without HTTP."""
+"""Actions on one invoice, without HTTP.
+
+Each takes a connection in a transaction of its caller, and a command that says what to do. After an
+error of `app.invoices.errors` the transaction must be rolled back.
+"""

@@ -1,35 +1,35 @@
-"""An invoice is withdrawn by an operator; the documented API has no operation for it."""
+"""Cancel an invoice. Only operators do so; the documented API has no operation for it."""
 
-from typing import Final
-from uuid import UUID
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
+from app.invoices.errors import MissingReason, WrongInvoiceState
 from app.invoices.repository import writes
-
-CANCELABLE: Final = (InvoiceState.PENDING, InvoiceState.CREATED)
-
-
-class CannotCancel(Exception):
-    """Why the invoice cannot be canceled, in words for the operator."""
+from app.invoices.states import CANCEL
 
 
-async def cancel(connection: AsyncConnection, uuid: UUID, reason: str) -> int:
-    """Cancel a pending or created invoice in the caller's transaction; return its number.
+@dataclass(frozen=True, slots=True)
+class CancelInvoice:
+    """Cancel a pending or created invoice."""
 
-    The reason is kept with the invoice. Raises `CannotCancel`.
-    """
-    reason = reason.strip()
+    invoice_id: int
+    reason: str
+    """Stored with the invoice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanceledInvoice:
+    """An invoice that was canceled."""
+
+    invoice_id: int
+
+
+async def cancel(connection: AsyncConnection, command: CancelInvoice) -> CanceledInvoice:
+    """Cancel the invoice; raises `MissingReason` and `WrongInvoiceState`."""
+    reason = command.reason.strip()
     if not reason:
-        raise CannotCancel("A reason is needed.")
-    number = await writes.cancel(connection, uuid, CANCELABLE, reason)
-    if number is not None:
-        return number
-    invoice = await writes.number_and_state(connection, uuid)
-    if invoice is None:
-        raise CannotCancel(f"There is no invoice {uuid}.")
-    raise CannotCancel(
-        f"Invoice {invoice.number} is {invoice.state};"
-        f" only one that is {' or '.join(CANCELABLE)} can be canceled."
-    )
+        raise MissingReason
+    if not await writes.mark_canceled(connection, command.invoice_id, reason):
+        raise WrongInvoiceState(CANCEL.valid)
+    return CanceledInvoice(command.invoice_id)

@@ -1,43 +1,45 @@
-"""`send_notification`: an invoice is mailed to whom it concerns, by the worker."""
+"""Notify the recipients of an invoice: record the deliveries that the worker sends."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
 
-from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.rendered_response import WrittenAnswer
-from app.api.request_body import Body
-from app.billing.enums import InvoiceState
 from app.deliveries.schedule import schedule_deliveries
-from app.invoices.api.submission import Submission
 from app.invoices.errors import NotificationNotAllowed
 from app.invoices.repository import writes
+from app.invoices.states import PAY
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyInvoice:
+    """Send a created invoice to its recipients."""
+
+    invoice_id: int
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledNotification:
+    """The deliveries that were recorded; a recipient with one under way gets no second."""
+
+    deliveries: tuple[UUID, ...]
 
 
 async def notify(
-    submission: Submission, answer: WrittenAnswer, notify_worker: Callable[[], Awaitable[None]]
-) -> Response:
-    """Record the deliveries of a created invoice, then notify the worker; a body is ignored.
+    connection: AsyncConnection, command: NotifyInvoice, settings: Settings
+) -> ScheduledNotification:
+    """Record a delivery and its job for each recipient; raises `NotificationNotAllowed`.
 
-    Raises `NotificationNotAllowed` in any other state, and what `Submission` raises.
+    The invoice stays locked, so that it is not paid or canceled before the transaction ends.
     """
-    repeated = await submission.repeated(Body({}))
-    if repeated is not None:
-        return repeated
-    invoice_id = submission.invoice.id
-
-    async def change(connection: AsyncConnection) -> WrittenAnswer:
-        # Locked, so that the invoice is not paid or canceled between the check and the record.
-        if await writes.locked_state_of(connection, invoice_id) is not InvoiceState.CREATED:
-            raise NotificationNotAllowed
-        await schedule_deliveries(
-            connection,
-            submission.settings,
-            invoice_id=invoice_id,
-            customer_id=submission.invoice.customer_id,
-        )
-        return answer
-
-    response = await submission.once(change)
-    await notify_worker()
-    return response
+    if await writes.lock_state(connection, command.invoice_id) not in PAY.valid:
+        raise NotificationNotAllowed
+    deliveries = await schedule_deliveries(
+        connection,
+        settings,
+        invoice_id=command.invoice_id,
+        customer_id=command.customer_id,
+    )
+    return ScheduledNotification(tuple(deliveries))

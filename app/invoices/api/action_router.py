@@ -1,20 +1,25 @@
-"""Changing invoices: the operations of staff on one of them."""
+"""The operations with which staff change one invoice."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from app.api.dependencies import CurrentDatabase, CurrentSettings
+from app.api import body_validators
+from app.api.dependencies import CurrentDatabase
+from app.api.errors import InvalidFields
 from app.api.operation_docs import NO_BODY, document_action, document_body
 from app.api.query_parameters import QueryParser
 from app.api.rendered_response import WrittenAnswer
+from app.api.request_body import Body, read_body
+from app.database.engine import Connection
 from app.idempotency.api.keys import RequestKey
 from app.identity.api.authentication import StaffOnly
-from app.invoices.actions.notify import notify
-from app.invoices.actions.pay import pay
-from app.invoices.actions.set_fields import annotate
+from app.invoices.actions.notify import NotifyInvoice, notify
+from app.invoices.actions.set_field import SetField, set_field
 from app.invoices.api.filters import NamedInvoice
+from app.invoices.api.paid import pay_invoice
 from app.invoices.api.request_bodies import (
     BackendIdRequest,
     PaidRequest,
@@ -26,8 +31,8 @@ from app.invoices.api.request_bodies import (
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.api.submission import Submission
 from app.invoices.repository.reads import FoundInvoice, InvoiceRepository
+from app.invoices.repository.writes import EDITABLE_TEXTS
 from app.invoices.schemas import Invoice
-from app.payments.proofs import ProofStore
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
@@ -52,12 +57,7 @@ async def _submission(
     return Submission(request, caller, invoice, key)
 
 
-async def _proofs(settings: CurrentSettings) -> ProofStore:
-    return ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
-
-
 Submitted = Annotated[Submission, Depends(_submission)]
-Proofs = Annotated[ProofStore, Depends(_proofs)]
 
 
 class NotificationScheduled(BaseModel):
@@ -84,9 +84,9 @@ _SCHEDULED: Final = WrittenAnswer(
         conditional=True,
     ),
 )
-async def paid(submission: Submitted, proofs: Proofs) -> Response:
+async def paid(submission: Submitted) -> Response:
     """Mark invoice as paid and optionally create payment record with proof of payment."""
-    return await pay(submission, proofs)
+    return await pay_invoice(submission)
 
 
 @router.post(
@@ -98,11 +98,49 @@ async def paid(submission: Submitted, proofs: Proofs) -> Response:
 )
 async def send_notification(submission: Submitted, request: Request) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
-    return await notify(submission, _SCHEDULED, request.app.state.notifier.notify_worker)
+    replay = await submission.find_replay(Body({}))
+    if replay is not None:
+        return replay
+    invoice = submission.invoice
+
+    async def change(connection: Connection) -> WrittenAnswer:
+        await notify(
+            connection, NotifyInvoice(invoice.id, invoice.customer_id), submission.settings
+        )
+        return _SCHEDULED
+
+    response = await submission.run_once(change)
+    await request.app.state.notifier.notify_worker()
+    return response
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
     return document_body(json=model, form=model, multipart=model)
+
+
+async def _set_field(
+    submission: Submission, field: str, validator: Callable[[Any, int], str]
+) -> Response:
+    """Set the field to its value in the body; a body without the field changes nothing."""
+    body = await read_body(submission.request)
+    replay = await submission.find_replay(body)
+    if replay is not None:
+        return replay
+    command = None
+    if field in body.fields:
+        try:
+            value = validator(body.fields[field], EDITABLE_TEXTS[field])
+        except body_validators.FieldError as error:
+            raise InvalidFields({field: error.messages}) from None
+        command = SetField(submission.invoice.id, field, value)
+
+    async def change(connection: Connection) -> WrittenAnswer:
+        await submission.require_match(connection)
+        if command is not None:
+            await set_field(connection, command)
+        return WrittenAnswer()
+
+    return await submission.run_once(change)
 
 
 @router.post(
@@ -114,7 +152,7 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
 )
 async def set_backend_id(submission: Submitted) -> Response:
     """Set backend ID for invoice."""
-    return await annotate(submission, "backend_id")
+    return await _set_field(submission, "backend_id", body_validators.text)
 
 
 @router.post(
@@ -126,7 +164,7 @@ async def set_backend_id(submission: Submitted) -> Response:
 )
 async def set_payment_url(submission: Submitted) -> Response:
     """Set payment URL for invoice."""
-    return await annotate(submission, "payment_url")
+    return await _set_field(submission, "payment_url", body_validators.url)
 
 
 @router.post(
@@ -138,4 +176,4 @@ async def set_payment_url(submission: Submitted) -> Response:
 )
 async def set_reference_number(submission: Submitted) -> Response:
     """Set reference number for invoice."""
-    return await annotate(submission, "reference_number")
+    return await _set_field(submission, "reference_number", body_validators.text)

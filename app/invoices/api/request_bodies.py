@@ -1,7 +1,6 @@
-"""What the actions on an invoice read, as it is documented.
+"""The request bodies of the operations on one invoice, as the OpenAPI document describes them.
 
-The actions read their bodies themselves, after what may refuse the request without one; these
-models only describe them.
+The operations read their bodies themselves, after the checks that need none.
 """
 
 from datetime import date
@@ -10,19 +9,19 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.serializers import text_schema
-from app.invoices.repository.writes import ANNOTATIONS
+from app.invoices.repository.writes import EDITABLE_TEXTS
 
 
 def _without_default(schema: dict[str, Any]) -> None:
-    # What is absent changes nothing, which is not what a default would tell.
+    # An absent field changes nothing; a default would say otherwise.
     schema.pop("default", None)
 
 
 def _text(field: str) -> Any:
-    return Field(default="", max_length=ANNOTATIONS[field], json_schema_extra=_without_default)
+    return Field(default="", max_length=EDITABLE_TEXTS[field], json_schema_extra=_without_default)
 
 
-_URI = text_schema("uri", ANNOTATIONS["payment_url"])
+_URI = text_schema("uri", EDITABLE_TEXTS["payment_url"])
 _Proof = Annotated[
     bytes,
     WithJsonSchema({"type": "string", "format": "binary"}),

@@ -1,15 +1,14 @@
-"""One request that changes an invoice: its change, what it is told, and what is kept of both.
+"""One request that changes an invoice, in one transaction.
 
-Everything that is written for a request is one transaction: the change, the record of who made
-it, and under an `Idempotency-Key` the answer. The answer is written before the commit, so that
-what is sent is what was committed.
+The transaction holds the change, the audit record of its actor, and, under an `Idempotency-Key`,
+the stored response. The response is rendered before the commit, so that it shows the state that was
+committed.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from fastapi import Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching import etags
 from app.api.caching.conditional_get import Answers
@@ -19,6 +18,7 @@ from app.api.request_body import Body
 from app.audit.api.actor import actor_of_request
 from app.audit.writer import audited_transaction
 from app.database.deadline import restart_deadline_after_each
+from app.database.engine import Connection
 from app.idempotency import repository
 from app.idempotency.api.keys import REPLAYED, request_digest
 from app.idempotency.keys import IdempotencyKey
@@ -29,7 +29,7 @@ from app.invoices.repository.reads import FoundInvoice
 
 
 class Submission:
-    """A request that changes an invoice, found and allowed already."""
+    """A request that changes an invoice; the caller may do so, and the invoice exists."""
 
     def __init__(
         self, request: Request, caller: Caller, invoice: FoundInvoice, key: IdempotencyKey | None
@@ -44,11 +44,11 @@ class Submission:
         self._key = key
         self._digest = b""
 
-    async def repeated(self, body: Body) -> Response | None:
-        """Return the answer to the same request under the same key, if there was one.
+    async def find_replay(self, body: Body) -> Response | None:
+        """Return the stored response to the same request under the same key, if any.
 
-        To be called once the body is known, before anything is refused that would not have been
-        refused the first time. Raises `KeyReused`.
+        Call it as soon as the body is read, before any check that the first request passed and its
+        repetition might not. Raises `KeyReused`.
         """
         if self._key is None:
             return None
@@ -57,11 +57,11 @@ class Submission:
             earlier = await repository.find_response(connection, self._key, self._digest)
         return None if earlier is None else earlier.response(REPLAYED)
 
-    async def once(self, change: Callable[[AsyncConnection], Awaitable[WrittenAnswer]]) -> Response:
-        """Make the change in a transaction and return its answer; under a key, at most once.
+    async def run_once(self, change: Callable[[Connection], Awaitable[WrittenAnswer]]) -> Response:
+        """Make the change in a transaction and return its response; under a key, at most once.
 
-        Raises what `change` raises, `PreconditionFailed`, `KeyInUse`, and
-        `DatabaseUnavailable`, after which it is not known whether a commit under way was done.
+        Raises what `change` raises, `KeyInUse`, `KeyReused`, and `DatabaseUnavailable`, after which
+        the transaction may or may not be committed.
         """
         recorded = audited_transaction(self.database, self.settings.audit_key, self._actor)
         async with recorded as connection:
@@ -75,22 +75,22 @@ class Submission:
                 await repository.store_response(connection, self._key, self._digest, answer)
         return answer.response()
 
-    async def require_match(self, connection: AsyncConnection) -> None:
-        """Hold the invoice as it is until the transaction ends, if it is as `If-Match` says.
+    async def require_match(self, connection: Connection) -> None:
+        """Lock the invoice and compare its ETag with `If-Match`, if the request has that header.
 
-        Raises `PreconditionFailed` where it is not.
+        Raises `PreconditionFailed` if they differ.
         """
         expected = ", ".join(self.request.headers.getlist("if-match"))
         if not expected:
             return
-        await writes.locked_state_of(connection, self.invoice.id)
+        await writes.lock_state(connection, self.invoice.id)
         invoice = ChangedInvoice(self._answers, self.invoice.id)
         current = self._answers.validator(await invoice.select(connection))
         if not etags.permits(expected, current):
             raise PreconditionFailed("The invoice has changed meanwhile.")
 
-    async def written(self, connection: AsyncConnection) -> WrittenAnswer:
-        """Write the invoice as it is in the transaction as the answer."""
+    async def render(self, connection: Connection) -> WrittenAnswer:
+        """Render the invoice, as the transaction sees it, as the response."""
         selected = await ChangedInvoice(self._answers, self.invoice.id).select(connection)
         async with aclosing(selected.made(connection)) as parts:
             return await WrittenAnswer.of_parts(restart_deadline_after_each(parts))

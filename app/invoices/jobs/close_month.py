@@ -30,15 +30,17 @@ from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing.currencies import get_currency
-from app.billing.enums import ImportSource, InvoiceState
+from app.billing.enums import ImportSource
 from app.billing.periods import FIRST_PERIOD, Period
 from app.customers.models import Customer
 from app.database import import_lock
 from app.database.engine import Database
 from app.database.errors import DatabaseReadOnly
-from app.invoices.actions.issue import issue
+from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.actions.set_currency import use_currency
+from app.invoices.errors import WrongInvoiceState
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.states import ISSUE, ISSUE_AS_PAID, OPEN_FOR_ITEMS
 from app.logging import error_message, get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
 from app.settings import Settings
@@ -69,18 +71,19 @@ async def close_month(
     async for invoice_id, number in _pending_before(database, running, include_imported):
         try:
             async with _changing(database, settings) as connection:
-                state = await issue(
-                    connection, invoice_id, settings, notify_imported=notify_imported
+                issued = await issue(
+                    connection, IssueInvoice(invoice_id, notify_imported), settings
                 )
         except (RetryAfter, DatabaseReadOnly):
             raise
+        except WrongInvoiceState:
+            continue  # it was issued or canceled meanwhile
         except Exception as error:
             await _expect_answer(database)
             _logger.exception("invoice not issued", number=number)
             summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
-        if state is not None:
-            summary.counts["issued" if state == InvoiceState.CREATED else "issued as paid"] += 1
+        summary.counts["issued as paid" if issued.state == ISSUE_AS_PAID.to else "issued"] += 1
     await _open(database, settings, running, summary)
     return summary
 
@@ -159,7 +162,7 @@ def _is_billed_here() -> ColumnElement[bool]:
 def _is_overdue(running: Period) -> ColumnElement[bool]:
     # Compared as a row, the period can be looked up in the index of states.
     past = tuple_(Invoice.year, Invoice.month) < tuple_(running.year, running.month)
-    return and_(Invoice.state == InvoiceState.PENDING, past)
+    return and_(Invoice.state.in_(ISSUE.valid), past)
 
 
 async def _open(
@@ -218,7 +221,7 @@ def _opening(running: Period, customers: Sequence[int]) -> Insert:
             Customer.id,
             literal(running.year, SmallInteger),
             literal(running.month, SmallInteger),
-            literal(InvoiceState.PENDING.value),
+            literal(OPEN_FOR_ITEMS.value),
             Customer.default_tax_percent,
             literal(clock.today(), Date),
         )

@@ -1,0 +1,46 @@
+"""The states of an invoice: the one table of what each state allows.
+
+    pending           --issue-->  created, or paid if nothing is to be paid
+    created           --pay---->  paid
+    pending, created  --cancel->  canceled
+
+An invoice also returns to pending: an import of a cost export adopts one that was issued without
+items and brings its charges.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from app.billing.enums import InvoiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of state by one action."""
+
+    valid: tuple[InvoiceState, ...]
+    """The states in which the action is allowed."""
+    to: InvoiceState
+
+
+ISSUE: Final = Transition((InvoiceState.PENDING,), InvoiceState.CREATED)
+ISSUE_AS_PAID: Final = Transition(ISSUE.valid, InvoiceState.PAID)
+"""Nothing is to be paid, or a fixed price contract covers it."""
+PAY: Final = Transition((InvoiceState.CREATED,), InvoiceState.PAID)
+CANCEL: Final = Transition((InvoiceState.PENDING, InvoiceState.CREATED), InvoiceState.CANCELED)
+
+OPEN_FOR_ITEMS: Final = InvoiceState.PENDING
+"""The state of a new invoice: its items may change, and it waits to be issued."""
+ISSUED: Final = (ISSUE.to, ISSUE_AS_PAID.to)
+"""The states of an invoice that its customer has received."""
+UNSETTLED: Final = CANCEL.valid
+"""The states in which the total is still to be paid."""
+
+
+def notifiable_states(total: Decimal) -> tuple[InvoiceState, ...]:
+    """Return the states in which the customer may be notified of an invoice with this total.
+
+    One of zero becomes paid when it is issued; its notification shows that credits paid for it.
+    """
+    return ISSUED if total == 0 else PAY.valid
