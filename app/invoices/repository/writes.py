@@ -1,6 +1,7 @@
 """The statements that change one invoice, for the actions."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -91,7 +92,7 @@ async def mark_issued(
     return (await connection.execute(statement)).one_or_none()
 
 
-async def mark_paid(connection: AsyncConnection, invoice_id: int) -> Row[Any] | None:
+async def mark_paid(connection: AsyncConnection, invoice_id: int) -> Row[int, Decimal] | None:
     """Mark a created invoice as paid; return its `customer_id` and `total_cost`.
 
     Returns None if the invoice is not created.
