@@ -4,7 +4,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
@@ -68,8 +69,8 @@ async def test_another_state_is_refused(connection: AsyncConnection, make: Facto
 
 async def test_a_payment_needs_an_active_profile(database: Database, make: Factories) -> None:
     invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
-    with pytest.raises(NoActiveProfile):
-        async with database.transaction() as transaction:
+    async with database.transaction() as transaction:
+        with pytest.raises(NoActiveProfile):
             await pay(transaction, PayInvoice(invoice.id, DATE))
 
 
@@ -77,11 +78,17 @@ async def test_the_proof_of_a_failed_payment_is_removed(
     database: Database, proofs: ProofStore, proof: Proof, invoice: Row
 ) -> None:
     command = PayInvoice(invoice.id, DATE, proof)
-    with pytest.raises(RuntimeError):
-        async with remove_unused_proof(database, proofs, command):
-            async with database.transaction() as transaction:
-                await pay(transaction, command)
-                raise RuntimeError
+
+    async def fail() -> None:
+        async with (
+            remove_unused_proof(database, proofs, command),
+            database.transaction() as transaction,
+        ):
+            await pay(transaction, command)
+            await transaction.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(DBAPIError):
+        await fail()
     assert not proofs.path(proof.key).exists()
 
 
