@@ -107,7 +107,7 @@ bench: ## Measure the service, in 25 minutes; ARGS=--fresh makes the data anew. 
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m benchmarks run $(ARGS)
 
-bench-quick: ## Measure the central figures, in 3 minutes; fails where one falls short. Needs wrk.
+bench-quick: ## Check the central figures, in 3 minutes; ARGS="--beside COMMIT" compares builds. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m benchmarks run --quick $(ARGS)
 

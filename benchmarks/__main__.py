@@ -10,10 +10,11 @@ import typer
 
 from app.local.embedded.server import ServerError
 from benchmarks import report as reporting
+from benchmarks.builds import ROOT
 from benchmarks.console import Unusable, console, progress
 from benchmarks.figures import figures
-from benchmarks.loading import ROOT
 from benchmarks.measuring import Pace
+from benchmarks.phases import PHASES
 from benchmarks.program import Options, run_benchmark
 from benchmarks.results import Phase, Result
 from benchmarks.wrk import require_wrk
@@ -52,19 +53,27 @@ def run(
     only: Annotated[
         list[Phase] | None, typer.Option(help="Measure only this; may be repeated.")
     ] = None,
+    beside: Annotated[
+        str,
+        typer.Option(
+            metavar="COMMIT",
+            help="Measure the central figures beside the build of this commit instead.",
+        ),
+    ] = "",
     output: Annotated[Path, typer.Option(help="Where the result goes.")] = _PLACE / "result.json",
 ) -> None:
     """Measure, and show the table of ratios."""
-    everything = [Phase.REFERENCES] if quick else list(Phase)
+    everything = [Phase.REFERENCES] if quick else [each for each in Phase if each in PHASES]
     wanted = (sizes or ("10000" if quick else _SIZES)).split(",")
     options = Options(
         sizes=sorted(int(size) for size in wanted),
         pace=Pace(
-            rounds or (3 if quick else 5),
+            rounds or (3 if quick and not beside else 5),
             seconds or (1 if quick else 2),
             longest=5 if quick else 6,
         ),
-        phases=[phase for phase in everything if not only or phase in only],
+        phases=[phase for phase in everything if not beside and (not only or phase in only)],
+        beside=beside,
         quick=quick,
         fresh=fresh,
         place=_PLACE,
@@ -83,8 +92,9 @@ def run(
     found = figures(result)
     reporting.show(result, found)
     progress(f"{(datetime.now(UTC) - started).total_seconds():.0f} s; the result is {output}.")
-    if quick:
-        short = [figure for figure in found if figure.met(_QUICK_SLACK) is False]
+    if quick or beside:
+        slack = 1.0 if beside else _QUICK_SLACK
+        short = [figure for figure in found if figure.met(slack) is False]
         for figure in short:
             console.print(f"Fell short: {figure.name}", style="bold", markup=False)
         raise typer.Exit(1 if short else 0)

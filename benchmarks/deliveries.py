@@ -8,9 +8,10 @@ from sqlalchemy import select
 from app.database.engine import Database
 from app.deliveries.schedule import schedule_deliveries
 from app.invoices.models import Invoice
+from benchmarks.builds import ROOT
 from benchmarks.console import Unusable
 from benchmarks.importing import SHAPE
-from benchmarks.loading import PREFIX, ROOT, Databases
+from benchmarks.loading import PREFIX, Databases
 from benchmarks.results import Deliveries
 from benchmarks.servers import Environment
 from tests.support.settings import settings_of

@@ -1,7 +1,7 @@
 """The figures that the service is to meet, each computed from a result."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from benchmarks.phases import CONNECTIONS, PROCESS_CASES
@@ -69,10 +69,21 @@ def figures(result: Result) -> list[Figure]:
     """Return every figure of the phases that a result has."""
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
-        _references, _tails, _sizes, _processes, _imports, _memory, _streams, _disk,
+        _references, _tails, _sizes, _processes, _imports, _memory, _streams, _disk, _baseline,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
+
+
+def _baseline(result: Result) -> Iterator[Figure]:
+    for series in result.samples:
+        if series.phase is Phase.BASELINE and series.subject is Subject.SERVICE:
+            yield Figure(
+                Phase.BASELINE,
+                f"{result.titles[series.case]}, against {result.options['beside']}",
+                result.ratio(series, replace(series, subject=Subject.BASELINE)),
+                0.9,
+            )
 
 
 def _references(result: Result) -> Iterator[Figure]:

@@ -1,10 +1,12 @@
 """The import of JSON Lines against a raw COPY of the same rows into the same tables."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
+from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.console import Unusable, progress
 from benchmarks.data import TABLES
 from benchmarks.loading import PREFIX, Databases, run_app
@@ -17,37 +19,65 @@ SHAPE = Shape(10_000, huge=5)
 _TARGET = f"{PREFIX}import"
 
 
-async def measure(databases: Databases, environment: Environment, rounds: int) -> list[ImportRound]:
-    """Import and copy in turn, each time into a fresh database.
+@dataclass(frozen=True)
+class Source:
+    """The records to import, as JSON Lines and as a file for each table."""
 
-    What counts of the import is the whole command, from its start to its end; of the COPY all
-    tables, in one transaction.
+    folder: Path
+    rows: int
+
+    @property
+    def records(self) -> Path:
+        """The JSON Lines."""
+        return self.folder / "records.jsonl"
+
+
+async def measure(databases: Databases, environment: Environment, rounds: int) -> list[ImportRound]:
+    """Import and copy in turn, each time into an empty database.
+
+    The time of the import is that of the whole command; the time of the COPY is that of all tables
+    in one transaction.
     """
-    source = await databases.make(SHAPE)
+    source = await export(databases, environment)
+    measured = []
+    for number in range(rounds):
+        progress(f"  round {number + 1} of {rounds}: {source.rows:,} rows by COPY and by import")
+        url = await databases.make_empty(_TARGET)
+        try:
+            copied = await _copy_in(url, source.folder)
+        finally:
+            await databases.drop(_TARGET)
+        imported = await time_import(databases, environment, source, THIS_BUILD)
+        measured.append(ImportRound(source.rows, imported, copied))
+    return measured
+
+
+async def export(databases: Databases, environment: Environment) -> Source:
+    """Write the records that are imported to files."""
+    url = await databases.make(SHAPE)
     folder = environment.place / "import"
     folder.mkdir(exist_ok=True)
-    file = folder / "records.jsonl"
-    settings = environment.settings(source)
-    progress("  exporting what is imported then")
-    await run_app("export", "--output", str(file), settings=settings)
-    rows = await _copy_out(source, folder)
-    measured = []
+    progress("  exporting the records to import")
+    source = Source(folder, await _copy_out(url, folder))
+    settings = environment.settings(url)
+    await run_app("export", "--output", str(source.records), settings=settings)
+    return source
+
+
+async def time_import(
+    databases: Databases, environment: Environment, source: Source, build: Build
+) -> float:
+    """Return the seconds in which a build imports the records into an empty database."""
+    url = await databases.make_empty(_TARGET)
     try:
-        for number in range(rounds):
-            progress(f"  round {number + 1} of {rounds}: {rows:,} rows by COPY and by import")
-            url = await databases.make_empty(_TARGET)
-            copied = await _copy_in(url, folder)
-            await databases.drop(_TARGET)
-            url = await databases.make_empty(_TARGET)
-            start = time.perf_counter()
-            await run_app("import", str(file), settings=environment.settings(url))
-            imported = time.perf_counter() - start
-            await _require(url, rows)
-            await databases.drop(_TARGET)
-            measured.append(ImportRound(rows, imported, copied))
+        start = time.perf_counter()
+        settings = environment.settings(url)
+        await run_app("import", str(source.records), settings=settings, build=build)
+        seconds = time.perf_counter() - start
+        await _require(url, source.rows)
     finally:
         await databases.drop(_TARGET)
-    return measured
+    return seconds
 
 
 async def _copy_out(url: str, folder: Path) -> int:

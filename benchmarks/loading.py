@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from alembic.config import Config
@@ -13,11 +11,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from app.billing.periods import Period
+from benchmarks.builds import ROOT, THIS_BUILD, Build
 from benchmarks.console import Unusable, progress
 from benchmarks.data import INVOICES, ITEMS, TABLES, Generator, Month, Table
 from benchmarks.shape import FIRST_NUMBER, GENERATOR, MONTHS, Shape
 
-ROOT = Path(__file__).parents[1]
 PREFIX = "invoicing_benchmark_"
 """What the names of our databases begin with; any other database is left alone."""
 _LOADING_WAL = "8GB"
@@ -215,11 +213,11 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
 
 
-async def run_app(*arguments: str, settings: Mapping[str, str]) -> None:
-    """Run a command of `python -m app` to its end; raises Unusable where it fails."""
+async def run_app(*arguments: str, settings: Mapping[str, str], build: Build = THIS_BUILD) -> None:
+    """Run a command of `python -m app` to its end; raises Unusable if it fails."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app", *arguments,
-        cwd=ROOT,
+        str(build.python), "-m", "app", *arguments,
+        cwd=build.code,
         env=os.environ | settings,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app import clock
+from benchmarks.builds import ROOT
 from benchmarks.console import progress
-from benchmarks.loading import ROOT
 
 
 def machine(postgresql: str) -> dict[str, Any]:

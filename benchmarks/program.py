@@ -12,6 +12,8 @@ from app import clock
 from app.billing.periods import Period
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.local.embedded.valkey import EmbeddedValkey
+from benchmarks import baseline
+from benchmarks.builds import check_out
 from benchmarks.loading import Databases
 from benchmarks.machine import machine
 from benchmarks.measuring import Pace
@@ -29,6 +31,8 @@ class Options:
     pace: Pace
     phases: Sequence[Phase]
     quick: bool
+    beside: str
+    """The commit whose build is measured beside this one; "" for none."""
     fresh: bool
     """Whether databases that are there are made anew."""
     place: Path
@@ -63,10 +67,11 @@ async def _run(
     result = Result(
         machine=machine(await databases.server_version()),
         options={
-            "phases": list(options.phases),
+            "phases": [*options.phases, *([Phase.BASELINE] if options.beside else [])],
             "rounds": options.pace.rounds,
             "seconds": options.pace.seconds,
             "quick": options.quick,
+            "beside": options.beside,
         },
         sizes=options.sizes,
     )
@@ -74,4 +79,6 @@ async def _run(
     bench = Bench(databases, environment, made, running, options.pace, options.quick, result)
     for phase in options.phases:
         await PHASES[phase](bench)
+    if options.beside:
+        await baseline.measure(bench, check_out(options.beside, options.place / "builds"))
     return result

@@ -1,6 +1,7 @@
 """What a result comes to: a table for the terminal, and the generated part of the documentation."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +28,13 @@ def show(result: Result, figures: Sequence[Figure]) -> None:
         cases.add_row(*row)
     if cases.row_count:
         out.print(cases)
+    if rows := list(_baseline_rows(result)):
+        beside = Table(title="Rates beside the other build, medians", box=None)
+        for heading in ("case", "this build", str(result.options["beside"])):
+            beside.add_column(heading, justify="left" if heading == "case" else "right")
+        for row in rows:
+            beside.add_row(*row)
+        out.print(beside)
     table = Table(title="Figures", box=None)
     for heading in _FIGURE_HEADINGS:
         table.add_column(heading, justify="right" if heading in {"measured", "target"} else "left")
@@ -117,6 +125,14 @@ def _case_rows(result: Result) -> Iterator[tuple[str, ...]]:
             _number(result.rate(series(Subject.PLAIN)), 1),
             _number(result.rate(series(Subject.SERVICE, 1))),
         )
+
+
+def _baseline_rows(result: Result) -> Iterator[tuple[str, ...]]:
+    for series in result.samples:
+        if series.phase is Phase.BASELINE and series.subject is Subject.SERVICE:
+            other = replace(series, subject=Subject.BASELINE)
+            title = result.titles[series.case]
+            yield title, _number(result.rate(series)), _number(result.rate(other))
 
 
 def _size_rows(result: Result) -> Iterator[tuple[str, ...]]:

@@ -18,6 +18,8 @@ class Subject(StrEnum):
     CEILING = "ceiling"
     ONE_QUERY = "one-query"
     PLAIN = "plain"
+    BASELINE = "baseline"
+    """The service as another commit builds it."""
 
 
 class Phase(StrEnum):
@@ -33,6 +35,8 @@ class Phase(StrEnum):
     """Answers of very many items."""
     IMPORT = "import"
     DELIVERIES = "deliveries"
+    BASELINE = "baseline"
+    """The central cases beside the build of another commit."""
 
 
 @dataclass(frozen=True)

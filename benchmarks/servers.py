@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,8 +14,8 @@ from pathlib import Path
 import httpx
 
 from app.server.child_process import with_parent_death_signal
+from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.console import Unusable
-from benchmarks.loading import ROOT
 
 PUBLIC_URL = "http://invoicing.example"
 """The base of links, so that every server writes the same ones."""
@@ -81,10 +80,13 @@ class Environment:
         }
 
     @asynccontextmanager
-    async def service(self, database_url: str, *, workers: int = 1) -> AsyncIterator[Server]:
+    async def service(
+        self, database_url: str, *, workers: int = 1, build: Build = THIS_BUILD
+    ) -> AsyncIterator[Server]:
         """Run the real service, as `python -m app serve` does."""
+        name = f"service-{build.commit}" if build.commit else "service"
         command = ["-m", "app", "serve", "--workers", str(workers)]
-        async with self._server("service", command, self.settings(database_url)) as server:
+        async with self._server(name, command, self.settings(database_url), build) as server:
             async with asyncio.timeout(_START_SECONDS):
                 while len(server.serving()) < workers:  # noqa: ASYNC110 - they tell nobody
                     await asyncio.sleep(0.1)
@@ -100,14 +102,18 @@ class Environment:
 
     @asynccontextmanager
     async def process(
-        self, name: str, command: Sequence[str], settings: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        settings: Mapping[str, str],
+        build: Build = THIS_BUILD,
     ) -> AsyncIterator[subprocess.Popen[bytes]]:
         """Run Python with the arguments; it ends with the context, its log stays."""
         log = self.place / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                with_parent_death_signal([sys.executable, *command], signal.SIGTERM),
-                cwd=ROOT,
+                with_parent_death_signal([str(build.python), *command], signal.SIGTERM),
+                cwd=build.code,
                 env=dict(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -122,11 +128,15 @@ class Environment:
 
     @asynccontextmanager
     async def _server(
-        self, name: str, command: Sequence[str], settings: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        settings: Mapping[str, str],
+        build: Build = THIS_BUILD,
     ) -> AsyncIterator[Server]:
         port = _free_port()
         arguments = [*command, "--port", str(port)]
-        async with self.process(name, arguments, settings) as process:
+        async with self.process(name, arguments, settings, build) as process:
             server = Server(f"http://127.0.0.1:{port}", process, self.place / f"{name}.log")
             await _until_it_answers(server)
             yield server

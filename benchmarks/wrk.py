@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from time import time_ns
 
+from benchmarks.builds import ROOT
 from benchmarks.cases import Request
 from benchmarks.console import Unusable
-from benchmarks.loading import ROOT
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 _MARK = "SUMMARY "

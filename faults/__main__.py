@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from app.local.embedded.server import ServerError
+from benchmarks.builds import ROOT
 from benchmarks.console import progress
-from benchmarks.loading import ROOT
 from benchmarks.machine import machine
 from faults import report as reporting
 from faults.case import Case

@@ -61,6 +61,21 @@ def test_figures_of_parts_that_were_not_asked_for_are_left_out(result: Result) -
     assert {figure.phase for figure in figures(result)} == {Phase.REFERENCES}
 
 
+def test_a_build_is_compared_round_by_round_with_that_of_another_commit() -> None:
+    result = Result(
+        _MACHINE,
+        {"phases": ["baseline"], "beside": "abc"},
+        [10_000],
+        titles={"list": "the list"},
+    )
+    for subject, rates in ((Subject.SERVICE, (80.0, 10.0)), (Subject.BASELINE, (100.0, 10.0))):
+        series = Series(Phase.BASELINE, "list", subject, 10_000, 16)
+        samples = [Sample(number, 1, 1.0, rate, 2.0, 10.0) for number, rate in enumerate(rates)]
+        result.add({series: samples})
+    (figure,) = figures(result)
+    assert (figure.name, figure.value, figure.met()) == ("the list, against abc", 0.9, True)
+
+
 def test_the_document_keeps_what_stands_around_the_marks() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
 
