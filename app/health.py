@@ -20,7 +20,7 @@ from app.database.engine import Database
 from app.database.errors import ConnectionLost, DatabaseUnavailable
 from app.database.migration import is_current
 from app.database.read_only import read_only_reason
-from app.outbox.redis import find_write_error
+from app.redis import find_write_error
 from app.settings import Settings
 from app.shutdown import DRAINING
 

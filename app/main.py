@@ -15,7 +15,7 @@ from app.api.middleware.deadline import PatienceMiddleware
 from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.limits import BoundsMiddleware, body_max_bytes
 from app.api.middleware.proxy_headers import ForwardedMiddleware
-from app.api.middleware.rate_limit.middleware import Throttle, ThrottlingMiddleware
+from app.api.middleware.rate_limit.middleware import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import RequestMiddleware
 from app.api.middleware.security_headers import SecurityMiddleware
 from app.api.operations import Operations
@@ -39,7 +39,7 @@ _COLLECTIONS = (20_000, 20, 20)
 
 def create_app(settings: Settings) -> FastAPI:
     """Put the API together; it opens its connections when it starts, not here."""
-    throttle = Throttle(settings)
+    rate_limits = RateLimits(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.readiness = readiness = health.Readiness(settings, database)
         app.state.failed_logins = FailedLogins()
         try:
-            async with throttle.shared():
+            async with rate_limits.shared():
                 yield
         finally:
             await readiness.aclose()
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last added is the first that a request meets.
     app.add_middleware(PatienceMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
-    app.add_middleware(ThrottlingMiddleware, throttle=throttle)
+    app.add_middleware(RateLimitMiddleware, limits=rate_limits)
     app.add_middleware(
         BoundsMiddleware,
         client_timeout=settings.client_timeout,

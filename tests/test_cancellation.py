@@ -14,9 +14,8 @@ import pytest
 from limits import parse
 from structlog.testing import capture_logs
 
-from app.api.middleware.rate_limit import redis_sync
-from app.api.middleware.rate_limit.counting import Limit
-from app.api.middleware.rate_limit.redis_sync import Sharing
+from app.api.middleware.rate_limit import middleware as rate_limit
+from app.api.middleware.rate_limit.middleware import RateLimits
 from app.database.engine import Database
 from app.jobs.claimed_entry import ClaimedEntry
 from app.jobs.worker import WorkerProcess
@@ -49,25 +48,22 @@ async def assert_ends(loop: Callable[[], Coroutine[Any, Any, None]], longest: fl
         assert ended, f"the loop went on after cancellation {time}"
 
 
-async def test_the_exchange_of_rate_limits_ends(
+async def test_the_sharing_of_rate_limits_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_sync, "INTERVAL", 0)
-    limits = [Limit(name, parse("10/minute")) for name in ("token", "address")]
+    monkeypatch.setattr(rate_limit, "SHARE_INTERVAL", 0)
+    limits = RateLimits(settings.model_copy(update={"rate_limit_token": parse("10/minute")}))
+    assert limits.token is not None
+    share = limits.token.share
 
-    class Busy(Sharing):
-        """Has something to exchange each time."""
+    async def share_a_request() -> None:
+        assert limits.token is not None
+        limits.token.count("key")
+        await share()
 
-        async def exchange(self) -> None:
-            for limit in limits:
-                limit.take("key", 1_800_000_030.0)
-            await super().exchange()
-
-    exchanging = Busy(settings, limits)
-    try:
-        await assert_ends(exchanging.run, 0.003)
-    finally:
-        await exchanging.aclose()
+    monkeypatch.setattr(limits.token, "share", share_a_request)
+    async with limits.shared():
+        await assert_ends(limits.share_forever, 0.003)
 
 
 async def test_a_loop_that_notifies_the_worker_ends(settings: Settings) -> None:

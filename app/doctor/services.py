@@ -11,7 +11,7 @@ from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.jobs.worker import is_alive
 from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
 from app.notifications.smtp import open_connection
-from app.outbox.redis import find_write_error
+from app.redis import find_write_error
 from app.settings import Settings
 
 _REDIS_TIMEOUT: Final = 5.0

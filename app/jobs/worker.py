@@ -23,7 +23,8 @@ from app.jobs.schedule import Scheduler
 from app.logging import describe_error, get_logger
 from app.metrics.build import tell_build
 from app.metrics.exporter import exported
-from app.outbox.redis import create_redis_client, find_write_error
+from app.outbox.redis import create_redis_client
+from app.redis import find_write_error
 from app.settings import Settings
 from app.shutdown import Ending
 

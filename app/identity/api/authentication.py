@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from app.api.errors import ApiError, NotAuthenticated, PermissionDenied
 from app.api.format_parameter import require_json
 from app.api.middleware.proxy_headers import client_address
-from app.api.middleware.rate_limit.middleware import visit_of
+from app.api.middleware.rate_limit.middleware import request_limiter
 from app.api.middleware.request_log import note_impersonator, note_user, safe_path
 from app.api.permissions import IMPERSONATED_USER, Access, enforces
 from app.formats import parse_uuid
@@ -57,8 +57,8 @@ async def _authenticate(request: Request) -> Caller:
     header = request.headers.get("authorization")
     if header is None:
         raise NotAuthenticated
-    visit = visit_of(request)
-    visit.brings_token()
+    limiter = request_limiter(request)
+    await limiter.check_failed_logins()
     state = request.app.state
     try:
         digest = token_digest(parse_authorization(header))
@@ -67,12 +67,12 @@ async def _authenticate(request: Request) -> Caller:
         except InvalidToken as error:
             raise NotAuthenticated(str(error)) from None
     except NotAuthenticated as error:
-        visit.login_failed()
+        limiter.count_failed_login()
         reason = error.body["detail"]
         state.failed_logins.record(client_address(request), reason, safe_path(request))
         raise
     # Half of the digest identifies the token and is useless for anything else.
-    visit.login_succeeded(digest[:32])
+    await limiter.count_on_token(digest[:32])
     note_user(request, user.user_uuid)
     caller = replace(user, address=client_address(request))
     values = request.headers.getlist(IMPERSONATED_USER)

@@ -1,158 +1,160 @@
-"""Requests that are too many are refused: before a token is looked at, or once it is known."""
+"""Refuses requests beyond a rate limit: by address, or by token once that is known."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
+from typing import Final
 
 from fastapi import Request
 from limits import RateLimitItem
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import clock
 from app.api.errors import Throttled, error_response
 from app.api.middleware.proxy_headers import Address, Origin
-from app.api.middleware.rate_limit.counting import Limit, Verdict
-from app.api.middleware.rate_limit.redis_sync import Sharing
+from app.api.middleware.rate_limit.limit import Limit, Verdict
+from app.api.middleware.rate_limit.sliding_windows import SlidingWindows
 from app.settings import Settings
 
 UNLIMITED = "/health/"
-"""What starts with it is never refused: those who watch over the service ask there."""
+"""Paths that begin so have no limit: monitoring must never be refused."""
+SHARE_INTERVAL: Final = 0.2
+"""Seconds between two rounds in which requests are added to the shared windows."""
 _NETWORK_BITS = 64
 """Of an IPv6 address: one customer of a provider has at least all addresses of such a network."""
 
 
-class Throttle:
-    """The limits of one application."""
+class RateLimits:
+    """The limits of one application; None is no limit."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.token = _limit("token", settings.rate_limit_token)
-        self.address = _limit("address", settings.rate_limit_address)
-        self.failed_logins = _limit("failed-logins", settings.rate_limit_failed_logins)
+        self._windows = SlidingWindows(settings)
+        self.token = self._limit("token", settings.rate_limit_token)
+        self.address = self._limit("address", settings.rate_limit_address)
+        self.failed_logins = self._limit("failed-logins", settings.rate_limit_failed_logins)
+
+    def _limit(self, name: str, rate: RateLimitItem | None) -> Limit | None:
+        return None if rate is None else Limit(name, rate, self._windows)
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        """Share what is counted with other processes meanwhile."""
-        every = (self.token, self.address, self.failed_logins)
-        limits = [limit for limit in every if limit is not None]
-        if not limits:
-            yield
-            return
-        sharing = Sharing(self._settings, limits)
-        running = asyncio.create_task(sharing.run())
+        """Share counts with the other processes for the length of the context."""
+        task = asyncio.create_task(self.share_forever())
         try:
             yield
         finally:
-            running.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await running
-            await sharing.aclose()
+                await task
+            await self._windows.aclose()
+
+    async def share_forever(self) -> None:
+        """Share counts, again and again, until cancelled."""
+        limits = [limit for limit in (self.token, self.address, self.failed_logins) if limit]
+        while True:
+            await asyncio.sleep(SHARE_INTERVAL)
+            for limit in limits:
+                await limit.share()
 
 
-def _limit(name: str, rate: RateLimitItem | None) -> Limit | None:
-    return None if rate is None else Limit(name, rate)
+class RateLimitMiddleware:
+    """Refuses addresses that have used up their limit, and adds the `RateLimit` headers."""
 
-
-class ThrottlingMiddleware:
-    """Refuses addresses that have used up their limit, and tells everyone what is left."""
-
-    def __init__(self, app: ASGIApp, throttle: Throttle) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
         self._app = app
-        self._throttle = throttle
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI has it."""
         if scope["type"] != "http" or scope["path"].startswith(UNLIMITED):
             await self._app(scope, receive, send)
             return
-        visit = scope["app.visit"] = Visit(self._throttle, scope["app.origin"], send)
+        limiter = scope["app.request_limiter"] = RequestLimiter(
+            self._limits, scope["app.origin"], send
+        )
         try:
-            visit.begins()
+            await limiter.check_address()
         except Throttled as error:
-            await error_response(error)(scope, receive, visit.send)
+            await error_response(error)(scope, receive, limiter.send)
         else:
-            await self._app(scope, receive, visit.send)
+            await self._app(scope, receive, limiter.send)
 
 
-class Visit:
-    """One request at the door."""
+class RequestLimiter:
+    """The limits that apply to one request."""
 
-    __slots__ = ("_address", "_counted", "_send", "_shown", "_throttle")
+    __slots__ = ("_address", "_counted", "_limits", "_send", "_shown")
 
-    def __init__(self, throttle: Throttle, origin: Origin, send: Send) -> None:
-        self._throttle = throttle
+    def __init__(self, limits: RateLimits, origin: Origin, send: Send) -> None:
+        self._limits = limits
         self._send = send
-        self._address = None if origin.address is None else _place(origin.address)
+        self._address = None if origin.address is None else _address_key(origin.address)
         self._counted = False
-        """Whether it counts on the token, or is not to count."""
+        """Whether the request counts on its token, or was refused and counts on nothing."""
         self._shown: tuple[Limit, Verdict] | None = None
+        """What the `RateLimit` headers show."""
 
-    def begins(self) -> None:
-        """Look at the address; raises `Throttled` where its limit is used up."""
-        self._refuse_used_up(self._throttle.address)
+    async def check_address(self) -> None:
+        """Raise `Throttled` if the limit of the address is used up."""
+        await self._check(self._limits.address, self._address)
 
-    def brings_token(self) -> None:
-        """Look at the failed logins of the address, before a token of it is looked at.
+    async def check_failed_logins(self) -> None:
+        """Raise `Throttled` if the address has sent too many invalid tokens.
 
-        Raises `Throttled`: a token might be good, but whoever guesses is not to learn that.
+        To be called before a token is looked up: the answer to a guess must not show whether the
+        token is valid.
         """
-        self._refuse_used_up(self._throttle.failed_logins)
+        await self._check(self._limits.failed_logins, self._address)
 
-    def login_failed(self) -> None:
-        """Count a token that is not good."""
-        if self._throttle.failed_logins is not None and self._address is not None:
-            self._throttle.failed_logins.take(self._address, _now())
+    def count_failed_login(self) -> None:
+        """Count an invalid token of the address."""
+        if self._limits.failed_logins is not None and self._address is not None:
+            self._limits.failed_logins.count(self._address)
 
-    def login_succeeded(self, token: str) -> None:
-        """Count the request on its token, by what names that; raises `Throttled`."""
+    async def count_on_token(self, token: str) -> None:
+        """Count the request on its valid token; raise `Throttled` if that limit is used up."""
         self._counted = True
-        limit = self._throttle.token
+        limit = self._limits.token
         if limit is not None:
-            verdict = limit.take(token, _now())
-            self._shown = limit, verdict
-            if not verdict.granted:
-                raise Throttled(verdict.seconds)
+            await self._check(limit, token)
+            self._shown = limit, limit.count(token)
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, its start with what is left."""
+        """Send a message of the response; add the `RateLimit` headers to its start."""
         if message["type"] == "http.response.start":
-            # What fails for the service's own reasons counts on nobody.
-            if not self._counted and message["status"] < 500:
-                self._count_on_address()
+            limit = self._limits.address
+            # Failures of the service itself count on nobody.
+            if (
+                not self._counted
+                and limit is not None
+                and self._address is not None
+                and message["status"] < 500
+            ):
+                self._shown = limit, limit.count(self._address)
             if self._shown is not None:
                 limit, verdict = self._shown
                 message["headers"] = [*message["headers"], *limit.headers(verdict)]
         await self._send(message)
 
-    def _refuse_used_up(self, limit: Limit | None) -> None:
-        if limit is None or self._address is None or self._address not in limit:
+    async def _check(self, limit: Limit | None, key: str | None) -> None:
+        if limit is None or key is None:
             return
-        verdict = limit.refusal(self._address, _now())
+        verdict = await limit.refusal(key)
         if verdict is not None:
             self._counted = True
             self._shown = limit, verdict
             raise Throttled(verdict.seconds)
 
-    def _count_on_address(self) -> None:
-        limit = self._throttle.address
-        if limit is not None and self._address is not None:
-            self._shown = limit, limit.take(self._address, _now())
 
-
-def visit_of(request: Request) -> Visit:
-    """Return the request as it stands at the door."""
-    found: Visit = request.scope["app.visit"]
-    return found
-
-
-def _now() -> float:
-    return clock.now().timestamp()
+def request_limiter(request: Request) -> RequestLimiter:
+    """Return the limiter of the request."""
+    limiter: RequestLimiter = request.scope["app.request_limiter"]
+    return limiter
 
 
 @lru_cache(maxsize=4096)
-def _place(address: Address) -> str:
+def _address_key(address: Address) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _NETWORK_BITS), strict=False))
     return str(address)
