@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from app import __version__, health
-from app.api import errors, openapi, trailing_slash
+from app import __version__
+from app.api import errors, health, openapi, trailing_slash
 from app.api.caching.response_cache import KeptBodies
 from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
@@ -21,6 +21,7 @@ from app.api.middleware.security_headers import SecurityMiddleware
 from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
+from app.health import Readiness
 from app.identity import token_lookup
 from app.identity.failed_logins import FailedLogins
 from app.invoices.api.action_router import router as invoice_actions
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.notifier = notifier
         app.state.token_cache = token_lookup.new_cache()
         app.state.kept_bodies = KeptBodies(settings)
-        app.state.readiness = readiness = health.Readiness(settings, database)
+        app.state.readiness = readiness = Readiness(settings, database)
         app.state.failed_logins = FailedLogins()
         try:
             async with rate_limits.shared():

@@ -66,7 +66,7 @@ async def test_a_probe_without_an_answer_counts_only_while_requests_have_none(
         assert (await client.get("/api/invoices/", headers=headers)).is_success
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.json()["database"]) == (200, "busy")
-        monkeypatch.setattr(health, "_LATELY", 0)
+        monkeypatch.setattr(health, "_RECENT_SECONDS", 0)
         answer = await client.get("/health/ready")
         assert (answer.status_code, answer.json()["database"]) == (503, "unreachable")
     assert (await client.get("/health/ready")).json()["database"] == "ok"
