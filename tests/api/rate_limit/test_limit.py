@@ -4,7 +4,6 @@ from math import ceil
 
 import pytest
 from limits import parse
-from limits.aio.storage import memory
 
 from app.api.middleware.rate_limit import limit as limit_module
 from app.api.middleware.rate_limit import sliding_windows
@@ -21,7 +20,7 @@ class Time:
         for module in (limit_module, sliding_windows):
             monkeypatch.setattr(module, "monotonic", lambda: self.now)
             monkeypatch.setattr(module, "time", lambda: self.now)
-        monkeypatch.setattr(memory.time, "time", lambda: self.now)
+        monkeypatch.setattr("time.time", lambda: self.now)
 
 
 @pytest.fixture
@@ -53,7 +52,10 @@ async def test_a_key_is_refused_when_its_limit_is_used_up(
     limit = Limit("token", parse("3/minute"), windows)
     time.now += 20
     assert [limit.count("a").remaining for _ in range(3)] == [2, 1, 0]
-    assert await limit.refusal("a") == Verdict(False, 0, pytest.approx(40))
+    refusal = await limit.refusal("a")
+    assert refusal is not None
+    assert refusal[:2] == (False, 0)
+    assert refusal.seconds == pytest.approx(40)
 
 
 async def test_another_key_has_a_limit_of_its_own(windows: SlidingWindows, time: Time) -> None:
