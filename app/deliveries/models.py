@@ -1,4 +1,4 @@
-"""Deliveries: one message about one invoice to one recipient."""
+"""The table of deliveries."""
 
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from app.billing.enums import DeliveryState
 from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
 OPEN = "state IN ('pending', 'sending')"
-"""The condition of a delivery that is still on its way."""
+"""The SQL condition of a delivery that is neither sent nor failed."""
 
 
 class Delivery(Base):
-    """A notification of an invoice on its way to a recipient, and what became of it."""
+    """One notification of an invoice to one recipient, and its outcome."""
 
     __tablename__ = "notification_deliveries"
     __table_args__ = (
@@ -38,11 +38,11 @@ class Delivery(Base):
         ForeignKey("invoices.id", ondelete="CASCADE"), index=True
     )
     recipient: Mapped[str]
-    """An address; empty where there was nobody to write to."""
+    """An address; empty if the customer has none."""
     state: Mapped[str] = mapped_column(default=DeliveryState.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None]
-    """When a pending delivery is due; while sending, when the attempt is given up for lost."""
+    """When a pending delivery is due; while sending, the end of the lease."""
     last_error: Mapped[BlankText]
     message_id: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]

@@ -1,8 +1,7 @@
-"""The only place that changes deliveries once they are recorded.
+"""Claims deliveries and stores their outcomes.
 
-A delivery is claimed and settled by compare-and-set. The count of attempts is the claim's token: a
-claim that was lost, since its lease ran out and another worker made the next attempt, can no longer
-report a failure.
+Both are compare-and-set updates. The number of attempts identifies the claim: once its lease has
+ended and another worker has made the next attempt, an earlier claim can no longer store a failure.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryClaim:
-    """A delivery that is ours to send until the lease ends."""
+    """A delivery that this worker may send until the lease ends."""
 
     uuid: UUID
     invoice_id: int
@@ -35,32 +34,34 @@ class DeliveryClaim:
 
 
 async def count_open(connection: AsyncConnection) -> dict[str, int]:
-    """Return how many deliveries are pending and being sent, by state; an index tells."""
-    return await _by_state(connection, Delivery.state.in_(_OPEN))
+    """Count the pending and sending deliveries by state, using an index."""
+    return await _count_by_state(connection, Delivery.state.in_(_OPEN))
 
 
 async def count_finished(connection: AsyncConnection) -> dict[str, int]:
-    """Return how many deliveries were sent and have failed; the table is read for it."""
-    return await _by_state(connection, Delivery.state.not_in(_OPEN))
+    """Count the sent and failed deliveries by state, reading the whole table."""
+    return await _count_by_state(connection, Delivery.state.not_in(_OPEN))
 
 
-async def _by_state(connection: AsyncConnection, which: ColumnElement[bool]) -> dict[str, int]:
-    counts = select(Delivery.state, func.count()).where(which).group_by(Delivery.state)
-    return {state: number for state, number in await connection.execute(counts)}  # noqa: C416 - typed
+async def _count_by_state(
+    connection: AsyncConnection, condition: ColumnElement[bool]
+) -> dict[str, int]:
+    counts = select(Delivery.state, func.count()).where(condition).group_by(Delivery.state)
+    return dict(row.tuple() for row in await connection.execute(counts))
 
 
 class DeliveryRepository:
-    """Deliveries on their way."""
+    """Open deliveries; each method is a transaction of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim(self, uuid: UUID, lease: timedelta) -> DeliveryClaim | None:
-        """Take a delivery that is due for sending, or whose lease has ended; else return None.
+        """Claim a delivery that is due, or whose lease has ended; else return None.
 
-        The first attempt is due whatever the time: a clock that was fast may have recorded it. All
-        goes by the database server's clock. After that was set, whether a lease has ended is known
-        only when it has been right for as long as a lease lasts.
+        The first attempt is always due, because a clock that was fast may have recorded it. All
+        times are those of the database server's clock. After that clock was set, no lease counts as
+        ended until the clock has run evenly for the length of a lease.
         """
         async with self._database.transaction() as connection:
             await self._database.clock.measure(connection)
@@ -71,22 +72,22 @@ class DeliveryRepository:
             row = claimed.one_or_none()
         return DeliveryClaim(*row) if row else None
 
-    async def wait(self, uuid: UUID) -> timedelta | None:
-        """Return how long until a delivery is to be looked at; None for one settled or gone."""
-        wait = time_between(database_now(), Delivery.next_attempt_at)
-        statement = select(wait).where(
+    async def time_until_due(self, uuid: UUID) -> timedelta | None:
+        """Return the time until a delivery is due; None if it is finished or deleted."""
+        remaining = time_between(database_now(), Delivery.next_attempt_at)
+        statement = select(remaining).where(
             Delivery.uuid == uuid,
             Delivery.state.in_(_OPEN),
         )
         async with self._database.reading() as connection:
             return (await connection.execute(statement)).scalar_one_or_none()
 
-    async def sent(self, claim: DeliveryClaim) -> bool:
-        """Settle a delivery as sent, even where the lease was lost: its message is out.
+    async def mark_sent(self, claim: DeliveryClaim) -> bool:
+        """Mark a delivery as sent, even if the claim was lost, because the message is out.
 
-        Return whether it was not settled before.
+        Returns False if the delivery was finished already.
         """
-        return await self._settle(
+        return await self._update(
             update(Delivery)
             .where(
                 Delivery.uuid == claim.uuid,
@@ -100,25 +101,25 @@ class DeliveryRepository:
             )
         )
 
-    async def postponed(self, claim: DeliveryClaim, reason: str, pause: timedelta) -> bool:
-        """Give a delivery back, to be tried again later; False where the claim was lost."""
-        return await self._settle(
-            _claimed(claim).values(
+    async def postpone(self, claim: DeliveryClaim, reason: str, delay: timedelta) -> bool:
+        """Make a delivery pending again after a delay; return False if the claim was lost."""
+        return await self._update(
+            _update_claimed(claim).values(
                 state=DeliveryState.PENDING,
-                next_attempt_at=database_now() + pause,
+                next_attempt_at=database_now() + delay,
                 last_error=reason,
             )
         )
 
-    async def failed(self, claim: DeliveryClaim, reason: str) -> bool:
-        """Settle a delivery as failed; False where the claim was lost."""
-        return await self._settle(
-            _claimed(claim).values(
+    async def mark_failed(self, claim: DeliveryClaim, reason: str) -> bool:
+        """Mark a delivery as failed; return False if the claim was lost."""
+        return await self._update(
+            _update_claimed(claim).values(
                 state=DeliveryState.FAILED, next_attempt_at=None, last_error=reason
             )
         )
 
-    async def _settle(self, statement: Update) -> bool:
+    async def _update(self, statement: Update) -> bool:
         async with self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
@@ -152,7 +153,7 @@ def _claim(
     )
 
 
-def _claimed(claim: DeliveryClaim) -> Update:
+def _update_claimed(claim: DeliveryClaim) -> Update:
     return update(Delivery).where(
         Delivery.uuid == claim.uuid,
         Delivery.state == DeliveryState.SENDING,

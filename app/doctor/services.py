@@ -86,7 +86,7 @@ async def mail(settings: Settings) -> list[CheckResult]:
     where = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
     try:
         async with open_connection(settings.smtp_url, _SMTP_TIMEOUT) as transport:
-            encrypted, here = transport.encrypted, transport.here
+            encrypted, is_local = transport.encrypted, transport.is_local
     except (TemporaryDeliveryError, PermanentDeliveryError) as failure:
         return [
             wrong(
@@ -95,7 +95,7 @@ async def mail(settings: Settings) -> list[CheckResult]:
             )
         ]
     login = "with a password" if settings.smtp_url.username else "without a password"
-    if not encrypted and not here:
+    if not encrypted and not is_local:
         return [
             warning(
                 f"{where} offers no STARTTLS, so mail goes there in the clear",

@@ -1,1 +1,1 @@
-"""Messages about invoices: recipients, templates, delivery over SMTP."""
+"""Notifications about invoices: rendering and sending."""

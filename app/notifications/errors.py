@@ -1,10 +1,10 @@
-"""How a delivery may fail; the message of each is kept with it, for a person to read."""
+"""The two ways in which an attempt to send a delivery fails. The message is stored with it."""
 
 
 class DeliveryError(Exception):
-    """What both have: a message, and what of it the log may have.
+    """A failed attempt, with its message and the part of the message that may be logged.
 
-    Mail servers like to repeat the address in what they answer, and addresses are not logged.
+    Mail servers often repeat the recipient's address in their replies; addresses are not logged.
     """
 
     def __init__(self, message: str, logged: str | None = None) -> None:
@@ -13,7 +13,7 @@ class DeliveryError(Exception):
 
 
 class TemporaryDeliveryError(DeliveryError):
-    """This attempt failed, or its end was never heard: a later one may succeed."""
+    """The attempt failed, or its outcome is unknown; a later attempt may succeed."""
 
 
 class PermanentDeliveryError(DeliveryError):

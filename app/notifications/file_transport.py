@@ -1,4 +1,4 @@
-"""Mail as files, where there is no mail server."""
+"""Writes messages to files if no mail server is configured."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ _logger = get_logger(__name__)
 
 
 class FileTransport:
-    """Writes messages to a directory, each named for its delivery, so that none is there twice."""
+    """Writes a message to a file named after its delivery, so that a retry replaces it."""
 
     def __init__(self, directory: Path, delivery: UUID) -> None:
         self._path = directory / f"{delivery}.eml"
 
     async def send(self, message: EmailMessage) -> None:
-        """Write the message, wholly or not at all."""
+        """Write the message atomically."""
         await asyncio.to_thread(self._write, message.as_bytes(policy=SMTPUTF8))
         _logger.info("mail written", path=str(self._path.absolute()))
 

@@ -1,4 +1,4 @@
-"""How amounts, quantities and dates are written for a reader, by the deployment's locale."""
+"""Formats amounts, quantities and dates in the deployment's locale."""
 
 import unicodedata
 from copy import copy
@@ -16,13 +16,13 @@ from app.billing.periods import Period
 from app.customers.countries import country_name
 
 MAX_TEXT_LENGTH = 300
-"""Characters of a name that are shown; a longer one is cut."""
+"""Characters after which a text is truncated."""
 
-_MOST_DECIMALS = 10
+_MAX_DECIMALS = 10
 
 
 def to_one_line(text: str) -> str:
-    """Return a text fit for a header or a line: no line breaks, no control characters, not long."""
+    """Truncate a text and replace its line breaks and control characters by spaces."""
     printable = "".join(
         " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
         for character in text
@@ -31,62 +31,62 @@ def to_one_line(text: str) -> str:
 
 
 def shorten(text: str) -> str:
-    """Cut a text that is longer than a reader would want."""
+    """Truncate a text that is longer than `MAX_TEXT_LENGTH`."""
     return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
 
 
 class Formats:
-    """Writes values in one locale and currency."""
+    """Formats values in one locale and currency."""
 
     def __init__(self, locale: str, currency: Currency) -> None:
         self.locale = Locale.parse(locale, sep="-" if "-" in locale else "_")
         self.currency = currency
-        least = currency.decimals
-        # Not the decimals that the locale gives a currency: it hides cents that some have.
-        self._money = _with_decimals(self.locale.currency_formats["standard"], least, least)
-        self._amounts = _with_decimals(self.locale.decimal_formats[None], least)
+        minimum = currency.decimals
+        # Without the currency's decimals in CLDR, which has none for some currencies with cents.
+        self._money = _with_decimals(self.locale.currency_formats["standard"], minimum, minimum)
+        self._amounts = _with_decimals(self.locale.decimal_formats[None], minimum)
         self._quantities = _with_decimals(self.locale.decimal_formats[None], 0)
         self._percents = _with_decimals(self.locale.percent_formats[None], 0)
 
     def money(self, amount: Decimal) -> str:
-        """Write an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
+        """Format an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
         rounded = round_half_even(amount, self.currency)
-        return self._written(
-            self._money, rounded, currency=self.currency.code, currency_digits=False
-        )
+        return self._apply(self._money, rounded, currency=self.currency.code, currency_digits=False)
 
     def amount(self, amount: Decimal) -> str:
-        """Write an amount with all its decimals, at least the currency's: `1,234.50`, `0.0125`."""
-        return self._written(self._amounts, amount)
+        """Format an amount with all its decimals, at least the currency's: `1,234.50`, `0.0125`."""
+        return self._apply(self._amounts, amount)
 
     def quantity(self, quantity: Decimal) -> str:
-        """Write a quantity with those decimals that count: `744`, `0.5`."""
-        return self._written(self._quantities, quantity)
+        """Format a quantity without trailing zeros: `744`, `0.5`."""
+        return self._apply(self._quantities, quantity)
 
     def percent(self, percent: Decimal) -> str:
-        """Write a percentage of 100: `20%`, `5.5%`."""
-        return self._written(self._percents, percent / 100)
+        """Format a percentage, given as 20 for 20 %: `20%`, `5.5%`."""
+        return self._apply(self._percents, percent / 100)
 
-    def _written(self, pattern: NumberPattern, number: Decimal, **options: Any) -> str:
-        # Babel rounds in the context of the thread, whose 28 digits are too few for amounts of
-        # 10^18 with all their decimals.
+    def _apply(self, pattern: NumberPattern, number: Decimal, **options: Any) -> str:
+        # Babel rounds in the thread's decimal context, whose 28 digits are too few for amounts of
+        # 10^18 with all decimals.
         with localcontext(EXACT):
             return str(pattern.apply(number, self.locale, **options))
 
     def day(self, day: date | None) -> str:
-        """Write a date, or nothing: `Nov 1, 2026`."""
+        """Format a date, as `Nov 1, 2026`; empty for None."""
         return format_date(day, "medium", locale=self.locale) if day else ""
 
     def month(self, period: Period) -> str:
-        """Write a period: `October 2026`."""
+        """Format a period: `October 2026`."""
         return format_skeleton("yMMMM", period.first_day, locale=self.locale)
 
     def country(self, code: str) -> str:
-        """Name a country by its two letters; an unknown code stays as it is."""
+        """Return the name of a country by its two-letter code, or an unknown code itself."""
         return country_name(code, str(self.locale)) or code
 
 
-def _with_decimals(pattern: NumberPattern, least: int, most: int = _MOST_DECIMALS) -> NumberPattern:
+def _with_decimals(
+    pattern: NumberPattern, minimum: int, maximum: int = _MAX_DECIMALS
+) -> NumberPattern:
     adapted = copy(pattern)
-    adapted.frac_prec = (least, most)
+    adapted.frac_prec = (minimum, maximum)
     return adapted

@@ -1,4 +1,4 @@
-"""Reading an invoice for its customer: two statements, whatever its size."""
+"""Reads an invoice as its customer sees it, with two statements for any size."""
 
 from dataclasses import replace
 from typing import Any
@@ -35,10 +35,10 @@ from app.notifications.invoice_view import InvoiceLine, InvoiceView
 
 MAX_LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
-so that this many make 2 MB; many mail servers refuse 10 MB, and readers give up before."""
+so that this many make 2 MB; many mail servers refuse 10 MB."""
 MAX_SUMMARY_LINES = 1_000
-"""The most lines of a summary; what is beyond them is one more line of each kind."""
-_BEYOND = "Further items"
+"""The most lines of a summary; the rest is summed up in one more line of each kind."""
+_REST = "Further items"
 
 _UNITS = {
     BillingUnit.MONTH: "month",
@@ -53,38 +53,37 @@ _item = InvoiceItem.__table__.c
 
 
 def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return so much of a text as can be told from a longer one: more is never shown."""
+    """Cut a text to one character more than is shown, which marks it as truncated."""
     return func.left(text, MAX_TEXT_LENGTH + 1)
 
 
 _shown_project = _cut(func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name))
-_in_order_of_projects = collate(_shown_project, "C").asc().nulls_last()
+_project_order = collate(_shown_project, "C").asc().nulls_last()
 _is_provider_tax = and_(
     not_(_item.credit),
     func.coalesce(func.lower(_item.details["charge_category"].astext) == "tax", false()),
 )
-"""Whether an item is tax of the provider: in FOCUS, what has the ChargeCategory `Tax`."""
+"""Whether an item is tax charged by the provider: a FOCUS row with ChargeCategory `Tax`."""
 
 
 async def read_invoice_view(
     database: Database, invoice_id: int, currency: Currency, *, listed_items: int = MAX_LISTED_ITEMS
 ) -> InvoiceView:
-    """Read an invoice with its customer and its lines, as of one moment.
+    """Read an invoice with its customer and lines in one snapshot.
 
-    `currency` is the deployment's.
-
-    Where it has more items than `listed_items`, its lines sum them up by project and offering, and
-    compensations by project and name. What belongs to no project stands last.
+    `currency` is the deployment's. An invoice with more than `listed_items` items has one line per
+    project and offering, and per project and name of compensations. Items without project come
+    last.
     """
     async with database.snapshot() as connection:
-        invoice = (await connection.execute(_invoice(invoice_id))).one()
+        invoice = (await connection.execute(_select_invoice(invoice_id))).one()
         summed_up = invoice.item_count > listed_items
-        read_lines = _summary if summed_up else _items
+        read_lines = _read_summary if summed_up else _read_items
         lines = await read_lines(connection, invoice_id, invoice, currency)
-    return _statement(invoice, lines, summed_up=summed_up)
+    return _build_view(invoice, lines, summed_up=summed_up)
 
 
-def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
+def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
     is_hidden = _item.price == 0
     exact_cost = func.sum(_item.unit_price * _item.quantity)
     counted = (
@@ -126,7 +125,7 @@ def _invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def _items(
+async def _read_items(
     connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
 ) -> list[InvoiceLine]:
     rows = await connection.execute(
@@ -153,7 +152,7 @@ async def _items(
         .outerjoin(Project, Project.id == _item.project_id)
         .outerjoin(Resource, Resource.id == _item.resource_id)
         .where(_item.invoice_id == invoice_id, _item.price != 0)
-        .order_by(_in_order_of_projects, collate(_item.name, "C"), _item.id)
+        .order_by(_project_order, collate(_item.name, "C"), _item.id)
     )
     return [
         InvoiceLine(
@@ -179,13 +178,13 @@ async def _items(
     ]
 
 
-async def _summary(
+async def _read_summary(
     connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
 ) -> list[InvoiceLine]:
-    own = aliased(Offering)
-    of_resource = aliased(Offering)
-    offering = func.coalesce(of_resource.name, own.name, literal_column("''"))
-    # What gives back keeps its own name, since it tells what for.
+    item_offering = aliased(Offering)
+    resource_offering = aliased(Offering)
+    offering = func.coalesce(resource_offering.name, item_offering.name, literal_column("''"))
+    # Compensations keep their own name, which states their reason.
     name = _cut(case((_item.credit, _item.name), else_=offering))
     groups = (_shown_project, name, _item.credit, _is_provider_tax)
     statement = (
@@ -200,19 +199,19 @@ async def _summary(
         .select_from(InvoiceItem)
         .outerjoin(Project, Project.id == _item.project_id)
         .outerjoin(Resource, Resource.id == _item.resource_id)
-        .outerjoin(of_resource, of_resource.id == Resource.offering_id)
-        .outerjoin(own, own.id == _item.offering_id)
+        .outerjoin(resource_offering, resource_offering.id == Resource.offering_id)
+        .outerjoin(item_offering, item_offering.id == _item.offering_id)
         .where(_item.invoice_id == invoice_id, _item.price != 0)
         .group_by(*groups)
-        .order_by(_in_order_of_projects, collate(name, "C"), _item.credit, _is_provider_tax)
+        .order_by(_project_order, collate(name, "C"), _item.credit, _is_provider_tax)
     )
     lines: list[InvoiceLine] = []
-    beyond: dict[str, InvoiceLine] = {}
-    # Read in batches: each credit may have a name of its own.
+    rest: dict[str, InvoiceLine] = {}
+    # Read in batches: each compensation may have its own name.
     async with connection.stream(
         statement, execution_options={"yield_per": MAX_SUMMARY_LINES}
-    ) as found:
-        async for row in found:
+    ) as rows:
+        async for row in rows:
             line = InvoiceLine(
                 project=row.project,
                 name=row.name or "Other services",
@@ -226,29 +225,29 @@ async def _summary(
             if len(lines) < MAX_SUMMARY_LINES:
                 lines.append(line)
             else:
-                _add(beyond, line)
-    return [*lines, *beyond.values()]
+                _add_to_rest(rest, line)
+    return [*lines, *rest.values()]
 
 
-def _add(beyond: dict[str, InvoiceLine], line: InvoiceLine) -> None:
-    """Add a line to the one that stands for all of its kind beyond the most lines."""
+def _add_to_rest(rest: dict[str, InvoiceLine], line: InvoiceLine) -> None:
+    """Add a line to the line that sums up the rest of its kind."""
     if line.credit:
         name = "Compensations"
     elif line.is_provider_tax:
         name = "Taxes"
     else:
         name = "Services"
-    before = beyond.get(name)
-    beyond[name] = replace(
+    total = rest.get(name)
+    rest[name] = replace(
         line,
-        project=_BEYOND,
+        project=_REST,
         name=name,
-        price=line.price + (before.price if before else 0),
-        items=line.items + (before.items if before else 0),
+        price=line.price + (total.price if total else 0),
+        items=line.items + (total.items if total else 0),
     )
 
 
-def _statement(invoice: Row[Any], lines: list[InvoiceLine], *, summed_up: bool) -> InvoiceView:
+def _build_view(invoice: Row[Any], lines: list[InvoiceLine], *, summed_up: bool) -> InvoiceView:
     return InvoiceView(
         number=invoice.number,
         state=invoice.state,

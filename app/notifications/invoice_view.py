@@ -1,4 +1,4 @@
-"""What an invoice tells its reader, as values: no I/O, no formatting."""
+"""The invoice as its customer sees it: plain values, without I/O and formatting."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from app.invoices.states import notifiable_states
 
 @dataclass(frozen=True, slots=True)
 class CustomerDetails:
-    """Whom the invoice is addressed to; what is not known is empty."""
+    """The addressee of the invoice; unknown values are empty."""
 
     name: str
     address: str
     postal: str
     country: str
-    """Two letters, ISO 3166."""
+    """A two-letter code of ISO 3166."""
     email: str
     phone_number: str
     vat_code: str
@@ -28,7 +28,7 @@ class CustomerDetails:
 
 @dataclass(frozen=True, slots=True)
 class LineResource:
-    """What a line is charged for; its name need not be its alone."""
+    """The resource of a line. Resources may share a name."""
 
     uuid: str
     name: str
@@ -36,41 +36,41 @@ class LineResource:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """One item of the invoice, or several summed up."""
+    """One item of the invoice, or the sum of several items."""
 
     project: str | None
-    """The name of the project; None for what belongs to none."""
+    """The name of the project; None for an item without project."""
     name: str
     price: Decimal
-    """Without tax; negative for what is given back."""
+    """Without tax; negative for a compensation."""
     tax_percent: Decimal
     currency: Currency
     resource: LineResource | None = None
     credit: bool = False
     is_provider_tax: bool = False
-    """Whether the line is tax that the provider has charged, such as a row of a FOCUS bill."""
+    """Whether the line is tax charged by the provider, such as a tax row of a FOCUS bill."""
     quantity: Decimal | None = None
     unit: str = ""
     unit_price: Decimal | None = None
     start: date | None = None
     end: date | None = None
     items: int = 1
-    """How many items of the invoice stand behind the line."""
+    """The number of items that the line sums up."""
 
     @property
     def tax(self) -> Decimal:
-        """The tax of the line in the currency's decimals, as the API has it."""
+        """The tax of the line, rounded to the currency's decimals as in the API."""
         return money.round_half_even(money.tax_on(self.price, self.tax_percent), self.currency)
 
     @property
     def total(self) -> Decimal:
-        """The price with its tax in the currency's decimals, as the API has it."""
+        """The price with tax, rounded to the currency's decimals as in the API."""
         return money.round_half_even(money.with_tax(self.price, self.tax_percent), self.currency)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectSection:
-    """The lines of one project, or of none."""
+    """The lines of one project, or those without project."""
 
     project: str | None
     lines: list[InvoiceLine]
@@ -81,25 +81,25 @@ class ProjectSection:
         return sum((line.price for line in self.lines), Decimal(0))
 
     def lines_with_resources(self) -> Iterator[tuple[InvoiceLine, str]]:
-        """Yield each line with the text that tells its resource; it is empty as a rule.
+        """Yield each line with a text that identifies its resource, which is usually empty.
 
-        Lines of one name that are of different resources tell them: by the name of the resource,
-        and by its UUID as well where another one of these has the same name.
+        If lines share a name but not the resource, the text is the resource's name, followed by its
+        UUID if two of these resources share their name, too.
         """
-        alike: dict[str, set[LineResource | None]] = {}
+        resources_by_line_name: dict[str, set[LineResource | None]] = {}
         for line in self.lines:
-            alike.setdefault(line.name, set()).add(line.resource)
-        namesakes = Counter(
+            resources_by_line_name.setdefault(line.name, set()).add(line.resource)
+        resource_name_counts = Counter(
             (name, resource.name)
-            for name, resources in alike.items()
+            for name, resources in resources_by_line_name.items()
             for resource in resources
             if resource
         )
         for line in self.lines:
             resource = line.resource
-            if resource is None or len(alike[line.name]) == 1:
+            if resource is None or len(resources_by_line_name[line.name]) == 1:
                 yield line, ""
-            elif resource.uuid and namesakes[line.name, resource.name] > 1:
+            elif resource.uuid and resource_name_counts[line.name, resource.name] > 1:
                 yield line, f"{resource.name} ({resource.uuid})"
             else:
                 yield line, resource.name
@@ -107,7 +107,7 @@ class ProjectSection:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceView:
-    """An invoice as it is told to the customer. Amounts are in the deployment's currency."""
+    """An invoice as the customer sees it. Amounts are in the deployment's currency."""
 
     number: int
     state: str
@@ -118,63 +118,63 @@ class InvoiceView:
     reference_number: str
     tax_percent: Decimal
     price: Decimal
-    """All prices, without tax."""
+    """The sum of all prices, without tax."""
     total: Decimal
-    """What is to be paid: the price with its tax, rounded once."""
+    """The amount to pay: the price with tax, rounded once."""
     compensations: Decimal
-    """The part of `price` that gives back: zero or negative as a rule."""
+    """The part of `price` from compensations; usually zero or negative."""
     provider_tax: Decimal | None
-    """The part of `price` that is tax of the provider; None where no item is such tax."""
+    """The part of `price` that is tax charged by the provider; None without such items."""
     items: int
-    """Items that are listed: those whose price is not zero."""
+    """The number of items with a price other than zero, which are listed."""
     hidden_items: int
-    """Items whose price is zero."""
+    """The number of items with a price of zero, which are not listed."""
     hidden_cost: Decimal
-    """The exact sum of unit price times quantity over the hidden items."""
+    """The exact sum of unit price times quantity of the hidden items."""
     customer: CustomerDetails
     lines: list[InvoiceLine]
     summed_up: bool
-    """Whether the lines stand for several items each, since the items are too many to list."""
+    """Whether lines sum up several items, because there are too many to list."""
 
     @property
     def tax(self) -> Decimal:
-        """The tax on the whole invoice, so that price and tax add up to the total."""
+        """The tax on the whole invoice; price and tax add up to the total."""
         return self.total - self.price
 
     @property
     def charges(self) -> Decimal:
-        """The part of `price` that is charged, without any tax."""
+        """The part of `price` without compensations and the provider's tax."""
         return self.price - self.compensations - (self.provider_tax or 0)
 
     @property
     def asks_for_payment(self) -> bool:
-        """Whether there is something to be paid."""
+        """Whether the customer has to pay something."""
         return self.total > 0
 
     @property
     def in_favour(self) -> Decimal:
-        """What the invoice owes to the customer; zero as a rule."""
+        """The amount owed to the customer; usually zero."""
         return max(-self.total, Decimal(0))
 
     @property
     def may_be_sent(self) -> bool:
-        """Whether the invoice is one to mail: created, or of zero, which was paid when issued."""
+        """Whether the invoice is in a state in which its customer is notified."""
         return self.state in notifiable_states(self.total)
 
     @property
     def has_tax_columns(self) -> bool:
-        """Whether lines show a tax of their own; not where all tax is the provider's."""
+        """Whether lines show their tax; not if all tax is charged by the provider."""
         return self.provider_tax is None or self.tax_percent != 0
 
     @property
     def taxes_of_lines_differ(self) -> bool:
-        """Whether the lines' taxes, each rounded by itself, miss the tax on the whole."""
+        """Whether the rounded taxes of the lines do not add up to the tax on the invoice."""
         return sum((line.tax for line in self.lines), Decimal(0)) != self.tax
 
     @property
     def sections(self) -> list[ProjectSection]:
-        """The lines by project, in the order of their first appearance."""
-        found: dict[str | None, ProjectSection] = {}
+        """The lines by project, in the order of first appearance."""
+        sections: dict[str | None, ProjectSection] = {}
         for line in self.lines:
-            found.setdefault(line.project, ProjectSection(line.project, [])).lines.append(line)
-        return list(found.values())
+            sections.setdefault(line.project, ProjectSection(line.project, [])).lines.append(line)
+        return list(sections.values())

@@ -1,4 +1,4 @@
-"""The message of a delivery, whole."""
+"""Composes the e-mail of a delivery."""
 
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -15,25 +15,25 @@ from app.settings import Settings
 def compose_message(
     settings: Settings, invoice: InvoiceView, *, recipient: str, message_id: str
 ) -> EmailMessage:
-    """Compose the notification of an invoice, with the invoice attached as an HTML document.
+    """Return the notification of an invoice, with the invoice attached as an HTML document.
 
-    Raises InvalidAddress where the recipient is not an e-mail address.
+    Raises InvalidAddress if the recipient is not an e-mail address.
     """
-    rendering = InvoiceRenderer(settings, invoice)
+    renderer = InvoiceRenderer(settings, invoice)
     message = EmailMessage()
     message["From"] = Mailbox.parse(settings.mail_from).for_header
     message["To"] = Mailbox.parse(recipient).for_header
     reply_to = _reply_to(settings)
     if reply_to:
         message["Reply-To"] = reply_to
-    message["Subject"] = rendering.subject()
+    message["Subject"] = renderer.subject()
     message["Date"] = format_datetime(clock.now())
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(rendering.text(), cte="quoted-printable")
-    message.add_alternative(rendering.html(), subtype="html", cte="quoted-printable")
+    message.set_content(renderer.text(), cte="quoted-printable")
+    message.add_alternative(renderer.html(), subtype="html", cte="quoted-printable")
     message.add_attachment(
-        rendering.document().encode(),
+        renderer.document().encode(),
         maintype="text",
         subtype="html",
         params={"charset": "utf-8"},
@@ -43,6 +43,6 @@ def compose_message(
 
 
 def _reply_to(settings: Settings) -> list[Address]:
-    """Answers go to the issuer's addresses, as far as they are known and can be written to."""
-    found = distinct_recipients([settings.issuer_details.email])
-    return [Mailbox.parse(each.address).for_header for each in found if not each.problem]
+    """Return the issuer's valid addresses, which receive replies."""
+    recipients = distinct_recipients([settings.issuer_details.email])
+    return [Mailbox.parse(each.address).for_header for each in recipients if not each.problem]

@@ -1,4 +1,4 @@
-"""The texts of a notification and the attached document, from templates."""
+"""Renders the texts of a notification and the attached document from templates."""
 
 from decimal import Decimal
 
@@ -17,8 +17,8 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["short"] = shorten
-_templates.filters["line"] = to_one_line
+_templates.filters["shorten"] = shorten
+_templates.filters["to_one_line"] = to_one_line
 
 
 class InvoiceRenderer:
@@ -30,7 +30,7 @@ class InvoiceRenderer:
         self.issuer: IssuerDetails = settings.issuer_details
 
     def subject(self) -> str:
-        """Name the invoice, its customer and its month in one line, and where nothing is to pay."""
+        """Return the invoice, customer and month in one line, and whether nothing is to pay."""
         month = self.formats.month(self.invoice.period)
         subject = f"Invoice {self.invoice.number} for {self.invoice.customer.name}, {month}"
         if self.invoice.in_favour:
@@ -48,12 +48,12 @@ class InvoiceRenderer:
         return self._render("email.html", facts=self._facts(), subject=self.subject())
 
     def document(self) -> str:
-        """Render the invoice as an HTML document of its own, made for A4."""
-        described = 2 if self.invoice.summed_up else 4
+        """Render the invoice as a self-contained HTML document for A4."""
+        description_columns = 2 if self.invoice.summed_up else 4
         return self._render(
             "document.html",
-            columns=described + (3 if self.invoice.has_tax_columns else 1),
-            described=described,
+            columns=description_columns + (3 if self.invoice.has_tax_columns else 1),
+            description_columns=description_columns,
             key_facts=self._key_facts(),
             sums=self._sums(),
             payment_details=self._payment_details(),
@@ -70,12 +70,12 @@ class InvoiceRenderer:
         )
 
     def _payment_link(self) -> str:
-        # Older imports let any text stand there; javascript: must not become a link.
+        # Older imports stored any text as URL; javascript: must not become a link.
         url = self.invoice.payment_url
         return url if self.invoice.asks_for_payment and is_http_url(url) else ""
 
     def _key_facts(self) -> list[tuple[str, str]]:
-        """Return what stands at the head of the document."""
+        """Return the labels and values at the head of the document."""
         invoice = self.invoice
         facts = [
             ("Period", self.formats.month(invoice.period)),
@@ -83,7 +83,7 @@ class InvoiceRenderer:
         ]
         if invoice.asks_for_payment:
             facts.append(("Due date", self.formats.day(invoice.due_date)))
-        else:  # there are no payment details, which would have the reference
+        else:  # there are no payment details, which would contain the reference
             facts.append(("Reference", shorten(invoice.reference_number)))
         if invoice.in_favour:
             facts.append(("In your favour", self.formats.money(invoice.in_favour)))
@@ -92,9 +92,9 @@ class InvoiceRenderer:
         return [(label, value) for label, value in facts if value]
 
     def _sums(self) -> list[tuple[str, str]]:
-        """Return how the total comes about.
+        """Return the amounts that lead to the total.
 
-        Where items are tax of the provider, the other ones are not called the total without tax.
+        With tax charged by the provider, no amount is labelled as total without tax.
         """
         invoice = self.invoice
         sums: list[tuple[str, Decimal]] = []
@@ -132,13 +132,13 @@ class InvoiceRenderer:
         return [(label, value) for label, value in facts if value]
 
     def _account(self) -> list[tuple[str, str]]:
-        """Return the account to pay to, where something is to be paid."""
+        """Return the account to pay to; nothing if there is nothing to pay."""
         if not self.invoice.asks_for_payment:
             return []
         return [("Bank", self.issuer.bank_name), ("Account", self.issuer.bank_account)]
 
     def _charged_days(self, line: InvoiceLine) -> str:
-        """Write the days that a line is for; nothing where they are the whole period."""
+        """Format the days of a line; empty for the whole period."""
         period = self.invoice.period
         if (line.start, line.end) in ((None, None), (period.first_day, period.last_day)):
             return ""

@@ -1,9 +1,9 @@
-"""Sending one delivery: the job's body, safe to run twice, at once, and to be killed at any point.
+"""Sends one delivery. The job may run twice or concurrently and may be killed at any point.
 
-A delivery is claimed, sent, and settled. The claim is a lease that outlasts the longest attempt, so
-that no two workers send the same delivery. What is left is the moment between the mail server's
-acceptance and our record of it: where that is lost, because the connection or the worker died, the
-delivery is sent again with the same Message-ID.
+A delivery is claimed, sent, and marked as sent. The claim is a lease that outlasts the longest
+attempt, so that no two workers send the same delivery. One gap remains, between the acceptance by
+the mail server and our record of it: if the connection or the worker dies in between, the delivery
+is sent again with the same Message-ID.
 """
 
 import asyncio
@@ -23,10 +23,15 @@ from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
-from app.notifications import invoice_query, smtp
-from app.notifications.errors import DeliveryError, PermanentDeliveryError, TemporaryDeliveryError
+from app.notifications.errors import (
+    DeliveryError,
+    PermanentDeliveryError,
+    TemporaryDeliveryError,
+)
 from app.notifications.file_transport import FileTransport
+from app.notifications.invoice_query import read_invoice_view
 from app.notifications.messages import compose_message
+from app.notifications.smtp import open_connection
 from app.settings import Settings
 
 _logger = get_logger(__name__)
@@ -40,26 +45,26 @@ RETRY_DELAYS = (
     timedelta(hours=12),
     timedelta(hours=24),
 )
-"""What is waited after each failed attempt; after the one that follows the last, it has failed."""
+"""The delay after each failed attempt. After one more attempt the delivery has failed."""
 MAX_ATTEMPTS = len(RETRY_DELAYS) + 1
 
-_SLACK = timedelta(minutes=1)
-"""What a lease has beyond the longest attempt: to settle it."""
-_SETTLING_PAUSES = (0.5, 1, 2, 4, 8)
-"""Seconds between tries to record an acceptance while the database is away; the last repeats."""
+_LEASE_MARGIN = timedelta(minutes=1)
+"""The part of a lease that remains after the longest attempt, to store the outcome."""
+_RECORD_RETRY_DELAYS = (0.5, 1, 2, 4, 8)
+"""Seconds between tries to record an acceptance during an outage; the last one repeats."""
 
 
 class Transport(Protocol):
-    """Something that takes messages."""
+    """A mail server, or a substitute."""
 
     async def send(self, message: EmailMessage) -> None:
-        """Return once the message is taken; raise a TemporaryFailure or PermanentFailure."""
+        """Return once the message is accepted; raise a DeliveryError otherwise."""
 
 
 def longest_attempt(settings: Settings) -> timedelta:
-    """Return how long one attempt may take, all exchanges together; it is given up then.
+    """Return the time limit of one attempt.
 
-    The job that calls `send_delivery` must be allowed a minute more.
+    The job that calls `send_delivery` needs a time limit of at least a minute more.
     """
     return timedelta(seconds=60 + 4 * settings.smtp_timeout)
 
@@ -67,112 +72,104 @@ def longest_attempt(settings: Settings) -> timedelta:
 async def send_delivery(
     database: Database, settings: Settings, delivery_uuid: UUID
 ) -> timedelta | None:
-    """Send a delivery that is due; return after what pause to come again, None if never.
+    """Send a delivery that is due; return the delay until the next attempt, None if there is none.
 
-    A delivery that another worker is sending is left alone until the end of its lease.
+    A delivery that another worker is sending is not touched before the end of its lease.
     """
     deliveries = DeliveryRepository(database)
-    lease = longest_attempt(settings) + _SLACK
+    lease = longest_attempt(settings) + _LEASE_MARGIN
     lease_ends = asyncio.get_running_loop().time() + lease.total_seconds()
     claim = await deliveries.claim(delivery_uuid, lease)
     if claim is None:
-        return await deliveries.wait(delivery_uuid)
+        return await deliveries.time_until_due(delivery_uuid)
     if claim.attempt > MAX_ATTEMPTS:
-        # Only claims that nobody came back from lead here, such as of a worker that dies of it.
-        await _give_up(
-            deliveries,
-            claim,
-            PermanentDeliveryError("The worker ended in the middle of the last attempts."),
-        )
+        # Only claims without an outcome lead here, such as those of a worker that the job kills.
+        error = PermanentDeliveryError("The worker ended in the middle of the last attempts.")
+        await _mark_failed(deliveries, claim, error)
         return None
     try:
         async with AsyncExitStack() as connections:
-            await _hand_over(database, settings, claim, connections)
-            await _finish(_record_acceptance(deliveries, claim, lease_ends))
-    except PermanentDeliveryError as failure:
-        await _give_up(deliveries, claim, failure)
-    except TemporaryDeliveryError as failure:
-        return await _postpone(deliveries, claim, failure)
+            await _send(database, settings, claim, connections)
+            await _run_shielded(_record_acceptance(deliveries, claim, lease_ends))
+    except PermanentDeliveryError as error:
+        await _mark_failed(deliveries, claim, error)
+    except TemporaryDeliveryError as error:
+        return await _postpone(deliveries, claim, error)
     return None
 
 
-async def _hand_over(
+async def _send(
     database: Database, settings: Settings, claim: DeliveryClaim, connections: AsyncExitStack
 ) -> None:
-    """Return once the message is accepted; whatever goes wrong is one of the two failures."""
+    """Return once the message is accepted; every failure becomes a DeliveryError."""
     limit = longest_attempt(settings).total_seconds()
     try:
         async with asyncio.timeout(limit):
-            message = await _message(database, settings, claim)
-            transport = await connections.enter_async_context(_transport(settings, claim))
+            message = await _compose(database, settings, claim)
+            transport = await connections.enter_async_context(_open_transport(settings, claim))
             await transport.send(message)
-    except (PermanentDeliveryError, TemporaryDeliveryError):
+    except DeliveryError:
         raise
     except TimeoutError as error:
-        raise TemporaryDeliveryError(
-            f"The attempt took longer than {limit:.0f} seconds."
-        ) from error
+        message_text = f"The attempt took longer than {limit:.0f} seconds."
+        raise TemporaryDeliveryError(message_text) from error
     except Exception as error:
-        # A fault of ours is tried again like one of the mail server's, and must not go unseen.
+        # A bug is retried like a failure of the mail server, but must not go unnoticed.
         _logger.exception("delivery attempt broke", delivery=str(claim.uuid))
         raise TemporaryDeliveryError(f"Unexpected error: {type(error).__name__}.") from error
 
 
-async def _message(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
-    invoice = await invoice_query.read_invoice_view(
-        database, claim.invoice_id, get_currency(settings.currency)
-    )
+async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
+    currency = get_currency(settings.currency)
+    invoice = await read_invoice_view(database, claim.invoice_id, currency)
     if not invoice.may_be_sent:
-        # Paid or canceled since: a demand for money would be wrong now.
-        raise PermanentDeliveryError(f"Not sent, since the invoice is {invoice.state} meanwhile.")
+        # It was paid or canceled since: a demand for payment would be wrong.
+        raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
+    recipient, message_id = claim.recipient, claim.message_id
     try:
         return await asyncio.to_thread(
-            compose_message,
-            settings,
-            invoice,
-            recipient=claim.recipient,
-            message_id=claim.message_id,
+            compose_message, settings, invoice, recipient=recipient, message_id=message_id
         )
     except InvalidAddress as error:
-        raise PermanentDeliveryError(
-            str(error), "The recipient is not an e-mail address."
-        ) from error
+        logged = "The recipient is not an e-mail address."
+        raise PermanentDeliveryError(str(error), logged) from error
 
 
 @asynccontextmanager
-async def _transport(settings: Settings, claim: DeliveryClaim) -> AsyncIterator[Transport]:
+async def _open_transport(settings: Settings, claim: DeliveryClaim) -> AsyncIterator[Transport]:
     if settings.smtp_url is None:
         yield FileTransport(settings.mail_dir, claim.uuid)
         return
-    async with smtp.open_connection(settings.smtp_url, settings.smtp_timeout) as transport:
+    async with open_connection(settings.smtp_url, settings.smtp_timeout) as transport:
         yield transport
 
 
 async def _record_acceptance(
     deliveries: DeliveryRepository, claim: DeliveryClaim, lease_ends: float
 ) -> None:
-    """Record that the message is out, trying again while the database takes no changes.
+    """Mark the delivery as sent; retry until the lease ends, in the event loop's time.
 
-    Until the lease ends, by the loop's time, no other worker sends the message again.
+    Until then no other worker sends the message again.
     """
     loop = asyncio.get_running_loop()
-    for attempt, pause in enumerate(chain(_SETTLING_PAUSES, repeat(_SETTLING_PAUSES[-1]))):
+    delays = chain(_RECORD_RETRY_DELAYS, repeat(_RECORD_RETRY_DELAYS[-1]))
+    for attempt, delay in enumerate(delays):
         try:
-            await deliveries.sent(claim)
+            await deliveries.mark_sent(claim)
         except (OSError, SQLAlchemyError):
-            if loop.time() + pause > lease_ends:
+            if loop.time() + delay > lease_ends:
                 raise
             if attempt == 0:
                 _logger.warning("delivery not yet recorded as sent", delivery=str(claim.uuid))
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
         else:
             break
     delivery_attempted(DeliveryOutcome.SENT)
     _logger.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
 
 
-async def _finish(work: Coroutine[None, None, None]) -> None:
-    """Run to the end even when the worker is told to stop meanwhile."""
+async def _run_shielded(work: Coroutine[None, None, None]) -> None:
+    """Run to the end even if the task is cancelled, as when the worker stops."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -182,33 +179,33 @@ async def _finish(work: Coroutine[None, None, None]) -> None:
 
 
 async def _postpone(
-    deliveries: DeliveryRepository, claim: DeliveryClaim, failure: TemporaryDeliveryError
+    deliveries: DeliveryRepository, claim: DeliveryClaim, error: TemporaryDeliveryError
 ) -> timedelta | None:
     if claim.attempt >= MAX_ATTEMPTS:
-        await _give_up(deliveries, claim, failure)
+        await _mark_failed(deliveries, claim, error)
         return None
-    pause = RETRY_DELAYS[claim.attempt - 1]
-    if not await deliveries.postponed(claim, str(failure), pause):
-        return await deliveries.wait(claim.uuid)
+    delay = RETRY_DELAYS[claim.attempt - 1]
+    if not await deliveries.postpone(claim, str(error), delay):
+        return await deliveries.time_until_due(claim.uuid)
     delivery_attempted(DeliveryOutcome.POSTPONED)
     _logger.warning(
         "delivery postponed",
         delivery=str(claim.uuid),
         attempt=claim.attempt,
-        pause_seconds=pause.total_seconds(),
-        reason=failure.logged,
+        pause_seconds=delay.total_seconds(),
+        reason=error.logged,
     )
-    return pause
+    return delay
 
 
-async def _give_up(
-    deliveries: DeliveryRepository, claim: DeliveryClaim, failure: DeliveryError
+async def _mark_failed(
+    deliveries: DeliveryRepository, claim: DeliveryClaim, error: DeliveryError
 ) -> None:
-    if await deliveries.failed(claim, str(failure)):
+    if await deliveries.mark_failed(claim, str(error)):
         delivery_attempted(DeliveryOutcome.FAILED)
         _logger.error(
             "delivery failed",
             delivery=str(claim.uuid),
             attempt=claim.attempt,
-            reason=failure.logged,
+            reason=error.logged,
         )

@@ -1,8 +1,8 @@
-"""Handing one message to a mail server.
+"""Sends one message to a mail server over SMTP.
 
-The connection is encrypted where the server can: from the start with `smtps://`, by STARTTLS with
-`smtp://`. Certificates are verified, but on the machine itself (localhost), whose certificates name
-something else. A password is never sent in the clear, but on the machine itself.
+The connection is encrypted: from the start with `smtps://`, by STARTTLS with `smtp://` if the
+server offers it. Certificates are verified and passwords are never sent unencrypted, except to this
+machine (localhost), whose certificates have other names.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from app.logging import describe_error
 from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
 
 QUIT_TIMEOUT = 2
-"""Seconds in which the server may answer the QUIT; the message is its own by then."""
+"""Seconds to wait for the reply to QUIT; the message has been accepted by then."""
 _UPLOAD_RATE = 50_000
-"""Bytes a second that a connection carries at least: a long message is given longer."""
+"""The least bytes per second that a connection carries; extends the timeout of DATA."""
 _TOO_LARGE = 552
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
-"""The status code of RFC 3463 that an answer may begin with."""
+"""The enhanced status code of RFC 3463 at the start of a reply."""
 
 
 class SmtpTransport:
     """An open connection to a mail server."""
 
-    def __init__(self, client: SMTP, patience: float) -> None:
+    def __init__(self, client: SMTP, timeout: float) -> None:
         self._client = client
-        self._patience = patience
+        self._timeout = timeout
 
     @property
     def encrypted(self) -> bool:
@@ -44,19 +44,19 @@ class SmtpTransport:
         return self._client.get_transport_info("sslcontext") is not None
 
     @property
-    def here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether the server is on this machine."""
-        return _is_this_machine(self._client.hostname or "localhost")
+        return _is_local(self._client.hostname or "localhost")
 
     async def send(self, message: EmailMessage) -> None:
         """Return once the server has accepted the message for its one recipient.
 
-        Raises PermanentFailure where the server refuses this recipient or this message for good,
-        and TemporaryFailure for all else, an answer that never came included.
+        Raises PermanentDeliveryError if the server permanently refuses this recipient or this
+        message, and TemporaryDeliveryError for any other failure, such as a missing reply.
         """
         sender: str = message["From"].addresses[0].addr_spec
         recipient: str = message["To"].addresses[0].addr_spec
-        with _told_as_failures():
+        with _as_delivery_errors():
             utf8 = not (sender + recipient).isascii()
             options = self._options(utf8=utf8)
             content = message.as_bytes(policy=SMTPUTF8_POLICY if utf8 else SMTP_POLICY)
@@ -65,68 +65,68 @@ class SmtpTransport:
             encoding = "utf-8" if utf8 else "ascii"
             await self._client.mail(sender, options=options, encoding=encoding)
             await self._client.rcpt(recipient, encoding=encoding)
-            await self._client.data(content, timeout=self._patience + len(content) / _UPLOAD_RATE)
+            await self._client.data(content, timeout=self._timeout + len(content) / _UPLOAD_RATE)
 
     def _options(self, *, utf8: bool) -> list[str]:
         if not utf8:
             return []
         if not self._client.supports_extension("smtputf8"):
             raise PermanentDeliveryError(
-                "The mail server does not take addresses with other than ASCII letters (SMTPUTF8)."
+                "The mail server does not accept non-ASCII addresses (SMTPUTF8)."
             )
         return ["SMTPUTF8", "BODY=8BITMIME"]
 
 
 @asynccontextmanager
-async def open_connection(url: Url, patience: float) -> AsyncIterator[SmtpTransport]:
-    """Connect to the mail server of a URL; `patience` is seconds for each exchange with it.
+async def open_connection(url: Url, seconds: float) -> AsyncIterator[SmtpTransport]:
+    """Connect to the mail server of a URL; each exchange with it may take so many `seconds`.
 
-    Raises TemporaryFailure where there is no way in: a wrong password is an operator's to mend.
+    Raises TemporaryDeliveryError if connection or login fails: an operator can fix the settings.
     """
     host = (url.host or "localhost").strip("[]")
     client = SMTP(
         hostname=host,
         port=url.port,
-        timeout=patience,
+        timeout=seconds,
         use_tls=url.scheme == "smtps",
-        validate_certs=not _is_this_machine(host),
+        validate_certs=not _is_local(host),
     )
-    with _told_as_failures():
+    with _as_delivery_errors():
         await client.connect()
     try:
         if url.username:
-            with _told_as_failures():
+            with _as_delivery_errors():
                 await _login(client, host, url)
-        yield SmtpTransport(client, patience)
+        yield SmtpTransport(client, seconds)
     except (PermanentDeliveryError, TemporaryDeliveryError):
-        await _leave(client)
+        await _quit(client)
         raise
     except BaseException:
         client.close()
         raise
     else:
-        await _leave(client)
+        await _quit(client)
 
 
 async def _login(client: SMTP, host: str, url: Url) -> None:
-    if client.get_transport_info("sslcontext") is None and not _is_this_machine(host):
+    if client.get_transport_info("sslcontext") is None and not _is_local(host):
         raise TemporaryDeliveryError(
-            "The mail server offers no encryption, so the password was not sent to it."
+            "The mail server offers no encryption, so the password was not sent."
         )
     try:
         await client.login(unquote(url.username or ""), unquote(url.password or ""))
     except UnicodeError as error:
-        raise TemporaryDeliveryError("The mail server takes only ASCII in passwords.") from error
+        raise TemporaryDeliveryError("The mail server accepts only ASCII passwords.") from error
 
 
-async def _leave(client: SMTP) -> None:
+async def _quit(client: SMTP) -> None:
     if client.is_connected:
         with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
             await asyncio.wait_for(client.quit(timeout=QUIT_TIMEOUT), QUIT_TIMEOUT)
     client.close()
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_local(host: str) -> bool:
     if host == "localhost":
         return True
     try:
@@ -136,37 +136,38 @@ def _is_this_machine(host: str) -> bool:
 
 
 @contextmanager
-def _told_as_failures() -> Iterator[None]:
-    """Tell what a mail server did as one of the two failures."""
+def _as_delivery_errors() -> Iterator[None]:
+    """Convert the errors of aiosmtplib and the network to delivery errors."""
     try:
         yield
     except aiosmtplib.SMTPRecipientRefused as error:
-        raise _answered(error, permanent=error.code >= 500) from error
+        raise _reply_error(error, permanent=error.code >= 500) from error
     except aiosmtplib.SMTPDataError as error:
-        raise _answered(error, permanent=error.code >= 500) from error
+        raise _reply_error(error, permanent=error.code >= 500) from error
     except aiosmtplib.SMTPResponseException as error:
-        # Whatever else the server refuses, our sender or our login, an operator can mend.
-        raise _answered(error, permanent=error.code == _TOO_LARGE) from error
+        # An operator can fix any other refusal, for example of the sender or the login.
+        raise _reply_error(error, permanent=error.code == _TOO_LARGE) from error
     except (OSError, TimeoutError) as error:
-        raise _unheard("No answer from the mail server", error) from error
+        raise _connection_error("No answer from the mail server", error) from error
     except aiosmtplib.SMTPException as error:
-        raise _unheard("The mail server cannot be used", error) from error
+        raise _connection_error("The mail server cannot be used", error) from error
 
 
-def _unheard(what: str, error: Exception) -> TemporaryDeliveryError:
-    return TemporaryDeliveryError(f"{what}: {_reason(error)}.", f"{what}: {describe_error(error)}.")
+def _connection_error(problem: str, error: Exception) -> TemporaryDeliveryError:
+    message, logged = f"{problem}: {_reason(error)}.", f"{problem}: {describe_error(error)}."
+    return TemporaryDeliveryError(message, logged)
 
 
 def _reason(error: Exception) -> str:
-    # The library's own errors are told by their message alone; some end in a full stop.
+    # Errors of aiosmtplib have a `message`; some messages end in a full stop.
     return str(getattr(error, "message", error) or type(error).__name__).rstrip(".")
 
 
-def _answered(
+def _reply_error(
     error: aiosmtplib.SMTPResponseException, *, permanent: bool
 ) -> TemporaryDeliveryError | PermanentDeliveryError:
-    kind = PermanentDeliveryError if permanent else TemporaryDeliveryError
-    answer = " ".join(str(error.message).encode("utf-8", "replace").decode().split())
-    told = f"The mail server answered {error.code}"
-    enhanced = _ENHANCED.match(answer)
-    return kind(f"{told} {answer}", f"{told} {enhanced[0]}" if enhanced else told)
+    error_type = PermanentDeliveryError if permanent else TemporaryDeliveryError
+    reply = " ".join(str(error.message).encode("utf-8", "replace").decode().split())
+    prefix = f"The mail server answered {error.code}"
+    enhanced = _ENHANCED.match(reply)
+    return error_type(f"{prefix} {reply}", f"{prefix} {enhanced[0]}" if enhanced else prefix)

@@ -284,7 +284,7 @@ async def test_an_invoice_that_is_no_longer_open_is_not_sent(
     assert await desk.send_delivery() is None
     row = await desk.row()
     assert row.state == DeliveryState.FAILED
-    assert row.last_error == f"Not sent, since the invoice is {state} meanwhile."
+    assert row.last_error == f"Not sent, because the invoice is now {state}."
     assert sink.sessions == 0
 
 
@@ -341,7 +341,7 @@ async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: S
 async def test_an_acceptance_is_recorded_once_the_database_is_back(
     desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SETTLING_PAUSES", (0.02,))  # the last one repeats
+    monkeypatch.setattr(module, "_RECORD_RETRY_DELAYS", (0.02,))  # the last one repeats
     sink.pause = 0.2
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
