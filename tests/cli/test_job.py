@@ -136,4 +136,4 @@ async def test_what_is_no_uuid(environment: dict[str, str]) -> None:
 async def test_an_invoice_that_is_not_there(environment: dict[str, str]) -> None:
     absent = "11111111-1111-4111-8111-111111111111"
     code, _, err = await job(environment, "notify", f"invoice={absent}")
-    assert (code, err.splitlines()[-1]) == (1, f"There is no invoice {absent} (any more).")
+    assert (code, err.splitlines()[-1]) == (1, f"There is no invoice {absent}.")
