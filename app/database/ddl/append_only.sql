@@ -1,0 +1,15 @@
+-- The tables of the audit record only grow.
+
+-- Holds true: no statement updates, deletes or truncates them while the triggers are enabled.
+CREATE FUNCTION refuse_to_rewrite_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the record of changes is only added to'
+        USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME;
+END
+$$;
+
+CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_changes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
+
+CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();

@@ -1,0 +1,267 @@
+-- Every change of an invoice, its items and its payments leaves rows in `invoice_changes`, whoever
+-- makes it. The service seals them with entries in `invoice_history` (app/audit/writer.py). See
+-- docs/audit.md.
+
+-- Returns the id of the current transaction's change: the same for all its rows, until the service
+-- seals them and resets the setting.
+CREATE FUNCTION current_change() RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+    known text := current_setting('invoicing.change', true);
+BEGIN
+    IF coalesce(known, '') = '' THEN
+        known := gen_random_uuid()::text;
+        PERFORM set_config('invoicing.change', known, true);
+    END IF;
+    RETURN known::uuid;
+END
+$$;
+
+-- What the audit record holds of a row. References are recorded by UUID, since keys mean nothing
+-- elsewhere. Derived columns and those of the record itself are left out.
+CREATE FUNCTION invoice_as_recorded(given invoices) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'uuid', given."uuid", 'number', given."number", 'year', given."year",
+        'month', given."month", 'state', given."state", 'tax_percent', given."tax_percent",
+        'created', given."created", 'invoice_date', given."invoice_date",
+        'due_date', given."due_date", 'backend_id', given."backend_id",
+        'payment_url', given."payment_url", 'reference_number', given."reference_number",
+        'cancel_reason', given."cancel_reason", 'source', given."source",
+        'total_price', given."total_price", 'incurred_costs', given."incurred_costs",
+        'compensations', given."compensations",
+        'customer', (SELECT uuid FROM customers WHERE id = given.customer_id)
+    )
+$$;
+
+CREATE FUNCTION item_as_recorded(given invoice_items) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'uuid', given."uuid", 'name', given."name", 'unit_price', given."unit_price",
+        'quantity', given."quantity", 'unit', given."unit",
+        'measured_unit', given."measured_unit", 'article_code', given."article_code",
+        'start', given."start", 'end', given."end", 'project_name', given."project_name",
+        'project_uuid', given."project_uuid", 'details', given."details",
+        'backend_uuid', given."backend_uuid", 'credit', given."credit", 'price', given."price",
+        'project', (SELECT uuid FROM projects WHERE id = given.project_id),
+        'resource', (SELECT uuid FROM resources WHERE id = given.resource_id),
+        'offering', (SELECT uuid FROM offerings WHERE id = given.offering_id),
+        'plan_component', (SELECT uuid FROM plan_components WHERE id = given.plan_component_id),
+        'customer_credit', (SELECT uuid FROM customer_credits WHERE id = given.customer_credit_id)
+    )
+$$;
+
+CREATE FUNCTION payment_as_recorded(given payments) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'uuid', given."uuid", 'date_of_payment', given."date_of_payment", 'sum', given."sum",
+        'proof_key', given."proof_key", 'proof_name', given."proof_name",
+        'proof_media_type', given."proof_media_type", 'proof_size', given."proof_size",
+        'proof_sha256', given."proof_sha256", 'created_at', given."created_at",
+        'profile', (SELECT uuid FROM payment_profiles WHERE id = given.profile_id)
+    )
+$$;
+
+-- Hold true: each inserted row is recorded. They run once for a statement, which may insert many
+-- rows.
+CREATE FUNCTION record_new_invoices() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    this uuid := current_change();
+BEGIN
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
+    SELECT this, n.uuid, 'invoice', n.uuid,
+           jsonb_build_object(
+               'uuid', n."uuid", 'number', n."number", 'year', n."year", 'month', n."month",
+               'state', n."state", 'tax_percent', n."tax_percent", 'created', n."created",
+               'invoice_date', n."invoice_date", 'due_date', n."due_date",
+               'backend_id', n."backend_id",
+               'payment_url', n."payment_url", 'reference_number', n."reference_number",
+               'cancel_reason', n."cancel_reason", 'source', n."source",
+               'total_price', n."total_price",
+               'incurred_costs', n."incurred_costs", 'compensations', n."compensations",
+               'customer', (SELECT uuid FROM customers WHERE id = n.customer_id)
+           )
+    FROM new_rows AS n;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_new_invoice_items() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    this uuid := current_change();
+BEGIN
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
+    SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'item', n.uuid,
+           jsonb_build_object(
+               'uuid', n."uuid", 'name', n."name", 'unit_price', n."unit_price",
+               'quantity', n."quantity", 'unit', n."unit", 'measured_unit', n."measured_unit",
+               'article_code', n."article_code", 'start', n."start", 'end', n."end",
+               'project_name', n."project_name", 'project_uuid', n."project_uuid",
+               'details', n."details", 'backend_uuid', n."backend_uuid", 'credit', n."credit",
+               'price', n."price",
+               'project', (SELECT uuid FROM projects WHERE id = n.project_id),
+               'resource', (SELECT uuid FROM resources WHERE id = n.resource_id),
+               'offering', (SELECT uuid FROM offerings WHERE id = n.offering_id),
+               'plan_component', (SELECT uuid FROM plan_components WHERE id = n.plan_component_id),
+               'customer_credit',
+               (SELECT uuid FROM customer_credits WHERE id = n.customer_credit_id)
+           )
+    FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_new_payments() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    this uuid := current_change();
+BEGIN
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
+    SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'payment', n.uuid,
+           jsonb_build_object(
+               'uuid', n."uuid", 'date_of_payment', n."date_of_payment", 'sum', n."sum",
+               'proof_key', n."proof_key", 'proof_name', n."proof_name",
+               'proof_media_type', n."proof_media_type", 'proof_size', n."proof_size",
+               'proof_sha256', n."proof_sha256", 'created_at', n."created_at",
+               'profile', (SELECT uuid FROM payment_profiles WHERE id = n.profile_id)
+           )
+    FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
+    RETURN NULL;
+END
+$$;
+
+-- Holds true: each update of an invoice records the columns that change, before and after.
+CREATE FUNCTION record_changed_invoice() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    before jsonb := invoice_as_recorded(OLD);
+    after jsonb := invoice_as_recorded(NEW);
+BEGIN
+    IF before <> after THEN
+        INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
+        SELECT current_change(), NEW.uuid, 'invoice', NEW.uuid,
+               jsonb_object_agg(key, value), jsonb_object_agg(key, after -> key)
+        FROM jsonb_each(before)
+        WHERE value <> after -> key;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Holds true: a deleted invoice is recorded with its items. It runs before the delete, since
+-- afterwards the items could not name the invoice. The last change also keeps the count and head of
+-- the audit record, which exist nowhere else then.
+CREATE FUNCTION record_gone_invoice() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+BEGIN
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
+    SELECT current_change(), OLD.uuid, 'item', n.uuid,
+           jsonb_build_object(
+               'uuid', n."uuid", 'name', n."name", 'unit_price', n."unit_price",
+               'quantity', n."quantity", 'unit', n."unit", 'measured_unit', n."measured_unit",
+               'article_code', n."article_code", 'start', n."start", 'end', n."end",
+               'project_name', n."project_name", 'project_uuid', n."project_uuid",
+               'details', n."details", 'backend_uuid', n."backend_uuid", 'credit', n."credit",
+               'price', n."price",
+               'project', (SELECT uuid FROM projects WHERE id = n.project_id),
+               'resource', (SELECT uuid FROM resources WHERE id = n.resource_id),
+               'offering', (SELECT uuid FROM offerings WHERE id = n.offering_id),
+               'plan_component', (SELECT uuid FROM plan_components WHERE id = n.plan_component_id),
+               'customer_credit',
+               (SELECT uuid FROM customer_credits WHERE id = n.customer_credit_id)
+           )
+    FROM invoice_items AS n WHERE n.invoice_id = OLD.id ORDER BY n.id;
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
+    VALUES (current_change(), OLD.uuid, 'invoice', OLD.uuid,
+            invoice_as_recorded(OLD) || jsonb_build_object(
+                'history_count', OLD.history_count,
+                'history_head', encode(OLD.history_head, 'hex')));
+    RETURN OLD;
+END
+$$;
+
+-- Hold true: each update and delete of an item or a payment records the whole row, before and
+-- after. A row that moves to another invoice is recorded as removed there and added here.
+CREATE FUNCTION record_changed_item() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    before jsonb := item_as_recorded(OLD);
+    after jsonb;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        after := item_as_recorded(NEW);
+        IF OLD.invoice_id = NEW.invoice_id THEN
+            IF before <> after THEN
+                INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
+                SELECT current_change(), uuid, 'item', NEW.uuid, before, after
+                FROM invoices WHERE id = NEW.invoice_id;
+            END IF;
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
+    SELECT current_change(), uuid, 'item', OLD.uuid, before
+    FROM invoices WHERE id = OLD.invoice_id;
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
+        SELECT current_change(), uuid, 'item', NEW.uuid, after
+        FROM invoices WHERE id = NEW.invoice_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_changed_payment() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+DECLARE
+    before jsonb := payment_as_recorded(OLD);
+    after jsonb;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        after := payment_as_recorded(NEW);
+        IF OLD.invoice_id = NEW.invoice_id THEN
+            IF before <> after THEN
+                INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
+                SELECT current_change(), uuid, 'payment', NEW.uuid, before, after
+                FROM invoices WHERE id = NEW.invoice_id;
+            END IF;
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
+    SELECT current_change(), uuid, 'payment', OLD.uuid, before
+    FROM invoices WHERE id = OLD.invoice_id;
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
+        SELECT current_change(), uuid, 'payment', NEW.uuid, after
+        FROM invoices WHERE id = NEW.invoice_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER record_changed AFTER UPDATE OR DELETE ON invoice_items
+    FOR EACH ROW EXECUTE FUNCTION record_changed_item();
+
+CREATE TRIGGER record_new AFTER INSERT ON invoice_items
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_new_invoice_items();
+
+CREATE TRIGGER record_changed AFTER UPDATE OF
+    uuid, number, year, month, state, tax_percent, created, invoice_date, due_date, backend_id,
+    payment_url, reference_number, cancel_reason, source, total_price, incurred_costs,
+    compensations, customer_id
+    ON invoices
+    FOR EACH ROW EXECUTE FUNCTION record_changed_invoice();
+
+CREATE TRIGGER record_gone BEFORE DELETE ON invoices
+    FOR EACH ROW EXECUTE FUNCTION record_gone_invoice();
+
+CREATE TRIGGER record_new AFTER INSERT ON invoices
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_new_invoices();
+
+CREATE TRIGGER record_changed AFTER UPDATE OR DELETE ON payments
+    FOR EACH ROW EXECUTE FUNCTION record_changed_payment();
+
+CREATE TRIGGER record_new AFTER INSERT ON payments
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_new_payments();
