@@ -1,7 +1,7 @@
-"""How Alembic reaches the database: the same settings and metadata as the service.
+"""Alembic's environment, with the settings and metadata of the service.
 
-Each revision is a transaction of its own, under the limits of `migrations.limits`. One that meets
-a busy table is begun again after a pause, so that requests get through in between.
+Each revision runs in its own transaction, under the timeouts of `migrations.limits`. A revision that
+meets a busy table starts again after a pause, so that requests can run in between.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from app.models import metadata
 from app.settings import DatabaseSettings
 from migrations import limits
 
-# Two instances that start at once must not migrate at once; the number only has to be our own.
 MIGRATION_LOCK: Final = 4_812_201_900_417
+"""The advisory lock of the running migration; any number, but the same in every release."""
 BUSY: Final = ("55P03", "40P01")
-"""SQLSTATE: a lock not to be had in time; a deadlock that the migration lost."""
+"""SQLSTATE: lock timeout, deadlock."""
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 8.0
-"""Seconds between two attempts, doubled each time."""
+"""Seconds between two attempts; the pause doubles each time."""
 
 
 def run(connection: Connection) -> None:
-    """Migrate over one connection, one transaction for each revision."""
+    """Migrate on one connection, with one transaction for each revision."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -44,48 +44,47 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-async def run_in_turn(engine: AsyncEngine) -> None:
-    """Migrate once no other instance does.
+async def run_exclusively(engine: AsyncEngine) -> None:
+    """Migrate while no other instance migrates and no import runs.
 
-    The turn is a lock of a transaction that stays open meanwhile on a connection of its own: one
-    of a session would be lost behind a pooler, and one of the migration's with its first commit.
-    Who waits or has the turn keeps no snapshot: an index that is made concurrently would wait for
-    the end of it, and so for itself.
+    The lock belongs to a transaction that stays open on a second connection. A session's lock would
+    be lost behind a pooler, and a lock of the migration's transaction with its first commit. That
+    transaction must hold no snapshot, neither while it waits nor later: CREATE INDEX CONCURRENTLY
+    would wait for the snapshot's end, and so for itself.
 
-    An import is waited for, and none begins meanwhile: it locks tables in an order of its own, and
-    one of the two could be ended by a deadlock.
+    An import locks tables in another order, so that one of the two could end in a deadlock.
     """
     lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
-    async with engine.connect() as turn:
-        while not (await turn.execute(lock)).scalar_one():
-            await turn.rollback()
+    async with engine.connect() as holder:
+        while not (await holder.execute(lock)).scalar_one():
+            await holder.rollback()
             await asyncio.sleep(FIRST_PAUSE)
-        await keep_import_out(turn)
-        # Being no query, it also ends the snapshot of the one before.
-        await turn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        await run_patiently(engine)
+        await lock_out_imports(holder)
+        # A SET takes no snapshot, so it also releases that of the query before.
+        await holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        await run_with_retries(engine)
 
 
-async def keep_import_out(turn: AsyncConnection) -> None:
-    """Wait until no import runs, and let none begin until the turn ends."""
-    is_told = False
-    while not await import_lock.try_lock_out_imports(turn):
-        if not is_told:
-            tell("An import is running; waiting for its end.")
-        is_told = True
+async def lock_out_imports(holder: AsyncConnection) -> None:
+    """Wait for a running import; lock out imports until the holder's transaction ends."""
+    is_reported = False
+    while not await import_lock.try_lock_out_imports(holder):
+        if not is_reported:
+            report("An import is running; waiting for its end.")
+        is_reported = True
         await asyncio.sleep(FIRST_PAUSE)
 
 
-def tell(line: str) -> None:
-    """Tell the person who migrates, where somebody listens."""
-    listener: Callable[[str], None] | None = context.config.attributes.get("tell")
-    if listener is not None:
-        listener(line)
+def report(line: str) -> None:
+    """Report progress to the caller of the migration, if it wants to know."""
+    callback: Callable[[str], None] | None = context.config.attributes.get("report")
+    if callback is not None:
+        callback(line)
 
 
-async def run_patiently(engine: AsyncEngine) -> None:
-    """Migrate; where a table is busy, go on from the last revision that was reached."""
-    until = time.monotonic() + context.config.attributes.get("patience", 0)
+async def run_with_retries(engine: AsyncEngine) -> None:
+    """Migrate; if a table is busy, continue from the last revision that was committed."""
+    give_up_at = time.monotonic() + context.config.attributes.get("retry_seconds", 0)
     pause = FIRST_PAUSE
     while True:
         try:
@@ -94,17 +93,17 @@ async def run_patiently(engine: AsyncEngine) -> None:
             return
         except DBAPIError as error:
             busy = getattr(error.orig, "sqlstate", None) in BUSY
-            if not busy or time.monotonic() + pause > until:
+            if not busy or time.monotonic() + pause > give_up_at:
                 raise
-        tell(f"A table is busy; trying again in {pause:g} s.")
+        report(f"A table is busy; trying again in {pause:g} s.")
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
 async def connect_and_run() -> None:
-    """Open connections of our own, outside the service's pool and its limits."""
+    """Migrate on own connections, without the service's pool and its timeouts."""
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
-    # Without named statements, so that a pooler in between does not matter.
+    # Without named statements, so that it works behind a pooler, too.
     engine = create_async_engine(url, connect_args=NO_STATEMENT_CACHE)
     set_timeouts_in_transactions(
         engine.sync_engine,
@@ -112,13 +111,13 @@ async def connect_and_run() -> None:
     )
     try:
         with translate_statement_errors():
-            await run_in_turn(engine)
+            await run_exclusively(engine)
     finally:
         await engine.dispose()
 
 
 def main() -> None:
-    """Choose between a script of SQL and a live migration."""
+    """Write an SQL script in offline mode, else migrate the database."""
     if context.is_offline_mode():
         context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
         with context.begin_transaction():

@@ -1,8 +1,8 @@
-"""How long a migration may hold up the requests that are served meanwhile.
+"""The timeouts of a migration, which limit how long it blocks requests.
 
-A statement that waits for a table's lock makes everyone wait who comes after it, and one that has
-the lock does so until its transaction ends. Together these stay within the default of
-DATABASE_LOCK_TIMEOUT, after which a request is answered with 503.
+A statement that waits for a table's lock blocks all later statements on the table, and one that
+holds the lock does so until its transaction ends. Together the timeouts stay within the default of
+DATABASE_LOCK_TIMEOUT, after which a request gets a 503.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ STATEMENT_TIMEOUT: Final = "3s"
 
 @contextmanager
 def without_statement_timeout() -> Iterator[None]:
-    """Let the statements within, in a revision, take as long as they need.
+    """Disable the statement timeout for the statements of a revision within the context.
 
-    Only for what holds nobody up, such as filling a column that nobody reads yet: what waits for
-    the rows or tables that they lock waits for as long.
+    Use it only for statements that block no requests, such as filling a column that nothing reads
+    yet: a request that needs the locked rows or tables waits until they end.
     """
     op.execute("SET LOCAL statement_timeout = 0")
     yield

@@ -1,4 +1,8 @@
-"""${message}"""
+"""${message}
+
+Copy the text of functions and triggers from app/database/ddl, where today's text stands; do not read
+the files: a revision must not change when they do.
+"""
 
 from collections.abc import Sequence
 

@@ -52,7 +52,7 @@ class AuditChange(Base):
     """As `was`; null for one that went."""
 
 
-class AuditEntry(Base, sealed=True):
+class AuditEntry(Base, check_dates=False):
     """What one transaction did to one invoice: by whom, when, and what it came to.
 
     `hash` is keyed and covers all that is here, the changes, and `previous`.

@@ -1,1 +1,1 @@
-"""Engine, connections, declarative base and column types; no queries."""
+"""Engine, transactions, deadlines, errors and column types; no queries of the domain."""

@@ -1,4 +1,4 @@
-"""The declarative base, column types and constraint names that every table shares."""
+"""The declarative base, and the column types and constraint names that all tables share."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -25,21 +25,21 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 from app.database.dates import FIRST_DATE, FIRST_TIME, LAST_DATE, LAST_TIME
 
 PrimaryKey = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
-"""A row's own key; rising, so that it also tells the order of creation."""
+"""The internal key of a row. It rises, so it also orders rows by creation."""
 PublicId = Annotated[UUID, mapped_column(Uuid, unique=True, default=uuid4)]
-"""The identifier that leaves the service."""
+"""The identifier that clients see."""
 Amount = Annotated[Decimal, mapped_column(Numeric)]
-"""In the currency's decimals. The column has two, until it is widened for a currency with more."""
+"""An amount in the currency's decimals. The column has two, until `widen_amounts()` lifts that."""
 Money10 = Annotated[Decimal, mapped_column(Numeric(22, 10))]
 Percent = Annotated[Decimal, mapped_column(Numeric(4, 2), default=Decimal(0))]
-"""Of 100; 20 stands for 20 %."""
+"""20 stands for 20 %."""
 BlankText = Annotated[str, mapped_column(Text, default="", server_default="")]
-"""Text that is empty where there is none, never null."""
+"""Text that is empty instead of null."""
 JsonObject = Annotated[dict[str, Any], mapped_column(JSONB, default=dict, server_default="{}")]
 
 
 class Base(DeclarativeBase):
-    """Base of every table; constraints are named alike, so that migrations can speak of them."""
+    """Base of every table. Constraints follow one naming convention; migrations rely on it."""
 
     metadata = MetaData(
         naming_convention={
@@ -57,19 +57,19 @@ class Base(DeclarativeBase):
         UUID: Uuid,
     }
 
-    def __init_subclass__(cls, *, sealed: bool = False, **options: Any) -> None:
-        """Declare the table, which takes no date or time that Python does not have.
+    def __init_subclass__(cls, *, check_dates: bool = True, **options: Any) -> None:
+        """Declare the table, with a constraint to dates and times that Python can represent.
 
-        A `sealed` one, whose rows cannot be repaired, has no constraint that older rows may break.
+        `check_dates=False` leaves it out, for a table whose existing rows cannot be repaired.
         """
         super().__init_subclass__(**options)
         table = cls.__table__
-        if not sealed and isinstance(table, Table) and (condition := date_range_condition(table)):
+        if check_dates and isinstance(table, Table) and (condition := date_range_condition(table)):
             table.append_constraint(CheckConstraint(condition, name="dates_are_in_range"))
 
 
 def date_range_condition(table: Table) -> str:
-    """Return the condition that a row's dates and times are of the years 1 to 9999, or empty."""
+    """Return the condition that dates and times are in the years 1 to 9999; empty without any."""
     spans = ((Date, FIRST_DATE, LAST_DATE), (DateTime, FIRST_TIME, LAST_TIME))
     return " AND ".join(
         f"\"{column.name}\" BETWEEN '{first}' AND '{last}'"
@@ -79,7 +79,7 @@ def date_range_condition(table: Table) -> str:
     )
 
 
-def enum_check(column: str, words: Iterable[StrEnum]) -> CheckConstraint:
-    """Allow only the given words in a text column."""
-    allowed = ", ".join(f"'{word.value}'" for word in words)
+def enum_check(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
+    """Return a constraint that allows only these values in a text column."""
+    allowed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_is_known")

@@ -1,7 +1,7 @@
-"""Dates and times between Python and PostgreSQL: each as it is, the first and the last included.
+"""Codecs for dates and times that map every value of Python to the same value of PostgreSQL.
 
-The driver's own codecs write the first and the last date and time of Python as `-infinity` and
-`infinity`, and cannot read what lies outside of Python's years 1 to 9999.
+The driver's own codecs write Python's first and last date and time as `-infinity` and `infinity`,
+and cannot read values outside the years 1 to 9999.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ FIRST_DATE: Final = "0001-01-01"
 LAST_DATE: Final = "9999-12-31"
 FIRST_TIME: Final = "0001-01-01 00:00:00+00"
 LAST_TIME: Final = "9999-12-31 23:59:59.999999+00"
-"""What Python has, as PostgreSQL writes it."""
+"""The range of Python, as PostgreSQL writes it."""
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
@@ -23,23 +23,23 @@ _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 OutOfRangeHandler = Callable[[str, int], object]
-"""Returns what stands for a value that Python does not have.
+"""Returns the replacement for a value outside of Python's range.
 
-It gets the name of the type and the days or microseconds since 2000.
+The arguments are the name of the type, and the days or microseconds since 2000.
 """
 
 
 def clamp_to_range(kind: str, since_epoch: int) -> date:
-    """Return the first or the last date or time instead of one before or after it."""
+    """Return the first date or time for a value before it, and the last for a value after it."""
     if kind == "date":
         return date.max if since_epoch > 0 else date.min
     return _LAST if since_epoch > 0 else _FIRST
 
 
 def register_date_codecs(engine: Engine, out_of_range: OutOfRangeHandler = clamp_to_range) -> None:
-    """Let the engine's connections write and read `date` and `timestamptz` by the codecs here.
+    """Use these codecs for `date` and `timestamptz` on all connections of the engine.
 
-    They hold for parameters, results and COPY alike. A time must have an offset.
+    They apply to parameters, results and COPY. A time must have an offset.
     """
 
     def read_date(value: tuple[int]) -> object:

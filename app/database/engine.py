@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: to read, to change in a transaction, to stream from."""
+"""Connections to PostgreSQL for reads, transactions, snapshots and streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
@@ -32,10 +32,10 @@ Connection: TypeAlias = AsyncConnection
 
 
 class Database:
-    """The pool of connections of one process."""
+    """The connection pool of one process."""
 
     def __init__(self, settings: DatabaseSettings, **connect_args: Any) -> None:
-        pooled = settings.database_pgbouncer
+        behind_pgbouncer = settings.database_pgbouncer
         session = {"application_name": "cloud-invoicing", "timezone": "UTC"}
         self.engine: AsyncEngine = create_async_engine(
             settings.database_url,
@@ -43,43 +43,44 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.database_pool_timeout,
             pool_pre_ping=False,
-            # Errors are logged, and kept with jobs; what people sent does not belong there.
+            # Errors are logged and stored with jobs, where the data of users does not belong.
             hide_parameters=True,
             connect_args={
-                # The driver's own is a minute, for which requests would wait.
+                # The driver's default of a minute would keep requests waiting.
                 "timeout": settings.database_pool_timeout,
-                "server_settings": session if pooled else session | session_timeouts(settings),
-                **(NO_STATEMENT_CACHE if pooled else {}),
+                "server_settings": session
+                if behind_pgbouncer
+                else session | session_timeouts(settings),
+                **(NO_STATEMENT_CACHE if behind_pgbouncer else {}),
                 **connect_args,
             },
         )
         register_date_codecs(self.engine.sync_engine)
-        if pooled:
+        if behind_pgbouncer:
             self._reading = self.engine
             set_timeouts_in_transactions(self.engine.sync_engine, session_timeouts(settings))
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             warn_if_timeouts_ignored(self.engine.sync_engine, settings)
-            # Behind a pooler, sessions are the pooler's.
-            replace_read_only_sessions(self.engine.sync_engine)
+            replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         CONNECTIONS_AT_MOST.set(settings.database_pool_size)
-        self._patience = settings.database_pool_timeout
+        self._pool_timeout = settings.database_pool_timeout
         self._succeeded_at: float | None = None
         self.clock = ServerClock()
         half = max(1, settings.database_pool_size // 2)
         self._render_slots = FairSemaphore(half)
         self.streams = FairSemaphore(half)
-        """A place for each connection that is held for as long as a client takes to read."""
+        """A slot for each connection that is held while a client reads a response."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection whose statements each stand alone; it saves two round trips.
+        """Yield an autocommit connection for reads; it saves two round trips.
 
-        Behind a pooler, which has other clients' statements between, they are a transaction.
-        Raises DatabaseUnavailable where the database is not to be had, now or amid the work.
+        Behind PgBouncer, where another client's statements could run in between, it is a
+        transaction instead. Raises DatabaseUnavailable.
         """
         async with self._transaction(self._reading) as connection:
             yield connection
@@ -88,57 +89,57 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction that commits at the end, or rolls back on error.
 
-        Raises DatabaseUnavailable where the database is not to be had, now or amid the work; it
-        is not known then whether a commit under way was done.
+        Raises DatabaseUnavailable. If the commit itself raises it, the outcome is unknown.
         """
         async with self._transaction(self.engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in a transaction that sees one moment, and can change nothing.
+        """Yield a connection in a read-only transaction that sees one snapshot.
 
-        Raises DatabaseUnavailable as the others do.
+        Raises DatabaseUnavailable.
         """
         async with self._transaction(self._snapshots) as connection:
             yield connection
 
     @asynccontextmanager
     async def streaming(self, holder: Hashable = None) -> AsyncIterator[AsyncConnection]:
-        """Yield a snapshot that is held for as long as a client takes to read what comes of it.
+        """Yield a snapshot that stays open while a client reads the response.
 
-        Half of the pool is for these, so that clients that read slowly leave the other half to
-        all others; it is shared fairly between holders. Raises DatabaseUnavailable as the others
-        do, also where no place becomes free in the time that a request waits for a connection.
+        Streams get half of the pool, shared fairly between holders, so that slow clients leave the
+        other half free. Raises DatabaseUnavailable, also if no slot becomes free within
+        DATABASE_POOL_TIMEOUT.
         """
-        async with self._place(self.streams, holder, "streamed"), self.snapshot() as connection:
+        async with self._slot(self.streams, holder, "streamed"), self.snapshot() as connection:
             yield connection
 
     @asynccontextmanager
     async def rendering(self, holder: Hashable) -> AsyncIterator[None]:
-        """Let an answer be made, in memory and on a connection, while not too many others are.
+        """Wait for a slot to render a response in memory, which limits how many are rendered.
 
-        The places are as many as half of the pool, and shared fairly between holders. Raises
+        There are half as many slots as connections, shared fairly between holders. Raises
         DatabaseUnavailable as `streaming` does.
         """
-        async with self._place(self._render_slots, holder, "made"):
+        async with self._slot(self._render_slots, holder, "rendered"):
             yield
 
     @asynccontextmanager
-    async def _place(
-        self, places: FairSemaphore, holder: Hashable, done: str
+    async def _slot(
+        self, semaphore: FairSemaphore, holder: Hashable, action: str
     ) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            place = places.slot(object() if holder is None else holder)
+            slot = semaphore.slot(object() if holder is None else holder)
             try:
-                async with asyncio.timeout(self._patience):
-                    await within_deadline(stack.enter_async_context(place))
+                async with asyncio.timeout(self._pool_timeout):
+                    await within_deadline(stack.enter_async_context(slot))
             except TimeoutError as error:
-                raise ConnectionLost(TimeoutError(f"too many answers are being {done}")) from error
+                message = f"too many responses are being {action}"
+                raise ConnectionLost(TimeoutError(message)) from error
             yield
 
     def succeeded_within(self, seconds: float) -> bool:
-        """Tell whether the database has lately done what was asked of it to the end."""
+        """Return whether a transaction or read has ended without error within these seconds."""
         return self._succeeded_at is not None and monotonic() - self._succeeded_at <= seconds
 
     async def close(self) -> None:
@@ -148,12 +149,12 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
-            asked = perf_counter()
+            start = perf_counter()
             try:
                 with translate_connection_errors():
                     connection = await within_deadline(stack.enter_async_context(engine.connect()))
             finally:
-                CONNECTION_WAIT.observe(perf_counter() - asked)
+                CONNECTION_WAIT.observe(perf_counter() - start)
             CONNECTIONS_IN_USE.inc()
             stack.callback(CONNECTIONS_IN_USE.dec)
             with translate_statement_errors(), terminate_at_deadline(connection):

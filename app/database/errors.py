@@ -1,4 +1,4 @@
-"""Which failures mean that the database cannot answer now, though the request was good."""
+"""Errors that mean that the database cannot answer now, although the request was valid."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,28 +9,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.logging import error_message
 
-_CLASSES = ("08", "53", "57", "58")
-"""SQLSTATE classes: connection lost, resources exhausted, stopped by an operator or a timeout,
-errors of the server's system, such as of its disk."""
-_STATES = ("40001", "40P01", "55P03", "25P03", "25P04")
-"""Lost to a concurrent transaction; a lock not to be had; a transaction that stood still for too
-long, or lasted too long."""
+_TEMPORARY_CLASSES = ("08", "53", "57", "58")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention (which
+includes the statement timeout), system error such as of the disk."""
+_TEMPORARY_STATES = ("40001", "40P01", "55P03", "25P03", "25P04")
+"""Serialization failure, deadlock, lock timeout, idle-in-transaction and transaction timeout."""
 _READ_ONLY = "25006"
 
 
-_NOT_CONNECTED = (
+_CONNECTION_ERRORS = (
     OSError,
     PoolTimeout,
     DBAPIError,
     asyncpg.PostgresError,
-    # The driver's own: none of the hosts is as `target_session_attrs` wants it.
+    # The driver's own: no host matches `target_session_attrs`.
     asyncpg.InternalClientError,
     asyncpg.InterfaceError,
 )
 
 
 class DatabaseUnavailable(SQLAlchemyError):
-    """The database is away, full, too slow or restarting; the same request may work later."""
+    """The database is down, full, too slow or restarting; the same request may succeed later."""
 
     def __init__(self, orig: BaseException) -> None:
         super().__init__(error_message(orig))
@@ -38,11 +37,11 @@ class DatabaseUnavailable(SQLAlchemyError):
 
 
 class ConnectionLost(DatabaseUnavailable):
-    """There is no connection, or no longer: other statements will fail as this one did."""
+    """No connection could be made, or it was lost; other statements will fail, too."""
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
-    """The database takes no changes: it is a standby, or someone has made it read-only."""
+    """The database is read-only: it is a standby, or an operator has made it so."""
 
     def __str__(self) -> str:
         return f"it is read-only ({super().__str__()})"
@@ -50,16 +49,16 @@ class DatabaseReadOnly(DatabaseUnavailable):
 
 @contextmanager
 def translate_connection_errors() -> Iterator[None]:
-    """Tell every failure to get a connection as `ConnectionLost`."""
+    """Raise every failure to connect as `ConnectionLost`."""
     try:
         yield
-    except _NOT_CONNECTED as error:
+    except _CONNECTION_ERRORS as error:
         raise ConnectionLost(error) from error
 
 
 @contextmanager
 def translate_statement_errors() -> Iterator[None]:
-    """Tell failures of statements that are not the statement's fault as `DatabaseUnavailable`."""
+    """Raise failures that are not the statement's fault as `DatabaseUnavailable`."""
     try:
         yield
     except DBAPIError as error:
@@ -67,15 +66,15 @@ def translate_statement_errors() -> Iterator[None]:
             raise ConnectionLost(error) from error
         if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
             raise DatabaseReadOnly(error) from error
-        if _is_passing(error):
+        if _is_temporary(error):
             raise DatabaseUnavailable(error) from error
         raise
 
 
-def _is_passing(error: DBAPIError) -> bool:
+def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
     if state is None:
-        # The driver's own: the connection broke or was closed beneath the statement.
+        # An error of the driver: the connection broke or was closed during the statement.
         cause = error.orig.__cause__ if error.orig else None
         return isinstance(cause, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError)
-    return state.startswith(_CLASSES) or state in _STATES
+    return state.startswith(_TEMPORARY_CLASSES) or state in _TEMPORARY_STATES

@@ -1,4 +1,4 @@
-"""Moves the database from one revision to another."""
+"""Migrates the database from one revision to another."""
 
 from collections.abc import Callable, Set
 from functools import cache
@@ -16,24 +16,24 @@ def migrate(
     revision: str = "head",
     *,
     down: bool = False,
-    patience: float = 0,
-    tell: Callable[[str], None] = lambda _line: None,
+    retry_seconds: float = 0,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> None:
     """Bring the database at DATABASE_URL up, or down, to a revision.
 
-    Where a table is busy, it tells so and tries again, for `patience` seconds. Raises alembic's
-    CommandError for a revision that is not there, and DatabaseUnavailable.
+    If a table is busy, it calls `report` and retries, for up to `retry_seconds`. Raises alembic's
+    CommandError for an unknown revision, and DatabaseUnavailable.
     """
     configuration = Config(_CONFIGURATION)
-    configuration.attributes.update(patience=patience, tell=tell)
+    configuration.attributes.update(retry_seconds=retry_seconds, report=report)
     move = command.downgrade if down else command.upgrade
     move(configuration, revision)
 
 
 def is_current(revisions: Set[str]) -> bool:
-    """Tell whether a database with these revisions has everything that this release needs.
+    """Return whether a database at these revisions has everything that this release needs.
 
-    A revision that is not known here is of a newer release, whose changes must suit this one.
+    An unknown revision belongs to a newer release, whose changes must suit this one.
     """
     return bool(revisions) and not revisions & _outdated()
 

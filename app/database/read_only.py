@@ -1,9 +1,9 @@
-"""Sessions in which the database takes no writes, and what lets writes come back by themselves.
+"""Detection and replacement of read-only sessions.
 
-A session that began while the database was read-only stays so when it no longer is. One that
-reached a standby stays there when the address leads to the new primary. So neither is kept.
-PostgreSQL tells both of each session as they change (`default_transaction_read_only`,
-`in_hot_standby`), so that to look costs no round trip.
+A session that started while the database was read-only stays read-only. A session with a standby
+stays there after the address points to the new primary. So the pool replaces both. PostgreSQL
+reports the two settings of each session (`default_transaction_read_only`, `in_hot_standby`)
+whenever they change, so that reading them costs no round trip.
 """
 
 from time import monotonic
@@ -14,12 +14,12 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 REPLACE_AFTER: Final = 2.0
-"""Seconds after which a read-only session is replaced by a new one when it is next needed.
+"""Seconds after its first use until a read-only session is replaced at its next use.
 
-While the database stays read-only, reads open no more connections than one in so many seconds for
-each place of the pool.
+This limits reconnecting while the database stays read-only: to one new connection per interval for
+each connection of the pool.
 """
-_TELLS_OF_IT: Final = ("default_transaction_read_only", "in_hot_standby")
+_REPORTED_SETTINGS: Final = ("default_transaction_read_only", "in_hot_standby")
 _USED_SINCE: Final = "used_since"
 
 _state: Final = text(
@@ -28,7 +28,7 @@ _state: Final = text(
 
 
 async def read_only_reason(connection: AsyncConnection) -> str:
-    """Return why the database takes no writes, in words for a person; empty where it does."""
+    """Return why the database is read-only, as text for a person; empty if it accepts writes."""
     read_only, is_standby = (await connection.execute(_state)).one()
     if is_standby:
         return "it is a standby"
@@ -36,15 +36,15 @@ async def read_only_reason(connection: AsyncConnection) -> str:
 
 
 def replace_read_only_sessions(engine: Engine) -> None:
-    """Let the pool open a new session instead of one that takes no writes, and is no longer new."""
+    """Make the pool replace read-only sessions that are older than `REPLACE_AFTER`."""
 
-    def look(connection: Any, record: Any, _proxy: Any) -> None:
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
         now = monotonic()
-        # From its first use on: a session that was just opened is never replaced.
+        # Counted from the first use: a session that was just opened is never replaced.
         since = record.info.setdefault(_USED_SINCE, now)
-        told = connection.driver_connection.get_settings()
-        is_read_only = any(getattr(told, name, "off") == "on" for name in _TELLS_OF_IT)
+        settings = connection.driver_connection.get_settings()
+        is_read_only = any(getattr(settings, name, "off") == "on" for name in _REPORTED_SETTINGS)
         if is_read_only and now - since > REPLACE_AFTER:
             raise DisconnectionError("the session is read-only")
 
-    event.listen(engine, "checkout", look)
+    event.listen(engine, "checkout", check)

@@ -1,7 +1,7 @@
-"""The clock of the database server, by which leases and due times go.
+"""The clock of the database server, which leases and due times use.
 
-Hosts have clocks of their own, which may differ by minutes. What several processes agree upon, such
-as until when one of them holds a claim, is written and compared by the one clock that they share.
+The clocks of hosts may differ by minutes. Times on which several processes must agree, such as the
+end of a lease, are written and compared with the one clock that they share.
 """
 
 from dataclasses import dataclass
@@ -24,57 +24,57 @@ from app import clock
 
 
 def database_now() -> ColumnElement[datetime]:
-    """Return the server's time at the beginning of the statement, as SQL.
+    """Return the server's time at the start of the statement, as SQL.
 
-    Where a test has stopped our clock, the server's stands at the same moment.
+    While a test has frozen `app.clock`, it is the frozen time.
     """
-    standing = clock.frozen_at()
-    if standing is not None:
-        return literal(standing, DateTime(timezone=True))
-    # One value for the whole statement, so that an index can be searched for it.
+    frozen = clock.frozen_at()
+    if frozen is not None:
+        return literal(frozen, DateTime(timezone=True))
+    # One value for the whole statement, so that PostgreSQL can use an index.
     return func.statement_timestamp(type_=DateTime(timezone=True))
 
 
 def time_between(
     earlier: SQLColumnExpression[Any], later: SQLColumnExpression[Any]
 ) -> ColumnElement[timedelta]:
-    """Return what lies between two moments, as SQL."""
+    """Return the interval between two times, as SQL."""
     return type_coerce(later - earlier, Interval())
 
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """How far this machine's clock and the server's are apart."""
+    """The difference between this machine's clock and the server's."""
 
     ahead: timedelta
-    """By how much ours is ahead; negative where it is behind."""
-    uncertain: timedelta
-    """What the answer of the server took: the difference is known to within that."""
+    """How far this machine's clock is ahead; negative if it is behind."""
+    uncertainty: timedelta
+    """The round-trip time: the offset is known to within that."""
 
     def exceeds(self, limit: timedelta) -> bool:
-        """Tell whether it is certainly more than a limit."""
-        return abs(self.ahead) > limit + self.uncertain
+        """Return whether the difference is certainly more than a limit."""
+        return abs(self.ahead) > limit + self.uncertainty
 
 
 class ServerClock:
-    """How the server's clock runs, as far as this process has looked."""
+    """Measures the server's clock, and detects when it was set."""
 
     def __init__(self) -> None:
         self._monitor = clock.ClockMonitor(clock.MAX_DRIFT)
 
     @property
     def steady_seconds(self) -> float:
-        """For how many seconds it has run evenly.
+        """Seconds since the clock last jumped by more than a minute.
 
-        Where somebody set it by more than a minute, or another server took over, what was written
-        before says little about how long ago that is.
+        After a jump, or after another server took over, earlier timestamps say little about how
+        much time has passed since.
         """
         return self._monitor.steady_seconds
 
     async def measure(self, connection: AsyncConnection) -> ClockOffset:
-        """Look at it; return how far ours is from it."""
+        """Read the server's clock; return the offset of ours."""
         before = clock.now()
-        there = (await connection.execute(select(database_now()))).scalar_one()
+        server_time = (await connection.execute(select(database_now()))).scalar_one()
         after = clock.now()
-        self._monitor.observe(there)
-        return ClockOffset(before + (after - before) / 2 - there, after - before)
+        self._monitor.observe(server_time)
+        return ClockOffset(before + (after - before) / 2 - server_time, after - before)

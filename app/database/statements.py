@@ -1,4 +1,4 @@
-"""Types of statements, and how they are sent."""
+"""Types of statements, and options for sending them."""
 
 from typing import Any, Final
 
@@ -8,4 +8,4 @@ AnySelect = Select[*tuple[Any, ...]]
 """A select of any columns."""
 
 NO_STATEMENT_CACHE: Final = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-"""What makes the driver keep no statement under a name in a session that others will use."""
+"""Connection arguments that disable named prepared statements, as a pooler requires."""

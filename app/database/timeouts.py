@@ -1,4 +1,4 @@
-"""How long PostgreSQL lets a session work, wait for a lock, and hold a transaction open idly."""
+"""PostgreSQL's timeouts for statements, locks and idle transactions."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,23 +10,23 @@ from app.logging import get_logger
 from app.settings import DatabaseSettings
 
 IDLE_SECONDS: Final = 60
-"""Seconds after which a transaction in which nothing happens is ended, and its locks with it.
+"""Seconds after which PostgreSQL ends an idle transaction and releases its locks.
 
-Twice what a client of a streamed answer may take to read a part. It ends the transactions of a
-process that stands still, or of a machine that is gone without a word.
+Twice the time that a client may take to read a part of a streamed response. It ends the
+transactions of a process that hangs, or of a machine that disappeared.
 """
 _STATEMENT, _LOCK, _IDLE = (
     "statement_timeout",
     "lock_timeout",
     "idle_in_transaction_session_timeout",
 )
-_KEPT = f"SELECT setting FROM pg_settings WHERE name = '{_STATEMENT}'"  # noqa: S608 - a constant
+_READ_STATEMENT_TIMEOUT = f"SELECT setting FROM pg_settings WHERE name = '{_STATEMENT}'"  # noqa: S608 - a constant
 
 _logger = get_logger(__name__)
 
 
 def session_timeouts(settings: DatabaseSettings) -> dict[str, str]:
-    """Return PostgreSQL's settings for the sessions of the service, by name."""
+    """Return the timeouts of the service's sessions, by the name of the PostgreSQL setting."""
     return {
         _STATEMENT: f"{settings.database_statement_timeout}s",
         _LOCK: f"{settings.database_lock_timeout}s",
@@ -35,17 +35,17 @@ def session_timeouts(settings: DatabaseSettings) -> dict[str, str]:
 
 
 async def disable_timeouts(connection: AsyncConnection) -> None:
-    """Let the transaction take its time, as whoever moves a whole database must.
+    """Disable all three timeouts for the rest of the transaction, for work on a whole database.
 
-    It waits for locks as long as it takes, too: whoever else holds one has limits, and to give up
-    would throw the work of an hour away.
+    Locks are awaited without limit, too: their holders have timeouts, and giving up could waste an
+    hour of work.
     """
-    lifted = (func.set_config(name, "0", True) for name in (_STATEMENT, _LOCK, _IDLE))
-    await connection.execute(select(*lifted))
+    disabled = (func.set_config(name, "0", True) for name in (_STATEMENT, _LOCK, _IDLE))
+    await connection.execute(select(*disabled))
 
 
 def set_timeouts_in_transactions(engine: Engine, values: Mapping[str, str]) -> None:
-    """Set the limits as each transaction begins: before and after, the session is another's."""
+    """Set the timeouts at the start of each transaction, since a pooler shares the session."""
     statement = select(*(func.set_config(name, value, True) for name, value in values.items()))
 
     def begin(connection: Connection) -> None:
@@ -55,21 +55,21 @@ def set_timeouts_in_transactions(engine: Engine, values: Mapping[str, str]) -> N
 
 
 def warn_if_timeouts_ignored(engine: Engine, settings: DatabaseSettings) -> None:
-    """Log a warning with the first connection where something in between dropped the limits."""
-    wanted = settings.database_statement_timeout * 1000
+    """Log a warning at the first connection if a pooler dropped the timeouts."""
+    expected = settings.database_statement_timeout * 1000
 
-    def look(connection: Any, _record: object) -> None:
+    def check(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(_KEPT)
+        cursor.execute(_READ_STATEMENT_TIMEOUT)
         [milliseconds] = cursor.fetchone()
         cursor.close()
         connection.rollback()
-        if int(milliseconds) != wanted:
+        if int(milliseconds) != expected:
             _logger.warning(
-                "the database does not keep DATABASE_STATEMENT_TIMEOUT;"
+                "the database ignores DATABASE_STATEMENT_TIMEOUT;"
                 " behind a pooler, set DATABASE_PGBOUNCER=true",
-                wanted=wanted,
-                kept=int(milliseconds),
+                expected=expected,
+                actual=int(milliseconds),
             )
 
-    event.listen(engine, "first_connect", look)
+    event.listen(engine, "first_connect", check)

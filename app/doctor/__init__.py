@@ -1,1 +1,1 @@
-"""What `python -m app doctor` looks at: each check tells what is well, or what is wrong."""
+"""The checks of `python -m app doctor`: settings, servers, schema and backlog."""

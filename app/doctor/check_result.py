@@ -1,37 +1,37 @@
-"""What a check tells."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a finding is to be taken."""
+    """How serious a result is."""
 
     WELL = "well"
     WARNING = "warning"
-    """It works, but may not be meant so, or may not for long."""
+    """It works, but may be unintended, or may soon stop working."""
     WRONG = "wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line: what was found, and what to do about it unless all is well."""
+    """One line of output: a message, and advice unless all is well."""
 
     level: Level
-    found: str
+    message: str
     advice: str = ""
 
 
-def well(found: str) -> CheckResult:
-    """Return that something is as it should be."""
-    return CheckResult(Level.WELL, found)
+def well(message: str) -> CheckResult:
+    """Return a result that needs no action."""
+    return CheckResult(Level.WELL, message)
 
 
-def warning(found: str, advice: str) -> CheckResult:
-    """Return that something works, but is perhaps not meant so."""
-    return CheckResult(Level.WARNING, found, advice)
+def warning(message: str, advice: str) -> CheckResult:
+    """Return a result about something that works, but may be unintended."""
+    return CheckResult(Level.WARNING, message, advice)
 
 
-def wrong(found: str, advice: str) -> CheckResult:
-    """Return that something does not work."""
-    return CheckResult(Level.WRONG, found, advice)
+def wrong(message: str, advice: str) -> CheckResult:
+    """Return a result about something that does not work."""
+    return CheckResult(Level.WRONG, message, advice)

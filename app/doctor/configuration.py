@@ -1,4 +1,4 @@
-"""The settings: what is missing or wrong, and what is hardly meant so."""
+"""Checks of the settings: missing, invalid and suspicious values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,67 +8,67 @@ from pydantic import ValidationError
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.settings import Settings, error_messages
 
-_HOLD_PLACES = {
+_PLACEHOLDERS = {
     "database_url": "postgresql+asyncpg:///",
     "redis_url": "redis://",
     "audit_key": "-" * 32,
 }
-"""What stands for a required setting that cannot be used; nothing is looked for there."""
+"""Values for required settings that are missing or invalid; nothing connects to them."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """The settings as far as they can be used."""
+    """The settings, with defaults in place of unusable values."""
 
     settings: Settings
     unusable: frozenset[str]
-    """The names of those that were missing or wrong; they have their defaults, if any."""
+    """The names of settings that are missing or invalid."""
     error_messages: tuple[str, ...]
-    """A line for each of these."""
+    """One line for each of these."""
 
 
 def read() -> Configuration:
-    """Read the settings from the environment, however wrong some are."""
+    """Read the settings from the environment, even if some are invalid."""
     try:
         return Configuration(Settings(), frozenset(), ())
     except ValidationError as error:
         unusable = frozenset(str(problem["loc"][0]) for problem in error.errors() if problem["loc"])
         defaults = {
-            name: _HOLD_PLACES.get(name, Settings.model_fields[name].get_default())
+            name: _PLACEHOLDERS.get(name, Settings.model_fields[name].get_default())
             for name in unusable
         }
         return Configuration(Settings(**defaults), unusable, tuple(error_messages(error)))
 
 
 def check(configuration: Configuration) -> Iterator[CheckResult]:
-    """Tell each problem, and each setting that is suspicious."""
+    """Yield each invalid and each suspicious setting."""
     settings = configuration.settings
-    for problem in configuration.error_messages:
-        yield wrong(problem, "See `Settings` in docs/operating.md.")
-    doubts = list(_doubts(settings))
-    yield from doubts
-    if not configuration.error_messages and not doubts:
-        yield well(f"all {len(Settings.model_fields)} are good")
+    for message in configuration.error_messages:
+        yield wrong(message, "See `Settings` in docs/operating.md.")
+    warnings = list(_warnings(settings))
+    yield from warnings
+    if not configuration.error_messages and not warnings:
+        yield well(f"all {len(Settings.model_fields)} settings are valid")
 
 
-def _doubts(settings: Settings) -> Iterator[CheckResult]:
+def _warnings(settings: Settings) -> Iterator[CheckResult]:
     if any(network.prefixlen == 0 for network in settings.trusted_proxies):
         yield warning(
-            "TRUSTED_PROXIES names everyone, so anyone can choose the address they call from",
-            "Name the gateway's address or network alone.",
+            "TRUSTED_PROXIES includes every address, so any client can forge its own address",
+            "Name only the gateway's address or network.",
         )
     if settings.trusted_proxies and settings.public_url is None:
         yield warning(
-            "PUBLIC_URL is not set, so links are what the gateway says the caller asked for",
-            "Set PUBLIC_URL, unless the service is reached under several names.",
+            "PUBLIC_URL is not set, so links use the host that the gateway forwards",
+            "Set PUBLIC_URL, unless clients reach the service under several names.",
         )
     if settings.mail_from == Settings.model_fields["mail_from"].default:
         yield warning(
-            f"MAIL_FROM is {settings.mail_from}, to which nobody can answer",
-            "Set it to an address of yours.",
+            f"MAIL_FROM is {settings.mail_from}, to which nobody can reply",
+            "Set it to an address that you read.",
         )
     if not settings.issuer_details.name:
         yield warning(
-            "ISSUER_DETAILS has no name, so invoices do not say who issued them",
+            "ISSUER_DETAILS has no name, so invoices do not name their issuer",
             "Set it to a JSON object with name, address, country and so on.",
         )

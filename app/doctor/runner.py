@@ -1,4 +1,4 @@
-"""Makes all checks at once, each with a limit of its own, and none in the way of another."""
+"""Runs all checks at the same time, each under its own timeout."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,20 +14,24 @@ from app.doctor.configuration import Configuration
 from app.logging import error_message
 from app.settings import Settings
 
-LIMIT: Final = 10.0
+_DatabaseCheck = Callable[[Database, Settings], Awaitable[list[CheckResult]]]
+
+TIMEOUT: Final = 10.0
 """Seconds that one check may take."""
-_REACH: Final = 5
-"""Seconds in which the database must be reached."""
-_HANGS: Final = wrong(
-    f"no answer within {LIMIT:.0f} s", "Look at the other server and the network in between."
+_CONNECT_TIMEOUT: Final = 5
+"""Seconds that connecting to the database may take."""
+_TIMED_OUT: Final = wrong(
+    f"no answer within {TIMEOUT:.0f} s", "Check the other server and the network in between."
 )
-_OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[CheckResult]]]]] = {
+_SERVER_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "database": server.version,
     "changes": server.changes,
     "encoding": server.encoding,
     "time": server.time,
-    "limits": server.pooler,
+    "limits": server.timeouts,
     "revision": schema.revision,
+}
+_TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "indexes": schema.indexes,
     "triggers": schema.triggers,
     "privileges": privileges.privileges,
@@ -37,76 +41,71 @@ _OF_DATABASE: Final[dict[str, Callable[[Database, Settings], Awaitable[list[Chec
     "months": work.months,
     "proofs": work.proofs,
 }
-_OF_SETTINGS: Final[dict[str, Callable[[Settings], Awaitable[list[CheckResult]]]]] = {
+"""Checks that need the tables of the service; skipped in an empty database."""
+_OTHER_CHECKS: Final[dict[str, Callable[[Settings], Awaitable[list[CheckResult]]]]] = {
     "redis": services.redis,
     "worker": services.worker,
     "mail": services.mail,
     "disk": work.disk,
 }
-_OF_REDIS: Final = ("redis", "worker")
+_REDIS_CHECKS: Final = ("redis", "worker")
 
 
 @dataclass(frozen=True)
 class CheckResults:
-    """What all checks told."""
+    """The results of all checks, by the name of the check."""
 
-    findings: dict[str, list[CheckResult]]
-    hung: bool
-    """Whether one was left behind, which may keep the process from ending."""
+    by_check: dict[str, list[CheckResult]]
+    timed_out: bool
+    """Whether a check was abandoned, which may keep the process from exiting."""
 
 
-async def run_checks(found: Configuration, processes: int) -> CheckResults:
-    """Make every check that the settings allow; `processes` is how many there are to be."""
-    settings = found.settings.model_copy(
-        update={"database_pool_timeout": _REACH, "database_pool_size": len(_OF_DATABASE) + 1}
+async def run_checks(usable: Configuration, processes: int) -> CheckResults:
+    """Run every check that the settings allow; `processes` is the planned number of processes."""
+    pool_size = len(_SERVER_CHECKS) + len(_TABLE_CHECKS) + 1
+    settings = usable.settings.model_copy(
+        update={"database_pool_timeout": _CONNECT_TIMEOUT, "database_pool_size": pool_size}
     )
+    results = {"settings": list(configuration.check(usable))}
     checks: dict[str, Awaitable[list[CheckResult]]] = {}
     database = Database(settings)
-    if "database_url" not in found.unusable:
-        unreachable = await _within_limit(_reach(database, settings))
-        if unreachable:
-            checks["database"] = _told(unreachable)
+    if "database_url" not in usable.unusable:
+        try:
+            has_tables = await asyncio.wait_for(schema.has_tables(database), TIMEOUT)
+        except (SQLAlchemyError, OSError) as error:
+            results["database"] = [_unreachable(error)]
         else:
-            checks |= {name: look(database, settings) for name, look in _OF_DATABASE.items()}
-            checks["connections"] = server.connections(database, found.settings, processes)
-    for name, look in _OF_SETTINGS.items():
-        if name not in _OF_REDIS or "redis_url" not in found.unusable:
-            checks[name] = look(settings)
-    told = await asyncio.gather(*map(_within_limit, checks.values()))
-    findings = {
-        "settings": list(configuration.check(found)),
-        **dict(zip(checks, told, strict=True)),
-    }
+            of_database = _SERVER_CHECKS | (_TABLE_CHECKS if has_tables else {})
+            checks |= {name: check(database, settings) for name, check in of_database.items()}
+            checks["connections"] = server.connections(database, usable.settings, processes)
+    for name, check in _OTHER_CHECKS.items():
+        if name not in _REDIS_CHECKS or "redis_url" not in usable.unusable:
+            checks[name] = check(settings)
+    outcomes = await asyncio.gather(*map(_within_timeout, checks.values()))
+    results |= zip(checks, outcomes, strict=True)
+    timed_out = any(_TIMED_OUT in of_check for of_check in results.values())
     try:
-        await asyncio.wait_for(database.close(), LIMIT)
-        hung = False
+        await asyncio.wait_for(database.close(), TIMEOUT)
     except TimeoutError:
-        hung = True
-    return CheckResults(findings, hung or any(_HANGS in told for told in findings.values()))
+        timed_out = True
+    return CheckResults(results, timed_out)
 
 
-async def _within_limit(check: Awaitable[list[CheckResult]]) -> list[CheckResult]:
-    """Make a check; one that hangs, or fails by itself, is a finding."""
+async def _within_timeout(check: Awaitable[list[CheckResult]]) -> list[CheckResult]:
+    """Run a check; return a result even if it times out or fails."""
     try:
-        return await asyncio.wait_for(check, LIMIT)
+        return await asyncio.wait_for(check, TIMEOUT)
     except TimeoutError:
-        return [_HANGS]
+        return [_TIMED_OUT]
     except SQLAlchemyError as error:
-        reason = error_message(error)
-        return [warning(f"could not be looked at: {reason}", "See what else is wrong.")]
+        return [warning(f"the check failed: {error_message(error)}", "See the other results.")]
 
 
-async def _reach(database: Database, settings: Settings) -> list[CheckResult]:
-    try:
-        async with database.reading():
-            return []
-    except (SQLAlchemyError, OSError) as error:
-        reason = error_message(error)
-        advice = "Start PostgreSQL, or correct DATABASE_URL."
-        if "unsupported startup parameter" in reason:
-            advice = "It is a PgBouncer: set DATABASE_PGBOUNCER=true."
-        return [wrong(f"DATABASE_URL cannot be reached: {reason}", advice)]
-
-
-async def _told(findings: list[CheckResult]) -> list[CheckResult]:
-    return findings
+def _unreachable(error: SQLAlchemyError | OSError) -> CheckResult:
+    if isinstance(error, TimeoutError):
+        return _TIMED_OUT
+    reason = error_message(error)
+    advice = "Start PostgreSQL, or correct DATABASE_URL."
+    if "unsupported startup parameter" in reason:
+        advice = "It is a PgBouncer: set DATABASE_PGBOUNCER=true."
+    return wrong(f"DATABASE_URL cannot be reached: {reason}", advice)

@@ -1,4 +1,4 @@
-"""What the migrations made: the revision, every index, every trigger."""
+"""Checks of the schema: the revision, every index, every trigger and function."""
 
 from typing import Final
 
@@ -6,143 +6,150 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
+from app.database import ddl
 from app.database.engine import Database
 from app.database.migration import heads, is_current
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.models import metadata
 from app.settings import Settings
 
-_REFERENCES: Final = (
-    "customers",
-    "projects",
-    "resources",
-    "offerings",
-    "categories",
-    "offering_components",
-    "plan_components",
-    "service_providers",
-)
-_RECORDED: Final = ("invoices", "invoice_items", "payments")
-TRIGGERS: Final = frozenset(
-    {
-        *((table, "revise_references_on_update") for table in _REFERENCES),
-        ("service_providers", "revise_references_on_delete"),
-        ("service_providers", "revise_references_on_insert"),
-        *(("invoice_items", f"keep_totals_on_{word}") for word in ("delete", "insert", "update")),
-        *(("invoice_items", f"price_{step}") for step in ("1_mark", "2_keep", "3_fill")),
-        *(("invoice_items", f"hold_prices_on_{word}") for word in ("insert", "update")),
-        *(("invoices", f"keep_total_cost_on_{word}") for word in ("insert", "update")),
-        *((table, "only_add") for table in ("invoice_changes", "invoice_history")),
-        *((table, "record_new") for table in _RECORDED),
-        *((table, "record_changed") for table in _RECORDED),
-        ("invoices", "record_gone"),
-        ("invoices", "revise"),
-        *(("invoices", f"tally_on_{word}") for word in ("delete", "insert", "update")),
-    }
-)
-"""Tables and the triggers that the migrations gave them."""
-_LOOK_AFTER: Final = "`python -m app job reconcile_totals` and `python -m app audit verify`"
+_CHECK_DATA: Final = "`python -m app job reconcile_totals` and `python -m app audit verify`"
 _MIGRATE: Final = "Run `python -m app migrate`."
-_NONE: Final = wrong("none is there", "See what is wrong with the revision and the privileges.")
-"""Where not one is there, each by itself is not to be made again."""
+SCHEMA_OID: Final = """(
+    SELECT c.relnamespace FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relname = 'invoices' AND c.relkind = 'r'
+    ORDER BY n.nspname = ANY (string_to_array(current_setting('search_path'), ', ')) DESC
+    LIMIT 1
+)"""
+"""The schema of the service's tables, found even without privileges on it."""
+_HAS_TABLES: Final = text(f"SELECT {SCHEMA_OID} IS NOT NULL")
+_INDEXES: Final = text(f"""
+SELECT relname::text, indisvalid AND indisready FROM pg_index
+JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = {SCHEMA_OID}
+""")  # noqa: S608 - made of constants
+_TRIGGERS: Final = text(f"""
+SELECT relname::text, tgname::text, tgenabled IN ('O', 'A') FROM pg_trigger
+JOIN pg_class ON pg_class.oid = tgrelid
+WHERE NOT tgisinternal AND relnamespace = {SCHEMA_OID}
+""")  # noqa: S608 - made of constants
+_FUNCTIONS: Final = text(f"""
+SELECT proname::text, prosrc FROM pg_proc WHERE pronamespace = {SCHEMA_OID}
+""")  # noqa: S608 - made of constants
+
+
+async def has_tables(database: Database) -> bool:
+    """Return whether the database has tables of the service."""
+    async with database.reading() as connection:
+        return bool((await connection.execute(_HAS_TABLES)).scalar_one())
+
+
+async def _applied_revisions(database: Database) -> frozenset[str]:
+    """Return the revisions that the database has; none if it was never migrated."""
+    async with database.reading() as connection:
+        exists = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+        if not (await connection.execute(exists)).scalar_one():
+            return frozenset()
+        rows = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        return frozenset(rows.scalars())
 
 
 async def revision(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell whether the database is migrated to what this release needs."""
+    """Compare the revision of the database with the one that this release needs."""
     ours = ", ".join(sorted(heads()))
-    async with database.reading() as connection:
-        there = text("SELECT to_regclass('alembic_version') IS NOT NULL")
-        if not (await connection.execute(there)).scalar_one():
-            return [wrong("the database is not migrated at all", _MIGRATE)]
-        found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-        revisions = set(found.scalars())
+    revisions = await _applied_revisions(database)
+    theirs = ", ".join(sorted(revisions))
+    if not revisions:
+        return [wrong("the database is not migrated, so it has no tables to check", _MIGRATE)]
     if not is_current(revisions):
-        return [
-            wrong(f"at revision {', '.join(sorted(revisions)) or 'none'}, not {ours}", _MIGRATE)
-        ]
+        return [wrong(f"the database is at revision {theirs}, not {ours}", _MIGRATE)]
     if revisions != heads():
         return [
             warning(
-                f"at revision {', '.join(sorted(revisions))}, of a newer release than this one",
+                f"the database is at revision {theirs}, of a newer release than this one",
                 "Finish the upgrade; this release works with it until then.",
             )
         ]
-    return [well(f"at revision {ours}")]
+    return [well(f"the database is at revision {ours}")]
 
 
 async def indexes(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell which indexes are missing, or cannot be used."""
+    """Return each index that is missing or invalid."""
     async with database.reading() as connection:
-        found = await connection.execute(
-            text(
-                "SELECT indexrelid::regclass::text, indisvalid AND indisready FROM pg_index"
-                " JOIN pg_class ON pg_class.oid = indexrelid"
-                " WHERE relnamespace = current_schema()::regnamespace"
-            )
-        )
-        usable = {name.strip('"'): good for name, good in found}
-    if not usable:
-        return [_NONE]
-    findings = [
+        rows = await connection.execute(_INDEXES)
+        is_valid: dict[str, bool] = dict(rows.all())
+    required = _required_indexes()
+    results = [
         wrong(
-            f"the index {name} was not built to its end, and helps nobody",
-            f"REINDEX INDEX CONCURRENTLY {name}; where it is unique and that fails, look for"
+            f"the index {name} is invalid, because its creation did not finish",
+            f"REINDEX INDEX CONCURRENTLY {name}; if it is unique and that fails, look for"
             " duplicates.",
         )
-        for name, good in usable.items()
-        if not good
+        for name, valid in is_valid.items()
+        if not valid
     ]
-    findings += [
+    results += [
         wrong(
             f"the index {name} of {table} is missing",
             "Create it again as the migrations do, with CONCURRENTLY.",
         )
-        for name, table in sorted(_wanted_indexes().items())
-        if name not in usable
+        for name, table in sorted(required.items())
+        if name not in is_valid
     ]
-    return findings or [well(f"all {len(_wanted_indexes())} are there and valid")]
+    return results or [well(f"all {len(required)} indexes exist and are valid")]
 
 
-def _wanted_indexes() -> dict[str, str]:
+def _required_indexes() -> dict[str, str]:
     """Return the index names of the metadata, each with its table."""
     preparer = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]  # theirs
-    wanted = {}
+    required = {}
     for table in metadata.tables.values():
         for index in table.indexes:
-            wanted[str(preparer.format_index(index))] = table.name
+            required[preparer.format_index(index).strip('"')] = table.name
         for constraint in table.constraints:
             if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
-                wanted[str(preparer.format_constraint(constraint))] = table.name
-    return wanted
+                required[str(preparer.format_constraint(constraint)).strip('"')] = table.name
+    return required
 
 
 async def triggers(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell which triggers are missing, or do not fire."""
+    """Return each trigger that is missing or disabled, and each function that differs.
+
+    A database of a newer release may have other functions; only their absence is reported there.
+    """
+    is_same_release = await _applied_revisions(database) == heads()
     async with database.reading() as connection:
-        found = await connection.execute(
-            text(
-                "SELECT relname::text, tgname::text, tgenabled IN ('O', 'A') FROM pg_trigger"
-                " JOIN pg_class ON pg_class.oid = tgrelid"
-                " WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace"
-            )
-        )
-        firing = {(table, name): fires for table, name, fires in found}
-    if not firing:
-        return [_NONE]
-    findings = []
-    for table, name in sorted(TRIGGERS):
-        if (table, name) not in firing:
-            findings.append(
+        rows = await connection.execute(_TRIGGERS)
+        is_enabled = {(table, name): enabled for table, name, enabled in rows}
+        rows = await connection.execute(_FUNCTIONS)
+        bodies: dict[str, str] = dict(rows.all())
+    results = []
+    for table, name in sorted(ddl.triggers()):
+        if (table, name) not in is_enabled:
+            results.append(
                 wrong(
                     f"the trigger {name} of {table} is missing",
-                    f"Create it again as the migrations do, then run {_LOOK_AFTER}.",
+                    f"Create it again as the migrations do, then run {_CHECK_DATA}.",
                 )
             )
-        elif not firing[table, name]:
-            findings.append(
+        elif not is_enabled[table, name]:
+            results.append(
                 wrong(
                     f"the trigger {name} of {table} is disabled",
-                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run {_LOOK_AFTER}.",
+                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run {_CHECK_DATA}.",
                 )
             )
-    return findings or [well(f"all {len(TRIGGERS)} are there and fire")]
+    for name, body in sorted(ddl.functions().items()):
+        if name not in bodies:
+            problem = "is missing"
+        elif is_same_release and ddl.normalised(bodies[name]) != body:
+            problem = "differs from this release's"
+        else:
+            continue
+        results.append(
+            wrong(
+                f"the function {name} {problem}",
+                f"Replace it with the one in app/database/ddl, then run {_CHECK_DATA}.",
+            )
+        )
+    counts = f"all {len(ddl.triggers())} triggers and {len(ddl.functions())} functions"
+    return results or [well(f"{counts} exist, and the triggers are enabled")]

@@ -1,4 +1,4 @@
-"""The PostgreSQL server: version, encoding, time, connections, and what stands in between."""
+"""Checks of the PostgreSQL server: version, encoding, time, connections and timeouts."""
 
 from datetime import timedelta
 from typing import Final
@@ -12,14 +12,14 @@ from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.settings import Settings
 
 OLDEST: Final = 15
-"""The oldest major version that the service is known to work with."""
-_SLIGHT: Final = timedelta(seconds=1)
-_GRAVE: Final = timedelta(seconds=10)
-_FULL: Final = 0.8
+"""The oldest major version that the tests cover."""
+_SMALL_OFFSET: Final = timedelta(seconds=1)
+_LARGE_OFFSET: Final = timedelta(seconds=10)
+_NEARLY_FULL: Final = 0.8
 
 
 async def version(database: Database, settings: Settings) -> list[CheckResult]:
-    """Tell the server's version, and whether it is the embedded one."""
+    """Check the version of the server."""
     async with database.reading() as connection:
         number, name = (
             await connection.execute(
@@ -30,15 +30,15 @@ async def version(database: Database, settings: Settings) -> list[CheckResult]:
             )
         ).one()
     host = make_url(settings.database_url).query.get("host", "")
-    where = ", embedded" if str(host).endswith("/postgresql/run") else ""
-    found = f"PostgreSQL {name}{where}"
+    embedded = ", embedded" if str(host).endswith("/postgresql/run") else ""
+    found = f"PostgreSQL {name}{embedded}"
     if number // 10000 < OLDEST:
         return [wrong(f"{found} is too old", f"Use PostgreSQL {OLDEST} or newer.")]
     return [well(found)]
 
 
 async def encoding(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell the encoding and the collation, and whether its rules changed beneath the indexes."""
+    """Check the encoding, and whether the collation changed since the indexes were built."""
     async with database.reading() as connection:
         row = (
             await connection.execute(
@@ -52,65 +52,65 @@ async def encoding(database: Database, _settings: Settings) -> list[CheckResult]
     if row.encoding != "UTF8":
         return [
             wrong(
-                f"the database's encoding is {row.encoding}, in which not every name can be kept",
+                f"the encoding of the database is {row.encoding}, which cannot store every name",
                 "Create a database with ENCODING 'UTF8' and move the data with export and import.",
             )
         ]
     if row.datcollversion != row.actual:
         return [
             warning(
-                f"the order of text has changed from version {row.datcollversion} of the system's"
-                f" rules to {row.actual}, so that indexes of text may miss rows",
+                f"the system's collation has changed from version {row.datcollversion} to"
+                f" {row.actual}, so indexes of text may miss rows",
                 "REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION VERSION.",
             )
         ]
-    return [well(f"UTF8, text in the order of {row.datcollate}")]
+    return [well(f"UTF8, with the collation {row.datcollate}")]
 
 
 async def time(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell the session's time zone, and how far this machine's clock is from the server's."""
+    """Check the time zone of sessions, and compare this machine's clock with the server's."""
     async with database.reading() as connection:
-        await connection.execute(text("SELECT 1"))  # so that opening the connection is not measured
-        difference = await database.clock.measure(connection)
+        await connection.execute(text("SELECT 1"))  # opens the connection, which must not count
+        offset = await database.clock.measure(connection)
         zone = (await connection.execute(text("SHOW timezone"))).scalar_one()
-    findings = []
+    results = []
     if zone != "UTC":
-        findings.append(
+        results.append(
             wrong(
-                f"sessions have the time zone {zone}, not UTC",
-                "Let the pooler in between pass `timezone`, or ALTER ROLE … SET timezone = 'UTC'.",
+                f"the time zone of sessions is {zone}, not UTC",
+                "Let the pooler pass `timezone`, or ALTER ROLE … SET timezone = 'UTC'.",
             )
         )
-    apart = abs(difference.ahead)
-    if difference.exceeds(_SLIGHT):
-        tell = wrong if apart > _GRAVE else warning
-        findings.append(
-            tell(
-                f"this machine's clock and the database server's are"
-                f" {apart.total_seconds():.1f} s apart",
+    apart = abs(offset.ahead)
+    if offset.exceeds(_SMALL_OFFSET):
+        level = wrong if apart > _LARGE_OFFSET else warning
+        results.append(
+            level(
+                f"this machine's clock and the database server's differ by"
+                f" {apart.total_seconds():.1f} s",
                 "Run a time service, such as chrony, on both.",
             )
         )
-    return findings or [well(f"UTC; the clocks are {apart.total_seconds():.3f} s apart")]
+    return results or [well(f"UTC; the clocks differ by {apart.total_seconds():.3f} s")]
 
 
 async def changes(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell whether the database takes changes."""
+    """Check that the database accepts writes."""
     async with database.reading() as connection:
         reason = await read_only_reason(connection)
     if reason:
         return [
             wrong(
-                f"the database takes no changes: {reason}",
-                "Let DATABASE_URL lead to the primary, promote the standby, or RESET"
-                " default_transaction_read_only where it was set (ALTER SYSTEM, DATABASE or ROLE).",
+                f"the database is read-only: {reason}",
+                "Point DATABASE_URL to the primary, promote the standby, or RESET"
+                " default_transaction_read_only where it is set (ALTER SYSTEM, DATABASE or ROLE).",
             )
         ]
-    return [well("the database takes changes")]
+    return [well("the database accepts writes")]
 
 
 async def connections(database: Database, settings: Settings, processes: int) -> list[CheckResult]:
-    """Tell whether the server has connections for that many processes with full pools."""
+    """Check that the server allows as many connections as the processes may open."""
     async with database.reading() as connection:
         row = (
             await connection.execute(
@@ -125,45 +125,47 @@ async def connections(database: Database, settings: Settings, processes: int) ->
             )
         ).one()
     if settings.database_pgbouncer:
-        return [well(f"{row.used} of {row.allowed} in use, behind PgBouncer")]
-    each = settings.database_pool_size + 1  # an API process has one for its probes
-    found = (
-        f"{row.used} of {row.allowed} in use; {processes} processes take up to {processes * each}"
+        return [well(f"{row.used} of {row.allowed} connections are in use, behind PgBouncer")]
+    each = settings.database_pool_size + 1  # an API process keeps one for its probes
+    message = (
+        f"{row.used} of {row.allowed} connections are in use;"
+        f" {processes} processes take up to {processes * each}"
     )
     fitting = row.allowed // each
     if processes > fitting:
         return [
             wrong(
-                found,
+                message,
                 f"Run at most {fitting}, or lower DATABASE_POOL_SIZE, raise max_connections, or put"
-                " PgBouncer in between.",
+                " PgBouncer in front.",
             )
         ]
-    if row.used > _FULL * row.allowed:
-        return [warning(found, "Look in pg_stat_activity who holds them.")]
-    return [well(found)]
+    if row.used > _NEARLY_FULL * row.allowed:
+        return [warning(message, "See in pg_stat_activity which clients hold them.")]
+    return [well(message)]
 
 
-async def pooler(database: Database, settings: Settings) -> list[CheckResult]:
-    """Tell whether the service's limits reach PostgreSQL, which a pooler may prevent."""
+async def timeouts(database: Database, settings: Settings) -> list[CheckResult]:
+    """Check that the service's timeouts reach PostgreSQL; a pooler may drop them."""
     async with database.transaction() as connection:
-        lost = [
+        ignored = [
             name
             for name, value in session_timeouts(settings).items()
-            if (await connection.execute(text(f"SHOW {name}"))).scalar_one() not in _spelt(value)
+            if (await connection.execute(text(f"SHOW {name}"))).scalar_one()
+            not in _spellings(value)
         ]
-    if lost:
+    if ignored:
         return [
             wrong(
-                f"the database does not keep {', '.join(lost)}, which something in between drops",
-                "Set DATABASE_PGBOUNCER=true, and take them out of PgBouncer's"
+                f"the database ignores {', '.join(ignored)}, because a pooler drops them",
+                "Set DATABASE_PGBOUNCER=true, and remove them from PgBouncer's"
                 " ignore_startup_parameters.",
             )
         ]
-    return [well("the limits of statements, locks and idle transactions are kept")]
+    return [well("the timeouts of statements, locks and idle transactions are in effect")]
 
 
-def _spelt(seconds: str) -> set[str]:
-    """Return how PostgreSQL may write a number of seconds."""
+def _spellings(seconds: str) -> set[str]:
+    """Return the ways in which PostgreSQL may write a number of seconds."""
     number = int(seconds.removesuffix("s"))
     return {f"{number}s"} | ({f"{number // 60}min"} if number % 60 == 0 else set())

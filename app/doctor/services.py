@@ -1,4 +1,4 @@
-"""What the service needs beside PostgreSQL: Redis, a worker, a mail server."""
+"""Checks of Redis, the workers and the mail server."""
 
 import asyncio
 from typing import Final
@@ -19,7 +19,7 @@ _SMTP_TIMEOUT: Final = 5.0
 
 
 async def redis(settings: Settings) -> list[CheckResult]:
-    """Check whether Redis answers, accepts writes, and may drop notifications of the worker."""
+    """Check that Redis answers, accepts writes and does not evict notifications."""
     client = Redis.from_url(
         settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
     )
@@ -41,38 +41,38 @@ async def redis(settings: Settings) -> list[CheckResult]:
     if refusal:
         return [
             wrong(
-                f"{name} {version} refuses to write: {refusal.rstrip('.')}",
-                "Give it room, let it save its data, or set REDIS_URL to the primary; until then"
-                " jobs start up to two seconds late, and each process counts rates for itself.",
+                f"{name} {version} refuses writes: {refusal.rstrip('.')}",
+                "Free memory or disk, repair persistence or point REDIS_URL to the primary; until"
+                " then jobs start up to two seconds late, and each process counts rates alone.",
             )
         ]
     policy = info.get("maxmemory_policy", "noeviction")
     if info.get("maxmemory") and policy != "noeviction":
         return [
             warning(
-                f"{name} {version} has the maxmemory-policy {policy}: when it is full it forgets"
-                " notifications of the worker, and jobs start late",
+                f"{name} {version} has the maxmemory-policy {policy}: when it is full it evicts"
+                " notifications, and jobs start late",
                 "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file.",
             )
         ]
-    kept = "with its data on disk" if info.get("aof_enabled") else "with its data in memory alone"
-    return [well(f"{name} {version}, {kept}; nothing depends on that")]
+    persistence = "on disk" if info.get("aof_enabled") else "in memory only"
+    return [well(f"{name} {version}, with its data {persistence}; the service needs neither")]
 
 
 async def worker(settings: Settings) -> list[CheckResult]:
-    """Tell whether a worker has given a sign of life on the queue."""
+    """Check that a worker is alive on the queue."""
     if await is_alive(settings):
-        return [well(f"one is alive on the queue {settings.queue_name}")]
+        return [well(f"a worker is alive on the queue {settings.queue_name}")]
     return [
         warning(
-            f"none has been heard of lately on the queue {settings.queue_name}",
-            "Start `python -m app worker`; else nothing is mailed, and no month is closed.",
+            f"no worker is alive on the queue {settings.queue_name}",
+            "Start `python -m app worker`; without it no mail is sent and no month is closed.",
         )
     ]
 
 
 async def mail(settings: Settings) -> list[CheckResult]:
-    """Tell whether the mail server lets us in, without sending anything."""
+    """Check that the mail server accepts our login, without sending anything."""
     if settings.smtp_url is None:
         problem = await asyncio.to_thread(write_problem, settings.mail_dir)
         if problem:
@@ -80,26 +80,27 @@ async def mail(settings: Settings) -> list[CheckResult]:
         return [
             warning(
                 f"SMTP_URL is not set, so mail goes to files in {settings.mail_dir}",
-                "Set SMTP_URL, unless nobody is to be written to.",
+                "Set SMTP_URL, unless no mail should be sent.",
             )
         ]
-    where = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
+    server = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
     try:
         async with open_connection(settings.smtp_url, _SMTP_TIMEOUT) as transport:
             encrypted, is_local = transport.encrypted, transport.is_local
     except (TemporaryDeliveryError, PermanentDeliveryError) as failure:
         return [
             wrong(
-                f"{where}: {str(failure).rstrip('.')}",
-                "Correct SMTP_URL, or ask who runs the mail server.",
+                f"{server}: {str(failure).rstrip('.')}",
+                "Correct SMTP_URL, or ask the operator of the mail server.",
             )
         ]
     login = "with a password" if settings.smtp_url.username else "without a password"
     if not encrypted and not is_local:
         return [
             warning(
-                f"{where} offers no STARTTLS, so mail goes there in the clear",
+                f"{server} offers no STARTTLS, so mail is sent unencrypted",
                 "Use smtps://, or a server that offers STARTTLS.",
             )
         ]
-    return [well(f"{where} lets us in {login}, {'encrypted' if encrypted else 'on this machine'}")]
+    channel = "encrypted" if encrypted else "on this machine"
+    return [well(f"{server} accepts our login {login}, {channel}")]

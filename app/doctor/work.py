@@ -1,4 +1,4 @@
-"""The work itself: jobs that wait or were given up, mail that failed, months, proofs."""
+"""Checks of the work: late and failed jobs, failed mail, open months, proofs, disk space."""
 
 import asyncio
 import secrets
@@ -23,155 +23,157 @@ from app.payments.models import Payment
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
-_COUNTED: Final = 100_000
-"""Invoices that are counted at most."""
-_LATELY: Final = timedelta(days=7)
+_MAX_COUNT: Final = 100_000
+"""Invoices counted at most."""
+_RECENT: Final = timedelta(days=7)
 _LATE: Final = timedelta(minutes=1)
 _VERY_LATE: Final = timedelta(minutes=10)
-_SAMPLE: Final = 200
-_ROOM: Final = 100
-"""So many of the largest proofs should fit on the disk."""
+_SAMPLE_SIZE: Final = 200
+_FREE_PROOFS: Final = 100
+"""Proofs of the largest size for which the disk should have space."""
 
 
 async def currency(database: Database, settings: Settings) -> list[CheckResult]:
-    """Tell whether the setting is the currency of the invoices that are there."""
-    ours = settings.currency
+    """Compare CURRENCY with the currency of the stored invoices."""
+    setting = settings.currency
     async with database.reading() as connection:
-        found = await stored_currency(connection)
-    if found.code == ours:
-        return [well(f"amounts are in {ours}, with {found.decimals} decimals")]
-    if not found.is_fixed:
-        return [well(f"amounts are in {ours} from the next start on")]
+        stored = await stored_currency(connection)
+    if stored.code == setting:
+        return [well(f"amounts are in {setting}, with {stored.decimals} decimals")]
+    if not stored.is_fixed:
+        return [well(f"amounts will be in {setting} from the next start on")]
     return [
         wrong(
-            f"CURRENCY is {ours}, but the invoices in the database are in {found.code}",
-            f"Set CURRENCY={found.code}, or use another database.",
+            f"CURRENCY is {setting}, but the invoices in the database are in {stored.code}",
+            f"Set CURRENCY={stored.code}, or use another database.",
         )
     ]
 
 
 async def outbox(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell how long jobs have been due, and which were given up lately."""
+    """Check for late jobs, and for jobs that failed for good within seven days."""
     now = database_now()
     waiting = select(func.count(), time_between(func.min(OutboxEntry.due_at), now)).where(
         OutboxEntry.done_at.is_(None), OutboxEntry.due_at <= now
     )
-    given_up = (
+    failed = (
         select(OutboxEntry.job, func.count())
-        .where(OutboxEntry.done_at > now - _LATELY, OutboxEntry.last_error != "")
+        .where(OutboxEntry.done_at > now - _RECENT, OutboxEntry.last_error != "")
         .group_by(OutboxEntry.job)
         .order_by(OutboxEntry.job)
     )
     async with database.reading() as connection:
         number, late = (await connection.execute(waiting)).one()
-        lost = (await connection.execute(given_up)).all()
-    findings = []
+        failures = (await connection.execute(failed)).all()
+    results = []
     if late is not None and late > _LATE:
-        tell = wrong if late > _VERY_LATE else warning
-        findings.append(
-            tell(
+        level = wrong if late > _VERY_LATE else warning
+        results.append(
+            level(
                 f"{number} jobs are due, the oldest for {late.total_seconds():.0f} s",
-                "See that a worker runs and what it logs; more workers share the work.",
+                "Check that a worker runs, and read its log; more workers share the work.",
             )
         )
-    if lost:
-        names = ", ".join(f"{job} ({times})" for job, times in lost)
-        findings.append(
+    if failures:
+        names = ", ".join(f"{job} ({times})" for job, times in failures)
+        results.append(
             warning(
-                f"given up within seven days: {names}",
-                "Their `last_error` in the table outbox says why; `python -m app job` runs one"
-                " by hand.",
+                f"failed for good within seven days: {names}",
+                "The column `last_error` of the table outbox says why; `python -m app job` runs a"
+                " job by hand.",
             )
         )
-    return findings or [well(f"{number} jobs are due, none is late; none was given up lately")]
+    return results or [well(f"{number} jobs are due, none is late, and none failed lately")]
 
 
 async def deliveries(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell how many notifications of late could not be delivered."""
+    """Check for notifications that could not be delivered within seven days."""
     failed = select(func.count()).where(
-        Delivery.state == DeliveryState.FAILED, Delivery.created_at > database_now() - _LATELY
+        Delivery.state == DeliveryState.FAILED, Delivery.created_at > database_now() - _RECENT
     )
     async with database.reading() as connection:
         number = (await connection.execute(failed)).scalar_one()
     if number:
         return [
             warning(
-                f"{number} of the last seven days failed",
+                f"{number} notifications of the last seven days failed",
                 "`python -m app delivery list --state failed` says why; `delivery retry` tries"
                 " again.",
             )
         ]
-    return [well("none of the last seven days failed")]
+    return [well("no notification of the last seven days failed")]
 
 
 async def months(database: Database, _settings: Settings) -> list[CheckResult]:
-    """Tell whether the months that have passed are closed."""
+    """Check that the past months are closed."""
     last = Period.containing(clock.today()).shifted(-1)
     async with database.reading() as connection:
-        number = (await closed(connection, _COUNTED)).overdue
+        number = (await closed(connection, _MAX_COUNT)).overdue
     if number == 0:
-        return [well(f"{last.year}-{last.month:02} and all before are closed")]
+        return [well(f"{last.year}-{last.month:02} and all months before are closed")]
     return [
         wrong(
             f"{number} invoices of {last.year}-{last.month:02} or before are still pending",
-            "See that a worker runs; `python -m app job close_month` issues them and says what"
+            "Check that a worker runs; `python -m app job close_month` issues them and prints what"
             " fails.",
         )
     ]
 
 
 async def disk(settings: Settings) -> list[CheckResult]:
-    """Tell whether proofs can be written, and for how long there is room for them.
+    """Check that proofs can be written, and that the disk has space for more.
 
-    A folder that is missing is not made: it may be on a disk that is not mounted now, and a running
-    service would then write beside it.
+    A missing directory is not created: it may belong to a disk that is not mounted, and a running
+    service would then write to the wrong disk.
     """
     if not await asyncio.to_thread(settings.proof_dir.exists):
         return [
             warning(
-                f"PROOF_DIR, {settings.proof_dir}, does not exist, so that no proof can be taken",
-                "Mount it, or restart the service, which makes it, if it never was there.",
+                f"PROOF_DIR, {settings.proof_dir}, does not exist, so no proof can be stored",
+                "Mount it. If it never existed, restart the service, which creates it.",
             )
         ]
     problem = await asyncio.to_thread(write_problem, settings.proof_dir)
     if problem:
-        return [wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or give it to our user.")]
+        return [wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or make our user its owner.")]
     free = (await asyncio.to_thread(shutil.disk_usage, settings.proof_dir)).free
-    found = f"{settings.proof_dir} can be written to and has {free / 2**20:,.0f} MiB left"
+    message = f"{settings.proof_dir} is writable and has {free / 2**20:,.0f} MiB free"
     if free < settings.proof_max_bytes:
-        return [wrong(found, "Make room: the next proof may not fit.")]
-    if free < settings.proof_max_bytes * _ROOM:
-        return [warning(found, f"Make room: {_ROOM} proofs of PROOF_MAX_BYTES do not fit.")]
-    return [well(found)]
+        return [wrong(message, "Free space: the next proof may not fit.")]
+    if free < settings.proof_max_bytes * _FREE_PROOFS:
+        return [
+            warning(message, f"Free space: {_FREE_PROOFS} proofs of PROOF_MAX_BYTES do not fit.")
+        ]
+    return [well(message)]
 
 
 async def proofs(database: Database, settings: Settings) -> list[CheckResult]:
-    """Tell whether proofs that payments name are there: a sample, chosen anew each time."""
+    """Check a random sample of the proofs that payments refer to."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    # Keys are random: those from a random one on are any of them.
+    # Keys are random, so the keys after a random one are a random sample.
     start = secrets.token_hex(16)
-    sample = select(Payment.proof_key, Payment.proof_size).limit(_SAMPLE)
+    sample = select(Payment.proof_key, Payment.proof_size).limit(_SAMPLE_SIZE)
     after = sample.where(Payment.proof_key >= start).order_by(Payment.proof_key)
     before = sample.where(Payment.proof_key < start).order_by(Payment.proof_key.desc())
     async with database.reading() as connection:
-        named = [*await connection.execute(after), *await connection.execute(before)]
+        sampled = [*await connection.execute(after), *await connection.execute(before)]
 
     def missing() -> int:
-        return sum(not _is_whole(store, key, size) for key, size in named)
+        return sum(not _is_complete(store, key, size) for key, size in sampled)
 
     number = await asyncio.to_thread(missing)
     if number:
         return [
             wrong(
-                f"of {len(named)} proofs that were looked for, {number} are not in"
-                f" {settings.proof_dir}, or not whole",
-                "PROOF_DIR must be one place for all processes; restore it with the database.",
+                f"of {len(sampled)} proofs that were checked, {number} are missing or incomplete in"
+                f" {settings.proof_dir}",
+                "All processes must share PROOF_DIR; restore it together with the database.",
             )
         ]
-    return [well(f"all {len(named)} that were looked for are there")]
+    return [well(f"all {len(sampled)} proofs that were checked exist")]
 
 
-def _is_whole(store: ProofStore, key: str, size: int) -> bool:
+def _is_complete(store: ProofStore, key: str, size: int) -> bool:
     try:
         return store.path(key).stat().st_size == size
     except (OSError, ValueError):

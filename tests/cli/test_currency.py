@@ -424,16 +424,16 @@ async def test_a_process_whose_currency_was_changed_adds_no_invoice(
 async def test_the_doctor_says_what_currency_it_is(
     settings: Settings, database: Database, tmp_path: Path
 ) -> None:
-    (finding,) = await work.currency(database, settings)
-    assert (finding.level, finding.found) == (
-        Level.WELL, "amounts are in EUR from the next start on",
+    (result,) = await work.currency(database, settings)
+    assert (result.level, result.message) == (
+        Level.WELL, "amounts will be in EUR from the next start on",
     )  # fmt: skip
     await imported(settings, "EUR", tmp_path, bill("1"))
-    (finding,) = await work.currency(database, settings)
-    assert (finding.level, finding.found) == (Level.WELL, "amounts are in EUR, with 2 decimals")
-    (finding,) = await work.currency(database, settings.model_copy(update={"currency": "JPY"}))
-    assert finding.level is Level.WRONG
-    assert finding.found == "CURRENCY is JPY, but the invoices in the database are in EUR"
+    (result,) = await work.currency(database, settings)
+    assert (result.level, result.message) == (Level.WELL, "amounts are in EUR, with 2 decimals")
+    (result,) = await work.currency(database, settings.model_copy(update={"currency": "JPY"}))
+    assert result.level is Level.WRONG
+    assert result.message == "CURRENCY is JPY, but the invoices in the database are in EUR"
 
 
 @pytest.mark.parametrize(("number", "fits"), [(10**15, True), (10**15 + 1, False)])

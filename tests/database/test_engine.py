@@ -102,7 +102,7 @@ async def test_streams_leave_half_of_the_pool_to_others(four: Database) -> None:
         for _ in range(2):
             await streams.enter_async_context(four.streaming())
         async with asyncio.timeout(3):
-            with pytest.raises(DatabaseUnavailable, match="too many answers are being streamed"):
+            with pytest.raises(DatabaseUnavailable, match="too many responses are being streamed"):
                 await streams.enter_async_context(four.streaming())
             async with four.reading(), four.transaction() as connection:
                 await connection.execute(text("SELECT 1"))

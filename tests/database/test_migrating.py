@@ -43,12 +43,12 @@ class Revisions:
     """Migrations of the test's own behind those of the service."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.told: list[str] = []
+        self.reports: list[str] = []
         self._folder = folder
         self._config: Config = alembic(url)
         places = [str(ROOT / "migrations" / "versions"), str(folder)]
         self._config.set_main_option("version_locations", os.pathsep.join(places))
-        self._config.attributes.update(patience=20.0, tell=self.told.append)
+        self._config.attributes.update(retry_seconds=20.0, report=self.reports.append)
         self._last = max(path.name[:4] for path in (ROOT / "migrations/versions").glob("0*.py"))
 
     def add(self, name: str, body: str) -> None:
@@ -93,7 +93,7 @@ async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
     async with database.transaction() as reader:
         await reader.execute(text("SELECT count(*) FROM invoices"))
         migrating = asyncio.create_task(revisions.up())
-        while len(revisions.told) < 2:
+        while len(revisions.reports) < 2:
             assert not migrating.done(), migrating.result()
             started = time.monotonic()
             await connection.execute(text("SELECT count(*) FROM invoices"))
@@ -103,7 +103,9 @@ async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
         assert await version(connection) == "first"
     await migrating
     assert await version(connection) == "second"
-    assert revisions.told[:2] == [f"A table is busy; trying again in {s} s." for s in ("0.5", "1")]
+    assert revisions.reports[:2] == [
+        f"A table is busy; trying again in {s} s." for s in ("0.5", "1")
+    ]
     # A reader waits behind the migration, and no longer than that is allowed to wait.
     assert 0.1 < slowest < 3
 
@@ -118,7 +120,7 @@ async def test_a_statement_that_takes_long_is_given_up_unless_its_revision_says_
     with pytest.raises(DatabaseUnavailable, match="statement timeout"):
         await revisions.up()
     assert await version(connection) == "slow"
-    assert revisions.told == []
+    assert revisions.reports == []
 
 
 async def test_instances_take_turns_also_where_an_index_is_made_beside_the_traffic(
@@ -160,4 +162,4 @@ async def test_an_error_of_a_revision_is_no_reason_to_try_again(revisions: Revis
     revisions.add("wrong", 'op.execute("SELECT 1 / 0")')
     with pytest.raises(DBAPIError, match="division by zero"):
         await revisions.up()
-    assert revisions.told == []
+    assert revisions.reports == []

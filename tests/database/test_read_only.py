@@ -52,7 +52,7 @@ async def test_changes_come_back_by_themselves(
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
                 assert (await client.get("/api/invoices/", headers=headers)).status_code == 200
             await reset()
-            monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.0)
+            monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
             answers = await asyncio.gather(*(change() for _ in range(8)))
             assert [answer.status_code for answer in answers] == [200] * 8
             assert (await ready()).json()["status"] == "ok"
@@ -90,7 +90,7 @@ async def test_a_session_that_is_read_only_is_kept_for_a_moment_and_then_replace
             await session()
         first = await session()
         assert await session() == first
-        monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.0)
+        monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
         second = await session()
         assert second != first
         await reset()
@@ -115,18 +115,18 @@ async def test_the_doctor_says_that_changes_are_refused(
     assert well.level is Level.WELL
     async with made_read_only(settings.database_url, ending_sessions=False):
         other = Database(settings)
-        (finding,) = await server.changes(other, settings)
+        (result,) = await server.changes(other, settings)
         await other.close()
-    assert finding.level is Level.WRONG
-    assert finding.found == "the database takes no changes: default_transaction_read_only is on"
-    assert finding.advice
+    assert result.level is Level.WRONG
+    assert result.message == "the database is read-only: default_transaction_read_only is on"
+    assert result.advice
 
 
 async def test_a_worker_waits_says_so_once_and_goes_on(
     settings: Settings, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arq, "LOOK_EVERY", 1)
-    monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.2)
+    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.2)
     await outbox.record_job(connection, "purge_answers", {})
     with capture_logs() as logged:
         async with made_read_only(settings.database_url) as reset, worker_here(settings):

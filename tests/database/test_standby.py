@@ -93,10 +93,10 @@ async def test_a_standby_answers_reads_and_takes_changes_once_it_is_promoted(
         assert len(listed.json()) == 1
         answer = await client.post(pair.setting, json={"backend_id": "7"}, headers=pair.headers)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        (finding,) = await server.changes(app.state.database, app.state.settings)
-        assert (finding.level, finding.found) == (
+        (result,) = await server.changes(app.state.database, app.state.settings)
+        assert (result.level, result.message) == (
             Level.WRONG,
-            "the database takes no changes: it is a standby",
+            "the database is read-only: it is a standby",
         )
         await pair.promote()
         answer = await client.post(pair.setting, json={"backend_id": "7"}, headers=pair.headers)
@@ -108,7 +108,7 @@ async def test_a_standby_answers_reads_and_takes_changes_once_it_is_promoted(
 async def test_the_service_goes_over_to_the_promoted_standby(
     pair: Pair, tmp_path: Path, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.1)
+    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.1)
     app = create_app(pair.settings(url_of_both(pair.primary, pair.standby, wanted), tmp_path))
     async with app.router.lifespan_context(app), client_of(app) as client:
 
@@ -132,7 +132,7 @@ async def test_sessions_do_not_stay_at_a_standby_that_the_address_no_longer_lead
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a name is looked up anew: after a failover the first connections may come late."""
-    monkeypatch.setattr(read_only, "REPLACED_AFTER", 0.0)
+    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
     primary, standby = pair.primary.port, pair.standby.port
     settings = pair.settings(f"postgresql://postgres@127.0.0.1:{standby}/postgres", tmp_path)
     app = create_app(settings)

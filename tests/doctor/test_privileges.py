@@ -1,4 +1,4 @@
-"""The role that docs/operating.md makes does all that the service does, and each part is needed."""
+"""The role of docs/operating.md has exactly the privileges that the service needs."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +34,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operating.md"
 
 @pytest.fixture
 async def role(connection: AsyncConnection, settings: Settings) -> AsyncIterator[str]:
-    """A role made as the documentation says, in the test's own database."""
+    """A role created as the documentation says, in the test's own database."""
     name = f"least_{uuid4().hex}"
     database = make_url(settings.database_url).database or ""
     block = re.search(r"```sql\n(CREATE ROLE invoicing .*?)```", DOCUMENT.read_text(), re.DOTALL)
@@ -43,7 +43,7 @@ async def role(connection: AsyncConnection, settings: Settings) -> AsyncIterator
         given = re.sub(r"\binvoicing\b", name, statement).replace("invoicing_owner", "postgres")
         if given.strip():
             await connection.execute(text(given))
-    # What everybody has by default, and need not have.
+    # Privileges that PUBLIC has by default, and that the role must not depend on.
     await administer(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
     await connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
     await connection.execute(text("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC"))
@@ -53,43 +53,45 @@ async def role(connection: AsyncConnection, settings: Settings) -> AsyncIterator
 
 
 @pytest.fixture
-def its_settings(settings: Settings, role: str) -> Settings:
-    """The settings of a service that has that role."""
+def role_settings(settings: Settings, role: str) -> Settings:
+    """The settings of a service that uses the role."""
     url = make_url(settings.database_url).set(username=role, password="a long one")
     return settings.model_copy(update={"database_url": url.render_as_string(hide_password=False)})
 
 
 @pytest.fixture
-async def its_database(its_settings: Settings) -> AsyncIterator[Database]:
-    """Connections of that role."""
-    database = Database(its_settings)
+async def role_database(role_settings: Settings) -> AsyncIterator[Database]:
+    """A connection pool of the role."""
+    database = Database(role_settings)
     yield database
     await database.close()
 
 
 @pytest.fixture
-def look(its_database: Database, its_settings: Settings) -> Callable[[], Awaitable[CheckResult]]:
-    """What the check tells that role, in one finding."""
+def check_role(
+    role_database: Database, role_settings: Settings
+) -> Callable[[], Awaitable[CheckResult]]:
+    """The check of the privileges, with one result."""
 
-    async def told() -> CheckResult:
-        (finding,) = await privileges.privileges(its_database, its_settings)
-        return finding
+    async def check() -> CheckResult:
+        (result,) = await privileges.privileges(role_database, role_settings)
+        return result
 
-    return told
+    return check
 
 
-async def test_the_documented_role_has_all_that_is_needed(
-    look: Callable[[], Awaitable[CheckResult]], role: str
+async def test_the_documented_role_has_every_required_privilege(
+    check_role: Callable[[], Awaitable[CheckResult]], role: str
 ) -> None:
-    finding = await look()
-    assert (finding.level, finding.found.startswith(f"the role {role} has all")) == (
+    result = await check_role()
+    assert (result.level, result.message.startswith(f"the role {role} has all")) == (
         Level.WELL,
         True,
-    ), finding
+    ), result
 
 
-async def test_the_documented_role_does_all_that_the_service_does(
-    its_database: Database, its_settings: Settings, make: Factories, tmp_path: Path
+async def test_the_documented_role_can_do_everything_the_service_does(
+    role_database: Database, role_settings: Settings, make: Factories, tmp_path: Path
 ) -> None:
     clock.freeze(datetime(2026, 11, 2, tzinfo=UTC))
     staff = await make.staff()
@@ -98,7 +100,7 @@ async def test_the_documented_role_does_all_that_the_service_does(
     invoice = await make.invoice(customer, Period(2026, 9), InvoiceState.CREATED)
     await make.item(invoice)
     await make.item(await make.invoice(customer, Period(2026, 10)))
-    app = create_app(its_settings)
+    app = create_app(role_settings)
     async with app.router.lifespan_context(app), client_of(app) as client:
         place = f"/api/invoices/{invoice.uuid}/"
         for path, body in (
@@ -115,36 +117,36 @@ async def test_the_documented_role_does_all_that_the_service_does(
         for path in (place, "/api/invoices/", "/api/invoices/growth/", f"{place}history/"):
             assert (await client.get(path, headers=staff.headers)).status_code == 200
         assert (await client.get("/health/ready")).json()["database"] == "ok"
-    await backfill(its_database, its_settings.audit_key, "factories wrote past the service")
-    for name, job in build_registry(its_settings).items():
+    await backfill(role_database, role_settings.audit_key, "rows of the factories")
+    for name, job in build_registry(role_settings).items():
         if name not in ("deliver", "notify"):
-            await job.function(JobRun(its_database, its_settings))
+            await job.function(JobRun(role_database, role_settings))
     file = tmp_path / "all.jsonl"
     with file.open("wb") as output:
-        async for piece in export.export(its_database, its_settings, proofs=True):
+        async for piece in export.export(role_database, role_settings, proofs=True):
             output.write(piece)
-    report = await load_file(its_database, its_settings, str(file))
+    report = await load_file(role_database, role_settings, str(file))
     assert report.fault_count == 0
     assert report.counts["invoice"].unchanged == 3
     verification = VerificationResult()
-    assert [each async for each in verify(its_database, its_settings, verification)] == []
+    assert [each async for each in verify(role_database, role_settings, verification)] == []
 
 
 @pytest.mark.parametrize("privilege", ["UPDATE", "DELETE"])
-async def test_the_documented_role_cannot_rewrite_the_record(
-    its_database: Database, privilege: str
+async def test_the_documented_role_cannot_rewrite_the_audit_record(
+    role_database: Database, privilege: str
 ) -> None:
     statement = {
         "UPDATE": "UPDATE invoice_history SET comment = ''",
         "DELETE": "DELETE FROM invoice_changes",
     }[privilege]
     with pytest.raises(DBAPIError, match="permission denied"):
-        async with its_database.transaction() as connection:
+        async with role_database.transaction() as connection:
             await connection.execute(text(statement))
 
 
 @pytest.mark.parametrize(
-    ("revoked", "told"),
+    ("revoked", "message"),
     [
         ("INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public", "INSERT, UPDATE, DELETE on user"),
         ("SELECT ON invoices", "SELECT on invoices"),
@@ -157,35 +159,26 @@ async def test_the_documented_role_cannot_rewrite_the_record(
         ("USAGE ON SCHEMA public", "USAGE on the schema public"),
     ],
 )
-async def test_each_privilege_that_lacks_is_named(
-    look: Callable[[], Awaitable[CheckResult]],
+async def test_each_missing_privilege_is_named(
+    check_role: Callable[[], Awaitable[CheckResult]],
     connection: AsyncConnection,
     role: str,
     revoked: str,
-    told: str,
+    message: str,
 ) -> None:
     database = (await connection.execute(text("SELECT current_database()"))).scalar_one()
     await connection.execute(text(f"REVOKE {revoked.format(database=database)} FROM {role}"))
-    finding = await look()
-    assert finding.level is Level.WRONG
-    assert finding.found.startswith(f"the role {role} lacks ")
-    assert told in finding.found
-    assert "docs/operating.md" in finding.advice
+    result = await check_role()
+    assert result.level is Level.WRONG
+    assert result.message.startswith(f"the role {role} lacks ")
+    assert message in result.message
+    assert "docs/operating.md" in result.advice
 
 
-async def test_rows_that_a_policy_hides_are_told(
-    look: Callable[[], Awaitable[CheckResult]], connection: AsyncConnection
+async def test_rows_hidden_by_a_policy_are_reported(
+    check_role: Callable[[], Awaitable[CheckResult]], connection: AsyncConnection
 ) -> None:
     await connection.execute(text("ALTER TABLE customers ENABLE ROW LEVEL SECURITY"))
-    finding = await look()
-    assert finding.level is Level.WRONG
-    assert "hide rows of customers" in finding.found
-
-
-async def test_a_database_without_tables_is_another_checks_matter(
-    settings: Settings, empty_database_url: str
-) -> None:
-    database = Database(settings.model_copy(update={"database_url": empty_database_url}))
-    (finding,) = await privileges.privileges(database, settings)
-    assert finding.level is Level.WELL
-    await database.close()
+    result = await check_role()
+    assert result.level is Level.WRONG
+    assert "hide rows of customers" in result.message

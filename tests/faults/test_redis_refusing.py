@@ -104,9 +104,9 @@ async def test_what_is_asked_is_done_while_redis_refuses_to_write(
                 "database": "ok",
                 "redis": "refuses writes",
             }
-            [finding] = await services.redis(settings)
-            assert finding.level is Level.WRONG
-            assert words in finding.found
+            [result] = await services.redis(settings)
+            assert result.level is Level.WRONG
+            assert words in result.message
 
             path = f"/api/invoices/{invoice.uuid}/send_notification/"
             assert (await client.post(path)).status_code == 200

@@ -1,4 +1,4 @@
-"""`doctor`: whether everything that the service needs is well."""
+"""`doctor`: check everything that the service needs."""
 
 import asyncio
 import json
@@ -21,36 +21,35 @@ def register(cli: typer.Typer) -> None:
 
 def doctor(
     processes: Annotated[
-        int, typer.Option(min=1, help="How many processes, APIs and workers, are to run.")
+        int, typer.Option(min=1, help="The planned number of processes, APIs and workers.")
     ] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON object.")] = False,
 ) -> None:
-    """Look at settings, servers, disk and backlog; tell what is well, or wrong and what to do.
+    """Check settings, servers, disk and backlog; print each result, with advice if it is not well.
 
-    Sends nothing, and changes nothing but for folders that are missing. Ends with code 1 where
-    something is wrong.
+    Sends nothing. Changes nothing, except that it creates a missing MAIL_DIR. Exits with code 1 if
+    anything is wrong.
     """
-    examination = asyncio.run(run_checks(read(), processes))
-    lines = [(name, each) for name, found in examination.findings.items() for each in found]
-    is_wrong = any(finding.level is Level.WRONG for _, finding in lines)
+    outcome = asyncio.run(run_checks(read(), processes))
+    results = [(name, each) for name, several in outcome.by_check.items() for each in several]
+    is_wrong = any(result.level is Level.WRONG for _, result in results)
     if as_json:
-        told = [
-            {"check": name, "level": each.level, "found": each.found, "advice": each.advice}
-            for name, each in lines
+        findings = [
+            {"check": name, "level": each.level, "found": each.message, "advice": each.advice}
+            for name, each in results
         ]
-        typer.echo(
-            json.dumps({"well": not is_wrong, "findings": told}, ensure_ascii=False, indent=2)
-        )
+        document = {"well": not is_wrong, "findings": findings}
+        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        for name, finding in lines:
-            typer.echo(_line(name, finding))
+        for name, result in results:
+            typer.echo(_line(name, result))
     code = FAILED if is_wrong else 0
-    if examination.hung:  # what hangs is not waited for
+    if outcome.timed_out:  # a check that hangs would keep the process from exiting
         sys.stdout.flush()
         os._exit(code)
     raise typer.Exit(code)
 
 
-def _line(name: str, finding: CheckResult) -> str:
-    told = f"{finding.level:8} {name:12} {finding.found.removesuffix('.')}."
-    return f"{told} {finding.advice}" if finding.advice else told
+def _line(name: str, result: CheckResult) -> str:
+    line = f"{result.level:8} {name:12} {result.message.removesuffix('.')}."
+    return f"{line} {result.advice}" if result.advice else line

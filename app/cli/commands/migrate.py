@@ -1,4 +1,4 @@
-"""`migrate`: the database's shape."""
+"""`migrate`: bring the database to a revision."""
 
 from typing import Annotated
 
@@ -18,17 +18,20 @@ def register(cli: typer.Typer) -> None:
 def migrate(
     to: Annotated[str, typer.Option(help="The revision to go to.")] = "head",
     down: Annotated[
-        bool, typer.Option("--down", help="Go back to that revision; what it lacks is lost.")
+        bool, typer.Option("--down", help="Go back to that revision; data of later ones is lost.")
     ] = False,
     patience: Annotated[
-        float, typer.Option(min=0, help="For how many seconds to try again while tables are busy.")
+        float, typer.Option(min=0, help="Seconds in which to retry while tables are busy.")
     ] = 120,
 ) -> None:
-    """Bring the database to the newest revision, or to the one named."""
+    """Bring the database to the newest revision, or to the one given."""
     check_database()
     try:
         migration.migrate(
-            to, down=down, patience=patience, tell=lambda line: typer.echo(line, err=True)
+            to,
+            down=down,
+            retry_seconds=patience,
+            report=lambda line: typer.echo(line, err=True),
         )
     except CommandError as error:
         fail(f"{error}.".replace("..", "."))

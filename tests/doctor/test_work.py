@@ -1,0 +1,122 @@
+"""The checks of jobs, deliveries, months, proofs and disk space."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.enums import DeliveryState, InvoiceState
+from app.billing.periods import Period
+from app.database.engine import Database
+from app.doctor import work
+from app.doctor.check_result import Level
+from app.outbox import repository as outbox
+from app.settings import Settings
+from tests.doctor.results import is_well, only
+from tests.support.factories import Factories
+
+
+async def test_missing_and_incomplete_proofs_are_reported(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    settings.proof_dir.mkdir(exist_ok=True)
+    profile = await make.profile(await make.customer())
+    for number in range(3):
+        key = f"{number}" * 32
+        (settings.proof_dir / key).write_bytes(b"%PDF")
+        await make.payment(
+            profile,
+            proof_key=key,
+            proof_name="a.pdf",
+            proof_media_type="application/pdf",
+            proof_size=4,
+            proof_sha256="",
+        )
+    assert is_well(await work.proofs(database, settings))
+    (settings.proof_dir / ("0" * 32)).unlink()
+    (settings.proof_dir / ("1" * 32)).write_bytes(b"%")
+    message = only(await work.proofs(database, settings), Level.WRONG)
+    assert "of 3 proofs that were checked, 2 are missing or incomplete" in message
+
+
+async def test_a_writable_proof_dir_is_well(settings: Settings) -> None:
+    settings.proof_dir.mkdir(exist_ok=True)
+    assert is_well(await work.disk(settings))
+
+
+async def test_an_unusable_proof_dir_is_reported(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unusable = settings.model_copy(update={"proof_dir": tmp_path / "file"})
+    assert "PROOF_DIR is wrong" in only(await work.disk(unusable), Level.WRONG)
+
+
+async def test_a_full_disk_is_reported(settings: Settings) -> None:
+    settings.proof_dir.mkdir(exist_ok=True)
+    large = settings.model_copy(update={"proof_max_bytes": 2**50})
+    assert "Free space" in only(await work.disk(large), Level.WRONG)
+
+
+async def test_a_missing_proof_dir_is_reported_and_not_created(
+    settings: Settings, tmp_path: Path
+) -> None:
+    missing = settings.model_copy(update={"proof_dir": tmp_path / "gone"})
+    message = only(await work.disk(missing), Level.WARNING)
+    assert f"{tmp_path / 'gone'}, does not exist" in message
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize(
+    ("age", "level"),
+    [(timedelta(minutes=2), Level.WARNING), (timedelta(hours=1), Level.WRONG)],
+)
+async def test_late_jobs_are_reported(
+    connection: AsyncConnection,
+    database: Database,
+    settings: Settings,
+    age: timedelta,
+    level: Level,
+) -> None:
+    await outbox.record_job(connection, "notify", {})
+    assert is_well(await work.outbox(database, settings))
+    due = {"due": clock.now() - age}
+    await connection.execute(text("UPDATE outbox SET due_at = :due"), due)
+    assert "1 jobs are due, the oldest for" in only(await work.outbox(database, settings), level)
+
+
+async def test_failed_jobs_are_reported(
+    connection: AsyncConnection, database: Database, settings: Settings
+) -> None:
+    await outbox.record_job(connection, "notify", {})
+    await connection.execute(text("UPDATE outbox SET done_at = now(), last_error = 'no use'"))
+    assert "notify (1)" in only(await work.outbox(database, settings), Level.WARNING)
+
+
+async def test_open_months_are_reported(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    last_month = Period.containing(clock.today()).shifted(-1)
+    customer = await make.customer()
+    await make.invoice(customer, last_month, InvoiceState.CREATED)
+    assert is_well(await work.months(database, settings))
+    await make.invoice(customer, last_month.shifted(-1))
+    message = only(await work.months(database, settings), Level.WRONG)
+    assert message.startswith("1 invoices of ")
+
+
+async def test_failed_deliveries_are_reported(
+    make: Factories, connection: AsyncConnection, database: Database, settings: Settings
+) -> None:
+    assert is_well(await work.deliveries(database, settings))
+    invoice = await make.invoice(await make.customer())
+    await connection.execute(
+        text(
+            "INSERT INTO notification_deliveries (uuid, invoice_id, recipient, state, message_id,"
+            " attempts, created_at) VALUES (gen_random_uuid(), :invoice, 'a@b.example', :state,"
+            " 'x', 1, now())"
+        ),
+        {"invoice": invoice.id, "state": DeliveryState.FAILED},
+    )
+    assert "delivery retry" in only(await work.deliveries(database, settings), Level.WARNING)
