@@ -30,8 +30,8 @@ from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
 from app.metrics.build import tell_build
 from app.outbox.notifier import Notifier
+from app.payments.api.router import router as payments
 from app.payments.proofs import ProofStore
-from app.payments.router import router as payments
 from app.settings import Settings
 
 _COLLECTIONS = (20_000, 20, 20)

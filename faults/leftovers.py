@@ -14,9 +14,9 @@ from app.database.engine import Database
 from app.deliveries.models import OPEN, Delivery
 from app.deliveries.schedule import DELIVER
 from app.outbox.models import OutboxEntry
+from app.payments.jobs.sweep_proofs import SAFE_AGE, sweep_proofs
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
-from app.payments.sweep import SAFE_AGE, sweep_proofs
 from app.settings import Settings
 from faults.stack import Stack
 

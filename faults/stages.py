@@ -21,7 +21,7 @@ from app.deliveries import schedule
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.models import Invoice
 from app.jobs import registry
-from app.payments.sweep import SAFE_AGE
+from app.payments.jobs.sweep_proofs import SAFE_AGE
 from faults.closing import lay_invoices, wrongly_closed
 from faults.gate import Place
 from faults.load import Load

@@ -1,4 +1,4 @@
-"""What is sold: providers, categories, offerings with their components and plans, resources."""
+"""The catalogue: providers, categories, offerings, their components and plans, resources."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from app.database.base import Base, BlankText, Money10, PrimaryKey, PublicId, en
 
 
 class ServiceProvider(Base):
-    """A customer in its part as a seller."""
+    """A customer that sells offerings."""
 
     __tablename__ = "service_providers"
 
@@ -21,7 +21,7 @@ class ServiceProvider(Base):
 
 
 class Category(Base):
-    """A kind of service."""
+    """A category of offerings."""
 
     __tablename__ = "categories"
 
@@ -31,7 +31,7 @@ class Category(Base):
 
 
 class Offering(Base):
-    """A service that a customer sells; it need not be recorded as a service provider."""
+    """A service that a customer sells; the customer need not be a service provider."""
 
     __tablename__ = "offerings"
 
@@ -45,7 +45,7 @@ class Offering(Base):
 
 
 class OfferingComponent(Base):
-    """A part of an offering that is charged by itself."""
+    """A part of an offering with charges of its own."""
 
     __tablename__ = "offering_components"
     __table_args__ = (enum_check("billing_type", BillingType),)
@@ -78,7 +78,7 @@ class Plan(Base):
 
 
 class PlanComponent(Base):
-    """The price of one component in one plan; the component may be gone."""
+    """The price of one component in one plan; the component may have been deleted."""
 
     __tablename__ = "plan_components"
 
@@ -93,7 +93,7 @@ class PlanComponent(Base):
 
 
 class Resource(Base):
-    """What a project has bought of an offering."""
+    """A purchase of an offering by a project."""
 
     __tablename__ = "resources"
 

@@ -1,4 +1,4 @@
-"""Customers and their projects: whom an invoice is addressed to, and where its costs arose."""
+"""Customers and their projects."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.database.base import Base, BlankText, Percent, PrimaryKey, PublicId
 
 
 class Customer(Base):
-    """An organization that is invoiced, that sells, or both."""
+    """An organization that is invoiced, sells offerings, or both."""
 
     __tablename__ = "customers"
     __table_args__ = (
@@ -35,12 +35,12 @@ class Customer(Base):
     archived: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     source: Mapped[str | None]
-    """The import that made it: `focus` for an account or a provider of a cloud's bill, which gets
-    invoices from imports alone; none for a customer that is billed here."""
+    """The import that created it: `focus` for an account or a provider of a cost export, which is
+    invoiced by such imports only; null for a customer that this service invoices."""
 
 
 class Project(Base):
-    """A part of a customer's work that resources belong to."""
+    """A project of a customer; resources belong to projects."""
 
     __tablename__ = "projects"
 

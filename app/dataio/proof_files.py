@@ -52,7 +52,7 @@ class ProofFiles:
         try:
             async with self._store.begin(given.name) as incoming:
                 await incoming.write(content)
-                kept = await incoming.keep()
+                kept = await incoming.finish()
         except (ProofRefused, ProofTooLarge) as error:
             raise WrongProof(str(error)) from error
         if (kept.media_type, kept.size, kept.sha256) != (

@@ -25,7 +25,7 @@ from app.jobs.job import Job, JobRun
 from app.notifications.sending import longest_attempt, send_delivery
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
-from app.payments.sweep import sweep_proofs
+from app.payments.jobs.sweep_proofs import sweep_proofs
 from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"

@@ -1,4 +1,4 @@
-"""How customers pay and what they paid; credits that they may spend."""
+"""Payment profiles, payments, and credits that customers may spend."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,8 +37,8 @@ class PaymentProfile(Base):
 class Payment(Base):
     """Money received, perhaps for an invoice, perhaps with a proof.
 
-    A proof is a file under PROOF_DIR, named by `proof_key`; the columns beside it tell the name
-    that the sender gave it, its media type by content, its size in bytes and its digest.
+    The proof is a file in PROOF_DIR, named by `proof_key`. The other columns of the proof are the
+    name that its sender gave it, its media type by content, its size in bytes and its digest.
     """
 
     __tablename__ = "payments"
@@ -67,7 +67,7 @@ class Payment(Base):
 
 
 class CustomerCredit(Base):
-    """An amount that a customer may spend on offerings instead of money."""
+    """A credit that a customer may spend on offerings instead of money."""
 
     __tablename__ = "customer_credits"
 
@@ -82,7 +82,7 @@ class CustomerCredit(Base):
 
 
 class CustomerCreditOffering(Base):
-    """An offering that a customer credit may be spent on."""
+    """An offering on which a customer credit may be spent."""
 
     __tablename__ = "customer_credit_offerings"
 

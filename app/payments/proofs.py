@@ -1,9 +1,8 @@
-"""Proofs of payment: files under PROOF_DIR, one place for all processes.
+"""Proofs of payment: files in PROOF_DIR, which all processes share.
 
-A proof arrives piece by piece in a temporary file there. `keep` checks it, makes it durable and
-gives it its name, a random key: what the sender called it is only a text beside it. A payment is
-recorded after that; where that fails, the file is removed, or swept later. A disk that fails raises
-`DiskUnavailable`.
+A proof arrives in pieces, in a temporary file. `finish` checks it, makes it durable and names it by
+a random key; the sender's name is stored with the payment. The payment is recorded after that. If
+that fails, the file is removed, or swept later. A failing disk raises `DiskUnavailable`.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from app.disk import DiskUnavailable, translate_disk_errors
 from app.logging import describe_error, get_logger
 
 UNFINISHED: Final = ".part"
-"""How the names of files end that are still arriving."""
+"""The suffix of a file that is still arriving."""
 
 _PROBE: Final = ".now-"
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
@@ -49,7 +48,7 @@ MEDIA_TYPES: Final = (
     "image/webp",
     "image/heic",
 )
-"""What a proof may be."""
+"""The media types of proofs."""
 
 _logger = get_logger(__name__)
 
@@ -59,19 +58,19 @@ _HEIC_BRANDS: Final = frozenset(
 
 
 class ProofTooLarge(Exception):
-    """More bytes than a proof may have."""
+    """The proof is larger than PROOF_MAX_BYTES."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"The proof is larger than {max_bytes} bytes.")
 
 
 class ProofRefused(Exception):
-    """A file that is no proof: empty, or of a type that is not taken."""
+    """The file is empty or of another media type than `MEDIA_TYPES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof that is kept, as its payment tells of it."""
+    """A stored proof, as its payment describes it."""
 
     key: str
     name: str
@@ -81,15 +80,15 @@ class Proof:
     sha256: str
 
     def matches(self, content: bytes) -> bool:
-        """Tell whether this is the proof's content, unharmed."""
+        """Return whether the content has the proof's digest."""
         return sha256(content).hexdigest() == self.sha256
 
 
 class ProofStore:
     """The folder of proofs.
 
-    With `creates`, it is made where it is missing. A running service does not do so: a folder that
-    is gone may be on a disk that is not mounted, and would be hidden once that is back.
+    `creates` says whether a missing folder is created. A running service does not: the folder may
+    be on a disk that is not mounted, which would hide the files in a new folder later.
     """
 
     def __init__(self, directory: Path, max_bytes: int, *, creates: bool = True) -> None:
@@ -98,24 +97,24 @@ class ProofStore:
         self._creates = creates
 
     def create(self) -> None:
-        """Make the folder where it is missing; raises `DiskUnavailable`."""
+        """Create the folder if it is missing; raises `DiskUnavailable`."""
         with translate_disk_errors():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def begin(self, name: str) -> "IncomingProof":
-        """Begin a proof that its sender calls `name`; nothing is written before its bytes."""
+        """Begin to receive a proof with the sender's name; the first bytes create its file."""
         return IncomingProof(self, safe_name(name), creates=self._creates)
 
     def path(self, key: str) -> Path:
-        """Return where the proof with this key is; raises `ValueError` for what is no key."""
+        """Return the path of the proof with this key; raises `ValueError` for an invalid key."""
         if not _KEY.fullmatch(key):
             raise ValueError("not the key of a proof")
         return self.directory / key
 
     async def check(self, key: str, size: int) -> os.stat_result:
-        """Return the state of a proof's file; raises `DiskUnavailable` if it cannot be read whole.
+        """Return the stat of a proof's file; raises `DiskUnavailable` if it is not whole.
 
-        A payment names it, so that it must be there: it comes back with its disk, or from a backup.
+        A payment refers to the file: it will be back with its disk, or from a backup.
         """
         return await asyncio.to_thread(self._check, self.path(key), size)
 
@@ -123,22 +122,22 @@ class ProofStore:
         with translate_disk_errors(), path.open("rb") as file:
             state = os.fstat(file.fileno())
         if state.st_size != size:
-            raise DiskUnavailable(None, "The file of a proof is not whole")
+            raise DiskUnavailable(None, "The file of a proof is truncated")
         return state
 
     async def remove(self, key: str) -> None:
-        """Remove a proof, if it is there; what cannot be removed is left to the sweep."""
+        """Remove a proof, if it exists; the sweep removes it later if this fails."""
         try:
             await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
         except OSError as error:
             _logger.warning("proof left to the sweep", key=key, error=describe_error(error))
 
     def older_than(self, age: timedelta) -> list[str]:
-        """Return the names of files last written longer ago than so, unfinished ones included.
+        """Return the names of files last written longer ago than `age`, unfinished ones included.
 
-        They are keys, or keys with `UNFINISHED` behind; other files are not the store's own. What
-        time it is, a file that is written now tells: a host's clock, if it were a day ahead, would
-        make proofs old that have just arrived.
+        A name is a key, or a key and `UNFINISHED`; other files do not belong to the store. The time
+        is that of a file that is written now: with the host's clock a day ahead, new proofs would
+        look old.
         """
         if not self.directory.is_dir():
             return []
@@ -155,25 +154,22 @@ class ProofStore:
 
 
 class IncomingProof:
-    """A proof on its way in. As a context, it leaves no temporary file behind."""
+    """A proof that is arriving. As a context manager, it leaves no temporary file."""
 
     def __init__(self, store: ProofStore, name: str, *, creates: bool) -> None:
         self.name = name
         self.size = 0
         self._key = secrets.token_hex(16)
         self._store = store
+        self._unfinished = store.directory / f"{self._key}{UNFINISHED}"
         self._creates = creates
         self._head = b""
         self._digest = sha256()
         self._waiting = bytearray()
         self._file: BinaryIO | None = None
 
-    @property
-    def _unfinished(self) -> Path:
-        return self._store.directory / f"{self._key}{UNFINISHED}"
-
     async def write(self, data: bytes) -> None:
-        """Take the next piece; raises `ProofTooLarge` and `DiskUnavailable`."""
+        """Write the next piece; raises `ProofTooLarge` and `DiskUnavailable`."""
         self.size += len(data)
         if self.size > self._store.max_bytes:
             raise ProofTooLarge(self._store.max_bytes)
@@ -184,7 +180,7 @@ class IncomingProof:
             await asyncio.to_thread(self._write_waiting)
 
     def check(self) -> str:
-        """Return the media type, by content; raises `ProofRefused`, in words for the sender."""
+        """Return the media type by content; raises `ProofRefused` with a message for the sender."""
         if not self.size:
             raise ProofRefused("The submitted file is empty.")
         found = media_type(self._head)
@@ -195,63 +191,57 @@ class IncomingProof:
             )
         return found
 
-    async def keep(self) -> Proof:
-        """Make the proof durable under its key; raises `ProofRefused` and `DiskUnavailable`."""
-        found = self.check()
-        await asyncio.to_thread(self._finish)
-        return Proof(self._key, self.name, found, self.size, self._digest.hexdigest())
+    async def finish(self) -> Proof:
+        """Check the proof and store it durably; raises `ProofRefused` and `DiskUnavailable`."""
+        found_type = self.check()
+        await asyncio.to_thread(self._make_durable)
+        return Proof(self._key, self.name, found_type, self.size, self._digest.hexdigest())
 
     async def discard(self) -> None:
-        """Remove what has arrived; does nothing after `keep`."""
+        """Remove the temporary file, in a thread; does nothing after `finish`."""
         await asyncio.to_thread(self.remove_unfinished)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Not awaited in a thread: a request that is cancelled cleans up all the same.
+        # Not in a thread: a cancelled request must remove its file, too.
         self.remove_unfinished()
 
-    def _write_waiting(self) -> None:
+    def _write_waiting(self) -> BinaryIO:
         with translate_disk_errors():
-            self._write_to(self._opened())
+            if self._file is None:
+                if self._creates:
+                    self._store.create()
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+                self._file = os.fdopen(os.open(self._unfinished, flags, mode=0o600), "wb")
+            self._digest.update(self._waiting)
+            self._file.write(self._waiting)
+            self._waiting.clear()
+            return self._file
 
-    def _opened(self) -> BinaryIO:
-        if self._file is None:
-            if self._creates:
-                self._store.create()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            self._file = os.fdopen(os.open(self._unfinished, flags, mode=0o600), "wb")
-        return self._file
-
-    def _write_to(self, file: BinaryIO) -> None:
-        self._digest.update(self._waiting)
-        file.write(self._waiting)
-        self._waiting.clear()
-
-    def _finish(self) -> None:
-        kept = self._store.path(self._key)
+    def _make_durable(self) -> None:
+        target = self._store.path(self._key)
         with translate_disk_errors():
-            file = self._opened()
-            self._write_to(file)
+            file = self._write_waiting()
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            self._unfinished.rename(kept)
+            self._unfinished.rename(target)
             self._file = None
             try:
                 _sync_directory(self._store.directory)
             except OSError:
-                kept.unlink(missing_ok=True)
+                target.unlink(missing_ok=True)
                 raise
 
     def remove_unfinished(self) -> None:
-        """Remove the temporary file; does nothing after `keep`."""
+        """Remove the temporary file; does nothing after `finish`."""
         self._waiting.clear()
         if self._file is None:
             return
         file, self._file = self._file, None
-        with suppress(OSError):  # what was not written yet is not wanted any more
+        with suppress(OSError):  # the unwritten rest is to be dropped
             file.close()
         try:
             self._unfinished.unlink(missing_ok=True)
@@ -260,7 +250,7 @@ class IncomingProof:
 
 
 def _sync_directory(directory: Path) -> None:
-    # A rename is durable once its directory is; Windows cannot open one, and does not need to.
+    # A rename is durable once its directory is synced; Windows neither can nor need do so.
     if os.name == "posix":
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -270,14 +260,14 @@ def _sync_directory(directory: Path) -> None:
 
 
 def media_type(head: bytes) -> str | None:
-    """Tell the media type of a file from its first bytes; None for what is not taken as proof."""
+    """Return the media type of a file by its first bytes; None if it is no type of proof."""
     for signature, found in _SIGNATURES:
         if head.startswith(signature):
             return found
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "image/webp"
     if head[4:8] == b"ftyp":
-        # The major brand, its version, then the brands that it is compatible with.
+        # The major brand, its version, then the compatible brands.
         length = min(int.from_bytes(head[:4]), len(head))
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))}
         if brands & _HEIC_BRANDS:
@@ -286,12 +276,12 @@ def media_type(head: bytes) -> str | None:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name as a text to show: no path, no control characters, not too long."""
+    """Return a file name to display: without path and control characters, of limited length."""
     last = re.split(r"[/\\]", name)[-1]
-    # Control, format (which reverse a line, say), surrogate, line and paragraph separators.
-    words = "".join(c for c in last if category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")).strip()
-    if len(words) > _NAME_MAX:
-        suffix = Path(words).suffix
+    # Categories: control, format (such as right-to-left marks), surrogate, line, paragraph.
+    text = "".join(c for c in last if category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")).strip()
+    if len(text) > _NAME_MAX:
+        suffix = Path(text).suffix
         suffix = suffix if len(suffix) <= _SUFFIX_MAX else ""
-        words = words[: _NAME_MAX - len(suffix)] + suffix
-    return words if words.strip(".") else "proof"
+        text = text[: _NAME_MAX - len(suffix)] + suffix
+    return text if text.strip(".") else "proof"

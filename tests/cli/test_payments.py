@@ -37,7 +37,7 @@ async def keep(settings: Settings, name: str) -> Proof:
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with store.begin(name) as incoming:
         await incoming.write(PDF)
-        return await incoming.keep()
+        return await incoming.finish()
 
 
 async def pay(make: Factories, customer: Row, invoice: Row | None, proof: Proof | None) -> Row:

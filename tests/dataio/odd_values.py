@@ -100,7 +100,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     content = b"%PDF-1.7\n" + bytes(range(256)) * 2000
     async with store.begin("Beleg ü.pdf") as incoming:
         await incoming.write(content)
-        proof = await incoming.keep()
+        proof = await incoming.finish()
     assert proof.sha256 == hashlib.sha256(content).hexdigest()
     await make.payment(
         profile,

@@ -39,7 +39,7 @@ def proofs(settings: Settings) -> ProofStore:
 async def proof(proofs: ProofStore) -> Proof:
     async with proofs.begin("receipt.pdf") as incoming:
         await incoming.write(b"%PDF-1.7\n")
-        return await incoming.keep()
+        return await incoming.finish()
 
 
 async def test_a_payment_of_the_total_is_recorded(

@@ -18,7 +18,7 @@ async def proof(settings: Settings) -> Proof:
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with store.begin('quittung "õ".pdf') as incoming:
         await incoming.write(PDF)
-        return await incoming.keep()
+        return await incoming.finish()
 
 
 @pytest.fixture

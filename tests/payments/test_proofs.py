@@ -34,7 +34,7 @@ async def keep(store: ProofStore, content: bytes, name: str = "proof.pdf") -> Pr
     async with store.begin(name) as incoming:
         for at in range(0, len(content), 100_000):
             await incoming.write(content[at : at + 100_000])
-        return await incoming.keep()
+        return await incoming.finish()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ async def _store(proofs: ProofStore, path: Path) -> Proof:
     try:
         async with proofs.begin(path.name) as incoming:
             await incoming.write(content)
-            return await incoming.keep()
+            return await incoming.finish()
     except (ProofRefused, ProofTooLarge) as error:
         fail(str(error))
     except DiskUnavailable as error:

@@ -1,4 +1,4 @@
-"""`payment`: what was paid."""
+"""`payment`: list payments."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from app.cli.database import with_database
 from app.database.engine import Database
-from app.payments.repository import listing
+from app.invoices.queries import payments as queries
 
 _COLUMNS = {
     "uuid": "payment",
@@ -23,7 +23,7 @@ _COLUMNS = {
     "invoice_number": "invoice",
     "proof_name": "proof",
 }
-"""What the table shows of a payment, and under which heading."""
+"""The columns of the table, with their headings."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def register(cli: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command("list")(list_payments)
     group.callback()(_group)
-    cli.add_typer(group, name="payment", help="Show payments.")
+    cli.add_typer(group, name="payment", help="List payments.")
 
 
 def _group() -> None:
@@ -40,20 +40,20 @@ def _group() -> None:
 
 
 def list_payments(
-    customer: Annotated[UUID | None, typer.Option(help="Only this customer's.")] = None,
-    invoice: Annotated[UUID | None, typer.Option(help="Only this invoice's.")] = None,
+    customer: Annotated[UUID | None, typer.Option(help="Only this customer's, by UUID.")] = None,
+    invoice: Annotated[UUID | None, typer.Option(help="Only this invoice's, by UUID.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List payments, newest first."""
 
     async def run(database: Database) -> Sequence[Mapping[str, Any]]:
         async with database.reading() as connection:
-            rows = await listing(connection, customer=customer, invoice=invoice)
+            rows = await queries.list_payments(connection, customer=customer, invoice=invoice)
             return [dict(row) for row in rows]
 
     payments = with_database(run)
     if as_json:
-        # Sums as text: JSON numbers are read as binary fractions.
+        # Sums are strings, since JSON numbers are read as binary fractions.
         typer.echo(json.dumps(payments, default=str, ensure_ascii=False, indent=2))
     else:
         _show(payments)
@@ -68,7 +68,7 @@ def _show(payments: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*map(Text, shown))
     console = Console()
     if not console.is_terminal:
-        # What is piped on is cut nowhere.
+        # Piped output is not cut to a width.
         boundless = console.options.update(width=sys.maxsize)
         console.width = console.measure(table, options=boundless).maximum
     console.print(table)

@@ -1,4 +1,4 @@
-"""`proof`: proofs of payment, read back."""
+"""`proof`: read proofs of payment."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.database.engine import Database
 from app.payments.proofs import Proof, ProofStore, safe_name
-from app.payments.repository import proof_of
+from app.payments.repository import find_proof
 
 
 def register(cli: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def register(cli: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command("get")(get)
     group.callback()(_group)
-    cli.add_typer(group, name="proof", help="Read back proofs of payment.")
+    cli.add_typer(group, name="proof", help="Read proofs of payment.")
 
 
 def _group() -> None:
@@ -28,14 +28,14 @@ def _group() -> None:
 
 
 def get(
-    payment: Annotated[UUID, typer.Argument(help="The payment.")],
+    payment: Annotated[UUID, typer.Argument(help="The UUID of the payment.")],
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="Where to write; - for the standard output. By default the name that its sender"
-            " gave it, in this folder. Nothing is overwritten.",
+            help="The file to write; - for standard output. By default it has its sender's name,"
+            " in the current folder. An existing file is not overwritten.",
         ),
     ] = None,
 ) -> None:
@@ -44,7 +44,7 @@ def get(
 
     async def run(database: Database) -> Proof | None:
         async with database.reading() as connection:
-            return await proof_of(connection, payment)
+            return await find_proof(connection, payment)
 
     proof = with_database(run)
     if proof is None:
@@ -55,7 +55,7 @@ def get(
     except OSError as error:
         fail(f"The proof cannot be read: {error}.")
     if not proof.matches(content):
-        fail(f"The file {store.path(proof.key)} is not the proof any more: its digest differs.")
+        fail(f"The file {store.path(proof.key)} is not the stored proof: its digest differs.")
     if output == Path("-"):
         sys.stdout.buffer.write(content)
         return

@@ -51,7 +51,7 @@ async def pay_invoice(submission: Submission) -> Response:
         if not body.fields:
             return await _pay(submission, proofs, PayInvoice(submission.invoice.id))
         day, incoming = _validated(body, receiver)
-        proof = await incoming.keep() if incoming else None
+        proof = await incoming.finish() if incoming else None
         return await _pay(submission, proofs, PayInvoice(submission.invoice.id, day, proof))
     finally:
         if receiver.incoming is not None:

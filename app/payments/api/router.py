@@ -1,4 +1,4 @@
-"""Proofs of payment, read back by staff."""
+"""Downloads of proofs of payment, for staff."""
 
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,7 @@ from app.api.operation_docs import document_errors
 from app.formats import parse_uuid
 from app.identity.api.authentication import StaffOnly
 from app.payments.proofs import MEDIA_TYPES, ProofStore
-from app.payments.repository import proof_of
+from app.payments.repository import find_proof
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 
@@ -21,12 +21,12 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
         "description": "The proof, as a download",
         "content": {
             media_type: {"schema": {"type": "string", "format": "binary"}}
-            # The first is sent by none, but is what client generators know as a file.
+            # No proof has the first type, but client generators take it for a file.
             for media_type in ("application/octet-stream", *MEDIA_TYPES)
         },
     }
 }
-# What a browser is told, so that it shows nothing of the file as a part of this site.
+# A browser must not show the file as a page of this site.
 _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -35,7 +35,7 @@ _SAFE: Final = {
 
 
 class _RangeNotSatisfiable(ApiError):
-    """416: a part that the file does not have."""
+    """416: the range lies outside of the file."""
 
     def __init__(self, size: int) -> None:
         detail = f"The range lies outside of the proof, which has {size} bytes."
@@ -43,13 +43,13 @@ class _RangeNotSatisfiable(ApiError):
 
 
 class _Download(FileResponse):
-    """A file, or the part that `Range` asks for; what is wrong with that is an `ApiError`."""
+    """A file, or the part that `Range` names; an invalid range raises an `ApiError`."""
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        """Return the parts; none, which is the whole file, for a unit that is not known here.
+        """Return the parts; none, which means the whole file, for an unknown unit.
 
-        Such a range is to be ignored (RFC 9110, 14.2).
+        RFC 9110, 14.2: a range in an unknown unit is ignored.
         """
         if http_range.partition("=")[0].strip().lower() != "bytes":
             return []
@@ -86,7 +86,7 @@ async def download_proof(
     proof = None
     if payment is not None:
         async with database.reading() as connection:
-            proof = await proof_of(connection, payment)
+            proof = await find_proof(connection, payment)
     if proof is None:
         raise NotFound("No Payment with a proof matches the given query.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)

@@ -1,4 +1,4 @@
-"""Removing proofs that no payment names: of uploads that broke off, or were never recorded."""
+"""Remove proofs without a payment: of uploads that broke off or were never recorded."""
 
 import asyncio
 from datetime import timedelta
@@ -13,24 +13,24 @@ from app.payments.proofs import ProofStore
 from app.settings import Settings
 
 SAFE_AGE: Final = timedelta(days=1)
-"""Younger files may belong to a payment that is just being recorded."""
+"""A younger file may belong to a payment that is being recorded."""
 _BATCH: Final = 1000
 
 
 async def sweep_proofs(database: Database, settings: Settings) -> JobSummary:
-    """Remove files of the proof store that no payment names and that are older than a day."""
+    """Remove files of the proof store that are older than `SAFE_AGE` and belong to no payment."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     summary = JobSummary()
     names = await asyncio.to_thread(store.older_than, SAFE_AGE)
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
         async with database.reading() as connection:
-            named = await connection.execute(
+            found = await connection.execute(
                 select(Payment.proof_key).where(Payment.proof_key.in_(batch))
             )
-            kept = set(named.scalars())
+            used = set(found.scalars())
         for name in batch:
-            if name not in kept:
+            if name not in used:
                 path = store.directory / name
                 await asyncio.to_thread(path.unlink, missing_ok=True)
                 summary.counts["removed"] += 1

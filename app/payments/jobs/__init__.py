@@ -1,0 +1,1 @@
+"""Jobs on payments, each safe to run twice."""
