@@ -1,4 +1,4 @@
-"""Request bodies: what is read, what is refused and in which words, and how much is read at all."""
+"""Request bodies: the parsed fields, the error messages, and the size limits."""
 
 import json
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=B"
 
 
-class Sender:
-    """The server's side of a request whose body arrives in chunks."""
+class Upload:
+    """A request whose body arrives in chunks."""
 
     def __init__(
         self,
@@ -27,33 +27,33 @@ class Sender:
         content_type: str | None,
         *,
         declared: int | None = None,
-        asks: bool = False,
-        breaks_off: bool = False,
+        expects_continue: bool = False,
+        disconnects: bool = False,
     ) -> None:
         self._chunks = iter(chunks)
-        self._breaks_off = breaks_off
-        self.taken = 0
+        self._disconnects = disconnects
+        self.received = 0
         headers = []
         if content_type is not None:
             headers.append((b"content-type", content_type.encode("latin-1")))
         if declared is not None:
             headers.append((b"content-length", str(declared).encode()))
-        if asks:
+        if expects_continue:
             headers.append((b"expect", b"100-continue"))
         self.request = Request({"type": "http", "method": "POST", "headers": headers}, self._next)
 
     async def _next(self) -> dict[str, Any]:
         chunk = next(self._chunks, None)
         if chunk is None:
-            if self._breaks_off:
+            if self._disconnects:
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": b"", "more_body": False}
-        self.taken += len(chunk)
+        self.received += len(chunk)
         return {"type": "http.request", "body": chunk, "more_body": True}
 
 
 class Files:
-    """A receiver that keeps what it gets."""
+    """A receiver that records names and content."""
 
     field = "proof"
 
@@ -71,7 +71,7 @@ class Files:
 
 
 async def read(body: bytes, content_type: str | None = JSON, files: Files | None = None) -> Body:
-    return await read_body(Sender([body] if body else [], content_type).request, files)
+    return await read_body(Upload([body] if body else [], content_type).request, files)
 
 
 async def refused(body: bytes, content_type: str | None = JSON) -> tuple[int, Any]:
@@ -94,7 +94,7 @@ async def test_an_empty_body_has_no_fields(content_type: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "told"),
+    ("content_type", "media_type"),
     [
         (None, ""),
         ("text/plain", "text/plain"),
@@ -103,10 +103,12 @@ async def test_an_empty_body_has_no_fields(content_type: str | None) -> None:
         ("application/vnd.api+json", "application/vnd.api+json"),
     ],
 )
-async def test_a_body_of_another_type(content_type: str | None, told: str) -> None:
+async def test_another_media_type_is_not_supported(
+    content_type: str | None, media_type: str
+) -> None:
     assert await refused(b"{}", content_type) == (
         415,
-        {"detail": f'Unsupported media type "{told}" in request.'},
+        {"detail": f'Unsupported media type "{media_type}" in request.'},
     )
 
 
@@ -159,7 +161,7 @@ async def test_a_body_of_another_type(content_type: str | None, told: str) -> No
         ),
     ],
 )
-async def test_what_is_read(body: bytes, content_type: str, fields: dict[str, Any]) -> None:
+async def test_fields_are_parsed(body: bytes, content_type: str, fields: dict[str, Any]) -> None:
     assert (await read(body, content_type)).fields == fields
 
 
@@ -181,11 +183,11 @@ async def test_what_is_read(body: bytes, content_type: str, fields: dict[str, An
         (b'{"a":' * 150_000, "nested too deeply"),
     ],
 )
-async def test_json_that_does_not_parse(body: bytes, problem: str) -> None:
+async def test_invalid_json_is_refused(body: bytes, problem: str) -> None:
     assert await refused(body) == (400, {"detail": f"JSON parse error - {problem}"})
 
 
-async def test_a_number_of_too_many_digits() -> None:
+async def test_a_number_with_too_many_digits_is_refused() -> None:
     status, body = await refused(b'{"a": ' + b"9" * 5000 + b"}")
     assert status == 400
     assert body["detail"].startswith("JSON parse error - Exceeds the limit (4300")
@@ -202,7 +204,7 @@ async def test_a_number_of_too_many_digits() -> None:
         (b"null", "No data provided"),
     ],
 )
-async def test_json_that_is_no_object(body: bytes, message: str) -> None:
+async def test_json_other_than_an_object_is_refused(body: bytes, message: str) -> None:
     assert await refused(body) == (400, {"non_field_errors": [message]})
 
 
@@ -227,20 +229,20 @@ async def test_json_that_is_no_object(body: bytes, message: str) -> None:
         (b"--B--\r\n", "multipart/form-data; boundary=" + "B" * 300),
     ],
 )
-async def test_multipart_that_does_not_parse(body: bytes, content_type: str) -> None:
+async def test_an_invalid_multipart_body_is_refused(body: bytes, content_type: str) -> None:
     status, answer = await refused(body, content_type)
     assert status == 400
     assert answer["detail"].startswith("Multipart form parse error - ")
 
 
-async def test_a_form_of_too_many_fields() -> None:
+async def test_a_form_with_too_many_fields_is_refused() -> None:
     assert await refused(b"a&" * 2000, FORM) == (
         400,
         {"detail": "Form parse error - Max number of fields exceeded"},
     )
 
 
-async def test_a_file_goes_to_its_receiver_and_others_are_dropped() -> None:
+async def test_a_file_is_passed_to_its_receiver_and_others_are_discarded() -> None:
     files = Files()
     body = (
         part("other", b"o" * 10, file="other.txt")
@@ -250,15 +252,15 @@ async def test_a_file_goes_to_its_receiver_and_others_are_dropped() -> None:
     )
     for size in (1, 3, 64, len(body)):
         chunks = [body[at : at + size] for at in range(0, len(body), size)]
-        sent = Sender(chunks, MULTIPART)
-        fields = (await read_body(sent.request, files)).fields
+        upload = Upload(chunks, MULTIPART)
+        fields = (await read_body(upload.request, files)).fields
         assert fields == {"other": FilePart("other.txt"), "proof": FilePart("2.pdf")}
         assert files.content == b"sec\r\n--ond"
     assert files.names == ["1.pdf", "2.pdf"] * 4
 
 
 @pytest.mark.parametrize("file", [None, ""])
-async def test_a_text_in_the_field_of_a_file_is_not_kept(file: str | None) -> None:
+async def test_a_text_in_the_field_of_a_file_is_discarded(file: str | None) -> None:
     files = Files(max_bytes=10 * TEXT_MAX_BYTES)
     body = part("proof", b"x" * 2 * TEXT_MAX_BYTES, file=file) + b"--B--\r\n"
     assert (await read(body, MULTIPART, files)).fields == {"proof": FilePart("")}
@@ -269,19 +271,19 @@ async def test_a_text_in_the_field_of_a_file_is_not_kept(file: str | None) -> No
 
 
 @pytest.mark.parametrize("content_type", [JSON, FORM, MULTIPART])
-async def test_a_body_declared_too_large_is_not_read(content_type: str) -> None:
+async def test_a_body_with_too_large_a_content_length_is_not_read(content_type: str) -> None:
     chunks = (b"x" * 1024 for _ in range(10_000))
-    sent = Sender(chunks, content_type, declared=TEXT_MAX_BYTES + 1)
+    upload = Upload(chunks, content_type, declared=TEXT_MAX_BYTES + 1)
     with pytest.raises(ApiError) as caught:
-        await read_body(sent.request)
+        await read_body(upload.request)
     assert caught.value.status == 413
     assert caught.value.headers == {"Connection": "close"}
-    assert sent.taken == 1024  # what had arrived with the head
+    assert upload.received == 1024  # the chunk that arrived with the head
 
-    asked = Sender([b"x"], content_type, declared=TEXT_MAX_BYTES + 1, asks=True)
+    with_expect = Upload([b"x"], content_type, declared=TEXT_MAX_BYTES + 1, expects_continue=True)
     with pytest.raises(ApiError, match="413"):
-        await read_body(asked.request)
-    assert asked.taken == 0  # the client is not told to go on
+        await read_body(with_expect.request)
+    assert with_expect.received == 0  # no 100 Continue is sent
 
 
 @pytest.mark.parametrize(
@@ -302,17 +304,17 @@ async def test_a_body_without_a_length_is_read_up_to_the_limit(
         while True:
             yield b"x" * 65536
 
-    sent = Sender(chunks(), content_type)
+    upload = Upload(chunks(), content_type)
     with pytest.raises(ApiError) as caught:
-        await read_body(sent.request)
+        await read_body(upload.request)
     assert caught.value.status == 413
     assert caught.value.body == {
         "detail": f"The request body is larger than {TEXT_MAX_BYTES} bytes."
     }
-    assert sent.taken <= TEXT_MAX_BYTES + 65536 + len(start)
+    assert upload.received <= TEXT_MAX_BYTES + 65536 + len(start)
 
 
-async def test_text_may_not_use_the_room_of_files() -> None:
+async def test_texts_may_not_use_the_limit_of_files() -> None:
     body = part("a", "x" * (TEXT_MAX_BYTES + 1)) + b"--B--\r\n"
     with pytest.raises(ApiError) as caught:
         await read(body, MULTIPART, Files(max_bytes=10 * TEXT_MAX_BYTES))
@@ -320,14 +322,14 @@ async def test_text_may_not_use_the_room_of_files() -> None:
 
 
 @pytest.mark.parametrize("content_type", [JSON, FORM, MULTIPART])
-async def test_a_sender_who_breaks_off(content_type: str) -> None:
-    sent = Sender([b"--B"], content_type, breaks_off=True)
+async def test_a_disconnect_during_the_body_is_an_error(content_type: str) -> None:
+    upload = Upload([b"--B"], content_type, disconnects=True)
     with pytest.raises(ApiError) as caught:
-        await read_body(sent.request)
+        await read_body(upload.request)
     assert caught.value.status == 400
 
 
-async def test_a_whole_body_leaves_the_connection_open() -> None:
+async def test_an_error_after_the_whole_body_keeps_the_connection() -> None:
     with pytest.raises(ApiError) as caught:
         await read(b"[]")
     assert caught.value.headers == {}
@@ -343,7 +345,7 @@ async def status_of(body: bytes, content_type: str) -> int:
 
 
 @given(st.binary(max_size=300), st.sampled_from([JSON, FORM, MULTIPART, "text/plain", ""]))
-async def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
+async def test_any_bytes_are_parsed_or_refused(body: bytes, content_type: str) -> None:
     assert await status_of(body, content_type) in (200, 400, 415)
 
 
@@ -354,5 +356,5 @@ PIECES = (
 
 
 @given(st.lists(st.sampled_from(PIECES.split(b"|")), max_size=30).map(b"".join))
-async def test_any_parts_are_read_or_refused(body: bytes) -> None:
+async def test_any_parts_are_parsed_or_refused(body: bytes) -> None:
     assert await status_of(body, MULTIPART) in (200, 400)

@@ -1,4 +1,4 @@
-"""Rules for single fields: what is kept, and every message of what is not."""
+"""Validators of body fields: the valid values, and the message of each error."""
 
 from collections.abc import Callable
 from datetime import date
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from app.api import body_validators
 from app.api.multipart import FilePart
 
-LONG = "Ensure this field has no more than 10 characters."
-NO_URL = "Enter a valid URL."
-NO_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+TOO_LONG = "Ensure this field has no more than 10 characters."
+INVALID_URL = "Enter a valid URL."
+INVALID_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("value", "validated"),
     [
         ("", ""),
         (" \t\n ", ""),
@@ -30,8 +30,8 @@ NO_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
         (1.5, "1.5"),
     ],
 )
-def test_text_that_is_kept(value: Any, kept: str) -> None:
-    assert body_validators.text(value, 10) == kept
+def test_a_valid_text_is_stripped(value: Any, validated: str) -> None:
+    assert body_validators.text(value, 10) == validated
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_text_that_is_kept(value: Any, kept: str) -> None:
         (["a"], ["Not a valid string."]),
         ({}, ["Not a valid string."]),
         (FilePart("f"), ["Not a valid string."]),
-        ("x" * 11, [LONG]),
-        (12345678901, [LONG]),
+        ("x" * 11, [TOO_LONG]),
+        (12345678901, [TOO_LONG]),
         ("a\0b", ["Null characters are not allowed."]),
         ("a\ud800\udfff", ["Surrogate characters are not allowed: U+D800."]),
         (
             "\0\udfff" + "x" * 9,
             [
-                LONG,
+                TOO_LONG,
                 "Null characters are not allowed.",
                 "Surrogate characters are not allowed: U+DFFF.",
             ],
         ),
     ],
 )
-def test_text_that_is_refused(value: Any, messages: list[str]) -> None:
+def test_an_invalid_text_is_refused(value: Any, messages: list[str]) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.text(value, 10)
     assert caught.value.messages == messages
@@ -81,7 +81,7 @@ def test_text_that_is_refused(value: Any, messages: list[str]) -> None:
         "https://example.com./",
     ],
 )
-def test_urls_that_are_kept_as_they_are(url: str) -> None:
+def test_a_valid_url_is_returned_unchanged(url: str) -> None:
     assert body_validators.url(f" {url}\n", 200) == url
 
 
@@ -131,29 +131,29 @@ def test_urls_that_are_kept_as_they_are(url: str) -> None:
         "gopher://example.com",
     ],
 )
-def test_what_is_no_url(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.url(url, 200)
-    assert caught.value.messages == [NO_URL]
+    assert caught.value.messages == [INVALID_URL]
 
 
 @pytest.mark.parametrize("value", [False, [], {}, 5, FilePart("f")])
-def test_values_that_are_no_url(value: Any) -> None:
+def test_a_url_must_be_a_text(value: Any) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.url(value, 200)
-    assert caught.value.messages == [NO_URL]
+    assert caught.value.messages == [INVALID_URL]
 
 
-def test_a_url_that_is_too_long_and_none() -> None:
+def test_a_url_has_a_maximum_length() -> None:
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.url("x" * 11, 10)
-    assert caught.value.messages == [LONG, NO_URL]
+    assert caught.value.messages == [TOO_LONG, INVALID_URL]
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.url("https://example.com/", 10)
-    assert caught.value.messages == [LONG]
+    assert caught.value.messages == [TOO_LONG]
 
 
-def test_dates() -> None:
+def test_a_valid_date_is_parsed() -> None:
     assert body_validators.iso_date("2026-11-05") == date(2026, 11, 5)
     assert body_validators.iso_date("2024-02-29") == date(2024, 2, 29)
     with pytest.raises(body_validators.FieldError, match="may not be null"):
@@ -181,28 +181,28 @@ def test_dates() -> None:
         FilePart("f"),
     ],
 )
-def test_what_is_no_date(value: Any) -> None:
+def test_an_invalid_date_is_refused(value: Any) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
         body_validators.iso_date(value)
-    assert caught.value.messages == [NO_DATE]
+    assert caught.value.messages == [INVALID_DATE]
 
 
-def kept_or_none(rule: Callable[[str, int], str], value: str) -> str | None:
+def validate_or_none(validator: Callable[[str, int], str], value: str) -> str | None:
     try:
-        return rule(value, 200)
+        return validator(value, 200)
     except body_validators.FieldError:
         return None
 
 
 @given(st.text())
-def test_any_text_is_kept_or_refused(value: str) -> None:
-    kept = kept_or_none(body_validators.text, value)
-    assert kept in (None, value.strip())
-    assert kept is None or kept.encode()[:0] == b""  # it can be stored
+def test_any_text_is_valid_or_refused(value: str) -> None:
+    validated = validate_or_none(body_validators.text, value)
+    assert validated in (None, value.strip())
+    assert validated is None or validated.encode()[:0] == b""  # no surrogates
 
 
 @given(st.one_of(st.text(), st.text().map("https://{}".format), st.from_regex(r"https?://.*")))
-def test_any_url_is_kept_or_refused(value: str) -> None:
-    kept = kept_or_none(body_validators.url, value)
-    assert kept in (None, value.strip())
-    assert not kept or kept.lower().startswith("http")
+def test_any_url_is_valid_or_refused(value: str) -> None:
+    validated = validate_or_none(body_validators.url, value)
+    assert validated in (None, value.strip())
+    assert not validated or validated.lower().startswith("http")

@@ -1,4 +1,4 @@
-"""What every operation shares: paths, methods, errors, compression, ids of requests."""
+"""The conventions of all operations: paths, methods, errors, compression, request ids."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ UUID = "5c3f2a10-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def bare_app() -> FastAPI:
-    """An application that is not started: enough for what needs no database."""
+    """An application that is not started, for tests without a database."""
     return create_app(Settings(database_url="postgresql:///none", redis_url="unix:///none"))
 
 
@@ -50,7 +50,7 @@ async def bare(bare_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-async def test_a_missing_slash_is_added(
+async def test_a_path_without_its_slash_is_redirected(
     method: str, path: str, location: str | None, bare: httpx.AsyncClient
 ) -> None:
     answer = await bare.request(method, path)
@@ -67,7 +67,7 @@ async def test_a_missing_slash_is_added(
     "path",
     ["/", "/api", "/api/", "/api/invoices//", f"/api/invoices/{UUID}/pay/", "//evil.example"],
 )
-async def test_unknown_paths(path: str, bare: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_is_not_found(path: str, bare: httpx.AsyncClient) -> None:
     answer = await bare.get(f"http://invoicing.example{path}")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not found."})
 
@@ -85,7 +85,7 @@ async def test_unknown_paths(path: str, bare: httpx.AsyncClient) -> None:
         ("POST", "/api/docs/assets/favicon.png", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_methods_that_do_not_work(
+async def test_other_methods_are_not_allowed(
     method: str, path: str, allowed: str, bare: httpx.AsyncClient
 ) -> None:
     answer = await bare.request(method, path)
@@ -96,7 +96,7 @@ async def test_methods_that_do_not_work(
 
 
 def paths_of(app: FastAPI) -> dict[str, set[str]]:
-    """Return every path that the application serves, with the methods of its routes."""
+    """Return the paths that the application serves, with the methods of their routes."""
     paths: dict[str, set[str]] = {}
     for route in iter_route_contexts(app.routes):
         if route.methods:
@@ -105,7 +105,7 @@ def paths_of(app: FastAPI) -> dict[str, set[str]]:
     return paths
 
 
-async def test_options_names_the_methods_of_every_path_without_a_token(
+async def test_options_lists_the_methods_of_every_path_without_a_token(
     bare_app: FastAPI, bare: httpx.AsyncClient
 ) -> None:
     paths = paths_of(bare_app)
@@ -137,7 +137,7 @@ async def test_options_on_an_unknown_path_is_not_found(path: str, bare: httpx.As
         (domain_errors.RequestInProgress("Wait."), 409, {"detail": "Wait."}),
     ],
 )
-async def test_errors_of_the_domain_have_a_status_and_a_body(
+async def test_a_domain_error_becomes_a_response(
     error: domain_errors.DomainError, status: int, body: Any, bare_app: FastAPI
 ) -> None:
     @bare_app.get("/raise")
@@ -162,7 +162,7 @@ def test_each_kind_of_domain_error_has_a_status() -> None:
         ApiError(418, [1], {"A": "b"}),
     ],
 )
-async def test_raised_errors_are_answers(error: ApiError, bare_app: FastAPI) -> None:
+async def test_an_api_error_becomes_a_response(error: ApiError, bare_app: FastAPI) -> None:
     @bare_app.get("/raise")
     async def fail() -> None:
         raise error
@@ -173,7 +173,7 @@ async def test_raised_errors_are_answers(error: ApiError, bare_app: FastAPI) -> 
     assert error.headers.items() <= {k.title(): v for k, v in answer.headers.items()}.items()
 
 
-async def test_what_nobody_expected(bare_app: FastAPI) -> None:
+async def test_an_unexpected_exception_is_logged_and_answered_with_500(bare_app: FastAPI) -> None:
     @bare_app.get("/fail")
     async def fail(request: Request) -> None:
         secret = "hunter2"
@@ -192,7 +192,7 @@ async def test_what_nobody_expected(bare_app: FastAPI) -> None:
     assert "xyz" not in str(logged)
 
 
-async def test_a_failure_amid_an_answer_cuts_it_off(bare_app: FastAPI) -> None:
+async def test_an_exception_during_a_response_breaks_the_connection(bare_app: FastAPI) -> None:
     class Half(Response):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -208,7 +208,7 @@ async def test_a_failure_amid_an_answer_cuts_it_off(bare_app: FastAPI) -> None:
             await client.get("/half")
 
 
-async def test_the_id_of_a_request(bare: httpx.AsyncClient) -> None:
+async def test_a_valid_request_id_is_returned(bare: httpx.AsyncClient) -> None:
     given = await bare.get("/health/live", headers={"X-Request-ID": "abc-1.2_3"})
     assert given.headers["x-request-id"] == "abc-1.2_3"
     odd: Any
@@ -217,7 +217,7 @@ async def test_the_id_of_a_request(bare: httpx.AsyncClient) -> None:
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
-async def test_requests_are_logged_without_what_is_secret(bare: httpx.AsyncClient) -> None:
+async def test_the_request_log_has_no_query(bare: httpx.AsyncClient) -> None:
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logged:
         await bare.get("/health/live?token=abc", headers={"X-Request-ID": "one"})
     (entry,) = logged
@@ -234,14 +234,16 @@ async def test_requests_are_logged_without_what_is_secret(bare: httpx.AsyncClien
     }
 
 
-async def test_pages_of_documentation_need_no_other_site(bare: httpx.AsyncClient) -> None:
+async def test_the_documentation_page_loads_only_own_assets(
+    bare: httpx.AsyncClient,
+) -> None:
     page = await bare.get("/api/docs")
     assert page.status_code == 200
     assert not re.search(r"https?://", page.text)
     assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(assets) == 3
     (schema,) = re.findall(r"url: '([^']+)'", page.text)
-    # All of them are named from the page on: a gateway may have put a prefix before its path.
+    # The URLs are relative, because a gateway may add a path prefix.
     assert not any(name.startswith("/") for name in (*assets, schema))
     for name in assets:
         assert (await bare.get(urljoin("/api/docs", name))).status_code == 200
@@ -249,7 +251,7 @@ async def test_pages_of_documentation_need_no_other_site(bare: httpx.AsyncClient
     assert document.json()["openapi"].startswith("3.1")
 
 
-async def test_compression(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_responses_are_compressed(make: Factories, client: httpx.AsyncClient) -> None:
     invoice = await make.invoice(await make.customer())
     for _ in range(20):
         await make.item(invoice)
@@ -262,19 +264,21 @@ async def test_compression(make: Factories, client: httpx.AsyncClient) -> None:
             answer = await client.get(path, headers={**headers, "Accept-Encoding": encoding})
             assert answer.headers["content-encoding"] == encoding
             assert "accept-encoding" in answer.headers["vary"].lower()
-            # httpx reads gzip by itself, and zstd where it has the library for it
+            # httpx decodes gzip, and zstd only with an additional library.
             if encoding == "gzip":
                 assert answer.json() == plain.json()
 
 
-def told_without_a_body(answer: httpx.Response) -> dict[str, str]:
-    """Return the headers but for those that only the body tells, or each request has anew."""
+def comparable_headers(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers that do not depend on the body or on the single request."""
     others = ("content-length", "content-encoding", "x-request-id", "ratelimit")
     return {name: value for name, value in answer.headers.items() if name not in others}
 
 
 @pytest.mark.parametrize("items", [1, 20])
-async def test_head_answers_as_get(items: int, make: Factories, client: httpx.AsyncClient) -> None:
+async def test_head_has_headers_of_get(
+    items: int, make: Factories, client: httpx.AsyncClient
+) -> None:
     invoice = await make.invoice(await make.customer())
     for _ in range(items):
         await make.item(invoice)
@@ -284,20 +288,20 @@ async def test_head_answers_as_get(items: int, make: Factories, client: httpx.As
     for path in (listed, one, f"{one}items/", f"{one}stats/", "/api/invoices/growth/", "/api/docs"):
         get, head = [await client.request(m, path, headers=headers) for m in ("GET", "HEAD")]
         assert (get.status_code, head.status_code, head.content) == (200, 200, b""), path
-        told = told_without_a_body(get)
-        if "content-encoding" in get.headers and "etag" in told:
-            # Without a body nobody knows whether it would be compressed.
-            told["etag"] = told["etag"].replace('-gzip"', '"')
-        del told["content-type"]
-        assert told_without_a_body(head) == told, path
+        expected = comparable_headers(get)
+        if "content-encoding" in get.headers and "etag" in expected:
+            # HEAD does not know whether the body would be compressed.
+            expected["etag"] = expected["etag"].replace('-gzip"', '"')
+        del expected["content-type"]
+        assert comparable_headers(head) == expected, path
         if path != "/api/docs":
             assert head.headers["vary"] == "Accept-Encoding"
 
 
-async def test_an_answer_to_head_has_no_type_and_no_body(
+async def test_a_response_to_head_has_no_content_type_and_no_body(
     bare_app: FastAPI, bare: httpx.AsyncClient
 ) -> None:
-    """Errors, too: a client that reads JSON wherever the type says so fails on an empty body."""
+    """A JavaScript client that sees a JSON content type fails on an empty body."""
     paths = [path for path, methods in paths_of(bare_app).items() if "HEAD" in methods]
     others = [f"/api/invoices/{UUID}/paid/", "/nowhere/", "/api/docs/assets/favicon.png"]
     statuses = set()

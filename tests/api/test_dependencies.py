@@ -1,4 +1,4 @@
-"""What every route depends on."""
+"""The dependencies of all routes."""
 
 import inspect
 
@@ -9,12 +9,12 @@ from app.api.permissions import dependencies_of
 
 
 def is_plain(call: object) -> bool:
-    """Whether FastAPI would run this in a thread."""
+    """Return whether FastAPI runs this in a thread."""
     function = call if inspect.isroutine(call) else getattr(call, "__call__", None)  # noqa: B004
     return not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
 
 
-async def test_no_dependency_costs_a_thread(app: FastAPI) -> None:
+async def test_no_dependency_runs_in_a_thread(app: FastAPI) -> None:
     seen = {
         call
         for route in iter_route_contexts(app.routes)

@@ -1,4 +1,4 @@
-"""The interactive documentation in a real browser, directly and behind a gateway."""
+"""The documentation page in a browser, directly and behind a gateway."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
@@ -38,7 +38,7 @@ GATEWAY = "http://gateway.example/billing"
 
 
 async def _behind_gateway(page: Page, server: Server) -> None:
-    """Answer what is asked of the gateway below its prefix as the server does."""
+    """Forward requests below the gateway's path prefix to the server."""
 
     async def forward(route: Route) -> None:
         answer = await route.fetch(url=route.request.url.replace(GATEWAY, server.url))
@@ -48,12 +48,12 @@ async def _behind_gateway(page: Page, server: Server) -> None:
 
 
 @pytest.mark.parametrize("gateway", [False, True])
-async def test_it_lists_every_operation(server: Server, gateway: bool) -> None:
+async def test_the_page_lists_every_operation(server: Server, gateway: bool) -> None:
     async with browser_page(offline=False) as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("requestfailed", lambda request: problems.append(request.url))
-        # What the page's policy forbids is told there.
+        # The browser reports violations of the page's policy there.
         page.on("console", lambda said: problems.append(said.text))
         base = server.url
         if gateway:
@@ -78,8 +78,8 @@ async def _authorize(page: Page, header: str) -> None:
     await dialog.locator(".btn-done").first.click()
 
 
-async def _executed(page: Page, operation: Locator, filled: Mapping[str, str]) -> tuple[int, str]:
-    """Try an operation out as a visitor does; return the status, and what else is shown of it."""
+async def _try_out(page: Page, operation: Locator, filled: Mapping[str, str]) -> tuple[int, str]:
+    """Try out an operation. Return the status, and the URL and response shown."""
     await operation.locator(".opblock-summary").click()
     await operation.get_by_role("button", name="Try it out").click()
     for name, value in filled.items():
@@ -96,10 +96,10 @@ async def _executed(page: Page, operation: Locator, filled: Mapping[str, str]) -
     return int(status.split()[0]), f"{url}\n{shown}"
 
 
-async def test_trying_an_operation_out_gives_a_useful_answer(
+async def test_every_operation_can_be_tried_out(
     server: Server, make: Factories, connection: AsyncConnection
 ) -> None:
-    """Authorize, open an operation, fill in the invoice's UUID alone, execute."""
+    """Authorize, open an operation, fill in only the invoice's UUID, execute."""
     staff = await make.staff()
     customer = await make.customer()
     await make.profile(customer)
@@ -107,9 +107,9 @@ async def test_trying_an_operation_out_gives_a_useful_answer(
     async with browser_page(offline=False) as page, httpx.AsyncClient() as client:
         await page.goto(f"{server.url}/api/docs")
         await _authorize(page, f"Token {staff.key}")
-        found = page.locator(".opblock")
-        await expect(found).to_have_count(len(OPERATIONS))
-        identifiers = [str(await each.get_attribute("id")) for each in await found.all()]
+        operations = page.locator(".opblock")
+        await expect(operations).to_have_count(len(OPERATIONS))
+        identifiers = [str(await each.get_attribute("id")) for each in await operations.all()]
         for identifier in identifiers:
             number_of_invoices += 1
             period = Period(2025, 1).shifted(number_of_invoices)
@@ -117,7 +117,7 @@ async def test_trying_an_operation_out_gives_a_useful_answer(
             await make.item(invoice)
             filled = {"uuid": str(invoice.uuid), "timestamp": "9999-12-31"}
             if "_history_" in identifier or "_proof_" in identifier:
-                # What is to be shown has to be there: a version, a payment with its proof.
+                # These operations need a version, or a payment with a proof.
                 url = f"{server.url}/api/invoices/{invoice.uuid}/paid/"
                 paid = await client.post(
                     url,
@@ -128,9 +128,9 @@ async def test_trying_an_operation_out_gives_a_useful_answer(
                 paid.raise_for_status()
             if "_proof_" in identifier:
                 filled["uuid"] = str(await connection.scalar(_LAST_PAYMENT))
-            status, shown = await _executed(page, page.locator(f"#{identifier}"), filled)
+            status, shown = await _try_out(page, page.locator(f"#{identifier}"), filled)
             assert status == 200, (identifier, shown)
-            # Nothing narrows the answer, or is sent for all requests alike.
+            # The page adds no filter and no idempotency key of its own.
             url, _, _ = shown.partition("\n")
             assert urlsplit(url).query in ("", urlencode({"timestamp": filled["timestamp"]}))
     assert number_of_invoices == len(OPERATIONS)

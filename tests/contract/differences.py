@@ -1,7 +1,7 @@
-"""Where an answer may differ from the recorded one: each difference once, by the rule behind it.
+"""The differences between the responses of this service and the recorded ones of Waldur.
 
-A difference rewrites what was recorded into what has to be answered here, exactly. It returns the
-answer it was given where the rule does not apply.
+Each difference has a rule. It rewrites a recorded response into the exact response of this service,
+or returns it unchanged if the rule does not apply.
 """
 
 import re
@@ -18,27 +18,27 @@ from tests.contract.recorded_waldur import Facts
 from tests.contract.recording import Answer, Exchange
 
 WHOLE = ("quirk:no-offering-customer", 1)
-"""The exchange in which that invoice was answered whole and unchanged."""
+"""The exchange with the whole, unchanged invoice."""
 INVOICE = "2a54a9b093c7558db082be2434b24ec9"
-"""The invoice that most exchanges are about."""
+"""The invoice of most exchanges."""
 HEX_UUID = re.compile(r"(?:(?<=/)|^)[0-9a-f]{32}(?=/$|$)")
 UUIDS_OF_DETAILS = {"resource_uuid", "plan_uuid", "offering_uuid", "service_provider_uuid"}
 COUNT = "X-Result-Count"
 JSON = {"Content-Type": "application/json"}
 UuidStyle = Literal["hyphens", "hex"]
 NEW = "new"
-"""Stands for the identifier of a row that an exchange made."""
+"""Replaces the identifier of a row that an exchange created."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A rule by which answers differ."""
+    """A rule by which responses differ."""
 
     name: str
     reason: str
     expect: Callable[[Exchange, Answer, Facts], Answer]
     styles: frozenset[UuidStyle] = frozenset({"hyphens", "hex"})
-    """The values of WIRE_UUID_STYLE with which answers differ."""
+    """The values of WIRE_UUID_STYLE to which the rule applies."""
 
 
 def _copy(answer: Answer) -> Answer:
@@ -46,7 +46,7 @@ def _copy(answer: Answer) -> Answer:
 
 
 def _invoices(answer: Answer) -> Iterator[dict[str, Any]]:
-    """Yield the whole invoices of an answer, to be changed."""
+    """Yield the whole invoices of a response, for modification."""
     found = answer.body if isinstance(answer.body, list) else [answer.body]
     yield from (each for each in found if isinstance(each, dict) and "items" in each)
 
@@ -65,7 +65,7 @@ def _insert_after(row: dict[str, Any], key: str, name: str, value: object) -> No
             row[name] = value
 
 
-def _paid_answers_the_invoice(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
+def _paid_returns_the_invoice(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     if exchange.operation != "paid" or answer.status != 200:
         return answer
     body = {**deepcopy(facts.recorded(*WHOLE).body), "state": "paid"}
@@ -78,7 +78,7 @@ def _forged_address(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     return facts.recorded(exchange.scenario, 1)
 
 
-def _component_gone(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
+def _missing_component(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     if answer.status != 500 or exchange.operation != INVOICE:
         return answer
     expected = _copy(facts.recorded(*WHOLE))
@@ -88,7 +88,7 @@ def _component_gone(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     return expected
 
 
-def _seller_unknown(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
+def _unknown_seller(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     if answer.status != 500 or exchange.operation != "stats":
         return answer
     expected = _copy(facts.recorded("quirk:plan-component-without-component", 2))
@@ -114,7 +114,7 @@ def _hyphenated(value: Any) -> Any:
 
 
 def _in_details(details: dict[str, Any]) -> dict[str, Any]:
-    """What is stored is sent as it is, but for the documented UUIDs in it."""
+    """Stored details are returned unchanged, except for their documented UUIDs."""
     return {
         key: _hyphenated(value) if key in UUIDS_OF_DETAILS else value
         for key, value in details.items()
@@ -154,7 +154,7 @@ def _issuer(_: Exchange, answer: Answer, __: Facts) -> Answer:
     return expected
 
 
-def _left_out(_: Exchange, answer: Answer, __: Facts) -> Answer:
+def _omitted_fields(_: Exchange, answer: Answer, __: Facts) -> Answer:
     expected = _copy(answer)
     for item in _items(expected):
         if item["billing_type"] is None:
@@ -180,10 +180,10 @@ def _stats_order(exchange: Exchange, answer: Answer, _: Facts) -> Answer:
 def _list_order(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
     if exchange.path != "/api/invoices/" or exchange.method != "GET" or exchange.role != "staff":
         return answer
-    asked = parse_qs(exchange.query)
-    if answer.status != 200 or "customer_uuid" in asked:
+    parameters = parse_qs(exchange.query)
+    if answer.status != 200 or "customer_uuid" in parameters:
         return answer
-    size, page = int(asked.get("page_size", ["10"])[0]), int(asked.get("page", ["1"])[0])
+    size, page = int(parameters.get("page_size", ["10"])[0]), int(parameters.get("page", ["1"])[0])
     rows = facts.invoices[(page - 1) * size : page * size]
     customers = answer.body[0].get("customer", "").split("/api/")[0] + "/api/customers/"
     body = [{**row, "customer": f"{customers}{row['customer']}/"} for row in rows]
@@ -236,48 +236,47 @@ def _payment_sum(exchange: Exchange, answer: Answer, facts: Facts) -> Answer:
 
 DIFFERENCES = (
     Difference(
-        "a paid invoice is answered",
-        "The documented answer to `paid` is the whole invoice; Waldur sends an empty body.",
-        _paid_answers_the_invoice,
+        "paid returns the invoice",
+        "The documented response to `paid` is the whole invoice. Waldur's body is empty.",
+        _paid_returns_the_invoice,
     ),
     Difference(
-        "a forged address changes nothing",
-        "A caller's address is taken from trusted proxies alone; Waldur fails on one that does"
-        " not parse.",
+        "a forged address has no effect",
+        "A client's address is taken from trusted proxies only. Waldur fails on an invalid one.",
         _forged_address,
     ),
     Difference(
         "a plan component without its component",
-        "An item with no billing type is shown without it; Waldur fails.",
-        _component_gone,
+        "An item without a billing type omits it. Waldur fails.",
+        _missing_component,
     ),
     Difference(
-        "a seller that is no service provider",
-        "In stats its customer's UUID is told, and the nil UUID where there is no seller, since the"
-        " field is required; Waldur fails.",
-        _seller_unknown,
+        "a seller that is not a service provider",
+        "Stats have the UUID of its customer, or the nil UUID without a seller, because the"
+        " field is required. Waldur fails.",
+        _unknown_seller,
     ),
     Difference(
         "list order",
-        "The default order goes on by number, newest first, so that it is total; in Waldur,"
-        " invoices of one month come in any order.",
+        "The default order ends with the number, newest first, so that it is total. In Waldur,"
+        " the invoices of one month have no order.",
         _list_order,
     ),
     Difference(
-        "fields that this release lacks",
-        "The documented answer has `factor`, `credit`, `compensations`, `incurred_costs` and"
-        " `vat_code`; the recorded release is older.",
+        "fields that the recorded release lacks",
+        "The documented response has `factor`, `credit`, `compensations`, `incurred_costs`"
+        " and `vat_code`. The recorded release is older.",
         _new_fields,
     ),
     Difference(
         "the issuer's documented keys",
-        "`issuer_details` has all its documented keys, empty where the operator sets none.",
+        "`issuer_details` has all documented keys. They are empty if the operator sets none.",
         _issuer,
     ),
     Difference(
-        "no value is left out",
-        "A field that is not nullable and has no value is left out; Waldur sends null.",
-        _left_out,
+        "a field without a value is omitted",
+        "A field that has no value and is not nullable is omitted. Waldur sends null.",
+        _omitted_fields,
     ),
     Difference(
         "stats as documented",
@@ -286,78 +285,79 @@ DIFFERENCES = (
     ),
     Difference(
         "stats order",
-        "Stats are ordered by the offering's name; Waldur's come in any order.",
+        "Stats are ordered by the offering's name. In Waldur, they have no order.",
         _stats_order,
     ),
     Difference(
         "hyphens in UUIDs",
-        "UUIDs are sent as RFC 9562 writes them; Waldur sends 32 hexadecimal digits.",
+        "UUIDs have the format of RFC 9562. Waldur sends 32 hexadecimal digits.",
         _hyphens,
         frozenset({"hyphens"}),
     ),
     Difference(
-        "Allow names what works",
-        "`Allow` is sent with 405 and names methods that work; Waldur sends it always and names"
+        "Allow lists methods that work",
+        "`Allow` is sent with 405 and lists methods that work. Waldur always sends it, and lists"
         " disabled ones too.",
         _allow,
     ),
     Difference(
-        "a redirect that keeps method and body",
-        "Without its final slash a path is answered with 308 and a relative address; Waldur's 301"
-        " loses the body, and its address the prefix of a gateway.",
+        "a redirect that preserves method and body",
+        "A path without its trailing slash gets 308 and a relative location. Waldur's 301 loses"
+        " the body, and its location loses the prefix of a gateway.",
         _redirect,
     ),
     Difference(
         "growth is counted",
-        "`X-Result-Count` tells the number of customers in growth; Waldur tells none.",
+        "Growth has an `X-Result-Count`, the number of its customers. Waldur's has none.",
         _growth_count,
     ),
     Difference(
         "a new payment has its own identifier",
-        "What an exchange creates gets a new UUID, here as in Waldur.",
+        "A created payment gets a new UUID, here as in Waldur.",
         _payment_ids,
     ),
     Difference(
         "the sum of a payment",
-        "A payment is of the invoice's total; Waldur recomputes quantities and records another.",
+        "The sum of a payment is the invoice's total. Waldur recomputes quantities, and records"
+        " another sum.",
         _payment_sum,
     ),
 )
 
 
 def differences_of(style: UuidStyle) -> list[Difference]:
-    """Return the rules that apply where UUIDs are sent in a style."""
+    """Return the rules that apply to a style of UUIDs."""
     return [difference for difference in DIFFERENCES if style in difference.styles]
 
 
 def expected(exchange: Exchange, facts: Facts, style: UuidStyle) -> tuple[Answer, list[str]]:
-    """Return what has to be answered, and the names of the differences that were needed."""
-    answer, used = exchange.answer, []
+    """Return the expected response, and the names of the differences that apply."""
+    answer, applied = exchange.answer, []
     for difference in differences_of(style):
         rewritten = difference.expect(exchange, answer, facts)
         if list(compare(answer, rewritten)):
-            used.append(difference.name)
+            applied.append(difference.name)
         answer = rewritten
-    return answer, used
+    return answer, applied
 
 
-def compare(actual: Answer, wanted: Answer) -> Iterator[str]:
-    """Tell each place where two answers differ: by value, in the order of keys, 1 is not true."""
-    yield from _compare("status", actual.status, wanted.status)
-    yield from _compare("headers", set(actual.headers), set(wanted.headers))
-    for name in actual.headers.keys() & wanted.headers.keys():
-        yield from _compare(name, actual.headers[name], wanted.headers[name])
-    yield from _compare("body", actual.body, wanted.body)
+def compare(actual: Answer, other: Answer) -> Iterator[str]:
+    """Yield each difference of two responses. The order of keys counts, and 1 differs from true."""
+    yield from _compare("status", actual.status, other.status)
+    yield from _compare("headers", set(actual.headers), set(other.headers))
+    for name in actual.headers.keys() & other.headers.keys():
+        yield from _compare(name, actual.headers[name], other.headers[name])
+    yield from _compare("body", actual.body, other.body)
 
 
-def _compare(place: str, actual: Any, wanted: Any) -> Iterator[str]:
-    if isinstance(actual, dict) and isinstance(wanted, dict):
-        if list(actual) != list(wanted):
-            yield f"{place}: has {list(actual)}, not {list(wanted)}"
-        for key in actual.keys() & wanted.keys():
-            yield from _compare(f"{place}.{key}", actual[key], wanted[key])
-    elif isinstance(actual, list) and isinstance(wanted, list) and len(actual) == len(wanted):
-        for position, pair in enumerate(zip(actual, wanted, strict=True)):
+def _compare(place: str, actual: Any, other: Any) -> Iterator[str]:
+    if isinstance(actual, dict) and isinstance(other, dict):
+        if list(actual) != list(other):
+            yield f"{place}: has {list(actual)}, not {list(other)}"
+        for key in actual.keys() & other.keys():
+            yield from _compare(f"{place}.{key}", actual[key], other[key])
+    elif isinstance(actual, list) and isinstance(other, list) and len(actual) == len(other):
+        for position, pair in enumerate(zip(actual, other, strict=True)):
             yield from _compare(f"{place}[{position}]", *pair)
-    elif actual != wanted or isinstance(actual, bool) != isinstance(wanted, bool):
-        yield f"{place}: is {actual!r}, not {wanted!r}"
+    elif actual != other or isinstance(actual, bool) != isinstance(other, bool):
+        yield f"{place}: is {actual!r}, not {other!r}"

@@ -1,4 +1,4 @@
-"""The Waldur that the exchanges were recorded from, and what an import of it left here."""
+"""The data of the recorded Waldur on which expected responses depend."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from tests.contract.recording import Answer, Exchange
 
 Row = dict[str, Any]
-NOBODY = "0" * 32
-"""The nil UUID, where a UUID is required and there is none."""
+NIL_UUID = "0" * 32
+"""Stands for a required UUID without a value."""
 
 _INVOICES = """
 SELECT replace(invoice.uuid::text, '-', '') AS uuid, invoice.id + 100000 AS number,
@@ -38,19 +38,19 @@ LEFT JOIN marketplace_serviceprovider AS provider ON provider.customer_id = sell
 
 @dataclass(frozen=True)
 class Facts:
-    """What a Waldur's tables say, for the differences that depend on it."""
+    """Data of Waldur's tables, for the differences that depend on them."""
 
     invoices: list[Row]
-    """In the order of the contract: newest month first, then by number."""
+    """In the documented order: newest month first, then by number."""
     items: list[Row]
     without_component: frozenset[int]
-    """The ids of the plan components whose component is gone."""
+    """The ids of plan components whose component was deleted."""
     payments: frozenset[str]
-    """The UUIDs of the payments that were there before."""
+    """The UUIDs of the existing payments."""
     scenarios: Mapping[str, tuple[Exchange, ...]]
 
     def recorded(self, scenario: str, step: int) -> Answer:
-        """Return what was answered in another exchange."""
+        """Return the recorded response of another exchange."""
         return self.scenarios[scenario][step - 1].answer
 
     def items_of(self, invoice: str) -> list[Row]:
@@ -58,7 +58,7 @@ class Facts:
         return [each for each in self.items if each["invoice"] == invoice]
 
     def stats(self, uuid: str) -> list[Row]:
-        """Return what the contract asks of the stats of an invoice."""
+        """Return the documented stats of an invoice."""
         (tax_percent,) = (each["tax_percent"] for each in self.invoices if each["uuid"] == uuid)
         found: dict[str, Row] = {}
         prices: dict[str, Decimal] = {}
@@ -79,7 +79,7 @@ class Facts:
                 "aggregated_total": _cents(price + price * tax_percent / 100),
                 "service_category_title": item["category"],
                 "service_provider_name": item["seller"] or "",
-                "service_provider_uuid": item["provider"] or NOBODY,
+                "service_provider_uuid": item["provider"] or NIL_UUID,
             }
             rows.append(row)
         return rows

@@ -1,4 +1,4 @@
-"""The exchanges recorded from a running Waldur, as values that can be compared."""
+"""The exchanges recorded from a running Waldur, as comparable values."""
 
 import base64
 import json
@@ -10,41 +10,41 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 HEADERS = ("Content-Type", "Allow", "X-Result-Count", "Link", "WWW-Authenticate", "Location")
-"""The headers that are compared; the others tell of the server, not of the API."""
+"""The compared headers. Other headers belong to the server, not to the API."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client gets."""
+    """A response."""
 
     status: int
     headers: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
-    """Parsed where it is JSON, a text where it is not, None where there is none."""
+    """Parsed JSON, another text, or None for an empty body."""
 
     @classmethod
-    def of(cls, status: int, headers: Mapping[str, str], content: bytes) -> "Answer":
-        """Read an answer; `Link` becomes a mapping, `Allow` a set, media types lose parameters."""
+    def parse(cls, status: int, headers: Mapping[str, str], content: bytes) -> "Answer":
+        """Parse `Link` as a mapping, `Allow` as a set, and the media type without parameters."""
         lower = {name.lower(): value for name, value in headers.items()}
-        kept: dict[str, Any] = {
+        compared: dict[str, Any] = {
             name: lower[name.lower()] for name in HEADERS if name.lower() in lower
         }
-        if "Link" in kept:
-            kept["Link"] = links(kept["Link"])
-        if "Allow" in kept:
-            kept["Allow"] = {word.strip() for word in kept["Allow"].split(",")}
-        if "Content-Type" in kept:
-            kept["Content-Type"] = kept["Content-Type"].partition(";")[0]
+        if "Link" in compared:
+            compared["Link"] = links(compared["Link"])
+        if "Allow" in compared:
+            compared["Allow"] = {word.strip() for word in compared["Allow"].split(",")}
+        if "Content-Type" in compared:
+            compared["Content-Type"] = compared["Content-Type"].partition(";")[0]
         body: Any = None
         if content:
-            is_json = kept.get("Content-Type") == "application/json"
+            is_json = compared.get("Content-Type") == "application/json"
             body = json.loads(content) if is_json else content.decode()
-        return cls(status, kept, body)
+        return cls(status, compared, body)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One recorded request and its answer."""
+    """A recorded request and its response."""
 
     scenario: str
     step: int
@@ -59,7 +59,7 @@ class Exchange:
 
     @property
     def operation(self) -> str:
-        """The last part of the path: `paid`, `stats`, `growth`, …, or a UUID."""
+        """The last segment of the path: `paid`, `stats`, `growth`, …, or a UUID."""
         return self.path.rstrip("/").rpartition("/")[2]
 
     @property
@@ -104,7 +104,7 @@ def scenarios(file: Path) -> dict[str, tuple[Exchange, ...]]:
                 },
                 content=base64.b64decode(raw["request_body_b64"] or ""),
                 setup_sql=raw["setup_sql"] or "",
-                answer=Answer.of(raw["status"], dict(raw["response_headers"]), body.encode()),
+                answer=Answer.parse(raw["status"], dict(raw["response_headers"]), body.encode()),
             )
         )
     return {name: tuple(sorted(steps, key=lambda each: each.step)) for name, steps in found.items()}

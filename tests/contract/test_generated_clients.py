@@ -1,4 +1,4 @@
-"""Clients generated from the service's own schema compile and call it."""
+"""Clients generated from the OpenAPI document compile and work."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ assert paid.state == "paid", paid
 
 
 async def run(*command: str, cwd: Path, **environment: str) -> str:
-    """Run a program to its end and return what it printed; it must succeed."""
+    """Run a program successfully and return its output."""
     done = await asyncio.to_thread(
         subprocess.run,
         command,
@@ -91,13 +91,13 @@ async def test_openapi_python_client(make: Factories, server: Server, tmp_path: 
         "package_name_override: invoicing_client\n"
         "post_hooks: []\n"
     )
-    printed = await run(
+    output = await run(
         *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"),
         *("--meta", "none", "--path", str(schema), "--config", str(options)),
         *("--output-path", str(tmp_path / "invoicing_client")),
         cwd=tmp_path,
     )
-    assert "warning" not in printed.lower()
+    assert "warning" not in output.lower()
     await run(
         *(sys.executable, "-c", PYTHON_CALLS, *arguments(server, sample)),
         cwd=tmp_path,
@@ -110,10 +110,10 @@ async def test_hey_api_client(make: Factories, server: Server, tmp_path: Path) -
     if not shutil.which("npm"):
         pytest.skip("Node.js is not on this machine")
     sample = await make_sample(make)
-    place = tmp_path / "client"
-    shutil.copytree(HERE / "typescript", place)
-    (place / "schema.json").write_text(json.dumps(await schema_of(server)))
-    await run("npm", "ci", "--no-audit", "--no-fund", cwd=place)
-    await run("npm", "run", "generate", cwd=place)
-    await run("npm", "run", "check", cwd=place)
-    await run("node", "built/calls.js", *arguments(server, sample), cwd=place)
+    folder = tmp_path / "client"
+    shutil.copytree(HERE / "typescript", folder)
+    (folder / "schema.json").write_text(json.dumps(await schema_of(server)))
+    await run("npm", "ci", "--no-audit", "--no-fund", cwd=folder)
+    await run("npm", "run", "generate", cwd=folder)
+    await run("npm", "run", "check", cwd=folder)
+    await run("node", "built/calls.js", *arguments(server, sample), cwd=folder)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what is checked in, and what the documented API has."""
+"""The OpenAPI document: the checked-in copy, and the comparison with the documented API."""
 
 import json
 from decimal import Decimal
@@ -25,38 +25,38 @@ PUBLIC = {
     "/api/docs",
     "/api/docs/assets",
 }
-"""What anyone may call."""
+"""Paths without authentication."""
 STAFF = {"paid", "send_notification", "set_backend_id", "set_payment_url", "set_reference_number"}
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 @pytest.fixture(scope="module")
-def documenting() -> FastAPI:
+def application() -> FastAPI:
     return create_app(Settings(database_url="postgresql:///none", redis_url="unix:///none"))
 
 
 @pytest.fixture(scope="module")
-def document(documenting: FastAPI) -> dict[str, Any]:
-    return documenting.openapi()
+def document(application: FastAPI) -> dict[str, Any]:
+    return application.openapi()
 
 
 @pytest.fixture(scope="module")
 def documented_later(shared: Path) -> dict[str, Any]:
-    """What a newer documentation has of the operations on history."""
+    """The history operations of the newer documentation."""
     loaded: dict[str, Any] = yaml.safe_load(
         (shared / "contract" / "openapi-newer.yaml").read_text()
     )
-    kept = {path: item for path, item in loaded["paths"].items() if "/history/" in path}
-    for item in kept.values():
-        # Words of parameters are components there, and stand with the parameters here, but for a
-        # state that is not known here.
+    paths = {path: item for path, item in loaded["paths"].items() if "/history/" in path}
+    for item in paths.values():
+        # There, the values of parameters are components; here, they are inline. One of the states
+        # does not exist here.
         for parameter in item["get"]["parameters"]:
             schema = parameter.get("schema", {})
             if "items" in schema:
                 words = resolved(loaded, schema["items"])
                 known = [word for word in words["enum"] if word != "pending_finalization"]
                 schema["items"] = words | {"enum": known}
-    return loaded | {"paths": kept}
+    return loaded | {"paths": paths}
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +76,14 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_the_checked_in_document_is_the_servers(document: dict[str, Any]) -> None:
-    """A change of the contract is to be seen in review: `make openapi` writes the file."""
+def test_the_checked_in_document_is_current(document: dict[str, Any]) -> None:
+    """`make openapi` writes the file, so that a review shows changes of the API."""
     assert json.loads((ROOT / "openapi.json").read_text()) == document
 
 
-def test_every_route_declares_who_may_call_it(documenting: FastAPI) -> None:
+def test_every_route_declares_its_access(application: FastAPI) -> None:
     found = {}
-    for route in iter_route_contexts(documenting.routes):
+    for route in iter_route_contexts(application.routes):
         dependant = getattr(route, "dependant", None)
         access = access_of(dependant) if dependant else None
         assert (access is None) == (route.path in PUBLIC), route.path
@@ -94,7 +94,7 @@ def test_every_route_declares_who_may_call_it(documenting: FastAPI) -> None:
     assert of_both == {"history", "at"}
 
 
-def test_errors_are_documented_and_none_is_422(document: dict[str, Any]) -> None:
+def test_every_error_is_documented(document: dict[str, Any]) -> None:
     assert "422" not in json.dumps(document)
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in operations(document).items():
@@ -111,7 +111,7 @@ def test_errors_are_documented_and_none_is_422(document: dict[str, Any]) -> None
             assert "403" in responses
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_reference_has_a_target(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     named = {
         part.split('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]
@@ -119,20 +119,20 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert named <= set(schemas)
 
 
-def test_every_parameter_has_a_meaning(document: dict[str, Any]) -> None:
+def test_every_parameter_has_a_description_and_a_type(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (name, parameter["name"])
             assert parameter["schema"].get("type"), (name, parameter["name"])
 
 
-def test_orders_of_items_are_listed(document: dict[str, Any]) -> None:
+def test_the_orders_of_items_are_documented(document: dict[str, Any]) -> None:
     items = operations(document)["get /api/invoices/{uuid}/items/"]
     (order,) = (each for each in items["parameters"] if each["name"] == "o")
     assert set(order["schema"]["enum"]) > WEB_ORDERS
 
 
-def test_an_empty_value_is_offered_where_it_counts_as_absent(document: dict[str, Any]) -> None:
+def test_an_empty_value_is_allowed_if_it_counts_as_absent(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "query" and not parameter["required"]:
@@ -140,31 +140,31 @@ def test_an_empty_value_is_offered_where_it_counts_as_absent(document: dict[str,
                 assert parameter.get("allowEmptyValue", False) is is_absent, name
 
 
-def test_the_page_fills_in_nothing_that_nobody_asked_for(document: dict[str, Any]) -> None:
-    """The page sends each `example` and `default`: as a filter, or as one key for everything."""
+def test_optional_parameters_have_neither_example_nor_default(document: dict[str, Any]) -> None:
+    """The documentation page would send them, as a filter or as the same key for every request."""
     for name, operation in operations(document).items():
         for parameter in operation.get("parameters", []):
             if not parameter["required"]:
-                told = parameter.keys() | parameter["schema"].keys()
-                assert not told & {"example", "examples", "default"}, (name, parameter["name"])
+                keys = parameter.keys() | parameter["schema"].keys()
+                assert not keys & {"example", "examples", "default"}, (name, parameter["name"])
 
 
-def test_a_proof_is_offered_where_a_file_can_be_sent(document: dict[str, Any]) -> None:
+def test_only_the_multipart_body_has_a_proof(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     content = document["paths"]["/api/invoices/{uuid}/paid/"]["post"]["requestBody"]["content"]
-    offered = {
+    with_proof = {
         media_type
         for media_type, body in content.items()
         if "proof" in schemas[body["schema"]["$ref"].rpartition("/")[2]]["properties"]
     }
     assert len(content) == 3
-    assert offered == {"multipart/form-data"}
+    assert with_proof == {"multipart/form-data"}
 
 
-async def test_required_fields_are_those_of_every_answer(
+async def test_required_fields_are_in_every_response(
     document: dict[str, Any], make: Factories, client: httpx.AsyncClient
 ) -> None:
-    """Of an invoice and an item with as little as possible; `field` has a schema of its own."""
+    """Compared with a minimal invoice and item. Sparse invoices have their own schema."""
     schemas = document["components"]["schemas"]
     staff = await make.staff()
     pending = await make.invoice(await make.customer())
@@ -180,20 +180,20 @@ async def test_required_fields_are_those_of_every_answer(
     assert schemas["SparseInvoice"]["properties"].keys() == schemas["Invoice"]["properties"].keys()
 
 
-def test_every_operation_can_be_done_as_another_user(document: dict[str, Any]) -> None:
+def test_every_operation_documents_impersonation(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         (header,) = (p for p in operation["parameters"] if p["name"] == "X-Impersonated-User-Uuid")
         assert (header["in"], header["required"]) == ("header", False), name
 
 
-def test_lists_tell_their_length(document: dict[str, Any]) -> None:
+def test_lists_document_their_headers(document: dict[str, Any]) -> None:
     for name in ("get /api/invoices/", "head /api/invoices/", "get /api/invoices/{uuid}/stats/",
                  "get /api/invoices/{uuid}/history/"):  # fmt: skip
         headers = operations(document)[name]["responses"]["200"]["headers"]
         assert {"X-Result-Count", "Link"} <= set(headers)
 
 
-# Accepted by older or newer Waldurs, or documented of other operations only.
+# Parameters of other Waldur releases or of other operations, and headers of this service.
 ADDED = {
     "accounting_is_running",
     "min_sum",
@@ -210,7 +210,7 @@ WEB_ORDERS = {
     for name in ("offering_name", "plan_name", "service_provider_name")
     for sign in ("", "-")
 }
-"""Orders of items that the web interface of Waldur sends, though they are not documented."""
+"""Undocumented orders of items that Waldur's web interface sends."""
 
 
 def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -222,16 +222,16 @@ def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def shape(schema: dict[str, Any]) -> dict[str, Any]:
-    """Reduce a schema to what clients are made of, the same for OpenAPI 3.0 and 3.1."""
+    """Reduce a schema to the keys that shape clients, alike for OpenAPI 3.0 and 3.1."""
     if "allOf" in schema:
         schema = schema["allOf"][0]
     nullable = schema.get("nullable", False)
     if "anyOf" in schema:
         nullable = {"type": "null"} in schema["anyOf"]
-        empty = {"type": "string", "maxLength": 0}  # what has no value
+        empty = {"type": "string", "maxLength": 0}  # a field without a value
         (schema,) = [p for p in schema["anyOf"] if p not in ({"type": "null"}, empty)]
-    kept = ("type", "format", "enum", "pattern", "maxLength", "minimum", "maximum", "$ref")
-    made = {key: schema[key] for key in kept if key in schema} | {"nullable": nullable}
+    keys = ("type", "format", "enum", "pattern", "maxLength", "minimum", "maximum", "$ref")
+    made = {key: schema[key] for key in keys if key in schema} | {"nullable": nullable}
     if "enum" in made:
         made["enum"] = sorted(made["enum"])
     if "items" in schema:
@@ -240,7 +240,7 @@ def shape(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("which", ["documented", "documented_later"])
-def test_operations_and_parameters_are_the_documented_ones(
+def test_operations_and_parameters_have_the_documented_shape(
     document: dict[str, Any], which: str, request: pytest.FixtureRequest
 ) -> None:
     documented = request.getfixturevalue(which)
@@ -260,7 +260,7 @@ def test_operations_and_parameters_are_the_documented_ones(
             for key in ("in", "style", "explode"):
                 assert mine.get(key) == parameter.get(key), where
             expected, got = shape(parameter["schema"]), shape(mine["schema"])
-            # Ours say more: what no page is, what makes a UUID, how many customers there can be.
+            # Our document has additional limits: of pages, UUIDs and the number of customers.
             for key in ("minimum", "maximum", "pattern"):
                 if key not in expected:
                     got.pop(key, None)
@@ -272,7 +272,7 @@ def test_operations_and_parameters_are_the_documented_ones(
         assert bodies.items() <= own_bodies.items(), name
 
 
-def test_versions_are_the_documented_ones(
+def test_versions_have_the_documented_shape(
     document: dict[str, Any], documented_later: dict[str, Any]
 ) -> None:
     expected = documented_later["components"]["schemas"]["VersionHistory"]
@@ -283,7 +283,7 @@ def test_versions_are_the_documented_ones(
         assert shape(own["properties"][field]) == shape(schema), field
 
 
-def test_components_are_the_documented_ones(
+def test_components_have_the_documented_shape(
     document: dict[str, Any], documented: dict[str, Any]
 ) -> None:
     theirs, ours = documented["components"]["schemas"], document["components"]["schemas"]
@@ -304,9 +304,9 @@ def test_components_are_the_documented_ones(
             continue
         fields = expected["properties"]
         if name in ("PaidRequest", "PaidRequestForm"):
-            fields.pop("proof")  # a file, which no such body can carry
+            fields.pop("proof")  # only a multipart body can have a file
         assert list(own["properties"]) == list(fields), name
-        # The documentation says less: which fields every answer has.
+        # The documentation does not mark all fields that every response has.
         assert set(expected.get("required", [])) <= set(own.get("required", [])), name
         for field, schema in fields.items():
             assert shape(own["properties"][field]) == shape(schema), (name, field)

@@ -1,4 +1,4 @@
-"""The exchanges recorded from a running Waldur, replayed on what an import of it left here."""
+"""The recorded exchanges of a Waldur, replayed on an import of its database."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ FILE = (
 SCENARIOS = scenarios(FILE) if FILE.is_file() else {}
 pytestmark = [
     pytest.mark.skipif(
-        not SCENARIOS, reason="the folder `shared` with the recorded exchanges is not beside us"
+        not SCENARIOS, reason="the folder `shared` with the recorded exchanges is missing"
     ),
     pytest.mark.usefixtures("redis_server"),
 ]
@@ -51,7 +51,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Imported:
-    """A database with what was imported, to be cloned, and what the Waldur said."""
+    """A database with an imported Waldur, for cloning, and the facts of that Waldur."""
 
     database: str
     facts: Facts
@@ -59,18 +59,18 @@ class Imported:
 
 @pytest.fixture(scope="session")
 def imports() -> Iterator[dict[str, Imported]]:
-    """What was imported so far, by the SQL that changed the Waldur before."""
-    made: dict[str, Imported] = {}
-    yield made
-    drops = [f"DROP DATABASE {each.database} WITH (FORCE)" for each in made.values()]
+    """The imported databases, by the SQL that changed the Waldur before the import."""
+    databases: dict[str, Imported] = {}
+    yield databases
+    drops = [f"DROP DATABASE {each.database} WITH (FORCE)" for each in databases.values()]
     asyncio.run(administer(*drops))
 
 
 @pytest.fixture
 def setup_sql(request: pytest.FixtureRequest) -> str:
-    """What the scenario changes in the Waldur; its clock stands where it stood."""
-    asked = "name" in request.fixturenames
-    sql = SCENARIOS[request.getfixturevalue("name")][0].setup_sql if asked else ""
+    """The SQL by which the scenario changes the Waldur, at the time of the recording."""
+    has_scenario = "name" in request.fixturenames
+    sql = SCENARIOS[request.getfixturevalue("name")][0].setup_sql if has_scenario else ""
     return sql.replace("now()", f"timestamptz '{NOW.isoformat()}'")
 
 
@@ -82,22 +82,22 @@ async def imported(
     shared: Path,
     tmp_path: Path,
 ) -> Imported:
-    """The recorded Waldur, changed as the scenario asks, imported into an empty database."""
+    """The recorded Waldur, changed by the scenario and imported into an empty database."""
     if setup_sql not in imports:
         imports[setup_sql] = await _import(setup_sql, template_database, shared, tmp_path)
     return imports[setup_sql]
 
 
 async def _import(setup_sql: str, template: str, shared: Path, place: Path) -> Imported:
-    waldur, here = f"waldur_{uuid4().hex}", f"imported_{uuid4().hex}"
+    waldur, name = f"waldur_{uuid4().hex}", f"imported_{uuid4().hex}"
     await administer(
         f"CREATE DATABASE {waldur}",
-        f"CREATE DATABASE {here} TEMPLATE {template} STRATEGY FILE_COPY",
+        f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY",
     )
     url = url_of_database(waldur)
     await create_waldur(url, *recorded(shared))
     await execute(url, *filter(None, map(str.strip, setup_sql.split(";"))))
-    settings = _settings(url_of_database(here), place)
+    settings = _settings(url_of_database(name), place)
     database = Database(settings)
     try:
         report = await run(url, database, settings)
@@ -106,7 +106,7 @@ async def _import(setup_sql: str, template: str, shared: Path, place: Path) -> I
     assert not {kind for kind, _ in report.left_out} - {"role", "project_credit"}
     facts = await facts_of(url, SCENARIOS)
     await administer(f"DROP DATABASE {waldur} WITH (FORCE)")
-    return Imported(here, facts)
+    return Imported(name, facts)
 
 
 def _settings(url: str, place: Path) -> Settings:
@@ -125,7 +125,7 @@ def _settings(url: str, place: Path) -> Settings:
 
 @pytest.fixture
 async def database_url(request: pytest.FixtureRequest, imported: Imported) -> AsyncIterator[str]:
-    """The URL of what was imported, or of a clone of it for a scenario that changes something."""
+    """The URL of the imported database, or of a clone for a scenario that changes it."""
     if not any(map(_changes, SCENARIOS[request.getfixturevalue("name")])):
         yield url_of_database(imported.database)
         return
@@ -141,7 +141,7 @@ def _changes(exchange: Exchange) -> bool:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path, style: UuidStyle) -> Settings:
-    """Settings like those of the Waldur that was recorded."""
+    """Settings like those of the recorded Waldur."""
     clock.freeze(NOW)
     settings = _settings(database_url, tmp_path)
     return settings.model_copy(update={"wire_uuid_style": style})
@@ -149,28 +149,32 @@ def settings(database_url: str, tmp_path: Path, style: UuidStyle) -> Settings:
 
 @pytest.mark.parametrize("style", get_args(UuidStyle))
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_answers_are_as_recorded(
+async def test_responses_are_as_recorded(
     name: str, style: UuidStyle, app: FastAPI, imported: Imported, connection: AsyncConnection
 ) -> None:
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
     async with httpx.AsyncClient(transport=transport) as client:
         for exchange in SCENARIOS[name]:
-            wanted, _ = expected(exchange, imported.facts, style)
+            expected_answer, _ = expected(exchange, imported.facts, style)
             if exchange.operation == "payments":
-                # There is no such operation here; what the table holds is compared instead.
-                actual = replace(wanted, body=await _payments(connection, imported.facts, style))
+                # This service has no such operation, so the table is compared instead.
+                actual = replace(
+                    expected_answer, body=await _payments(connection, imported.facts, style)
+                )
             else:
                 actual = await _replay(client, exchange)
-            if differences := list(compare(actual, wanted)):
+            if differences := list(compare(actual, expected_answer)):
                 pytest.fail("\n".join([str(exchange), *differences]))
 
 
 @pytest.mark.parametrize("style", get_args(UuidStyle))
-async def test_every_difference_is_needed(style: UuidStyle, imported: Imported) -> None:
-    needed: set[str] = set()
+async def test_every_difference_applies_to_an_exchange(
+    style: UuidStyle, imported: Imported
+) -> None:
+    applied: set[str] = set()
     for exchange in (each for steps in SCENARIOS.values() for each in steps):
-        needed.update(expected(exchange, imported.facts, style)[1])
-    assert needed == {difference.name for difference in differences_of(style)}
+        applied.update(expected(exchange, imported.facts, style)[1])
+    assert applied == {difference.name for difference in differences_of(style)}
 
 
 def test_the_whole_recording_is_replayed() -> None:
@@ -185,13 +189,13 @@ async def _replay(client: httpx.AsyncClient, exchange: Exchange) -> Answer:
         headers=dict(exchange.headers),
         content=exchange.content,
     )
-    return Answer.of(response.status_code, dict(response.headers), response.content)
+    return Answer.parse(response.status_code, dict(response.headers), response.content)
 
 
 async def _payments(
     connection: AsyncConnection, facts: Facts, style: UuidStyle
 ) -> list[dict[str, Any]]:
-    """Return our payments as Waldur shows its own."""
+    """Return the payments in Waldur's representation."""
     links = Links(BASE, BASE, hex_uuids=style == "hex")
     rows = await connection.execute(
         text(

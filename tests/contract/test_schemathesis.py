@@ -1,6 +1,6 @@
-"""Schemathesis over the whole schema with every check, as staff and as a stranger.
+"""Schemathesis runs every check on every operation, as staff and as a user without access.
 
-The exemptions stand in `schemathesis.toml`, each for an operation and a check, with its rule.
+`schemathesis.toml` exempts single checks of single operations, and states the reason.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from tests.support.server import Server
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 
 
-async def explore(server: Server, caller: UserRow, uuid: str, examples: int, place: Path) -> None:
-    """Let Schemathesis call every operation; `uuid` is an invoice that is there."""
-    config = place / "schemathesis.toml"
+async def explore(server: Server, caller: UserRow, uuid: str, examples: int, folder: Path) -> None:
+    """Run Schemathesis on every operation; `uuid` is an existing invoice."""
+    config = folder / "schemathesis.toml"
     parameters = {"path.uuid": uuid, "header.X-Impersonated-User-Uuid": caller.uuid}
     lines = [f'"{name}" = "{value}"' for name, value in parameters.items()]
     config.write_text("\n".join([CONFIG.read_text(), "[parameters]", *lines, ""]))
@@ -32,7 +32,7 @@ async def explore(server: Server, caller: UserRow, uuid: str, examples: int, pla
             *("--header", f"Authorization: Token {caller.key}", "--max-examples", str(examples)),
             *("--seed", "1", "--continue-on-failure", "--warnings", "off"),
         ],
-        cwd=place,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -43,11 +43,11 @@ async def explore(server: Server, caller: UserRow, uuid: str, examples: int, pla
 
 
 @pytest.mark.parametrize("examples", [10, pytest.param(150, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("who", ["staff", "stranger"])
+@pytest.mark.parametrize("role", ["staff", "stranger"])
 @pytest.mark.timeout(1600)
-async def test_every_operation_keeps_its_schema(
-    who: str, examples: int, make: Factories, server: Server, tmp_path: Path
+async def test_every_operation_conforms_to_its_schema(
+    role: str, examples: int, make: Factories, server: Server, tmp_path: Path
 ) -> None:
     sample = await make_sample(make)
-    caller = sample.staff if who == "staff" else sample.stranger
+    caller = sample.staff if role == "staff" else sample.stranger
     await explore(server, caller, str(sample.created.uuid), examples, tmp_path)

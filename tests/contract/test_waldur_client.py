@@ -1,4 +1,4 @@
-"""The `waldur-api-client` of PyPI simply works, in its newest version and in 7.9."""
+"""The `waldur-api-client` of PyPI works unchanged, in its newest version and in 7.9."""
 
 import asyncio
 import json
@@ -24,15 +24,17 @@ OLDER = ROOT / "requirements" / "waldur-api-client-7.9.txt"
 
 @pytest.fixture(scope="session")
 def older_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with version 7.9 of the client, to be put before the newest one."""
-    place = tmp_path_factory.mktemp("waldur-api-client-7.9")
+    """A folder with version 7.9 of the client, which takes precedence on PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("waldur-api-client-7.9")
     pip = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--require-hashes", "--target", str(place), "-r", str(OLDER)], check=True)
-    return place
+    subprocess.run(
+        [*pip, "--require-hashes", "--target", str(folder), "-r", str(OLDER)], check=True
+    )
+    return folder
 
 
 async def facts_of(sample: Sample, connection: AsyncConnection) -> dict[str, Any]:
-    """What the service holds, for a run of every call."""
+    """The data of the service that the calls expect."""
     number, total = (
         await connection.execute(
             select(Invoice.number, Invoice.total_price * 12 / 10).where(
@@ -57,7 +59,7 @@ async def facts_of(sample: Sample, connection: AsyncConnection) -> dict[str, Any
 def call_everything(
     url: str, sample: Sample, facts: dict[str, Any], environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Make every call with the client, in a process of its own."""
+    """Make every call of the client in a separate process."""
     arguments = [url, sample.staff.key, sample.stranger.key, json.dumps(facts)]
     return subprocess.run(
         [sys.executable, str(CALLS), *arguments],
@@ -70,7 +72,7 @@ def call_everything(
 
 
 @pytest.mark.parametrize("version", ["newest", "7.9"])
-async def test_every_call_works(
+async def test_every_call_of_the_client_works(
     version: str,
     make: Factories,
     connection: AsyncConnection,

@@ -1,9 +1,9 @@
 """Every call of the `waldur-api-client` for invoices, against a running service.
 
-A program of its own, so that it can run on any installed version of the client:
-`python waldur_client_calls.py BASE_URL STAFF_KEY OWNER_KEY FACTS`, where FACTS is JSON that tells
-what the service holds. It ends with an assertion's message where an answer does not parse or is
-not what the facts say, and prints the number of calls that it made.
+This is a separate program, so that it can run with any installed version of the client:
+`python waldur_client_calls.py BASE_URL STAFF_KEY OWNER_KEY FACTS`, where FACTS is JSON with the
+expected data. It prints the number of its calls, or fails with an assertion's message if a response
+cannot be parsed or has other data.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from waldur_api_client.types import File, Unset
 
 
 def choices(newer: str, older: str) -> Any:
-    """Return an enumeration: version 8 has one for a parameter, version 7 one per operation."""
+    """Return an enumeration: of a parameter in version 8, of an operation in version 7."""
     models = "waldur_api_client.models"
     try:
         return getattr(import_module(models), newer)
@@ -60,7 +60,7 @@ PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\
 
 
 class Session:
-    """The calls of one run, counted."""
+    """The calls of one run, with their number."""
 
     def __init__(self, client: AuthenticatedClient, facts: dict[str, Any]) -> None:
         self.client = client
@@ -72,8 +72,8 @@ class Session:
         self.calls += 1
         return function(*args, client=self.client, **values)
 
-    def reads(self) -> None:
-        """Lists, one invoice, stats and growth."""
+    def check_reads(self) -> None:
+        """Read lists, one invoice, stats and growth."""
         facts = self.facts
         invoices = self.call(invoices_list.sync, page_size=300)
         assert [str(invoice.uuid) for invoice in invoices] == facts["uuids"], invoices
@@ -107,7 +107,7 @@ class Session:
         assert len(growth.periods) == len(growth.total_periods) == 13
         heads = self.call(invoices_growth_count.sync)
         assert heads == len(growth.customer_periods)
-        # The client expects one item where every service answers with a list of them.
+        # The client expects one item, but the response is a list of items.
         try:
             self.call(invoices_items_retrieve.sync, UUID(facts["created"]))
         except (TypeError, ValueError, AttributeError):
@@ -115,8 +115,8 @@ class Session:
         else:
             raise AssertionError("the client parsed a list of items as one item")
 
-    def changes(self) -> None:
-        """Set the three texts, notify, and pay in every form of the body."""
+    def check_actions(self) -> None:
+        """Set the three texts, send a notification, and pay with each media type."""
         created = UUID(self.facts["created"])
         self.call(
             invoices_set_backend_id.sync_detailed, created, body=BackendIdRequest(backend_id="b-1")
@@ -153,11 +153,13 @@ class Session:
             paid = self.call(invoices_retrieve.sync, UUID(uuid))
             assert paid.state is InvoiceStateEnum.PAID
 
-    def history(self) -> None:
-        """What the changes left, where the client knows of it: since version 8."""
+    def check_history(self) -> None:
+        """Read the history of the changes, which the client supports since version 8."""
         try:
             listing = import_module("waldur_api_client.api.invoices.invoices_history_list")
-            moment = import_module("waldur_api_client.api.invoices.invoices_history_at_retrieve")
+            version_at = import_module(
+                "waldur_api_client.api.invoices.invoices_history_at_retrieve"
+            )
         except ModuleNotFoundError:
             return
         created = UUID(self.facts["created"])
@@ -170,13 +172,13 @@ class Session:
         assert versions[0].revision_user["uuid"]
         assert versions[0].serialized_data["reference_number"] == "õ-1"
         assert self.call(listing.sync_all, created) == versions
-        asked = versions[1].revision_date.isoformat()
-        then = self.call(moment.sync, created, timestamp=asked)
+        timestamp = versions[1].revision_date.isoformat()
+        then = self.call(version_at.sync, created, timestamp=timestamp)
         assert then.id == versions[1].id
         assert then.serialized_data["reference_number"] == ""
 
-    async def asynchronously(self) -> None:
-        """The same reads as coroutines."""
+    async def check_coroutines(self) -> None:
+        """Make the same reads as coroutines."""
         facts = self.facts
         async with self.client as client:
             everything = await invoices_list.asyncio_all(client=client)
@@ -191,30 +193,30 @@ class Session:
         self.calls += 4 + len(facts["uuids"])
 
 
-def refused(session: Session) -> None:
-    """What an owner of another customer may not do is refused as the client expects."""
+def check_refusals(session: Session) -> None:
+    """The owner of another customer is refused with the exceptions of the client."""
     for function, status in ((invoices_retrieve.sync, 404), (invoices_paid.sync_detailed, 403)):
         values = {"body": PaidRequest(date=DAY)} if status == 403 else {}
-        answered = None
+        status_code = None
         try:
             session.call(function, UUID(session.facts["created"]), **values)
         except UnexpectedStatus as error:
-            answered = error.status_code
-        assert answered == status, (function, answered)
+            status_code = error.status_code
+        assert status_code == status, (function, status_code)
 
 
 def main() -> None:
-    """Make every call, and print how many there were."""
+    """Make every call, and print their number."""
     base_url, staff_key, stranger_key, facts = sys.argv[1:]
     staff = Session(AuthenticatedClient(base_url=base_url, token=staff_key), json.loads(facts))
-    staff.reads()
-    staff.changes()
-    staff.history()
-    asyncio.run(staff.asynchronously())
+    staff.check_reads()
+    staff.check_actions()
+    staff.check_history()
+    asyncio.run(staff.check_coroutines())
     stranger = Session(
         AuthenticatedClient(base_url=base_url, token=stranger_key), json.loads(facts)
     )
-    refused(stranger)
+    check_refusals(stranger)
     sys.stdout.write(f"{staff.calls + stranger.calls} calls\n")
 
 

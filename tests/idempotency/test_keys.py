@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again changes nothing more, and is told the same."""
+"""`Idempotency-Key`: a retried request changes nothing more and gets the same response."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ DAY = {"date": "2026-11-05"}
 
 
 class Case:
-    """A created invoice that can be paid, and staff who change it."""
+    """A created invoice that can be paid, and a member of staff."""
 
     def __init__(self, client: httpx.AsyncClient, connection: AsyncConnection) -> None:
         self.client = client
@@ -69,15 +69,15 @@ async def case(client: httpx.AsyncClient, connection: AsyncConnection, make: Fac
     return case
 
 
-def same(first: httpx.Response, second: httpx.Response) -> bool:
-    def told(answer: httpx.Response) -> dict[str, str]:
+def is_same(first: httpx.Response, second: httpx.Response) -> bool:
+    def headers(answer: httpx.Response) -> dict[str, str]:
         own = {"x-request-id", "idempotent-replayed", "ratelimit"}
         return {name: value for name, value in answer.headers.items() if name not in own}
 
-    return (first.status_code, first.content, told(first)) == (
+    return (first.status_code, first.content, headers(first)) == (
         second.status_code,
         second.content,
-        told(second),
+        headers(second),
     )
 
 
@@ -94,7 +94,7 @@ def same(first: httpx.Response, second: httpx.Response) -> bool:
         ("set_reference_number", {}),
     ],
 )
-async def test_every_post_is_answered_again(
+async def test_the_response_to_every_post_is_replayed(
     case: Case, settings: Settings, action: str, request_: dict[str, Any]
 ) -> None:
     first = await case.post(action, **request_)
@@ -105,30 +105,30 @@ async def test_every_post_is_answered_again(
 
     second = await case.post(action, **request_)
     assert second.headers["idempotent-replayed"] == "true"
-    assert same(first, second)
+    assert is_same(first, second)
     assert await case.value(Invoice.revision) == revision
     assert [await case.count(table) for table in (Payment, Delivery)] == counts
     assert len(list(settings.proof_dir.glob("*"))) == int("files" in request_)
 
 
-async def test_the_answer_is_that_of_then(case: Case) -> None:
+async def test_the_replayed_response_is_the_original_one(case: Case) -> None:
     first = await case.post("paid", json=DAY)
     await case.post("set_backend_id", key=None, json={"backend_id": "later"})
     again = await case.post("paid", json=DAY)
     assert again.json()["backend_id"] == ""
-    assert same(first, again)
+    assert is_same(first, again)
 
 
-async def test_the_same_request_may_be_written_otherwise(case: Case) -> None:
+async def test_the_same_request_may_have_another_media_type(case: Case) -> None:
     body = {"backend_id": "B-1"}
     first = await case.post("set_backend_id", json=body)
     path = f"/api/invoices/{case.invoice.uuid.hex.upper()}/set_backend_id/"
     again = await case.post("set_backend_id", path=path, data=body)
     assert "idempotent-replayed" in again.headers
-    assert same(first, again)
+    assert is_same(first, again)
 
 
-async def test_another_request_under_the_key_is_refused(case: Case, make: Factories) -> None:
+async def test_a_different_request_with_the_key_is_refused(case: Case, make: Factories) -> None:
     proof: dict[str, Any] = {"data": DAY, "files": {"proof": ("p.pdf", PDF)}}
     assert (await case.post("paid", **proof)).status_code == 200
     other = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
@@ -151,21 +151,21 @@ async def test_another_request_under_the_key_is_refused(case: Case, make: Factor
     assert await case.value(Invoice.backend_id) == ""
 
 
-async def test_a_key_is_the_users_own(case: Case, make: Factories) -> None:
+async def test_a_key_belongs_to_one_user(case: Case, make: Factories) -> None:
     await case.post("set_backend_id", json={"backend_id": "first"})
     other = await make.staff()
     answer = await case.post("set_backend_id", json={"backend_id": "second"}, headers=other.headers)
     assert answer.status_code == 200
     assert "idempotent-replayed" not in answer.headers
     assert await case.value(Invoice.backend_id) == "second"
-    # Another token of the same user is the same caller.
+    # The user's other tokens share the key.
     await make.token(case.staff, "spare")
     spare = {"Authorization": "Token spare"}
     again = await case.post("set_backend_id", json={"backend_id": "first"}, headers=spare)
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_what_changed_nothing_is_not_kept(case: Case) -> None:
+async def test_error_responses_are_not_stored(case: Case) -> None:
     set_state = text("UPDATE invoices SET state = :state")
     await case.connection.execute(set_state, {"state": "pending"})
     assert (await case.post("paid", json=DAY)).status_code == 409
@@ -179,7 +179,7 @@ async def test_what_changed_nothing_is_not_kept(case: Case) -> None:
     assert (await case.post("paid", json=DAY)).status_code == 200
 
 
-async def test_an_answer_is_kept_for_a_day(case: Case, database: Database) -> None:
+async def test_a_response_is_stored_for_a_day(case: Case, database: Database) -> None:
     clock.freeze(NOW)
     await case.post("set_backend_id", json={"backend_id": "first"})
     clock.freeze(NOW + LIFETIME - timedelta(seconds=1))
@@ -194,7 +194,7 @@ async def test_an_answer_is_kept_for_a_day(case: Case, database: Database) -> No
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, "schlüssel", "a\tb", "\x7f"])
-async def test_keys_that_are_none(case: Case, key: str) -> None:
+async def test_a_malformed_key_is_refused(case: Case, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode()}
     path = f"/api/invoices/{case.invoice.uuid}/paid/"
     for name, value in case.staff.headers.items():
@@ -204,7 +204,7 @@ async def test_keys_that_are_none(case: Case, key: str) -> None:
     assert await case.value(Invoice.state) == "created"
 
 
-async def test_a_key_is_looked_at_after_the_role_and_before_the_invoice(
+async def test_the_key_is_checked_after_the_role_and_before_the_invoice(
     case: Case, make: Factories
 ) -> None:
     nowhere = "/api/invoices/nowhere/paid/"
@@ -218,33 +218,31 @@ async def test_a_key_is_looked_at_after_the_role_and_before_the_invoice(
     assert answer.status_code == 404
 
 
-async def test_while_the_first_runs_the_second_is_told_to_wait(
-    case: Case, database: Database
-) -> None:
+async def test_a_retry_during_the_first_request_is_refused(case: Case, database: Database) -> None:
     async with database.transaction() as connection:
         await repository.lock_key(connection, IdempotencyKey(case.staff.id, "k-1"))
         answer = await case.post("paid", json=DAY)
         assert (answer.status_code, answer.json()) == (409, RUNNING)
         assert int(answer.headers["retry-after"]) > 0
-        # Other keys, and other users', do not wait.
+        # A request with another key is not refused.
         assert (await case.post("set_backend_id", key="k-2")).status_code == 200
     assert (await case.post("paid", json=DAY)).status_code == 200
 
 
-async def test_many_at_once_pay_once(case: Case, settings: Settings) -> None:
+async def test_concurrent_requests_pay_once(case: Case, settings: Settings) -> None:
     request: dict[str, Any] = {"data": DAY, "files": {"proof": ("p.pdf", PDF)}}
     answers = await asyncio.gather(*(case.post("paid", **request) for _ in range(12)))
-    told = {(answer.status_code, answer.content) for answer in answers}
-    paid = {body for status, body in told if status == 200}
+    responses = {(answer.status_code, answer.content) for answer in answers}
+    paid = {body for status, body in responses if status == 200}
     assert len(paid) == 1
-    assert {status for status, _ in told} <= {200, 409}
+    assert {status for status, _ in responses} <= {200, 409}
     assert await case.count(Payment) == 1
     assert len(list(settings.proof_dir.glob("*"))) == 1
     again = await case.post("paid", **request)
     assert again.content in paid
 
 
-async def test_a_long_answer_is_repeated_in_parts(
+async def test_a_long_response_is_replayed_as_a_stream(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendered_response, "WHOLE", 500)
@@ -253,10 +251,10 @@ async def test_a_long_answer_is_repeated_in_parts(
     again = await case.post("paid", json=DAY)
     assert again.headers["idempotent-replayed"] == "true"
     assert first.json() == again.json()
-    assert same(first, again)
+    assert is_same(first, again)
 
 
-async def test_a_commit_whose_answer_was_lost_is_found_again(
+async def test_a_commit_without_confirmation_is_found_by_the_retry(
     case: Case, settings: Settings
 ) -> None:
     async with lossy(settings.database_url) as (proxy, url):
@@ -270,7 +268,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_again(
     assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
 
 
-async def test_a_key_costs_few_statements(case: Case, statements: list[str]) -> None:
+async def test_a_key_adds_few_statements(case: Case, statements: list[str]) -> None:
     async def cost(key: str | None) -> int:
         statements.clear()
         await case.post("set_backend_id", key=key, json={"backend_id": "B-1"})
@@ -279,4 +277,4 @@ async def test_a_key_costs_few_statements(case: Case, statements: list[str]) -> 
     await cost(None)
     plain = await cost(None)
     assert await cost("k-1") == plain + 4
-    assert await cost("k-1") == 2  # the invoice, and the answer
+    assert await cost("k-1") == 2  # the invoice and the stored response

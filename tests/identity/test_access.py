@@ -1,4 +1,4 @@
-"""Who sees which invoices, through every read operation."""
+"""Access control: which invoices a user sees in every read operation."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,69 +23,69 @@ def _now() -> None:
 
 
 async def sees(client: httpx.AsyncClient, user: UserRow, invoice: Row) -> bool:
-    """Tell whether a user sees an invoice; every operation must agree."""
+    """Return whether a user sees an invoice. All operations must agree."""
     listed = await client.get("/api/invoices/?field=uuid", headers=user.headers)
-    found = {"uuid": str(invoice.uuid)} in listed.json()
+    is_listed = {"uuid": str(invoice.uuid)} in listed.json()
     counted = await client.head("/api/invoices/", headers=user.headers)
     assert counted.headers["x-result-count"] == str(len(listed.json()))
     for method in ("GET", "HEAD"):
         for path in READS:
             url = f"/api/invoices/{invoice.uuid}/{path}"
             answer = await client.request(method, url, headers=user.headers)
-            assert answer.status_code == (200 if found else 404), url
-            if method == "GET" and not found:
+            assert answer.status_code == (200 if is_listed else 404), url
+            if method == "GET" and not is_listed:
                 assert answer.json() == {"detail": "No Invoice matches the given query."}
     growth = await client.get("/api/invoices/growth/", headers=user.headers)
     assert bool(growth.json()["customer_periods"]) == bool(listed.json())
-    return found
+    return is_listed
 
 
 @pytest.fixture
-async def mine(make: Factories) -> Row:
+async def customer(make: Factories) -> Row:
     return await make.customer()
 
 
 @pytest.fixture
-async def invoice(make: Factories, mine: Row) -> Row:
-    invoice = await make.invoice(mine)
+async def invoice(make: Factories, customer: Row) -> Row:
+    invoice = await make.invoice(customer)
     await make.item(invoice)
     return invoice
 
 
 async def test_staff_and_support_see_everything(
-    make: Factories, client: httpx.AsyncClient, mine: Row, invoice: Row
+    make: Factories, client: httpx.AsyncClient, customer: Row, invoice: Row
 ) -> None:
-    await make.subnet(mine, "10.0.0.0/8")
+    await make.subnet(customer, "10.0.0.0/8")
     assert await sees(client, await make.staff(), invoice)
     assert await sees(client, await make.support(), invoice)
     assert not await sees(client, await make.user(), invoice)
 
 
 @pytest.mark.parametrize("role", CustomerRoleName)
-async def test_every_role_at_the_customer(
-    role: CustomerRoleName, make: Factories, client: httpx.AsyncClient, mine: Row, invoice: Row
+async def test_each_role_at_the_customer_gives_access(
+    role: CustomerRoleName, make: Factories, client: httpx.AsyncClient, customer: Row, invoice: Row
 ) -> None:
     user = await make.user()
     other = await make.invoice(await make.customer())
-    await make.role(user, mine, role=role)
+    await make.role(user, customer, role=role)
     assert await sees(client, user, invoice)
     assert not await sees(client, user, other)
 
 
 async def test_a_role_must_be_active_and_not_expired(
-    make: Factories, client: httpx.AsyncClient, mine: Row, invoice: Row
+    make: Factories, client: httpx.AsyncClient, customer: Row, invoice: Row
 ) -> None:
     inactive, expired, ending, twice = [await make.user() for _ in range(4)]
-    await make.role(inactive, mine, is_active=False)
-    await make.role(expired, mine, expires_at=NOW)
-    await make.role(ending, mine, expires_at=NOW + timedelta(seconds=1))
-    await make.role(twice, mine, is_active=False)
-    await make.role(twice, mine, role=CustomerRoleName.READER)
-    await make.role(twice, mine, role=CustomerRoleName.OWNER)
+    await make.role(inactive, customer, is_active=False)
+    await make.role(expired, customer, expires_at=NOW)
+    await make.role(ending, customer, expires_at=NOW + timedelta(seconds=1))
+    await make.role(twice, customer, is_active=False)
+    await make.role(twice, customer, role=CustomerRoleName.READER)
+    await make.role(twice, customer, role=CustomerRoleName.OWNER)
     assert not await sees(client, inactive, invoice)
     assert not await sees(client, expired, invoice)
     assert await sees(client, ending, invoice)
-    assert await sees(client, twice, invoice)  # and once only, however many roles
+    assert await sees(client, twice, invoice)  # once, although there are several roles
     clock.freeze(NOW + timedelta(seconds=1))
     assert not await sees(client, ending, invoice)
 
@@ -105,32 +105,32 @@ async def test_a_role_must_be_active_and_not_expired(
         ([], "unknown", True),
     ],
 )
-async def test_access_subnets(  # noqa: PLR0917 - pytest's fixtures
+async def test_an_access_subnet_restricts_the_clients_address(  # noqa: PLR0917 - pytest's fixtures
     networks: list[str | None],
     address: str,
     seen: bool,
     make: Factories,
     app: FastAPI,
-    mine: Row,
+    customer: Row,
     invoice: Row,
 ) -> None:
     for network in networks:
-        await make.subnet(mine, network)
-    owner = await make.owner(mine)
+        await make.subnet(customer, network)
+    owner = await make.owner(customer)
     async with client_of(app, address) as client:
         assert await sees(client, owner, invoice) is seen
 
 
-async def test_only_trusted_proxies_tell_the_address(
-    make: Factories, settings: Settings, mine: Row, invoice: Row
+async def test_the_address_is_taken_from_trusted_proxies_only(
+    make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
-    await make.subnet(mine, "10.0.0.0/8")
-    owner = await make.owner(mine)
+    await make.subnet(customer, "10.0.0.0/8")
+    owner = await make.owner(customer)
     app = create_app(Settings(**{**settings.model_dump(), "trusted_proxies": "192.0.2.0/24"}))
     url = f"/api/invoices/{invoice.uuid}/?field=uuid"
     answers = {}
     async with app.router.lifespan_context(app):
-        for peer, told in [
+        for peer, forwarded in [
             ("192.0.2.1", "10.1.1.1"),
             ("192.0.2.1", "10.1.1.1, 192.0.2.9"),
             ("192.0.2.1", "10.1.1.1, 8.8.8.8"),
@@ -138,6 +138,8 @@ async def test_only_trusted_proxies_tell_the_address(
             ("8.8.8.8", "10.1.1.1"),
         ]:
             async with client_of(app, peer) as client:
-                answer = await client.get(url, headers={**owner.headers, "X-Forwarded-For": told})
-            answers[peer, told] = answer.status_code
+                answer = await client.get(
+                    url, headers={**owner.headers, "X-Forwarded-For": forwarded}
+                )
+            answers[peer, forwarded] = answer.status_code
     assert list(answers.values()) == [200, 200, 404, 404, 404]

@@ -1,4 +1,4 @@
-"""Tokens: how they are sent, and which are good."""
+"""Authentication: the forms of the header, and which tokens are valid."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -29,8 +29,8 @@ async def refusal(client: httpx.AsyncClient, header: str | None) -> str:
     return detail
 
 
-async def test_headers_that_carry_no_key(client: httpx.AsyncClient) -> None:
-    told = {
+async def test_a_header_without_a_key_is_refused(client: httpx.AsyncClient) -> None:
+    details = {
         header: await refusal(client, header)
         for header in (
             None,
@@ -48,7 +48,7 @@ async def test_headers_that_carry_no_key(client: httpx.AsyncClient) -> None:
             "Bearer Bearer x",
         )
     }
-    assert told == {
+    assert details == {
         None: MISSING,
         "": MISSING,
         "Basic abc": MISSING,
@@ -66,12 +66,12 @@ async def test_headers_that_carry_no_key(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("key", [b"\xff\xfe", b"\xc3\xa4", b"x" * 4000])
-async def test_odd_keys(key: bytes, client: httpx.AsyncClient) -> None:
+async def test_unusual_keys_are_invalid(key: bytes, client: httpx.AsyncClient) -> None:
     answer = await client.get(URL, headers={b"Authorization": b"Token " + key})
     assert answer.json() == {"detail": "Invalid token."}
 
 
-async def test_a_good_key_in_either_scheme(
+async def test_a_valid_key_is_accepted_in_every_scheme(
     make: Factories, client: httpx.AsyncClient, statements: list[str]
 ) -> None:
     user = await make.staff()
@@ -79,15 +79,17 @@ async def test_a_good_key_in_either_scheme(
     for scheme in schemes:
         headers = {"Authorization": f"{scheme} {user.key}"}
         assert (await client.get(URL, headers=headers)).status_code == 200
-    assert sum("tokens" in text for text in statements) == 1  # with the user, and then kept
+    assert sum("tokens" in text for text in statements) == 1  # then from the cache
 
 
-async def test_a_key_in_the_query_is_none(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_a_key_in_the_query_is_ignored(make: Factories, client: httpx.AsyncClient) -> None:
     user = await make.staff()
     assert (await client.get(f"{URL}&token={user.key}")).status_code == 401
 
 
-async def test_what_makes_a_token_useless(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_expired_and_revoked_tokens_are_refused(
+    make: Factories, client: httpx.AsyncClient
+) -> None:
     clock.freeze(NOW)
     user = await make.staff()
     await make.token(user, "expired", expires_at=NOW)
@@ -105,25 +107,25 @@ async def test_what_makes_a_token_useless(make: Factories, client: httpx.AsyncCl
     assert await refusal(client, "Token lasting") == "Token has expired."
 
 
-async def test_the_token_comes_before_the_parameters(client: httpx.AsyncClient) -> None:
+async def test_the_token_is_checked_before_the_parameters(client: httpx.AsyncClient) -> None:
     for path in ("?state=bogus", "?format=xml", "abc/", "growth/?customers_count=x", "abc/items/"):
         assert (await client.get(f"/api/invoices/{path}")).status_code == 401
 
 
-async def test_a_created_token_is_good_until_it_is_revoked(
+async def test_a_created_token_is_valid_until_it_is_revoked(
     make: Factories, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     clock.freeze(NOW)
     user = await make.staff()
     key = await tokens.create(connection, user.id, name="laptop", lifetime=timedelta(days=1))
-    kept = (await connection.execute(select(Token).where(Token.name == "laptop"))).one()
-    assert key not in map(str, kept)
-    assert kept.digest == tokens.token_digest(key)
-    assert kept.expires_at - kept.created_at == timedelta(days=1)
+    row = (await connection.execute(select(Token).where(Token.name == "laptop"))).one()
+    assert key not in map(str, row)
+    assert row.digest == tokens.token_digest(key)
+    assert row.expires_at - row.created_at == timedelta(days=1)
     headers = {"Authorization": f"Token {key}"}
     assert (await client.get(URL, headers=headers)).is_success
-    assert await tokens.revoke(connection, kept.uuid)
-    assert not await tokens.revoke(connection, kept.uuid)
+    assert await tokens.revoke(connection, row.uuid)
+    assert not await tokens.revoke(connection, row.uuid)
     assert not await tokens.revoke(connection, uuid4())
     clock.freeze(NOW + timedelta(seconds=5))
     assert (await client.get(URL, headers=headers)).status_code == 401
@@ -132,7 +134,7 @@ async def test_a_created_token_is_good_until_it_is_revoked(
 
 
 @pytest.mark.parametrize("format_", ["xml", "api", "JSON"])
-async def test_another_format_is_not_found(
+async def test_a_format_other_than_json_is_not_found(
     format_: str, make: Factories, client: httpx.AsyncClient
 ) -> None:
     headers = (await make.user()).headers

@@ -1,4 +1,4 @@
-"""Failed logins in the log: whence and why, not too often, and never with what was sent."""
+"""Failed logins in the log: with address and reason, at a limited rate, without the token."""
 
 import asyncio
 from ipaddress import ip_address
@@ -14,7 +14,7 @@ from tests.support.factories import Factories
 REASON = "Invalid token."
 
 
-async def test_an_address_is_told_of_at_once_and_then_counted() -> None:
+async def test_the_first_attempt_is_logged_and_later_ones_are_counted() -> None:
     logins = FailedLogins()
     with capture_logs() as logs:
         for _ in range(1000):
@@ -30,7 +30,7 @@ async def test_an_address_is_told_of_at_once_and_then_counted() -> None:
     assert [(entry["address"], entry["attempts"]) for entry in logs] == [("192.0.2.1", 1000)]
 
 
-async def test_many_addresses_are_counted_together() -> None:
+async def test_attempts_of_further_addresses_are_added_up() -> None:
     logins = FailedLogins()
     with capture_logs() as logs:
         for number in range(5000):
@@ -40,15 +40,15 @@ async def test_many_addresses_are_counted_together() -> None:
     assert logs[-1]["attempts"] == 5000 - MAX_ADDRESSES
 
 
-async def test_a_period_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_period_ends_by_its_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failed_logins, "PERIOD", 0.01)
     logins = FailedLogins()
     with capture_logs() as logs:
-        for told in (2, 4):
+        for lines in (2, 4):
             logins.record(ip_address("192.0.2.1"), REASON, "/")
             logins.record(ip_address("192.0.2.1"), REASON, "/")
             async with asyncio.timeout(5):
-                while len(logs) < told:  # noqa: ASYNC110 - nobody tells
+                while len(logs) < lines:  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(0.01)
     assert [entry["event"] for entry in logs] == ["failed login", "failed logins"] * 2
 
@@ -70,7 +70,7 @@ async def test_a_period_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "Authentication credentials were not provided."),
     ],
 )
-async def test_no_part_of_a_token_is_told(
+async def test_no_part_of_a_token_is_logged(
     client: httpx.AsyncClient, header: str, reason: str
 ) -> None:
     with capture_logs() as logs:
@@ -89,7 +89,7 @@ async def test_no_part_of_a_token_is_told(
     assert "SECRET" not in str(request)
 
 
-async def test_good_tokens_and_none_are_no_failed_logins(
+async def test_a_valid_or_missing_token_is_not_a_failed_login(
     client: httpx.AsyncClient, make: Factories
 ) -> None:
     headers = (await make.staff()).headers

@@ -1,4 +1,4 @@
-"""Requests that staff do as another user: with that user's access and rights, and both named."""
+"""Impersonation: staff act with another user's access and rights, and both are recorded."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,14 +34,14 @@ NOT_FOUND = {"detail": "No Invoice matches the given query."}
 
 
 class Case:
-    """Invoices of two customers: staff see both, the owner of one sees that."""
+    """Invoices of two customers. Staff see both; the owner of one customer sees one."""
 
     def __init__(self, make: Factories, database: Database, settings: Settings) -> None:
         self.make = make
         self.database = database
         self.settings = settings
 
-    async def begin(self) -> None:
+    async def create_records(self) -> None:
         make = self.make
         self.staff = await make.user(is_staff=True, username="anna")
         self.own = await make.customer(name="own")
@@ -50,14 +50,14 @@ class Case:
         self.unseen = await make.invoice(await make.customer(name="other"))
 
     def acting_as(self, user: Row | UUID | str, by: UserRow | None = None) -> dict[str, str]:
-        named = user.uuid if isinstance(user, Row) else user
-        return {**(by or self.staff).headers, HEADER: str(named)}
+        value = user.uuid if isinstance(user, Row) else user
+        return {**(by or self.staff).headers, HEADER: str(value)}
 
 
 @pytest.fixture
 async def case(make: Factories, database: Database, settings: Settings) -> Case:
     case = Case(make, database, settings)
-    await case.begin()
+    await case.create_records()
     return case
 
 
@@ -82,7 +82,7 @@ async def test_staff_see_what_the_user_sees(case: Case, client: httpx.AsyncClien
     assert growth.content == own.content
 
 
-async def test_staff_may_do_what_the_user_may_do(
+async def test_staff_have_the_rights_of_the_user(
     case: Case, client: httpx.AsyncClient, make: Factories
 ) -> None:
     path = f"/api/invoices/{case.seen.uuid}/"
@@ -104,7 +104,7 @@ async def test_staff_may_do_what_the_user_may_do(
             assert write.json() == DENIED
 
 
-async def test_access_subnets_are_those_of_the_user_and_the_address_that_of_the_request(
+async def test_access_subnets_apply_to_the_address_of_the_client(
     case: Case, app: FastAPI, make: Factories
 ) -> None:
     await make.subnet(case.own, "192.0.2.0/24")
@@ -114,10 +114,12 @@ async def test_access_subnets_are_those_of_the_user_and_the_address_that_of_the_
             assert uuids(await client.get(LIST, headers=headers)) == seen
 
 
-async def test_a_uuid_in_either_form_and_case(case: Case, client: httpx.AsyncClient) -> None:
+async def test_the_uuid_may_have_hyphens_upper_case_and_white_space(
+    case: Case, client: httpx.AsyncClient
+) -> None:
     uuid = case.owner.uuid
-    for written in (uuid.hex, str(uuid).upper(), f"  {uuid}  "):
-        answer = await client.get(LIST, headers=case.acting_as(written))
+    for text_ in (uuid.hex, str(uuid).upper(), f"  {uuid}  "):
+        answer = await client.get(LIST, headers=case.acting_as(text_))
         assert uuids(answer) == {str(case.seen.uuid)}
 
 
@@ -132,12 +134,12 @@ async def test_a_uuid_in_either_form_and_case(case: Case, client: httpx.AsyncCli
         (str(UUID(int=1)), "names no user"),
     ],
 )
-async def test_what_names_no_user_is_refused(
+async def test_a_header_that_names_no_user_is_refused(
     case: Case, client: httpx.AsyncClient, connection: AsyncConnection, value: str, problem: str
 ) -> None:
-    """Not done as staff: a request for less power is never done with all of it."""
+    """The request is not executed with the rights of staff instead."""
     headers: Any = {**case.staff.headers, HEADER: value.encode("latin-1")}
-    told = {"detail": f"{HEADER} {problem}."}
+    expected = {"detail": f"{HEADER} {problem}."}
     path = f"/api/invoices/{case.seen.uuid}/"
     for answer in (
         await client.get(LIST, headers=headers),
@@ -145,27 +147,27 @@ async def test_what_names_no_user_is_refused(
         await client.post(f"{path}paid/", headers=headers),
         await client.post(f"{path}set_backend_id/", headers=headers, json={"backend_id": "x"}),
     ):
-        assert (answer.status_code, answer.json()) == (400, told)
+        assert (answer.status_code, answer.json()) == (400, expected)
     changed = text("SELECT count(*) FROM invoices WHERE state = 'paid' OR backend_id <> ''")
     assert (await connection.execute(changed)).scalar_one() == 0
 
 
-async def test_two_users_at_once_are_refused(case: Case, client: httpx.AsyncClient) -> None:
+async def test_a_repeated_header_is_refused(case: Case, client: httpx.AsyncClient) -> None:
     headers = [*case.staff.headers.items(), (HEADER, str(case.owner.uuid))]
     answer = await client.get(LIST, headers=[*headers, (HEADER, str(case.owner.uuid))])
     assert (answer.status_code, answer.json()) == (400, {"detail": f"{HEADER} must be one UUID."})
 
 
-async def test_nothing_is_done_as_a_user_who_is_not_active(
+async def test_an_inactive_user_cannot_be_impersonated(
     case: Case, client: httpx.AsyncClient, make: Factories
 ) -> None:
     gone = await make.user(is_staff=True, is_active=False)
     answer = await client.get(LIST, headers=case.acting_as(gone))
-    told = {"detail": f"{HEADER} names a user who is not active."}
-    assert (answer.status_code, answer.json()) == (400, told)
+    expected = {"detail": f"{HEADER} names a user who is not active."}
+    assert (answer.status_code, answer.json()) == (400, expected)
 
 
-async def test_from_anybody_but_staff_it_is_ignored(
+async def test_the_header_is_ignored_unless_the_caller_is_staff(
     case: Case, client: httpx.AsyncClient, make: Factories, statements: list[str]
 ) -> None:
     support, nobody = await make.support(), await make.user()
@@ -182,10 +184,10 @@ async def test_from_anybody_but_staff_it_is_ignored(
     assert (await client.get(LIST, headers=wrong)).json() == {"detail": "Invalid token."}
 
 
-async def test_a_user_that_staff_acted_as_gains_nothing_and_staff_lose_nothing(
+async def test_impersonation_does_not_change_the_cached_callers(
     case: Case, client: httpx.AsyncClient, statements: list[str]
 ) -> None:
-    """What is kept of a token is its own user's; one look-up more, and only where it is used."""
+    """The cache holds each token's own user, so impersonation costs one more query."""
     clock.freeze(clock.now())
     everything = {str(case.seen.uuid), str(case.unseen.uuid)}
     await client.get(LIST, headers=case.staff.headers)
@@ -197,11 +199,11 @@ async def test_a_user_that_staff_acted_as_gains_nothing_and_staff_lose_nothing(
         answer = await client.get(LIST, headers=case.acting_as(case.owner))
         assert uuids(answer) == {str(case.seen.uuid)}
         assert len([each for each in statements if "FROM users" in each]) == 1
-        assert len(statements) <= as_staff + 2  # the user; the page of a few was not kept yet
+        assert len(statements) <= as_staff + 2  # the user, and the page that was not cached
         assert uuids(await client.get(LIST, headers=case.owner.headers)) == {str(case.seen.uuid)}
 
 
-async def test_a_user_made_inactive_stops_at_once(
+async def test_a_deactivated_user_can_no_longer_be_impersonated(
     case: Case, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
@@ -209,7 +211,7 @@ async def test_a_user_made_inactive_stops_at_once(
     assert (await client.get(LIST, headers=case.acting_as(case.owner))).status_code == 400
 
 
-async def test_staff_who_are_staff_no_longer_act_as_themselves(
+async def test_former_staff_act_as_themselves(
     case: Case, client: httpx.AsyncClient, connection: AsyncConnection
 ) -> None:
     moment = clock.now()
@@ -220,9 +222,7 @@ async def test_staff_who_are_staff_no_longer_act_as_themselves(
     assert uuids(await client.get(LIST, headers=case.acting_as(case.owner))) == set()
 
 
-async def test_validators_tell_the_answers_of_two_users_apart(
-    case: Case, client: httpx.AsyncClient
-) -> None:
+async def test_etags_differ_between_users(case: Case, client: httpx.AsyncClient) -> None:
     every = await client.get(LIST, headers=case.staff.headers)
     known = {"If-None-Match": every.headers["etag"]}
     answer = await client.get(LIST, headers={**case.acting_as(case.owner), **known})
@@ -237,7 +237,7 @@ async def test_validators_tell_the_answers_of_two_users_apart(
     assert hidden.status_code == 404
 
 
-async def test_an_idempotency_key_is_the_users_as_whom_a_request_is_done(
+async def test_an_idempotency_key_belongs_to_the_impersonated_user(
     case: Case, client: httpx.AsyncClient, make: Factories
 ) -> None:
     path = f"/api/invoices/{case.seen.uuid}/set_backend_id/"
@@ -254,7 +254,7 @@ async def test_an_idempotency_key_is_the_users_as_whom_a_request_is_done(
     assert await set_to("b", case.staff.headers) == (200, None)
 
 
-async def test_requests_count_on_the_token_that_is_sent(
+async def test_the_rate_limit_of_the_sent_token_applies(
     settings: Settings, make: Factories
 ) -> None:
     staff, other = await make.staff(), await make.staff()
@@ -267,7 +267,7 @@ async def test_requests_count_on_the_token_that_is_sent(
         assert (await client.get(LIST, headers=other.headers)).status_code == 200
 
 
-async def test_the_log_names_both_by_their_uuids(case: Case, client: httpx.AsyncClient) -> None:
+async def test_the_log_has_the_uuids_of_both_users(case: Case, client: httpx.AsyncClient) -> None:
     with structlog.testing.capture_logs() as logged:
         await client.get(LIST, headers=case.acting_as(case.owner))
         await client.get(LIST, headers=case.acting_as("secret"))
@@ -278,7 +278,7 @@ async def test_the_log_names_both_by_their_uuids(case: Case, client: httpx.Async
     assert not any(word in str(logged) for word in ("secret", "anna", "otto"))
 
 
-async def test_every_operation_that_asks_for_a_token_knows_it(
+async def test_every_operation_with_authentication_supports_the_header(
     case: Case, app: FastAPI, client: httpx.AsyncClient
 ) -> None:
     seen = 0
@@ -296,12 +296,12 @@ async def test_every_operation_that_asks_for_a_token_knows_it(
         assert (await client.get(path, headers=case.acting_as(uuid4()))).status_code == 200
 
 
-async def findings(database: Database, settings: Settings) -> list[str]:
+async def problems(database: Database, settings: Settings) -> list[str]:
     return [str(found) async for found in verify(database, settings, VerificationResult())]
 
 
 async def act(case: Case, client: httpx.AsyncClient) -> UserRow:
-    """Change an invoice as another user of staff, and once more without; return the other one."""
+    """Change an invoice while impersonating another member of staff, then as that user."""
     other = await case.make.user(is_staff=True, username="olga")
     path = f"/api/invoices/{case.seen.uuid}/set_backend_id/"
     for value, headers in (("a", case.acting_as(other)), ("b", other.headers)):
@@ -311,7 +311,7 @@ async def act(case: Case, client: httpx.AsyncClient) -> UserRow:
 
 
 @pytest.mark.parametrize(("style", "written"), [("hyphens", str), ("hex", lambda uuid: uuid.hex)])
-async def test_the_record_of_changes_names_both(
+async def test_the_audit_trail_names_both_users(
     case: Case, connection: AsyncConnection, style: str, written: Callable[[UUID], str]
 ) -> None:
     await case.make.token(case.staff, "the-key", name="console")
@@ -319,7 +319,7 @@ async def test_the_record_of_changes_names_both(
     app = create_app(case.settings.model_copy(update={"wire_uuid_style": style}))
     async with app.router.lifespan_context(app), client_of(app) as client:
         other = await act(case, client)
-        # What is recorded is what was then, whatever the users are called since.
+        # The audit trail keeps the usernames of the time of the change.
         await connection.execute(text("UPDATE users SET username = 'x' || username"))
         path = f"/api/invoices/{case.seen.uuid}/history/"
         itself, acted = (await client.get(path, headers=other.headers)).json()
@@ -342,20 +342,20 @@ async def test_the_record_of_changes_names_both(
         ("impersonator_uuid = user_uuid, impersonator_username = username WHERE sequence = 2", 2),
     ],
 )
-async def test_an_impersonator_who_is_exchanged_is_found_out(
+async def test_verification_detects_a_changed_impersonator(
     case: Case, client: httpx.AsyncClient, change: str, entry: int
 ) -> None:
     await act(case, client)
-    before = await findings(case.database, case.settings)
+    before = await problems(case.database, case.settings)
     async with case.database.transaction() as connection:
         await connection.execute(text("SET LOCAL session_replication_role = replica"))
         await connection.execute(text(f"UPDATE invoice_history SET {change}"))
-    told = set(await findings(case.database, case.settings)) - set(before)
-    assert len(told) == 1
-    assert f"entry {entry}: changed, or its changes were" in told.pop()
+    expected = set(await problems(case.database, case.settings)) - set(before)
+    assert len(expected) == 1
+    assert f"entry {entry}: changed, or its changes were" in expected.pop()
 
 
-async def test_the_impersonator_goes_out_and_comes_in_with_the_record(
+async def test_the_impersonator_is_exported_and_imported(
     case: Case, client: httpx.AsyncClient, second_database_url: str, tmp_path: Path
 ) -> None:
     await act(case, client)
@@ -365,7 +365,7 @@ async def test_the_impersonator_goes_out_and_comes_in_with_the_record(
     elsewhere = Database(there)
     try:
         await load_file(elsewhere, there, str(file))
-        assert not [found for found in await findings(elsewhere, there) if "changed" in found]
+        assert not [found for found in await problems(elsewhere, there) if "changed" in found]
         async with elsewhere.reading() as connection:
             rows = await connection.execute(
                 text(
