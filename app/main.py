@@ -22,8 +22,8 @@ from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
 from app.health import Readiness
-from app.identity import token_lookup
 from app.identity.failed_logins import FailedLogins
+from app.identity.tokens import new_token_cache
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.router import router as invoices
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         notifier = Notifier(settings)
         app.state.database = database
         app.state.notifier = notifier
-        app.state.token_cache = token_lookup.new_cache()
+        app.state.token_cache = new_token_cache()
         app.state.kept_bodies = KeptBodies(settings)
         app.state.readiness = readiness = Readiness(settings, database)
         app.state.failed_logins = FailedLogins()

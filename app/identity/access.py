@@ -25,7 +25,7 @@ class Scope(Enum):
 
 def scope_of(caller: Caller) -> Scope:
     """Return the scope of a caller."""
-    if caller.sees_everything:
+    if caller.is_staff or caller.is_support:
         return Scope.EVERYTHING
     if caller.address is None:
         return Scope.OWN_CUSTOMERS_WITHOUT_ADDRESS
@@ -34,7 +34,7 @@ def scope_of(caller: Caller) -> Scope:
 
 def visibility_parameters(caller: Caller, now: datetime) -> dict[str, Any]:
     """Return the parameters of a statement with the condition of `visible_customers`."""
-    if caller.sees_everything:
+    if scope_of(caller) is Scope.EVERYTHING:
         return {}
     values: dict[str, Any] = {"viewer": caller.user_id, "viewed_at": now}
     if caller.address is not None:

@@ -30,8 +30,3 @@ class Caller:
     address: IPv4Address | IPv6Address | None = None
     """None if the transport has no address, as on a Unix socket."""
     impersonator: Impersonator | None = None
-
-    @property
-    def sees_everything(self) -> bool:
-        """Whether the caller may see the records of every customer: staff and support may."""
-        return self.is_staff or self.is_support

@@ -21,7 +21,7 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.dataio.export import export
 from app.dataio.jsonl.reader import load_file
-from app.identity.token_lookup import LIFETIME
+from app.identity.tokens import LOOKUP_LIFETIME
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -218,7 +218,7 @@ async def test_former_staff_act_as_themselves(
     clock.freeze(moment)
     assert (await client.get(LIST, headers=case.acting_as(case.owner))).is_success
     await connection.execute(text("UPDATE users SET is_staff = false WHERE username = 'anna'"))
-    clock.freeze(moment + timedelta(seconds=LIFETIME + 1))
+    clock.freeze(moment + timedelta(seconds=LOOKUP_LIFETIME + 1))
     assert uuids(await client.get(LIST, headers=case.acting_as(case.owner))) == set()
 
 

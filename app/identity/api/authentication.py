@@ -10,8 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from app.api.errors import ApiError, NotAuthenticated, PermissionDenied
-from app.api.format_parameter import require_json
+from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenied
 from app.api.middleware.proxy_headers import client_address
 from app.api.middleware.rate_limit.middleware import request_limiter
 from app.api.middleware.request_log import note_impersonator, note_user, safe_path
@@ -19,10 +18,11 @@ from app.api.permissions import IMPERSONATED_USER, Access, enforces
 from app.formats import parse_uuid
 from app.identity import users
 from app.identity.caller import Caller, Impersonator
-from app.identity.token_lookup import InvalidToken, find_caller
-from app.identity.tokens import token_digest
+from app.identity.tokens import InvalidToken, find_caller, token_digest
 
 _SCHEMES: Final = ("token", "bearer")
+_FORMATS: Final = ("", "json")
+"""The values of `format`. As in Django REST framework, another format is not found."""
 
 
 class ImpersonationFailed(ApiError):
@@ -110,14 +110,15 @@ async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Ca
 def _require(
     access: Access, has_access: Callable[[Caller], bool]
 ) -> Callable[[Request], Awaitable[Caller]]:
-    """Return the dependency that admits callers with this access, before any other check."""
+    """Return the dependency that admits callers with this access, before all other checks."""
 
     @enforces(access)
     async def authorize(request: Request) -> Caller:
         caller = await _authenticate(request)
         if not has_access(caller):
             raise PermissionDenied
-        require_json(request)
+        if request.query_params.get("format", "") not in _FORMATS:
+            raise NotFound
         return caller
 
     return authorize
@@ -127,5 +128,6 @@ Authenticated = Annotated[Caller, Depends(_require(Access.AUTHENTICATED, lambda 
 """Any user with a valid token."""
 StaffOnly = Annotated[Caller, Depends(_require(Access.STAFF, lambda caller: caller.is_staff))]
 StaffOrSupport = Annotated[
-    Caller, Depends(_require(Access.STAFF_OR_SUPPORT, lambda caller: caller.sees_everything))
+    Caller,
+    Depends(_require(Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support)),
 ]

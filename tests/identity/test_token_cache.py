@@ -12,10 +12,14 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.identity import token_lookup
 from app.identity.caller import Caller
-from app.identity.token_lookup import LIFETIME, MAX_TOKENS, TokenLookup
-from app.identity.tokens import token_digest
+from app.identity.tokens import (
+    LOOKUP_LIFETIME,
+    MAX_LOOKUPS,
+    TokenLookup,
+    new_token_cache,
+    token_digest,
+)
 from tests.support.factories import Factories, UserRow
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -50,7 +54,7 @@ async def test_a_second_request_looks_up_no_token_and_takes_no_connection_for_it
     assert await status(client, user) == 200
     first, first_taken = list(statements), taken
     statements.clear()
-    at(LIFETIME - 0.001)
+    at(LOOKUP_LIFETIME - 0.001)
     assert await status(client, user) == 200
     assert sum("tokens" in statement for statement in first) == 1
     assert statements == [statement for statement in first if "tokens" not in statement]
@@ -179,7 +183,7 @@ def lookup() -> Callable[[int], TokenLookup]:
 
 
 def test_the_least_recently_used_token_is_evicted(lookup: Callable[[int], TokenLookup]) -> None:
-    cache = token_lookup.new_cache(maxsize=3)
+    cache = new_token_cache(maxsize=3)
     for number in (1, 2, 3):
         cache[str(number)] = lookup(number)
     assert cache.get("1") == lookup(1)
@@ -188,15 +192,15 @@ def test_the_least_recently_used_token_is_evicted(lookup: Callable[[int], TokenL
 
 
 def test_the_size_of_the_cache_is_limited(lookup: Callable[[int], TokenLookup]) -> None:
-    cache = token_lookup.new_cache()
-    for number in range(MAX_TOKENS + 10):
+    cache = new_token_cache()
+    for number in range(MAX_LOOKUPS + 10):
         cache[str(number)] = lookup(number)
-    assert len(cache) == MAX_TOKENS
+    assert len(cache) == MAX_LOOKUPS
 
 
 def test_an_expired_lookup_is_removed(lookup: Callable[[int], TokenLookup]) -> None:
-    cache = token_lookup.new_cache()
+    cache = new_token_cache()
     cache["a"] = lookup(1)
-    at(LIFETIME)
+    at(LOOKUP_LIFETIME)
     assert cache.get("a") is None
     assert len(cache) == 0
