@@ -1,4 +1,4 @@
-"""What commands share: settings or a clear end, a database for a while, failures in one line."""
+"""Settings for commands, and failures in one line."""
 
 import asyncio
 from pathlib import Path
@@ -27,44 +27,43 @@ def fail(*lines: str, code: int = FAILED) -> NoReturn:
 
 
 def one_line(text: str) -> str:
-    """Return a text of others, such as a name in a bill, without what moves a terminal's cursor."""
+    """Return a foreign text, such as a name in a bill, with control characters as spaces."""
     return "".join(" " if category(each) in ("Cc", "Zl", "Zp") else each for each in text)
 
 
 def load_settings(**known: str) -> Settings:
-    """Return every setting of the service, or end with a line for each one missing or wrong.
+    """Return the settings of the service, or end with a line for each missing or wrong setting.
 
-    Those in `known` are taken as they are, whatever the environment says.
+    The settings in `known` override the environment.
     """
     return _load(Settings, **known)
 
 
 def load_audit_settings() -> AuditSettings:
-    """Return the settings of database and record alone, or end with a line for each problem."""
+    """Return the settings of database and audit record, or end with a line for each problem."""
     return _load(AuditSettings)
 
 
 def load_database_settings() -> DatabaseSettings:
-    """Return the settings of the database alone, or end with a line for each problem."""
+    """Return the settings of the database, or end with a line for each problem."""
     return _load(DatabaseSettings)
 
 
 def require_writable(name: str, directory: Path) -> None:
-    """End the command with a line where the folder of a setting cannot be made or written to."""
+    """End the command with a line if the folder of a setting cannot be created or written to."""
     problem = write_problem(directory)
     if problem:
         fail(f"{name} is wrong: {problem}.", code=MISUSED)
 
 
 def require_currency(settings: AuditSettings) -> None:
-    """End the command with one line where the database has invoices in another currency.
+    """End the command with one line if the database has invoices in another currency.
 
-    For commands that start without a database, too: other checks report a database that does not
-    answer or is not migrated. Nothing that counts is imported, since the process may be above
-    others that count.
+    A database that does not answer or is not migrated passes; other checks report it. This module
+    imports no metrics, so that `serve` can first choose how its processes share them.
     """
 
-    async def look() -> None:
+    async def check() -> None:
         timeout = {"timeout": settings.database_pool_timeout}
         engine = create_async_engine(
             settings.database_url, connect_args=NO_STATEMENT_CACHE | timeout
@@ -76,7 +75,7 @@ def require_currency(settings: AuditSettings) -> None:
             await engine.dispose()
 
     try:
-        asyncio.run(look())
+        asyncio.run(check())
     except WrongCurrency as error:
         fail(str(error))
     except (OSError, SQLAlchemyError):

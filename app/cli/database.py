@@ -19,22 +19,22 @@ _NOT_MIGRATED = ("42P01", "42703")
 
 
 def with_database(
-    action: Callable[[Database], Awaitable[_Result]], *, of: AuditSettings | None = None
+    action: Callable[[Database], Awaitable[_Result]], *, settings: AuditSettings | None = None
 ) -> _Result:
     """Run an action on the database that DATABASE_URL names and return its result.
 
-    A database that does not answer, is not migrated or has invoices in another currency ends the
-    command with one line. With the settings `of` a process that may add invoices the currency is
-    looked at before the action.
+    The command ends with one line if the database does not answer, is not migrated, or has
+    invoices in another currency. An action that may add invoices passes its `settings`: their
+    currency is checked first.
     """
-    settings = load_database_settings()
+    database_settings = load_database_settings()
 
     async def run() -> _Result:
-        database = Database(settings)
+        database = Database(database_settings)
         try:
-            await _reach(database)
-            if of is not None:
-                await settle_currency(database, of)
+            await _require_answer(database)
+            if settings is not None:
+                await settle_currency(database, settings)
             return await action(database)
         except WrongCurrency as error:
             fail(str(error))
@@ -42,7 +42,7 @@ def with_database(
             if getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
                 fail(
                     f"The database is not migrated ({error_message(error).rstrip('.')}):"
-                    " `python -m app migrate` does it."
+                    " run `python -m app migrate`."
                 )
             raise
         finally:
@@ -52,16 +52,16 @@ def with_database(
 
 
 def check_database() -> None:
-    """End the command with one line where the database that DATABASE_URL names does not answer."""
-    with_database(_reach)
+    """End the command with one line if the database that DATABASE_URL names does not answer."""
+    with_database(_require_answer)
 
 
-async def _reach(database: Database) -> None:
+async def _require_answer(database: Database) -> None:
     try:
         async with database.reading():
             return
     except (OSError, SQLAlchemyError) as error:
-        # A password may also stand among the options.
+        # The URL may also hold the password as an option.
         url = database.engine.url.difference_update_query(["password"])
         where = url.render_as_string(hide_password=True)
         fail(f"The database {where} cannot be reached: {error_message(error).rstrip('.')}.")

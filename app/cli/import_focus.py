@@ -78,7 +78,7 @@ def _import(name: str, paths: list[Path], settings: Settings, chosen: Options) -
             )
 
     try:
-        outcome = with_database(action, of=settings)
+        outcome = with_database(action, settings=settings)
     except NotImported as error:
         fail(f"{name}: nothing was imported.", *(f"  {one_line(line)}" for line in error.lines))
     typer.echo(f"{name}:")

@@ -40,7 +40,7 @@ def import_jsonl(source: str, *, keep_good: bool) -> None:
             )
 
     with failures_in_a_line(source), _few_collections():
-        report = with_database(run, of=settings)
+        report = with_database(run, settings=settings)
     _tell(source, report)
     if report.fault_count:
         _tell_faults(report)
@@ -64,7 +64,7 @@ def import_waldur(url: str) -> None:
 
     try:
         with failures_in_a_line("The import from the Waldur failed"):
-            report = with_database(run, of=settings)
+            report = with_database(run, settings=settings)
     except (WaldurUnreadable, HalfInvoice) as error:
         fail(str(error))
     for line in report.lines():

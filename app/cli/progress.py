@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""A progress bar on standard error, if that is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,15 +11,14 @@ from rich.table import Column
 
 @contextmanager
 def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """Show how far something is; yields what to call with the part of `total` that is done.
+    """Show the progress of a command; yield a function that takes the completed part of `total`.
 
-    Without a `total` the bar only shows that something goes on. Yields None, and shows nothing,
-    where nobody looks.
+    Without a `total` the bar only shows activity. Without a terminal this yields None.
     """
     if not sys.stderr.isatty():
         yield None
         return
-    # A long label, such as the path of a file, gives way to how far it is.
+    # A long label, such as the path of a file, is cut before the percentage is.
     columns = (
         TextColumn("{task.description}", markup=False, table_column=Column(max_width=30)),
         BarColumn(bar_width=20),

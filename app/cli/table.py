@@ -1,4 +1,4 @@
-"""Rows as a table, for a terminal or for what reads on."""
+"""Rows as a table, for a terminal or for a pipe."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ from rich.text import Text
 def show(
     rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, right: Iterable[str] = ()
 ) -> None:
-    """Print the named columns of rows under their headings; those in `right` end at the right.
+    """Print the named columns of rows under their headings; those in `right` are right-aligned.
 
-    A terminal's width is kept to, with longer text cut; anything else gets whole lines.
+    A terminal gets lines of its width, with longer text cut; a pipe gets whole lines.
     """
     table = Table(box=None, pad_edge=False)
     for name, heading in columns.items():

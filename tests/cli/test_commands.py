@@ -179,7 +179,7 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(
     answer = app(*command.split(), **SETTINGS | {"DATABASE_URL": empty_database_url})
     assert answer.returncode == 1
     assert answer.stderr.startswith("The database is not migrated (")
-    assert answer.stderr.endswith("): `python -m app migrate` does it.\n")
+    assert answer.stderr.endswith("): run `python -m app migrate`.\n")
     assert answer.stderr.count("\n") == 1
 
 

@@ -163,7 +163,7 @@ async def test_a_database_without_tables(
         answer = await call(settings, *arguments)
         assert answer.exit_code == 1
         assert 'relation "' in answer.stderr
-        assert "`python -m app migrate` does it." in answer.stderr
+        assert "run `python -m app migrate`." in answer.stderr
         assert answer.stderr.count("\n") == 1
 
 

@@ -85,7 +85,7 @@ async def test_a_revoked_token_is_told_once(
     revoked = select(Token.revoked_at).where(Token.id == row.id)
     assert (await connection.execute(revoked)).scalar_one() is not None
     again = await call(settings, "token", "revoke", str(row.uuid))
-    assert (again.exit_code, again.stderr) == (1, f"There is no token {row.uuid} that works.\n")
+    assert (again.exit_code, again.stderr) == (1, f"There is no valid token {row.uuid}.\n")
 
 
 @pytest.mark.parametrize("command", [("token", "create"), ("token", "list")])

@@ -1,4 +1,4 @@
-"""`demo`: data to try the service on."""
+"""`demo`: demonstration data."""
 
 import typer
 
@@ -13,6 +13,6 @@ def register(cli: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Load a made-up data set of thirteen months into an empty database."""
+    """Load fictitious data of thirteen months into an empty database."""
     settings = load_audit_settings()
-    typer.echo(with_database(lambda database: load(database, settings), of=settings))
+    typer.echo(with_database(lambda database: load(database, settings), settings=settings))

@@ -77,7 +77,7 @@ def _run(settings: Settings, name: str, arguments: Mapping[str, Any]) -> JobSumm
     except TypeError as error:
         fail(f"{name}: {error}.", code=MISUSED)
     return with_database(
-        lambda database: function(JobRun(database, settings), **arguments), of=settings
+        lambda database: function(JobRun(database, settings), **arguments), settings=settings
     )
 
 

@@ -1,4 +1,4 @@
-"""`openapi`: the contract, as the service would serve it."""
+"""`openapi`: the OpenAPI document."""
 
 import json
 
@@ -14,8 +14,8 @@ def register(cli: typer.Typer) -> None:
 
 
 def openapi() -> None:
-    """Print the OpenAPI document; nothing needs to run for it."""
-    # Nothing is connected to or sealed, so that any address and any key will do.
+    """Print the OpenAPI document. No server needs to run."""
+    # No connection is opened and nothing is sealed: any address and any key will do.
     settings = load_settings(
         database_url="postgresql:///", redis_url="unix:///none", audit_key="none" * 8
     )

@@ -1,4 +1,4 @@
-"""`run`: everything at once, for a machine that has nothing; `make run` calls it."""
+"""`run`: the service with embedded servers, for a machine without any; `make run` calls it."""
 
 import os
 from pathlib import Path
@@ -19,26 +19,26 @@ def register(cli: typer.Typer) -> None:
 def run(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="TCP port; a free one is taken if it is busy.")
+        int, typer.Option(min=0, max=65535, help="TCP port; a free one if it is busy.")
     ] = 8000,
     data: Annotated[
         Path,
-        # Whether it can be used is looked at when that is known, and told with what to do.
-        typer.Option(readable=False, help="Where databases, mail and proofs of payment are kept."),
+        # The supervisor checks access, with advice.
+        typer.Option(readable=False, help="Folder of databases, mail and proofs of payment."),
     ] = Path("var"),
     stop_with_parent: Annotated[
-        bool, typer.Option("--stop-with-parent", help="End when the calling process does.")
+        bool, typer.Option("--stop-with-parent", help="End with the calling process.")
     ] = False,
 ) -> None:
-    """Run API and worker, on servers of their own unless DATABASE_URL and REDIS_URL name some.
+    """Run API and worker, on embedded servers unless DATABASE_URL and REDIS_URL name others.
 
-    The first start loads demonstration data. Ctrl-C ends everything.
+    The first start loads demonstration data. Ctrl-C stops everything.
     """
-    # What the servers' own start supplies is not missing; all else is checked before they start.
+    # The supervisor sets these later. All other settings are checked before servers start.
     supplied = {
         "database_url": "postgresql://postgres@/postgres",
         "redis_url": "unix:///valkey.sock",
-        "audit_key": "made, or kept from an earlier start",
+        "audit_key": "created, or read from the data folder",
     }
     load_settings(**{k: v for k, v in supplied.items() if not os.environ.get(k.upper())})
 

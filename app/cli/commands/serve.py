@@ -1,4 +1,4 @@
-"""`serve`: the API alone."""
+"""`serve`: the API."""
 
 from typing import Annotated
 
@@ -15,10 +15,12 @@ def register(cli: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that share the port.")
+    ] = 1,
 ) -> None:
-    """Serve the API until it is asked to end (SIGTERM or Ctrl-C)."""
-    # A problem is told once, not by each process.
+    """Serve the API until SIGTERM or Ctrl-C."""
+    # Reported once, not by each process.
     settings = load_settings()
     require_writable("PROOF_DIR", settings.proof_dir)
     require_currency(settings)

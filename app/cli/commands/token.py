@@ -1,4 +1,4 @@
-"""`token`: keys to the API."""
+"""`token`: API tokens."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _COLUMNS: Final = {
     "expires_at": "expires",
     "state": "state",
 }
-"""What the table shows of a token, and under which heading."""
+"""The columns of the table, with their headings."""
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -34,11 +34,11 @@ def register(cli: typer.Typer) -> None:
     group.command("create")(create_token)
     group.command("list")(list_tokens)
     group.command("revoke")(revoke_token)
-    cli.add_typer(group, name="token", help="Make, show and revoke tokens of the API.")
+    cli.add_typer(group, name="token", help="Create, list and revoke API tokens.")
 
 
 def lifetime(value: str) -> timedelta:
-    """Read a lifetime: a whole number of minutes, hours, days or weeks, such as 90d."""
+    """Parse a lifetime: a whole number of minutes, hours, days or weeks, such as 90d."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", value)
     if match is None:
         raise typer.BadParameter("a lifetime is a number and m, h, d or w, such as 12h or 90d")
@@ -46,19 +46,19 @@ def lifetime(value: str) -> timedelta:
 
 
 def create_token(
-    username: Annotated[str, typer.Argument(help="Whose token it is.")],
-    name: Annotated[str, typer.Option(help="What it is for, shown in lists.")] = "",
+    username: Annotated[str, typer.Argument(help="The user of the token.")],
+    name: Annotated[str, typer.Option(help="A name for its purpose, shown in lists.")] = "",
     valid: Annotated[
         timedelta | None,
         typer.Option(
             "--lifetime",
             parser=lifetime,
             metavar="TIME",
-            help="How long it works, such as 12h or 90d; forever if left out.",
+            help="Lifetime, such as 12h or 90d; without it the token does not expire.",
         ),
     ] = None,
 ) -> None:
-    """Make a token and write its key, which cannot be shown again, to standard output."""
+    """Create a token and print its key, which cannot be shown again."""
     if "\0" in name:
         raise typer.BadParameter("NUL characters cannot be stored")
 
@@ -72,14 +72,14 @@ def create_token(
     key = with_database(run)
     if key is None:
         fail(f"There is no user {username}.")
-    typer.echo("This key is shown only now:", err=True)
+    typer.echo("This key is shown only once:", err=True)
     typer.echo(key)
 
 
 def list_tokens(
-    username: Annotated[str | None, typer.Argument(help="Only this user's.")] = None,
+    username: Annotated[str | None, typer.Argument(help="Only the tokens of this user.")] = None,
 ) -> None:
-    """List tokens, newest first; their keys are known to nobody."""
+    """List tokens, newest first. Keys are stored as digests and cannot be listed."""
 
     async def run(database: Database) -> Sequence[Mapping[str, Any]] | None:
         async with database.reading() as connection:
@@ -90,10 +90,10 @@ def list_tokens(
     found = with_database(run)
     if found is None:
         fail(f"There is no user {username}.")
-    table.show([_shown(token) for token in found], _COLUMNS)
+    table.show([_format_row(token) for token in found], _COLUMNS)
 
 
-def _shown(token: Mapping[str, Any]) -> dict[str, Any]:
+def _format_row(token: Mapping[str, Any]) -> dict[str, Any]:
     state = "active"
     if token["revoked_at"] is not None:
         state = "revoked"
@@ -109,14 +109,14 @@ def _shown(token: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def revoke_token(
-    token: Annotated[UUID, typer.Argument(help="The token, as `token list` names it.")],
+    token: Annotated[UUID, typer.Argument(help="The UUID of the token in `token list`.")],
 ) -> None:
-    """Make a token useless from now on."""
+    """Revoke a token at once."""
 
     async def run(database: Database) -> bool:
         async with database.transaction() as connection:
             return await revoke(connection, token)
 
     if not with_database(run):
-        fail(f"There is no token {token} that works.")
+        fail(f"There is no valid token {token}.")
     typer.echo(f"The token {token} is revoked.")

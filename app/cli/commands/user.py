@@ -1,4 +1,4 @@
-"""`user`: who may call the API."""
+"""`user`: users of the API."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ def register(cli: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command("create")(create_user)
     group.callback()(_group)
-    cli.add_typer(group, name="user", help="Make users.")
+    cli.add_typer(group, name="user", help="Create users.")
 
 
 def _group() -> None:
@@ -25,18 +25,20 @@ def _group() -> None:
 
 
 def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
-    username: Annotated[str, typer.Argument(help="The name, which no other user has.")],
-    full_name: Annotated[str, typer.Option(help="As on messages.")] = "",
-    email: Annotated[str, typer.Option(help="Where notifications go.")] = "",
-    staff: Annotated[bool, typer.Option("--staff", help="May see and change everything.")] = False,
-    support: Annotated[bool, typer.Option("--support", help="May see everything.")] = False,
+    username: Annotated[str, typer.Argument(help="A unique name.")],
+    full_name: Annotated[str, typer.Option(help="Full name, shown in messages.")] = "",
+    email: Annotated[str, typer.Option(help="Address for notifications.")] = "",
+    staff: Annotated[
+        bool, typer.Option("--staff", help="Allow to see and change everything.")
+    ] = False,
+    support: Annotated[bool, typer.Option("--support", help="Allow to see everything.")] = False,
     owner_of: Annotated[
-        list[UUID] | None, typer.Option(help="A customer that the user is an owner of; repeatable.")
+        list[UUID] | None, typer.Option(help="A customer that the user owns; repeatable.")
     ] = None,
 ) -> None:
-    """Make a user and write its UUID to standard output."""
+    """Create a user and print its UUID."""
     if not username.strip() or "\0" in username + full_name + email:
-        raise typer.BadParameter("a username is not blank, and NUL characters cannot be stored")
+        raise typer.BadParameter("a username cannot be blank or contain NUL characters")
     user = NewUser(username, full_name, email, staff, support, tuple(owner_of or ()))
 
     async def run(database: Database) -> UUID:
