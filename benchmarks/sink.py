@@ -6,10 +6,10 @@ It writes its port, and then the time of each arrival in seconds, one a line.
 import asyncio
 import time
 
-from tests.support.smtp import MailSink, mail_sink
+from tests.support.smtp import MailServer, run_mail_server
 
 
-async def _tell(sink: MailSink) -> None:
+async def _tell(sink: MailServer) -> None:
     told = 0
     while True:
         await sink.arrival.wait()
@@ -20,7 +20,7 @@ async def _tell(sink: MailSink) -> None:
 
 
 async def _main() -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         print(sink.port, flush=True)  # noqa: T201 - what it is for
         await _tell(sink)
 

@@ -14,9 +14,9 @@ from benchmarks.console import progress
 from benchmarks.machine import machine
 from faults import report as reporting
 from faults.case import Case
+from faults.case_runner import run_case
 from faults.cases import all_cases
-from faults.results import Outcome, Result
-from faults.running import run_case
+from faults.results import CaseResult, SuiteResult
 
 _RESULT = ROOT / "var" / "faults" / "result.json"
 
@@ -54,21 +54,21 @@ def run(
     wanted = [one for one in known if one.quick or not quick]
     if case:
         wanted = [one for one in known if one.name in case]
-    outcomes: list[Outcome] = []
+    outcomes: list[CaseResult] = []
     on = machine(_postgresql())
     try:
         for one in wanted:
             outcomes.append(_run(one, patient=not quick))
             if not quick:  # after each, so that a run that is stopped leaves what it found
-                older = Result.load(output).outcomes if output.exists() else []
-                Result(on, outcomes).with_older(older, names).save(output)
+                older = SuiteResult.load(output).outcomes if output.exists() else []
+                SuiteResult(on, outcomes).with_older(older, names).save(output)
     except ServerError as error:
         progress(f"The suite ends here. {error}")
         raise typer.Exit(2) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         progress("Stopped.")
         raise typer.Exit(130) from None
-    reporting.show(outcomes)
+    reporting.print_results(outcomes)
     raise typer.Exit(0 if all(outcome.findings.clean for outcome in outcomes) else 1)
 
 
@@ -87,10 +87,10 @@ def report(
     / "reliability.md",
 ) -> None:
     """Write the table of a result into the documentation."""
-    reporting.write(Result.load(result), document)
+    reporting.write_table(SuiteResult.load(result), document)
 
 
-def _run(case: Case, *, patient: bool) -> Outcome:
+def _run(case: Case, *, patient: bool) -> CaseResult:
     progress(f"{case.name}: {case.title} …")
     begun = monotonic()
     outcome = asyncio.run(run_case(case, patient=patient))

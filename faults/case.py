@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from faults.load import Load
+from faults.load import LoadGenerator
 from faults.stack import Layout, Stack
 
 
-def nothing() -> str:
+def no_requirements() -> str:
     """Return what a case that needs nothing lacks."""
     return ""
 
@@ -25,12 +25,12 @@ class Case:
     """For the command line: words with hyphens."""
     title: str
     """For the table: what is broken, and how."""
-    run: Callable[[Stack, Load], Awaitable[None]]
+    run: Callable[[Stack, LoadGenerator], Awaitable[None]]
     seconds: float = 60
     """Within which `run` must be done, or the case has failed."""
     quick: bool = False
     """Whether it is part of the shortened form."""
-    needs: Callable[[], str] = nothing
+    needs: Callable[[], str] = no_requirements
     """Returns what is missing on this machine; empty where all is there."""
     layout: Layout = field(default_factory=Layout)
     breaks_connections: bool = False

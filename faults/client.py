@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from faults.ledger import Attempt, Kind, Ledger, Operation
+from faults.request_log import Attempt, Kind, Operation, RequestLog
 
 _TIMEOUT = 60.0
 """Seconds: far longer than any answer may take, so that it is seen how long one takes."""
@@ -29,7 +29,7 @@ def new_key() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClientResponse:
     """What came back: an attempt, and its body where there was one."""
 
     attempt: Attempt
@@ -60,9 +60,11 @@ class Client:
     `urls` are looked at for each request, and may change meanwhile.
     """
 
-    def __init__(self, urls: Sequence[str], headers: Mapping[str, str], ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.giving_up = asyncio.Event()
+    def __init__(
+        self, urls: Sequence[str], headers: Mapping[str, str], request_log: RequestLog
+    ) -> None:
+        self.request_log = request_log
+        self.gives_up = asyncio.Event()
         """Set when nothing that is not answered is to be sent again."""
         self.urls = urls
         self._headers = dict(headers)
@@ -76,9 +78,9 @@ class Client:
         for client in self._clients.values():
             await client.aclose()
 
-    async def read(self, kind: Kind, path: str, invoice: UUID | None = None) -> Answer:
+    async def read(self, kind: Kind, path: str, invoice: UUID | None = None) -> ClientResponse:
         """Ask once."""
-        operation = self.ledger.open(kind, invoice)
+        operation = self.request_log.open(kind, invoice)
         return await self._try(operation, "GET", path)
 
     async def change(
@@ -87,18 +89,18 @@ class Client:
         invoice: UUID,
         value: str = "",
         body: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> ClientResponse:
         """Ask under a key, again and again until there is an answer or it is told to give up."""
-        return await self.finish(self.ledger.open(kind, invoice, value, new_key()), body)
+        return await self.finish(self.request_log.open(kind, invoice, value, new_key()), body)
 
     async def finish(
         self, operation: Operation, body: Upload | Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> ClientResponse:
         """Ask for what an operation is until there is an answer, or it is told to give up."""
-        path, options = request_of(operation, body)
+        path, options = build_request(operation, body)
         while True:
             answer = await self._try(operation, "POST", path, **options)
-            if not answer.attempt.asks_again or self.giving_up.is_set():
+            if not answer.attempt.asks_again or self.gives_up.is_set():
                 return answer
             await asyncio.sleep(_PAUSE)
 
@@ -114,22 +116,24 @@ class Client:
             )
         return self._clients[url]
 
-    async def _try(self, operation: Operation, method: str, path: str, **options: Any) -> Answer:
+    async def _try(
+        self, operation: Operation, method: str, path: str, **options: Any
+    ) -> ClientResponse:
         client = self._of(self.urls[next(self._turn) % len(self.urls)])
         begun = monotonic()
         try:
             response = await client.request(method, path, **options)
         except httpx.TransportError as error:
             attempt = Attempt(begun, monotonic() - begun, failure=type(error).__name__)
-            answer = Answer(attempt)
+            answer = ClientResponse(attempt)
         else:
-            attempt = attempt_of(begun, response)
-            answer = Answer(attempt, response.content)
+            attempt = to_attempt(begun, response)
+            answer = ClientResponse(attempt, response.content)
         operation.attempts.append(attempt)
         return answer
 
 
-def attempt_of(begun: float, response: httpx.Response) -> Attempt:
+def to_attempt(begun: float, response: httpx.Response) -> Attempt:
     """Return what the ledger keeps of a response that has just arrived."""
     return Attempt(
         begun,
@@ -141,7 +145,7 @@ def attempt_of(begun: float, response: httpx.Response) -> Attempt:
     )
 
 
-def request_of(
+def build_request(
     operation: Operation, body: Upload | Mapping[str, str] | None
 ) -> tuple[str, dict[str, Any]]:
     """Return the path of an operation that changes something, and what else httpx is to send."""
@@ -163,10 +167,10 @@ def _is_error(content: bytes) -> bool:
 
 
 @dataclass
-class Seen:
+class ObservedStates:
     """What a client has learnt of invoices, and what it must therefore see from then on."""
 
-    ledger: Ledger
+    request_log: RequestLog
     ranks: dict[UUID, int] = field(default_factory=dict)
 
     def rank(self, uuid: UUID) -> int:
@@ -179,7 +183,9 @@ class Seen:
         state = what["state"]
         rank = _RANKS.get(state, -1)
         if rank < at_least:
-            self.ledger.complaints.append(f"invoice {uuid} was seen {state} after it was further")
+            self.request_log.violations.append(
+                f"invoice {uuid} was seen {state} after it was further"
+            )
         self.ranks[uuid] = max(rank, self.rank(uuid))
 
 

@@ -16,13 +16,13 @@ from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from app.settings import Settings
+from faults.cleanup import sweep_and_check_proofs
+from faults.dataset import TOTAL
 from faults.findings import Findings
-from faults.ground import TOTAL
-from faults.ledger import ABORTED, ANNOTATING, LONGEST, Attempt, Kind, Operation
-from faults.leftovers import swept
-from faults.load import Load
+from faults.load import LoadGenerator
+from faults.request_log import ABORTED, ANNOTATIONS, MAX_SECONDS, Attempt, Kind, Operation
 from tests.support import summaries
-from tests.support.smtp import MailSink
+from tests.support.smtp import MailServer
 
 _UNTRUE_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
@@ -33,8 +33,8 @@ GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
 async def compare(
     database: Database,
     settings: Settings,
-    sink: MailSink,
-    load: Load,
+    sink: MailServer,
+    load: LoadGenerator,
     *,
     breaks_connections: bool = False,
 ) -> Findings:
@@ -52,14 +52,14 @@ async def compare(
         await _sums(connection, findings)
     async for finding in verify(database, settings, VerificationResult()):
         findings.wrong.append(f"the record of changes: {finding}")
-    findings.wrong += await swept(database, settings)
+    findings.wrong += await sweep_and_check_proofs(database, settings)
     return findings
 
 
-def _answers(load: Load, findings: Findings, *, breaks_connections: bool) -> None:
-    ledger = load.ledger
-    findings.wrong += ledger.complaints
-    for operation in ledger.operations:
+def _answers(load: LoadGenerator, findings: Findings, *, breaks_connections: bool) -> None:
+    log = load.request_log
+    findings.wrong += log.violations
+    for operation in log.operations:
         for attempt in operation.attempts:
             findings.requests += 1
             findings.longest = max(findings.longest, attempt.seconds)
@@ -104,7 +104,7 @@ def _complaint(attempt: Attempt, breaks_connections: bool) -> str:
 
 
 def _too_long(attempt: Attempt) -> str:
-    return f"took {attempt.seconds:.1f} s" if attempt.seconds > LONGEST else ""
+    return f"took {attempt.seconds:.1f} s" if attempt.seconds > MAX_SECONDS else ""
 
 
 async def _rows_by_invoice(
@@ -120,7 +120,7 @@ async def _rows_by_invoice(
 
 
 async def _payments(
-    connection: AsyncConnection, proofs: Path, load: Load, findings: Findings
+    connection: AsyncConnection, proofs: Path, load: LoadGenerator, findings: Findings
 ) -> None:
     rows = await connection.execute(select(Invoice.uuid, Invoice.state))
     states = {UUID(str(row.uuid)): row.state for row in rows}
@@ -133,10 +133,10 @@ async def _payments(
         of=Payment,
     )
     asked: dict[UUID, list[Operation]] = {}
-    for operation in load.ledger.of(Kind.PAID):
+    for operation in load.request_log.of(Kind.PAID):
         if operation.invoice is not None:
             asked.setdefault(operation.invoice, []).append(operation)
-    for subject in load.ground.all:
+    for subject in load.dataset.all:
         operations = asked.get(subject.uuid, [])
         payments = made.get(subject.uuid, [])
         is_paid = states.get(subject.uuid) == InvoiceState.PAID
@@ -165,15 +165,17 @@ def _digest(proofs: Path, key: str | None) -> str:
     return sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
-async def _annotations(connection: AsyncConnection, load: Load, findings: Findings) -> None:
-    columns = [getattr(Invoice, name) for name in ANNOTATING.values()]
+async def _annotations(
+    connection: AsyncConnection, load: LoadGenerator, findings: Findings
+) -> None:
+    columns = [getattr(Invoice, name) for name in ANNOTATIONS.values()]
     rows = (await connection.execute(select(Invoice.uuid, *columns))).mappings()
     held = {UUID(str(row["uuid"])): row for row in rows}
     possible: dict[tuple[UUID, str], set[str]] = {}
-    for operation in load.ledger.of(*ANNOTATING):
+    for operation in load.request_log.of(*ANNOTATIONS):
         if operation.invoice is None:
             continue
-        values = possible.setdefault((operation.invoice, ANNOTATING[operation.kind]), {""})
+        values = possible.setdefault((operation.invoice, ANNOTATIONS[operation.kind]), {""})
         # The client sets one thing after the other, so what was told later came later.
         if operation.acknowledged:
             values.clear()
@@ -188,7 +190,7 @@ async def _annotations(connection: AsyncConnection, load: Load, findings: Findin
 
 
 async def _notifications(
-    connection: AsyncConnection, sink: MailSink, load: Load, findings: Findings
+    connection: AsyncConnection, sink: MailServer, load: LoadGenerator, findings: Findings
 ) -> None:
     made = await _rows_by_invoice(
         connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
@@ -198,14 +200,14 @@ async def _notifications(
         for mail in sink.mailbox
         for recipient in mail.recipients
     )
-    acknowledged: set[UUID | None] = set(load.ledger.promised)
+    acknowledged: set[UUID | None] = set(load.request_log.expected_notifications)
     uncertain = set()
-    for operation in load.ledger.of(Kind.NOTIFY):
+    for operation in load.request_log.of(Kind.NOTIFY):
         if operation.acknowledged:
             acknowledged.add(operation.invoice)
         elif operation.uncertain:
             uncertain.add(operation.invoice)
-    for subject in load.ground.all:
+    for subject in load.dataset.all:
         deliveries = made.get(subject.uuid, [])
         counts = Counter(delivery.recipient for delivery in deliveries)
         expected = Counter(subject.recipients)
@@ -222,9 +224,11 @@ async def _notifications(
     ]
 
 
-def _mail(delivery: Row[Any], arrived: int, sink: MailSink, load: Load, findings: Findings) -> None:
+def _mail(
+    delivery: Row[Any], arrived: int, sink: MailServer, load: LoadGenerator, findings: Findings
+) -> None:
     told = f"the mail {delivery.message_id} to {delivery.recipient}"
-    if arrived > 1 and delivery.message_id in load.unheard | sink.unheard:
+    if arrived > 1 and delivery.message_id in load.unacknowledged_mails | sink.unacknowledged:
         findings.repeated_mails += arrived - 1
     elif arrived > 1:
         findings.doubled.append(f"{told}, {arrived} times")

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app import clock
-from faults.program import Program
+from faults.program import SupervisedProgram
 
 _PLACES = ("/usr/lib", "/usr/local/lib")
 _LIBRARY = "libfaketimeMT.so.1"
@@ -52,7 +52,7 @@ class FakeClock:
         return datetime.fromtimestamp(clock.now().timestamp() + self._offset, clock.now().tzinfo)
 
 
-async def restart(programs: list[Program]) -> None:
+async def restart(programs: list[SupervisedProgram]) -> None:
     """End programs in order and start them again, with the environment as it is now."""
     for program in programs:
         await program.stop()

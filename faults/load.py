@@ -12,9 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from app import clock
-from faults.client import Answer, Client, Seen, Upload, new_key
-from faults.ground import PRICES, Ground, Subject
-from faults.ledger import ANNOTATING, GROUPS, Kind, Ledger
+from faults.client import Client, ClientResponse, ObservedStates, Upload, new_key
+from faults.dataset import PRICES, Dataset, SampleInvoice
+from faults.request_log import ANNOTATIONS, GROUPS, Kind, RequestLog
 
 _READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS = 2, 2, 2, 1
 _READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE = 0.04, 0.4, 0.15, 0.4
@@ -26,25 +26,25 @@ _FINISHING_SECONDS = 60.0
 _PROOF_BYTES = (2_000, 60_000)
 
 
-class Load:
-    """Clients that read, pay, annotate and notify, and enter every answer in `ledger`.
+class LoadGenerator:
+    """Clients that read, pay, annotate and notify, and enter every answer in `request_log`.
 
     They call the APIs at `urls` in turn, which may change while they do.
     """
 
-    def __init__(self, urls: Sequence[str], ground: Ground) -> None:
-        self.ground = ground
-        self.ledger = Ledger()
-        self.unheard: set[str] = set()
+    def __init__(self, urls: Sequence[str], dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.request_log = RequestLog()
+        self.unacknowledged_mails: set[str] = set()
         """Message-IDs of mails whose acceptance the service never heard: these may come twice."""
         self.recovery: float | None = None
         """Seconds from the end of the fault until all went well again."""
         self.fault_ended: float | None = None
-        self._client = Client(urls, ground.headers, self.ledger)
-        self._seen = Seen(self.ledger)
+        self._client = Client(urls, dataset.headers, self.request_log)
+        self._seen = ObservedStates(self.request_log)
         self._stopping = asyncio.Event()
-        self._to_pay = iter(ground.to_pay)
-        self._to_notify = iter(ground.to_notify)
+        self._to_pay = iter(dataset.to_pay)
+        self._to_notify = iter(dataset.to_notify)
         self._random = random.Random(1)
 
     @property
@@ -56,16 +56,14 @@ class Load:
     async def running(self) -> AsyncIterator[None]:
         """Keep the load up for as long as the context lasts, then see all of it answered."""
         self._stopping.clear()
-        self._client = Client(self._client.urls, self.ground.headers, self.ledger)
+        self._client = Client(self._client.urls, self.dataset.headers, self.request_log)
         async with self._client, asyncio.TaskGroup() as tasks:
             self._begin(tasks)
             try:
                 yield
             finally:
                 self._stopping.set()
-                asyncio.get_running_loop().call_later(
-                    _FINISHING_SECONDS, self._client.giving_up.set
-                )
+                asyncio.get_running_loop().call_later(_FINISHING_SECONDS, self._client.gives_up.set)
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
         for _ in range(_READERS):
@@ -73,16 +71,16 @@ class Load:
         for _ in range(_PAYERS):
             tasks.create_task(self._pay())
         for number in range(_ANNOTATORS):
-            mine = self.ground.to_annotate[number::_ANNOTATORS]
+            mine = self.dataset.to_annotate[number::_ANNOTATORS]
             tasks.create_task(self._annotate(mine))
         for _ in range(_NOTIFIERS):
             tasks.create_task(self._notify())
 
-    async def well(self) -> None:
+    async def wait_until_healthy(self) -> None:
         """Wait until all goes well, as it should before a fault."""
         await self._second_of_success(monotonic())
 
-    async def recovered(self) -> float:
+    async def wait_for_recovery(self) -> float:
         """Tell that the fault is over; return how many seconds later all went well again.
 
         All is well from the start of the first second in which every part of the load succeeds
@@ -102,7 +100,7 @@ class Load:
 
     def _all_well(self, start: float) -> bool:
         succeeded = set()
-        for operation in reversed(self.ledger.operations):
+        for operation in reversed(self.request_log.operations):
             for attempt in operation.attempts:
                 if attempt.end >= start:
                     if attempt.status != 200:
@@ -129,7 +127,7 @@ class Load:
 
     async def read_one(self, kind: Kind) -> None:
         """Read something of a kind, and look whether it is as it must be."""
-        uuid = self._random.choice(self.ground.all).uuid
+        uuid = self._random.choice(self.dataset.all).uuid
         match kind:
             case Kind.LIST:
                 await self._list()
@@ -147,10 +145,12 @@ class Load:
     ) -> None:
         answer = await self._client.read(kind, path, uuid)
         if answer.attempt.status == 200 and not _holds(answer, check):
-            self.ledger.complaints.append(f"{kind} of {uuid or 'all'} was not what it should be")
+            self.request_log.violations.append(
+                f"{kind} of {uuid or 'all'} was not what it should be"
+            )
 
     async def _list(self) -> None:
-        page = self._random.randint(1, len(self.ground.all) // _PAGE)
+        page = self._random.randint(1, len(self.dataset.all) // _PAGE)
         known = dict(self._seen.ranks)
         path = f"/api/invoices/?page_size={_PAGE}&page={page}"
         answer = await self._client.read(Kind.LIST, path)
@@ -158,7 +158,7 @@ class Load:
             if not _holds(
                 answer, lambda listed: all(map(_adds_up, listed)) and len(listed) == _PAGE
             ):
-                self.ledger.complaints.append(f"page {page} of the list does not add up")
+                self.request_log.violations.append(f"page {page} of the list does not add up")
                 return
             for invoice in answer.json():
                 self._seen.look(invoice, known.get(UUID(invoice["uuid"]), 0))
@@ -169,13 +169,13 @@ class Load:
         if answer.attempt.status != 200:
             return
         if not _holds(answer, _adds_up):
-            self.ledger.complaints.append(f"invoice {uuid} does not add up")
+            self.request_log.violations.append(f"invoice {uuid} does not add up")
             return
         invoice = answer.json()
         self._seen.look(invoice, known)
         for name, value in expected.items():
             if invoice[name] != value:
-                self.ledger.complaints.append(
+                self.request_log.violations.append(
                     f"invoice {uuid} was read with {name} {invoice[name]!r} after {value!r} was set"
                 )
 
@@ -189,22 +189,22 @@ class Load:
         if subject is None:
             return False
         upload = self.proof()
-        operation = self.ledger.open(Kind.PAID, subject.uuid, upload.value, new_key())
+        operation = self.request_log.open(Kind.PAID, subject.uuid, upload.value, new_key())
         answer = await self._client.finish(operation, upload)
         self.check_paid(subject.uuid, answer)
         if answer.attempt.status == 200:
             await self._retrieve(subject.uuid, state="paid")
         return True
 
-    def next_to_pay(self) -> Subject:
+    def next_to_pay(self) -> SampleInvoice:
         """Return an invoice that is left to whoever asks for it; raises StopIteration for none."""
         return next(self._to_pay)
 
-    def check_paid(self, uuid: UUID, answer: Answer) -> None:
+    def check_paid(self, uuid: UUID, answer: ClientResponse) -> None:
         """Look at the answer to a payment: from now on the invoice must be seen as paid."""
         if answer.attempt.status == 200:
             if not _holds(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
-                self.ledger.complaints.append(f"the answer to paid {uuid} is wrong")
+                self.request_log.violations.append(f"the answer to paid {uuid} is wrong")
             self._seen.ranks[uuid] = 2
 
     def proof(self) -> Upload:
@@ -213,12 +213,12 @@ class Load:
         day: date = clock.today() - timedelta(days=self._random.randint(0, 300))
         return Upload({"date": day.isoformat()}, "transfer.pdf", content)
 
-    async def _annotate(self, subjects: tuple[Subject, ...]) -> None:
+    async def _annotate(self, subjects: tuple[SampleInvoice, ...]) -> None:
         number = 0
         while not self._stopping.is_set():
             subject = self._random.choice(subjects)
-            kind = self._random.choice(list(ANNOTATING))
-            field = ANNOTATING[kind]
+            kind = self._random.choice(list(ANNOTATIONS))
+            field = ANNOTATIONS[kind]
             number += 1
             value = f"https://pay.example/{subject.uuid.hex}/{number}"
             answer = await self._client.change(kind, subject.uuid, value, {field: value})
@@ -234,7 +234,7 @@ class Load:
                 return
 
 
-def _holds(answer: Answer, check: Callable[[Any], bool]) -> bool:
+def _holds(answer: ClientResponse, check: Callable[[Any], bool]) -> bool:
     try:
         return check(answer.json())
     except (ValueError, KeyError, TypeError):

@@ -16,7 +16,7 @@ _PAUSE = 0.5
 _STOP_SECONDS = 40.0
 
 
-class Program:
+class SupervisedProgram:
     """Python with arguments, as a process that is started again whenever it ends.
 
     `environment` is shared with others and looked at with each start; `own` goes over it.

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import markdown_table, replaced
-from faults.results import Outcome, Result
+from faults.results import CaseResult, SuiteResult
 
 _HEADINGS = (
     "fault", "lost", "wrong", "doubled", "requests", "errors meanwhile", "longest answer",
@@ -18,7 +18,7 @@ _LEAST_WIDTH = 140
 """Columns of the table where nobody's terminal is wider."""
 
 
-def show(outcomes: Sequence[Outcome]) -> None:
+def print_results(outcomes: Sequence[CaseResult]) -> None:
     """Print the table, and every finding."""
     out = Console(highlight=False)
     out.width = max(out.width, _LEAST_WIDTH)
@@ -34,12 +34,12 @@ def show(outcomes: Sequence[Outcome]) -> None:
             out.print(f"{outcome.name}: {line}", markup=False, soft_wrap=True)
 
 
-def write(result: Result, document: Path) -> None:
+def write_table(result: SuiteResult, document: Path) -> None:
     """Put the table between the marks of a document."""
     document.write_text(replaced(document.read_text(), markdown(result)))
 
 
-def markdown(result: Result) -> str:
+def markdown(result: SuiteResult) -> str:
     """Return the table as Markdown, and what it was run on."""
     machine = result.machine
     about = (
@@ -50,7 +50,7 @@ def markdown(result: Result) -> str:
     return f"{about}\n\n{markdown_table(_HEADINGS, map(_row, result.outcomes), _ALIGNED)}"
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
+def _row(outcome: CaseResult) -> tuple[str, ...]:
     if outcome.missing:
         return (outcome.title, *("",) * 4, f"not run: {outcome.missing}", "", "", "")
     findings = outcome.findings

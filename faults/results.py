@@ -10,7 +10,7 @@ from faults.findings import Findings
 
 
 @dataclass
-class Outcome:
+class CaseResult:
     """What a case came to."""
 
     name: str
@@ -25,13 +25,13 @@ class Outcome:
 
 
 @dataclass
-class Result:
+class SuiteResult:
     """What a run came to, and what it ran on."""
 
     machine: dict[str, Any]
-    outcomes: list[Outcome]
+    outcomes: list[CaseResult]
 
-    def with_older(self, older: Iterable[Outcome], order: list[str]) -> Self:
+    def with_older(self, older: Iterable[CaseResult], order: list[str]) -> Self:
         """Add what an earlier run found of other cases."""
         known = {outcome.name: outcome for outcome in (*older, *self.outcomes)}
         outcomes = [known[name] for name in order if name in known]
@@ -47,6 +47,7 @@ class Result:
         """Read what `save` has written."""
         value = json.loads(path.read_text())
         outcomes = [
-            Outcome(**one | {"findings": Findings(**one["findings"])}) for one in value["outcomes"]
+            CaseResult(**one | {"findings": Findings(**one["findings"])})
+            for one in value["outcomes"]
         ]
         return cls(value["machine"], outcomes)

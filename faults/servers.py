@@ -53,7 +53,7 @@ class _Mistreated:
                 os.kill(pid, number)
 
 
-class OwnPostgresql(EmbeddedPostgresql):
+class PostgresqlWithEnvironment(EmbeddedPostgresql):
     """A PostgreSQL that is started with more in its environment."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:

@@ -15,14 +15,14 @@ from sqlalchemy import text
 from app.database.engine import Database
 from app.settings import DatabaseSettings, Settings
 from faults.disk import small_disk
-from faults.program import Program
-from faults.relay import Relay, relayed
-from faults.servers import OwnPostgresql, Postgresql, Valkey
+from faults.program import SupervisedProgram
+from faults.servers import Postgresql, PostgresqlWithEnvironment, Valkey
 from tests.support.databases import migrate
 from tests.support.history import KEY
+from tests.support.proxy import Proxy, unix_proxy
 from tests.support.server import free_port
 from tests.support.settings import settings_of
-from tests.support.smtp import MailSink, mail_sink
+from tests.support.smtp import MailServer, run_mail_server
 from tests.support.standby import STANDBY_NAME, Standby, url_of_both
 
 _START_SECONDS = 60.0
@@ -36,8 +36,8 @@ class Layout:
     workers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of the service that are other than usual."""
-    relayed: bool = False
-    """Whether PostgreSQL and Valkey are reached through relays."""
+    proxied: bool = False
+    """Whether PostgreSQL and Valkey are reached through proxies."""
     disk: int | None = None
     """Bytes of a file system of its own for PostgreSQL; None for the machine's."""
     proof_disk: int | None = None
@@ -54,13 +54,13 @@ class Stack:
         self.layout = layout
         self.environment: dict[str, str] = {}
         """What programs get at their next start, over the environment of this process."""
-        self.apis: list[Program] = []
+        self.apis: list[SupervisedProgram] = []
         self.urls: list[str] = []
         """Where the APIs answer, in their order."""
-        self.workers: list[Program] = []
+        self.workers: list[SupervisedProgram] = []
         self.standby: Postgresql | None = None
-        self.to_postgresql: Relay | None = None
-        self.to_valkey: Relay | None = None
+        self.postgresql_proxy: Proxy | None = None
+        self.valkey_proxy: Proxy | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -96,7 +96,7 @@ class Stack:
         for program in (*self.apis, *self.workers):
             await program.start()
         for url in self.urls:
-            await until_it_answers(url)
+            await wait_until_live(url)
 
     async def _set_up(self, opening: AsyncExitStack) -> None:
         self.place = Path(opening.enter_context(TemporaryDirectory(prefix="invoicing-faults-")))
@@ -106,7 +106,7 @@ class Stack:
         if self.layout.proof_disk is not None:
             opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
         port = 0 if self.layout.standby else None
-        self.own_postgresql = OwnPostgresql(home, port=port)
+        self.own_postgresql = PostgresqlWithEnvironment(home, port=port)
         self.postgresql = Postgresql(self.own_postgresql)
         self.valkey = Valkey(self.place / "valkey")
         for server in (self.postgresql, self.valkey):
@@ -114,19 +114,19 @@ class Stack:
             await server.start()
         url = DatabaseSettings(database_url=self.postgresql.url).database_url
         await asyncio.to_thread(migrate, url)
-        self.smtp: MailSink = await opening.enter_async_context(mail_sink())
+        self.smtp: MailServer = await opening.enter_async_context(run_mail_server())
         database_url, redis_url = self.postgresql.url, self.valkey.url
         if self.layout.standby:
             database_url = await self._follow(opening)
-        if self.layout.relayed:
-            folder = self.place / "relays"
+        if self.layout.proxied:
+            folder = self.place / "proxies"
             database_url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
             redis_url = f"unix://{folder}/valkey.sock"
-            self.to_postgresql = await opening.enter_async_context(
-                relayed(self.postgresql.socket, folder / ".s.PGSQL.5432")
+            self.postgresql_proxy = await opening.enter_async_context(
+                unix_proxy(self.postgresql.socket, folder / ".s.PGSQL.5432")
             )
-            self.to_valkey = await opening.enter_async_context(
-                relayed(self.valkey.socket, folder / "valkey.sock")
+            self.valkey_proxy = await opening.enter_async_context(
+                unix_proxy(self.valkey.socket, folder / "valkey.sock")
             )
         self.environment |= {
             "DATABASE_URL": database_url,
@@ -169,11 +169,11 @@ class Stack:
             await connection.execute(text("SELECT pg_reload_conf()"))
         return url_of_both(primary, standby, "read-write")
 
-    def _program(self, name: str, *arguments: str) -> Program:
-        return Program(name, arguments, self.environment, self.place / f"{name}.log")
+    def _program(self, name: str, *arguments: str) -> SupervisedProgram:
+        return SupervisedProgram(name, arguments, self.environment, self.place / f"{name}.log")
 
 
-async def until_it_answers(url: str) -> None:
+async def wait_until_live(url: str) -> None:
     """Wait until an API answers; TimeoutError where it does not."""
     async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(base_url=url) as client:
         while True:

@@ -21,7 +21,7 @@ from app.outbox import repository as outbox
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server
-from tests.support.smtp import mail_sink
+from tests.support.smtp import run_mail_server
 from tests.support.worker import start_process, until, worker_process
 
 NAME, PERSON, REFERENCE, FILE = "Canary-Holding", "canary.person", "REF-CANARY-7", "canary-file"
@@ -106,7 +106,7 @@ async def send_what_is_scheduled(
 ) -> None:
     """Let a worker meet a mail server that refuses its login, and then one of its recipients."""
     door = Door()
-    async with mail_sink(authenticator=door, auth_require_tls=False) as sink:
+    async with run_mail_server(authenticator=door, auth_require_tls=False) as sink:
         sink.refused = {REFUSED: f"550 5.1.1 <{REFUSED}>: {PERSON} unknown here"}
         url = Url(sink.url.replace("//", f"//{PERSON}:{PASSWORD}@"))
         async with worker_process(

@@ -3,24 +3,24 @@
 import asyncio
 
 from faults.case import Case
-from faults.load import Load
-from faults.stack import Layout, Stack, until_it_answers
+from faults.load import LoadGenerator
+from faults.stack import Layout, Stack, wait_until_live
 
 _KILLS = 3
 _BETWEEN = 0.5
 
 
-async def _killed(stack: Stack, load: Load) -> None:
+async def _killed(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         for number in range(_KILLS):
             killed = number % len(stack.apis)
             stack.apis[killed].kill()
             await stack.apis[killed].gone()
             await asyncio.sleep(_BETWEEN)
             # The supervisor starts it again; one of the two is always there.
-            await until_it_answers(stack.urls[killed])
-        await load.recovered()
+            await wait_until_live(stack.urls[killed])
+        await load.wait_for_recovery()
 
 
 CASES = (

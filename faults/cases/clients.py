@@ -6,9 +6,9 @@ from time import monotonic
 import httpx
 
 from faults.case import Case
-from faults.client import attempt_of, new_key, request_of
-from faults.ledger import ABORTED, Attempt, Kind
-from faults.load import Load
+from faults.client import build_request, new_key, to_attempt
+from faults.load import LoadGenerator
+from faults.request_log import ABORTED, Attempt, Kind
 from faults.stack import Stack
 
 _ABORTED_PAYMENTS = 24
@@ -17,31 +17,31 @@ _PAYERS = 50
 _POOL = 16
 
 
-async def _go_away(stack: Stack, load: Load) -> None:
+async def _go_away(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         for number in range(_ABORTED_PAYMENTS):
             await _abort_a_read(stack, load)
             await _abort_a_payment(stack, load, part=number / (_ABORTED_PAYMENTS - 1))
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _abort_a_payment(stack: Stack, load: Load, part: float) -> None:
+async def _abort_a_payment(stack: Stack, load: LoadGenerator, part: float) -> None:
     """Send only a part of a payment, or read only a bit of its answer; then pay as one should."""
     uuid = load.next_to_pay().uuid
     upload = load.proof()
-    operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
-    path, options = request_of(operation, upload)
-    options["headers"] |= load.ground.headers
+    operation = load.request_log.open(Kind.PAID, uuid, upload.value, new_key())
+    path, options = build_request(operation, upload)
+    options["headers"] |= load.dataset.headers
     request = httpx.Request("POST", stack.urls[0] + path, **options)
     operation.attempts.append(await _send_and_leave(request, part))
     load.check_paid(uuid, await load.client.finish(operation, upload))
 
 
-async def _abort_a_read(stack: Stack, load: Load) -> None:
-    operation = load.ledger.open(Kind.LIST)
+async def _abort_a_read(stack: Stack, load: LoadGenerator) -> None:
+    operation = load.request_log.open(Kind.LIST)
     url = stack.urls[0] + "/api/invoices/?page_size=100"
-    request = httpx.Request("GET", url, headers=load.ground.headers)
+    request = httpx.Request("GET", url, headers=load.dataset.headers)
     operation.attempts.append(await _send_and_leave(request, 1))
 
 
@@ -71,20 +71,20 @@ def _parsed(answer: bytes) -> httpx.Response:
     return httpx.Response(int(first.split()[1]), headers=headers, content=body)
 
 
-async def _crowd(stack: Stack, load: Load) -> None:
+async def _crowd(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         everybody_is_there = asyncio.Barrier(_CLIENTS)
         async with asyncio.TaskGroup() as clients:
             for number in range(_CLIENTS - _PAYERS):
                 clients.create_task(_read(stack, load, number, everybody_is_there))
             for _ in range(_PAYERS):
                 clients.create_task(_pay(stack, load, everybody_is_there))
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _read(stack: Stack, load: Load, number: int, together: asyncio.Barrier) -> None:
-    one = load.ground.all[number % len(load.ground.all)].uuid
+async def _read(stack: Stack, load: LoadGenerator, number: int, together: asyncio.Barrier) -> None:
+    one = load.dataset.all[number % len(load.dataset.all)].uuid
     kind, path = (
         (Kind.LIST, ""),
         (Kind.RETRIEVE, f"{one}/"),
@@ -93,16 +93,16 @@ async def _read(stack: Stack, load: Load, number: int, together: asyncio.Barrier
         (Kind.GROWTH, "growth/"),
     )[number % 5]
     url = f"{stack.urls[0]}/api/invoices/{path}"
-    request = httpx.Request("GET", url, headers=load.ground.headers)
-    load.ledger.open(kind).attempts.append(await _ask(request, together))
+    request = httpx.Request("GET", url, headers=load.dataset.headers)
+    load.request_log.open(kind).attempts.append(await _ask(request, together))
 
 
-async def _pay(stack: Stack, load: Load, together: asyncio.Barrier) -> None:
+async def _pay(stack: Stack, load: LoadGenerator, together: asyncio.Barrier) -> None:
     uuid = load.next_to_pay().uuid
     upload = load.proof()
-    operation = load.ledger.open(Kind.PAID, uuid, upload.value, new_key())
-    path, options = request_of(operation, upload)
-    options["headers"] |= load.ground.headers
+    operation = load.request_log.open(Kind.PAID, uuid, upload.value, new_key())
+    path, options = build_request(operation, upload)
+    options["headers"] |= load.dataset.headers
     request = httpx.Request("POST", stack.urls[0] + path, **options)
     operation.attempts.append(await _ask(request, together))
     if operation.attempts[-1].asks_again:
@@ -126,7 +126,7 @@ async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
         return Attempt(begun, monotonic() - begun, failure=type(error).__name__)
     finally:
         writer.close()
-    return attempt_of(begun, _parsed(answer))
+    return to_attempt(begun, _parsed(answer))
 
 
 CASES = (

@@ -14,12 +14,12 @@ from app.jobs.registry import CLOSE_MONTH
 from app.outbox.models import OutboxEntry
 from faults import fake_clock
 from faults.case import Case
-from faults.closing import are_pending, lay_invoices, wrongly_closed
+from faults.dataset import SampleInvoice
 from faults.fake_clock import FakeClock
-from faults.ground import Subject
-from faults.load import Load
-from faults.stack import Layout, Stack, until_it_answers
-from tests.support.smtp import Stage, Trouble
+from faults.load import LoadGenerator
+from faults.month_close import add_invoices, are_pending, find_close_errors
+from faults.stack import Layout, Stack, wait_until_live
+from tests.support.smtp import Fault, Stage
 from tests.support.worker import until
 
 # The usual lease: an entry that is taken from a slow worker waits until the lease on its mail ends.
@@ -45,7 +45,7 @@ async def _by(clock: FakeClock, stack: Stack) -> None:
     stack.environment |= clock.environment
     await fake_clock.restart([*stack.apis, *stack.workers])
     for url in stack.urls:
-        await until_it_answers(url)
+        await wait_until_live(url)
 
 
 async def _all_by(clock: FakeClock, stack: Stack) -> None:
@@ -57,28 +57,30 @@ async def _all_by(clock: FakeClock, stack: Stack) -> None:
     await _by(clock, stack)
 
 
-def _month_ends(*midnights: datetime) -> Callable[[Stack, Load], Awaitable[None]]:
+def _month_ends(*midnights: datetime) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
     """Return a case that passes midnights; the last one alone is that of a month's end."""
 
-    async def run(stack: Stack, load: Load) -> None:
+    async def run(stack: Stack, load: LoadGenerator) -> None:
         clock = FakeClock(stack.place / "clock")
         clock.set(midnights[0] - _QUARTER_PAST)
         await _all_by(clock, stack)
         async with stack.database() as database:
             ending = Period.containing(midnights[-1] - timedelta(days=1))
-            subjects = await lay_invoices(database, load, ending, _INVOICES)
+            invoices = await add_invoices(database, load, ending, _INVOICES)
             async with load.running():
-                await load.well()
+                await load.wait_until_healthy()
                 for midnight in midnights:
                     await _pass(clock, midnight)
-                    await _look_whether_pending(database, load, subjects)
+                    await _look_whether_pending(database, load, invoices)
                     clock.set(datetime.combine(midnight, _BEFORE_CLOSE))
                     await _until_closing_is_done(database, midnight)
                     if midnight != midnights[-1]:
-                        await _look_whether_pending(database, load, subjects)
-                await load.recovered()
+                        await _look_whether_pending(database, load, invoices)
+                await load.wait_for_recovery()
             async with database.reading() as connection:
-                load.ledger.complaints += await _wrongly_ended(connection, subjects, midnights[-1])
+                load.request_log.violations += await _wrongly_ended(
+                    connection, invoices, midnights[-1]
+                )
 
     return run
 
@@ -89,11 +91,11 @@ async def _pass(clock: FakeClock, midnight: datetime) -> None:
 
 
 async def _look_whether_pending(
-    database: Database, load: Load, subjects: tuple[Subject, ...]
+    database: Database, load: LoadGenerator, invoices: tuple[SampleInvoice, ...]
 ) -> None:
     async with database.reading() as connection:
-        if not await are_pending(connection, subjects):
-            load.ledger.complaints.append("invoices were issued before the time of the close")
+        if not await are_pending(connection, invoices):
+            load.request_log.violations.append("invoices were issued before the time of the close")
 
 
 async def _until_closing_is_done(database: Database, midnight: datetime) -> None:
@@ -113,47 +115,49 @@ def _closes_since(midnight: datetime) -> Select[int]:
 
 
 async def _wrongly_ended(
-    connection: AsyncConnection, subjects: tuple[Subject, ...], midnight: datetime
+    connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], midnight: datetime
 ) -> list[str]:
-    wrong = await wrongly_closed(connection, subjects, Period.containing(midnight), midnight.date())
+    wrong = await find_close_errors(
+        connection, invoices, Period.containing(midnight), midnight.date()
+    )
     closes = (await connection.execute(_closes_since(midnight))).scalar_one()
     if closes != 1:
         wrong.append(f"the close was scheduled {closes} times by two workers")
     return wrong
 
 
-async def _jumps(stack: Stack, load: Load) -> None:
+async def _jumps(stack: Stack, load: LoadGenerator) -> None:
     clock = FakeClock(stack.place / "clock")
     clock.set(_NOON)
     await _by(clock, stack)
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         for jump in (*_FORWARDS, *(-back for back in _BACKWARDS)):
             clock.set(clock.now() + jump)
             await asyncio.sleep(_AFTERWARDS)
         # What fails from now on is due a minute later, by the clock as it is now.
-        stack.smtp.trouble = Trouble(Stage.GREETING, cuts=True)
+        stack.smtp.fault = Fault(Stage.GREETING, cuts=True)
         async with asyncio.timeout(_CLOSE_SECONDS):
-            await stack.smtp.trouble.reached.wait()
-        stack.smtp.trouble = None
-        await load.recovered()
+            await stack.smtp.fault.reached.wait()
+        stack.smtp.fault = None
+        await load.wait_for_recovery()
 
 
-async def _apart(stack: Stack, load: Load) -> None:
+async def _apart(stack: Stack, load: LoadGenerator) -> None:
     """One of two workers has a clock that is ahead; a mail takes longer than it may see a lease."""
     clock = FakeClock(stack.place / "clock")
     clock.set(clock.now() + _APART)
     ahead = stack.workers[-1]
     ahead.own |= clock.environment
     await fake_clock.restart([ahead])
-    stack.smtp.pause = _SLOWLY
+    stack.smtp.delay = _SLOWLY
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         await asyncio.sleep(_MANY_MAILS)
-        await load.recovered()
+        await load.wait_for_recovery()
     told = [worker.log.read_text().count("clock differs") for worker in stack.workers]
     if told != [0, 1]:
-        load.ledger.complaints.append(f"the workers told of their clocks {told} times")
+        load.request_log.violations.append(f"the workers told of their clocks {told} times")
 
 
 def _midnight(year: int, month: int, day: int) -> datetime:

@@ -17,9 +17,9 @@ from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.server.child_process import with_parent_death_signal
 from faults.case import Case
-from faults.closing import lay_invoices, wrongly_closed
-from faults.gate import Place, gate
-from faults.load import Load
+from faults.load import LoadGenerator
+from faults.month_close import add_invoices, find_close_errors
+from faults.pause_points import PausePoint, pause_at
 from faults.program import ROOT
 from faults.stack import Layout, Stack
 from tests.support.worker import until
@@ -32,26 +32,26 @@ _PATIENT: Final = {"DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": 
 """So that the first still waits when the last, a command that has to start, has come."""
 
 
-async def _many_at_once(stack: Stack, load: Load) -> None:
+async def _many_at_once(stack: Stack, load: LoadGenerator) -> None:
     """Close by two entries of the outbox and two commands; all wait for the first invoice."""
     async with load.running(), stack.database() as database:
-        await load.well()
-        subjects = await lay_invoices(database, load, _LONG_AGO, _INVOICES)
-        first = Place("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.uuid = '{uuid}'")
-        async with gate(database, first.of({"uuid": subjects[0].uuid})) as closed:
+        await load.wait_until_healthy()
+        invoices = await add_invoices(database, load, _LONG_AGO, _INVOICES)
+        first = PausePoint("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.uuid = '{uuid}'")
+        async with pause_at(database, first.of({"uuid": invoices[0].uuid})) as closed:
             async with database.transaction() as connection:
                 for _ in stack.workers:
                     await outbox.record_job(connection, CLOSE_MONTH, {})
             commands = [asyncio.create_task(_by_hand(stack)) for _ in range(_BY_HAND)]
             await closed.reached()
             await _until_all_wait(database, len(stack.workers) + _BY_HAND)
-        load.ledger.complaints += [told for told in await asyncio.gather(*commands) if told]
+        load.request_log.violations += [told for told in await asyncio.gather(*commands) if told]
         await _until_done(database)
-        await load.recovered()
+        await load.wait_for_recovery()
         today = clock.today()
         async with database.reading() as connection:
-            load.ledger.complaints += await wrongly_closed(
-                connection, subjects, Period.containing(today), today - timedelta(days=1), today
+            load.request_log.violations += await find_close_errors(
+                connection, invoices, Period.containing(today), today - timedelta(days=1), today
             )
 
 

@@ -5,57 +5,59 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from faults.case import Case
-from faults.load import Load
+from faults.load import LoadGenerator
 from faults.stack import Stack
-from tests.support.smtp import MailSink, Stage, Trouble
+from tests.support.smtp import BEFORE_ACCEPTANCE, Fault, MailServer, Stage
 
 _SECONDS = 3.0
 """How long a fault lasts: shorter than the pause after an attempt that failed."""
 
 
 @asynccontextmanager
-async def _trouble(smtp: MailSink, stage: Stage, *, cuts: bool) -> AsyncIterator[Trouble]:
-    smtp.trouble = Trouble(stage, cuts)
+async def _fault(smtp: MailServer, stage: Stage, *, cuts: bool) -> AsyncIterator[Fault]:
+    smtp.fault = Fault(stage, cuts)
     try:
         async with asyncio.timeout(30):
-            await smtp.trouble.reached.wait()
-        yield smtp.trouble
+            await smtp.fault.reached.wait()
+        yield smtp.fault
     finally:
-        smtp.trouble = None
+        smtp.fault = None
 
 
-def _at(*stages: Stage, cuts: bool) -> Callable[[Stack, Load], Awaitable[None]]:
+def _at(*stages: Stage, cuts: bool) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
     """Return a fault in which conversations come to an end at one stage after the other."""
 
-    async def run(stack: Stack, load: Load) -> None:
+    async def run(stack: Stack, load: LoadGenerator) -> None:
         async with load.running():
-            await load.well()
+            await load.wait_until_healthy()
             for stage in stages:
-                async with _trouble(stack.smtp, stage, cuts=cuts):
+                async with _fault(stack.smtp, stage, cuts=cuts):
                     await asyncio.sleep(_SECONDS / len(stages))
-            await load.recovered()
+            await load.wait_for_recovery()
 
     return run
 
 
-async def _down(stack: Stack, load: Load) -> None:
+async def _down(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         stack.smtp.close()
         await asyncio.sleep(_SECONDS)
         await stack.smtp.open()
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _refusing(stack: Stack, load: Load) -> None:
+async def _refusing(stack: Stack, load: LoadGenerator) -> None:
     """Refuse one owner of a customer for good, and one of another for as long as the fault is."""
-    refused, put_off = [s.recipients[0] for s in load.ground.to_notify if len(s.recipients) > 1][:2]
+    refused, put_off = [s.recipients[0] for s in load.dataset.to_notify if len(s.recipients) > 1][
+        :2
+    ]
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         stack.smtp.refused |= {refused: "550 5.1.1 No such user", put_off: "452 4.2.2 Mailbox full"}
         await asyncio.sleep(_SECONDS)
         del stack.smtp.refused[put_off]
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
 CASES = (
@@ -63,14 +65,14 @@ CASES = (
     Case(
         "smtp-hanging",
         "SMTP hanging at each stage of a conversation",
-        _at(*(stage for stage in Stage if stage is not Stage.ACCEPTED), cuts=False),
+        _at(*BEFORE_ACCEPTANCE, cuts=False),
         seconds=120,
     ),
     Case("smtp-refusing", "SMTP refusing one recipient, and another for a while", _refusing),
     Case(
         "smtp-cutting",
         "SMTP cutting the connection at each stage of a conversation",
-        _at(*(stage for stage in Stage if stage is not Stage.ACCEPTED), cuts=True),
+        _at(*BEFORE_ACCEPTANCE, cuts=True),
         seconds=120,
     ),
     Case(

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.database.errors import DatabaseUnavailable
 from faults.case import Case
 from faults.disk import fill, no_small_disk
-from faults.load import Load
+from faults.load import LoadGenerator
 from faults.stack import Layout, Stack
 
 _AWAY_SECONDS = 2.0
@@ -28,55 +28,55 @@ _OF_THE_SERVICE = text(
 )
 
 
-async def _killed(stack: Stack, load: Load) -> None:
+async def _killed(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         stack.postgresql.kill()
         await asyncio.sleep(_AWAY_SECONDS)
         await stack.postgresql.start()
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _terminated(stack: Stack, load: Load) -> None:
+async def _terminated(stack: Stack, load: LoadGenerator) -> None:
     async with load.running(), stack.database() as database:
-        await load.well()
+        await load.wait_until_healthy()
         for _ in range(_ROUNDS):
             async with database.reading() as connection:
                 await connection.execute(_OF_THE_SERVICE)
             await asyncio.sleep(_BETWEEN)
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _cut(stack: Stack, load: Load) -> None:
-    relay = stack.to_postgresql
-    assert relay is not None
+async def _cut(stack: Stack, load: LoadGenerator) -> None:
+    proxy = stack.postgresql_proxy
+    assert proxy is not None
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         for _ in range(_ROUNDS):
-            relay.cuts_left_after_commit += 2
-            relay.cuts_left_before_commit += 2
+            proxy.commit_replies_to_cut += 2
+            proxy.commits_to_cut += 2
             await asyncio.sleep(_BETWEEN)
-            relay.cut_all()
+            proxy.cut_all()
         # What is left of them would go on after the end of the fault.
-        relay.cuts_left_after_commit = relay.cuts_left_before_commit = 0
-        assert relay.cut >= _ROUNDS
-        await load.recovered()
+        proxy.commit_replies_to_cut = proxy.commits_to_cut = 0
+        assert proxy.cuts >= _ROUNDS
+        await load.wait_for_recovery()
 
 
-async def _still(stack: Stack, load: Load) -> None:
+async def _still(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         stack.postgresql.pause()
         try:
             await asyncio.sleep(_STILL_SECONDS)
         finally:
             stack.postgresql.resume()
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _full(stack: Stack, load: Load) -> None:
+async def _full(stack: Stack, load: LoadGenerator) -> None:
     async with load.running(), stack.database() as database:
-        await load.well()
+        await load.wait_until_healthy()
         filler = fill(stack.postgresql.server.home)
         await asyncio.sleep(_FULL_SECONDS)
         # Until now there was room in the log; without, the server ends, and cannot come back.
@@ -88,40 +88,40 @@ async def _full(stack: Stack, load: Load) -> None:
         if not stack.postgresql.running:
             await stack.postgresql.stop()
             await stack.postgresql.start()
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _read_only(stack: Stack, load: Load) -> None:
+async def _read_only(stack: Stack, load: LoadGenerator) -> None:
     async with load.running(), stack.database() as database:
-        await load.well()
+        await load.wait_until_healthy()
         async with database.reading() as connection:
             await connection.execute(text(f"{_OF_DATABASE} SET {_OPTION} = on"))
             await connection.execute(_OF_THE_SERVICE)
             await _look_whether_ready(stack, load)
             await asyncio.sleep(_READ_ONLY_SECONDS)
             await connection.execute(text(f"{_OF_DATABASE} RESET {_OPTION}"))
-        await load.recovered()
+        await load.wait_for_recovery()
     _look_whether_told_once(stack, load)
 
 
-async def _look_whether_ready(stack: Stack, load: Load) -> None:
+async def _look_whether_ready(stack: Stack, load: LoadGenerator) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{stack.urls[0]}/health/ready")
     if answer.status_code != 200 or answer.json()["database"] != "read-only":
-        load.ledger.complaints.append(f"ready answered {answer.status_code} {answer.text}")
+        load.request_log.violations.append(f"ready answered {answer.status_code} {answer.text}")
 
 
-def _look_whether_told_once(stack: Stack, load: Load) -> None:
+def _look_whether_told_once(stack: Stack, load: LoadGenerator) -> None:
     for worker in stack.workers:
         told = worker.log.read_text().count('"database read-only"')
         if told != 1:
-            load.ledger.complaints.append(f"{worker.name} told of it {told} times")
+            load.request_log.violations.append(f"{worker.name} told of it {told} times")
 
 
-async def _promoted(stack: Stack, load: Load) -> None:
+async def _promoted(stack: Stack, load: LoadGenerator) -> None:
     assert stack.standby is not None
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         stack.postgresql.kill()
         await asyncio.sleep(_AWAY_SECONDS)
         # What compares looks where the data are from now on.
@@ -131,7 +131,7 @@ async def _promoted(stack: Stack, load: Load) -> None:
             # There is no second standby that commits could wait for.
             await connection.execute(text("ALTER SYSTEM RESET synchronous_standby_names"))
             await connection.execute(text("SELECT pg_reload_conf()"))
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
 CASES = (
@@ -142,7 +142,7 @@ CASES = (
         "PostgreSQL: connections lost, at a commit, after one, all at once",
         _cut,
         quick=True,
-        layout=Layout(relayed=True),
+        layout=Layout(proxied=True),
     ),
     Case(
         "postgresql-full",

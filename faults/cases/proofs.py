@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from faults.case import Case
 from faults.disk import fill, no_small_disk, read_only
-from faults.ledger import Kind
-from faults.load import Load
+from faults.load import LoadGenerator
+from faults.request_log import Kind
 from faults.stack import Layout, Stack
 
 _SECONDS = 3.0
@@ -15,48 +15,48 @@ _DISK = 20_000_000
 
 
 @contextmanager
-def _refusing(load: Load) -> Iterator[None]:
+def _refusing(load: LoadGenerator) -> Iterator[None]:
     """See that payments are refused while the context lasts."""
     before = _refusals(load)
     yield
     assert _refusals(load) > before, "no payment was refused: the fault was none"
 
 
-def _refusals(load: Load) -> int:
+def _refusals(load: LoadGenerator) -> int:
     return sum(
         attempt.status == 503
-        for operation in load.ledger.operations
+        for operation in load.request_log.operations
         if operation.kind is Kind.PAID
         for attempt in operation.attempts
     )
 
 
-async def _full(stack: Stack, load: Load) -> None:
+async def _full(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         with _refusing(load):
             filler = fill(stack.proofs)
             await asyncio.sleep(_SECONDS)
             filler.unlink()
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _read_only(stack: Stack, load: Load) -> None:
+async def _read_only(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         with _refusing(load), read_only(stack.proofs):
             await asyncio.sleep(_SECONDS)
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
-async def _gone(stack: Stack, load: Load) -> None:
+async def _gone(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
+        await load.wait_until_healthy()
         with _refusing(load):
             aside = stack.proofs.rename(stack.proofs.with_name("aside"))
             await asyncio.sleep(_SECONDS)
             aside.rename(stack.proofs)
-        await load.recovered()
+        await load.wait_for_recovery()
 
 
 CASES = (

@@ -5,38 +5,43 @@ from typing import Final
 
 from app.jobs.registry import SWEEP_PROOFS
 from faults.case import Case
-from faults.killing import kill_at, kill_in_conversation, kill_while_sending, kill_while_sweeping
-from faults.load import Load
+from faults.job_scenarios import JOB_SCENARIOS, SENDING_PAUSE_POINTS, JobScenario
+from faults.load import LoadGenerator
 from faults.stack import Layout, Stack
-from faults.stages import SENDING, STAGES, Stages
-from tests.support.smtp import Stage
+from faults.worker_kills import (
+    kill_at,
+    kill_in_smtp_session,
+    kill_while_sending,
+    kill_while_sweeping,
+)
+from tests.support.smtp import BEFORE_ACCEPTANCE, Stage
 
 # A short lease, for the sake of time: the entry of a killed worker comes back after it.
 _LAYOUT: Final = Layout(settings={"JOB_LEASE": "1", "NOTIFY_ON_ISSUE": "true"})
 _SECONDS: Final = 240.0
 
 
-def _killed_in(stages: Stages) -> Callable[[Stack, Load], Awaitable[None]]:
-    async def run(stack: Stack, load: Load) -> None:
+def _killed_in(stages: JobScenario) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
+    async def run(stack: Stack, load: LoadGenerator) -> None:
         async with load.running(), stack.database() as database:
-            await load.well()
+            await load.wait_until_healthy()
             for place in stages.all:
                 await kill_at(stack, load, database, stages, place)
             if stages.job == SWEEP_PROOFS:
                 await kill_while_sweeping(stack, load, database)
-            await load.recovered()
+            await load.wait_for_recovery()
 
     return run
 
 
-async def _killed_sending(stack: Stack, load: Load) -> None:
+async def _killed_sending(stack: Stack, load: LoadGenerator) -> None:
     async with load.running(), stack.database() as database:
-        await load.well()
-        for place in SENDING:
+        await load.wait_until_healthy()
+        for place in SENDING_PAUSE_POINTS:
             await kill_while_sending(stack, load, database, place)
-        for stage in Stage:
-            await kill_in_conversation(stack, load, database, stage)
-        await load.recovered()
+        for stage in (*BEFORE_ACCEPTANCE, Stage.ACCEPTED):
+            await kill_in_smtp_session(stack, load, database, stage)
+        await load.wait_for_recovery()
 
 
 CASES = (
@@ -55,6 +60,6 @@ CASES = (
             seconds=_SECONDS,
             layout=_LAYOUT,
         )
-        for stages in STAGES
+        for stages in JOB_SCENARIOS
     ),
 )

@@ -20,7 +20,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories
-from tests.support.postgresql_proxy import lossy
+from tests.support.proxy import postgresql_proxy
 
 UUID = "5c3f2a10-0000-4000-8000-000000000000"
 
@@ -353,13 +353,13 @@ async def test_health(
 
 async def test_a_database_that_hangs_is_told_in_time(make: Factories, settings: Settings) -> None:
     headers = (await make.staff()).headers
-    async with lossy(settings.database_url) as (proxy, url):
+    async with postgresql_proxy(settings.database_url) as proxy:
         hanging = create_app(
-            settings.model_copy(update={"database_url": url, "database_pool_timeout": 1})
+            settings.model_copy(update={"database_url": proxy.url, "database_pool_timeout": 1})
         )
         async with hanging.router.lifespan_context(hanging), client_of(hanging) as client:
             assert (await client.get("/health/ready")).status_code == 200
-            proxy.awake.clear()
+            proxy.forwards_replies.clear()
             # On the connection that is there, and on one that is to be made.
             for _ in range(2):
                 async with asyncio.timeout(8):
@@ -367,7 +367,7 @@ async def test_a_database_that_hangs_is_told_in_time(make: Factories, settings: 
                 assert (answer.status_code, answer.json()["database"]) == (503, "unreachable")
             async with asyncio.timeout(8):
                 await assert_unavailable(client, headers)
-            proxy.awake.set()
+            proxy.forwards_replies.set()
             assert (await client.get("/health/ready")).status_code == 200
 
 

@@ -28,9 +28,9 @@ from app.local.embedded.server import ServerError
 from app.main import create_app
 from app.payments.models import Payment
 from app.settings import Settings
-from faults.ground import Ground, make_ground
-from faults.ledger import Kind
-from faults.load import Load
+from faults.dataset import Dataset, create_dataset
+from faults.load import LoadGenerator
+from faults.request_log import Kind
 from tests.support.clients import client_of
 from tests.support.paths import ROOT
 from tests.support.server import run_server
@@ -90,24 +90,24 @@ class Operator:
         return Path(done.stdout.strip())
 
 
-async def answers(app: FastAPI, ground: Ground) -> dict[str, httpx.Response]:
+async def answers(app: FastAPI, dataset: Dataset) -> dict[str, httpx.Response]:
     """What the service answers of invoices that nobody changes."""
-    month = ground.untouched_period
+    month = dataset.untouched_period
     pages = f"/api/invoices/?year={month.year}&month={month.month}&page_size=3&page="
-    paths = [f"/api/invoices/{one.uuid}/" for one in ground.untouched]
+    paths = [f"/api/invoices/{one.uuid}/" for one in dataset.untouched]
     paths += [f"{pages}{page}" for page in (1, 2)]
-    paths += [f"/api/invoices/{ground.untouched[0].uuid}/{part}/" for part in ("items", "stats")]
-    async with client_of(app, headers=ground.headers) as client:
+    paths += [f"/api/invoices/{dataset.untouched[0].uuid}/{part}/" for part in ("items", "stats")]
+    async with client_of(app, headers=dataset.headers) as client:
         given = {path: await client.get(path) for path in paths}
     assert {answer.status_code for answer in given.values()} == {200}
     return given
 
 
-def paid(load: Load) -> dict[UUID | None, str]:
+def paid(load: LoadGenerator) -> dict[UUID | None, str]:
     """The digests of the proofs of the payments that were acknowledged."""
     return {
         operation.invoice: operation.value.split()[1]
-        for operation in load.ledger.of(Kind.PAID)
+        for operation in load.request_log.of(Kind.PAID)
         if operation.acknowledged
     }
 
@@ -119,8 +119,8 @@ async def test_a_backup_under_load_is_restored(
     empty_database_url: str,
     tmp_path: Path,
 ) -> None:
-    ground = make_ground(CUSTOMERS)
-    report = await load_file(app.state.database, settings, str(ground.write(tmp_path)))
+    dataset = create_dataset(CUSTOMERS)
+    report = await load_file(app.state.database, settings, str(dataset.write(tmp_path)))
     assert report.fault_count == 0
     folder = tmp_path / "backups"
     found = await programs(connection)
@@ -128,17 +128,17 @@ async def test_a_backup_under_load_is_restored(
     (tmp_path / "server").mkdir()
     environment = {"DATABASE_URL": settings.database_url, "PROOF_DIR": str(settings.proof_dir)}
     async with run_server(environment, tmp_path / "server") as server:
-        load = Load([server.url], ground)
+        load = LoadGenerator([server.url], dataset)
         async with load.running():
-            await load.well()
+            await load.wait_until_healthy()
             before = paid(load)
             backup = asyncio.create_task(operator.backup(folder))
             while not backup.done() and await load.pay_one():
                 pass
             dump = await backup
-    assert {attempt.status for _, attempt in load.ledger.attempts()} == {200}
+    assert {attempt.status for _, attempt in load.request_log.attempts()} == {200}
     assert len(paid(load)) > len(before), "nothing was paid during the backup"
-    expected = await answers(app, ground)
+    expected = await answers(app, dataset)
     highest = (await connection.execute(select(func.max(Invoice.number)))).scalar_one()
 
     second = settings.model_copy(
@@ -149,11 +149,11 @@ async def test_a_backup_under_load_is_restored(
     assert (done.returncode, done.stderr) == (0, "")
     restored = create_app(second)
     async with restored.router.lifespan_context(restored):
-        for path, answer in (await answers(restored, ground)).items():
+        for path, answer in (await answers(restored, dataset)).items():
             assert answer.content == expected[path].content
             # Under other validators: what was lost must not be taken for what comes in its place.
             assert answer.headers["ETag"] != expected[path].headers["ETag"]
-        await payments_are_whole(restored, ground, before, paid(load))
+        await payments_are_whole(restored, dataset, before, paid(load))
         summary = await close_month(restored.state.database, second)
         assert summary.counts["opened"] == CUSTOMERS
         async with restored.state.database.reading() as reading:
@@ -179,7 +179,7 @@ async def test_a_backup_under_load_is_restored(
 
 
 async def payments_are_whole(
-    app: FastAPI, ground: Ground, before: dict[UUID | None, str], after: dict[UUID | None, str]
+    app: FastAPI, dataset: Dataset, before: dict[UUID | None, str], after: dict[UUID | None, str]
 ) -> None:
     """Each payment has its proof, and each that was acknowledged before the backup is there."""
     statement = select(Payment.uuid, Payment.proof_sha256, Invoice.uuid.label("invoice")).join(
@@ -190,7 +190,7 @@ async def payments_are_whole(
         payments = (await connection.execute(statement)).all()
         states = set((await connection.execute(in_state)).scalars())
     assert before.keys() <= {payment.invoice for payment in payments} == states
-    async with client_of(app, headers=ground.headers) as client:
+    async with client_of(app, headers=dataset.headers) as client:
         for payment in payments:
             proof = await client.get(f"/api/payments/{payment.uuid}/proof/")
             assert sha256(proof.content).hexdigest() == payment.proof_sha256

@@ -35,7 +35,7 @@ from tests.deploy.gateway import PREFIX, SHIPPED, Gateway, run_nginx
 from tests.support.data import make_sample
 from tests.support.factories import Factories, Row, UserRow
 from tests.support.server import Server, run_server
-from tests.support.smtp import MailSink, mail_sink
+from tests.support.smtp import MailServer, run_mail_server
 from tests.support.worker import until, worker_process
 
 LIMIT = 10 * 1024 * 1024
@@ -51,7 +51,7 @@ class Stack:
 
     apis: list[Server]
     gateway: Gateway
-    sink: MailSink
+    sink: MailServer
     settings: Settings
     connection: AsyncConnection
     make: Factories
@@ -81,7 +81,7 @@ async def test_two_of_each_behind_nginx(
         "AUDIT_KEY": "0" * 64,
     }
     async with AsyncExitStack() as stack:
-        sink = await stack.enter_async_context(mail_sink())
+        sink = await stack.enter_async_context(run_mail_server())
         servers = []
         for name in ("first", "second"):
             (tmp_path / name).mkdir()

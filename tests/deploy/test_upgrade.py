@@ -20,17 +20,17 @@ from sqlalchemy import make_url
 
 from app.database.engine import Database
 from app.settings import Settings
+from faults.cleanup import wait_for_deliveries
 from faults.comparison import compare
-from faults.ground import Ground, make_ground
-from faults.ledger import Kind
-from faults.leftovers import work_is_done
-from faults.load import Load
+from faults.dataset import Dataset, create_dataset
+from faults.load import LoadGenerator
+from faults.request_log import Kind
 from tests.deploy.previous import code_before_migration
 from tests.support.databases import migrate
 from tests.support.history import KEY
 from tests.support.paths import ROOT
 from tests.support.server import run_server
-from tests.support.smtp import mail_sink
+from tests.support.smtp import run_mail_server
 from tests.support.worker import worker_process
 
 CUSTOMERS = 25
@@ -60,12 +60,12 @@ async def ready(url: str) -> tuple[int, str]:
     return answer.status_code, answer.json()["database"]
 
 
-async def untouched(url: str, ground: Ground) -> list[dict[str, Any]]:
+async def untouched(url: str, dataset: Dataset) -> list[dict[str, Any]]:
     """What a version answers of invoices that nobody changes; it must list them all."""
-    month = ground.untouched_period
-    async with httpx.AsyncClient(base_url=url, headers=ground.headers) as client:
+    month = dataset.untouched_period
+    async with httpx.AsyncClient(base_url=url, headers=dataset.headers) as client:
         listed = await client.get(f"/api/invoices/?year={month.year}&month={month.month}")
-        answers = [await client.get(f"/api/invoices/{one.uuid}/") for one in ground.untouched]
+        answers = [await client.get(f"/api/invoices/{one.uuid}/") for one in dataset.untouched]
     assert listed.headers["X-Result-Count"] == str(CUSTOMERS)
     return [answer.raise_for_status().json() for answer in answers]
 
@@ -80,9 +80,9 @@ async def test_a_new_version_takes_over_under_load(
     steps: int, empty_database_url: str, tmp_path: Path
 ) -> None:
     old = code_before_migration(steps, tmp_path / "old")
-    ground = make_ground(CUSTOMERS)
+    dataset = create_dataset(CUSTOMERS)
     async with AsyncExitStack() as stack:
-        sink = await stack.enter_async_context(mail_sink())
+        sink = await stack.enter_async_context(run_mail_server())
         settings = Settings(
             database_url=empty_database_url,
             database_pool_size=8,
@@ -101,40 +101,42 @@ async def test_a_new_version_takes_over_under_load(
         revision = ScriptDirectory(str(old / "migrations")).get_current_head()
         assert revision is not None
         await asyncio.to_thread(migrate, empty_database_url, revision)
-        await run(old, environment, "import", str(ground.write(tmp_path)))
+        await run(old, environment, "import", str(dataset.write(tmp_path)))
         (tmp_path / "new").mkdir()
         before = await stack.enter_async_context(run_server(environment, old, code=old))
         worker_before = await stack.enter_async_context(
             worker_process(settings, code=str(old), **environment)
         )
-        told = await untouched(before.url, ground)
+        told = await untouched(before.url, dataset)
         urls = [before.url]
-        load = Load(urls, ground)
+        load = LoadGenerator(urls, dataset)
         async with load.running():
-            await load.well()
+            await load.wait_until_healthy()
             await run(ROOT, environment, "migrate")
             assert await ready(before.url) == (200, "ok")
-            assert await untouched(before.url, ground) == told
+            assert await untouched(before.url, dataset) == told
             after = await stack.enter_async_context(run_server(environment, tmp_path / "new"))
             await stack.enter_async_context(worker_process(settings, **environment))
             assert await ready(after.url) == (200, "ok")
             urls.append(after.url)
-            await load.well()
-            assert await untouched(before.url, ground) == told
-            assert tells_all_of(told, await untouched(after.url, ground))
+            await load.wait_until_healthy()
+            assert await untouched(before.url, dataset) == told
+            assert tells_all_of(told, await untouched(after.url, dataset))
             urls.remove(before.url)
             before.process.send_signal(signal.SIGTERM)
             worker_before.terminate()
             assert await asyncio.to_thread(before.process.wait, 30) == 0
             assert await asyncio.wait_for(worker_before.wait(), 30) == 0
-            await load.well()
-        assert tells_all_of(told, await untouched(after.url, ground))
+            await load.wait_until_healthy()
+        assert tells_all_of(told, await untouched(after.url, dataset))
         if revision < RECORD_SINCE:
             await run(ROOT, environment, "audit", "adopt", "--why", "an older version")
         database = Database(settings)
-        await work_is_done(database, PATIENCE)
+        await wait_for_deliveries(database, PATIENCE)
         findings = await compare(database, settings, sink, load)
         await database.close()
     assert findings.lines() == []
     assert findings.errors == {}
-    assert len(load.ledger.of(Kind.PAID)) < len(ground.to_pay), "the load ended before the change"
+    assert len(load.request_log.of(Kind.PAID)) < len(dataset.to_pay), (
+        "the load ended before the change"
+    )

@@ -11,7 +11,7 @@ from app.doctor.check_result import Level
 from app.doctor.configuration import Configuration
 from app.settings import Settings
 from tests.cli.test_commands import SETTINGS, app
-from tests.support.postgresql_proxy import lossy
+from tests.support.proxy import postgresql_proxy
 
 pytestmark = pytest.mark.usefixtures("child_processes")
 
@@ -75,11 +75,13 @@ def test_unreachable_servers_and_an_invalid_setting_are_reported() -> None:
 
 async def test_a_hanging_database_does_not_stop_the_other_checks(settings: Settings) -> None:
     settings.proof_dir.mkdir(exist_ok=True)
-    async with lossy(settings.database_url) as (proxy, url):
-        proxy.awake.clear()
-        hanging = Configuration(settings.model_copy(update={"database_url": url}), frozenset(), ())
+    async with postgresql_proxy(settings.database_url) as proxy:
+        proxy.forwards_replies.clear()
+        hanging = Configuration(
+            settings.model_copy(update={"database_url": proxy.url}), frozenset(), ()
+        )
         outcome = await runner.run_checks(hanging, 2)
-        proxy.awake.set()
+        proxy.forwards_replies.set()
     (result,) = outcome.by_check["database"]
     assert result.level is Level.WRONG
     assert [each.level for each in outcome.by_check["disk"]] == [Level.WELL]

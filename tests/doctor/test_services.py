@@ -12,7 +12,7 @@ from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox.redis import create_redis_client
 from app.settings import Settings
 from tests.doctor.results import is_well, only
-from tests.support.smtp import Fault, faulty_server, mail_sink
+from tests.support.smtp import Fault, Stage, run_mail_server
 
 
 async def test_redis_and_the_worker(settings: Settings, tmp_path: Path) -> None:
@@ -50,14 +50,14 @@ async def test_an_unusable_mail_dir_is_reported(settings: Settings, tmp_path: Pa
 
 
 async def test_a_mail_server_is_only_logged_in_to(settings: Settings) -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         assert is_well(await services.mail(with_smtp_url(settings, sink.url)))
         assert sink.mailbox == []
     only(await services.mail(with_smtp_url(settings, sink.url)), Level.WRONG)
 
 
 async def test_a_refused_password_is_reported_and_not_shown(settings: Settings) -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         with_password = sink.url.replace("//", "//user:secret@")
         message = only(await services.mail(with_smtp_url(settings, with_password)), Level.WRONG)
         assert "secret" not in message
@@ -67,5 +67,5 @@ async def test_a_silent_mail_server_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "_SMTP_TIMEOUT", 0.2)
-    async with faulty_server(Fault.NO_GREETING) as faulty:
+    async with run_mail_server(Fault(Stage.GREETING)) as faulty:
         only(await services.mail(with_smtp_url(settings, faulty.url)), Level.WRONG)

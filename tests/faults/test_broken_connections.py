@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import InvoiceState
 from app.invoices.models import Invoice
 from app.payments.models import Payment
-from tests.support.cutting_proxy import CuttingProxy, cutting
 from tests.support.factories import Factories, Row
+from tests.support.proxy import Proxy, http_proxy
 from tests.support.server import Server
 
 PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 1000
@@ -24,7 +24,7 @@ HEAD = 400
 class Payer:
     """Pays an invoice over a proxy, as often as it takes."""
 
-    def __init__(self, proxy: CuttingProxy, headers: dict[str, str]) -> None:
+    def __init__(self, proxy: Proxy, headers: dict[str, str]) -> None:
         self.proxy = proxy
         self.headers = headers
         self.tries = 0
@@ -62,15 +62,15 @@ async def test_a_payment_over_a_connection_that_breaks_anywhere_is_made_once(
     customer = await make.customer()
     await make.profile(customer)
     staff = await make.staff()
-    async with cutting(server.url) as proxy:
+    async with http_proxy(server.url) as proxy:
         payer = Payer(proxy, staff.headers)
         whole = await _created(make, customer, 1)
         answer = await payer.pay(whole)
         length = len(answer.content)
         sent = [0, 1, HEAD // 2, HEAD, HEAD + 200, HEAD + len(PROOF) // 2, HEAD + len(PROOF)]
         received = [0, 1, 100, length // 2, length]
-        cuts: list[dict[str, Any]] = [{"after_sent": at} for at in sent]
-        cuts += [{"after_received": at} for at in received]
+        cuts: list[dict[str, Any]] = [{"next_request_limit": at} for at in sent]
+        cuts += [{"next_reply_limit": at} for at in received]
         paid = {whole.id: answer.json()}
         for month, cut in enumerate(cuts, start=2):
             invoice = await _created(make, customer, month)
@@ -81,7 +81,7 @@ async def test_a_payment_over_a_connection_that_breaks_anywhere_is_made_once(
             assert answer.status_code == 200, (cut, answer.text)
             assert payer.tries > before + 1, cut
             replayed = "idempotent-replayed" in answer.headers
-            assert replayed or "after_received" not in cut, cut
+            assert replayed or "next_reply_limit" not in cut, cut
             paid[invoice.id] = answer.json()
         assert proxy.cuts == len(cuts)
 

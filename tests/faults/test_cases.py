@@ -3,8 +3,8 @@
 import pytest
 
 from faults.case import Case
+from faults.case_runner import run_case
 from faults.cases import all_cases
-from faults.running import run_case
 
 pytestmark = pytest.mark.usefixtures("child_processes")
 

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from faults.case import Case
+from faults.case_runner import prepared_stack, run_on_stack
 from faults.comparison import compare
 from faults.findings import Findings
-from faults.ledger import Attempt, Kind
-from faults.load import Load
-from faults.running import prepared, run
+from faults.load import LoadGenerator
+from faults.request_log import Attempt, Kind
 from faults.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("child_processes")
@@ -34,16 +34,16 @@ TAMPERING = (
 NAMED = "SELECT proof_key FROM payments WHERE proof_key IS NOT NULL ORDER BY id LIMIT 1"
 
 
-async def _nothing(stack: Stack, load: Load) -> None:
+async def _nothing(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
-        await load.well()
-        await load.recovered()
+        await load.wait_until_healthy()
+        await load.wait_for_recovery()
 
 
 async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
     case = Case("nothing", "Nothing", _nothing)
-    async with prepared(case, customers=12) as (stack, load):
-        outcome = await run(case, stack, load, patient=False)
+    async with prepared_stack(case, customers=12) as (stack, load):
+        outcome = await run_on_stack(case, stack, load, patient=False)
         assert not outcome.findings.lines()
         assert outcome.recovery is not None
         await tamper(stack, load)
@@ -76,7 +76,7 @@ async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
     assert not found.clean
 
 
-async def tamper(stack: Stack, load: Load) -> None:
+async def tamper(stack: Stack, load: LoadGenerator) -> None:
     async with stack.database() as database, database.transaction() as connection:
         for statement in TAMPERING:
             await connection.execute(text(statement))
@@ -91,7 +91,7 @@ async def tamper(stack: Stack, load: Load) -> None:
         Attempt(0, 11, 200),
         Attempt(0, 1, 404, well_formed=False),
     )
-    load.ledger.open(Kind.LIST).attempts += answers
+    load.request_log.open(Kind.LIST).attempts += answers
 
 
 def assert_told(lines: list[str], *patterns: str) -> None:

@@ -15,7 +15,7 @@ from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server
-from tests.support.smtp import mail_sink
+from tests.support.smtp import run_mail_server
 from tests.support.worker import until, worker_process
 
 PATIENCE = 60
@@ -36,7 +36,7 @@ async def test_notifications_are_scheduled_without_redis_and_sent_once_it_is_bac
 
     with ExitStack() as servers:
         server = servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
-        async with mail_sink() as sink:
+        async with run_mail_server() as sink:
             settings = settings.model_copy(
                 update={"redis_url": server.url, "smtp_url": Url(sink.url)}
             )

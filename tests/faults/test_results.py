@@ -5,8 +5,8 @@ from pathlib import Path
 from benchmarks.report import BEGIN, END
 from faults.cases import all_cases
 from faults.findings import Findings
-from faults.report import markdown, write
-from faults.results import Outcome, Result
+from faults.report import markdown, write_table
+from faults.results import CaseResult, SuiteResult
 
 MACHINE = {
     "day": "2026-11-24",
@@ -23,11 +23,11 @@ FOUND = Findings(
     errors={"503": 20, "ReadError": 1},
     longest=8.04,
 )
-RESULT = Result(
+RESULT = SuiteResult(
     MACHINE,
     [
-        Outcome("one", "The first", FOUND, recovery=0.25, backlog=12),
-        Outcome("two", "The second", missing="there is no disk"),
+        CaseResult("one", "The first", FOUND, recovery=0.25, backlog=12),
+        CaseResult("two", "The second", missing="there is no disk"),
     ],
 )
 
@@ -35,11 +35,11 @@ RESULT = Result(
 def test_a_result_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.json"
     RESULT.save(path)
-    assert Result.load(path) == RESULT
+    assert SuiteResult.load(path) == RESULT
 
 
 def test_what_an_earlier_run_found_of_other_cases_stays() -> None:
-    older = [Outcome("one", "Old"), Outcome("three", "The third"), Outcome("gone", "Gone")]
+    older = [CaseResult("one", "Old"), CaseResult("three", "The third"), CaseResult("gone", "Gone")]
     merged = RESULT.with_older(older, ["three", "two", "one"])
     assert [outcome.title for outcome in merged.outcomes] == [
         "The third",
@@ -51,7 +51,7 @@ def test_what_an_earlier_run_found_of_other_cases_stays() -> None:
 def test_the_table(tmp_path: Path) -> None:
     document = tmp_path / "reliability.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write(RESULT, document)
+    write_table(RESULT, document)
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")

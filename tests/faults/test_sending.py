@@ -14,7 +14,7 @@ from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories
-from tests.support.smtp import Fault, faulty_server, mail_sink
+from tests.support.smtp import Fault, Stage, run_mail_server
 from tests.support.worker import kill, until, worker_process
 
 RECIPIENTS = 20
@@ -52,7 +52,7 @@ async def test_a_killed_worker_leaves_its_delivery_to_another_but_not_at_once(
 ) -> None:
     (message_id,) = await _schedule(connection, make, settings, 1)
     async with (
-        faulty_server(Fault.HANGS_AFTER_DATA) as faulty,
+        run_mail_server(Fault(Stage.ACCEPTED)) as faulty,
         worker_process(_to(settings, faulty.url)) as process,
     ):
         await asyncio.wait_for(faulty.arrival.wait(), PATIENCE)
@@ -67,7 +67,7 @@ async def test_a_killed_worker_leaves_its_delivery_to_another_but_not_at_once(
     async def is_sent() -> bool:
         return await _number(connection, DeliveryState.SENT) == 1
 
-    async with mail_sink() as sink, worker_process(_to(settings, sink.url)):
+    async with run_mail_server() as sink, worker_process(_to(settings, sink.url)):
         await until(waits_for_the_end_of_the_claim, PATIENCE)
         assert await _number(connection, DeliveryState.SENDING) == 1
         assert sink.sessions == 0
@@ -89,9 +89,9 @@ async def test_several_workers_send_each_delivery_once(
     async def all_are_sent() -> bool:
         return await _number(connection, DeliveryState.SENT) == RECIPIENTS
 
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         # Slower than a job's lease, so that each worker is tempted to take over the other's.
-        sink.pause = 1.5
+        sink.delay = 1.5
         to_sink = _to(settings, sink.url)
         async with worker_process(to_sink), worker_process(to_sink):
             await until(all_are_sent, PATIENCE)
@@ -107,8 +107,8 @@ async def test_a_worker_killed_again_and_again_loses_nothing(
     async def all_are_sent() -> bool:
         return await _number(connection, DeliveryState.SENT) == RECIPIENTS
 
-    async with mail_sink() as sink:
-        sink.pause = 0.2
+    async with run_mail_server() as sink:
+        sink.delay = 0.2
         to_sink = _to(settings, sink.url)
         for sent in (1, 6):
             async with worker_process(to_sink) as process:

@@ -15,7 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, UserRow
-from tests.support.postgresql_proxy import LossyProxy, lossy
+from tests.support.proxy import Proxy, postgresql_proxy
 from tests.support.streams import add_items, parts_of
 
 PATIENCE = 1
@@ -28,17 +28,17 @@ class Distant:
     """The API, with a database that can stand still."""
 
     app: FastAPI
-    database: LossyProxy
+    database: Proxy
 
 
 @pytest.fixture
 async def distant(settings: Settings) -> AsyncIterator[Distant]:
-    async with lossy(settings.database_url) as (proxy, url):
-        changed = {"database_url": url, "database_request_timeout": PATIENCE}
+    async with postgresql_proxy(settings.database_url) as proxy:
+        changed = {"database_url": proxy.url, "database_request_timeout": PATIENCE}
         app = create_app(settings.model_copy(update=changed))
         async with app.router.lifespan_context(app):
             yield Distant(app, proxy)
-            proxy.awake.set()
+            proxy.forwards_replies.set()
 
 
 async def test_requests_are_answered_while_it_stands_still(
@@ -51,7 +51,7 @@ async def test_requests_are_answered_while_it_stands_still(
     one = f"/api/invoices/{invoice.uuid}/"
     async with client_of(distant.app, headers=headers) as client:
         assert (await client.get(one)).status_code == 200
-        distant.database.awake.clear()
+        distant.database.forwards_replies.clear()
         started = time.monotonic()
         # More than there are connections: on those that are there, on new ones, and without any.
         answers = await asyncio.gather(
@@ -62,7 +62,7 @@ async def test_requests_are_answered_while_it_stands_still(
         assert time.monotonic() - started < MOST_SECONDS
         assert [answer.status_code for answer in answers] == [503] * len(answers)
         assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
-        distant.database.awake.set()
+        distant.database.forwards_replies.set()
         assert (await client.get(one)).status_code == 200
         assert distant.app.state.database.engine.pool.checkedout() == 0
 

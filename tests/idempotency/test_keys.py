@@ -23,7 +23,7 @@ from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row, UserRow
-from tests.support.postgresql_proxy import lossy
+from tests.support.proxy import postgresql_proxy
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PDF = b"%PDF-1.7\nproof"
@@ -257,14 +257,14 @@ async def test_a_long_response_is_replayed_as_a_stream(
 async def test_a_commit_without_confirmation_is_found_by_the_retry(
     case: Case, settings: Settings
 ) -> None:
-    async with lossy(settings.database_url) as (proxy, url):
-        app = create_app(settings.model_copy(update={"database_url": url}))
+    async with postgresql_proxy(settings.database_url) as proxy:
+        app = create_app(settings.model_copy(update={"database_url": proxy.url}))
         async with app.router.lifespan_context(app), client_of(app) as case.client:
-            proxy.lose_next_commit = True
+            proxy.commit_replies_to_cut = 1
             lost = await case.post("set_backend_id", json={"backend_id": "B-1"})
             assert lost.status_code == 503
             again = await case.post("set_backend_id", json={"backend_id": "B-1"})
-    assert proxy.lost == 1
+    assert proxy.cuts == 1
     assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
 
 

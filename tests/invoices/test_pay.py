@@ -20,7 +20,7 @@ from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.factories import Factories, Row
-from tests.support.postgresql_proxy import lossy
+from tests.support.proxy import postgresql_proxy
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\nproof of payment"
 NO_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
@@ -376,12 +376,12 @@ async def test_a_commit_that_fails_leaves_nothing(
 async def test_a_commit_whose_answer_was_lost_keeps_its_proof(
     case: Case, settings: Settings
 ) -> None:
-    async with lossy(settings.database_url) as (proxy, url):
-        app = create_app(settings.model_copy(update={"database_url": url}))
+    async with postgresql_proxy(settings.database_url) as proxy:
+        app = create_app(settings.model_copy(update={"database_url": proxy.url}))
         async with app.router.lifespan_context(app), client_of(app) as case.client:
-            proxy.lose_next_commit = True
+            proxy.commit_replies_to_cut = 1
             answer = await case.pay(data={"date": "2026-11-05"}, files={"proof": ("p.pdf", PDF)})
-    assert proxy.lost == 1
+    assert proxy.cuts == 1
     assert answer.status_code == 200, answer.text
     (payment,) = await case.payments()
     assert proofs(settings) == [payment.proof_key]

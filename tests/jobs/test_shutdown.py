@@ -13,7 +13,7 @@ from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from app.shutdown import AT_ONCE, MOST_SECONDS
-from tests.support.postgresql_proxy import lossy
+from tests.support.proxy import postgresql_proxy
 from tests.support.worker import open_entries, until, worker_process
 
 SHORT = 6.0
@@ -55,16 +55,16 @@ async def test_jobs_that_do_not_end(
 async def test_without_a_database_that_answers_and_without_redis(
     connection: AsyncConnection, settings: Settings, limit: float
 ) -> None:
-    async with lossy(settings.database_url) as (proxy, url):
+    async with postgresql_proxy(settings.database_url) as proxy:
         away = settings.model_copy(
-            update={"database_url": url, "redis_url": "unix:///nowhere", "job_lease": 1}
+            update={"database_url": proxy.url, "redis_url": "unix:///nowhere", "job_lease": 1}
         )
         await outbox.record_job(connection, "waits", {})
         async with worker_process(away, *PROGRAM, str(limit), "worker") as process:
             await until(lambda: begun(connection, "waits"))
-            proxy.awake.clear()
+            proxy.forwards_replies.clear()
             seconds = await ended_in(process)
-            proxy.awake.set()
+            proxy.forwards_replies.set()
         assert seconds < limit
         assert process.returncode == 0
     assert await open_entries(connection, "waits") == 1

@@ -21,7 +21,7 @@ from app.notifications.sending import send_delivery
 from app.settings import Settings
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
-from tests.support.smtp import MailSink, mail_sink
+from tests.support.smtp import MailServer, run_mail_server
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -32,14 +32,14 @@ def _standing_clock() -> None:
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[MailSink]:
+async def sink() -> AsyncIterator[MailServer]:
     """A mail server that takes everything."""
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         yield sink
 
 
 @pytest.fixture
-def to_sink(settings: Settings, sink: MailSink) -> Settings:
+def to_sink(settings: Settings, sink: MailServer) -> Settings:
     """Settings of a service that sends to the mail server `sink`."""
     return sending_to(settings, sink.url)
 

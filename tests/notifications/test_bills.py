@@ -28,7 +28,7 @@ from tests.cli.test_data import call
 from tests.dataio.focus.files import row, write
 from tests.notifications.examples import body, document
 from tests.support.factories import Factories, Row
-from tests.support.smtp import MailSink
+from tests.support.smtp import MailServer
 
 FIRST = datetime(2026, 11, 1, 6, tzinfo=UTC)
 ACCOUNT = "EE38 2200 2210 2014 5685"
@@ -46,7 +46,7 @@ class Billing:
     settings: Settings
     connection: AsyncConnection
     runner: JobRunner
-    sink: MailSink
+    sink: MailServer
     folder: Path
 
     async def work(self) -> None:
@@ -78,7 +78,7 @@ class Billing:
 
 @pytest.fixture
 async def billing(
-    to_sink: Settings, connection: AsyncConnection, sink: MailSink, tmp_path: Path
+    to_sink: Settings, connection: AsyncConnection, sink: MailServer, tmp_path: Path
 ) -> AsyncIterator[Billing]:
     issuer = IssuerDetails(name="Northern Cloud", bank_name="LHV", bank_account=ACCOUNT)
     settings = to_sink.model_copy(update={"notify_on_issue": True, "issuer_details": issuer})

@@ -20,10 +20,10 @@ from faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
-from tests.support.smtp import Fault, MailSink, faulty_server
+from tests.support.smtp import Fault, MailServer, Stage, run_mail_server
 
 
-async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailSink) -> None:
+async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailServer) -> None:
     assert await desk.send_delivery() is None
 
     (received,) = sink.mailbox
@@ -40,7 +40,7 @@ async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailSink) -> No
      "http://a.b:port/", "http://a.b/\nBcc: c@example.com", "http://[v1.x]/", "\u2028"],
 )  # fmt: skip
 async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
-    desk: Desk, sink: MailSink, connection: AsyncConnection, url: str
+    desk: Desk, sink: MailServer, connection: AsyncConnection, url: str
 ) -> None:
     """It may stand there since before it was looked at."""
     await connection.execute(update(Invoice).values(payment_url=url))
@@ -53,34 +53,34 @@ async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
     assert not any("Pay online:" in body or 'href="http' in body for body in bodies)
 
 
-async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailSink) -> None:
+async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailServer) -> None:
     await desk.send_delivery()
     assert await desk.send_delivery() is None
     assert len(sink.mailbox) == 1
 
 
-async def test_an_unknown_delivery_is_nothing_to_do(desk: Desk, sink: MailSink) -> None:
+async def test_an_unknown_delivery_is_nothing_to_do(desk: Desk, sink: MailServer) -> None:
     assert await desk.send_delivery(delivery=uuid4()) is None
     assert sink.sessions == 0
 
 
-async def test_workers_at_once_send_one_message(desk: Desk, sink: MailSink) -> None:
-    sink.pause = 0.3
+async def test_workers_at_once_send_one_message(desk: Desk, sink: MailServer) -> None:
+    sink.delay = 0.3
     outcomes = await asyncio.gather(*(desk.send_delivery() for _ in range(3)))
     assert len(sink.mailbox) == 1
     lease = longest_attempt(desk.settings) + timedelta(minutes=1)
     assert sorted(outcomes, key=str) == [lease, lease, None]
 
 
-async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailSink) -> None:
+async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailServer) -> None:
     due = NOW + timedelta(minutes=1)
     await desk.set(attempts=1, next_attempt_at=due)
     assert await desk.send_delivery() == timedelta(minutes=1)
     assert sink.mailbox == []
 
 
-async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -> None:
-    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
+async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailServer) -> None:
+    async with run_mail_server(Fault(Stage.ACCEPTED)) as faulty:
         # Killed while the server holds the message: neither sent nor failed is ever recorded.
         killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await asyncio.wait_for(faulty.arrival.wait(), 5)
@@ -101,8 +101,8 @@ async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailSink) -
     assert (await desk.row()).attempts == 2
 
 
-async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: MailSink) -> None:
-    async with faulty_server(Fault.HANGS_BEFORE_DATA) as faulty:
+async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: MailServer) -> None:
+    async with run_mail_server(Fault(Stage.DATA)) as faulty:
         slow = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENDING)
         later(timedelta(hours=1))
@@ -113,7 +113,7 @@ async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: Mail
 
 
 async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
-    desk: Desk, sink: MailSink
+    desk: Desk, sink: MailServer
 ) -> None:
     later(-timedelta(hours=2))
     assert await desk.send_delivery() is None
@@ -121,10 +121,10 @@ async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
 
 
 async def test_a_clock_that_is_set_forward_ends_no_claim(
-    desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = clock.monotonic()
-    async with faulty_server(Fault.HANGS_AFTER_DATA) as faulty:
+    async with run_mail_server(Fault(Stage.ACCEPTED)) as faulty:
         killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await asyncio.wait_for(faulty.arrival.wait(), 5)
         killed.cancel()
@@ -144,10 +144,10 @@ async def test_a_clock_that_is_set_forward_ends_no_claim(
 
 @pytest.mark.parametrize("off", [timedelta(minutes=10), -timedelta(minutes=10)])
 async def test_a_host_whose_clock_is_off_leaves_a_delivery_to_who_sends_it(
-    desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch, off: timedelta
+    desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch, off: timedelta
 ) -> None:
     clock.freeze(None)
-    sink.pause = 1.0
+    sink.delay = 1.0
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     monkeypatch.setattr(clock, "_source", lambda: datetime.now(UTC) + off)
@@ -158,11 +158,20 @@ async def test_a_host_whose_clock_is_off_leaves_a_delivery_to_who_sends_it(
     assert len(sink.mailbox) == 1
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.HANGS_AT_QUIT])
+@pytest.mark.parametrize(
+    ("stage", "cuts"),
+    [
+        (Stage.GREETING, False),
+        (Stage.DATA, False),
+        (Stage.ACCEPTED, False),
+        (Stage.TRANSFER, True),
+        (Stage.ACCEPTED, True),
+    ],
+)
 async def test_a_server_that_fails_is_tried_again_later(
-    desk: Desk, sink: MailSink, fault: Fault
+    desk: Desk, sink: MailServer, stage: Stage, cuts: bool
 ) -> None:
-    async with faulty_server(fault) as faulty, asyncio.timeout(10):
+    async with run_mail_server(Fault(stage, cuts)) as faulty, asyncio.timeout(10):
         again = await desk.send_delivery(server=faulty.url)
 
     assert again == RETRY_DELAYS[0]
@@ -183,18 +192,18 @@ async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) 
 
 
 async def test_a_farewell_that_hangs_takes_nothing_back(desk: Desk) -> None:
-    async with faulty_server(Fault.HANGS_AT_QUIT) as faulty:
+    async with run_mail_server(Fault(Stage.QUIT)) as faulty:
         sending = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENT, within=1.5)  # the farewell's end is 2 s away
         assert not sending.done()
         assert await sending is None
-    assert faulty.accepted == 1
+    assert len(faulty.mailbox) == 1
 
 
 async def test_a_worker_told_to_stop_still_records_what_was_accepted(
-    desk: Desk, sink: MailSink
+    desk: Desk, sink: MailServer
 ) -> None:
-    sink.pause = 0.2
+    sink.delay = 0.2
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     async with desk.database.transaction() as lock:
@@ -210,7 +219,7 @@ async def test_a_worker_told_to_stop_still_records_what_was_accepted(
 
 
 async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
-    desk: Desk, make: Factories, customer: Row, invoice: Row, sink: MailSink
+    desk: Desk, make: Factories, customer: Row, invoice: Row, sink: MailServer
 ) -> None:
     await make.owner(customer, email="gone@example.com")
     await make.owner(customer, email="ada@example.com")
@@ -226,14 +235,14 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
     assert [mail.recipients for mail in sink.mailbox] == [["ada@example.com"]]
 
 
-async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
+async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailServer) -> None:
     sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
     assert await desk.send_delivery() == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.last_error == "The mail server answered 451 4.7.1 Greylisted, try again"
 
     sink.refused.clear()
-    sink.answers.append("452 4.3.1 No space left")
+    sink.replies.append("452 4.3.1 No space left")
     later(RETRY_DELAYS[0])
     assert await desk.send_delivery() == RETRY_DELAYS[1]
     later(RETRY_DELAYS[1])
@@ -244,15 +253,15 @@ async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailSink) -> None:
     assert (row.state, row.attempts, row.last_error) == (DeliveryState.SENT, 3, "")
 
 
-async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: MailSink) -> None:
-    sink.answers.append("554 5.7.1 Looks like spam")
+async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: MailServer) -> None:
+    sink.replies.append("554 5.7.1 Looks like spam")
     assert await desk.send_delivery() is None
     row = await desk.row()
     assert (row.state, row.attempts) == (DeliveryState.FAILED, 1)
     assert row.last_error == "The mail server answered 554 5.7.1 Looks like spam"
 
 
-async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> None:
+async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailServer) -> None:
     sink.refused["accounts@example.com"] = "450 4.2.1 Mailbox busy"
     pauses = []
     while (again := await desk.send_delivery()) is not None:
@@ -266,7 +275,7 @@ async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailSink) -> Non
 
 
 async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
-    desk: Desk, sink: MailSink
+    desk: Desk, sink: MailServer
 ) -> None:
     await desk.set(state=DeliveryState.SENDING, attempts=MAX_ATTEMPTS, last_error="Something")
     assert await desk.send_delivery() is None
@@ -278,7 +287,7 @@ async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
 
 @pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])
 async def test_an_invoice_that_is_no_longer_open_is_not_sent(
-    desk: Desk, sink: MailSink, state: InvoiceState
+    desk: Desk, sink: MailServer, state: InvoiceState
 ) -> None:
     await desk.connection.execute(update(Invoice).values(state=state))
     assert await desk.send_delivery() is None
@@ -288,7 +297,7 @@ async def test_an_invoice_that_is_no_longer_open_is_not_sent(
     assert sink.sessions == 0
 
 
-async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: MailSink) -> None:
+async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: MailServer) -> None:
     hostile = "a@example.com\r\nBcc: everyone@example.com"
     await desk.set(recipient=hostile)
     assert await desk.send_delivery() is None
@@ -339,10 +348,10 @@ async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: S
 
 
 async def test_an_acceptance_is_recorded_once_the_database_is_back(
-    desk: Desk, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_RECORD_RETRY_DELAYS", (0.02,))  # the last one repeats
-    sink.pause = 0.2
+    sink.delay = 0.2
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     await _rename(desk.connection, "notification_deliveries", "away")

@@ -19,10 +19,10 @@ from app.settings import Settings
 from tests.notifications.conftest import Desk
 from tests.notifications.examples import EUR, body, compose, document
 from tests.support.factories import Factories, Row
-from tests.support.smtp import MailSink
+from tests.support.smtp import MailServer
 
 
-async def test_a_delivered_message_is_whole(desk: Desk, sink: MailSink) -> None:
+async def test_a_delivered_message_is_whole(desk: Desk, sink: MailServer) -> None:
     await desk.send_delivery()
 
     message = sink.mailbox[0].message
@@ -43,7 +43,7 @@ async def test_a_delivered_message_is_whole(desk: Desk, sink: MailSink) -> None:
 
 
 async def test_names_in_other_scripts_arrive(
-    desk: Desk, make: Factories, sink: MailSink, customer: Row
+    desk: Desk, make: Factories, sink: MailServer, customer: Row
 ) -> None:
     names = {"name": "株式会社 Ørsted 🚀", "email": "søren@bücher.example"}
     await desk.set(recipient=names["email"])

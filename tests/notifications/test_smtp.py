@@ -12,7 +12,7 @@ from app.mailbox import Mailbox
 from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
 from app.notifications.smtp import open_connection
 from tests.support.certificates import make_certificate
-from tests.support.smtp import mail_sink
+from tests.support.smtp import run_mail_server
 
 # Another name of this machine, which does not look like it: the rules for others apply.
 ELSEWHERE = "0.0.0.0"
@@ -63,7 +63,7 @@ class Door:
 
 async def test_starttls_is_used_where_offered(certificate: ssl.SSLContext) -> None:
     door = Door()
-    async with mail_sink(tls_context=certificate, authenticator=door) as sink:
+    async with run_mail_server(tls_context=certificate, authenticator=door) as sink:
         await _send(f"smtp://us%40er:p%40ss%3Aword%2F1@127.0.0.1:{sink.port}")
     assert len(sink.mailbox) == 1
     assert door.tried == [(b"us@er", b"p@ss:word/1")]
@@ -71,13 +71,13 @@ async def test_starttls_is_used_where_offered(certificate: ssl.SSLContext) -> No
 
 
 async def test_smtps_is_encrypted_from_the_start(certificate: ssl.SSLContext) -> None:
-    async with mail_sink(tls=certificate) as sink:
+    async with run_mail_server(tls=certificate) as sink:
         await _send(f"smtps://localhost:{sink.port}")
     assert len(sink.mailbox) == 1
 
 
 async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContext) -> None:
-    async with mail_sink(tls_context=certificate) as sink:
+    async with run_mail_server(tls_context=certificate) as sink:
         with pytest.raises(TemporaryDeliveryError, match="certificate verify failed"):
             await _send(f"smtp://{ELSEWHERE}:{sink.port}")
     assert sink.mailbox == []
@@ -85,7 +85,7 @@ async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContex
 
 async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
     door = Door()
-    async with mail_sink(authenticator=door, auth_require_tls=False) as sink:
+    async with run_mail_server(authenticator=door, auth_require_tls=False) as sink:
         with pytest.raises(TemporaryDeliveryError, match="offers no encryption"):
             await _send(f"smtp://user:secret@{ELSEWHERE}:{sink.port}")
     assert door.tried == []
@@ -93,13 +93,13 @@ async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
 
 
 async def test_a_password_may_stay_in_the_clear_on_this_machine() -> None:
-    async with mail_sink(authenticator=Door(), auth_require_tls=False) as sink:
+    async with run_mail_server(authenticator=Door(), auth_require_tls=False) as sink:
         await _send(f"smtp://user:p%40ss%3Aword%2F1@127.0.0.1:{sink.port}")
     assert len(sink.mailbox) == 1
 
 
 async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
-    async with mail_sink(authenticator=Door(), auth_require_tls=False) as sink:
+    async with run_mail_server(authenticator=Door(), auth_require_tls=False) as sink:
         with pytest.raises(TemporaryDeliveryError, match="535") as refused:
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
     assert "secret" not in str(refused.value)
@@ -107,13 +107,13 @@ async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
 
 
 async def test_a_server_without_logins_is_a_failure_that_can_be_mended() -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         with pytest.raises(TemporaryDeliveryError, match="AUTH extension is not supported"):
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
 
 
 async def test_a_server_may_not_know_other_scripts() -> None:
-    async with mail_sink(enable_SMTPUTF8=False) as sink:
+    async with run_mail_server(enable_SMTPUTF8=False) as sink:
         with pytest.raises(PermanentDeliveryError, match="SMTPUTF8"):
             await _send(sink.url, _message("søren@example.com"))
         # A domain in another script is no trouble: it has a form in ASCII.
@@ -124,19 +124,19 @@ async def test_a_server_may_not_know_other_scripts() -> None:
 async def test_a_message_that_is_too_large_for_the_server_has_failed() -> None:
     message = _message()
     message.add_attachment(b"x" * 5000, maintype="text", subtype="html", filename="x.html")
-    async with mail_sink(data_size_limit=3000) as sink:
+    async with run_mail_server(data_size_limit=3000) as sink:
         with pytest.raises(PermanentDeliveryError, match="552"):
             await _send(sink.url, message)
 
 
 async def test_a_sender_that_is_refused_can_be_mended() -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         sink.refused_sender = "553 5.7.1 Sender not allowed"
         with pytest.raises(TemporaryDeliveryError, match="Sender not allowed"):
             await _send(sink.url)
 
 
 async def test_lines_of_dots_arrive_as_they_are() -> None:
-    async with mail_sink() as sink:
+    async with run_mail_server() as sink:
         await _send(sink.url)
     assert sink.mailbox[0].message.get_content().splitlines() == ["Hello", ".", ".."]

@@ -54,14 +54,14 @@ class Run:
             if line.startswith("Ctrl-C"):
                 break
         self.greeting = "".join(lines)
-        assert "Ctrl-C" in self.greeting, self.greeting + self.complaints()
+        assert "Ctrl-C" in self.greeting, self.greeting + self.violations()
         self.tokens = dict(KEY.findall(self.greeting))
         found = re.search(r"ready at (\S+);", self.greeting)
         assert found is not None
         self.address = found[1]
         self.family = list(descendants(self.process.pid))
 
-    def complaints(self) -> str:
+    def violations(self) -> str:
         """What stands on standard error."""
         self.errors.flush()
         return Path(self.errors.name).read_text()
@@ -159,7 +159,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert " active" in listed.stdout
         first.process.send_signal(signal.SIGINT)
         assert first.wait() == 0
-        assert "Traceback" not in first.complaints()
+        assert "Traceback" not in first.violations()
     finally:
         first.close()
 
@@ -181,7 +181,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert int(new.headers["X-Result-Count"]) > 0
         second.process.send_signal(signal.SIGTERM)
         assert second.wait() == 0
-        assert "Traceback" not in second.complaints()
+        assert "Traceback" not in second.violations()
     finally:
         second.close()
 
@@ -224,11 +224,11 @@ def test_the_end_of_the_worker_is_mended_and_that_of_the_api_is_the_end(data: Pa
         worker = run.member("-m app worker")
         os.kill(worker, signal.SIGKILL)
         run.member("-m app worker", but=worker)
-        assert "The worker ended with code -9; starting it again in 1 s." in run.complaints()
+        assert "The worker ended with code -9; starting it again in 1 s." in run.violations()
         os.kill(run.member("-m app serve"), signal.SIGKILL)
         assert run.wait() == 1
-        assert "The API ended by itself with code -9." in run.complaints()
-        assert "Traceback" not in run.complaints()
+        assert "The API ended by itself with code -9." in run.violations()
+        assert "Traceback" not in run.violations()
     finally:
         run.close()
 
@@ -238,7 +238,7 @@ def test_the_end_of_a_server_is_the_end(data: Path) -> None:
     try:
         os.kill(run.member("valkey-server"), signal.SIGKILL)
         assert run.wait() == 1
-        assert "Valkey stopped by itself: " in run.complaints()
+        assert "Valkey stopped by itself: " in run.violations()
     finally:
         run.close()
 

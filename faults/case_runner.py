@@ -7,11 +7,11 @@ from time import monotonic
 
 from app.dataio.jsonl.reader import load_file
 from faults.case import Case
+from faults.cleanup import expedite_deliveries, wait_for_deliveries
 from faults.comparison import compare
-from faults.ground import CUSTOMERS, make_ground
-from faults.leftovers import hurry, work_is_done
-from faults.load import Load
-from faults.results import Outcome
+from faults.dataset import CUSTOMERS, create_dataset
+from faults.load import LoadGenerator
+from faults.results import CaseResult
 from faults.stack import Stack
 
 _BACKLOG_SECONDS = 420.0
@@ -20,23 +20,27 @@ _HURRIED_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def prepared(case: Case, customers: int = CUSTOMERS) -> AsyncIterator[tuple[Stack, Load]]:
-    """Yield everything started, and a load on fresh ground."""
+async def prepared_stack(
+    case: Case, customers: int = CUSTOMERS
+) -> AsyncIterator[tuple[Stack, LoadGenerator]]:
+    """Yield everything started, and a load on a new dataset."""
     async with Stack(case.layout) as stack:
-        ground = make_ground(customers)
+        dataset = create_dataset(customers)
         async with stack.database() as database:
-            report = await load_file(database, stack.settings, str(ground.write(stack.place)))
+            report = await load_file(database, stack.settings, str(dataset.write(stack.place)))
             assert report.fault_count == 0
         await stack.start_programs()
-        yield stack, Load(stack.urls, ground)
+        yield stack, LoadGenerator(stack.urls, dataset)
 
 
-async def run(case: Case, stack: Stack, load: Load, *, patient: bool) -> Outcome:
+async def run_on_stack(
+    case: Case, stack: Stack, load: LoadGenerator, *, patient: bool
+) -> CaseResult:
     """Cause the fault and end it, and compare.
 
     With patience mails that wait for their time are waited for, else their time is made to come.
     """
-    outcome = Outcome(case.name, case.title)
+    outcome = CaseResult(case.name, case.title)
     stuck = ""
     try:
         async with asyncio.timeout(case.seconds):
@@ -47,9 +51,9 @@ async def run(case: Case, stack: Stack, load: Load, *, patient: bool) -> Outcome
     async with stack.database() as database:
         try:
             if not patient:
-                await hurry(stack, database, _HURRIED_SECONDS)
+                await expedite_deliveries(stack, database, _HURRIED_SECONDS)
             else:
-                await work_is_done(database, _BACKLOG_SECONDS)
+                await wait_for_deliveries(database, _BACKLOG_SECONDS)
                 if load.fault_ended is not None:
                     outcome.backlog = monotonic() - load.fault_ended
         except TimeoutError:
@@ -66,10 +70,10 @@ async def run(case: Case, stack: Stack, load: Load, *, patient: bool) -> Outcome
     return outcome
 
 
-async def run_case(case: Case, *, patient: bool = True, customers: int = CUSTOMERS) -> Outcome:
+async def run_case(case: Case, *, patient: bool = True, customers: int = CUSTOMERS) -> CaseResult:
     """Run a case on a stack of its own, where the machine has what it needs."""
     missing = case.needs()
     if missing:
-        return Outcome(case.name, case.title, missing=missing)
-    async with prepared(case, customers) as (stack, load):
-        return await run(case, stack, load, patient=patient)
+        return CaseResult(case.name, case.title, missing=missing)
+    async with prepared_stack(case, customers) as (stack, load):
+        return await run_on_stack(case, stack, load, patient=patient)

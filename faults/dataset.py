@@ -29,7 +29,7 @@ _EARLY = "2024-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class SampleInvoice:
     """An invoice that was issued, and whom a notification of it goes to."""
 
     uuid: UUID
@@ -37,27 +37,27 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Dataset:
     """The invoices by what is done with them; each is used for one thing."""
 
     headers: Mapping[str, str]
     """Those of a member of staff."""
-    to_pay: tuple[Subject, ...]
-    to_notify: tuple[Subject, ...]
-    to_annotate: tuple[Subject, ...]
-    untouched: tuple[Subject, ...]
+    to_pay: tuple[SampleInvoice, ...]
+    to_notify: tuple[SampleInvoice, ...]
+    to_annotate: tuple[SampleInvoice, ...]
+    untouched: tuple[SampleInvoice, ...]
     untouched_period: Period
     """The month of these, which has no others."""
     records: tuple[Mapping[str, Any], ...]
 
     @property
-    def all(self) -> tuple[Subject, ...]:
+    def all(self) -> tuple[SampleInvoice, ...]:
         """Every invoice."""
         return self.to_pay + self.to_notify + self.to_annotate + self.untouched
 
     def write(self, place: Path) -> Path:
         """Write the file that is to be imported into the folder, and return it."""
-        file = place / "ground.jsonl"
+        file = place / "dataset.jsonl"
         file.write_text("".join(json.dumps(record) + "\n" for record in self.records))
         return file
 
@@ -119,7 +119,7 @@ class _Records:
         return invoice
 
 
-def make_ground(number_of_customers: int = CUSTOMERS) -> Ground:
+def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
     """Make customers, each with an invoice for each of the last months."""
     months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, 1)
     uses = [use for use, number in enumerate(months) for _ in range(number)]
@@ -128,15 +128,15 @@ def make_ground(number_of_customers: int = CUSTOMERS) -> Ground:
     records = _Records()
     staff = records.add("user", username="staff", is_staff=True, created_at=_EARLY)
     records.add("token", user=staff, digest=sha256(key.encode()).hexdigest(), created_at=_EARLY)
-    subjects: tuple[list[Subject], ...] = tuple([] for _ in months)
+    subjects: tuple[list[SampleInvoice], ...] = tuple([] for _ in months)
     for number in range(number_of_customers):
         emails = tuple(f"owner-{number}-{i}@example.com" for i in range(1 + number % 2))
         customer = records.customer(f"Customer {number:03}", emails)
         for back, use in enumerate(uses):
             invoice = records.invoice(customer, last.shifted(-back))
-            subjects[use].append(Subject(invoice, emails))
+            subjects[use].append(SampleInvoice(invoice, emails))
     to_pay, to_notify, to_annotate, untouched = map(_mixed, subjects)
-    return Ground(
+    return Dataset(
         {"Authorization": f"Token {key}"},
         to_pay,
         to_notify,
@@ -147,6 +147,6 @@ def make_ground(number_of_customers: int = CUSTOMERS) -> Ground:
     )
 
 
-def _mixed(subjects: list[Subject]) -> tuple[Subject, ...]:
+def _mixed(subjects: list[SampleInvoice]) -> tuple[SampleInvoice, ...]:
     # Neighbours are of different customers, whose sums they would otherwise wait for.
     return tuple(sorted(subjects, key=lambda subject: subject.uuid))

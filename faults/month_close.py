@@ -16,23 +16,23 @@ from app.database.engine import Database
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.models import Invoice
 from app.outbox.models import OutboxEntry
-from faults.ground import PRICES, Subject
-from faults.load import Load
+from faults.dataset import PRICES, SampleInvoice
+from faults.load import LoadGenerator
 from tests.support.factories import Factories
 from tests.support.history import KEY
 
-_ACTOR: Final = Actor("the ground of a fault")
+_ACTOR: Final = Actor("fault suite")
 _INTERVAL: Final = timedelta(days=30)
 """PAYMENT_INTERVAL_DAYS by default."""
 
 
-async def lay_invoices(
+async def add_invoices(
     database: Database,
-    load: Load,
+    load: LoadGenerator,
     period: Period,
     number: int,
     state: InvoiceState = InvoiceState.PENDING,
-) -> tuple[Subject, ...]:
+) -> tuple[SampleInvoice, ...]:
     """Add customers, each with an invoice of a month, of which its owner must be notified."""
     laid = []
     async with audited_transaction(database, KEY, _ACTOR) as connection:
@@ -45,29 +45,29 @@ async def lay_invoices(
             invoice = await make.invoice(customer, period, state)
             for price in PRICES:
                 await make.item(invoice, price, start=period.start, end=period.end)
-            laid.append(Subject(invoice.uuid, (email,)))
-    load.ledger.promised |= {subject.uuid for subject in laid}
-    load.ground = replace(load.ground, to_notify=(*load.ground.to_notify, *laid))
+            laid.append(SampleInvoice(invoice.uuid, (email,)))
+    load.request_log.expected_notifications |= {invoice.uuid for invoice in laid}
+    load.dataset = replace(load.dataset, to_notify=(*load.dataset.to_notify, *laid))
     return tuple(laid)
 
 
-async def are_closed(connection: AsyncConnection, subjects: tuple[Subject, ...]) -> bool:
+async def are_closed(connection: AsyncConnection, invoices: tuple[SampleInvoice, ...]) -> bool:
     """Tell whether none of these invoices is pending any more."""
-    return not await _number(connection, subjects, InvoiceState.PENDING)
+    return not await _number(connection, invoices, InvoiceState.PENDING)
 
 
-async def are_pending(connection: AsyncConnection, subjects: tuple[Subject, ...]) -> bool:
+async def are_pending(connection: AsyncConnection, invoices: tuple[SampleInvoice, ...]) -> bool:
     """Tell whether all of these invoices are pending still."""
-    return await _number(connection, subjects, InvoiceState.PENDING) == len(subjects)
+    return await _number(connection, invoices, InvoiceState.PENDING) == len(invoices)
 
 
-async def wrongly_closed(
-    connection: AsyncConnection, subjects: tuple[Subject, ...], running: Period, *days: date
+async def find_close_errors(
+    connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], running: Period, *days: date
 ) -> list[str]:
     """Return what is not as a close within `running`, on one of those days, must leave it."""
     wrong = []
     columns = (Invoice.uuid, Invoice.state, Invoice.invoice_date, Invoice.due_date)
-    of_ours = Invoice.uuid.in_([subject.uuid for subject in subjects])
+    of_ours = Invoice.uuid.in_([invoice.uuid for invoice in invoices])
     for row in await connection.execute(select(*columns, Invoice.customer_id).where(of_ours)):
         if row.state != InvoiceState.CREATED or row.invoice_date not in days:
             wrong.append(f"{row.uuid} is {row.state} of {row.invoice_date} after the close")
@@ -81,21 +81,21 @@ async def wrongly_closed(
         Invoice.state == InvoiceState.PENDING,
     )
     number = (await connection.execute(opened)).scalar_one()
-    if number != len(subjects):
-        wrong.append(f"{number} invoices of {running} opened, and not {len(subjects)}")
+    if number != len(invoices):
+        wrong.append(f"{number} invoices of {running} opened, and not {len(invoices)}")
     entries = await connection.execute(
         select(OutboxEntry.arguments).where(OutboxEntry.job == NOTIFY)
     )
     recorded = [UUID(arguments["invoice"]) for arguments in entries.scalars()]
-    for subject in subjects:
-        if recorded.count(UUID(str(subject.uuid))) != 1:
-            wrong.append(f"{recorded.count(subject.uuid)} notifications recorded of {subject.uuid}")
+    for invoice in invoices:
+        if recorded.count(UUID(str(invoice.uuid))) != 1:
+            wrong.append(f"{recorded.count(invoice.uuid)} notifications recorded of {invoice.uuid}")
     return wrong
 
 
 async def _number(
-    connection: AsyncConnection, subjects: tuple[Subject, ...], state: InvoiceState
+    connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], state: InvoiceState
 ) -> int:
-    uuids = [subject.uuid for subject in subjects]
+    uuids = [invoice.uuid for invoice in invoices]
     statement = select(func.count()).where(Invoice.uuid.in_(uuids), Invoice.state == state)
     return (await connection.execute(statement)).scalar_one()

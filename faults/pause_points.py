@@ -38,7 +38,7 @@ _SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Place:
+class PausePoint:
     """A statement on its way: a change of a row, or the commit of it."""
 
     table: str
@@ -53,11 +53,11 @@ class Place:
         return f"{commit}{self.event} of {self.table} where {self.when}"
 
     @property
-    def committed(self) -> "Place":
+    def committed(self) -> "PausePoint":
         """The commit of the change."""
         return replace(self, at_commit=True)
 
-    def of(self, names: Mapping[str, object]) -> "Place":
+    def of(self, names: Mapping[str, object]) -> "PausePoint":
         """The place for the rows that are meant."""
         return replace(self, when=self.when.format_map(names))
 
@@ -73,7 +73,7 @@ class Place:
         )
 
 
-class Gate:
+class Pause:
     """A gate that is closed at first: who comes there stands still."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -97,13 +97,13 @@ class Gate:
 
 
 @asynccontextmanager
-async def gate(database: Database, place: Place) -> AsyncIterator[Gate]:
+async def pause_at(database: Database, place: PausePoint) -> AsyncIterator[Pause]:
     """Put a closed gate at a place; it is open, and taken away, at the end."""
     async with database.reading() as connection:
         await connection.execute(text(_FUNCTION))
         await connection.execute(text(_CLOSE))
         await connection.execute(text(place._trigger))
-        gate_ = Gate(connection)
+        gate_ = Pause(connection)
         try:
             yield gate_
         finally:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 ABORTED = "aborted"
 """Why no answer came where the client itself went away."""
-LONGEST = 10.0
+MAX_SECONDS = 10.0
 """Seconds within which any request must be answered, whatever has happened."""
 
 
@@ -32,10 +32,10 @@ class Kind(StrEnum):
         """The part of the load that it belongs to; a service that has recovered does all parts."""
         if self is Kind.PAID or self is Kind.NOTIFY:
             return self.value
-        return "set" if self in ANNOTATING else "read"
+        return "set" if self in ANNOTATIONS else "read"
 
 
-ANNOTATING = {
+ANNOTATIONS = {
     Kind.BACKEND_ID: "backend_id",
     Kind.PAYMENT_URL: "payment_url",
     Kind.REFERENCE_NUMBER: "reference_number",
@@ -102,12 +102,12 @@ class Operation:
 
 
 @dataclass
-class Ledger:
+class RequestLog:
     """All operations of a client, and what was wrong with an answer when it came."""
 
     operations: list[Operation] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    promised: set[UUID] = field(default_factory=set)
+    violations: list[str] = field(default_factory=list)
+    expected_notifications: set[UUID] = field(default_factory=set)
     """Invoices that are to be notified without a request, as with their close."""
 
     def open(

@@ -22,9 +22,9 @@ from app.invoices.actions.issue import NOTIFY
 from app.invoices.models import Invoice
 from app.jobs import registry
 from app.payments.jobs.sweep_proofs import SAFE_AGE
-from faults.closing import lay_invoices, wrongly_closed
-from faults.gate import Place
-from faults.load import Load
+from faults.load import LoadGenerator
+from faults.month_close import add_invoices, find_close_errors
+from faults.pause_points import PausePoint
 from faults.stack import Stack
 from tests.support.history import KEY
 
@@ -32,14 +32,14 @@ _PENDING: Final = 3
 _ORPHANS: Final = 10
 _LONG_AGO: Final = Period(2020, 1)
 _NO_SUCH_YEAR: Final = 2001
-_ACTOR: Final = Actor("the ground of a fault")
+_ACTOR: Final = Actor("fault suite")
 
 Check = Callable[[AsyncConnection], Awaitable[list[str]]]
 """Returns what the job has not done as it should, a line each."""
 
 
 @dataclass(frozen=True)
-class Task:
+class PreparedJob:
     """Something for a job to do, and what must have come of it."""
 
     arguments: dict[str, Any]
@@ -48,27 +48,27 @@ class Task:
     """What the places of the stages name, by which only this task is stopped."""
 
 
-Prepare = Callable[[Stack, Database, Load], Awaitable[Task]]
+Prepare = Callable[[Stack, Database, LoadGenerator], Awaitable[PreparedJob]]
 
 
 @dataclass(frozen=True)
-class Stages:
+class JobScenario:
     """A job, what it can be given to do, and the places of it at which it can be stopped."""
 
     job: str
     prepare: Prepare
-    places: tuple[Place, ...]
+    places: tuple[PausePoint, ...]
 
     @property
-    def all(self) -> tuple[Place, ...]:
+    def all(self) -> tuple[PausePoint, ...]:
         """Every place, and the commit there; also of what is done with an entry of any job."""
         return _with_commits(self.job, *self.places)
 
 
-def _with_commits(job: str, *places: Place) -> tuple[Place, ...]:
+def _with_commits(job: str, *places: PausePoint) -> tuple[PausePoint, ...]:
     of_entry = f"NEW.job = '{job}' AND "
-    claimed = Place("outbox", "UPDATE", of_entry + "NEW.attempts > OLD.attempts")
-    done = Place("outbox", "UPDATE", of_entry + "NEW.done_at IS NOT NULL")
+    claimed = PausePoint("outbox", "UPDATE", of_entry + "NEW.attempts > OLD.attempts")
+    done = PausePoint("outbox", "UPDATE", of_entry + "NEW.done_at IS NOT NULL")
     return tuple(place for each in (claimed, *places, done) for place in (each, each.committed))
 
 
@@ -84,29 +84,29 @@ def _must_be(statement: str, expected: int, words: str) -> Check:
     return check
 
 
-async def _prepare_notify(stack: Stack, database: Database, load: Load) -> Task:
-    (subject,) = await lay_invoices(database, load, _LONG_AGO, 1, InvoiceState.CREATED)
+async def _prepare_notify(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
+    (subject,) = await add_invoices(database, load, _LONG_AGO, 1, InvoiceState.CREATED)
     # That each recipient gets one delivery is compared with all others.
     async with database.reading() as connection:
         found = await connection.execute(select(Invoice.id).where(Invoice.uuid == subject.uuid))
     names = {"id": found.scalar_one()}
-    return Task({"invoice": str(subject.uuid)}, _nothing_to_check, names)
+    return PreparedJob({"invoice": str(subject.uuid)}, _nothing_to_check, names)
 
 
-async def _prepare_close(stack: Stack, database: Database, load: Load) -> Task:
-    subjects = await lay_invoices(database, load, _LONG_AGO, _PENDING)
+async def _prepare_close(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
+    subjects = await add_invoices(database, load, _LONG_AGO, _PENDING)
 
     async def check(connection: AsyncConnection) -> list[str]:
         today = clock.today()
         days = (today - timedelta(days=1), today)
-        return await wrongly_closed(connection, subjects, Period.containing(today), *days)
+        return await find_close_errors(connection, subjects, Period.containing(today), *days)
 
     middle = subjects[_PENDING // 2]
-    return Task({}, check, {"uuid": middle.uuid})
+    return PreparedJob({}, check, {"uuid": middle.uuid})
 
 
-async def _prepare_reconcile(stack: Stack, database: Database, load: Load) -> Task:
-    subject = load.ground.to_annotate[0]
+async def _prepare_reconcile(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
+    subject = load.dataset.to_annotate[0]
     drift = "UPDATE invoices SET incurred_costs = incurred_costs + 1 WHERE uuid = :uuid"
     async with audited_transaction(database, KEY, _ACTOR) as connection:
         await connection.execute(text(drift), {"uuid": subject.uuid})
@@ -115,48 +115,48 @@ async def _prepare_reconcile(stack: Stack, database: Database, load: Load) -> Ta
         SELECT count(*) FROM invoices AS i WHERE uuid = '{subject.uuid}' AND incurred_costs <> (
             SELECT sum(unit_price * quantity) FROM invoice_items WHERE invoice_id = i.id)
     """
-    return Task({}, _must_be(drifted, 0, "invoices drifted"), {})
+    return PreparedJob({}, _must_be(drifted, 0, "invoices drifted"), {})
 
 
-async def _prepare_merge(stack: Stack, database: Database, load: Load) -> Task:
+async def _prepare_merge(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         for number in (1, -1):
             await connection.execute(_tally(number))
     left = f"SELECT count(*) FROM invoice_tallies WHERE year = {_NO_SUCH_YEAR}"
-    return Task({}, _must_be(left, 0, "tallies that come to nothing are left"), {})
+    return PreparedJob({}, _must_be(left, 0, "tallies that come to nothing are left"), {})
 
 
-async def _prepare_year(stack: Stack, database: Database, load: Load) -> Task:
+async def _prepare_year(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE customer_year_totals SET since = since - 1"))
     behind = "SELECT count(DISTINCT since) FROM customer_year_totals"
-    return Task({}, _must_be(behind, 1, "days since which sums are"), {})
+    return PreparedJob({}, _must_be(behind, 1, "days since which sums are"), {})
 
 
-async def _prepare_purge(stack: Stack, database: Database, load: Load) -> Task:
+async def _prepare_purge(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(_old_entries)
     left = "SELECT count(*) FROM outbox WHERE done_at < now() - interval '7 days'"
-    return Task({}, _must_be(left, 0, "old entries are left"), {})
+    return PreparedJob({}, _must_be(left, 0, "old entries are left"), {})
 
 
-async def _prepare_answers(stack: Stack, database: Database, load: Load) -> Task:
+async def _prepare_answers(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(_old_answers)
     left = "SELECT count(*) FROM kept_answers WHERE created_at < now() - interval '1 day'"
-    return Task({}, _must_be(left, 0, "old answers are left"), {})
+    return PreparedJob({}, _must_be(left, 0, "old answers are left"), {})
 
 
-async def _prepare_sweep(stack: Stack, database: Database, load: Load) -> Task:
-    orphans = lay_orphans(stack, _ORPHANS)
+async def _prepare_sweep(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
+    orphans = create_orphaned_proofs(stack, _ORPHANS)
 
     async def check(connection: AsyncConnection) -> list[str]:
         return [f"the proof {path.name} of no payment is left" for path in orphans if path.exists()]
 
-    return Task({}, check, {})
+    return PreparedJob({}, check, {})
 
 
-def lay_orphans(stack: Stack, number: int) -> list[Path]:
+def create_orphaned_proofs(stack: Stack, number: int) -> list[Path]:
     """Put old proofs that no payment names where proofs are kept."""
     stack.proofs.mkdir(mode=0o700, parents=True, exist_ok=True)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
@@ -186,49 +186,51 @@ SELECT id, gen_random_uuid()::text, '', 200, '{}', '', false, now() - interval '
 FROM users LIMIT 3
 """)
 
-STAGES: Final = (
-    Stages(
+JOB_SCENARIOS: Final = (
+    JobScenario(
         NOTIFY,
         _prepare_notify,
-        (Place("notification_deliveries", "INSERT", "NEW.invoice_id = {id}"),),
+        (PausePoint("notification_deliveries", "INSERT", "NEW.invoice_id = {id}"),),
     ),
-    Stages(
+    JobScenario(
         registry.CLOSE_MONTH,
         _prepare_close,
         (
-            Place("invoices", "UPDATE", "NEW.uuid = '{uuid}' AND NEW.state <> OLD.state"),
-            Place("invoice_history", "INSERT", "NEW.invoice_uuid = '{uuid}'"),
-            Place("outbox", "INSERT", "NEW.arguments ->> 'invoice' = '{uuid}'"),
-            Place("invoices", "INSERT", "NEW.state = 'pending'"),
+            PausePoint("invoices", "UPDATE", "NEW.uuid = '{uuid}' AND NEW.state <> OLD.state"),
+            PausePoint("invoice_history", "INSERT", "NEW.invoice_uuid = '{uuid}'"),
+            PausePoint("outbox", "INSERT", "NEW.arguments ->> 'invoice' = '{uuid}'"),
+            PausePoint("invoices", "INSERT", "NEW.state = 'pending'"),
         ),
     ),
-    Stages(
+    JobScenario(
         registry.RECONCILE_TOTALS,
         _prepare_reconcile,
         (
-            Place("invoices", "UPDATE", "NEW.incurred_costs <> OLD.incurred_costs"),
-            Place("invoice_tallies", "INSERT", f"NEW.year = {_NO_SUCH_YEAR}"),
+            PausePoint("invoices", "UPDATE", "NEW.incurred_costs <> OLD.incurred_costs"),
+            PausePoint("invoice_tallies", "INSERT", f"NEW.year = {_NO_SUCH_YEAR}"),
         ),
     ),
-    Stages(
+    JobScenario(
         registry.MERGE_TALLIES,
         _prepare_merge,
-        (Place("invoice_tallies", "DELETE", f"OLD.year = {_NO_SUCH_YEAR}"),),
+        (PausePoint("invoice_tallies", "DELETE", f"OLD.year = {_NO_SUCH_YEAR}"),),
     ),
-    Stages(
+    JobScenario(
         registry.BRING_YEAR_FORWARD,
         _prepare_year,
-        (Place("customer_year_totals", "UPDATE", "NEW.since <> OLD.since"),),
+        (PausePoint("customer_year_totals", "UPDATE", "NEW.since <> OLD.since"),),
     ),
-    Stages(registry.SWEEP_PROOFS, _prepare_sweep, ()),
-    Stages(registry.PURGE_OUTBOX, _prepare_purge, (Place("outbox", "DELETE", "true"),)),
-    Stages(registry.PURGE_ANSWERS, _prepare_answers, (Place("kept_answers", "DELETE", "true"),)),
+    JobScenario(registry.SWEEP_PROOFS, _prepare_sweep, ()),
+    JobScenario(registry.PURGE_OUTBOX, _prepare_purge, (PausePoint("outbox", "DELETE", "true"),)),
+    JobScenario(
+        registry.PURGE_ANSWERS, _prepare_answers, (PausePoint("kept_answers", "DELETE", "true"),)
+    ),
 )
 """Of all jobs but the one that sends, to which the load gives enough to do."""
 
-SENDING: Final = _with_commits(
+SENDING_PAUSE_POINTS: Final = _with_commits(
     schedule.DELIVER,
-    Place("notification_deliveries", "UPDATE", "NEW.state = 'sending'"),
-    Place("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
+    PausePoint("notification_deliveries", "UPDATE", "NEW.state = 'sending'"),
+    PausePoint("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
 )
 """The places of the job that sends; its conversation with the mail server is between them."""

@@ -14,11 +14,11 @@ from app.deliveries.models import Delivery
 from app.jobs import registry
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from faults.gate import Gate, Place, gate
-from faults.load import Load
+from faults.job_scenarios import JobScenario, create_orphaned_proofs
+from faults.load import LoadGenerator
+from faults.pause_points import Pause, PausePoint, pause_at
 from faults.stack import Stack
-from faults.stages import Stages, lay_orphans
-from tests.support.smtp import Stage, Trouble
+from tests.support.smtp import Fault, Stage
 from tests.support.worker import until
 
 _MOMENT: Final = 0.1
@@ -28,7 +28,9 @@ _ORPHANS: Final = 3000
 _GLIMPSE: Final = 0.005
 
 
-async def kill_worker(stack: Stack, load: Load, database: Database, at: Gate | None = None) -> None:
+async def kill_worker(
+    stack: Stack, load: LoadGenerator, database: Database, at: Pause | None = None
+) -> None:
     """Kill the worker, let go on what it has left at a gate, and start it again."""
     worker = stack.workers[0]
     worker.restarts = False
@@ -38,20 +40,20 @@ async def kill_worker(stack: Stack, load: Load, database: Database, at: Gate | N
     if at is not None:
         await at.open()
     async with database.reading() as connection:
-        load.unheard |= await _accepted_but_not_recorded(connection, stack)
+        load.unacknowledged_mails |= await _accepted_but_not_recorded(connection, stack)
     worker.restarts = True
     await worker.start()
 
 
 async def kill_at(
-    stack: Stack, load: Load, database: Database, stages: Stages, place: Place
+    stack: Stack, load: LoadGenerator, database: Database, stages: JobScenario, place: PausePoint
 ) -> None:
     """Give a job something to do, kill the worker at a place of it, and see it done all the same.
 
     What was not is among the ledger's complaints.
     """
     task = await stages.prepare(stack, database, load)
-    async with gate(database, place.of(task.names)) as closed:
+    async with pause_at(database, place.of(task.names)) as closed:
         async with database.transaction() as connection:
             entry = await outbox.record_job(connection, stages.job, task.arguments)
         await closed.reached()
@@ -67,30 +69,34 @@ async def kill_at(
         error = (await connection.execute(failed)).scalar_one()
         wrong = await task.check(connection)
     wrong += [error] if error else []
-    load.ledger.complaints += [f"{stages.job}, killed at {place}: {line}" for line in wrong]
+    load.request_log.violations += [f"{stages.job}, killed at {place}: {line}" for line in wrong]
 
 
-async def kill_while_sending(stack: Stack, load: Load, database: Database, place: Place) -> None:
+async def kill_while_sending(
+    stack: Stack, load: LoadGenerator, database: Database, place: PausePoint
+) -> None:
     """Kill the worker at a place of the deliveries that the load asks for."""
-    async with gate(database, place) as closed:
+    async with pause_at(database, place) as closed:
         await closed.reached()
         await kill_worker(stack, load, database, closed)
 
 
-async def kill_in_conversation(stack: Stack, load: Load, database: Database, stage: Stage) -> None:
+async def kill_in_smtp_session(
+    stack: Stack, load: LoadGenerator, database: Database, stage: Stage
+) -> None:
     """Kill the worker while the mail server lets it wait at a stage."""
-    stack.smtp.trouble = Trouble(stage)
+    stack.smtp.fault = Fault(stage)
     try:
         async with asyncio.timeout(_SECONDS):
-            await stack.smtp.trouble.reached.wait()
+            await stack.smtp.fault.reached.wait()
         await kill_worker(stack, load, database)
     finally:
-        stack.smtp.trouble = None
+        stack.smtp.fault = None
 
 
-async def kill_while_sweeping(stack: Stack, load: Load, database: Database) -> None:
+async def kill_while_sweeping(stack: Stack, load: LoadGenerator, database: Database) -> None:
     """Kill the worker while files disappear, and see the rest of them disappear, too."""
-    orphans = lay_orphans(stack, _ORPHANS)
+    orphans = create_orphaned_proofs(stack, _ORPHANS)
     async with database.transaction() as connection:
         await outbox.record_job(connection, registry.SWEEP_PROOFS, {})
     async with asyncio.timeout(_SECONDS):
@@ -98,7 +104,7 @@ async def kill_while_sweeping(stack: Stack, load: Load, database: Database) -> N
             await asyncio.sleep(_GLIMPSE)
     await kill_worker(stack, load, database)
     if not _are_there(orphans):
-        load.ledger.complaints.append("the worker was killed too late, all files were gone")
+        load.request_log.violations.append("the worker was killed too late, all files were gone")
 
     async def are_gone() -> bool:
         return not _are_there(orphans)

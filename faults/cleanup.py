@@ -27,7 +27,7 @@ _HURRY = (
 )
 
 
-async def swept(database: Database, settings: Settings) -> list[str]:
+async def sweep_and_check_proofs(database: Database, settings: Settings) -> list[str]:
     """Let the sweep run as it would in two days; return what is left, or gone, wrongly."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
@@ -45,7 +45,7 @@ async def swept(database: Database, settings: Settings) -> list[str]:
     ]
 
 
-async def work_is_done(database: Database, seconds: float) -> float:
+async def wait_for_deliveries(database: Database, seconds: float) -> float:
     """Wait until every notification is settled; return how long it took, from now.
 
     Raises TimeoutError after so many seconds.
@@ -59,13 +59,13 @@ async def work_is_done(database: Database, seconds: float) -> float:
             await asyncio.sleep(_MOMENT)
 
 
-async def hurry(stack: Stack, database: Database, seconds: float) -> None:
+async def expedite_deliveries(stack: Stack, database: Database, seconds: float) -> None:
     """Let what waits for its time be due now, as if the time had passed, until all is done.
 
     The workers are ended in order before, so that nobody is at work on what is made due.
     """
     with suppress(TimeoutError):
-        await work_is_done(database, 1)
+        await wait_for_deliveries(database, 1)
         return
     for worker in stack.workers:
         await worker.stop()
@@ -75,7 +75,7 @@ async def hurry(stack: Stack, database: Database, seconds: float) -> None:
     for worker in stack.workers:
         worker.restarts = True
         await worker.start()
-    await work_is_done(database, seconds)
+    await wait_for_deliveries(database, seconds)
 
 
 async def _open_deliveries(connection: AsyncConnection) -> int:
