@@ -1,4 +1,4 @@
-"""The one place where the service reads the clock."""
+"""The clock of the process, read only here so that tests can freeze it."""
 
 import time
 from collections.abc import Callable
@@ -13,32 +13,32 @@ def _system() -> datetime:
 
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
-_stands = False
+_is_frozen = False
 MAX_DRIFT: Final = timedelta(minutes=1)
-"""By how much clocks may differ: what goes by them has as much slack."""
+"""The difference between clocks that the service tolerates."""
 
 
 class ClockMonitor:
-    """How evenly a clock runs, as seen by one who looks every now and then.
+    """Detects from repeated readings whether a clock was set.
 
-    `slack` is by how much it may change between two looks without having been set.
+    `tolerance` is how far it may drift from the monotonic clock between two readings.
     """
 
-    def __init__(self, slack: timedelta) -> None:
-        self._slack = slack.total_seconds()
-        self._stood = frozen_at() is not None
+    def __init__(self, tolerance: timedelta) -> None:
+        self._tolerance = tolerance.total_seconds()
+        self._was_frozen = frozen_at() is not None
         self._ahead: float | None = None
-        """By how much the clock was ahead of `monotonic` when that was last looked at."""
+        """How far the clock was ahead of `monotonic` at the last reading."""
         self._set_at = -inf
-        """When somebody had last set the clock, by `monotonic`."""
+        """The time of the last jump, by `monotonic`."""
 
     def observe(self, moment: datetime) -> bool:
-        """Take what the clock shows now; tell whether it was set since the last look."""
-        if self._stood != (frozen_at() is not None):  # a test has stopped our clock, or let it run
-            self._stood = not self._stood
+        """Note a reading of the clock; return whether it was set since the last one."""
+        if self._was_frozen != (frozen_at() is not None):  # a test froze or released the clock
+            self._was_frozen = not self._was_frozen
             self._ahead, self._set_at = None, -inf
         ahead = moment.timestamp() - monotonic()
-        was_set = self._ahead is not None and abs(ahead - self._ahead) > self._slack
+        was_set = self._ahead is not None and abs(ahead - self._ahead) > self._tolerance
         if was_set:
             self._set_at = monotonic()
         self._ahead = ahead
@@ -46,12 +46,12 @@ class ClockMonitor:
 
     @property
     def steady_seconds(self) -> float:
-        """For how many seconds the clock has run evenly, as far as was looked at it."""
+        """Seconds since the last detected jump; infinite without one."""
         return monotonic() - self._set_at
 
 
 def now() -> datetime:
-    """Return the current moment in UTC."""
+    """Return the current time in UTC."""
     return _source()
 
 
@@ -61,25 +61,25 @@ def today() -> date:
 
 
 def monotonic() -> float:
-    """Return seconds that only differences of mean something; nobody sets this clock.
+    """Return the seconds of a clock that is never set; only differences have a meaning.
 
-    While the clock stands, so does this one, and it moves by as much as the clock is set on.
+    While the clock is frozen, this one is, too, and moves with the frozen time.
     """
     return _seconds()
 
 
 def frozen_at() -> datetime | None:
-    """Return the moment at which a test has stopped the clock; None while it runs."""
-    return now() if _stands else None
+    """Return the time at which a test has frozen the clock; None while it runs."""
+    return now() if _is_frozen else None
 
 
 def freeze(moment: datetime | None) -> None:
-    """Make the clock stand at `moment`, which must be timezone-aware; None lets it run again."""
-    global _source, _seconds, _stands  # the clock is the process's own, as time is
+    """Freeze the clock at `moment`, which must be timezone-aware; None lets it run again."""
+    global _source, _seconds, _is_frozen  # one clock for the process
     if moment is None:
-        _source, _seconds, _stands = _system, time.monotonic, False
+        _source, _seconds, _is_frozen = _system, time.monotonic, False
         return
     if moment.tzinfo is None:
-        raise ValueError("The clock can only stand at a timezone-aware moment.")
+        raise ValueError("The clock can only be frozen at a timezone-aware time.")
     instant = moment.astimezone(UTC)
-    _source, _seconds, _stands = lambda: instant, instant.timestamp, True
+    _source, _seconds, _is_frozen = lambda: instant, instant.timestamp, True

@@ -1,4 +1,4 @@
-"""Whether folders can be written to, and failures of disks."""
+"""Errors of disks, and a check that a directory is writable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from tempfile import TemporaryFile
 
 
 class DiskUnavailable(OSError):
-    """A disk is full, read-only or gone; what failed may succeed later."""
+    """A disk is full, read-only or missing; the same call may succeed later."""
 
 
 @contextmanager
 def translate_disk_errors() -> Iterator[None]:
-    """Raise every failure of the disk in the context as `DiskUnavailable`."""
+    """Raise every OSError in the context as `DiskUnavailable`."""
     try:
         yield
     except DiskUnavailable:
@@ -22,10 +22,10 @@ def translate_disk_errors() -> Iterator[None]:
 
 
 def write_problem(directory: Path) -> str:
-    """Make the folder where it is not there; say why it cannot be written to, if it cannot."""
+    """Create the directory if it is missing; return why it is not writable, or an empty text."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=directory):
             return ""
     except OSError as error:
-        return f"{directory} cannot be written to: {error.strerror}"
+        return f"{directory} is not writable: {error.strerror}"

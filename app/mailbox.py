@@ -1,4 +1,4 @@
-"""E-mail addresses as they stand in headers and envelopes."""
+"""E-mail addresses in headers and envelopes."""
 
 import re
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from typing import Any, Final
 import idna
 
 _PART: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^<>]*>|[^,;\r\n])+')
-"""Up to the next separator that is neither in a quoted name nor in angle brackets."""
+"""Text up to the next separator that is neither in a quoted name nor in angle brackets."""
 
 
 class InvalidAddress(ValueError):
-    """A text that is not one e-mail address; its message says so in a sentence."""
+    """A text is not exactly one e-mail address; the message is a sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An address, perhaps with a name; the domain is in its ASCII form, ready for DNS."""
+    """An address, with an optional name; the domain is in its ASCII form, as DNS needs it."""
 
     name: str
     user: str
@@ -27,7 +27,7 @@ class Mailbox:
 
     @classmethod
     def parse(cls, value: str) -> "Mailbox":
-        """Read `user@domain` or `Name <user@domain>`.
+        """Parse `user@domain` or `Name <user@domain>`.
 
         Raises InvalidAddress for anything else: several addresses, none, line breaks.
         """
@@ -44,12 +44,12 @@ class Mailbox:
         try:
             domain = _in_ascii(address.domain)
         except idna.IDNAError as error:
-            raise InvalidAddress(f"{value!r} has a domain that cannot exist.") from error
+            raise InvalidAddress(f"{value!r} has an invalid domain.") from error
         return cls(address.display_name, address.username, domain)
 
     @property
     def address(self) -> str:
-        """The address alone, for the envelope."""
+        """The address without the name, for the envelope."""
         return Address(username=self.user, domain=self.domain).addr_spec
 
     @property
@@ -59,10 +59,10 @@ class Mailbox:
 
 
 def split_addresses(text: str) -> list[str]:
-    """Cut a text of several addresses into them, trimmed; empty parts are left out.
+    """Split a text into addresses, stripped, without empty parts.
 
-    Commas separate (RFC 5322), and so do semicolons and line breaks, which mail programs take, too;
-    white space does where it stands between bare addresses. No part needs to be an address.
+    Separators are commas (RFC 5322), semicolons and line breaks (which mail programs accept), and
+    white space between bare addresses. The parts are not validated.
     """
     return [address for part in _PART.findall(text) for address in _bare_addresses(part) if address]
 
@@ -77,6 +77,5 @@ def _bare_addresses(part: str) -> list[str]:
 def _in_ascii(domain: str) -> str:
     if domain.isascii():
         return domain
-    # Not Python's own codec, which knows the rules of 2003: it makes straße.de into strasse.de,
-    # which belongs to somebody else.
+    # Python's own codec follows IDNA 2003, which maps straße.de to strasse.de, another domain.
     return idna.encode(domain, uts46=True).decode("ascii")

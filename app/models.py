@@ -1,10 +1,10 @@
-"""Every table of the service, gathered so that the metadata is whole."""
+"""Imports every table of the service, so that the metadata is complete."""
 
-from app.audit import models as history
+from app.audit import models as audit
 from app.catalogue import models as catalogue
 from app.customers import models as customers
 from app.database.base import Base
-from app.deliveries import models as notifications
+from app.deliveries import models as deliveries
 from app.idempotency import models as idempotency
 from app.identity import models as identity
 from app.invoices import models as invoices
@@ -12,14 +12,14 @@ from app.outbox import models as outbox
 from app.payments import models as payments
 
 __all__ = [
+    "audit",
     "catalogue",
     "customers",
-    "history",
+    "deliveries",
     "idempotency",
     "identity",
     "invoices",
     "metadata",
-    "notifications",
     "outbox",
     "payments",
 ]

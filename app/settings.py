@@ -1,7 +1,7 @@
-"""Every setting of the service: its name, default, unit and what it is for.
+"""The settings of the service: name, default, unit and purpose of each.
 
-Settings are read from the environment, by the names below in upper case. `Settings` is built once,
-by the command that starts, and handed to what needs it.
+They are read from environment variables with the names below in upper case. The command that starts
+builds `Settings` once and passes it on.
 """
 
 import json
@@ -53,7 +53,7 @@ _URL_OPTIONS = frozenset(
         "gsslib",
     }
 )
-"""What the driver takes as text behind the `?` of a database's URL."""
+"""Options of the driver that are text, so that the query of a database URL may set them."""
 
 
 def _split(value: object) -> object:
@@ -79,7 +79,7 @@ def _split_origins(value: object) -> object:
 
 
 def _rate(value: object) -> object:
-    """Return the rate that a text such as `600/minute` tells, None for `off`."""
+    """Parse a rate such as `600/minute`; None for `off`."""
     if not isinstance(value, str):
         return value
     if value.strip().lower() == "off":
@@ -89,7 +89,7 @@ def _rate(value: object) -> object:
     except ValueError:
         rate = None
     if rate is None or rate.amount < 1:
-        raise ValueError("it must be a rate such as 600/minute, or off")
+        raise ValueError("the value must be a rate such as 600/minute, or off")
     return rate
 
 
@@ -103,10 +103,10 @@ def _json_object(value: object) -> object:
 
 
 def postgresql_url(url: str) -> str:
-    """Return the URL of a database as the driver understands it; raises ValueError otherwise."""
+    """Return a database URL for the driver; raises ValueError if it is invalid."""
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # which may repeat a part of the password
+    except (ArgumentError, ValueError) as error:  # its message may contain a part of the password
         raise ValueError("not a database URL") from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError("the scheme must be postgresql://")
@@ -139,17 +139,17 @@ def _known_locale(identifier: str) -> str:
         raise ValueError(f"{identifier} is not a known locale") from error
 
 
-def _one_mailbox(value: str) -> str:
+def _single_mailbox(value: str) -> str:
     Mailbox.parse(value)
     return value
 
 
-def _without_end_slash(url: AnyHttpUrl | None) -> str | None:
+def _without_trailing_slash(url: AnyHttpUrl | None) -> str | None:
     return None if url is None else str(url).rstrip("/")
 
 
 class IssuerDetails(BaseModel):
-    """Who issues the invoices; keys beyond the documented ones are sent as they are."""
+    """The issuer of the invoices; additional keys are sent unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -167,45 +167,45 @@ class IssuerDetails(BaseModel):
 
 AuditKey = Annotated[SecretStr, Field(min_length=32)]
 Rate = Annotated[InstanceOf[RateLimitItem] | None, NoDecode, BeforeValidator(_rate)]
-BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_end_slash)]
+BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_trailing_slash)]
 
 
 class DatabaseSettings(BaseSettings):
-    """Where the records are, and how many connections a process keeps to them."""
+    """The database, its connection pool and its timeouts."""
 
     model_config = SettingsConfigDict(
         env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
     database_url: Annotated[str, AfterValidator(postgresql_url)] = Field(repr=False)
-    """PostgreSQL, as `postgresql://user:password@host:port/name`."""
+    """The PostgreSQL database, as `postgresql://user:password@host:port/name`."""
     database_pool_size: PositiveInt = 16
-    """Connections that a process keeps at most; further requests wait for one.
+    """The maximum number of connections of a process; further requests wait for one.
 
     An API process has one more, for its probes."""
     database_pool_timeout: PositiveInt = 5
-    """Seconds that a request waits for a connection before it is answered with 503."""
+    """Seconds that a request waits for a connection before it gets a 503."""
     database_request_timeout: PositiveInt = 8
-    """Seconds that a request waits for the database in all before it is answered with 503."""
+    """Seconds that a request may spend on the database in total before it gets a 503."""
     database_statement_timeout: PositiveInt = 30
-    """Seconds after which PostgreSQL gives up a statement of a request."""
+    """Seconds after which PostgreSQL cancels a statement of a request."""
     database_lock_timeout: PositiveInt = 5
-    """Seconds that a statement waits for what another transaction has locked."""
+    """Seconds that a statement waits for a lock of another transaction."""
     database_pgbouncer: bool = False
-    """Whether DATABASE_URL leads to a PgBouncer in transaction mode, or a pooler like it."""
+    """Whether DATABASE_URL points to PgBouncer in transaction mode, or to a similar pooler."""
 
 
 class AuditSettings(DatabaseSettings):
-    """What changes the records of invoices, or checks what was recorded of that."""
+    """Settings of commands that change invoices or verify the audit record."""
 
     audit_key: AuditKey
-    """The secret that seals the record of changes, of at least 32 characters. It is kept apart from
-    the database and its backups."""
+    """The secret key of the audit record, of at least 32 characters. Keep it apart from the
+    database and its backups."""
     audit_keys_previous: Annotated[tuple[AuditKey, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Keys that sealed earlier entries, comma-separated: `audit verify` takes them, too."""
+    """Keys of earlier entries, comma-separated; `audit verify` accepts them, too."""
     currency: Annotated[str, AfterValidator(_known_currency)] = "EUR"
-    """The ISO 4217 code of every amount, whose decimals amounts have. It is fixed for a database
-    once that has an invoice."""
+    """The ISO 4217 code of the currency of all amounts, which sets their decimals. It is fixed once
+    the database has an invoice."""
 
 
 class Settings(AuditSettings):
@@ -214,33 +214,33 @@ class Settings(AuditSettings):
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(repr=False)
     """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`."""
     queue_name: str = Field(default="invoicing", min_length=1)
-    """The queue's name; deployments that share a Redis server need one each."""
+    """The name of the queue; deployments that share a Redis server need different names."""
     job_lease: PositiveInt = 30
-    """Seconds after which a job whose worker died is taken up by another."""
+    """Seconds after which another worker takes over a job whose worker died."""
 
     smtp_url: Annotated[Url, UrlConstraints(allowed_schemes=["smtp", "smtps"])] | None = Field(
         default=None, repr=False
     )
-    """The mail server, as `smtp://user:password@host:587` (STARTTLS where offered) or `smtps://`.
-    Without it, mail is written as files to MAIL_DIR."""
+    """The mail server, as `smtp://user:password@host:587` (STARTTLS if offered) or `smtps://`.
+    Without it, mail is written to files in MAIL_DIR."""
     smtp_timeout: PositiveInt = 30
-    """Seconds that one exchange with the mail server may take."""
-    mail_from: Annotated[str, AfterValidator(_one_mailbox)] = "billing@localhost"
+    """Seconds that one command to the mail server may take."""
+    mail_from: Annotated[str, AfterValidator(_single_mailbox)] = "billing@localhost"
     """The sender of notifications, an address or `Name <address>`."""
     mail_dir: Path = Path("var/mail")
-    """Where `.eml` files go when there is no SMTP_URL."""
+    """The directory of `.eml` files without SMTP_URL."""
 
     document_cache_bytes: PositiveInt = 32 * 1024 * 1024
-    """Memory of a process for documents that were sent and may be asked for again, in bytes."""
+    """Bytes of memory of a process for its cache of rendered documents."""
 
     public_url: BaseUrl = None
-    """Base of the links to this service; by default the request's own scheme and host."""
+    """The base URL of links to this service; by default the request's scheme and host."""
     platform_url: BaseUrl = None
-    """Base of the links to customers and resources; by default the same as PUBLIC_URL."""
+    """The base URL of links to customers and resources; by default the same as PUBLIC_URL."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_networks)] = ()
-    """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are believed."""
+    """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are trusted."""
     wire_uuid_style: Literal["hyphens", "hex"] = "hyphens"
-    """How UUIDs are sent: RFC 9562 with hyphens, or 32 hex digits beside a Waldur."""
+    """The form of UUIDs in responses: hyphens (RFC 9562), or 32 hex digits as in a Waldur."""
 
     locale: Annotated[str, AfterValidator(_known_locale)] = "en"
     """The locale of country names, and of dates and amounts on documents and in mail."""
@@ -248,45 +248,45 @@ class Settings(AuditSettings):
         IssuerDetails()
     )
     """A JSON object: name, address, country, country_name, email, postal, phone_number, bank_name,
-    bank_account, vat_code, and what else is wanted."""
+    bank_account, vat_code, and any further keys."""
     payment_interval_days: int = Field(default=30, ge=0)
     """Days from the invoice date to the due date."""
     notify_on_issue: bool = False
     """Whether the customer is notified of each newly issued invoice."""
 
     proof_dir: Path = Path("var/proofs")
-    """Where proofs of payment are kept: one place for all processes."""
+    """The directory of proofs of payment, shared by all processes."""
     proof_max_bytes: PositiveInt = 10 * 1024 * 1024
-    """The largest proof that is taken, in bytes."""
+    """The largest proof that is accepted, in bytes."""
 
     drain_seconds: float = Field(default=5, ge=0, le=15)
-    """Seconds in which a process that was asked to end is not ready, but still takes requests."""
+    """Seconds after SIGTERM in which a process reports not ready, but still accepts requests."""
     rate_limit_token: Rate = parse("6000/minute")
-    """Requests of one token, as `600/minute` or `10/second`; `off` for no limit."""
+    """The limit of requests for each token, as `600/minute` or `10/second`; `off` for none."""
     rate_limit_address: Rate = parse("1200/minute")
-    """Requests without a good token from one address, or from one IPv6 network of 64 bits."""
+    """The limit of requests without a valid token for each address, or IPv6 network of 64 bits."""
     rate_limit_failed_logins: Rate = parse("60/minute")
-    """Tokens that are not good from one address, after which it is asked to wait."""
+    """The limit of invalid tokens for each address, after which it must wait."""
     client_timeout: PositiveInt = 30
-    """Seconds that a client may take for the head of a request, for more of a body, or to take more
-    of an answer."""
+    """Seconds that a client may take to send the head of a request, to send more of a body, or to
+    read more of a response."""
     max_connections: PositiveInt = 1000
-    """Connections of clients to a process; on further ones requests are answered with 503."""
+    """The maximum number of client connections of a process; requests on further ones get a 503."""
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_origins)] = ()
-    """Origins, comma-separated, whose pages may call the API in a browser; `*` for all."""
+    """Origins, comma-separated, whose pages may call the API from a browser; `*` for all."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
     metrics_host: str = "127.0.0.1"
-    """The address at which Prometheus finds metrics."""
+    """The address on which metrics are served to Prometheus."""
     metrics_port: int = Field(default=9464, ge=0, le=65535)
-    """The TCP port of the API's metrics, those of all its processes; 0 shows none."""
+    """The TCP port of the metrics of all API processes; 0 for none."""
     worker_metrics_port: int = Field(default=9465, ge=0, le=65535)
-    """The TCP port of a worker's metrics; 0 shows none."""
+    """The TCP port of a worker's metrics; 0 for none."""
 
     @model_validator(mode="after")
-    def _name_the_issuers_country(self) -> Self:
+    def _fill_in_country_name(self) -> Self:
         issuer = self.issuer_details
         if not issuer.country_name and issuer.country:
             territories = Locale.parse(self.locale).territories
@@ -295,13 +295,13 @@ class Settings(AuditSettings):
 
 
 def error_messages(error: ValidationError) -> list[str]:
-    """Name each setting that is missing or wrong, and why, one a line."""
+    """Return a line for each setting that is missing or wrong, with the reason."""
     lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in problem["loc"]).upper()
-        if problem["type"] == "missing":
+    for detail in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in detail["loc"]).upper()
+        if detail["type"] == "missing":
             lines.append(f"{name} is not set.")
         else:
-            reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+            reason = detail["msg"].removeprefix("Value error, ").rstrip(".")
             lines.append(f"{name} is wrong: {reason}.")
     return lines

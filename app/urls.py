@@ -1,4 +1,4 @@
-"""The addresses of web pages that the service keeps and sends on: which text is one."""
+"""Validation of the URLs that the service stores and sends."""
 
 import re
 from typing import Final
@@ -19,10 +19,10 @@ _parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
 
 
 def is_web_url(text: str) -> bool:
-    """Tell whether a text is an absolute http, https, ftp or ftps URL that every parser reads.
+    """Return whether a text is an absolute http, https, ftp or ftps URL that every parser accepts.
 
-    It has no white space and no control characters. Parsers differ in what they refuse: this asks
-    that of the URL Standard, that of RFC 3986 which Python's own code uses, and IDNA 2008.
+    White space and control characters are refused. Parsers differ, so this asks three: one of the
+    URL Standard, Python's own of RFC 3986, and IDNA 2008.
     """
     shape = _SHAPE.fullmatch(text)
     if not shape or any(category(c) in ("Cc", "Cs") for c in text):
@@ -30,20 +30,20 @@ def is_web_url(text: str) -> bool:
     try:
         urlsplit(text)
         if not shape["host"].isascii():
-            # The URL Standard drops characters that IDNA 2008 forbids, such as a soft hyphen.
+            # The URL Standard ignores characters that IDNA 2008 forbids, such as a soft hyphen.
             idna.encode(shape["host"].lower())
-        # The parser looks closely at hosts of the schemes that it knows; ftps is not among them.
+        # The parser validates hosts only for schemes that it knows, and ftps is not one.
         host = _parser.validate_python("https://" + shape["rest"]).host or ""
     except (ValueError, ValidationError):
         return False
     if _NUMERIC.fullmatch(host):
-        # The parser reads 1.2 and 0x7f000001 as addresses, too.
+        # The parser also accepts 1.2 and 0x7f000001 as IP addresses.
         return _NUMERIC.fullmatch(shape["host"]) is not None
     return host == "localhost" or _is_domain(host)
 
 
 def is_http_url(text: str) -> bool:
-    """Tell whether a text is such an address that a browser opens by http or https."""
+    """Return whether a text is such a URL with the scheme http or https."""
     return text.lower().startswith(("http://", "https://")) and is_web_url(text)
 
 

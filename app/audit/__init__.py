@@ -1,1 +1,1 @@
-"""Who changed what: the record of every change of an invoice, its items and its payments."""
+"""The audit record: every change of an invoice, its items and its payments, and its actor."""

@@ -1,7 +1,7 @@
-"""Taking into the record what was not sealed: an operator's explicit act, recorded as such.
+"""Backfilling the audit record: an explicit act of an operator, which is recorded as such.
 
-What an earlier release wrote is honest, and looks like what somebody wrote past the service. Only a
-person can tell, so nothing adopts by itself.
+Changes of an earlier release are legitimate, but look like changes that bypassed the service. Only
+a person can tell them apart, so no backfill is automatic.
 """
 
 from dataclasses import dataclass
@@ -23,47 +23,46 @@ _ACTOR: Final = Actor("audit_adopt")
 
 @dataclass
 class BackfillResult:
-    """What was adopted."""
+    """The number of records that were completed."""
 
     changes: int = 0
-    """Changes that were sealed; one is what a transaction did to one invoice."""
+    """Entries for unsealed changes, one for each transaction and invoice."""
     invoices: int = 0
-    """Invoices whose record begins now."""
+    """Invoices whose record starts now."""
 
     def __str__(self) -> str:
-        return f"Changes sealed: {self.changes:,}; records begun: {self.invoices:,}."
+        return f"Changes sealed: {self.changes:,}; records started: {self.invoices:,}."
 
 
 async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResult:
-    """Seal the changes that were not, and begin the record of each invoice that has no whole one.
+    """Seal unsealed changes, and start the record of each invoice without a complete one.
 
-    A batch at a time, each in a transaction; it can be stopped and run again. An import that runs
-    is waited for.
+    It commits each batch, and can be stopped and run again. It waits for a running import.
     """
-    adoption = BackfillResult()
+    result = BackfillResult()
     while True:
         async with database.transaction() as connection:
             await timeouts.disable_timeouts(connection)
             await import_lock.lock_out_imports(connection)
             changes = (await connection.execute(_unsealed)).scalars().all()
             for change in changes:
-                await connection.execute(_continue, {"change": str(change)})
-                adoption.changes += await seal(connection, key, _ACTOR, why)
+                await connection.execute(_resume_change, {"change": str(change)})
+                result.changes += await seal(connection, key, _ACTOR, why)
         if len(changes) < _BATCH:
             break
     while True:
         async with audited_transaction(database, key, _ACTOR, why) as connection:
             await timeouts.disable_timeouts(connection)
             await import_lock.lock_out_imports(connection)
-            begun = await _begin(connection)
-        adoption.invoices += begun
-        if begun < _BATCH:
-            return adoption
+            started = await _start_records(connection)
+        result.invoices += started
+        if started < _BATCH:
+            return result
 
 
-async def _begin(connection: AsyncConnection) -> int:
-    """Write, as changes, all that invoices without a whole record are; return how many."""
-    invoices = (await connection.execute(_without_whole)).scalars().all()
+async def _start_records(connection: AsyncConnection) -> int:
+    """Record the whole state of a batch of incomplete invoices as changes; return their number."""
+    invoices = (await connection.execute(_incomplete)).scalars().all()
     for statement in _baseline:
         await connection.execute(statement, {"invoices": list(invoices)})
     return len(invoices)
@@ -72,8 +71,8 @@ async def _begin(connection: AsyncConnection) -> int:
 _unsealed: Final = text(f"""
 SELECT change FROM ({UNSEALED}) AS u GROUP BY change ORDER BY min(u.first) LIMIT {_BATCH}
 """)  # noqa: S608 - made of constants
-_continue: Final = text("SELECT set_config('invoicing.change', :change, true)")
-_without_whole: Final = text(f"""
+_resume_change: Final = text("SELECT set_config('invoicing.change', :change, true)")
+_incomplete: Final = text(f"""
 SELECT i.id FROM invoices AS i WHERE NOT {IS_COMPLETE}
 ORDER BY i.id LIMIT {_BATCH} FOR NO KEY UPDATE
 """)  # noqa: S608 - made of constants

@@ -1,7 +1,7 @@
-"""What an entry says, as one text that is the same wherever it is made, and its digest.
+"""The digest of an entry, over a canonical text of the entry and its changes.
 
-PostgreSQL makes it, since it keeps each digit of what is stored, and what changed may be a hundred
-thousand items. The statements are no functions of the database, whose owner could change them.
+PostgreSQL computes it, because it has every stored digit, and a change may cover a hundred thousand
+items. It is SQL of the service and no function of the database, whose owner could change it.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ CHANGES_DIGEST: Final = """(
     )
     FROM invoice_changes AS c WHERE c.change = e.change AND c.invoice_uuid = e.invoice_uuid
 )"""
-"""The digests of the changes of the entry `e`, in their order; JSON has no line ends."""
+"""The digests of the changes of the entry `e`, in order. The line feed separates: JSON has none."""
 
 ENTRY_DIGEST: Final = f"""
 sha256(
@@ -35,5 +35,5 @@ sha256(
 )"""
 """The digest of the entry `e`, which has the columns of `invoice_history`.
 
-Without an impersonator it is the digest that it was before there were any.
+Without an impersonator it equals the digest of releases before impersonation.
 """

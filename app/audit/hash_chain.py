@@ -1,6 +1,6 @@
-"""The keyed hashes that chain the entries of an invoice, and the head that the invoice keeps.
+"""The keyed hashes that chain the entries of an invoice, and the head stored with the invoice.
 
-Whoever writes to the database but has not the key can make none of them. PostgreSQL never sees it.
+Writing to the database is not enough to forge one: that takes the key, which PostgreSQL never sees.
 """
 
 import hmac
@@ -10,26 +10,26 @@ from uuid import UUID
 from pydantic import SecretStr
 
 EMPTY_HEAD: Final = bytes(32)
-"""What stands for the head before the first entry."""
+"""The head before the first entry."""
 
 
 class HashChain:
-    """Makes the hashes of one key."""
+    """Computes hashes with one key."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value().encode()
 
     def entry_hash(self, invoice: UUID, sequence: int, previous: bytes, digest: bytes) -> bytes:
-        """Return the hash of an entry: of its content, its place, and the head before it."""
-        return self._keyed(b"entry", invoice, sequence, previous, digest)
+        """Return the hash of an entry: over its digest, its position and the head before it."""
+        return self._hash(b"entry", invoice, sequence, previous, digest)
 
     def head_hash(self, invoice: UUID, sequence: int, entry: bytes) -> bytes:
-        """Return the head of an invoice whose last entry has this sequence and this hash.
+        """Return the head of an invoice whose last entry has this sequence and hash.
 
-        It is another hash than the entry's: an older one, found in the record, is no head.
+        It differs from the entry's hash, so that no hash of the record can serve as a head.
         """
-        return self._keyed(b"head", invoice, sequence, entry)
+        return self._hash(b"head", invoice, sequence, entry)
 
-    def _keyed(self, what: bytes, invoice: UUID, sequence: int, *more: bytes) -> bytes:
-        place = invoice.bytes + sequence.to_bytes(8)
-        return hmac.digest(self._key, b"".join((what, place, *more)), "sha256")
+    def _hash(self, kind: bytes, invoice: UUID, sequence: int, *parts: bytes) -> bytes:
+        position = invoice.bytes + sequence.to_bytes(8)
+        return hmac.digest(self._key, b"".join((kind, position, *parts)), "sha256")

@@ -1,4 +1,4 @@
-"""What an entry did, in words."""
+"""Labels of the operations in the audit record."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ LABELS: Final = {
     "invoices_set_payment_url": "Payment URL set",
     "invoices_set_reference_number": "Reference number set",
     "close_month": "Month closed",
-    "reconcile_totals": "Totals mended",
+    "reconcile_totals": "Totals corrected",
     "cancel": "Canceled",
     "import": "Imported",
     "import_focus": "Imported from a FOCUS cost export",
@@ -17,10 +17,10 @@ LABELS: Final = {
     "demo": "Made for the demonstration",
     "audit_adopt": "Adopted into the record",
 }
-"""By the operation of the author."""
+"""The label of each operation."""
 
 
 def describe(operation: str, comment: str) -> str:
-    """Tell what was done, with the author's comment where there is one."""
-    words = LABELS.get(operation, operation)
-    return f"{words}: {comment}" if comment else f"{words}."
+    """Return the label of an operation, with the comment if there is one."""
+    label = LABELS.get(operation, operation)
+    return f"{label}: {comment}" if comment else f"{label}."

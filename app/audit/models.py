@@ -1,8 +1,8 @@
-"""The record of changes: what triggers note of each changed row, and the entries that seal it.
+"""The audit record: the changes that triggers write, and the entries that seal them.
 
-Both tables are only added to; the database refuses anything else. They name invoices by UUID and
-have no foreign keys: what was recorded outlives what it tells of. The migration that makes the
-triggers is their source.
+Both tables are append-only; the database refuses anything else. They refer to invoices by UUID and
+have no foreign keys, because the record outlives the invoice. The triggers stand in
+app/database/ddl/audit_record.sql.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from app.database.base import Base, BlankText, PrimaryKey, enum_check
 
 
 class ChangeKind(StrEnum):
-    """What a changed row is."""
+    """The kind of a changed row."""
 
     INVOICE = "invoice"
     ITEM = "item"
@@ -26,10 +26,10 @@ class ChangeKind(StrEnum):
 
 
 class AuditChange(Base):
-    """One row of an invoice, its items or its payments that a transaction changed.
+    """A change of one row: an invoice, an item or a payment.
 
-    Triggers write it, whoever makes the change. Other records are named by UUID, and no column
-    tells of keys, revisions or the record itself.
+    Triggers write it for every change, whatever its source. It refers to other rows by UUID, and
+    leaves out keys, revisions and the columns of the record itself.
     """
 
     __tablename__ = "invoice_changes"
@@ -41,21 +41,21 @@ class AuditChange(Base):
 
     id: Mapped[PrimaryKey]
     change: Mapped[UUID]
-    """The same for all that one transaction changed."""
+    """The same for all rows that one transaction changed."""
     invoice_uuid: Mapped[UUID]
     kind: Mapped[str]
     subject: Mapped[UUID]
-    """The invoice, the item or the payment."""
+    """The UUID of the invoice, item or payment."""
     was: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    """Of an invoice only the columns that changed, of others the whole row; null for a new one."""
+    """The old values: of an invoice the changed columns, else the whole row; null for a new row."""
     became: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    """As `was`; null for one that went."""
+    """The new values, as in `was`; null for a deleted row."""
 
 
 class AuditEntry(Base, check_dates=False):
-    """What one transaction did to one invoice: by whom, when, and what it came to.
+    """The change of one invoice by one transaction: its actor, its time and its result.
 
-    `hash` is keyed and covers all that is here, the changes, and `previous`.
+    `hash` is keyed, and covers all columns, the changes and `previous`.
     """
 
     __tablename__ = "invoice_history"
@@ -67,13 +67,13 @@ class AuditEntry(Base, check_dates=False):
 
     id: Mapped[PrimaryKey]
     change: Mapped[UUID]
-    """Of the rows in `invoice_changes` that belong to it."""
+    """The value of `change` of its rows in `invoice_changes`."""
     invoice_uuid: Mapped[UUID]
     sequence: Mapped[int] = mapped_column(BigInteger)
-    """Counts the entries of the invoice, from 1."""
+    """The position of the entry in the invoice's record, from 1."""
     recorded_at: Mapped[datetime]
     operation: Mapped[BlankText]
-    """As in `Author`, and so the six that follow."""
+    """As in `Actor`, like the six columns that follow."""
     user_uuid: Mapped[UUID | None]
     username: Mapped[BlankText]
     token: Mapped[BlankText]
@@ -81,9 +81,9 @@ class AuditEntry(Base, check_dates=False):
     impersonator_uuid: Mapped[UUID | None]
     impersonator_username: Mapped[BlankText]
     comment: Mapped[BlankText]
-    """What the author had to say, as the reason of a cancelation."""
+    """A comment of the actor, such as the reason of a cancelation."""
     data: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    """The invoice's row as it then was; null where it is gone."""
+    """The invoice's row after the change; null if it was deleted."""
     previous: Mapped[bytes] = mapped_column(LargeBinary)
-    """The head that the invoice had before; zeros for the first entry."""
+    """The head of the invoice before; zeros for the first entry."""
     hash: Mapped[bytes] = mapped_column(LargeBinary)

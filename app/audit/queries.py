@@ -1,4 +1,4 @@
-"""Reading what was recorded of an invoice."""
+"""Queries of the audit record of one invoice."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ from app.audit.models import AuditChange, AuditEntry, ChangeKind
 from app.database.statements import AnySelect
 
 MAX_CHANGES: Final = 100
-"""Changes of each kind that are told of an entry; of more, only how many there are."""
-_AT_ONCE: Final = 100
-"""Rows that are in memory at a time."""
+"""Changes of each kind returned for an entry; of further ones only the number is known."""
+_BATCH: Final = 100
+"""Rows in memory at a time."""
 
 _ENTRY = (
     AuditEntry.id,
@@ -42,20 +42,20 @@ _ENTRY = (
     AuditEntry.impersonator_uuid,
     AuditEntry.impersonator_username,
     AuditEntry.comment,
-    # As text: the reader decides how numbers are read.
+    # As text, so that the caller decides how to parse numbers.
     cast(AuditEntry.data, Text).label("data"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Which entries are meant: those recorded between two moments, both included."""
+    """A range of recording times, with both ends included."""
 
     after: datetime | None = None
     before: datetime | None = None
 
     def conditions(self, invoice: UUID) -> list[ColumnElement[bool]]:
-        """Return what entries of the invoice must fulfil."""
+        """Return the conditions for the invoice's entries in the range."""
         conditions = [AuditEntry.invoice_uuid == invoice]
         if self.after is not None:
             conditions.append(AuditEntry.recorded_at >= self.after)
@@ -65,7 +65,7 @@ class TimeRange:
 
 
 async def count_entries(connection: AsyncConnection, invoice: UUID, span: TimeRange) -> int:
-    """Return how many entries there are."""
+    """Return the number of entries."""
     statement = select(func.count()).select_from(AuditEntry).where(*span.conditions(invoice))
     return (await connection.execute(statement)).scalar_one()
 
@@ -73,7 +73,7 @@ async def count_entries(connection: AsyncConnection, invoice: UUID, span: TimeRa
 async def list_entries(
     connection: AsyncConnection, invoice: UUID, span: TimeRange, *, limit: int = 1, offset: int = 0
 ) -> Sequence[RowMapping]:
-    """Return entries of an invoice, the newest first."""
+    """Return entries of an invoice, newest first."""
     statement = (
         select(*_ENTRY)
         .where(*span.conditions(invoice))
@@ -87,10 +87,11 @@ async def list_entries(
 async def list_changes(
     connection: AsyncConnection, invoice: UUID, of: Sequence[UUID]
 ) -> AsyncGenerator[Row[*tuple[Any, ...]], None]:
-    """Yield what some entries changed, entry by entry in the order of `of`.
+    """Yield the changes of some entries, entry by entry in the order of `of`.
 
-    Of each kind up to `MAX_CHANGES`, but all of the invoice itself. Rows have `change`, `kind`,
-    `subject`, `was` and `became` as JSON texts, and `of_kind`, the number of all of the kind.
+    All changes of the invoice's row are included, and up to `MAX_CHANGES` of each other kind. Rows
+    have `change`, `kind`, `subject`, `was` and `became` as JSON texts, and `of_kind`, the total of
+    the kind.
     """
     kinds = AuditChange.change, AuditChange.kind
     numbered = (
@@ -121,7 +122,7 @@ _CHANGE = (
 
 
 async def is_complete(connection: AsyncConnection, invoice: UUID, sequence: int) -> bool:
-    """Tell whether the entries up to this one tell of all that belongs to the invoice."""
+    """Return whether the record up to this entry starts with the creation or the whole state."""
     statement = select(
         select(AuditChange.id)
         .join(AuditEntry, _of_entry)
@@ -138,7 +139,7 @@ async def is_complete(connection: AsyncConnection, invoice: UUID, sequence: int)
 async def rows_as_of(
     connection: AsyncConnection, invoice: UUID, sequence: int, kind: ChangeKind
 ) -> AsyncGenerator[Row[*tuple[Any, ...]], None]:
-    """Yield what belonged to the invoice when the entry was made, in the order of names.
+    """Yield the items or payments of the invoice as of an entry, in the order of names.
 
     Rows have `subject`, and `became` as JSON text.
     """
@@ -176,7 +177,7 @@ def _up_to(invoice: UUID, sequence: int) -> list[ColumnElement[bool]]:
 async def _streamed(
     connection: AsyncConnection, statement: AnySelect
 ) -> AsyncGenerator[Row[*tuple[Any, ...]], None]:
-    found = await connection.stream(statement, execution_options={"yield_per": _AT_ONCE})
+    found = await connection.stream(statement, execution_options={"yield_per": _BATCH})
     async for rows in found.partitions():
         for row in rows:
             yield row

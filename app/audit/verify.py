@@ -1,6 +1,6 @@
-"""Checking the record of changes: every hash is made again, and every row compared with it.
+"""Verifies the audit record: recomputes every hash, and compares every row with its record.
 
-It reads one snapshot, in bounded memory, and tells what is not as it was recorded.
+It reads one snapshot, in bounded memory, and yields each discrepancy.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -18,33 +18,32 @@ from app.database import timeouts
 from app.database.engine import Database
 from app.settings import AuditSettings
 
-_ROWS_AT_ONCE: Final = 500
+_BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """Something that is not as it was recorded."""
+    """A difference between the record and the data, or a broken chain."""
 
-    what: str
-    """In words."""
+    description: str
     invoice: UUID
     number: int | None = None
-    """Of the invoice, where it is there."""
+    """The number of the invoice, if it exists."""
     sequence: int | None = None
-    """Of the entry, where it is about one."""
+    """The sequence of the entry, if it concerns one."""
 
     def __str__(self) -> str:
         number = f" (number {self.number})" if self.number is not None else ""
         entry = f", entry {self.sequence}" if self.sequence is not None else ""
-        return f"invoice {self.invoice}{number}{entry}: {self.what}"
+        return f"invoice {self.invoice}{number}{entry}: {self.description}"
 
 
 @dataclass
 class VerificationResult:
-    """What was looked at, filled as it goes on."""
+    """The numbers of checked records and of discrepancies, updated during the verification."""
 
     invoices: int = 0
-    """That have a record."""
+    """Invoices with a record."""
     entries: int = 0
     discrepancies: int = 0
 
@@ -58,55 +57,56 @@ class VerificationResult:
 async def verify(
     database: Database, settings: AuditSettings, result: VerificationResult
 ) -> AsyncGenerator[Discrepancy, None]:
-    """Yield each finding; `result` counts meanwhile."""
+    """Yield each discrepancy; update the counts of `result`."""
     keys = (settings.audit_key, *settings.audit_keys_previous)
-    chains = tuple(HashChain(key) for key in keys)
+    keyed_hashes = tuple(HashChain(key) for key in keys)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
-        async with aclosing(_entries(connection, chains, result)) as findings:
-            async for finding in findings:
+        async with aclosing(_entries(connection, keyed_hashes, result)) as discrepancies:
+            async for discrepancy in discrepancies:
                 result.discrepancies += 1
-                yield finding
-        for statement, words in _OTHERS:
+                yield discrepancy
+        for statement, describe in _FURTHER_CHECKS:
             async with aclosing(_rows(connection, statement)) as rows:
                 async for row in rows:
                     result.discrepancies += 1
-                    yield Discrepancy(words(row), row["invoice_uuid"], row["number"])
+                    yield Discrepancy(describe(row), row["invoice_uuid"], row["number"])
 
 
 async def _rows(
     connection: AsyncConnection, statement: TextClause
 ) -> AsyncGenerator[RowMapping, None]:
-    options = {"yield_per": _ROWS_AT_ONCE}
+    options = {"yield_per": _BATCH}
     found = await connection.stream(statement, execution_options=options)
     async for row in found.mappings():
         yield row
 
 
 async def _entries(
-    connection: AsyncConnection, chains: tuple[HashChain, ...], result: VerificationResult
+    connection: AsyncConnection, keyed_hashes: tuple[HashChain, ...], result: VerificationResult
 ) -> AsyncGenerator[Discrepancy, None]:
-    record: _Record | None = None
+    chain: _InvoiceChain | None = None
     async with aclosing(_rows(connection, _ENTRIES)) as rows:
         async for row in rows:
-            if record is None or record.invoice != row["invoice_uuid"]:
-                for finding in record.ended() if record else ():
-                    yield finding
-                record = _Record(row, chains)
+            if chain is None or chain.invoice != row["invoice_uuid"]:
+                for discrepancy in chain.check_end() if chain else ():
+                    yield discrepancy
+                chain = _InvoiceChain(row, keyed_hashes)
                 result.invoices += 1
             result.entries += 1
-            for finding in record.take(row):
-                yield finding
-    for finding in record.ended() if record else ():
-        yield finding
+            for discrepancy in chain.check_entry(row):
+                yield discrepancy
+    for discrepancy in chain.check_end() if chain else ():
+        yield discrepancy
 
 
 @dataclass
-class _Record:
-    """The record of one invoice, entry by entry."""
+class _InvoiceChain:
+    """The chain of one invoice, checked entry by entry."""
 
     first: RowMapping
-    chains: tuple[HashChain, ...]
+    keyed_hashes: tuple[HashChain, ...]
+    """One for each key that may have sealed an entry."""
     sequence: int = 0
     heads: set[bytes] = field(default_factory=lambda: {EMPTY_HEAD})
     """What the head may have been before the next entry: under each key, and also without entries
@@ -117,81 +117,101 @@ class _Record:
     def invoice(self) -> UUID:
         return self.first["invoice_uuid"]  # type: ignore[no-any-return]  # a row has no types
 
-    def _found(self, what: str, sequence: int | None = None) -> Discrepancy:
-        return Discrepancy(what, self.invoice, self.first["number"], sequence)
+    def _discrepancy(self, description: str, sequence: int | None = None) -> Discrepancy:
+        return Discrepancy(description, self.invoice, self.first["number"], sequence)
 
-    def _missing(self, what: str, following: int) -> list[Discrepancy]:
-        """Tell of the entries that should be between the last one and the following."""
+    def _missing(self, description: str, following: int) -> list[Discrepancy]:
+        """Report the entries that are missing between the last one and the following."""
         first, last = self.sequence + 1, following - 1
         if first > last:
             return []
-        return [self._found(what if first == last else f"{what}, as all up to {last}", first)]
+        if last > first:
+            description = f"{description}, like all entries up to {last}"
+        return [self._discrepancy(description, first)]
 
-    def take(self, row: RowMapping) -> list[Discrepancy]:
-        """Look at the next entry."""
+    def check_entry(self, row: RowMapping) -> list[Discrepancy]:
+        """Check the next entry."""
         sequence, previous = row["sequence"], row["previous"]
-        findings = self._missing("removed", sequence)
+        discrepancies = self._missing("the entry was removed", sequence)
         is_genuine = row["hash"] in {
-            chain.entry_hash(self.invoice, sequence, previous, row["digest"])
-            for chain in self.chains
+            each.entry_hash(self.invoice, sequence, previous, row["digest"])
+            for each in self.keyed_hashes
         }
         if not is_genuine and row["is_there"] and sequence > row["history_count"]:
-            findings.append(self._found("inserted", sequence))
+            discrepancies.append(
+                self._discrepancy("the entry was inserted without the key", sequence)
+            )
         elif not is_genuine:
-            findings.append(self._found("changed, or its changes were", sequence))
-        elif not findings and previous not in self.heads:
-            findings.append(self._found("does not follow from the one before", sequence))
+            discrepancies.append(
+                self._discrepancy("the entry or its recorded changes were modified", sequence)
+            )
+        elif not discrepancies and previous not in self.heads:
+            discrepancies.append(
+                self._discrepancy("the entry does not continue the one before", sequence)
+            )
         if is_genuine and row["unexplained"]:
             fields = ", ".join(row["unexplained"])
-            findings.append(self._found(f"no change tells of what it shows of {fields}", sequence))
-        after = {chain.head_hash(self.invoice, sequence, row["hash"]) for chain in self.chains}
+            discrepancies.append(
+                self._discrepancy(f"no recorded change explains its values of {fields}", sequence)
+            )
+        after = {each.head_hash(self.invoice, sequence, row["hash"]) for each in self.keyed_hashes}
         self.heads = after if is_genuine else self.heads | after
         self.sequence, self.last = sequence, row
-        return findings
+        return discrepancies
 
-    def ended(self) -> list[Discrepancy]:
-        """Compare the last entry with what the invoice is and keeps."""
+    def check_end(self) -> list[Discrepancy]:
+        """Compare the last entry with the invoice, and with its count and head."""
         row = self.last or self.first
         if not row["is_there"]:
-            return [] if row["is_end"] else [self._found("is gone, and no entry tells of it")]
-        findings = []
+            return (
+                []
+                if row["is_end"]
+                else [self._discrepancy("the invoice was deleted, and no entry records it")]
+            )
+        discrepancies = []
         count = row["history_count"]
         if count > self.sequence:
-            findings = self._missing("cut off", count + 1)
+            discrepancies = self._missing("the entry was cut off the end", count + 1)
         elif count != self.sequence or row["history_head"] not in self.heads:
-            findings.append(self._found("what it keeps of its record is not its last entry"))
+            discrepancies.append(
+                self._discrepancy("its count or head does not match its last entry")
+            )
         if row["is_end"]:
-            findings.append(self._found("is there, though its record ends"))
+            discrepancies.append(
+                self._discrepancy("the invoice exists, although its record ends with its deletion")
+            )
         elif row["differing"]:
             fields = ", ".join(row["differing"])
-            findings.append(self._found(f"differs from its last entry in {fields}"))
-        return findings
+            discrepancies.append(
+                self._discrepancy(f"the invoice differs from its last entry in {fields}")
+            )
+        return discrepancies
 
 
-# A column that was added since is not compared: the entry does not tell of it.
+# Columns that were added later are not compared: the entry does not have them.
 _ENTRIES: Final = text(f"""
 SELECT e.invoice_uuid, i.number, i.id IS NOT NULL AS is_there, i.history_count, i.history_head,
        e.sequence, e.previous, e.hash, e.data IS NULL AS is_end, {ENTRY_DIGEST} AS digest,
        (
-           SELECT array_agg(told.key ORDER BY told.key)
-           FROM jsonb_each(e.data) AS told
-           WHERE e.before ? told.key AND e.before -> told.key <> told.value AND NOT EXISTS (
+           SELECT array_agg(shown.key ORDER BY shown.key)
+           FROM jsonb_each(e.data) AS shown
+           WHERE e.before ? shown.key AND e.before -> shown.key <> shown.value AND NOT EXISTS (
                SELECT FROM invoice_changes AS own
                WHERE own.change = e.change AND own.invoice_uuid = e.invoice_uuid
-                   AND own.kind = 'invoice' AND own.became -> told.key = told.value
+                   AND own.kind = 'invoice' AND own.became -> shown.key = shown.value
            ) AND NOT EXISTS (
                SELECT
                FROM invoice_history AS other
                JOIN invoice_changes AS any_of
                    ON any_of.change = other.change AND any_of.invoice_uuid = other.invoice_uuid
                WHERE other.invoice_uuid = e.invoice_uuid
-                   AND any_of.kind = 'invoice' AND any_of.became -> told.key = told.value
+                   AND any_of.kind = 'invoice' AND any_of.became -> shown.key = shown.value
            )
        ) AS unexplained,
        CASE WHEN e.is_last AND i.id IS NOT NULL THEN (
-           SELECT array_agg(told.key ORDER BY told.key)
-           FROM (SELECT invoice_as_recorded(i) AS row OFFSET 0) AS now, jsonb_each(e.data) AS told
-           WHERE now.row -> told.key IS DISTINCT FROM told.value
+           SELECT array_agg(shown.key ORDER BY shown.key)
+           FROM (SELECT invoice_as_recorded(i) AS row OFFSET 0) AS now, jsonb_each(e.data) AS shown
+           WHERE now.row -> shown.key IS DISTINCT FROM shown.value
        ) END AS differing
 FROM (
     SELECT *,
@@ -208,7 +228,7 @@ IS_COMPLETE: Final = """EXISTS (
     JOIN invoice_changes AS c ON c.change = e.change AND c.invoice_uuid = e.invoice_uuid
     WHERE e.invoice_uuid = i.uuid AND c.kind = 'invoice' AND c.was IS NULL
 )"""
-"""Whether the record of the invoice `i` tells all of it: it was made, or adopted, within."""
+"""Whether the record of the invoice `i` starts with its creation, or with a backfill."""
 
 UNSEALED: Final = """
 SELECT c.invoice_uuid, c.change, min(c.id) AS first
@@ -219,11 +239,11 @@ WHERE NOT EXISTS (
 )
 GROUP BY c.invoice_uuid, c.change
 """
-"""The changes that belong to no entry."""
+"""The changes without an entry."""
 
 
-def _beneath(kind: str, table: str) -> TextClause:
-    """Compare rows beneath the invoices with what was last recorded of each."""
+def _differing_rows(kind: str, table: str) -> TextClause:
+    """Compare the items or payments of invoices with the last recorded change of each."""
     return text(f"""
 SELECT i.uuid AS invoice_uuid, i.number, count(*) AS count, '{kind}' AS kind
 FROM (
@@ -238,7 +258,7 @@ FULL JOIN (
 LEFT JOIN invoice_changes AS c ON c.id = latest.id
 JOIN invoices AS i ON i.uuid = coalesce(now.invoice_uuid, latest.invoice_uuid)
 WHERE (
-    SELECT jsonb_object_agg(told.key, now.row -> told.key) FROM jsonb_each(c.became) AS told
+    SELECT jsonb_object_agg(shown.key, now.row -> shown.key) FROM jsonb_each(c.became) AS shown
 ) IS DISTINCT FROM c.became OR (now.row IS NULL) <> (c.became IS NULL)
 GROUP BY i.id
 HAVING {IS_COMPLETE}
@@ -246,14 +266,17 @@ ORDER BY i.uuid
 """)  # noqa: S608 - made of constants
 
 
-def _many(row: RowMapping) -> str:
-    plural = "" if row["count"] == 1 else "s"
-    return f"{row['count']:,} {row['kind']}{plural} of it not as recorded"
+def _describe_rows(row: RowMapping) -> str:
+    return f"{row['count']:,} {row['kind']}{_plural(row)} not as recorded"
 
 
-_OTHERS: Final[tuple[tuple[TextClause, Callable[[RowMapping], str]], ...]] = (
-    (_beneath("item", "invoice_items"), _many),
-    (_beneath("payment", "payments"), _many),
+def _plural(row: RowMapping) -> str:
+    return "" if row["count"] == 1 else "s"
+
+
+_FURTHER_CHECKS: Final[tuple[tuple[TextClause, Callable[[RowMapping], str]], ...]] = (
+    (_differing_rows("item", "invoice_items"), _describe_rows),
+    (_differing_rows("payment", "payments"), _describe_rows),
     (
         text(f"""
 SELECT u.invoice_uuid, i.number, count(*) AS count
@@ -261,7 +284,8 @@ FROM ({UNSEALED}) AS u LEFT JOIN invoices AS i ON i.uuid = u.invoice_uuid
 GROUP BY u.invoice_uuid, i.number ORDER BY u.invoice_uuid
 """),  # noqa: S608 - made of constants
         lambda row: (
-            f"{row['count']:,} not sealed: written past the service or by an earlier release"
+            f"{row['count']:,} change{_plural(row)} without an entry:"
+            " made outside the service or by an earlier release"
         ),
     ),
     (
@@ -271,8 +295,8 @@ SELECT i.uuid AS invoice_uuid, i.number,
 FROM invoices AS i WHERE NOT {IS_COMPLETE} ORDER BY i.uuid
 """),  # noqa: S608 - made of constants
         lambda row: (
-            "its record does not begin with the whole of it" if row["has_some"] else "has no record"
+            "its record does not start with its whole state" if row["has_some"] else "no record"
         ),
     ),
 )
-"""What is sought beside the chains, and how it is told."""
+"""Checks beyond the chains, each with the description of a row."""

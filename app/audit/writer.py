@@ -1,10 +1,9 @@
-"""Sealing what a transaction changes: an entry for each invoice, before the commit.
+"""Seals the changes of a transaction with an entry for each invoice, before the commit.
 
-    async with recording(database, key, actor) as connection:
+    async with audited_transaction(database, key, actor) as connection:
         ...
 
-Triggers have noted by then what changed. Two statements do it for an ordinary change, and as many
-for each thousand of invoices.
+Triggers have written the changes by then. Sealing takes two statements for each thousand invoices.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -30,9 +29,9 @@ _BATCH: Final = 1000
 async def audited_transaction(
     database: Database, key: SecretStr, actor: Actor, comment: str = ""
 ) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection in a transaction whose changes are recorded, with a comment if given.
+    """Yield a connection in a transaction whose changes are recorded, with an optional comment.
 
-    Raises as `Database.transaction` does.
+    Raises the errors of `Database.transaction`.
     """
     async with database.transaction() as connection:
         yield connection
@@ -40,10 +39,9 @@ async def audited_transaction(
 
 
 async def seal(connection: AsyncConnection, key: SecretStr, actor: Actor, comment: str = "") -> int:
-    """Record what the caller's transaction has changed since it began, or was last sealed.
+    """Write entries for the changes since the transaction began, or was last sealed.
 
-    It is the last thing before the commit: the invoices stay locked from here on. Returns the
-    number of entries.
+    Call it last before the commit, since it locks the invoices. Returns the number of entries.
     """
     chain = HashChain(key)
     header = {
@@ -61,31 +59,33 @@ async def seal(connection: AsyncConnection, key: SecretStr, actor: Actor, commen
     values: dict[str, Any] = {}
     statement = _first
     while True:
-        found = (await connection.execute(statement, header | values)).all()
-        if not found:
+        rows = (await connection.execute(statement, header | values)).all()
+        if not rows:
             return sealed
-        is_last = len(found) < _BATCH
-        await connection.execute(_enter, header | _entries(chain, found) | {"is_last": is_last})
-        sealed += len(found)
+        is_last = len(rows) < _BATCH
+        await connection.execute(
+            _insert_entries, header | _entries(chain, rows) | {"is_last": is_last}
+        )
+        sealed += len(rows)
         if is_last:
             return sealed
-        values = {"after": found[-1].invoice_uuid}
+        values = {"after": rows[-1].invoice_uuid}
         statement = _next
 
 
-def _entries(chain: HashChain, found: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Any]:
-    """Return the columns of the entries of what was found to have changed."""
+def _entries(chain: HashChain, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, Any]:
+    """Return the columns of the entries for the changed invoices."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("invoices", "sequences", "previous", "hashes", "heads")
     }
-    for row in found:
+    for row in rows:
         invoice: UUID = row.invoice_uuid
         previous = row.history_head or EMPTY_HEAD
         last = row.last_sequence or 0
         if not row.history_count and row.last_is_end:
-            # An invoice that was removed is there again.
+            # The invoice was deleted and created again.
             previous = chain.head_hash(invoice, last, row.last_hash)
-        # Entries that are not counted do not stand in the way of the next; they will be found.
+        # Skip entries that the invoice does not count; `audit verify` reports them.
         sequence = max(row.history_count or 0, last) + 1
         entry = chain.entry_hash(invoice, sequence, previous, row.digest)
         columns["invoices"].append(invoice)
@@ -93,14 +93,14 @@ def _entries(chain: HashChain, found: Sequence[Row[*tuple[Any, ...]]]) -> dict[s
         columns["previous"].append(previous)
         columns["hashes"].append(entry)
         columns["heads"].append(chain.head_hash(invoice, sequence, entry))
-    return columns | {"change": found[0].change}
+    return columns | {"change": rows[0].change}
 
 
 def _changed(*, further: bool) -> TextClause:
-    """Select a batch of invoices that the transaction has changed, and lock them.
+    """Select and lock a batch of the invoices that the transaction has changed.
 
-    Each with the digest of its entry to come, what it keeps of its record, and the last entry. Of
-    one that is gone the last change tells what it kept.
+    Each row has the digest of the new entry, the invoice's count and head, and the last entry. Of a
+    deleted invoice, count and head come from its last change.
     """
     return text(f"""
 WITH changed AS (
@@ -159,8 +159,8 @@ ORDER BY e.invoice_uuid
 _first: Final = _changed(further=False)
 _next: Final = _changed(further=True)
 
-# What changes after this belongs to another entry.
-_enter: Final = text("""
+# Later changes belong to another entry.
+_insert_entries: Final = text("""
 WITH sealed AS (
     SELECT * FROM unnest(
         CAST(:invoices AS uuid[]), CAST(:sequences AS bigint[]), CAST(:previous AS bytea[]),

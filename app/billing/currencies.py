@@ -1,13 +1,13 @@
-"""The currencies of ISO 4217 and how many decimals the amounts of each have.
+"""The currencies of ISO 4217 and the number of decimals of each.
 
 The decimals are the minor units of the standard's list one (current currencies and funds), as its
 maintenance agency SIX published it on 2026-01-01. The list is kept here because the decimals of a
-deployment must not change with the release of a dependency: locale libraries follow what is usual
-in print (some hide the cents of currencies that have them), and the packages that carry the
-standard's own list have no licence that is allowed here, or leave the minor units out.
+deployment must not change with the release of a dependency. Locale libraries follow printing custom
+(some hide the cents of currencies that have them). The packages with the standard's own list have a
+licence that is not allowed here, or leave the minor units out.
 
-Codes without minor units (metals, units of account, XTS for tests, XXX for no currency) are not in
-it: nothing can be invoiced in them.
+Codes without minor units (metals, units of account, XTS for tests, XXX for no currency) are left
+out: nothing can be invoiced in them.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Currency:
     code: str
     """The alphabetic code of ISO 4217."""
     decimals: int
-    """How many digits an amount has after the point."""
+    """The number of digits after the decimal point."""
     smallest_unit: Decimal = field(init=False)
     """The smallest amount above zero: 0.01 of a currency with two decimals."""
 
@@ -54,7 +54,7 @@ _CURRENCIES: Final = {
 def get_currency(code: str) -> Currency:
     """Return the currency with an alphabetic code of ISO 4217, in upper case.
 
-    Raises ValueError for a code that is not in the list or has no decimals defined.
+    Raises ValueError for an unknown code, or one without decimals.
     """
     try:
         return _CURRENCIES[code]

@@ -1,10 +1,10 @@
-"""The words of billing that are stored and sent as they are."""
+"""The enumerations of billing. Their values are stored and sent unchanged."""
 
 from enum import StrEnum
 
 
 class InvoiceState(StrEnum):
-    """The life of an invoice: the running month, issued, settled, withdrawn."""
+    """The state of an invoice: of the current month, issued, settled, withdrawn."""
 
     PENDING = "pending"
     CREATED = "created"
@@ -13,7 +13,7 @@ class InvoiceState(StrEnum):
 
 
 class ImportSource(StrEnum):
-    """Where an import took records from, if they have to be told from the service's own."""
+    """The source of imported records that must be distinguished from the service's own."""
 
     FOCUS = "focus"
 
@@ -40,7 +40,7 @@ class BillingType(StrEnum):
 
 
 class PaymentType(StrEnum):
-    """How a customer pays: a fixed price contract, by invoice, or monthly by a payment gateway."""
+    """How a customer pays: by fixed price contract, by invoice, or monthly by payment gateway."""
 
     FIXED_PRICE = "fixed_price"
     INVOICES = "invoices"
@@ -48,7 +48,7 @@ class PaymentType(StrEnum):
 
 
 class CustomerRoleName(StrEnum):
-    """What a user is to a customer; each of them may read its invoices."""
+    """The role of a user at a customer; every role may read the customer's invoices."""
 
     OWNER = "owner"
     MANAGER = "manager"
@@ -57,7 +57,7 @@ class CustomerRoleName(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """The life of a notification to one recipient."""
+    """The state of a notification to one recipient."""
 
     PENDING = "pending"
     SENDING = "sending"

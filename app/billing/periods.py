@@ -15,11 +15,11 @@ class Period:
 
     @classmethod
     def containing(cls, day: date) -> Self:
-        """Return the period that a day (or a moment in UTC) lies in."""
+        """Return the period that contains a day, or a time in UTC."""
         return cls(day.year, day.month)
 
     def shifted(self, months: int) -> Self:
-        """Return the period that many months later, or earlier if negative."""
+        """Return the period so many months later, or earlier if negative."""
         year, month = divmod(self.year * 12 + self.month - 1 + months, 12)
         return type(self)(year, month + 1)
 
@@ -40,7 +40,7 @@ class Period:
 
     @property
     def end(self) -> datetime:
-        """The last moment of the month, to the microsecond."""
+        """The last microsecond of the month."""
         last = self.last_day
         return datetime(last.year, last.month, last.day, 23, 59, 59, 999999, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ FIRST_PERIOD: Final = Period(MINYEAR, 1)
 def one_year_before(day: date) -> date:
     """Return the same day twelve months earlier; 29 February becomes 28 February.
 
-    Before the first year there is none: its days are a year after the first day.
+    For a day of year 1, which has no year before it, it is the first day of that year.
     """
     year = day.year - 1
     if year < MINYEAR:
@@ -63,15 +63,15 @@ def one_year_before(day: date) -> date:
 
 
 def last_thirteen_periods(today: date) -> list[Period]:
-    """Return the periods from the same month a year ago to the running one, oldest first."""
-    running = Period.containing(today)
-    return [running.shifted(months) for months in range(-12, 1)]
+    """Return the periods from the same month a year ago to the current one, oldest first."""
+    current = Period.containing(today)
+    return [current.shifted(months) for months in range(-12, 1)]
 
 
 def due_date(invoice_date: date, payment_interval_days: int) -> date:
-    """Return the day by which an invoice issued on `invoice_date` is to be paid.
+    """Return the day by which an invoice issued on `invoice_date` must be paid.
 
-    No day comes after 9999-12-31, which then is the last one to pay on.
+    It is 9999-12-31 at the latest, the last day that Python has.
     """
     try:
         return invoice_date + timedelta(days=payment_interval_days)

@@ -1,4 +1,4 @@
-"""How much of a billing unit is charged for a part of a month or a quarter."""
+"""Proration: the quantity that is charged for a part of a month or a quarter."""
 
 from calendar import monthrange
 from collections.abc import Iterable
@@ -11,22 +11,22 @@ from app.billing.money import quantize
 
 _HOUR = timedelta(hours=1)
 _HUNDREDTH = Decimal("0.01")
-"""Of a unit: quantities have as many decimals whatever the currency."""
-_HALF = 15  # the first half of a month has 15 days, the second one the rest
+"""The precision of quantities, independent of the currency."""
+_HALF = 15  # days in the first half of a month; the second half has the rest
 
 
 def count_calendar_days(start: datetime, end: datetime) -> int:
-    """Return the number of calendar days from `start` to `end`, both of them included."""
+    """Return the number of calendar days from `start` to `end`, both included."""
     return (end.date() - start.date()).days + 1
 
 
 def count_started_hours(start: datetime, end: datetime) -> int:
-    """Return the number of hours begun between two moments; `end` may be a last microsecond."""
+    """Return the number of started hours between two times; `end` may be a last microsecond."""
     return -((start - end) // _HOUR)
 
 
 def quarter_bounds(day: date) -> tuple[date, date]:
-    """Return the first and the last day of the quarter of a year that a day lies in."""
+    """Return the first and the last day of the quarter that contains a day."""
     first_month = (day.month - 1) // 3 * 3 + 1
     last_month = first_month + 2
     last_day = monthrange(day.year, last_month)[1]
@@ -34,13 +34,13 @@ def quarter_bounds(day: date) -> tuple[date, date]:
 
 
 def charged_quantity(unit: BillingUnit, start: datetime, end: datetime) -> Decimal:
-    """Return how many units are charged from `start` to `end`, the last moment that is charged.
+    """Return the units charged from `start` to `end`, the last moment that is charged.
 
-    Shares of a month, half a month or a quarter go by days and are rounded half up to two
-    decimals; half a month is from the 1st to the 15th, or from the 16th to the end. Hours and days
-    count once begun. A quantity has no length: it is charged once.
+    Shares of a month, half a month or a quarter are computed by days and rounded half up to two
+    decimals; half a month is from the 1st to the 15th, or from the 16th to the end. Started hours
+    and days count in full. A quantity has no duration and is charged once.
 
-    Raises ValueError if the time ends before it starts, or leaves the month or quarter.
+    Raises ValueError if the time ends before it starts, or extends beyond the month or quarter.
     """
     if end < start:
         raise ValueError("The time charged ends before it starts.")
@@ -57,10 +57,10 @@ def _share(unit: BillingUnit, first: date, last: date) -> Decimal:
     if unit is BillingUnit.QUARTER:
         quarter_start, quarter_end = quarter_bounds(first)
         if last > quarter_end:
-            raise ValueError("The time charged leaves the quarter.")
+            raise ValueError("The time charged extends beyond the quarter.")
         return Decimal((last - first).days + 1) / ((quarter_end - quarter_start).days + 1)
     if (first.year, first.month) != (last.year, last.month):
-        raise ValueError("The time charged leaves the month.")
+        raise ValueError("The time charged extends beyond the month.")
     month_days = monthrange(first.year, first.month)[1]
     if unit is BillingUnit.MONTH:
         return Decimal(last.day - first.day + 1) / month_days
@@ -71,14 +71,14 @@ def _share(unit: BillingUnit, first: date, last: date) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class LimitPeriod:
-    """A time during which a resource had one limit, which was charged whether used or not."""
+    """A time during which a resource had one limit. The limit is charged, used or not."""
 
     start: datetime
     end: datetime
     quantity: int
 
     def to_details(self, unit: BillingUnit) -> dict[str, str | int]:
-        """Return the period as an item's details tell it; its lengths are hours or days."""
+        """Return the period as an item's details show it; `billing_periods` are hours or days."""
         count = count_started_hours if unit is BillingUnit.HOUR else count_calendar_days
         length = count(self.start, self.end)
         return {
@@ -91,7 +91,7 @@ class LimitPeriod:
 
 
 def charged_limit(unit: BillingUnit, periods: Iterable[LimitPeriod]) -> Decimal:
-    """Return how many units are charged for limits that changed over time."""
+    """Return the units charged for limits that changed over time."""
     return sum(
         (period.quantity * charged_quantity(unit, period.start, period.end) for period in periods),
         Decimal(0),

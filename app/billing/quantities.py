@@ -1,4 +1,4 @@
-"""How quantities of line items are told."""
+"""How quantities of line items are displayed."""
 
 from decimal import Decimal
 
@@ -14,13 +14,13 @@ _COUNTED = {BillingUnit.HOUR: ("hour", "hours"), BillingUnit.DAY: ("day", "days"
 
 
 def whole_factor(quantity: Decimal) -> int | None:
-    """Return the number of units charged where it is whole, else None."""
+    """Return the quantity as an integer, or None if it is not whole."""
     factor = int(quantity)
     return factor if factor == quantity else None
 
 
 def displayed_measured_unit(own: str, unit: str, quantity: Decimal) -> str:
-    """Return the item's own measured unit, else the one that follows from its billing unit."""
+    """Return the item's own measured unit, or else the one derived from its billing unit."""
     if own:
         return own
     billing_unit = BillingUnit(unit)

@@ -1,4 +1,4 @@
-"""Invoices with a record, and the verification of it."""
+"""Fixtures that verify the audit record, and tamper with the database."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,20 +17,20 @@ Tamper = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def verified(database: Database, settings: Settings) -> Verify:
-    """Verify everything; returns the findings, without the invoices that they name."""
+    """Verify everything; returns the discrepancies, without the invoices that they name."""
 
-    async def findings() -> list[str]:
-        verification = VerificationResult()
-        found = [each async for each in verify(database, settings, verification)]
-        assert verification.discrepancies == len(found)
-        return [f"{each.sequence or '-'}: {each.what}" for each in found]
+    async def discrepancies() -> list[str]:
+        result = VerificationResult()
+        found = [each async for each in verify(database, settings, result)]
+        assert result.discrepancies == len(found)
+        return [f"{each.sequence or '-'}: {each.description}" for each in found]
 
-    return findings
+    return discrepancies
 
 
 @pytest.fixture
 def tamper(database: Database) -> Tamper:
-    """Execute SQL as somebody does who has the database, and turns its triggers off."""
+    """Execute SQL with the triggers disabled, as an owner of the database could."""
 
     async def execute(statement: str, **values: Any) -> None:
         async with database.transaction() as connection:

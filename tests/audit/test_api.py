@@ -62,7 +62,7 @@ async def story(database: Database, client: httpx.AsyncClient, make: Factories) 
     return Story(invoice, staff, customer)
 
 
-async def test_the_history_tells_who_made_of_it_what(
+async def test_the_history_shows_actors_and_changes(
     client: httpx.AsyncClient, story: Story
 ) -> None:
     answer = await client.get(story.path)
@@ -152,7 +152,7 @@ async def test_pages_and_filters(client: httpx.AsyncClient, story: Story) -> Non
         assert (answer.status_code, answer.json()) == (status, body)
 
 
-async def test_an_invoice_at_a_moment(client: httpx.AsyncClient, story: Story) -> None:
+async def test_an_invoice_as_of_a_time(client: httpx.AsyncClient, story: Story) -> None:
     async def at(hours: float) -> Any:
         moment = (BEGAN + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
         answer = await client.get(f"{story.path}at/?timestamp={moment}")
@@ -184,7 +184,7 @@ async def test_an_invoice_at_a_moment(client: httpx.AsyncClient, story: Story) -
 
 
 @pytest.mark.parametrize("end", ["", "at/?timestamp=2027-01-01"])
-async def test_only_staff_and_support_read_it(
+async def test_only_staff_and_support_may_read_the_history(
     client: httpx.AsyncClient, make: Factories, story: Story, end: str
 ) -> None:
     del client.headers["Authorization"]
@@ -235,7 +235,7 @@ async def test_the_number_of_statements_does_not_grow(
         assert len(statements) == count, (query, statements)
 
 
-async def test_an_entry_of_many_items_tells_of_the_first_hundred(
+async def test_an_entry_shows_at_most_a_hundred_items(
     client: httpx.AsyncClient, database: Database, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
@@ -260,7 +260,7 @@ async def test_an_entry_of_many_items_tells_of_the_first_hundred(
     assert len(then.json()["serialized_data"]["items"]) == 1234
 
 
-async def test_a_record_that_begins_late_has_no_items_before(
+async def test_an_incomplete_record_has_no_items_as_of_a_time(
     client: httpx.AsyncClient, database: Database, connection: AsyncConnection, make: Factories
 ) -> None:
     headers = (await make.staff()).headers

@@ -25,9 +25,13 @@ from tests.support.factories import Factories, Row
 from tests.support.history import EARLIER_KEY, KEY
 
 BY_TEST = Actor("test")
-UNTOLD = "no change tells of what it shows of"
-CHANGED = "changed, or its changes were"
-NOT_SEALED = "1 not sealed: written past the service or by an earlier release"
+UNEXPLAINED = "no recorded change explains its values of"
+CHANGED = "the entry or its recorded changes were modified"
+REMOVED = "the entry was removed"
+INSERTED = "the entry was inserted without the key"
+MISMATCH = "its count or head does not match its last entry"
+DIFFERS = "the invoice differs from its last entry in"
+UNSEALED = "1 change without an entry: made outside the service or by an earlier release"
 
 
 async def write(database: Database) -> Row:
@@ -81,46 +85,50 @@ TAMPERINGS = {
         [f"1: {CHANGED}"],
     ),
     "an entry is removed": ("DELETE FROM invoice_history WHERE sequence = 2",
-        ["2: removed", f"3: {UNTOLD} incurred_costs, total_price", f"-: {NOT_SEALED}"]),
+        [f"2: {REMOVED}", f"3: {UNEXPLAINED} incurred_costs, total_price", f"-: {UNSEALED}"]),
     "the first entry is removed": ("DELETE FROM invoice_history WHERE sequence = 1",
-        ["1: removed", f"-: {NOT_SEALED}", "-: its record does not begin with the whole of it"]),
+        [f"1: {REMOVED}", f"-: {UNSEALED}",
+         "-: its record does not start with its whole state"]),
     "several are removed": (
         "DELETE FROM invoice_history WHERE sequence IN (2, 3)",
-        ["2: removed, as all up to 3", f"4: {UNTOLD} incurred_costs, state, total_price",
-         f"-: {NOT_SEALED.replace('1', '2')}"],
+        [f"2: {REMOVED}, like all entries up to 3",
+         f"4: {UNEXPLAINED} incurred_costs, state, total_price",
+         f"-: {UNSEALED.replace('1 change', '2 changes')}"],
     ),
     "the last is cut off": (
         "DELETE FROM invoice_history WHERE sequence = 4",
-        ["4: cut off", "-: differs from its last entry in backend_id", f"-: {NOT_SEALED}"],
+        ["4: the entry was cut off the end", f"-: {DIFFERS} backend_id",
+         f"-: {UNSEALED}"],
     ),
     "the last is cut off, the count lowered": (
         "WITH cut AS (DELETE FROM invoice_history WHERE sequence = 4)"
         " UPDATE invoices SET history_count = 3, backend_id = ''",
-        ["-: what it keeps of its record is not its last entry", f"-: {NOT_SEALED}"],
+        [f"-: {MISMATCH}", f"-: {UNSEALED}"],
     ),
     "an older hash becomes the head": (
         "WITH cut AS (DELETE FROM invoice_history WHERE sequence = 4)"
         " UPDATE invoices SET history_count = 3, backend_id = '', history_head ="
         " (SELECT hash FROM invoice_history WHERE sequence = 3)",
-        ["-: what it keeps of its record is not its last entry", f"-: {NOT_SEALED}"],
+        [f"-: {MISMATCH}", f"-: {UNSEALED}"],
     ),
     "the whole record is removed": (
         "WITH gone AS (DELETE FROM invoice_history), too AS (DELETE FROM invoice_changes)"
         " UPDATE invoices SET history_count = 0, history_head = NULL",
-        ["-: has no record"],
+        ["-: no record"],
     ),
     "an entry is inserted": (
         "INSERT INTO invoice_history (change, invoice_uuid, sequence, recorded_at, operation, data,"
         " previous, hash) SELECT gen_random_uuid(), invoice_uuid, 5, recorded_at, operation, data,"
         " previous, hash FROM invoice_history WHERE sequence = 4",
-        ["5: inserted", "-: what it keeps of its record is not its last entry"],
+        [f"5: {INSERTED}", f"-: {MISMATCH}"],
     ),
     "two entries change places": (
         "UPDATE invoice_history SET sequence = 5 - sequence + 10 WHERE sequence IN (2, 3)",
-        ["2: removed, as all up to 3", "12: inserted", "13: inserted",
-         "5: removed, as all up to 11",
-         "-: what it keeps of its record is not its last entry",
-         "-: differs from its last entry in backend_id, state"],
+        [f"2: {REMOVED}, like all entries up to 3",
+         f"12: {INSERTED}", f"13: {INSERTED}",
+         f"5: {REMOVED}, like all entries up to 11",
+         f"-: {MISMATCH}",
+         f"-: {DIFFERS} backend_id, state"],
     ),
     "a change is altered": (
         "UPDATE invoice_changes SET became = '{\"state\": \"canceled\"}'"
@@ -140,19 +148,19 @@ TAMPERINGS = {
     "a change is added by itself": (
         "INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)"
         " SELECT gen_random_uuid(), uuid, 'invoice', uuid, '{}', '{}' FROM invoices",
-        [f"-: {NOT_SEALED}"],
+        [f"-: {UNSEALED}"],
     ),
     "the invoice is changed": (
         "UPDATE invoices SET state = 'created', total_price = 1",
-        ["-: differs from its last entry in state, total_price"],
+        [f"-: {DIFFERS} state, total_price"],
     ),
     "an item is changed": (
         "UPDATE invoice_items SET name = 'Tape' WHERE name = 'Disk'",
-        ["-: 1 item of it not as recorded"],
+        ["-: 1 item not as recorded"],
     ),
     "a detail of an item": (
         "UPDATE invoice_items SET details = '{\"a\": 1}'",
-        ["-: 2 items of it not as recorded"],
+        ["-: 2 items not as recorded"],
     ),
     "an item is removed, another added": (
         "WITH gone AS (DELETE FROM invoice_items WHERE name = 'Disk' RETURNING *)"
@@ -161,32 +169,32 @@ TAMPERINGS = {
         " SELECT gen_random_uuid(), invoice_id, name, unit_price, quantity, unit, start, \"end\","
         " price"
         " FROM gone",
-        ["-: 2 items of it not as recorded"],
+        ["-: 2 items not as recorded"],
     ),
-    "a payment is removed": ("DELETE FROM payments", ["-: 1 payment of it not as recorded"]),
+    "a payment is removed": ("DELETE FROM payments", ["-: 1 payment not as recorded"]),
     "the invoice is removed": (
         "WITH items AS (DELETE FROM invoice_items), payments AS (DELETE FROM payments)"
         " DELETE FROM invoices",
-        ["-: is gone, and no entry tells of it"],
+        ["-: the invoice was deleted, and no entry records it"],
     ),
 }  # fmt: skip
 
 
-async def test_each_tampering_is_named(
+async def test_each_tampering_is_reported(
     database: Database, settings: Settings, invoice: Row, verified: Verify
 ) -> None:
     assert await verified() == []
     for name, (statement, expected) in TAMPERINGS.items():
         async with undone(database) as connection:
             await connection.execute(text(statement))
-            found = await findings_over(connection, settings)
-        told = sorted(f"{each.sequence or '-'}: {each.what}" for each in found)
+            found = await discrepancies_in(connection, settings)
+        told = sorted(f"{each.sequence or '-'}: {each.description}" for each in found)
         assert told == sorted(expected), name
         assert {each.invoice for each in found} == {invoice.uuid}
     assert await verified() == []
 
 
-async def findings_over(connection: AsyncConnection, settings: Settings) -> list[Discrepancy]:
+async def discrepancies_in(connection: AsyncConnection, settings: Settings) -> list[Discrepancy]:
     """Verify what a transaction has done and not committed."""
 
     class Within:
@@ -199,7 +207,7 @@ async def findings_over(connection: AsyncConnection, settings: Settings) -> list
     return [each async for each in verify(within, settings, verification)]
 
 
-async def test_a_forgery_is_not_washed_by_the_next_change(
+async def test_a_later_change_does_not_hide_a_forgery(
     database: Database, invoice: Row, tamper: Tamper, verified: Verify
 ) -> None:
     await tamper("UPDATE invoices SET due_date = '2030-01-01'")
@@ -209,21 +217,21 @@ async def test_a_forgery_is_not_washed_by_the_next_change(
         await within.execute(text("UPDATE invoices SET reference_number = 'R'"))
     assert await verified() == [
         f"2: {CHANGED}",
-        "4: removed",
-        f"5: {UNTOLD} backend_id, due_date",
-        f"-: {NOT_SEALED}",
+        f"4: {REMOVED}",
+        f"5: {UNEXPLAINED} backend_id, due_date",
+        f"-: {UNSEALED}",
     ]
     assert invoice.id
 
 
-async def test_what_was_written_past_the_service_is_adopted_only_when_asked(
+async def test_changes_without_an_entry_are_adopted_only_on_request(
     database: Database,
     connection: AsyncConnection,
     make: Factories,
     invoice: Row,
     verified: Verify,
 ) -> None:
-    # By hand, or by a release that seals nothing.
+    # As an operator or a release without a record does.
     await connection.execute(text("UPDATE invoices SET reference_number = 'by hand'"))
     await connection.execute(text("UPDATE invoice_items SET unit_price = 7 WHERE name = 'Disk'"))
     other = await make.invoice(await make.customer())
@@ -232,23 +240,23 @@ async def test_what_was_written_past_the_service_is_adopted_only_when_asked(
         await within.execute(text("UPDATE invoices SET payment_url = 'https://example.com'"))
     found = sorted(await verified())
     assert found == [
-        "-: 2 not sealed: written past the service or by an earlier release",
-        "-: 2 not sealed: written past the service or by an earlier release",
-        "-: its record does not begin with the whole of it",
-        f"5: {UNTOLD} incurred_costs, reference_number, total_price",
+        "-: 2 changes without an entry: made outside the service or by an earlier release",
+        "-: 2 changes without an entry: made outside the service or by an earlier release",
+        "-: its record does not start with its whole state",
+        f"5: {UNEXPLAINED} incurred_costs, reference_number, total_price",
     ]
-    adoption = await backfill(database, KEY, "an upgrade")
-    assert str(adoption) == "Changes sealed: 4; records begun: 0."
+    result = await backfill(database, KEY, "an upgrade")
+    assert str(result) == "Changes sealed: 4; records started: 0."
     assert await verified() == []
     told = await connection.execute(
         text("SELECT DISTINCT comment FROM invoice_history WHERE operation = 'audit_adopt'")
     )
     assert told.scalars().all() == ["an upgrade"]
-    assert str(await backfill(database, KEY, "again")) == "Changes sealed: 0; records begun: 0."
+    assert str(await backfill(database, KEY, "again")) == "Changes sealed: 0; records started: 0."
     assert invoice.id
 
 
-async def test_records_of_what_was_there_before_begin_when_asked(
+async def test_records_of_older_invoices_start_on_request(
     database: Database, make: Factories, tamper: Tamper, verified: Verify
 ) -> None:
     customer = await make.customer()
@@ -256,22 +264,22 @@ async def test_records_of_what_was_there_before_begin_when_asked(
     await make.item(invoice, "3")
     await make.payment(await make.profile(customer), invoice_id=invoice.id)
     changed = await make.invoice(await make.customer())
-    # As it is after the upgrade of a database with rows.
+    # As after the upgrade of a database that has invoices.
     await tamper("DELETE FROM invoice_changes")
     async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(
             text("UPDATE invoices SET backend_id = 'x' WHERE id = :id"), {"id": changed.id}
         )
     assert sorted(await verified()) == [
-        "-: has no record",
-        "-: its record does not begin with the whole of it",
+        "-: its record does not start with its whole state",
+        "-: no record",
     ]
-    adoption = await backfill(database, KEY, "an upgrade")
-    assert (adoption.changes, adoption.invoices) == (0, 2)
+    result = await backfill(database, KEY, "an upgrade")
+    assert (result.changes, result.invoices) == (0, 2)
     assert await verified() == []
 
 
-async def test_keys_that_were_in_use_before(
+async def test_entries_of_previous_keys_are_verified(
     database: Database, settings: Settings, invoice: Row
 ) -> None:
     async def found(**keys: Any) -> list[Discrepancy]:
@@ -327,7 +335,9 @@ COLUMNS = {
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_single_change_of_the_record_is_found(settings: Settings, data: st.DataObject) -> None:
+def test_any_single_change_of_the_record_is_reported(
+    settings: Settings, data: st.DataObject
+) -> None:
     table = data.draw(st.sampled_from(sorted(COLUMNS)))
     column = data.draw(st.sampled_from(sorted(COLUMNS[table])))
     kind = COLUMNS[table][column]
@@ -358,7 +368,7 @@ def test_any_single_change_of_the_record_is_found(settings: Settings, data: st.D
                     ),
                     {"value": given_value},
                 )
-                return changed.rowcount, await findings_over(connection, settings)
+                return changed.rowcount, await discrepancies_in(connection, settings)
         finally:
             await database.close()
 

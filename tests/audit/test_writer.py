@@ -30,7 +30,7 @@ FROM invoice_history AS h WHERE invoice_uuid = :uuid ORDER BY sequence
 BY_TEST = Actor("test")
 
 
-async def test_a_payment_is_recorded_with_who_made_it(
+async def test_a_payment_is_recorded_with_its_actor(
     client: httpx.AsyncClient,
     connection: AsyncConnection,
     make: Factories,
@@ -99,7 +99,7 @@ async def test_a_change_that_is_rolled_back_leaves_no_entry(
     assert await rows(connection, ENTRIES, uuid=invoice.uuid) == []
 
 
-async def test_all_that_a_row_goes_through_is_recorded(
+async def test_insert_update_and_delete_of_a_row_are_recorded(
     database: Database, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     customer = await make.customer()
@@ -166,7 +166,7 @@ async def test_all_that_a_row_goes_through_is_recorded(
     assert await verified() == []
 
 
-async def test_noting_what_is_kept_is_no_change(
+async def test_bookkeeping_columns_are_not_recorded(
     database: Database, connection: AsyncConnection, make: Factories
 ) -> None:
     invoice = await make.invoice(await make.customer())
@@ -181,7 +181,7 @@ async def test_noting_what_is_kept_is_no_change(
     assert invoice.id
 
 
-async def test_sealing_twice_makes_two_entries(
+async def test_sealing_twice_writes_two_entries(
     database: Database, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     async with database.transaction() as within:
@@ -195,7 +195,7 @@ async def test_sealing_twice_makes_two_entries(
     assert await verified() == []
 
 
-async def test_changes_at_once_are_entries_in_turn(
+async def test_concurrent_changes_are_sealed_in_sequence(
     client: httpx.AsyncClient, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     headers = (await make.staff()).headers
@@ -210,12 +210,12 @@ async def test_changes_at_once_are_entries_in_turn(
     found = await verified()
     # The factory wrote past the service; the chain itself is whole.
     assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
-        "1 not sealed",
-        "its record does not begin with the whole of it",
+        "1 change without an entry",
+        "its record does not start with its whole state",
     ]
 
 
-async def test_more_invoices_than_a_batch(
+async def test_more_invoices_than_a_batch_are_sealed(
     database: Database, connection: AsyncConnection, make: Factories, verified: Verify
 ) -> None:
     customer = await make.customer()
@@ -235,14 +235,14 @@ async def test_more_invoices_than_a_batch(
 
 @pytest.mark.parametrize("table", ["invoice_changes", "invoice_history"])
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_record_is_only_added_to(
+async def test_the_record_is_append_only(
     connection: AsyncConnection, table: str, statement: str
 ) -> None:
     with pytest.raises(DBAPIError, match="only added to"):
         await connection.execute(text(statement.format(table)))
 
 
-async def test_every_column_is_recorded_or_left_out_for_a_reason(
+async def test_every_column_is_recorded_or_listed_as_left_out(
     connection: AsyncConnection, make: Factories
 ) -> None:
     """A new column belongs to one of the two, and to the trigger that watches for changes."""

@@ -8,7 +8,7 @@ from tests.cli.test_data import call
 from tests.support.factories import Factories
 
 
-async def test_verify_and_adopt(
+async def test_unsealed_changes_are_reported_and_adopted(
     settings: Settings, connection: AsyncConnection, make: Factories
 ) -> None:
     empty = await call(settings, "audit", "verify")
@@ -18,14 +18,14 @@ async def test_verify_and_adopt(
     assert found.exit_code == 1
     assert found.stdout.splitlines() == [
         f"invoice {invoice.uuid} (number 100500):"
-        " 1 not sealed: written past the service or by an earlier release",
-        f"invoice {invoice.uuid} (number 100500): has no record",
+        " 1 change without an entry: made outside the service or by an earlier release",
+        f"invoice {invoice.uuid} (number 100500): no record",
         "Records: 0; entries: 0; discrepancies: 2.",
     ]
     without = await call(settings, "audit", "adopt", "--why", " ")
     assert without.exit_code == 2
     adopted = await call(settings, "audit", "adopt", "--why", "an upgrade")
-    assert (adopted.exit_code, adopted.stdout) == (0, "Changes sealed: 1; records begun: 0.\n")
+    assert (adopted.exit_code, adopted.stdout) == (0, "Changes sealed: 1; records started: 0.\n")
     canceled = await call(settings, "invoice", "cancel", str(invoice.uuid), "--why", "a mistake")
     assert canceled.exit_code == 0, canceled.output
     comments = await connection.execute(

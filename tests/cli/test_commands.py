@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_written_to_ends_the_start(
     folder = tmp_path / "file" / "folder"
     answer = app(command, **SETTINGS | {name: str(folder)})
     assert answer.returncode == 2
-    assert answer.stderr == f"{name} is wrong: {folder} cannot be written to: Not a directory.\n"
+    assert answer.stderr == f"{name} is wrong: {folder} is not writable: Not a directory.\n"
 
 
 def test_every_problem_is_named() -> None:

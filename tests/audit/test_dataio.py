@@ -44,14 +44,14 @@ def imported(settings: Settings, second_database_url: str, tmp_path: Path) -> Im
         try:
             report = await load_file(database, there, str(file))
             found = [each async for each in verify(database, there, VerificationResult())]
-            return report, [f"{each.sequence or '-'}: {each.what}" for each in found]
+            return report, [f"{each.sequence or '-'}: {each.description}" for each in found]
         finally:
             await database.close()
 
     return load
 
 
-async def test_it_is_verified_elsewhere_and_goes_on_there(
+async def test_an_imported_record_is_verified_and_continued(
     exported: bytes, imported: Import, second_database_url: str, settings: Settings
 ) -> None:
     report, found = await imported(exported)
@@ -88,13 +88,13 @@ TAMPERINGS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], list[str]]] = 
     ),
     "the last entry is cut off": (
         lambda lines: [line for line in lines if b'"head":"' not in line],
-        ["4: does not follow from the one before"],
+        ["4: the entry does not continue the one before"],
     ),
 }
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-async def test_a_tampered_export_is_found_out(exported: bytes, imported: Import, name: str) -> None:
+async def test_a_tampered_export_is_reported(exported: bytes, imported: Import, name: str) -> None:
     tamper, expected = TAMPERINGS[name]
     _, found = await imported(b"".join(tamper(exported.splitlines(keepends=True))))
     assert set(expected) <= set(found)
@@ -108,7 +108,7 @@ async def test_a_tampered_export_is_found_out(exported: bytes, imported: Import,
         (rb'"of":"item"', rb'"of":"thing"'),
     ],
 )
-async def test_what_is_no_record_is_refused(
+async def test_an_invalid_record_is_refused(
     exported: bytes, imported: Import, before: bytes, after: bytes
 ) -> None:
     with pytest.raises(BadRecords) as refused:
