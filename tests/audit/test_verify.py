@@ -335,9 +335,7 @@ COLUMNS = {
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_single_change_of_a_record_is_found(
-    settings: Settings, data: st.DataObject
-) -> None:
+def test_any_single_change_of_a_record_is_found(settings: Settings, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(sorted(COLUMNS)))
     column = data.draw(st.sampled_from(sorted(COLUMNS[table])))
     kind = COLUMNS[table][column]

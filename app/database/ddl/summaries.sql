@@ -1,5 +1,5 @@
 -- Summaries keep counts and sums of invoices beside the rows, so that lists and growth need not
--- read every invoice. See docs/decisions/0011-tallies.md.
+-- read every invoice. See docs/decisions/0011-summaries.md.
 
 -- Hold true: the rows of `invoice_tallies` for a year, month and state add up to the number of its
 -- invoices and their sums. The functions only insert differences, so that no transaction waits for
