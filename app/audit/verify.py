@@ -109,8 +109,8 @@ class _InvoiceChain:
     """One for each key that may have sealed an entry."""
     sequence: int = 0
     heads: set[bytes] = field(default_factory=lambda: {EMPTY_HEAD})
-    """What the head may have been before the next entry: under each key, and also without entries
-    that nobody with a key made."""
+    """The heads that the next entry may continue: one for each key, and those from before entries
+    that were inserted without a key."""
     last: RowMapping | None = None
 
     @property

@@ -123,7 +123,7 @@ WITH changed AS (
 ), found AS (
     SELECT * FROM locked
     UNION ALL
-    SELECT changed.change, changed.invoice_uuid, kept.count, decode(kept.head, 'hex'), NULL
+    SELECT changed.change, changed.invoice_uuid, stored.count, decode(stored.head, 'hex'), NULL
     FROM changed LEFT JOIN LATERAL (
         SELECT (was ->> 'history_count')::bigint AS count, was ->> 'history_head' AS head
         FROM invoice_changes AS gone
@@ -131,7 +131,7 @@ WITH changed AS (
             AND gone.kind = 'invoice' AND gone.became IS NULL
         ORDER BY gone.id DESC
         LIMIT 1
-    ) AS kept ON true
+    ) AS stored ON true
     WHERE NOT EXISTS (SELECT FROM locked WHERE locked.invoice_uuid = changed.invoice_uuid)
 )
 SELECT e.change, e.invoice_uuid, e.history_count, e.history_head, {ENTRY_DIGEST} AS digest,
@@ -178,7 +178,7 @@ WITH sealed AS (
            sealed.previous, sealed.hash
     FROM sealed LEFT JOIN invoices ON invoices.uuid = sealed.uuid
     ORDER BY sealed.uuid
-), kept AS (
+), updated AS (
     UPDATE invoices SET history_count = sealed.sequence, history_head = sealed.head
     FROM sealed
     WHERE invoices.uuid = sealed.uuid

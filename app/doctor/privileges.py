@@ -75,11 +75,13 @@ async def privileges(database: Database, _settings: Settings) -> list[CheckResul
     """Return the privileges that the service needs and the role lacks."""
     required = required_table_privileges() | required_sequence_privileges()
     pairs = [(name, privilege) for name, several in required.items() for privilege in several]
-    names, wanted = zip(*pairs, strict=True)
     async with database.reading() as connection:
         schema = (await connection.execute(_SCHEMA)).one()
         in_schema = {"schema": schema.oid}
-        values = in_schema | {"names": list(names), "privileges": list(wanted)}
+        values = in_schema | {
+            "names": [name for name, _ in pairs],
+            "privileges": [privilege for _, privilege in pairs],
+        }
         missing = (await connection.execute(_MISSING, values)).all()
         not_executable = (await connection.execute(_NOT_EXECUTABLE, in_schema)).scalars().all()
         tables = in_schema | {"names": list(metadata.tables)}

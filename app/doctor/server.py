@@ -31,10 +31,10 @@ async def version(database: Database, settings: Settings) -> list[CheckResult]:
         ).one()
     host = make_url(settings.database_url).query.get("host", "")
     embedded = ", embedded" if str(host).endswith("/postgresql/run") else ""
-    found = f"PostgreSQL {name}{embedded}"
+    message = f"PostgreSQL {name}{embedded}"
     if number // 10000 < OLDEST:
-        return [wrong(f"{found} is too old", f"Use PostgreSQL {OLDEST} or newer.")]
-    return [well(found)]
+        return [wrong(f"{message} is too old", f"Use PostgreSQL {OLDEST} or newer.")]
+    return [well(message)]
 
 
 async def encoding(database: Database, _settings: Settings) -> list[CheckResult]:
