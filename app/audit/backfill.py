@@ -5,6 +5,7 @@ a person can tell them apart, so no backfill is automatic.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from app.audit.actor import Actor
 from app.audit.verify import IS_COMPLETE, UNSEALED
 from app.audit.writer import audited_transaction, seal
 from app.database import import_lock, timeouts
+from app.database.batches import run_in_batches
 from app.database.engine import Database
 
 _BATCH: Final = 1000
@@ -40,41 +42,40 @@ async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResu
     It commits each batch, and can be stopped and run again. It waits for a running import.
     """
     result = BackfillResult()
-    while True:
-        async with database.transaction() as connection:
-            await timeouts.disable_timeouts(connection)
-            await import_lock.lock_out_imports(connection)
-            changes = (await connection.execute(_unsealed)).scalars().all()
-            for change in changes:
-                await connection.execute(_resume_change, {"change": str(change)})
-                result.changes += await seal(connection, key, _ACTOR, why)
-        if len(changes) < _BATCH:
-            break
-    while True:
-        async with audited_transaction(database, key, _ACTOR, why) as connection:
-            await timeouts.disable_timeouts(connection)
-            await import_lock.lock_out_imports(connection)
-            started = await _start_records(connection)
-        result.invoices += started
-        if started < _BATCH:
-            return result
+
+    async def seal_changes(connection: AsyncConnection, size: int) -> int:
+        await _wait_for_locks(connection)
+        changes = (await connection.execute(_unsealed, {"size": size})).scalars().all()
+        for change in changes:
+            await connection.execute(_resume_change, {"change": str(change)})
+            result.changes += await seal(connection, key, _ACTOR, why)
+        return len(changes)
+
+    async def start_records(connection: AsyncConnection, size: int) -> int:
+        await _wait_for_locks(connection)
+        invoices = (await connection.execute(_incomplete, {"size": size})).scalars().all()
+        for statement in _baseline:
+            await connection.execute(statement, {"invoices": list(invoices)})
+        return len(invoices)
+
+    await run_in_batches(database.transaction, seal_changes, _BATCH)
+    audited = partial(audited_transaction, database, key, _ACTOR, why)
+    result.invoices = await run_in_batches(audited, start_records, _BATCH)
+    return result
 
 
-async def _start_records(connection: AsyncConnection) -> int:
-    """Record the whole state of a batch of incomplete invoices as changes; return their number."""
-    invoices = (await connection.execute(_incomplete)).scalars().all()
-    for statement in _baseline:
-        await connection.execute(statement, {"invoices": list(invoices)})
-    return len(invoices)
+async def _wait_for_locks(connection: AsyncConnection) -> None:
+    await timeouts.disable_timeouts(connection)
+    await import_lock.lock_out_imports(connection)
 
 
 _unsealed: Final = text(f"""
-SELECT change FROM ({UNSEALED}) AS u GROUP BY change ORDER BY min(u.first) LIMIT {_BATCH}
+SELECT change FROM ({UNSEALED}) AS u GROUP BY change ORDER BY min(u.first) LIMIT :size
 """)  # noqa: S608 - made of constants
 _resume_change: Final = text("SELECT set_config('invoicing.change', :change, true)")
 _incomplete: Final = text(f"""
 SELECT i.id FROM invoices AS i WHERE NOT {IS_COMPLETE}
-ORDER BY i.id LIMIT {_BATCH} FOR NO KEY UPDATE
+ORDER BY i.id LIMIT :size FOR NO KEY UPDATE
 """)  # noqa: S608 - made of constants
 _baseline: Final = (
     text("""

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.batches import run_in_batches
 from app.deliveries import schedule
 from app.idempotency import repository as stored_responses
 from app.idempotency.keys import LIFETIME
@@ -123,12 +124,8 @@ async def _purge_in_batches(
     run: JobRun, purge: Callable[[AsyncConnection, int], Awaitable[int]]
 ) -> JobSummary:
     summary = JobSummary()
-    while True:
-        async with run.database.transaction() as connection:
-            purged = await purge(connection, _PURGE_BATCH)
-        summary.counts["purged"] += purged
-        if purged < _PURGE_BATCH:
-            return summary
+    summary.counts["purged"] = await run_in_batches(run.database.transaction, purge, _PURGE_BATCH)
+    return summary
 
 
 def build_registry(settings: Settings) -> Mapping[str, Job]:
