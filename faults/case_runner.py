@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl.importer import import_file
 from faults.case import Case
 from faults.cleanup import expedite_deliveries, wait_for_deliveries
 from faults.comparison import compare
@@ -27,8 +27,8 @@ async def prepared_stack(
     async with Stack(case.layout) as stack:
         dataset = create_dataset(customers)
         async with stack.database() as database:
-            report = await load_file(database, stack.settings, str(dataset.write(stack.place)))
-            assert report.fault_count == 0
+            report = await import_file(database, stack.settings, str(dataset.write(stack.place)))
+            assert report.rejected_count == 0
         await stack.start_programs()
         yield stack, LoadGenerator(stack.urls, dataset)
 

@@ -1,4 +1,4 @@
-"""Every background loop ends when it is cancelled.
+"""Every background loop ends when it is asked to.
 
 On Python 3.11, redis-py answers many cancellations with an error of its own, so each loop is
 cancelled a few hundred times, amid its work with a real server.
@@ -48,7 +48,7 @@ async def assert_ends(loop: Callable[[], Coroutine[Any, Any, None]], longest: fl
         assert ended, f"the loop went on after cancellation {time}"
 
 
-async def test_the_redis_sync_of_rate_limits_ends(
+async def test_the_sharing_of_rate_limits_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "SHARE_INTERVAL", 0)
@@ -87,7 +87,7 @@ async def test_the_renewal_of_a_lease_ends(database: Database) -> None:
     await assert_ends(entry._renew, 0.01)
 
 
-async def test_a_worker_ends_when_stopped_during_a_poll(
+async def test_a_worker_that_is_asked_to_stop_amid_a_look_at_the_queue_ends(
     settings: Settings,
 ) -> None:
     moments = Random(13)

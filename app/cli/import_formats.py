@@ -1,4 +1,4 @@
-"""What `import` does for each format: import, show progress, tell what came of it."""
+"""The command `import` for JSON Lines and for a Waldur: import, progress and report."""
 
 import gc
 from collections import Counter
@@ -15,79 +15,85 @@ from app.cli.database import with_database
 from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
-from app.dataio.import_report import FAULTS_TOLD, BadRecords, ImportRunning, Report
-from app.dataio.jsonl.reader import STDIN, UnreadableFile, load_file
-from app.dataio.waldur import importer
-from app.dataio.waldur.import_report import Report as WaldurReport
-from app.dataio.waldur.invoices import HalfInvoice
-from app.dataio.waldur.source import WaldurUnreadable
+from app.dataio.import_report import (
+    MAX_LISTED_REJECTIONS,
+    ImportReport,
+    ImportRunning,
+    RecordsRejected,
+)
+from app.dataio.jsonl.importer import import_file
+from app.dataio.jsonl.reader import STDIN, UnreadableFile
+from app.dataio.waldur.import_report import WaldurImportReport
+from app.dataio.waldur.importer import import_waldur_database
+from app.dataio.waldur.invoice_importer import IncompleteInvoice
+from app.dataio.waldur.source_database import WaldurUnreadable
 from app.logging import error_message
 
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 200_000
-"""More than two batches of records hold; they have no cycles, and looking through them for some
-takes a fifth of the time."""
+_GC_THRESHOLD: Final = 200_000
+"""More objects than two batches of records have. Records have no reference cycles, and a fifth of
+the time of an import was spent on searching them for cycles."""
 
 
 def import_jsonl(source: str, *, keep_good: bool) -> None:
-    """Import a file of JSON Lines, or standard input for `-`."""
+    """Import a JSON Lines file, or standard input for `-`, and print the report."""
     settings = load_settings()
 
-    async def run(database: Database) -> Report:
-        size = None if source == STDIN else _size(source)
+    async def run(database: Database) -> ImportReport:
+        size = None if source == STDIN else _file_size(source)
         with progress_bar(source, size) as progress:
-            return await load_file(
+            return await import_file(
                 database, settings, source, keep_good=keep_good, progress=progress
             )
 
-    with failures_in_a_line(source), _few_collections():
+    with report_import_failures(source), _rare_garbage_collection():
         report = with_database(run, settings=settings)
-    _tell(source, report)
-    if report.fault_count:
-        _tell_faults(report)
-        fail(f"{source}: {_bad(report)} left out, the others are kept.")
+    _print_counts(source, report)
+    if report.rejected_count:
+        _print_rejected(report)
+        fail(f"{source}: {_rejected_lines(report)} rejected; the others were imported.")
 
 
 def import_waldur(url: str) -> None:
-    """Bring over, or catch up with, the Waldur whose database is at `url`."""
+    """Import the Waldur database at `url`, or its changes, and print the report."""
     settings = load_settings()
 
-    async def run(database: Database) -> WaldurReport:
-        read = Counter[str]()
+    async def run(database: Database) -> WaldurImportReport:
+        rows = Counter[str]()
         with progress_bar("Waldur", None) as progress:
 
-            def count(kind: str) -> None:
-                read[kind] += 1
+            def count_row(kind: str) -> None:
+                rows[kind] += 1
                 if progress is not None:
-                    progress(read.total())
+                    progress(rows.total())
 
-            return await importer.run(url, database, settings, count)
+            return await import_waldur_database(url, database, settings, count_row)
 
     try:
-        with failures_in_a_line("The import from the Waldur failed"):
+        with report_import_failures("The import from the Waldur failed"):
             report = with_database(run, settings=settings)
-    except (WaldurUnreadable, HalfInvoice) as error:
+    except (WaldurUnreadable, IncompleteInvoice) as error:
         fail(str(error))
     for line in report.lines():
         typer.echo(line)
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Leave records that come and go to their reference counts."""
+def _rare_garbage_collection() -> Iterator[None]:
+    """Run the cyclic garbage collector rarely; reference counts free the records."""
     before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+    gc.set_threshold(_GC_THRESHOLD, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
 
 
-def _size(source: str) -> int | None:
+def _file_size(source: str) -> int | None:
     path = Path(source)
     return path.stat().st_size if path.is_file() else None
 
 
-def _tell(source: str, report: Report) -> None:
+def _print_counts(source: str, report: ImportReport) -> None:
     typer.echo(f"{source}:")
     if not report.counts:
         typer.echo("  no records")
@@ -99,31 +105,32 @@ def _tell(source: str, report: Report) -> None:
         )
 
 
-def _tell_faults(report: Report) -> None:
-    for fault in report.faults:
-        typer.echo(str(fault), err=True)
-    more = report.fault_count - len(report.faults)
-    if more:
-        typer.echo(f"and {more} more", err=True)
+def _print_rejected(report: ImportReport) -> None:
+    for rejected in report.rejected:
+        typer.echo(str(rejected), err=True)
+    unlisted = report.rejected_count - len(report.rejected)
+    if unlisted:
+        typer.echo(f"and {unlisted} more", err=True)
 
 
-def _bad(report: Report) -> str:
-    count = report.fault_count
-    return "1 bad line was" if count == 1 else f"{count} bad lines were"
+def _rejected_lines(report: ImportReport) -> str:
+    count = report.rejected_count
+    return "1 line was" if count == 1 else f"{count} lines were"
 
 
 @contextmanager
-def failures_in_a_line(source: str) -> Iterator[None]:
-    """End the command with what a person can act on; nothing of the source is kept."""
+def report_import_failures(source: str) -> Iterator[None]:
+    """End the command with messages that an operator can act on; nothing was imported."""
     try:
         yield
-    except BadRecords as bad:
-        _tell_faults(bad.report)
-        stopped = ", and looking for more ended there" * (bad.report.fault_count >= FAULTS_TOLD)
-        fail(f"{source}: {_bad(bad.report)} found{stopped}; nothing of it is kept.")
+    except RecordsRejected as error:
+        report = error.report
+        _print_rejected(report)
+        ended = ", and the import ended there" * (report.rejected_count >= MAX_LISTED_REJECTIONS)
+        fail(f"{source}: {_rejected_lines(report)} rejected{ended}; nothing was imported.")
     except (UnreadableFile, ImportRunning) as error:
         fail(f"{str(error).rstrip('.')}.")
     except DatabaseUnavailable as error:
-        fail(f"{source}: nothing of it is kept: the database cannot be used now: {error}.")
+        fail(f"{source}: nothing was imported: the database is unavailable: {error}.")
     except (OSError, SQLAlchemyError) as error:
-        fail(f"{source}: nothing of it is kept: {error_message(error)}.")
+        fail(f"{source}: nothing was imported: {error_message(error)}.")

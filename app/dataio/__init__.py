@@ -1,1 +1,1 @@
-"""Data in and out."""
+"""Import and export of data."""

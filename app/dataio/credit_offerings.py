@@ -1,4 +1,4 @@
-"""The offerings that credits may be spent on: a list in the record, rows of their own here."""
+"""Stores the offerings of a customer credit: a list in the record, rows of a link table."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,70 +8,71 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.catalogue.models import Offering
-from app.dataio.records import CustomerCredit
-from app.payments.models import CustomerCredit as Credit
+from app.dataio.records import CustomerCreditRecord
+from app.payments.models import CustomerCredit
 from app.payments.models import CustomerCreditOffering as Link
 
 
-class CreditOfferings:
-    """The offerings of a batch of credits."""
+class CreditOfferingWriter:
+    """Writes the offerings of a batch of credits."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self._offerings: dict[UUID, int] = {}
-        self._before: set[UUID] = set()
+        self._offering_ids: dict[UUID, int] = {}
+        self._existing: set[UUID] = set()
 
-    async def look(self, records: Sequence[CustomerCredit]) -> dict[UUID, UUID]:
-        """See what is there before the credits are written.
+    async def prepare(self, records: Sequence[CustomerCreditRecord]) -> dict[UUID, UUID]:
+        """Load the named offerings and the existing credits, before the credits are written.
 
         Returns, by credit, an offering that it names and that does not exist.
         """
-        self._before = set(await self._keys(records))
+        self._existing = set(await self._credit_ids(records))
         named = {offering for credit in records for offering in credit.offerings}
-        found = select(Offering.uuid, Offering.id).where(Offering.uuid.in_(named))
-        self._offerings = {row.uuid: row.id for row in await self._connection.execute(found)}
+        statement = select(Offering.uuid, Offering.id).where(Offering.uuid.in_(named))
+        self._offering_ids = {row.uuid: row.id for row in await self._connection.execute(statement)}
         return {
             credit.uuid: offering
             for credit in records
             for offering in reversed(credit.offerings)
-            if offering not in self._offerings
+            if offering not in self._offering_ids
         }
 
-    async def store(self, records: Sequence[CustomerCredit]) -> set[UUID]:
-        """Make the offerings of written credits those of their records.
+    async def store(self, records: Sequence[CustomerCreditRecord]) -> set[UUID]:
+        """Replace the offerings of written credits by those of their records.
 
-        Returns the credits that were there before and changed.
+        Returns the credits that existed before and changed.
         """
-        keys = await self._keys(records)
+        ids = await self._credit_ids(records)
         stored: dict[int, set[int]] = defaultdict(set)
         links = select(Link.customer_credit_id, Link.offering_id).where(
-            Link.customer_credit_id.in_(keys.values())
+            Link.customer_credit_id.in_(ids.values())
         )
         for row in await self._connection.execute(links):
             stored[row.customer_credit_id].add(row.offering_id)
-        wanted = {
-            keys[credit.uuid]: {self._offerings[offering] for offering in credit.offerings}
+        new = {
+            ids[credit.uuid]: {self._offering_ids[offering] for offering in credit.offerings}
             for credit in records
         }
-        await self._drop([(k, o) for k, have in stored.items() for o in have - wanted[k]])
-        await self._add([(k, o) for k, want in wanted.items() for o in sorted(want - stored[k])])
+        await self._delete([(key, old) for key, own in stored.items() for old in own - new[key]])
+        await self._insert([(key, each) for key in new for each in sorted(new[key] - stored[key])])
         return {
             credit
-            for credit, key in keys.items()
-            if credit in self._before and wanted[key] != stored[key]
+            for credit, key in ids.items()
+            if credit in self._existing and new[key] != stored[key]
         }
 
-    async def _keys(self, records: Sequence[CustomerCredit]) -> dict[UUID, int]:
+    async def _credit_ids(self, records: Sequence[CustomerCreditRecord]) -> dict[UUID, int]:
         uuids = [credit.uuid for credit in records]
-        rows = select(Credit.uuid, Credit.id).where(Credit.uuid.in_(uuids))
-        return {row.uuid: row.id for row in await self._connection.execute(rows)}
+        statement = select(CustomerCredit.uuid, CustomerCredit.id)
+        rows = await self._connection.execute(statement.where(CustomerCredit.uuid.in_(uuids)))
+        return {row.uuid: row.id for row in rows}
 
-    async def _drop(self, pairs: list[tuple[int, int]]) -> None:
+    async def _delete(self, pairs: list[tuple[int, int]]) -> None:
         if pairs:
             pair = tuple_(Link.customer_credit_id, Link.offering_id)
             await self._connection.execute(delete(Link).where(pair.in_(pairs)))
 
-    async def _add(self, pairs: list[tuple[int, int]]) -> None:
+    async def _insert(self, pairs: list[tuple[int, int]]) -> None:
         if pairs:
             rows = [{"customer_credit_id": key, "offering_id": offering} for key, offering in pairs]
             await self._connection.execute(insert(Link), rows)

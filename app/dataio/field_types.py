@@ -1,7 +1,7 @@
-"""The types of a record's fields: what JSON may say and PostgreSQL can store, nothing looser.
+"""The types of records' fields: exactly the values that JSON can hold and PostgreSQL can store.
 
-Python values of the right type pass; so does the one textual form that JSON has for each. The
-validators raise ValueError, as Pydantic asks for, whatever the type of the wrong value.
+A field accepts Python values of its type, and the one form that the type has in JSON. The
+validators raise ValueError, which Pydantic requires, also for a value of a wrong type.
 """
 
 import re
@@ -20,7 +20,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from app.dataio.jsonl.json_values import Storable
+from app.dataio.json_objects import StorableObject
 from app.urls import is_web_url
 
 _AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]+)?")
@@ -31,53 +31,53 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_NUL = r"^[^\x00]*$"
 
 
-def _amount(value: object) -> Decimal:
+def _parse_amount(value: object) -> Decimal:
     if isinstance(value, Decimal):
         return value
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
         return Decimal(value)
-    raise ValueError('an amount is written as a text, like "12.50"')
+    raise ValueError('an amount must be a string like "12.50"')
 
 
-def _time(value: object) -> datetime:
+def _parse_time(value: object) -> datetime:
     if isinstance(value, str) and _TIME.fullmatch(value):
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
-        raise ValueError("a time is written like 2026-11-01T00:00:00Z")
+        raise ValueError("a time must be a string like 2026-11-01T00:00:00Z")
     return value
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("the time is out of range") from error
 
 
-def _date(value: object) -> date:
+def _parse_date(value: object) -> date:
     if isinstance(value, str) and _DATE.fullmatch(value):
         value = date.fromisoformat(value)
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise ValueError("a date is written like 2026-11-01")
+        raise ValueError("a date must be a string like 2026-11-01")
     return value
 
 
-def _web_address(value: str) -> str:
+def _check_web_address(value: str) -> str:
     if value and not is_web_url(value):
-        raise ValueError("not a URL like https://pay.example.com/1")
+        raise ValueError("must be a URL like https://pay.example.com/1")
     return value
 
 
-def _network(value: object) -> IPv4Network | IPv6Network:
+def _parse_network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, str) and "%" not in value:
         return ip_network(value)
     if isinstance(value, (IPv4Network, IPv6Network)):
         return value
-    raise ValueError("a network is written like 192.0.2.0/24 or 2001:db8::/32")
+    raise ValueError("a network must be a string like 192.0.2.0/24 or 2001:db8::/32")
 
 
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
-"""Text of any length, without NUL, which PostgreSQL does not store."""
+"""Text of any length without NUL, which PostgreSQL cannot store."""
 Text2 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=2)]
 Text20 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=20)]
 Text30 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=30)]
@@ -85,32 +85,32 @@ Text50 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=50)]
 Text75 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=75)]
 Text150 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=150)]
 WebAddress200 = Annotated[
-    str, StringConstraints(pattern=_NO_NUL, max_length=200), AfterValidator(_web_address)
+    str, StringConstraints(pattern=_NO_NUL, max_length=200), AfterValidator(_check_web_address)
 ]
-"""A URL of scheme http, https, ftp or ftps, or empty; without white space."""
+"""Empty, or a URL with the scheme http, https, ftp or ftps and no white space."""
 Text255 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=255)]
 Text300 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=300)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """In lower case hexadecimal."""
 MediaType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
-"""The standard alphabet, padded, without line breaks."""
+"""In the standard alphabet, with padding and without line breaks."""
 
-Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(_in_utc)]
-"""A moment with its offset, to microseconds; kept in UTC."""
-Day = Annotated[date, BeforeValidator(_date)]
-Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
-JsonObject = Annotated[dict[str, Any], AfterValidator(Storable)]
-"""Any JSON object whose numbers are finite; a number with a fraction may be a Decimal."""
+Time = Annotated[AwareDatetime, BeforeValidator(_parse_time), AfterValidator(_to_utc)]
+"""A time with an offset, to microseconds, which is converted to UTC."""
+Day = Annotated[date, BeforeValidator(_parse_date)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_parse_network)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(StorableObject)]
+"""Any JSON object with finite numbers. A number with a fraction may be a Decimal."""
 
-_READ = BeforeValidator(_amount)
-_WRITE = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # never an exponent
-# The limits come first, so that they are part of Pydantic's own decimal and not functions after it.
-Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _READ, _WRITE]
-"""Money or a quantity: up to 12 digits before the point and 10 after it."""
-Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _READ, _WRITE]
-Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _READ, _WRITE]
-"""Money in the smallest units of a currency; none has more than 4 decimals. The loader knows how
-many the deployment's has."""
-Percent = Annotated[Decimal, _READ, _WRITE, Field(ge=0, max_digits=4, decimal_places=2)]
-"""Of 100, below 100; "20" stands for 20 %."""
+_PARSE = BeforeValidator(_parse_amount)
+_FORMAT = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # never an exponent
+# Limits before the validators are part of Pydantic's own decimal; after them they are functions.
+Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _PARSE, _FORMAT]
+"""Money or a quantity, with up to 12 digits before the point and 10 after it."""
+Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _PARSE, _FORMAT]
+Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _PARSE, _FORMAT]
+"""Money in a currency. No currency has more than 4 decimals; the loader checks the number that the
+deployment's currency has."""
+Percent = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=4, decimal_places=2)]
+"""A percentage from 0 to below 100: "20" is 20 %."""

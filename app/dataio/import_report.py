@@ -1,30 +1,31 @@
-"""What an import did, and what was wrong with it."""
+"""The result of an import: counts of records by kind, and the rejected records."""
 
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
-FAULTS_TOLD = 100
-"""So many faults are told of; the rest is only counted."""
+MAX_LISTED_REJECTIONS: Final = 100
+"""A report lists this many rejected records and only counts the others."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A record that could not be taken, and why."""
+class RejectedRecord:
+    """A record that was not imported, and the reason."""
 
     line: int
-    """Of the file, from 1; for a source without lines, the number of the record."""
+    """The line of the file, from 1; the number of the record if the source has no lines."""
     reason: str
     kind: str | None = None
     uuid: UUID | None = None
 
     def __str__(self) -> str:
-        what = f" ({self.kind} {self.uuid})" if self.kind else ""
-        return f"line {self.line}{what}: {self.reason}"
+        record = f" ({self.kind} {self.uuid})" if self.kind else ""
+        return f"line {self.line}{record}: {self.reason}"
 
 
 @dataclass
-class Counts:
-    """How many records of one kind were new, changed something, or changed nothing."""
+class RecordCounts:
+    """The numbers of records of one kind that created, updated or did not change a row."""
 
     created: int = 0
     updated: int = 0
@@ -32,31 +33,31 @@ class Counts:
 
 
 @dataclass
-class Report:
-    """What an import did."""
+class ImportReport:
+    """The result of one import."""
 
-    counts: dict[str, Counts] = field(default_factory=dict)
-    """By kind, only those that occurred."""
-    faults: list[Fault] = field(default_factory=list)
-    """The first `FAULTS_TOLD`."""
-    fault_count: int = 0
+    counts: dict[str, RecordCounts] = field(default_factory=dict)
+    """By kind. Only the kinds that occurred."""
+    rejected: list[RejectedRecord] = field(default_factory=list)
+    """The first `MAX_LISTED_REJECTIONS` rejected records."""
+    rejected_count: int = 0
 
-    def of(self, kind: str) -> Counts:
-        """Return the counts of a kind, to be added to."""
-        return self.counts.setdefault(kind, Counts())
+    def counts_for(self, kind: str) -> RecordCounts:
+        """Return the counts of a kind, for the caller to add to."""
+        return self.counts.setdefault(kind, RecordCounts())
 
-    def refuse(self, fault: Fault) -> None:
-        """Add a fault."""
-        self.fault_count += 1
-        if len(self.faults) < FAULTS_TOLD:
-            self.faults.append(fault)
+    def reject(self, record: RejectedRecord) -> None:
+        """Add a rejected record."""
+        self.rejected_count += 1
+        if len(self.rejected) < MAX_LISTED_REJECTIONS:
+            self.rejected.append(record)
 
 
-class BadRecords(Exception):
-    """Records were wrong, and nothing of the import is kept."""
+class RecordsRejected(Exception):
+    """Records were rejected, and the whole import was rolled back."""
 
-    def __init__(self, report: Report) -> None:
-        super().__init__(f"{report.fault_count} wrong records")
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__(f"rejected records: {report.rejected_count}")
         self.report = report
 
 

@@ -1,10 +1,10 @@
-"""Stores records, by UUID, in one transaction: what is new is created, what differs is updated.
+"""Stores records by UUID in one transaction: new ones are inserted, different ones are updated.
 
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         await loader.add(record)
 
-A record comes after those that it names. Batches are written kind by kind, so nothing has to fit
-into memory; rows are created in the order of their records.
+A record must follow the records that it names. The loader writes in batches of one kind, so that
+memory use does not grow with the import. Rows are created in the order of their records.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
@@ -24,51 +23,57 @@ from app.billing.currencies import Currency, get_currency
 from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
-from app.dataio import errors
-from app.dataio.audit_records import HistoryImport
-from app.dataio.credit_offerings import CreditOfferings
-from app.dataio.import_report import FAULTS_TOLD, BadRecords, Fault, ImportRunning, Report
-from app.dataio.proof_files import ProofFiles, WrongProof
+from app.dataio.audit_import import AuditImport
+from app.dataio.credit_offerings import CreditOfferingWriter
+from app.dataio.database_errors import rejection_reason
+from app.dataio.import_report import (
+    MAX_LISTED_REJECTIONS,
+    ImportReport,
+    ImportRunning,
+    RecordsRejected,
+    RejectedRecord,
+)
+from app.dataio.proof_files import ImportedProofFiles, InvalidProof
 from app.dataio.records import (
-    CustomerCredit,
-    Delivery,
-    HistoryChange,
-    HistoryEntry,
-    Invoice,
-    InvoiceItem,
-    Payment,
+    CustomerCreditRecord,
+    DeliveryRecord,
+    HistoryChangeRecord,
+    HistoryEntryRecord,
+    InvoiceItemRecord,
+    InvoiceRecord,
+    PaymentRecord,
     Record,
 )
-from app.dataio.registry import KIND_OF, KINDS, Kind
-from app.dataio.staging import JUST_IMPORTED, Staging, Written
+from app.dataio.registry import RECORD_KIND_BY_MODEL, RECORD_KINDS, RecordKind
+from app.dataio.staging import BatchResult, StagingTable
 from app.invoices.actions.set_currency import use_currency
-from app.invoices.models import Invoice as InvoiceRow
-from app.invoices.models import InvoiceItem as InvoiceItemRow
+from app.invoices.repository import imports
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
 _ACTOR: Final = Actor("import")
-BATCH: Final = 5000
-"""Records of one kind that are written at once."""
+BATCH_RECORDS: Final = 5000
+"""Records of one kind in one batch."""
 BATCH_BYTES: Final = 16 * 1024 * 1024
-"""Everything that waits is written when its lines have so many bytes; as many are read ahead."""
-_STAGING: Final = {kind: Staging(kind) for kind in KINDS}
-NOT_SENT: Final = "Was not sent yet when it was exported."
+"""The loader writes all queued records once their lines have this size. Also the size of the
+prefetched lines."""
+_STAGING_TABLES: Final = {kind: StagingTable(kind) for kind in RECORD_KINDS}
+NOT_SENT_ERROR: Final = "Was not sent yet when it was exported."
 
 
 @asynccontextmanager
-async def importing(
+async def import_transaction(
     database: Database,
     settings: Settings,
     actor: Actor = _ACTOR,
     *,
     keep_good: bool = False,
 ) -> AsyncIterator["Loader"]:
-    """Yield a loader in a transaction of its own, which is recorded and commits at the end.
+    """Yield a loader in its own audited transaction, which commits at the end.
 
-    Raises `ImportRunning` if another import runs, `WrongCurrency` if the invoices in the database
-    are in another currency, and `BadRecords`, with nothing kept, if a record was wrong, unless
-    `keep_good` asks to keep the others.
+    Raises `ImportRunning` if another import runs, and `WrongCurrency` if the stored invoices are
+    in another currency. Raises `RecordsRejected`, and rolls back, if a record was rejected, unless
+    `keep_good` asks to store the others.
     """
     loader: Loader | None = None
     try:
@@ -85,19 +90,20 @@ async def importing(
             await loader.finish()
     except BaseException:
         if loader is not None:
-            await loader.proofs.drop_all()
+            await loader.proofs.remove_all()
         raise
 
 
 @dataclass
-class _Waiting:
+class _QueuedRecord:
     record: Record
     line: int
     proof: tuple[object, ...] = ()
+    """The values of the proof's columns."""
 
 
 class Loader:
-    """Takes records one by one and writes them in batches over one connection."""
+    """Queues records and writes them in batches over one connection."""
 
     def __init__(
         self,
@@ -109,234 +115,219 @@ class Loader:
     ) -> None:
         self.connection = connection
         self.currency = currency
-        self.report = Report()
-        self._history = HistoryImport(connection, self.report)
-        self.proofs = ProofFiles(connection, store)
+        self.report = ImportReport()
+        self.proofs = ImportedProofFiles(connection, store)
+        self._audit = AuditImport(connection, self.report)
         self._keep_good = keep_good
-        self._prepared: set[Kind] = set()
-        self._waiting: dict[Kind, list[_Waiting]] = {kind: [] for kind in KINDS}
-        self._waiting_bytes = 0
+        self._created_tables: set[RecordKind] = set()
+        self._queues: dict[RecordKind, list[_QueuedRecord]] = {kind: [] for kind in RECORD_KINDS}
+        self._queued_bytes = 0
         self._line = 0
 
     async def add(self, record: Record, line: int | None = None, *, size: int = 0) -> None:
-        """Take a record from a line of its source, by default the next one.
+        """Queue a record from a line of its source, by default the next line.
 
-        Lines only rise. `size` is the line's length in bytes, so that long ones wait in smaller
-        batches.
+        Line numbers must ascend. `size` is the length of the line in bytes: long lines make
+        smaller batches.
         """
         self._line = self._line + 1 if line is None else line
-        if isinstance(record, HistoryEntry | HistoryChange):
-            self._refuse_history(await self._history.add(record, self._line))
+        if isinstance(record, HistoryEntryRecord | HistoryChangeRecord):
+            self._reject_all(await self._audit.add(record, self._line))
             return
-        waiting = _Waiting(record, self._line)
-        if wrong_amount := _wrong_amount(record, self.currency):
-            await self._refuse(waiting, wrong_amount)
+        queued = _QueuedRecord(record, self._line)
+        if reason := _amount_error(record, self.currency):
+            await self._reject_queued(queued, reason)
             return
-        if isinstance(record, Payment) and record.proof is not None:
+        if isinstance(record, PaymentRecord) and record.proof is not None:
             try:
-                waiting.proof = await self.proofs.take(record)
-            except WrongProof as wrong:
-                await self._refuse(waiting, str(wrong))
+                queued.proof = await self.proofs.store(record)
+            except InvalidProof as error:
+                await self._reject_queued(queued, str(error))
                 return
-            waiting.record = record.model_copy(update={"proof": None})
+            queued.record = record.model_copy(update={"proof": None})
             size = 0
-        elif isinstance(record, Delivery):
-            waiting.record = _as_history(record)
-        kind = KIND_OF[type(record)]
-        self._waiting[kind].append(waiting)
-        self._waiting_bytes += size
-        if self._waiting_bytes >= BATCH_BYTES:
+        elif isinstance(record, DeliveryRecord):
+            queued.record = _closed_delivery(record)
+        kind = RECORD_KIND_BY_MODEL[type(record)]
+        self._queues[kind].append(queued)
+        self._queued_bytes += size
+        if self._queued_bytes >= BATCH_BYTES:
             await self.flush()
-        elif len(self._waiting[kind]) >= BATCH:
+        elif len(self._queues[kind]) >= BATCH_RECORDS:
             await self.flush(kind)
 
-    def refuse(self, fault: Fault) -> None:
-        """Note a line that is no record; raises `BadRecords` when enough are noted."""
-        self.report.refuse(fault)
-        if not self._keep_good and self.report.fault_count >= FAULTS_TOLD:
-            raise BadRecords(self.report)
+    def reject(self, record: RejectedRecord) -> None:
+        """Report a line that is not a valid record.
 
-    async def flush(self, upto: Kind | None = None) -> None:
-        """Write what waits, up to a kind in their order, by default everything."""
-        self._refuse_history(await self._history.flush())
-        for kind in KINDS:
-            waiting, self._waiting[kind] = self._waiting[kind], []
-            if waiting:
-                await self._write(kind, waiting)
-            if kind is upto:
+        Raises `RecordsRejected` once the report lists as many as it can.
+        """
+        self.report.reject(record)
+        if not self._keep_good and self.report.rejected_count >= MAX_LISTED_REJECTIONS:
+            raise RecordsRejected(self.report)
+
+    async def flush(self, last: RecordKind | None = None) -> None:
+        """Write the queued records of each kind up to `last`, by default of every kind."""
+        self._reject_all(await self._audit.flush())
+        for kind in RECORD_KINDS:
+            queue, self._queues[kind] = self._queues[kind], []
+            if queue:
+                await self._write(kind, queue)
+            if kind is last:
                 return
-        self._waiting_bytes = 0
+        self._queued_bytes = 0
 
     async def finish(self) -> None:
-        """Write what waits and do what is done once; raises `BadRecords`."""
+        """Write the queued records and the final statements; raises `RecordsRejected`."""
         await self.flush()
-        if self.report.fault_count and not self._keep_good:
-            raise BadRecords(self.report)
-        await self._history.note_heads()
-        noted = (
-            update(InvoiceRow)
-            .where(InvoiceRow.imported_revision == JUST_IMPORTED)
-            .values(imported_revision=InvoiceRow.revision)
-        )
+        if self.report.rejected_count and not self._keep_good:
+            raise RecordsRejected(self.report)
+        await self._audit.store_chain_heads()
         if "invoice" in self.report.counts:
-            await self.connection.execute(noted)
-            await self.connection.execute(text(_RAISE_NUMBERS))
+            await imports.finish_inserted_invoices(self.connection)
 
-    async def drop_other_items(self, invoices: Sequence[UUID]) -> int:
-        """Delete the items of these invoices that were not among the records; return how many."""
+    async def delete_items_not_imported(self, invoices: Sequence[UUID]) -> int:
+        """Delete those items of invoices that no record named; return their number."""
         await self.flush()
-        staging = await self._staging(KIND_OF[InvoiceItem])
-        others = delete(InvoiceItemRow).where(
-            InvoiceItemRow.invoice_id.in_(
-                select(InvoiceRow.id).where(InvoiceRow.uuid.in_(invoices))
-            ),
-            # Not NOT IN, which PostgreSQL answers row by row once the list outgrows its memory.
-            ~exists().where(staging.seen.c.uuid == InvoiceItemRow.uuid),
-        )
-        return (await self.connection.execute(others)).rowcount
+        staging = await self._staging_table(RECORD_KIND_BY_MODEL[InvoiceItemRecord])
+        return await imports.delete_items_except(self.connection, invoices, staging.seen.c.uuid)
 
-    async def note_imported(self, invoices: Sequence[UUID]) -> None:
-        """Note that these invoices are now as their source has them."""
-        await self.flush()
-        await self.connection.execute(
-            update(InvoiceRow)
-            .where(
-                InvoiceRow.uuid.in_(invoices),
-                InvoiceRow.imported_revision.is_distinct_from(InvoiceRow.revision),
-            )
-            .values(imported_revision=InvoiceRow.revision)
-        )
+    def _reject_all(self, records: Sequence[RejectedRecord]) -> None:
+        for record in records:
+            self.reject(record)
 
-    def _refuse_history(self, faults: Sequence[Fault]) -> None:
-        for fault in faults:
-            self.refuse(fault)
+    async def _reject_queued(self, queued: _QueuedRecord, reason: str) -> None:
+        if queued.proof:
+            await self.proofs.remove(str(queued.proof[0]))
+        record = queued.record
+        self.reject(RejectedRecord(queued.line, reason, record.kind, record.uuid))
 
-    async def _refuse(self, waiting: _Waiting, reason: str) -> None:
-        record = waiting.record
-        if waiting.proof:
-            await self.proofs.drop(str(waiting.proof[0]))
-        self.refuse(Fault(waiting.line, reason, record.kind, record.uuid))
+    async def _staging_table(self, kind: RecordKind) -> StagingTable:
+        if kind not in self._created_tables:
+            await _STAGING_TABLES[kind].create(self.connection)
+            self._created_tables.add(kind)
+        return _STAGING_TABLES[kind]
 
-    async def _staging(self, kind: Kind) -> Staging:
-        if kind not in self._prepared:
-            await _STAGING[kind].prepare(self.connection)
-            self._prepared.add(kind)
-        return _STAGING[kind]
-
-    async def _write(self, kind: Kind, batch: list[_Waiting]) -> None:
-        failed = await self._attempt(kind, batch)
-        # One row may have stood in the way of another that came before it, and have moved since.
-        while failed:
-            again = [pair for one, _ in failed for pair in await self._attempt(kind, [one])]
-            if len(again) == len(failed):
+    async def _write(self, kind: RecordKind, batch: list[_QueuedRecord]) -> None:
+        rejected = await self._try_to_write(kind, batch)
+        # A row may have conflicted with one that a later record of the batch has changed since.
+        while rejected:
+            retried = [
+                pair for queued, _ in rejected for pair in await self._try_to_write(kind, [queued])
+            ]
+            if len(retried) == len(rejected):
                 break
-            failed = again
-        for waiting, reason in failed:
-            await self._refuse(waiting, reason)
+            rejected = retried
+        for queued, reason in rejected:
+            await self._reject_queued(queued, reason)
 
-    async def _attempt(self, kind: Kind, batch: list[_Waiting]) -> list[tuple[_Waiting, str]]:
-        """Write a batch, or what is good of it; return what the database refused, and why."""
-        await (await self._staging(kind)).clear(self.connection)
+    async def _try_to_write(
+        self, kind: RecordKind, batch: list[_QueuedRecord]
+    ) -> list[tuple[_QueuedRecord, str]]:
+        """Write a batch; return the records that the database rejected, with the reasons.
+
+        Halves a batch that fails until it finds the records that the database rejects.
+        """
+        await (await self._staging_table(kind)).truncate(self.connection)
         try:
             async with self.connection.begin_nested():
-                written = await self._write_rows(kind, batch)
+                result = await self._write_rows(kind, batch)
         except Exception as error:
-            reason = errors.reason(error)
+            reason = rejection_reason(error)
             if reason is None:
                 raise
             if len(batch) == 1:
                 return [(batch[0], reason)]
             middle = len(batch) // 2
-            first = await self._attempt(kind, batch[:middle])
-            if len(first) >= FAULTS_TOLD and not self._keep_good:
+            first = await self._try_to_write(kind, batch[:middle])
+            if len(first) >= MAX_LISTED_REJECTIONS and not self._keep_good:
                 return first
-            return first + await self._attempt(kind, batch[middle:])
-        counts = self.report.of(kind.name)
-        counts.created += written.created
-        counts.updated += len(written.updated)
-        counts.unchanged += written.existing - len(written.updated)
-        await self._refuse_some(batch, written)
+            return first + await self._try_to_write(kind, batch[middle:])
+        counts = self.report.counts_for(kind.name)
+        counts.created += result.created
+        counts.updated += len(result.updated)
+        counts.unchanged += result.existing - len(result.updated)
+        await self._reject_lines(batch, result)
         return []
 
-    async def _refuse_some(self, batch: list[_Waiting], written: Written) -> None:
-        if not (written.refused or written.unknown):
+    async def _reject_lines(self, batch: list[_QueuedRecord], result: BatchResult) -> None:
+        if not (result.rejected or result.missing_references):
             return
-        for waiting in batch:
-            if waiting.line in written.refused:
-                await self._refuse(waiting, written.refused[waiting.line])
-            elif waiting.line in written.unknown:
-                field = written.unknown[waiting.line]
-                named = getattr(waiting.record, field)
-                await self._refuse(waiting, f"there is no {field.replace('_', ' ')} {named}")
+        for queued in batch:
+            if queued.line in result.rejected:
+                await self._reject_queued(queued, result.rejected[queued.line])
+            elif queued.line in result.missing_references:
+                field = result.missing_references[queued.line]
+                uuid = getattr(queued.record, field)
+                await self._reject_queued(queued, _missing(field, uuid))
 
-    async def _write_rows(self, kind: Kind, batch: list[_Waiting]) -> Written:
-        staging = await self._staging(kind)
-        if kind.model is CustomerCredit:
+    async def _write_rows(self, kind: RecordKind, batch: list[_QueuedRecord]) -> BatchResult:
+        staging = await self._staging_table(kind)
+        if kind.model is CustomerCreditRecord:
             return await self._write_credits(staging, batch)
-        return await staging.write(self.connection, [_row(kind, each) for each in batch])
+        return await staging.write(self.connection, [_row(kind, queued) for queued in batch])
 
-    async def _write_credits(self, staging: Staging, batch: list[_Waiting]) -> Written:
-        offerings = CreditOfferings(self.connection)
-        unknown = await offerings.look(_credits(batch))
-        good = [each for each in batch if each.record.uuid not in unknown]
-        written = await staging.write(self.connection, [_row(staging.kind, each) for each in good])
-        left_out = written.refused.keys() | written.unknown.keys()
-        kept = [each for each in good if each.line not in left_out]
-        changed = await offerings.store(_credits(kept))
-        lines = {each.line for each in kept if each.record.uuid in changed}
-        written.updated = sorted(lines.union(written.updated))
-        for each in batch:
-            if each.record.uuid in unknown:
-                written.refused[each.line] = f"there is no offering {unknown[each.record.uuid]}"
-        return written
+    async def _write_credits(
+        self, staging: StagingTable, batch: list[_QueuedRecord]
+    ) -> BatchResult:
+        offerings = CreditOfferingWriter(self.connection)
+        missing = await offerings.prepare(_credits(batch))
+        complete = [queued for queued in batch if queued.record.uuid not in missing]
+        rows = [_row(staging.kind, queued) for queued in complete]
+        result = await staging.write(self.connection, rows)
+        rejected = result.rejected.keys() | result.missing_references.keys()
+        written = [queued for queued in complete if queued.line not in rejected]
+        changed = await offerings.store(_credits(written))
+        lines = {queued.line for queued in written if queued.record.uuid in changed}
+        result.updated = sorted(lines.union(result.updated))
+        for queued in batch:
+            if queued.record.uuid in missing:
+                result.rejected[queued.line] = _missing("offering", missing[queued.record.uuid])
+        return result
 
 
-def _credits(batch: list[_Waiting]) -> list[CustomerCredit]:
-    return [each.record for each in batch if isinstance(each.record, CustomerCredit)]
+def _credits(batch: list[_QueuedRecord]) -> list[CustomerCreditRecord]:
+    return [queued.record for queued in batch if isinstance(queued.record, CustomerCreditRecord)]
 
 
-def _row(kind: Kind, waiting: _Waiting) -> list[object]:
-    record = waiting.record
-    row = kind.values(record, waiting.proof)
-    if isinstance(record, Invoice):
+def _missing(field: str, uuid: UUID) -> str:
+    return f"there is no {field.replace('_', ' ')} {uuid}"
+
+
+def _row(kind: RecordKind, queued: _QueuedRecord) -> list[object]:
+    record = queued.record
+    row = kind.values(record, queued.proof)
+    if isinstance(record, InvoiceRecord):
         row.append(record.unchanged_since_import)
-    row.append(waiting.line)
+    row.append(queued.line)
     return row
 
 
-def _wrong_amount(record: Record, currency: Currency) -> str | None:
-    """Return why an amount of a record is not one of the currency; None if it is."""
+def _amount_error(record: Record, currency: Currency) -> str | None:
+    """Return why an amount of a record is invalid in the currency; None if it is valid."""
     match record:
-        case Payment():
+        case PaymentRecord():
             name, amount = "sum", record.sum
-        case InvoiceItem(price=Decimal() as price):
+        case InvoiceItemRecord(price=Decimal() as price):
             name, amount = "price", price
         case _:
             return None
     if not money.fits_smallest_unit(amount, currency):
-        return f"{name}: {currency.code} has {currency.decimals} decimals, not more"
-    if isinstance(record, InvoiceItem) and not money.is_near_product(
+        return f"{name}: more than the {currency.decimals} decimals of {currency.code}"
+    if isinstance(record, InvoiceItemRecord) and not money.is_near_product(
         amount, record.unit_price, record.quantity, currency
     ):
-        return f"price: it is more than {currency.smallest_unit} from unit_price times quantity"
+        return f"price: more than {currency.smallest_unit} from unit_price times quantity"
     return None
 
 
-def _as_history(delivery: Delivery) -> Delivery:
-    """Return a delivery that is over: what was not sent elsewhere is not sent from here."""
+def _closed_delivery(delivery: DeliveryRecord) -> DeliveryRecord:
+    """Return a delivery that is not to be sent: an open one becomes a failed one."""
     if delivery.state not in (DeliveryState.PENDING, DeliveryState.SENDING):
         return delivery
     return delivery.model_copy(
         update={
             "state": DeliveryState.FAILED,
             "next_attempt_at": None,
-            "last_error": NOT_SENT,
+            "last_error": NOT_SENT_ERROR,
         }
     )
-
-
-_RAISE_NUMBERS = """
-SELECT setval('invoice_numbers', highest.number)
-FROM invoice_numbers AS numbers, (SELECT max(number) AS number FROM invoices) AS highest
-WHERE highest.number >= numbers.last_value + numbers.is_called::int
-"""

@@ -1,4 +1,4 @@
-"""Proofs on their way in: from a payment's record to a file of the store."""
+"""Stores the proofs of imported payments as files."""
 
 import binascii
 from base64 import b64decode
@@ -6,71 +6,70 @@ from base64 import b64decode
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.dataio.records import Payment
-from app.dataio.records import Proof as ProofRecord
-from app.payments.models import Payment as PaymentRow
+from app.dataio.records import PaymentRecord, ProofRecord
+from app.payments.models import Payment
 from app.payments.proofs import Proof, ProofRefused, ProofStore, ProofTooLarge
 
 
-class WrongProof(Exception):
-    """A proof whose content cannot be taken, in words for whoever wrote the file."""
+class InvalidProof(Exception):
+    """The content of a proof is invalid. The message is for the author of the file."""
 
 
-class ProofFiles:
-    """The files that an import has written, so that they go again if it fails."""
+class ImportedProofFiles:
+    """The proof files that an import has written, so that a failed import can remove them."""
 
     def __init__(self, connection: AsyncConnection, store: ProofStore) -> None:
         self._connection = connection
         self._store = store
         self._written: set[str] = set()
 
-    async def take(self, payment: Payment) -> tuple[object, ...]:
-        """Store the proof unless this payment has it; return what its columns tell of it.
+    async def store(self, payment: PaymentRecord) -> tuple[object, ...]:
+        """Store the proof unless the payment has it already; return the values of its columns.
 
-        Raises `WrongProof`.
+        Raises `InvalidProof`.
         """
         if payment.proof is None:
             return ()
-        given = payment.proof
-        there = select(PaymentRow.proof_key, PaymentRow.proof_name).where(
-            PaymentRow.uuid == payment.uuid, PaymentRow.proof_sha256 == given.sha256
+        proof = payment.proof
+        existing = select(Payment.proof_key).where(
+            Payment.uuid == payment.uuid, Payment.proof_sha256 == proof.sha256
         )
-        row = (await self._connection.execute(there)).one_or_none()
-        if row is not None and self._store.path(row.proof_key).is_file():
-            key, name = row.proof_key, given.name
+        key = (await self._connection.execute(existing)).scalar_one_or_none()
+        if key is not None and self._store.path(key).is_file():
+            name = proof.name
         else:
-            kept = await self._keep(given)
-            self._written.add(kept.key)
-            key, name = kept.key, kept.name
-        return (key, name, given.media_type, given.size, given.sha256)
+            stored = await self._write(proof)
+            self._written.add(stored.key)
+            key, name = stored.key, stored.name
+        return (key, name, proof.media_type, proof.size, proof.sha256)
 
-    async def _keep(self, given: ProofRecord) -> Proof:
+    async def _write(self, record: ProofRecord) -> Proof:
         try:
-            content = b64decode(given.content, validate=True)
+            content = b64decode(record.content, validate=True)
         except binascii.Error as error:
-            raise WrongProof("the proof's content is not base64") from error
+            raise InvalidProof("the proof's content is not base64") from error
         try:
-            async with self._store.begin(given.name) as incoming:
+            async with self._store.begin(record.name) as incoming:
                 await incoming.write(content)
-                kept = await incoming.finish()
+                stored = await incoming.finish()
         except (ProofRefused, ProofTooLarge) as error:
-            raise WrongProof(str(error)) from error
-        if (kept.media_type, kept.size, kept.sha256) != (
-            given.media_type,
-            given.size,
-            given.sha256,
+            raise InvalidProof(str(error)) from error
+        if (stored.media_type, stored.size, stored.sha256) != (
+            record.media_type,
+            record.size,
+            record.sha256,
         ):
-            await self._store.remove(kept.key)
-            raise WrongProof("the proof's content is not what its type, size and digest tell")
-        return kept
+            await self._store.remove(stored.key)
+            raise InvalidProof("the proof's content does not match its type, size and digest")
+        return stored
 
-    async def drop(self, key: str) -> None:
-        """Remove the file of a payment that is not kept, if this import wrote it."""
+    async def remove(self, key: str) -> None:
+        """Remove the file of a rejected payment if this import wrote it."""
         if key in self._written:
             await self._store.remove(key)
             self._written.remove(key)
 
-    async def drop_all(self) -> None:
-        """Remove everything that was written."""
+    async def remove_all(self) -> None:
+        """Remove every file that this import wrote."""
         for key in list(self._written):
-            await self.drop(key)
+            await self.remove(key)

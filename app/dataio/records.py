@@ -1,9 +1,9 @@
-"""The records of an exchange: one model per kind, each the whole of one row an operator owns.
+"""The records of imports and exports: one model for each kind, with every field of one row.
 
-References between records are UUIDs, named by what they point to: `customer` is the UUID of a
-customer. The models are strict: an amount is a Decimal, or a text in JSON, never a number; a time
-has an offset; text is what PostgreSQL can store. The JSON Lines format is these models; readers of
-other formats make the same records.
+A record names other records by their UUIDs, in a field with the name of their kind: `customer` is
+the UUID of a customer. The models are strict: an amount is a Decimal, or a string in JSON, never a
+number; a time has an offset; a text is one that PostgreSQL can store. JSON Lines holds these
+records, and the readers of the other formats produce them.
 """
 
 from decimal import Decimal
@@ -47,13 +47,13 @@ from app.dataio.field_types import (
 
 _INTEGER = 2**31 - 1
 _BIGINT = 2**63 - 1
-LARGEST_NUMBER = 10**15
-"""Of an invoice. Clients read JSON numbers as doubles, which are exact up to 2^53, and the numbers
-that follow must be, too."""
+MAX_INVOICE_NUMBER = 10**15
+"""Clients read JSON numbers as doubles, which are exact up to 2^53. The numbers of later invoices,
+which follow this one, must be exact, too."""
 
 
 class Record(BaseModel):
-    """What every kind has."""
+    """The fields of every kind."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -61,8 +61,8 @@ class Record(BaseModel):
     uuid: UUID
 
 
-class User(Record):
-    """Someone who calls the API or is written to."""
+class UserRecord(Record):
+    """A user of the API, who may also receive notifications."""
 
     kind: Literal["user"] = "user"
     username: Text
@@ -74,8 +74,8 @@ class User(Record):
     created_at: Time
 
 
-class Token(Record):
-    """A key to the API: never the key, only its digest."""
+class TokenRecord(Record):
+    """An API token: the digest of its key, never the key."""
 
     kind: Literal["token"] = "token"
     user: UUID
@@ -87,8 +87,8 @@ class Token(Record):
     revoked_at: Time | None = None
 
 
-class Customer(Record):
-    """An organization that is invoiced, that sells, or both."""
+class CustomerRecord(Record):
+    """An organization that receives invoices, sells services, or both."""
 
     kind: Literal["customer"] = "customer"
     name: Text150
@@ -106,11 +106,11 @@ class Customer(Record):
     archived: bool = False
     created_at: Time
     source: Text | None = None
-    """`focus`: from a cloud's bill, and invoiced by imports alone; null: billed here."""
+    """`focus`: only imports of cloud bills invoice this customer. Null: this service does."""
 
 
-class CustomerRole(Record):
-    """A role that a user holds at a customer."""
+class CustomerRoleRecord(Record):
+    """A role of a user at a customer."""
 
     kind: Literal["customer_role"] = "customer_role"
     user: UUID
@@ -121,18 +121,18 @@ class CustomerRole(Record):
     expires_at: Time | None = None
 
 
-class AccessSubnet(Record):
-    """A network from which a customer's users may see it."""
+class AccessSubnetRecord(Record):
+    """A network from which the users of a customer may access its data."""
 
     kind: Literal["access_subnet"] = "access_subnet"
     customer: UUID
     network: Network | None = None
-    """IPv4 or IPv6, as `192.0.2.0/24`; null means any address."""
+    """IPv4 or IPv6, like `192.0.2.0/24`. Null: any address."""
     description: Text = ""
 
 
-class Project(Record):
-    """A part of a customer's work."""
+class ProjectRecord(Record):
+    """A project of a customer."""
 
     kind: Literal["project"] = "project"
     customer: UUID
@@ -141,35 +141,35 @@ class Project(Record):
     created_at: Time
 
 
-class ServiceProvider(Record):
-    """A customer in its part as a seller."""
+class ServiceProviderRecord(Record):
+    """A customer as a seller."""
 
     kind: Literal["service_provider"] = "service_provider"
     customer: UUID
     created_at: Time
 
 
-class Category(Record):
-    """A kind of service."""
+class CategoryRecord(Record):
+    """A category of offerings."""
 
     kind: Literal["category"] = "category"
     title: Text
 
 
-class Offering(Record):
-    """A service that a customer sells."""
+class OfferingRecord(Record):
+    """A service for sale."""
 
     kind: Literal["offering"] = "offering"
     name: Text
     type: Text = ""
     category: UUID
     customer: UUID | None = None
-    """The customer that sells it."""
+    """The customer that sells the service."""
     created_at: Time
 
 
-class OfferingComponent(Record):
-    """A part of an offering that is charged by itself."""
+class OfferingComponentRecord(Record):
+    """A part of an offering with a charge of its own."""
 
     kind: Literal["offering_component"] = "offering_component"
     offering: UUID
@@ -180,7 +180,7 @@ class OfferingComponent(Record):
     article_code: Text = ""
 
 
-class Plan(Record):
+class PlanRecord(Record):
     """A price list of an offering."""
 
     kind: Literal["plan"] = "plan"
@@ -193,19 +193,19 @@ class Plan(Record):
     created_at: Time
 
 
-class PlanComponent(Record):
+class PlanComponentRecord(Record):
     """The price of one component in one plan."""
 
     kind: Literal["plan_component"] = "plan_component"
     plan: UUID
     component: UUID | None = None
-    """The offering component; null where it is gone."""
+    """The offering component; null after its deletion."""
     amount: int = Field(default=0, ge=-_INTEGER, le=_INTEGER)
     price: Amount10
 
 
-class Resource(Record):
-    """What a project has bought of an offering."""
+class ResourceRecord(Record):
+    """An offering that a project has bought."""
 
     kind: Literal["resource"] = "resource"
     name: Text
@@ -215,8 +215,8 @@ class Resource(Record):
     created_at: Time
 
 
-class CustomerCredit(Record):
-    """An amount that a customer may spend on offerings instead of money."""
+class CustomerCreditRecord(Record):
+    """A credit that a customer may spend on offerings."""
 
     kind: Literal["customer_credit"] = "customer_credit"
     customer: UUID
@@ -226,11 +226,11 @@ class CustomerCredit(Record):
     minimal_consumption_logic: Text = ""
     created_at: Time
     offerings: tuple[UUID, ...] = ()
-    """The offerings it may be spent on, in any order."""
+    """The offerings on which the customer may spend the credit, in any order."""
 
 
-class PaymentProfile(Record):
-    """How a customer pays; at most one profile of a customer is active."""
+class PaymentProfileRecord(Record):
+    """A method of payment of a customer, of which at most one is active."""
 
     kind: Literal["payment_profile"] = "payment_profile"
     customer: UUID
@@ -240,12 +240,12 @@ class PaymentProfile(Record):
     is_active: bool = True
 
 
-class Invoice(Record):
-    """What a customer owes for one month; its totals follow from its items."""
+class InvoiceRecord(Record):
+    """An invoice of a customer for one month. Its totals are computed from its items."""
 
     kind: Literal["invoice"] = "invoice"
-    number: int | None = Field(default=None, ge=1, le=LARGEST_NUMBER)
-    """Kept where given; null takes the next free one, or leaves the one that is there."""
+    number: int | None = Field(default=None, ge=1, le=MAX_INVOICE_NUMBER)
+    """Null: a new invoice gets the next number, an existing one keeps its number."""
     customer: UUID
     year: int = Field(ge=1, le=9999)
     month: int = Field(ge=1, le=12)
@@ -253,25 +253,25 @@ class Invoice(Record):
     tax_percent: Percent = Decimal(0)
     created: Day
     invoice_date: Day | None = None
-    """When it was issued; given together with the due date or not at all."""
+    """The date of issue. Both dates are present, or neither."""
     due_date: Day | None = None
     backend_id: Text255 = ""
     payment_url: WebAddress200 = ""
     reference_number: Text300 = ""
     cancel_reason: Text = ""
     source: Text | None = None
-    """Where it was first imported from; null for an invoice that was made here."""
+    """The source of the first import; null for an invoice that was created here."""
     unchanged_since_import: bool = False
-    """Whether nothing was changed since it was imported from its source."""
+    """Whether the invoice is as the last import from its source left it."""
 
     @model_validator(mode="after")
-    def _dates_belong_together(self) -> Self:
+    def _check_dates(self) -> Self:
         if (self.invoice_date is None) != (self.due_date is None):
-            raise ValueError("invoice_date and due_date are given together or not at all")
+            raise ValueError("invoice_date and due_date must both be present or both be absent")
         return self
 
 
-class InvoiceItem(Record):
+class InvoiceItemRecord(Record):
     """One line of an invoice."""
 
     kind: Literal["invoice_item"] = "invoice_item"
@@ -280,8 +280,8 @@ class InvoiceItem(Record):
     unit_price: Amount10
     quantity: Amount10
     price: Amount4 | None = None
-    """Without tax, in the currency's decimals, within one smallest unit of unit price times
-    quantity; null stands for that product, rounded away from zero."""
+    """Without tax, with the decimals of the currency, at most one smallest unit from the product of
+    unit price and quantity. Null: the product, rounded away from zero."""
     unit: BillingUnit
     measured_unit: Text = ""
     article_code: Text30 = ""
@@ -289,56 +289,56 @@ class InvoiceItem(Record):
     end: Time
     project: UUID | None = None
     project_name: Text = ""
-    """The project's name when the item was made."""
+    """The name of the project when the item was created."""
     project_uuid: UUID | None = None
-    """The project's UUID, kept also where the project is gone."""
+    """The UUID of the project, also after the deletion of the project."""
     resource: UUID | None = None
     offering: UUID | None = None
     plan_component: UUID | None = None
     details: JsonObject = {}
     backend_uuid: UUID | None = None
     credit: bool = False
-    """Whether the item gives back instead of charging."""
+    """Whether the item is a compensation instead of a charge."""
     customer_credit: UUID | None = None
 
     @model_validator(mode="after")
-    def _customer_credit_makes_a_credit(self) -> Self:
+    def _check_credit(self) -> Self:
         if self.customer_credit is not None and not self.credit:
-            raise ValueError("an item with a customer_credit is a credit")
+            raise ValueError("an item with a customer_credit must be a credit")
         return self
 
 
-class Proof(BaseModel):
+class ProofRecord(BaseModel):
     """A proof of payment with its content."""
 
     model_config = Record.model_config
 
     name: Text
-    """The file name that the sender gave it."""
+    """The file name."""
     media_type: MediaType
     size: int = Field(ge=1, le=_INTEGER)
     """In bytes."""
     sha256: Sha256
-    """Of the bytes."""
+    """Of the content's bytes."""
     content: Base64
-    """The bytes, in base64."""
+    """In base64."""
 
 
-class Payment(Record):
-    """Money received."""
+class PaymentRecord(Record):
+    """A payment that was received."""
 
     kind: Literal["payment"] = "payment"
     profile: UUID
     invoice: UUID | None = None
     date_of_payment: Day
     sum: Amount4
-    """In the currency's decimals."""
+    """With the decimals of the currency."""
     created_at: Time
-    proof: Proof | None = None
+    proof: ProofRecord | None = None
 
 
-class Delivery(Record):
-    """A notification of an invoice and what became of it: history, nothing is sent by an import."""
+class DeliveryRecord(Record):
+    """A past notification of an invoice and its result. An import sends nothing."""
 
     kind: Literal["delivery"] = "delivery"
     invoice: UUID
@@ -352,79 +352,80 @@ class Delivery(Record):
     sent_at: Time | None = None
 
 
-class HistoryEntry(Record):
-    """What was recorded of one transaction on one invoice, whose `uuid` it has, with its seal.
+class HistoryEntryRecord(Record):
+    """An entry of the audit trail: one transaction's changes of one invoice, whose `uuid` it has.
 
-    Lines of the record come before the invoice, and are taken where it has none yet.
+    The entries of an invoice precede it in a file. An import takes them only if the invoice has
+    none yet.
     """
 
     kind: Literal["history_entry"] = "history_entry"
     change: UUID
-    """The same for all that the transaction changed."""
+    """The transaction: the same UUID in all of its entries and changes."""
     sequence: int = Field(ge=1, lt=_BIGINT)
-    """Counts the entries of the invoice, from 1."""
+    """The position among the entries of the invoice, from 1."""
     recorded_at: Time
     operation: Text = ""
     user: UUID | None = None
-    """Who made the change, also one who is gone; null for jobs and commands."""
+    """The actor, also after the user's deletion; null for jobs and commands."""
     username: Text = ""
     token: Text = ""
-    """The name of the token: the impersonator's where there is one, else the user's."""
+    """The name of the token: the impersonator's, if there is one, otherwise the user's."""
     request_id: Text = ""
     impersonator: UUID | None = None
-    """The user of staff who did the request as `user`, also one who is gone; else null."""
+    """The staff user who acted as `user`, also after the deletion of that staff user."""
     impersonator_username: Text = ""
     comment: Text = ""
     data: Text | None = None
-    """The invoice as it then was, as a text of JSON; null where it is gone."""
+    """The invoice after the change, as JSON text; null if it was deleted."""
     previous: Sha256
-    """What the invoice had as its head before."""
+    """The head of the hash chain before this entry."""
     hash: Sha256
-    """Keyed, of all this and the changes."""
+    """The keyed hash of this entry and its changes."""
     head: Sha256 | None = None
-    """Of the last entry, what the invoice has as its head."""
+    """In the last entry of an invoice: the head that the invoice stores."""
 
 
-class HistoryChange(Record):
-    """One row that a transaction changed, of the invoice whose `uuid` it has."""
+class HistoryChangeRecord(Record):
+    """One changed row in the audit trail of the invoice whose `uuid` it has."""
 
     kind: Literal["history_change"] = "history_change"
     change: UUID
-    """As in the entry that it belongs to."""
+    """The transaction, as in the entry."""
     of: ChangeKind
-    """What the row is."""
+    """The kind of row."""
     subject: UUID
-    """The row's own UUID."""
+    """The UUID of the row."""
     was: Text | None = None
-    """As a text of JSON; null for a new row."""
+    """The row before the change, as JSON text; null for a new row."""
     became: Text | None = None
-    """As a text of JSON; null for a row that went."""
+    """The row after the change, as JSON text; null for a deleted row."""
 
 
 AnyRecord = Annotated[
-    User
-    | Token
-    | Customer
-    | CustomerRole
-    | AccessSubnet
-    | Project
-    | ServiceProvider
-    | Category
-    | Offering
-    | OfferingComponent
-    | Plan
-    | PlanComponent
-    | Resource
-    | CustomerCredit
-    | PaymentProfile
-    | Invoice
-    | InvoiceItem
-    | Payment
-    | Delivery
-    | HistoryEntry
-    | HistoryChange,
+    UserRecord
+    | TokenRecord
+    | CustomerRecord
+    | CustomerRoleRecord
+    | AccessSubnetRecord
+    | ProjectRecord
+    | ServiceProviderRecord
+    | CategoryRecord
+    | OfferingRecord
+    | OfferingComponentRecord
+    | PlanRecord
+    | PlanComponentRecord
+    | ResourceRecord
+    | CustomerCreditRecord
+    | PaymentProfileRecord
+    | InvoiceRecord
+    | InvoiceItemRecord
+    | PaymentRecord
+    | DeliveryRecord
+    | HistoryEntryRecord
+    | HistoryChangeRecord,
     Field(discriminator="kind"),
 ]
-"""A record of any kind; `kind` tells which."""
+"""A record of any kind, which the field `kind` names."""
 
-any_record: TypeAdapter[Record] = TypeAdapter(AnyRecord)
+record_adapter: TypeAdapter[Record] = TypeAdapter(AnyRecord)

@@ -1,8 +1,8 @@
-"""Which table each kind of record belongs to, in an order in which none comes before what it names.
+"""The table of each kind of record, in an order in which each kind follows those that it names.
 
-The fields of a model are columns of its table by name; a field `customer` beside a column
-`customer_id` is a reference by UUID. The few fields that are neither are handled by name where
-they are stored and exported.
+A field of a model is the column of the same name. A field `customer` beside a column `customer_id`
+is a reference by UUID. The modules that store and export records handle the few other fields by
+name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from app.catalogue import models as catalogue
 from app.customers import models as customers
 from app.database.base import Base
 from app.dataio import records
-from app.dataio.jsonl.json_values import dump_object
-from app.deliveries import models as notifications
+from app.dataio.json_objects import dump_object
+from app.deliveries import models as deliveries
 from app.identity import models as identity
 from app.invoices import models as invoices
 from app.payments import models as payments
@@ -43,22 +43,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Kind:
+class RecordKind:
     """A kind of record and its table."""
 
     model: type[records.Record]
     entity: type[Base]
     create_only: bool = False
-    """Whether a row that is already there stays as it is."""
+    """Whether an import leaves an existing row unchanged."""
 
     @cached_property
     def name(self) -> str:
-        """What stands in a record's `kind`."""
+        """The value of a record's field `kind`."""
         return str(self.model.model_fields["kind"].default)
 
     @cached_property
     def table(self) -> Table:
-        """The table that the records are rows of."""
+        """The table that stores the records."""
         table = self.entity.__table__
         if not isinstance(table, Table):
             raise TypeError(f"{self.entity.__name__} is not a table")
@@ -78,27 +78,28 @@ class Kind:
 
     @cached_property
     def columns(self) -> tuple[Column[Any], ...]:
-        """The columns whose values a record gives as they are; `uuid` is the first of them."""
-        given = [field for field in self.model.model_fields if field in self.table.c]
-        proof = PROOF_COLUMNS if self.model is records.Payment else ()
-        return tuple(self.table.c[name] for name in (*sorted(given, key="uuid".__ne__), *proof))
+        """The columns that store a field's value as it is; `uuid` is the first."""
+        names = [field for field in self.model.model_fields if field in self.table.c]
+        proof = PROOF_COLUMNS if self.model is records.PaymentRecord else ()
+        return tuple(self.table.c[name] for name in (*sorted(names, key="uuid".__ne__), *proof))
 
     @cached_property
-    def _plain(self) -> tuple[Column[Any], ...]:
+    def _field_columns(self) -> tuple[Column[Any], ...]:
         return tuple(column for column in self.columns if column.name not in PROOF_COLUMNS)
 
     @cached_property
-    def _get_plain(self) -> "attrgetter[Any]":
-        return attrgetter(*(column.name for column in self._plain))
+    def _get_fields(self) -> "attrgetter[Any]":
+        return attrgetter(*(column.name for column in self._field_columns))
 
     @cached_property
-    def _objects(self) -> tuple[int, ...]:
-        return tuple(i for i, column in enumerate(self._plain) if isinstance(column.type, JSONB))
+    def _json_positions(self) -> tuple[int, ...]:
+        columns = enumerate(self._field_columns)
+        return tuple(position for position, column in columns if isinstance(column.type, JSONB))
 
     def values(self, record: records.Record, proof: Sequence[object] = ()) -> list[object]:
-        """Return the values of `columns`, with those of a proof at their end, and `references`."""
-        values = list(self._get_plain(record))
-        for position in self._objects:
+        """Return the values of `columns`, the proof's at their end, and then of `references`."""
+        values = list(self._get_fields(record))
+        for position in self._json_positions:
             values[position] = dump_object(values[position])
         values += proof
         values += [None] * (len(self.columns) - len(values))
@@ -106,25 +107,25 @@ class Kind:
         return values
 
 
-KINDS: Final = (
-    Kind(records.User, identity.User),
-    Kind(records.Token, identity.Token),
-    Kind(records.Customer, customers.Customer),
-    Kind(records.CustomerRole, identity.CustomerRole),
-    Kind(records.AccessSubnet, identity.AccessSubnet),
-    Kind(records.Project, customers.Project),
-    Kind(records.ServiceProvider, catalogue.ServiceProvider),
-    Kind(records.Category, catalogue.Category),
-    Kind(records.Offering, catalogue.Offering),
-    Kind(records.OfferingComponent, catalogue.OfferingComponent),
-    Kind(records.Plan, catalogue.Plan),
-    Kind(records.PlanComponent, catalogue.PlanComponent),
-    Kind(records.Resource, catalogue.Resource),
-    Kind(records.CustomerCredit, payments.CustomerCredit),
-    Kind(records.PaymentProfile, payments.PaymentProfile),
-    Kind(records.Invoice, invoices.Invoice),
-    Kind(records.InvoiceItem, invoices.InvoiceItem),
-    Kind(records.Payment, payments.Payment),
-    Kind(records.Delivery, notifications.Delivery, create_only=True),
+RECORD_KINDS: Final = (
+    RecordKind(records.UserRecord, identity.User),
+    RecordKind(records.TokenRecord, identity.Token),
+    RecordKind(records.CustomerRecord, customers.Customer),
+    RecordKind(records.CustomerRoleRecord, identity.CustomerRole),
+    RecordKind(records.AccessSubnetRecord, identity.AccessSubnet),
+    RecordKind(records.ProjectRecord, customers.Project),
+    RecordKind(records.ServiceProviderRecord, catalogue.ServiceProvider),
+    RecordKind(records.CategoryRecord, catalogue.Category),
+    RecordKind(records.OfferingRecord, catalogue.Offering),
+    RecordKind(records.OfferingComponentRecord, catalogue.OfferingComponent),
+    RecordKind(records.PlanRecord, catalogue.Plan),
+    RecordKind(records.PlanComponentRecord, catalogue.PlanComponent),
+    RecordKind(records.ResourceRecord, catalogue.Resource),
+    RecordKind(records.CustomerCreditRecord, payments.CustomerCredit),
+    RecordKind(records.PaymentProfileRecord, payments.PaymentProfile),
+    RecordKind(records.InvoiceRecord, invoices.Invoice),
+    RecordKind(records.InvoiceItemRecord, invoices.InvoiceItem),
+    RecordKind(records.PaymentRecord, payments.Payment),
+    RecordKind(records.DeliveryRecord, deliveries.Delivery, create_only=True),
 )
-KIND_OF: Final = {kind.model: kind for kind in KINDS}
+RECORD_KIND_BY_MODEL: Final = {kind.model: kind for kind in RECORD_KINDS}

@@ -1,6 +1,6 @@
 """kept answers
 
-The stored responses of requests with an idempotency key, for repeated requests.
+What requests under an idempotency key were answered, for those that come again.
 """
 
 from collections.abc import Sequence

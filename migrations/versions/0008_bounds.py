@@ -1,6 +1,6 @@
 """bounds
 
-Validates the constraints of revision 0007 without blocking requests.
+Those of revision 0007 are validated, beside the traffic.
 """
 
 from collections.abc import Sequence

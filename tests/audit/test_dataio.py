@@ -10,15 +10,15 @@ from app.audit.actor import Actor
 from app.audit.verify import VerificationResult, verify
 from app.audit.writer import audited_transaction
 from app.database.engine import Database
-from app.dataio.export import export
-from app.dataio.import_report import BadRecords, Report
-from app.dataio.jsonl.reader import load_file
+from app.dataio.import_report import ImportReport, RecordsRejected
+from app.dataio.jsonl.exporter import export_lines
+from app.dataio.jsonl.importer import import_file
 from app.settings import Settings
 from tests.audit.test_verify import CHANGED, write
 from tests.support.factories import Row
 from tests.support.history import KEY
 
-Import = Callable[[bytes], Awaitable[tuple[Report, list[str]]]]
+Import = Callable[[bytes], Awaitable[tuple[ImportReport, list[str]]]]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def exported(database: Database, settings: Settings) -> bytes:
         await within.execute(text("DELETE FROM invoices WHERE id = :id"), {"id": gone.id})
     kept: Row = await write(database)
     assert kept.uuid != gone.uuid
-    return b"".join([piece async for piece in export(database, settings)])
+    return b"".join([piece async for piece in export_lines(database, settings)])
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def imported(settings: Settings, second_database_url: str, tmp_path: Path) -> Im
     """Import lines into another database; returns the report and what is found there."""
     there = settings.model_copy(update={"database_url": second_database_url})
 
-    async def load(lines: bytes) -> tuple[Report, list[str]]:
+    async def load(lines: bytes) -> tuple[ImportReport, list[str]]:
         file = tmp_path / "lines.jsonl"
         file.write_bytes(lines)
         database = Database(there)
         try:
-            report = await load_file(database, there, str(file))
+            report = await import_file(database, there, str(file))
             found = [each async for each in verify(database, there, VerificationResult())]
             return report, [f"{each.sequence or '-'}: {each.description}" for each in found]
         finally:
@@ -56,14 +56,14 @@ async def test_an_imported_record_is_verified_and_continued(
 ) -> None:
     report, found = await imported(exported)
     assert found == []
-    assert report.of("history_entry").created == 9
+    assert report.counts_for("history_entry").created == 9
     report, found = await imported(exported)
     assert found == []
-    assert report.of("history_entry").unchanged == 9
+    assert report.counts_for("history_entry").unchanged == 9
     assert not any(each.created or each.updated for each in report.counts.values())
     there = settings.model_copy(update={"database_url": second_database_url})
     database = Database(there)
-    again = b"".join([piece async for piece in export(database, there)])
+    again = b"".join([piece async for piece in export_lines(database, there)])
     await database.close()
     # As it was, and the import; only the head is another one since.
     before = [line.partition(b'"head"')[0] for line in exported.splitlines()]
@@ -111,6 +111,6 @@ async def test_a_tampered_export_is_reported(exported: bytes, imported: Import, 
 async def test_an_invalid_record_is_refused(
     exported: bytes, imported: Import, before: bytes, after: bytes
 ) -> None:
-    with pytest.raises(BadRecords) as refused:
+    with pytest.raises(RecordsRejected) as refused:
         await imported(exported.replace(before, after))
-    assert refused.value.report.fault_count
+    assert refused.value.report.rejected_count

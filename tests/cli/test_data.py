@@ -96,17 +96,17 @@ async def test_bad_lines(settings: Settings, connection: AsyncConnection, tmp_pa
     assert answer.exit_code == 1
     assert answer.stderr.splitlines() == [
         "line 2: title: Input should be a valid string",
-        f"{bad}: 1 bad line was found; nothing of it is kept.",
+        f"{bad}: 1 line was rejected; nothing was imported.",
     ]
     assert await titles(connection) == ["Compute"]
     answer = await call(settings, "import", "--keep-good", str(bad))
     assert answer.exit_code == 1
-    assert answer.stderr.splitlines()[1] == f"{bad}: 1 bad line was left out, the others are kept."
+    assert answer.stderr.splitlines()[1] == f"{bad}: 1 line was rejected; the others were imported."
     assert await titles(connection) == ["Compute", "Storage", "Network"]
     bad.write_text("".join(category(number) for number in range(150)))
     answer = await call(settings, "import", str(bad))
     assert len(answer.stderr.splitlines()) == 101
-    assert "100 bad lines were found, and looking for more ended there" in answer.stderr
+    assert "100 lines were rejected, and the import ended there" in answer.stderr
 
 
 async def test_failures_are_told_in_a_line(
@@ -282,9 +282,9 @@ async def test_an_export_names_what_the_import_refuses(
     answer = await call(settings, "export", "-o", str(file))
     assert answer.exit_code == 0
     assert answer.stderr.splitlines() == [
-        "The import refuses some records of this export:",
+        "An import would reject some records of this export:",
         "  The number is above 1000000000000000: invoice 1000000000000001.",
-        f"  URL parsers do not read the payment URL: invoice {numbers[1]}.",
+        f"  The payment URL is not valid: invoice {numbers[1]}.",
         "  Prices have more decimals than EUR, or are more than 0.01 from unit price times"
         f" quantity: invoice {numbers[2]}.",
     ]

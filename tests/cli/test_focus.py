@@ -46,26 +46,26 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
     twice = await call(settings, "import", "--format", "focus", str(good), str(good))
     assert (twice.exit_code, twice.stderr.strip()) == (
         2,
-        "A file is named twice, and would be billed twice.",
+        "A file is named twice and would be billed twice.",
     )
     await call(settings, "import", "--format", "focus", "--issue", str(good))
     write(good, [row(BilledCost="2")])
     result = await call(settings, "import", "--format", "focus", "--keep-good", str(good))
     assert result.exit_code == 1
     assert "refused" in result.stdout
-    assert "left as they are" in result.stderr
+    assert "not imported or not issued" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--tax", "100", "--format", "focus"], "--tax is of 100"),
-        (["--tax", "x", "--format", "focus"], "--tax is of 100"),
-        (["--tax", "1.001", "--format", "focus"], "--tax is of 100"),
-        (["--notify", "--format", "focus"], "--notify goes with --issue."),
-        (["--issue"], "go with --format focus"),
-        (["--drop-tax-rows"], "go with --format focus"),
-        (["--allow-equal-rows"], "go with --format focus"),
+        (["--tax", "100", "--format", "focus"], "--tax must be a percentage"),
+        (["--tax", "x", "--format", "focus"], "--tax must be a percentage"),
+        (["--tax", "1.001", "--format", "focus"], "--tax must be a percentage"),
+        (["--notify", "--format", "focus"], "--notify requires --issue."),
+        (["--issue"], "require --format focus"),
+        (["--drop-tax-rows"], "require --format focus"),
+        (["--allow-equal-rows"], "require --format focus"),
     ],
 )
 async def test_options_that_make_no_sense(
@@ -84,7 +84,7 @@ async def test_a_copy_is_refused_and_equal_parts_are_allowed(
     assert result.exit_code == 1
     told = [line.strip() for line in result.stderr.splitlines()]
     assert told[0] == "2 files: nothing was imported."
-    assert told[1].startswith(f"{paths[0]} and {paths[1]} hold the same charges: 1 of the 1 rows")
+    assert told[1].startswith(f"{paths[0]} and {paths[1]} have the same charges: 1 of the 1 rows")
     assert "(line 2 of the first, line 2 of the second)" in told[1]
     result = await call(settings, "import", "--format", "focus", "--allow-equal-rows", *paths)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -99,10 +99,10 @@ async def test_taxes_of_the_provider_are_told(
     command = ["import", "--format", "focus", "--tax", "10"]
     result = await call(settings, *command, path)
     assert result.exit_code == 1
-    assert "1 row of the category Tax, 0.20 EUR in all" in result.stderr
+    assert "1 row of the category Tax, 0.20 EUR in total" in result.stderr
     result = await call(settings, *command, "--drop-tax-rows", path)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "Dropped: 1 row of tax, 0.20 EUR in all." in result.stdout
+    assert "Dropped: 1 tax row, 0.20 EUR in total." in result.stdout
     stored = select(Invoice.total_price, Invoice.tax_percent)
     assert tuple((await connection.execute(stored)).one()) == (Decimal(1), Decimal(10))
 

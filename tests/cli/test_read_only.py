@@ -41,7 +41,7 @@ async def environment(
         (("user", "create", "ada"), "The database is unavailable: it is read-only ("),
         (("job", "close_month"), "The database is unavailable: it is read-only ("),
         (("migrate", "--down", "--to", "base"), "The database is unavailable: it is read-only"),
-        (("import", "a.jsonl"), "a.jsonl: nothing of it is kept: the database cannot be used now"),
+        (("import", "a.jsonl"), "a.jsonl: nothing was imported: the database is unavailable"),
     ],
 )
 async def test_a_command_that_changes_something_ends_with_one_line(

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.api.links import Links
 from app.database.engine import Database
-from app.dataio.waldur.importer import run
+from app.dataio.waldur.importer import import_waldur_database
 from app.settings import IssuerDetails, Settings
 from tests.contract.differences import (
     NEW,
@@ -100,10 +100,10 @@ async def _import(setup_sql: str, template: str, shared: Path, place: Path) -> I
     settings = _settings(url_of_database(name), place)
     database = Database(settings)
     try:
-        report = await run(url, database, settings)
+        report = await import_waldur_database(url, database, settings)
     finally:
         await database.close()
-    assert not {kind for kind, _ in report.left_out} - {"role", "project_credit"}
+    assert not {kind for kind, _ in report.skipped} - {"role", "project_credit"}
     facts = await facts_of(url, SCENARIOS)
     await administer(f"DROP DATABASE {waldur} WITH (FORCE)")
     return Imported(name, facts)

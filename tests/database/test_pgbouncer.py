@@ -1,4 +1,4 @@
-"""The service behind a real PgBouncer in transaction mode, with few connections to the server."""
+"""The service behind a real PgBouncer in transaction mode, which has few connections for many."""
 
 import asyncio
 import io
@@ -22,8 +22,8 @@ from app.billing.periods import Period
 from app.database import timeouts
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
-from app.dataio.export import export
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl.exporter import export_lines
+from app.dataio.jsonl.importer import import_file
 from app.deliveries.models import Delivery
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
@@ -160,20 +160,20 @@ async def test_jobs_run(
     assert [tuple(row) for row in sent] == [("second@example.com", "sent")]
 
 
-async def test_export_and_import_run(
+async def test_data_goes_out_and_in(
     pooled: Settings, behind: Database, second_database_url: str, invoice: Row, tmp_path: Path
 ) -> None:
     file = tmp_path / "data.jsonl"
     exported = io.BytesIO()
-    async for piece in export(behind, pooled, proofs=True):
+    async for piece in export_lines(behind, pooled, proofs=True):
         exported.write(piece)
     file.write_bytes(exported.getvalue())
     async with pgbouncer(second_database_url, connections=SERVERS) as url:
         empty = Settings.model_validate(pooled.model_dump() | {"database_url": url})
         second = Database(empty)
         for _ in range(2):  # the second time over sessions that have made temporary tables
-            report = await load_file(second, empty, str(file))
-            assert report.fault_count == 0
+            report = await import_file(second, empty, str(file))
+            assert report.rejected_count == 0
         async with second.reading() as connection:
             found = await connection.execute(text("SELECT count(*) FROM invoice_items"))
             assert found.scalar_one() == 600
@@ -197,7 +197,9 @@ async def test_migrations_run(empty_database_url: str) -> None:
             assert done.returncode == 0, done.stderr
 
 
-async def test_timeouts_are_set_in_each_transaction_only(behind: Database, pooled_url: str) -> None:
+async def test_limits_hold_in_each_transaction_and_only_there(
+    behind: Database, pooled_url: str
+) -> None:
     kinds = (behind.reading, behind.transaction, behind.snapshot, behind.streaming)
     for _ in range(3):
         for kind in kinds:
@@ -216,7 +218,7 @@ async def test_timeouts_are_set_in_each_transaction_only(behind: Database, poole
     await other.dispose()
 
 
-async def test_a_slow_statement_or_lock_is_cancelled(
+async def test_a_statement_or_a_lock_that_takes_too_long_is_given_up(
     pooled: Settings, database: Database, make: Factories, invoice: Row
 ) -> None:
     headers = (await make.staff()).headers
@@ -234,14 +236,14 @@ async def test_a_slow_statement_or_lock_is_cancelled(
         assert (await client.post(path, json={"backend_id": "B"})).is_success
 
 
-async def test_a_reading_commits_its_writes(behind: Database, connection: AsyncConnection) -> None:
+async def test_a_reading_keeps_what_it_wrote(behind: Database, connection: AsyncConnection) -> None:
     async with behind.reading() as reading:
         await reading.execute(text("INSERT INTO categories (uuid, title)"
                                    " VALUES (gen_random_uuid(), 'Kept')"))  # fmt: skip
     assert (await connection.execute(text("SELECT title FROM categories"))).scalar_one() == "Kept"
 
 
-async def test_a_full_pooler_is_reported(
+async def test_a_pooler_without_a_free_connection_is_told(
     settings: Settings, database_url: str, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
@@ -259,9 +261,7 @@ async def test_a_full_pooler_is_reported(
             assert (await client.get("/api/invoices/")).status_code == 200
 
 
-async def test_the_pooler_refuses_connections_without_the_setting(
-    settings: Settings, pooled_url: str
-) -> None:
+async def test_without_the_setting_the_pooler_refuses(settings: Settings, pooled_url: str) -> None:
     database = Database(settings.model_copy(update={"database_url": pooled_url}))
     with pytest.raises(DatabaseUnavailable, match="unsupported startup parameter"):
         async with database.reading():
@@ -269,7 +269,7 @@ async def test_the_pooler_refuses_connections_without_the_setting(
     await database.close()
 
 
-async def test_dropped_timeouts_are_logged(
+async def test_limits_that_a_pooler_drops_are_missed(
     settings: Settings, database_url: str, database: Database
 ) -> None:
     options = f"ignore_startup_parameters = {', '.join(LIMITS[:3])}"

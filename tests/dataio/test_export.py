@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.dataio.export import ProofMissing, export
-from app.dataio.jsonl.reader import load_file
-from app.dataio.registry import KINDS
+from app.dataio.jsonl.exporter import ProofUnreadable, export_lines
+from app.dataio.jsonl.importer import import_file
+from app.dataio.registry import RECORD_KINDS
 from app.invoices.models import Invoice
 from app.main import create_app
 from app.payments.proofs import ProofStore
@@ -24,7 +24,7 @@ from tests.support.history import without_history
 
 
 async def exported(database: Database, settings: Settings, **options: Any) -> bytes:
-    return b"".join([piece async for piece in export(database, settings, **options)])
+    return b"".join([piece async for piece in export_lines(database, settings, **options)])
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def test_export_and_import_give_the_same_export(
 ) -> None:
     await fill(connection, ProofStore(settings.proof_dir, 10**7))
     first = await exported(database, settings)
-    assert {kind.name for kind in KINDS} | {"history_change"} == {
+    assert {kind.name for kind in RECORD_KINDS} | {"history_change"} == {
         line.split(b'"')[3].decode() for line in first.splitlines()
     }
     assert b"infinity" not in first
@@ -55,12 +55,12 @@ async def test_export_and_import_give_the_same_export(
     file.write_bytes(first)
     second = Database(second_settings)
     try:
-        report = await load_file(second, second_settings, str(file))
+        report = await import_file(second, second_settings, str(file))
         assert sum(each.created for each in report.counts.values()) == first.count(b"\n")
         assert without_history(await exported(second, second_settings)) == without_history(first)
-        again = await load_file(second, second_settings, str(file))
+        again = await import_file(second, second_settings, str(file))
         assert not any(each.created or each.updated for each in again.counts.values())
-        back = await load_file(database, settings, str(file))
+        back = await import_file(database, settings, str(file))
         assert not any(each.created or each.updated for each in back.counts.values())
         totals = text(
             "SELECT number, total_price, total_cost, incurred_costs, compensations,"
@@ -106,7 +106,7 @@ async def test_the_api_answers_the_same_after_export_and_import(
     file.write_bytes(await exported(database, settings))
     second = Database(second_settings)
     try:
-        await load_file(second, second_settings, str(file))
+        await import_file(second, second_settings, str(file))
     finally:
         await second.close()
     before = await answers(settings, user.key, paths)
@@ -122,10 +122,10 @@ async def test_a_proof_that_is_gone_is_told(
     await fill(connection, ProofStore(settings.proof_dir, 10**7))
     (file,) = settings.proof_dir.iterdir()
     file.write_bytes(b"other")
-    with pytest.raises(ProofMissing, match="not what was stored"):
+    with pytest.raises(ProofUnreadable, match="does not match"):
         await exported(database, settings)
     file.unlink()
-    with pytest.raises(ProofMissing, match="missing"):
+    with pytest.raises(ProofUnreadable, match="missing"):
         await exported(database, settings)
     assert b'"content"' not in await exported(database, settings, proofs=False)
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
-from app.dataio.records import HistoryChange, HistoryEntry, Proof, any_record
-from app.dataio.registry import KINDS
+from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord, ProofRecord, record_adapter
+from app.dataio.registry import RECORD_KINDS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data-format.md"
 SECTIONS = {
@@ -30,20 +30,20 @@ def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
 
 def test_every_kind_is_told_in_order() -> None:
     told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
-    assert told == [kind.name for kind in KINDS] + ["history_entry", "history_change"]
+    assert told == [kind.name for kind in RECORD_KINDS] + ["history_entry", "history_change"]
 
 
 def test_every_field_is_told() -> None:
-    models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in KINDS}
-    models["The `proof` of a `payment`"] = Proof
-    models |= {"`history_entry`": HistoryEntry, "`history_change`": HistoryChange}
+    models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in RECORD_KINDS}
+    models["The `proof` of a `payment`"] = ProofRecord
+    models |= {"`history_entry`": HistoryEntryRecord, "`history_change`": HistoryChangeRecord}
     for title, model in models.items():
         told = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
         assert told == fields(model), title
 
 
 def test_what_is_told_to_stand_for_a_field_left_out_does() -> None:
-    for kind in KINDS:
+    for kind in RECORD_KINDS:
         for name, _, left_out in SECTIONS[f"`{kind.name}`"]:
             if left_out != "required":
                 default = kind.model.model_fields[name].default
@@ -58,7 +58,7 @@ def test_the_example_can_be_read() -> None:
     example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert example is not None
     full = re.sub(r'"(\w{4})…"', r'"\1cafe-0000-4000-8000-000000000000"', example[1])
-    assert len([any_record.validate_json(line) for line in full.splitlines()]) == 3
+    assert len([record_adapter.validate_json(line) for line in full.splitlines()]) == 3
 
 
 def _metadata(field: FieldInfo) -> Sequence[Any]:
@@ -73,7 +73,7 @@ def _metadata(field: FieldInfo) -> Sequence[Any]:
 
 
 def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
-    for kind in KINDS:
+    for kind in RECORD_KINDS:
         schema = kind.model.model_json_schema(mode="validation")["properties"]
         for column in kind.columns:
             length = getattr(column.type, "length", None)

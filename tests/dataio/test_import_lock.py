@@ -19,7 +19,7 @@ from app.billing.periods import Period
 from app.customers.models import Customer
 from app.database.engine import Database
 from app.dataio import records
-from app.dataio.loader import Loader, importing
+from app.dataio.loader import Loader, import_transaction
 from app.identity.models import User
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
@@ -48,9 +48,11 @@ async def uuid_of(connection: AsyncConnection, table: Any, row: Row) -> UUID:
     return cast(UUID, found.scalar_one())
 
 
-async def invoice_of(connection: AsyncConnection, customer: Row, period: Period) -> records.Invoice:
+async def invoice_of(
+    connection: AsyncConnection, customer: Row, period: Period
+) -> records.InvoiceRecord:
     """Return the record of a pending invoice of a customer that is there."""
-    return records.Invoice(
+    return records.InvoiceRecord(
         uuid=UUID(int=customer.id * 10_000 + period.year * 12 + period.month),
         customer=await uuid_of(connection, Customer, customer),
         year=period.year,
@@ -77,7 +79,7 @@ async def test_the_close_leaves_its_work_to_a_later_run(
     first, second = await make.customer(), await make.customer()
     overdue = await make.invoice(second, OCTOBER)
     await make.item(overdue)
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         await write(loader, await invoice_of(connection, second, NOVEMBER))
         closing = asyncio.create_task(close_month(database, settings))
         await asyncio.sleep(0.3)
@@ -109,7 +111,7 @@ async def test_an_import_waits_for_the_close_that_is_at_work(
         await until(lambda: _waits(connection, "INSERT INTO invoices"))
 
         async def run() -> None:
-            async with importing(database, settings) as loader:
+            async with import_transaction(database, settings) as loader:
                 await loader.add(record)
 
         running = asyncio.create_task(run())
@@ -118,7 +120,7 @@ async def test_an_import_waits_for_the_close_that_is_at_work(
     assert summary.counts == {"opened": 1}
     # The invoice of that month is there now, so the import's own is refused as one too many.
     outcome = await settled(running)
-    assert "wrong records" in str(outcome)
+    assert "rejected records" in str(outcome)
 
 
 async def _waits(connection: AsyncConnection, statement: str) -> bool:
@@ -141,7 +143,7 @@ async def test_totals_are_mended_once_no_import_runs(
     charge = item(record).model_copy(
         update={"invoice": await uuid_of(connection, Invoice, drifted)}
     )
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         await write(loader, record)
         mending = asyncio.create_task(reconcile_totals(database, settings.audit_key))
         await asyncio.sleep(0.3)
@@ -165,7 +167,7 @@ async def test_adopting_waits_for_the_import(
         )
         for uuid, each in zip(items, invoices, strict=True)
     ]
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         await write(loader, charges[1])
         adopting = asyncio.create_task(backfill(database, KEY, "a test"))
         await asyncio.sleep(0.3)
@@ -181,7 +183,7 @@ async def test_a_migration_waits_for_the_import(database: Database, settings: Se
         "AUDIT_KEY": KEY.get_secret_value(),
         "REDIS_URL": settings.redis_url,
     }
-    async with importing(database, settings):
+    async with import_transaction(database, settings):
         migrating = asyncio.create_task(asyncio.to_thread(app_command, "migrate", **environment))
         async with database.reading() as connection:
             await until(lambda: _migrates(connection))
@@ -209,7 +211,7 @@ async def test_jobs_that_wait_for_nobody_run_beside_an_import(
     for each in customers:
         await make.item(await make.invoice(each, OCTOBER))
     await connection.execute(text("UPDATE customer_year_totals SET since = since - 1"))
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         for each in customers:
             await write(loader, await invoice_of(connection, each, NOVEMBER))
             with pytest.raises(RetryAfter):  # the sums that the import has changed wait
@@ -226,14 +228,14 @@ async def test_a_payment_under_a_key_does_not_hold_its_invoice_while_it_waits_fo
     invoice = await make.invoice(customer, OCTOBER, InvoiceState.CREATED)
     await make.profile(customer)
     user = (await connection.execute(select(User.__table__))).mappings().one()
-    renamed = records.User(
+    renamed = records.UserRecord(
         uuid=user["uuid"], username="renamed", is_staff=True, created_at=user["created_at"]
     )
     charge = item(await invoice_of(connection, customer, OCTOBER)).model_copy(
         update={"invoice": invoice.uuid}
     )
     settings: Settings = app.state.settings
-    async with importing(app.state.database, settings) as loader:
+    async with import_transaction(app.state.database, settings) as loader:
         await write(loader, renamed)
         paying = asyncio.create_task(
             client.post(

@@ -22,8 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.customers.models import Customer
 from app.database.engine import Database
-from app.dataio.import_report import BadRecords, Fault
-from app.dataio.jsonl.reader import UnreadableFile, load_file, read
+from app.dataio.import_report import RecordsRejected, RejectedRecord
+from app.dataio.jsonl.importer import import_file
+from app.dataio.jsonl.reader import UnreadableFile, read_lines
 from app.invoices.models import Invoice, InvoiceItem
 from app.settings import Settings
 from tests.support.factories import Factories
@@ -48,8 +49,11 @@ def customer_line(of: int, **values: Any) -> str:
 
 def contents(data: bytes, longest: int = 1000) -> list[tuple[int, str]]:
     return [
-        (line.number, str(line.content) if isinstance(line.content, Fault) else line.content.kind)
-        for line in read(io.BytesIO(data), longest)
+        (
+            line.number,
+            str(line.content) if isinstance(line.content, RejectedRecord) else line.content.kind,
+        )
+        for line in read_lines(io.BytesIO(data), longest)
     ]
 
 
@@ -108,14 +112,14 @@ async def test_a_bad_line_in_the_middle(
     lines = [customer_line(of) for of in range(1, 21)]
     lines[9] = customer_line(10, created_at="yesterday")
     file = write(tmp_path / "file.jsonl", *lines)
-    with pytest.raises(BadRecords) as raised:
-        await load_file(database, settings, file)
-    assert [str(fault) for fault in raised.value.report.faults] == [
-        "line 10: created_at: a time is written like 2026-11-01T00:00:00Z"
+    with pytest.raises(RecordsRejected) as raised:
+        await import_file(database, settings, file)
+    assert [str(fault) for fault in raised.value.report.rejected] == [
+        "line 10: created_at: a time must be a string like 2026-11-01T00:00:00Z"
     ]
     assert await count(connection) == 0
-    report = await load_file(database, settings, file, keep_good=True)
-    assert (report.fault_count, await count(connection)) == (1, 19)
+    report = await import_file(database, settings, file, keep_good=True)
+    assert (report.rejected_count, await count(connection)) == (1, 19)
 
 
 async def test_packed_files_and_standard_input(
@@ -128,11 +132,11 @@ async def test_packed_files_and_standard_input(
     packed = tmp_path / "file.jsonl.gz"
     packed.write_bytes(gzip.compress(customer_line(1).encode()))
     positions: list[int] = []
-    await load_file(database, settings, str(packed), progress=positions.append)
+    await import_file(database, settings, str(packed), progress=positions.append)
     assert positions == [packed.stat().st_size]
     stdin = io.TextIOWrapper(io.BytesIO(customer_line(2).encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
-    await load_file(database, settings, "-")
+    await import_file(database, settings, "-")
     assert await count(connection) == 2
 
 
@@ -140,15 +144,15 @@ async def test_files_that_cannot_be_read(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     with pytest.raises(UnreadableFile, match="No such file"):
-        await load_file(database, settings, str(tmp_path / "none.jsonl"))
+        await import_file(database, settings, str(tmp_path / "none.jsonl"))
     with pytest.raises(UnreadableFile, match="directory"):
-        await load_file(database, settings, str(tmp_path))
+        await import_file(database, settings, str(tmp_path))
     torn = tmp_path / "torn.gz"
     whole = gzip.compress("\n".join(customer_line(of) for of in range(1, 999)).encode())
     for data in (whole[:-500], b"no gzip", whole[:100] + b"\0\0\0\0" + whole[104:]):
         torn.write_bytes(data)
-        with pytest.raises(UnreadableFile, match="not a whole gzip file"):
-            await load_file(database, settings, str(torn))
+        with pytest.raises(UnreadableFile, match="not a complete gzip file"):
+            await import_file(database, settings, str(torn))
     assert await count(connection) == 0
 
 
@@ -193,7 +197,7 @@ async def test_fifty_thousand_lines_in_bounded_memory(
     assert file.stat().st_size > 15_000_000
     tracemalloc.start(1)
     try:
-        report = await load_file(database, settings, str(file))
+        report = await import_file(database, settings, str(file))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -209,10 +213,10 @@ async def test_an_import_that_is_killed_leaves_nothing(
     program = """
 import asyncio, sys
 from app.database.engine import Database
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl.importer import import_file
 from app.settings import Settings
 settings = Settings()
-asyncio.run(load_file(Database(settings), settings, "-"))
+asyncio.run(import_file(Database(settings), settings, "-"))
 """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -271,7 +275,7 @@ def test_a_payment_url_that_is_none_is_named_by_its_line(url: str) -> None:
     data = line("https://pay.example.com/1") + line(url) + line("")
     assert contents(data) == [
         (1, "invoice"),
-        (2, "line 2: payment_url: not a URL like https://pay.example.com/1"),
+        (2, "line 2: payment_url: must be a URL like https://pay.example.com/1"),
         (3, "invoice"),
     ]
 
@@ -301,7 +305,7 @@ async def test_details_of_the_most_levels_and_digits_are_shown(
     invoice, staff = await make.invoice(await make.customer()), await make.staff()
     deep = '{"a":0.5,"b":1' + "0" * 3999 + ',"c":' + "[" * 149 + "]" * 149 + "}"
     line = json.dumps(ITEM | {"invoice": str(invoice.uuid)})[:-1] + f', "details": {deep}}}'
-    await load_file(database, settings, write(tmp_path / "deep.jsonl", line))
+    await import_file(database, settings, write(tmp_path / "deep.jsonl", line))
     for path in ("", f"{invoice.uuid}/", f"{invoice.uuid}/items/", f"{invoice.uuid}/history/"):
         answer = await client.get(f"/api/invoices/{path}", headers=staff.headers)
         assert answer.status_code == 200

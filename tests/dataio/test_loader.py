@@ -16,10 +16,11 @@ from app.billing.enums import BillingUnit, DeliveryState, InvoiceState, PaymentT
 from app.database.base import Base
 from app.database.engine import Database
 from app.dataio import records
-from app.dataio.import_report import BadRecords, ImportRunning, Report
-from app.dataio.loader import NOT_SENT, importing
+from app.dataio.import_report import ImportReport, ImportRunning, RecordsRejected
+from app.dataio.loader import NOT_SENT_ERROR, import_transaction
 from app.dataio.records import Record
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.repository import imports
 from app.settings import Settings
 from tests.support.databases import FOLLOWING
 from tests.support.factories import Factories
@@ -28,8 +29,8 @@ EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 PDF = b"%PDF-1.7 proof"
 
 
-def customer(**values: Any) -> records.Customer:
-    return records.Customer(
+def customer(**values: Any) -> records.CustomerRecord:
+    return records.CustomerRecord(
         **{
             "uuid": uuid4(),
             "name": "Customer",
@@ -40,8 +41,8 @@ def customer(**values: Any) -> records.Customer:
     )
 
 
-def invoice(of: records.Customer, month: int = 1, **values: Any) -> records.Invoice:
-    return records.Invoice(
+def invoice(of: records.CustomerRecord, month: int = 1, **values: Any) -> records.InvoiceRecord:
+    return records.InvoiceRecord(
         **{
             "uuid": uuid4(),
             "customer": of.uuid,
@@ -53,8 +54,10 @@ def invoice(of: records.Customer, month: int = 1, **values: Any) -> records.Invo
     )
 
 
-def item(of: records.Invoice, unit_price: str = "1.50", **values: Any) -> records.InvoiceItem:
-    return records.InvoiceItem(
+def item(
+    of: records.InvoiceRecord, unit_price: str = "1.50", **values: Any
+) -> records.InvoiceItemRecord:
+    return records.InvoiceItemRecord(
         **{
             "uuid": uuid4(),
             "invoice": of.uuid,
@@ -69,8 +72,8 @@ def item(of: records.Invoice, unit_price: str = "1.50", **values: Any) -> record
     )
 
 
-def profile(of: records.Customer, **values: Any) -> records.PaymentProfile:
-    return records.PaymentProfile(
+def profile(of: records.CustomerRecord, **values: Any) -> records.PaymentProfileRecord:
+    return records.PaymentProfileRecord(
         **{
             "uuid": uuid4(),
             "customer": of.uuid,
@@ -80,17 +83,17 @@ def profile(of: records.Customer, **values: Any) -> records.PaymentProfile:
     )
 
 
-def payment(of: records.PaymentProfile, content: bytes | None = PDF, **values: Any) -> Record:
+def payment(of: records.PaymentProfileRecord, content: bytes | None = PDF, **values: Any) -> Record:
     proof = None
     if content is not None:
-        proof = records.Proof(
+        proof = records.ProofRecord(
             name="proof.pdf",
             media_type="application/pdf",
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             content=b64encode(content).decode(),
         )
-    return records.Payment(
+    return records.PaymentRecord(
         **{
             "uuid": uuid4(),
             "profile": of.uuid,
@@ -103,14 +106,16 @@ def payment(of: records.PaymentProfile, content: bytes | None = PDF, **values: A
     )
 
 
-def offering(category: records.Category) -> records.Offering:
-    return records.Offering(uuid=uuid4(), name="Offering", category=category.uuid, created_at=EARLY)
+def offering(category: records.CategoryRecord) -> records.OfferingRecord:
+    return records.OfferingRecord(
+        uuid=uuid4(), name="Offering", category=category.uuid, created_at=EARLY
+    )
 
 
 async def load(
     database: Database, settings: Settings, given: Sequence[Record], *, keep_good: bool = False
-) -> Report:
-    async with importing(database, settings, keep_good=keep_good) as loader:
+) -> ImportReport:
+    async with import_transaction(database, settings, keep_good=keep_good) as loader:
         for record in given:
             await loader.add(record)
     return loader.report
@@ -128,7 +133,7 @@ async def snapshot(connection: AsyncConnection) -> dict[str, list[Any]]:
     }
 
 
-def counts(report: Report) -> dict[str, tuple[int, int, int]]:
+def counts(report: ImportReport) -> dict[str, tuple[int, int, int]]:
     return {
         kind: (each.created, each.updated, each.unchanged) for kind, each in report.counts.items()
     }
@@ -139,9 +144,9 @@ async def test_importing_twice_changes_nothing(
 ) -> None:
     one = customer()
     bill = invoice(one, number=100500, source="focus", unchanged_since_import=True)
-    category = records.Category(uuid=uuid4(), title="Compute")
+    category = records.CategoryRecord(uuid=uuid4(), title="Compute")
     sold = offering(category)
-    credit = records.CustomerCredit(
+    credit = records.CustomerCreditRecord(
         uuid=uuid4(),
         customer=one.uuid,
         value=Decimal("5.5"),
@@ -185,7 +190,7 @@ async def test_rows_are_created_in_the_order_of_the_records(
     connection: AsyncConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.dataio.loader.BATCH", 7)
+    monkeypatch.setattr("app.dataio.loader.BATCH_RECORDS", 7)
     one = customer()
     bills = [invoice(one, month) for month in (5, 2, 9)]
     lines = [item(bills[index % 3], name=f"{index}") for index in range(50)]
@@ -216,10 +221,10 @@ async def test_an_unknown_reference(
     if keep_good:
         report = await load(database, settings, given, keep_good=True)
     else:
-        with pytest.raises(BadRecords) as raised:
+        with pytest.raises(RecordsRejected) as raised:
             await load(database, settings, given)
         report = raised.value.report
-    assert [str(fault) for fault in report.faults] == [
+    assert [str(fault) for fault in report.rejected] == [
         f"line 3 (invoice {lost.uuid}): there is no customer {stranger.uuid}",
         f"line 5 (invoice_item {given[4].uuid}): there is no invoice {lost.uuid}",
         f"line 6 (invoice_item {given[5].uuid}): there is no resource {bill.uuid}",
@@ -236,12 +241,12 @@ async def test_a_record_given_twice_is_refused(
     one, two = customer(), customer()
     given = [one, two, one.model_copy(update={"name": "Other"}), two]
     for batch in (100, 3):
-        monkeypatch.setattr("app.dataio.loader.BATCH", batch)
-        with pytest.raises(BadRecords) as raised:
+        monkeypatch.setattr("app.dataio.loader.BATCH_RECORDS", batch)
+        with pytest.raises(RecordsRejected) as raised:
             await load(database, settings, given)
-        assert [(fault.line, fault.reason) for fault in raised.value.report.faults] == [
-            (3, "line 1 gives this record already"),
-            (4, "line 2 gives this record already"),
+        assert [(fault.line, fault.reason) for fault in raised.value.report.rejected] == [
+            (3, "line 1 has the same record"),
+            (4, "line 2 has the same record"),
         ]
 
 
@@ -255,12 +260,12 @@ async def test_what_the_database_refuses_is_found_in_its_batch(
     huge = item(bills[0], "999999999999", quantity=Decimal("999999999999"))
     given = [one, *bills[:9], twice, *bills[9:], *profiles, huge, item(bills[0])]
     report = await load(database, settings, given, keep_good=True)
-    assert [(fault.line, fault.kind) for fault in report.faults] == [
+    assert [(fault.line, fault.kind) for fault in report.rejected] == [
         (16, "payment_profile"),
         (11, "invoice"),
         (18, "invoice_item"),
     ]
-    reasons = {fault.kind: fault.reason for fault in report.faults}
+    reasons = {fault.kind: fault.reason for fault in report.rejected}
     assert reasons["invoice"] == "the customer has another invoice for this month"
     assert reasons["payment_profile"] == "the customer has another active payment profile"
     assert "too large" in reasons["invoice_item"]
@@ -288,20 +293,20 @@ async def test_the_import_ends_after_a_hundred_faults(
 ) -> None:
     stranger = customer()
     given = [invoice(stranger, 1) for _ in range(300)]
-    with pytest.raises(BadRecords) as raised:
+    with pytest.raises(RecordsRejected) as raised:
         await load(database, settings, given)
-    assert len(raised.value.report.faults) == 100
+    assert len(raised.value.report.rejected) == 100
     report = await load(database, settings, given, keep_good=True)
-    assert (len(report.faults), report.fault_count) == (100, 300)
+    assert (len(report.rejected), report.rejected_count) == (100, 300)
 
 
 async def test_offerings_of_a_credit_follow_the_record(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     one, other = customer(), customer()
-    category = records.Category(uuid=uuid4(), title="Compute")
+    category = records.CategoryRecord(uuid=uuid4(), title="Compute")
     sold = [offering(category) for _ in range(3)]
-    credit = records.CustomerCredit(
+    credit = records.CustomerCreditRecord(
         uuid=uuid4(),
         customer=one.uuid,
         value=Decimal(5),
@@ -321,9 +326,9 @@ async def test_offerings_of_a_credit_follow_the_record(
     lost = changed.model_copy(
         update={"uuid": uuid4(), "customer": other.uuid, "offerings": (one.uuid,)}
     )
-    with pytest.raises(BadRecords) as raised:
+    with pytest.raises(RecordsRejected) as raised:
         await load(database, settings, [lost])
-    assert raised.value.report.faults[0].reason == f"there is no offering {one.uuid}"
+    assert raised.value.report.rejected[0].reason == f"there is no offering {one.uuid}"
 
 
 async def test_open_deliveries_become_history_and_stored_ones_stay(
@@ -331,7 +336,7 @@ async def test_open_deliveries_become_history_and_stored_ones_stay(
 ) -> None:
     one = customer()
     bill = invoice(one)
-    delivery = records.Delivery(
+    delivery = records.DeliveryRecord(
         uuid=uuid4(),
         invoice=bill.uuid,
         recipient="a@example.com",
@@ -342,7 +347,7 @@ async def test_open_deliveries_become_history_and_stored_ones_stay(
     )
     await load(database, settings, [one, bill, delivery])
     state = text("SELECT state, last_error, next_attempt_at FROM notification_deliveries")
-    assert (await connection.execute(state)).one() == ("failed", NOT_SENT, None)
+    assert (await connection.execute(state)).one() == ("failed", NOT_SENT_ERROR, None)
     await connection.execute(text("UPDATE notification_deliveries SET state = 'pending'"))
     report = await load(database, settings, [delivery])
     assert counts(report)["delivery"] == (0, 0, 1)
@@ -352,8 +357,8 @@ async def test_open_deliveries_become_history_and_stored_ones_stay(
 async def test_a_revoked_token_stays_revoked(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    user = records.User(uuid=uuid4(), username="someone", created_at=EARLY)
-    token = records.Token(uuid=uuid4(), user=user.uuid, digest="0" * 64, created_at=EARLY)
+    user = records.UserRecord(uuid=uuid4(), username="someone", created_at=EARLY)
+    token = records.TokenRecord(uuid=uuid4(), user=user.uuid, digest="0" * 64, created_at=EARLY)
     await load(database, settings, [user, token])
     await connection.execute(text("UPDATE tokens SET revoked_at = '2026-01-01Z'"))
     report = await load(database, settings, [user, token])
@@ -396,12 +401,12 @@ async def test_a_wrong_proof_is_refused_and_leaves_no_file(
     one = customer()
     paying = profile(one)
     good = payment(paying)
-    assert isinstance(good, records.Payment)
+    assert isinstance(good, records.PaymentRecord)
     assert good.proof is not None
     bad = good.model_copy(update={"uuid": uuid4(), "proof": good.proof.model_copy(update=wrong)})
-    with pytest.raises(BadRecords) as raised:
+    with pytest.raises(RecordsRejected) as raised:
         await load(database, settings, [one, paying, good, bad])
-    fault = raised.value.report.faults[0]
+    fault = raised.value.report.rejected[0]
     assert (fault.line, fault.uuid) == (4, bad.uuid)
     assert reason is None or reason in fault.reason
     assert list(settings.proof_dir.iterdir()) == []
@@ -412,7 +417,7 @@ async def test_the_proof_of_a_refused_payment_goes(database: Database, settings:
     paying = profile(one)
     given = [one, paying, payment(paying), payment(paying, invoice=one.uuid)]
     report = await load(database, settings, given, keep_good=True)
-    assert report.fault_count == 1
+    assert report.rejected_count == 1
     assert len(list(settings.proof_dir.iterdir())) == 1
 
 
@@ -423,7 +428,7 @@ async def test_a_failed_import_leaves_nothing(
     paying = profile(one)
 
     async def stop_halfway() -> None:
-        async with importing(database, settings) as loader:
+        async with import_transaction(database, settings) as loader:
             for record in (one, paying, payment(paying)):
                 await loader.add(record)
             await loader.flush()
@@ -437,9 +442,9 @@ async def test_a_failed_import_leaves_nothing(
 
 
 async def test_two_imports_at_once(database: Database, settings: Settings) -> None:
-    async with importing(database, settings):
+    async with import_transaction(database, settings):
         with pytest.raises(ImportRunning):
-            async with importing(database, settings):
+            async with import_transaction(database, settings):
                 pass
 
 
@@ -450,11 +455,11 @@ async def test_an_importer_can_drop_what_vanished_and_note_what_it_left(
     bill, other = invoice(one, 1), invoice(one, 2)
     lines = [item(bill), item(bill), item(other)]
     await load(database, settings, [one, bill, other, *lines])
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         for record in (bill, lines[0]):
             await loader.add(record)
-        assert await loader.drop_other_items([bill.uuid]) == 1
-        await loader.note_imported([bill.uuid])
+        assert await loader.delete_items_not_imported([bill.uuid]) == 1
+        await imports.mark_unchanged_since_import(loader.connection, [bill.uuid])
     stored = await connection.execute(select(InvoiceItem.uuid).order_by(InvoiceItem.id))
     assert list(stored.scalars()) == [lines[0].uuid, lines[2].uuid]
     rows = await connection.execute(
@@ -485,7 +490,7 @@ async def test_records_join_rows_that_were_made_here(
     database: Database, settings: Settings, make: Factories
 ) -> None:
     row = await make.customer()
-    project = records.Project(
+    project = records.ProjectRecord(
         uuid=UUID(int=row.uuid.int ^ 1), customer=row.uuid, name="Web", created_at=EARLY
     )
     assert counts(await load(database, settings, [project])) == {"project": (1, 0, 0)}
@@ -494,10 +499,10 @@ async def test_records_join_rows_that_were_made_here(
 async def test_the_stage_is_as_large_as_its_largest_batch(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.dataio.loader.BATCH", 50)
+    monkeypatch.setattr("app.dataio.loader.BATCH_RECORDS", 50)
     size = text("SELECT pg_relation_size('import_customer')")
     sizes = set()
-    async with importing(database, settings) as loader:
+    async with import_transaction(database, settings) as loader:
         for _ in range(8):
             for _ in range(50):
                 await loader.add(customer())
@@ -548,9 +553,8 @@ async def test_a_given_price_that_is_none_of_the_item_is_refused_by_line(
     fine, far = item(bill, price=Decimal("1.505")), item(bill, price=Decimal("1.52"))
     paid = payment(paying, content=None, sum=Decimal("1.005"))
     report = await load(database, settings, [one, bill, paying, fine, far, paid], keep_good=True)
-    assert [str(fault) for fault in report.faults] == [
-        f"line 4 (invoice_item {fine.uuid}): price: EUR has 2 decimals, not more",
-        f"line 5 (invoice_item {far.uuid}): "
-        "price: it is more than 0.01 from unit_price times quantity",
-        f"line 6 (payment {paid.uuid}): sum: EUR has 2 decimals, not more",
+    assert [str(fault) for fault in report.rejected] == [
+        f"line 4 (invoice_item {fine.uuid}): price: more than the 2 decimals of EUR",
+        f"line 5 (invoice_item {far.uuid}): price: more than 0.01 from unit_price times quantity",
+        f"line 6 (payment {paid.uuid}): sum: more than the 2 decimals of EUR",
     ]

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.customers.models import Customer, Project
 from app.database.engine import Database
-from app.dataio.import_report import BadRecords
-from app.dataio.jsonl.reader import load_file
-from app.dataio.prefetch import reading_ahead
+from app.dataio.import_report import RecordsRejected
+from app.dataio.jsonl.importer import import_file
+from app.dataio.jsonl.prefetch import prefetch
 from app.settings import Settings
 
 BATCH = 50
@@ -35,8 +35,8 @@ class Item:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.dataio.loader.BATCH", BATCH)
-    monkeypatch.setattr("app.dataio.prefetch.BATCH", BATCH)
+    monkeypatch.setattr("app.dataio.loader.BATCH_RECORDS", BATCH)
+    monkeypatch.setattr("app.dataio.jsonl.prefetch.BATCH", BATCH)
 
 
 def uuid(of: int) -> str:
@@ -91,7 +91,7 @@ async def test_no_more_is_ready_than_a_batch(size: int, at_most: int) -> None:
             made.append(Item(number, size))
             yield made[-1]
 
-    async with reading_ahead(endless()) as lines:
+    async with prefetch(endless()) as lines:
         for taken in range(3 * BATCH):
             for _ in range(BATCH):
                 await asyncio.sleep(0)
@@ -108,7 +108,7 @@ async def test_a_failure_comes_behind_what_was_read_before_it() -> None:
         yield from map(Item, range(2 * BATCH + 3))
         raise EOFError("torn")
 
-    async with reading_ahead(torn()) as lines:
+    async with prefetch(torn()) as lines:
         for number in range(2 * BATCH + 3):
             assert (await anext(lines)).number == number
         with pytest.raises(EOFError, match="torn"):
@@ -129,7 +129,7 @@ async def test_lines_are_read_while_others_are_written(
     waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     async with database.transaction() as other:
         await other.execute(text("LOCK TABLE customers IN SHARE MODE"))
-        loading = asyncio.create_task(load_file(database, settings, "-"))
+        loading = asyncio.create_task(import_file(database, settings, "-"))
         until = time.monotonic() + 60
         # One batch is being written, and waits; the next one is ready, and no more.
         while tap.lines < 2 * BATCH or not (await connection.execute(waits)).scalar_one():
@@ -147,7 +147,7 @@ async def test_lines_are_read_while_others_are_written(
     assert await count(connection, Customer) == (0 if cancelled else 10 * BATCH)
     # Nothing of a cancelled import stands in the way of the next one.
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(customer(1).encode())))
-    again = await load_file(database, settings, "-")
+    again = await import_file(database, settings, "-")
     assert again.counts["customer"].created == (1 if cancelled else 0)
 
 
@@ -168,15 +168,15 @@ async def test_faults_are_told_by_line_and_in_the_order_in_which_they_are_found(
     file = tmp_path / "file.jsonl"
     file.write_text("\n".join(lines))
     if keep_good:
-        report = await load_file(database, settings, str(file), keep_good=True)
+        report = await import_file(database, settings, str(file), keep_good=True)
     else:
-        with pytest.raises(BadRecords) as raised:
-            await load_file(database, settings, str(file))
+        with pytest.raises(RecordsRejected) as raised:
+            await import_file(database, settings, str(file))
         report = raised.value.report
-    assert [(fault.line, fault.reason.partition(":")[0]) for fault in report.faults] == [
+    assert [(fault.line, fault.reason.partition(":")[0]) for fault in report.rejected] == [
         (21, f"there is no customer {uuid(7)}"),
         (BATCH + 21, "Invalid JSON"),
-        (BATCH + 31, "line 2 gives this record already"),
+        (BATCH + 31, "line 2 has the same record"),
         (3 * BATCH + 1, f"there is no customer {uuid(8)}"),
     ]
     assert await count(connection, Project) == (5 * BATCH - 6 if keep_good else 0)

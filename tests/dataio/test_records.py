@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from app.dataio import records
-from app.dataio.jsonl.json_values import dump_object, has_fractions, load_exactly
-from app.dataio.records import Record, any_record
+from app.dataio.json_objects import dump_object, has_fractions, load_with_decimals
+from app.dataio.records import Record, record_adapter
 
 ID = "7758b987-0000-4000-8000-000000000000"
 
 
 def read(**fields: object) -> Record:
-    return any_record.validate_json(json.dumps({"uuid": ID, **fields}))
+    return record_adapter.validate_json(json.dumps({"uuid": ID, **fields}))
 
 
 def price(value: object) -> Record:
@@ -37,7 +37,7 @@ def attributes(value: object) -> Record:
 @pytest.mark.parametrize("text", ["0", "-0.0000000001", "999999999999.9999999999", "007.50"])
 def test_amounts_are_read_exactly(text: str) -> None:
     record = price(text)
-    assert isinstance(record, records.PlanComponent)
+    assert isinstance(record, records.PlanComponentRecord)
     assert record.price == Decimal(text)
 
 
@@ -70,7 +70,7 @@ def test_anything_else_is_no_amount(value: object) -> None:
 
 def test_times_are_kept_in_utc() -> None:
     record = created("2026-01-01T00:00:00.000001+02:00")
-    assert isinstance(record, records.ServiceProvider)
+    assert isinstance(record, records.ServiceProviderRecord)
     assert record.created_at.isoformat() == "2025-12-31T22:00:00.000001+00:00"
 
 
@@ -122,7 +122,7 @@ def test_text_that_cannot_be_stored_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         read(kind="category", title=text)
     with pytest.raises(ValidationError):
-        records.Category(uuid=uuid4(), title=text)
+        records.CategoryRecord(uuid=uuid4(), title=text)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_rules_of_the_tables() -> None:
 
 
 def test_records_do_not_change() -> None:
-    record = records.Category(uuid=UUID(ID), title="Compute")
+    record = records.CategoryRecord(uuid=UUID(ID), title="Compute")
     with pytest.raises(ValidationError):
         record.title = "Storage"  # type: ignore[misc]  # what is tested
 
@@ -171,7 +171,7 @@ def test_records_do_not_change() -> None:
 def test_objects_keep_every_digit() -> None:
     line = b'{"a":1.10,"b":[12345678901234567890.123456789,{"c":1E-7}],"d":"\\ue000decimal\\ue000"}'
     assert has_fractions(line)
-    text = dump_object(load_exactly(line))
+    text = dump_object(load_with_decimals(line))
     assert json.loads(text, parse_float=str) == {
         "a": "1.10",
         "b": ["12345678901234567890.123456789", {"c": "1E-7"}],

@@ -23,11 +23,11 @@ from app.billing.money import EXACT, is_near_product, item_price
 from app.billing.periods import due_date
 from app.database.base import Base
 from app.database.engine import Database
-from app.dataio.export import export
-from app.dataio.jsonl.reader import parse
-from app.dataio.loader import importing
-from app.dataio.records import LARGEST_NUMBER, Record, any_record
-from app.dataio.registry import KINDS
+from app.dataio.jsonl.exporter import export_lines
+from app.dataio.jsonl.reader import parse_line
+from app.dataio.loader import import_transaction
+from app.dataio.records import MAX_INVOICE_NUMBER, Record, record_adapter
+from app.dataio.registry import RECORD_KINDS
 from app.settings import Settings
 from tests.support.history import without_history
 
@@ -57,7 +57,7 @@ NETWORKS = st.ip_addresses().flatmap(
 
 
 def uuid_of(kind: str) -> UUID:
-    number = [each.name for each in KINDS].index(kind) + 1
+    number = [each.name for each in RECORD_KINDS].index(kind) + 1
     return UUID(int=number, version=4)
 
 
@@ -113,9 +113,9 @@ def unpacked(metadata: Sequence[Any]) -> list[Any]:
 def graphs(draw: st.DrawFn) -> list[Record]:
     """One record of every kind, each naming the others that it can name, or not."""
     graph = []
-    for kind in KINDS:
+    for kind in RECORD_KINDS:
         references = {each.field: each for each in kind.references}
-        names = {each.table.name: each.name for each in KINDS}
+        names = {each.table.name: each.name for each in RECORD_KINDS}
         values: dict[str, Any] = {"uuid": uuid_of(kind.name), **fixed(draw, kind.name)}
         for name, field in kind.model.model_fields.items():
             if name in values or name == "kind":
@@ -152,7 +152,7 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
             "invoice_date": st.just(issued),
             "due_date": st.just(issued and due_date(issued, 30)),
             "payment_url": st.sampled_from(["", "https://pay.example.com/1?x=\u00e4"]),
-            "number": st.integers(1, LARGEST_NUMBER),
+            "number": st.integers(1, MAX_INVOICE_NUMBER),
         },
         # The sum of an invoice has 20 digits before the point.
         "invoice_item": {"quantity": st.decimals(-9999, 9999, places=10)},
@@ -184,10 +184,10 @@ def plain(record: Record) -> dict[str, Any]:
 @configured(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_records_come_back_from_json(graph: list[Record]) -> None:
     for record in graph:
-        read = parse(record.model_dump_json().encode(), 1)
+        read = parse_line(record.model_dump_json().encode(), 1)
         assert isinstance(read, Record), read
         assert plain(read) == plain(record)
-        assert any_record.validate_python(record) is record
+        assert record_adapter.validate_python(record) is record
 
 
 @given(graph=graphs())
@@ -206,14 +206,14 @@ def test_records_come_back_from_the_database(settings: Settings, graph: list[Rec
                 names = [table.name for table in Base.metadata.sorted_tables]
                 tables = ", ".join(name for name in names if name not in kept)
                 await connection.execute(text(f"TRUNCATE {tables}"))
-            async with importing(database, settings) as loader:
+            async with import_transaction(database, settings) as loader:
                 for record in graph:
                     await loader.add(record)
-            exported = b"".join([piece async for piece in export(database, settings)])
+            exported = b"".join([piece async for piece in export_lines(database, settings)])
             lines = without_history(exported).splitlines()
         finally:
             await database.close()
-        return [any_record.validate_python(parse(line, 1)) for line in lines]
+        return [record_adapter.validate_python(parse_line(line, 1)) for line in lines]
 
     back = asyncio.run(there_and_back())
     assert [plain(record) for record in back] == [plain(record) for record in graph]

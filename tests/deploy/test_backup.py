@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.database.base import Base
-from app.dataio.jsonl.reader import load_file
-from app.dataio.registry import KINDS
+from app.dataio.jsonl.importer import import_file
+from app.dataio.registry import RECORD_KINDS
 from app.invoices.jobs.close_month import close_month
 from app.invoices.models import Invoice
 from app.local.embedded.binaries import find_postgresql
@@ -120,8 +120,8 @@ async def test_a_backup_under_load_is_restored(
     tmp_path: Path,
 ) -> None:
     dataset = create_dataset(CUSTOMERS)
-    report = await load_file(app.state.database, settings, str(dataset.write(tmp_path)))
-    assert report.fault_count == 0
+    report = await import_file(app.state.database, settings, str(dataset.write(tmp_path)))
+    assert report.rejected_count == 0
     folder = tmp_path / "backups"
     found = await programs(connection)
     operator = Operator(found, settings.database_url, settings.proof_dir)
@@ -201,6 +201,6 @@ def test_it_is_told_which_tables_an_export_has() -> None:
     document = (ROOT / "docs" / "operating.md").read_text()
     chapter = document.split("## Backup and restore")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (yes|no|in part)\b", chapter, re.MULTILINE)
-    exported = {kind.table.name for kind in KINDS}
+    exported = {kind.table.name for kind in RECORD_KINDS}
     assert dict(rows).keys() == Base.metadata.tables.keys()
     assert {table for table, how in rows if how != "no"} >= exported

@@ -17,8 +17,8 @@ from app.audit.verify import VerificationResult, verify
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.dataio import export
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl import exporter
+from app.dataio.jsonl.importer import import_file
 from app.doctor import privileges
 from app.doctor.check_result import CheckResult, Level
 from app.jobs.job import JobRun
@@ -123,10 +123,10 @@ async def test_the_documented_role_can_do_everything_the_service_does(
             await job.function(JobRun(role_database, role_settings))
     file = tmp_path / "all.jsonl"
     with file.open("wb") as output:
-        async for piece in export.export(role_database, role_settings, proofs=True):
+        async for piece in exporter.export_lines(role_database, role_settings, proofs=True):
             output.write(piece)
-    report = await load_file(role_database, role_settings, str(file))
-    assert report.fault_count == 0
+    report = await import_file(role_database, role_settings, str(file))
+    assert report.rejected_count == 0
     assert report.counts["invoice"].unchanged == 3
     verification = VerificationResult()
     assert [each async for each in verify(role_database, role_settings, verification)] == []

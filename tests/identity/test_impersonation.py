@@ -19,8 +19,8 @@ from app.api.permissions import access_of
 from app.audit.verify import VerificationResult, verify
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
-from app.dataio.export import export
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl.exporter import export_lines
+from app.dataio.jsonl.importer import import_file
 from app.identity.tokens import LOOKUP_LIFETIME
 from app.main import create_app
 from app.settings import Settings
@@ -360,11 +360,13 @@ async def test_the_impersonator_is_exported_and_imported(
 ) -> None:
     await act(case, client)
     file = tmp_path / "export.jsonl"
-    file.write_bytes(b"".join([piece async for piece in export(case.database, case.settings)]))
+    file.write_bytes(
+        b"".join([piece async for piece in export_lines(case.database, case.settings)])
+    )
     there = case.settings.model_copy(update={"database_url": second_database_url})
     elsewhere = Database(there)
     try:
-        await load_file(elsewhere, there, str(file))
+        await import_file(elsewhere, there, str(file))
         assert not [found for found in await problems(elsewhere, there) if "changed" in found]
         async with elsewhere.reading() as connection:
             rows = await connection.execute(

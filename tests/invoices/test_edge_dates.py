@@ -15,7 +15,7 @@ from app import clock
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.dataio.jsonl.reader import load_file
+from app.dataio.jsonl.importer import import_file
 from app.invoices.jobs.close_month import close_month, closed
 from app.invoices.models import Invoice
 from app.payments.models import Payment
@@ -50,7 +50,7 @@ async def imported(database: Database, settings: Settings, place: Path, **item: 
     ]  # fmt: skip
     file = place / "edges.jsonl"
     file.write_text("\n".join(map(json.dumps, records)))
-    await load_file(database, settings, str(file))
+    await import_file(database, settings, str(file))
     return invoice
 
 

@@ -1,4 +1,4 @@
-"""`import` and `export`: data in and out."""
+"""The commands `import` and `export`."""
 
 import gzip
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated, BinaryIO, Final, cast
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,20 +17,20 @@ from app.billing.currencies import get_currency
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
-from app.cli.import_focus import import_focus
+from app.cli.import_focus import import_focus, parse_tax_percent
 from app.cli.import_formats import import_jsonl, import_waldur
 from app.cli.progress import progress_bar
 from app.database.engine import Database
-from app.dataio.export import ProofMissing
-from app.dataio.export import export as export_records
-from app.dataio.export_warnings import unimportable
+from app.dataio.focus.options import FocusImportOptions
+from app.dataio.jsonl.exporter import ProofUnreadable, export_lines
+from app.dataio.jsonl.unimportable_records import find_unimportable_records
 from app.logging import error_message
 
-_STEPS = 1000
+_PROGRESS_STEPS: Final = 1000
 
 
 class Format(StrEnum):
-    """What can be imported."""
+    """The formats of `import`."""
 
     JSONL = "jsonl"
     WALDUR = "waldur"
@@ -48,82 +48,84 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="What to import, one after the other; - is standard input, and a name that ends"
-            " in .gz is unpacked. Of focus, several files are one bill. For waldur the address of"
+            help="The files to import, in this order. - is standard input; a name that ends in .gz"
+            " is decompressed. For focus, several files are one bill. For waldur, the address of"
             " its database, postgresql://…",
         ),
     ],
     format: Annotated[  # noqa: A002 - the option's name
-        Format, typer.Option(help="What the source is.")
+        Format, typer.Option(help="The format of the source.")
     ] = Format.JSONL,
     keep_good: Annotated[
         bool,
         typer.Option(
             "--keep-good",
-            help="Keep the good lines of a file that has bad ones; without it, such a file leaves"
-            " nothing. Of focus: import the invoices that can still be changed.",
+            help="Import the valid lines of a file that has invalid ones. Without it, nothing of"
+            " such a file is imported. For focus: import the invoices that can be changed.",
         ),
     ] = False,
     tax: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="Of focus: the tax of the invoices.")
+        str | None, typer.Option(metavar="PERCENT", help="For focus: the tax of the invoices.")
     ] = None,
     currency: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Of focus: import only charges in this currency."),
+        typer.Option(metavar="CODE", help="For focus: import only the charges in this currency."),
     ] = None,
     drop_tax_rows: Annotated[
         bool,
         typer.Option(
-            "--drop-tax-rows", help="Of focus: leave out the provider's taxes, for --tax instead."
+            "--drop-tax-rows",
+            help="For focus: skip the provider's taxes, for example to use --tax instead.",
         ),
     ] = False,
     allow_equal_rows: Annotated[
         bool,
         typer.Option(
             "--allow-equal-rows",
-            help="Of focus: import files that have rows in common, as parts of one export may.",
+            help="For focus: import files that have equal rows, as parts of one export may.",
         ),
     ] = False,
     replace: Annotated[
         bool,
         typer.Option(
             "--replace",
-            help="Of focus: take away what an earlier import brought and the files do not have.",
+            help="For focus: remove the charges of earlier imports that are not in the files.",
         ),
     ] = False,
     issue: Annotated[
-        bool, typer.Option("--issue", help="Of focus: issue the invoices of past months.")
+        bool, typer.Option("--issue", help="For focus: issue the invoices of past months.")
     ] = False,
     notify: Annotated[
-        bool, typer.Option("--notify", help="With --issue: notify as NOTIFY_ON_ISSUE says.")
+        bool,
+        typer.Option("--notify", help="With --issue: send notifications if NOTIFY_ON_ISSUE is on."),
     ] = False,
 ) -> None:
-    """Import data; what is there already, by UUID, is updated where it differs.
+    """Import data. An existing record, found by its UUID, is updated if it differs.
 
-    Ends with 1 where a line was bad or a source could not be read.
+    Exits with 1 if a line is invalid or a source cannot be read.
     """
+    focus_options = FocusImportOptions(
+        tax_percent=None if tax is None else parse_tax_percent(tax),
+        currency=currency.upper() if currency else None,
+        issue=issue,
+        notify=notify,
+        drop_tax_rows=drop_tax_rows,
+        allow_equal_rows=allow_equal_rows,
+        replace=replace,
+        keep_good=keep_good,
+    )
     if format is Format.FOCUS:
-        import_focus(
-            sources,
-            tax=tax,
-            currency=currency,
-            issue=issue,
-            notify=notify,
-            keep_good=keep_good,
-            drop_tax_rows=drop_tax_rows,
-            allow_equal_rows=allow_equal_rows,
-            replace=replace,
-        )
+        import_focus(sources, focus_options)
         return
-    if tax or currency or issue or notify or drop_tax_rows or allow_equal_rows or replace:
+    if focus_options != FocusImportOptions(keep_good=keep_good):
         fail(
             "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --replace, --issue and"
-            " --notify go with --format focus.",
+            " --notify require --format focus.",
             code=MISUSED,
         )
     if format is Format.WALDUR:
         if len(sources) > 1 or keep_good:
-            fail("--format waldur takes one address, and no --keep-good.", code=MISUSED)
+            fail("--format waldur takes one address and no --keep-good.", code=MISUSED)
         import_waldur(sources[0])
         return
     for source in sources:
@@ -136,57 +138,68 @@ def export(
         typer.Option(
             "-o",
             "--output",
-            help="Where to write, readable by you alone; packed if the name ends in .gz. A file"
-            " that is there is replaced once the new one is whole. By default standard output.",
+            help="The file to write, readable only by you, and compressed if its name ends in .gz."
+            " An existing file is replaced once the new one is complete. Default: standard output.",
         ),
     ] = None,
     proofs: Annotated[
-        bool, typer.Option("--proofs/--no-proofs", help="Whether proofs of payment come along.")
+        bool, typer.Option("--proofs/--no-proofs", help="Whether to export proofs of payment.")
     ] = True,
 ) -> None:
-    """Export everything as JSON Lines, as it is at one moment."""
+    """Export everything as JSON Lines, as of one moment."""
     settings = load_settings()
     try:
-        with _opened(output) as file:
+        with _open_output(output) as file:
 
             async def run(database: Database) -> None:
-                # Lines that go to a terminal show by themselves how far it is.
-                with nullcontext() if file.isatty() else progress_bar("Export", _STEPS) as bar:
-                    progress = None if bar is None else lambda part: bar(int(part * _STEPS))
-                    async for piece in export_records(
-                        database, settings, proofs=proofs, progress=progress
-                    ):
+                # The lines on a terminal show the progress.
+                with (
+                    nullcontext()
+                    if file.isatty()
+                    else progress_bar("Export", _PROGRESS_STEPS) as bar
+                ):
+                    progress = (
+                        None if bar is None else lambda part: bar(int(part * _PROGRESS_STEPS))
+                    )
+                    lines = export_lines(database, settings, proofs=proofs, progress=progress)
+                    async for piece in lines:
                         file.write(piece)
                 file.flush()
-                async with database.snapshot() as connection:
-                    refused = unimportable(connection, get_currency(settings.currency))
-                    if reasons := [each async for each in refused]:
-                        typer.echo("The import refuses some records of this export:", err=True)
-                        for reason in reasons:
-                            typer.echo(f"  {reason}", err=True)
+                await _print_unimportable(database, settings.currency)
 
             with_database(run)
-    except BrokenPipeError:  # whoever read has what they wanted
+    except BrokenPipeError:  # the reader of the pipe has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None
-    except ProofMissing as error:
-        fail(str(error), "With --no-proofs everything else can be exported.")
+    except ProofUnreadable as error:
+        fail(str(error), "--no-proofs exports everything else.")
     except OSError as error:
         fail(f"The export cannot be written: {error}.", code=MISUSED)
     except SQLAlchemyError as error:
         fail(f"The export failed: {error_message(error)}.")
 
 
+async def _print_unimportable(database: Database, currency: str) -> None:
+    """Print why an import would reject records of the export."""
+    async with database.snapshot() as connection:
+        found = find_unimportable_records(connection, get_currency(currency))
+        reasons = [reason async for reason in found]
+    if reasons:
+        typer.echo("An import would reject some records of this export:", err=True)
+    for reason in reasons:
+        typer.echo(f"  {reason}", err=True)
+
+
 @contextmanager
-def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    """Open what is written to: a file beside the target, put in its place once it is whole."""
+def _open_output(output: Path | None) -> Iterator[BinaryIO]:
+    """Open the output: a file beside the target, which it replaces once it is complete."""
     if output is None or output == Path("-"):
         yield sys.stdout.buffer
         return
     with NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
         try:
             if output.name.endswith(".gz"):
-                # Neither name nor time: the same data gives the same file.
+                # Without name and time, equal data gives an equal file.
                 with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
                     yield cast("BinaryIO", packed)
             else:

@@ -1,1 +1,1 @@
-"""Cost exports in the FOCUS format (FinOps Open Cost and Usage Specification, 1.0 and later)."""
+"""Cost exports in FOCUS, the FinOps Open Cost and Usage Specification, version 1.0 and later."""

@@ -1,15 +1,15 @@
-"""Whose bill it is: which customer a billing account is.
+"""Finds the customer of each billing account.
 
-FOCUS says that the id of a billing account is unique within its provider only, and one bill may
-hold charges of several service providers. So an account is known by its id and by who issues its
-invoices.
+In FOCUS the id of a billing account is unique only within its provider, and one bill may hold the
+charges of several service providers. An account is therefore identified by its id and the issuer of
+its invoices.
 """
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from app.dataio.focus.grouping import Bill, id_of, issuer_of
+from app.dataio.focus.charge_groups import Bill, account_id, account_issuer
 
 
 @dataclass
@@ -21,76 +21,80 @@ class Account:
     providers: set[str] = field(default_factory=set)
     sub_accounts: set[str] = field(default_factory=set)
 
-    def is_also(self, other: "Account") -> bool:
-        """Tell whether an account with the same id is the same account.
+    def is_same_as(self, other: "Account") -> bool:
+        """Return whether an account with the same id and another issuer is the same account.
 
-        An id is unique within its provider, some of which bill by several companies.
+        An id is unique within its provider, and some providers bill through several companies.
         """
-        named_alike = not (self.name and other.name) or self.name == other.name
-        return named_alike and not self.providers.isdisjoint(other.providers)
+        same_name = not (self.name and other.name) or self.name == other.name
+        return same_name and not self.providers.isdisjoint(other.providers)
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """A customer that an earlier version made of an account by its id alone."""
+class LegacyCustomer:
+    """A customer that an earlier release created from the id of an account alone."""
 
     name: str
     providers: AbstractSet[str]
-    """Those of the bill whose charges it has been billed."""
+    """The providers in the bill that have charged the customer before."""
     sub_accounts: AbstractSet[str]
-    """Those of the bill that are its projects."""
+    """The sub accounts in the bill that are projects of the customer."""
 
-    def was(self, account: Account) -> bool:
-        """Tell whether it is this account, and not one of another provider with the same id."""
-        known = self.name == account.name or not self.sub_accounts.isdisjoint(account.sub_accounts)
-        return known and not self.providers.isdisjoint(account.providers)
+    def matches(self, account: Account) -> bool:
+        """Return whether the customer is this account, not another provider's with the same id."""
+        is_known = self.name == account.name or not self.sub_accounts.isdisjoint(
+            account.sub_accounts
+        )
+        return is_known and not self.providers.isdisjoint(account.providers)
 
 
-def accounts_of(bill: Bill) -> dict[str, Account]:
+def collect_accounts(bill: Bill) -> dict[str, Account]:
     """Return the accounts of a bill by their keys."""
-    found: dict[str, Account] = {}
+    accounts: dict[str, Account] = {}
     for key, group in bill.groups.items():
-        account = found.get(key.account)
+        account = accounts.get(key.account)
         if account is None:
-            account = found[key.account] = Account(bill.names.given(key.account))
+            account = accounts[key.account] = Account(bill.names.name(key.account))
         account.charges += group.charges
         account.providers.add(key.provider)
         account.sub_accounts.add(key.sub_account)
-    return found
+    return accounts
 
 
-def identify(
-    accounts: Mapping[str, Account], known: AbstractSet[str], earlier: Mapping[str, Earlier]
+def resolve_account_keys(
+    accounts: Mapping[str, Account],
+    known: AbstractSet[str],
+    legacy: Mapping[str, LegacyCustomer],
 ) -> dict[str, str]:
-    """Return, for the key of each account in a bill, the key that its customer follows from.
+    """Return, by the key of each account in a bill, the key from which its customer's UUID follows.
 
-    `known` are the keys whose customers are there; `earlier`, by their ids, the customers that
-    earlier versions made. One that was this account goes on being its customer.
+    `known` has the keys of the existing customers, `legacy` the customers of earlier releases by
+    account id. An account that matches a legacy customer keeps that customer.
     """
-    keys: dict[str, str] = {}
-    for same in _joined(accounts):
-        found = [key for key in same if key in known]
-        account_id = id_of(same[0])
-        before = earlier.get(account_id)
-        if found:
-            shared = found[0]
-        elif before is not None and any(before.was(accounts[key]) for key in same):
-            shared = account_id
+    resolved: dict[str, str] = {}
+    for keys in _group_same_accounts(accounts):
+        existing = [key for key in keys if key in known]
+        identifier = account_id(keys[0])
+        customer = legacy.get(identifier)
+        if existing:
+            shared = existing[0]
+        elif customer is not None and any(customer.matches(accounts[key]) for key in keys):
+            shared = identifier
         else:
-            shared = same[0]
-        keys.update({key: key if key in known else shared for key in same})
-    return keys
+            shared = keys[0]
+        resolved.update({key: key if key in known else shared for key in keys})
+    return resolved
 
 
-def _joined(accounts: Mapping[str, Account]) -> Iterable[list[str]]:
-    """Yield the keys of what is one account under several issuers, most charges first."""
-    joined: dict[str, list[list[str]]] = {}
-    for key in sorted(accounts, key=lambda key: (-accounts[key].charges, issuer_of(key))):
-        others = joined.setdefault(id_of(key), [])
+def _group_same_accounts(accounts: Mapping[str, Account]) -> Iterable[list[str]]:
+    """Yield the keys of each account, which may have several issuers, most charges first."""
+    groups_by_id: dict[str, list[list[str]]] = {}
+    for key in sorted(accounts, key=lambda key: (-accounts[key].charges, account_issuer(key))):
+        groups = groups_by_id.setdefault(account_id(key), [])
         same = [
-            each for each in others if any(accounts[key].is_also(accounts[one]) for one in each)
+            keys for keys in groups if any(accounts[key].is_same_as(accounts[one]) for one in keys)
         ]
-        others[:] = [each for each in others if each not in same]
-        others.append([*(one for each in same for one in each), key])
-    for each in joined.values():
-        yield from each
+        groups[:] = [keys for keys in groups if keys not in same]
+        groups.append([*(one for keys in same for one in keys), key])
+    for groups in groups_by_id.values():
+        yield from groups

@@ -1,4 +1,4 @@
-"""How a bill is cut into amounts that an invoice can hold, without gaining or losing anything."""
+"""Splits a bill into the amounts of invoices and their lines; the sums stay equal to the bill."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,90 +7,94 @@ from typing import Generic, TypeVar
 
 from app.billing import money
 from app.billing.currencies import Currency
-from app.dataio.focus.grouping import EXACT
-from app.dataio.focus.price_rounding import share_out
+from app.dataio.focus.charge_groups import EXACT_ARITHMETIC
+from app.dataio.focus.price_rounding import apportion_total
 
-TEN_PLACES = Decimal("1e-10")
+TEN_DECIMALS = Decimal("1e-10")
 _ROUNDING = Context(prec=120)
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
-    """What one invoice charges."""
+class InvoiceAmounts:
+    """The amounts of one invoice."""
 
     unit_prices: tuple[Decimal, ...]
-    """Of each line, in the order given, at 10 decimals."""
+    """The unit price of each line, with 10 decimals."""
     prices: tuple[Decimal, ...]
-    """Of each line, in the currency's decimals; they add up to `price`."""
+    """The price of each line, with the decimals of the currency. Their sum is `price`."""
     price: Decimal
-    """The billed sum, rounded half up to the currency's decimals."""
+    """The billed sum, rounded half up to the decimals of the currency."""
     billed: Decimal
     """The exact sum of the costs."""
 
     @property
     def charged(self) -> Decimal:
         """The sum of the unit prices."""
-        with localcontext(EXACT):
+        with localcontext(EXACT_ARITHMETIC):
             return sum(self.unit_prices, Decimal(0))
 
 
 @dataclass(frozen=True)
-class Split(Generic[Key]):
+class BillAmounts(Generic[Key]):
     """The amounts of every invoice of a bill."""
 
-    invoices: Mapping[Key, Amounts]
+    invoices: Mapping[Key, InvoiceAmounts]
 
     @property
     def billed(self) -> Decimal:
         """The exact sum of all costs."""
-        with localcontext(EXACT):
-            return sum((each.billed for each in self.invoices.values()), Decimal(0))
+        with localcontext(EXACT_ARITHMETIC):
+            return sum((amounts.billed for amounts in self.invoices.values()), Decimal(0))
 
 
-def split(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> Split[Key]:
-    """Cut costs into amounts, for each invoice the costs of its lines, of which it has some.
+def split_bill(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> BillAmounts[Key]:
+    """Return the amounts of each invoice, from the costs of its one or more lines.
 
-    Each line gets its cost at 10 decimals. What that leaves goes to the invoice's largest line, so
-    that the lines add up to the billed sum at 10 decimals; what is left over all invoices goes to
-    the largest line of the largest invoice, so that all lines add up to the whole bill's.
+    Each line gets its cost, rounded to 10 decimals. The invoice's largest line gets the remainder,
+    so that the lines add up to the billed sum at 10 decimals. The largest line of the largest
+    invoice gets the remainder of all invoices, so that all lines add up to the bill.
     """
-    with localcontext(EXACT):
-        lines = {key: _lines(own) for key, own in costs.items()}
+    with localcontext(EXACT_ARITHMETIC):
+        unit_prices = {key: _round_costs(own) for key, own in costs.items()}
         billed = {key: sum(own, Decimal(0)) for key, own in costs.items()}
-        if lines:
-            left = ten_places(sum(billed.values(), Decimal(0))) - sum(map(sum, lines.values()))
+        if unit_prices:
+            charged = sum(map(sum, unit_prices.values()))
+            remainder = round_to_ten_decimals(sum(billed.values(), Decimal(0))) - charged
             largest = max(billed, key=lambda key: abs(billed[key]))
-            _give(lines[largest], costs[largest], left)
-        return Split(
-            {key: _amounts(costs[key], own, billed[key], currency) for key, own in lines.items()}
+            _add_to_largest(unit_prices[largest], costs[largest], remainder)
+        return BillAmounts(
+            {
+                key: _invoice_amounts(costs[key], own, billed[key], currency)
+                for key, own in unit_prices.items()
+            }
         )
 
 
-def ten_places(amount: Decimal) -> Decimal:
-    """Round half up to 10 decimals, which a unit price has."""
-    return amount.quantize(TEN_PLACES, rounding=ROUND_HALF_UP, context=_ROUNDING)
+def round_to_ten_decimals(amount: Decimal) -> Decimal:
+    """Round half up to the 10 decimals of a unit price."""
+    return amount.quantize(TEN_DECIMALS, rounding=ROUND_HALF_UP, context=_ROUNDING)
 
 
-def _lines(costs: Sequence[Decimal]) -> list[Decimal]:
+def _round_costs(costs: Sequence[Decimal]) -> list[Decimal]:
     prices = [
-        cost.quantize(TEN_PLACES, rounding=ROUND_HALF_EVEN, context=_ROUNDING) for cost in costs
+        cost.quantize(TEN_DECIMALS, rounding=ROUND_HALF_EVEN, context=_ROUNDING) for cost in costs
     ]
-    left = ten_places(sum(costs, Decimal(0))) - sum(prices, Decimal(0))
-    _give(prices, costs, left)
+    remainder = round_to_ten_decimals(sum(costs, Decimal(0))) - sum(prices, Decimal(0))
+    _add_to_largest(prices, costs, remainder)
     return prices
 
 
-def _give(prices: list[Decimal], costs: Sequence[Decimal], left: Decimal) -> None:
-    if left:
+def _add_to_largest(prices: list[Decimal], costs: Sequence[Decimal], remainder: Decimal) -> None:
+    if remainder:
         largest = max(range(len(costs)), key=lambda index: abs(costs[index]))
-        prices[largest] += left
+        prices[largest] += remainder
 
 
-def _amounts(
+def _invoice_amounts(
     costs: Sequence[Decimal], unit_prices: list[Decimal], billed: Decimal, currency: Currency
-) -> Amounts:
+) -> InvoiceAmounts:
     price = money.round_half_up(billed, currency)
-    prices = share_out(price, costs, unit_prices, currency.smallest_unit)
-    return Amounts(tuple(unit_prices), prices, price, billed)
+    prices = apportion_total(price, costs, unit_prices, currency.smallest_unit)
+    return InvoiceAmounts(tuple(unit_prices), prices, price, billed)

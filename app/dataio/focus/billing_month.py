@@ -1,4 +1,4 @@
-"""The calendar month that a billing period is."""
+"""The calendar month of a billing period."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -6,33 +6,32 @@ from functools import lru_cache
 from app.billing.periods import Period
 
 TOLERANCE = timedelta(days=2)
-"""How far the bounds of a billing period may be from those of its month, and its length from the
-month's: a time zone moves both bounds by up to 14 hours, and some exports give the last day itself
+"""The largest difference of a billing period's start, end and length from those of its month. A
+time zone moves both bounds by up to 14 hours, and some exports end a period with its last day
 instead of the day after it."""
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=4096)
-def month_of(start: datetime, end: datetime) -> Period:
-    """Return the month in which the middle of a billing period lies.
+def find_billing_month(start: datetime, end: datetime) -> Period:
+    """Return the month that contains the middle of a billing period.
 
-    Raises ValueError if the period is not this month, give or take `TOLERANCE`.
+    Raises ValueError if the period differs from this month by more than `TOLERANCE`.
     """
     month = Period.containing(start + (end - start) / 2)
-    begins_late, ends_late = start - month.start, end - month.end - _MICROSECOND
-    if max(abs(begins_late), abs(ends_late), abs(ends_late - begins_late)) > TOLERANCE:
+    start_offset, end_offset = start - month.start, end - month.end - _MICROSECOND
+    if max(abs(start_offset), abs(end_offset), abs(end_offset - start_offset)) > TOLERANCE:
         raise ValueError("is not a calendar month")
     return month
 
 
-def last_moment(start: datetime, end: datetime) -> datetime:
+def last_moment_of_period(start: datetime, end: datetime) -> datetime:
     """Return the last moment of a billing period, to the microsecond.
 
-    A period that ends as the last day of its month begins has that day in it: `end` is not
-    exclusive there.
+    `end` is exclusive, unless it is the start of the month's last day: then the day is included.
     """
-    month = month_of(start, end)
+    month = find_billing_month(start, end)
     last_day = month.last_day
     if end == datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC):
         return month.end

@@ -1,4 +1,4 @@
-"""The kinds of charges that FOCUS knows."""
+"""The charge categories and classes of FOCUS."""
 
 from app.dataio.focus import cells
 
@@ -9,34 +9,34 @@ CREDIT = "Credit"
 ADJUSTMENT = "Adjustment"
 CORRECTION = "Correction"
 _CATEGORIES = {name: name for name in (USAGE, PURCHASE, TAX, CREDIT, ADJUSTMENT)}
-_IN_ANY_CASE = {name.casefold(): name for name in _CATEGORIES}
+_CATEGORY_BY_LOWER_CASE = {name.casefold(): name for name in _CATEGORIES}
 
 
-def category_of(cell: str) -> str:
-    """Return a charge's category as FOCUS spells it.
+def parse_charge_category(cell: str) -> str:
+    """Return a charge category in the spelling of FOCUS, whatever its case.
 
-    Raises ValueError for any other: FOCUS allows these alone, and whether a charge is a tax or a
-    credit decides how it is billed.
+    Raises ValueError for every other category: FOCUS allows only these, and the category decides
+    whether a charge is billed as a tax or a credit.
     """
     if cell in _CATEGORIES:
         return cell
-    value = cells.text(cell)
+    value = cells.parse_text(cell)
     if not value:
         raise ValueError("is empty")
-    known = _IN_ANY_CASE.get(value.casefold())
-    if known is None:
-        raise ValueError(f"is none of {', '.join(_CATEGORIES)}: {cells.quoted(value)}")
-    return known
+    category = _CATEGORY_BY_LOWER_CASE.get(value.casefold())
+    if category is None:
+        raise ValueError(f"is none of {', '.join(_CATEGORIES)}: {cells.quote(value)}")
+    return category
 
 
-def class_of(cell: str) -> str:
-    """Return `Correction`, as FOCUS spells it, or nothing for a charge that is none.
+def parse_charge_class(cell: str) -> str:
+    """Return `Correction`, or an empty text for a charge that is not a correction.
 
-    Raises ValueError for anything else, which FOCUS does not allow.
+    Raises ValueError for every other class, which FOCUS does not allow.
     """
     if not cell or cell == "NULL":
         return ""
-    value = cells.text(cell)
+    value = cells.parse_text(cell)
     if value and value.casefold() != CORRECTION.casefold():
-        raise ValueError(f"is neither {CORRECTION} nor empty: {cells.quoted(value)}")
+        raise ValueError(f"is neither {CORRECTION} nor empty: {cells.quote(value)}")
     return CORRECTION if value else ""

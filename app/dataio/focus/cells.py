@@ -1,4 +1,4 @@
-"""The values of a cost export's cells. Every function raises ValueError for what it cannot read."""
+"""Parses the cells of a cost export. The functions raise ValueError for an invalid value."""
 
 import re
 from datetime import UTC, datetime
@@ -6,73 +6,71 @@ from decimal import Decimal
 from functools import lru_cache
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_DECIMALS = 40
-"""More decimals than any provider gives; so that every sum stays exact."""
+_MAX_DECIMALS = 40
+"""More decimals than any provider uses, and few enough that every sum is exact."""
 _MONEY_DIGITS = 12
 _QUANTITY_DIGITS = 30
-_SHOWN = 60
-"""Characters of a wrong value that are quoted at most."""
-_NUMBERS = "FOCUS writes numbers with a decimal point and nothing between thousands"
+_MAX_QUOTED = 60
+"""Characters of an invalid value that an error message quotes."""
+_NUMBER_FORMAT = "FOCUS numbers have a decimal point and no thousands separators"
 
 
-def text(cell: str) -> str:
-    """Return the text of a cell; `NULL` and white space alone are none, which is empty."""
+def parse_text(cell: str) -> str:
+    """Return the text of a cell, which is empty for `NULL` and for white space."""
     value = cell.strip()
     if "\0" in value:
         raise ValueError("has a NUL character")
     return "" if value == "NULL" else value
 
 
-def money(cell: str) -> Decimal:
-    """Return an amount of less than 10^12, with or without an exponent."""
-    return _number(cell, _MONEY_DIGITS)
+def parse_money(cell: str) -> Decimal:
+    """Return an amount of less than 10^12, which may have an exponent."""
+    return _parse_number(cell, _MONEY_DIGITS)
 
 
-def quantity(cell: str) -> Decimal | None:
-    """Return a quantity; None where there is none."""
-    return _number(cell, _QUANTITY_DIGITS) if text(cell) else None
+def parse_quantity(cell: str) -> Decimal | None:
+    """Return a quantity, or None for an empty cell."""
+    return _parse_number(cell, _QUANTITY_DIGITS) if parse_text(cell) else None
 
 
-def _number(cell: str, digits: int) -> Decimal:
-    value = text(cell)
+def _parse_number(cell: str, digits: int) -> Decimal:
+    value = parse_text(cell)
     if not value:
         raise ValueError("is empty")
     if not _NUMBER.fullmatch(value):
-        hint = f" ({_NUMBERS})" if "," in value else ""
-        raise ValueError(f"is not a number: {quoted(value)}{hint}")
+        hint = f" ({_NUMBER_FORMAT})" if "," in value else ""
+        raise ValueError(f"is not a number: {quote(value)}{hint}")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not number:
         return Decimal(0)
     if number.adjusted() >= digits:
-        raise ValueError(f"is too large: {quoted(value)}")
-    if not isinstance(exponent, int) or exponent < -_DECIMALS:
-        raise ValueError(f"has more than {_DECIMALS} decimals: {quoted(value)}")
+        raise ValueError(f"is too large: {quote(value)}")
+    if not isinstance(exponent, int) or exponent < -_MAX_DECIMALS:
+        raise ValueError(f"has more than {_MAX_DECIMALS} decimals: {quote(value)}")
     return number
 
 
 @lru_cache(maxsize=65536)
-def moment(cell: str) -> datetime:
-    """Return a moment in UTC, from ISO 8601 or its usual relatives; no offset means UTC."""
-    value = text(cell)
+def parse_timestamp(cell: str) -> datetime:
+    """Return a time in UTC from ISO 8601 or a frequent variant. A time without an offset is UTC."""
+    value = parse_text(cell)
     if not value:
         raise ValueError("is empty")
     try:
-        found = datetime.fromisoformat(value.removesuffix(" UTC"))
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        time = datetime.fromisoformat(value.removesuffix(" UTC"))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"is not a date and time: {quoted(value)}") from error
-    return found
+        raise ValueError(f"is not a date and time: {quote(value)}") from error
 
 
-def quoted(value: str) -> str:
-    """Quote a value that cannot be read, for the terminal of the operator who imports the file.
+def quote(value: str) -> str:
+    """Quote an invalid value for the operator's terminal.
 
-    Characters that a terminal would act on, or not show, are escaped; of a long value the beginning
-    is shown.
+    Escapes characters that a terminal would interpret or not show, and cuts a long value.
     """
-    start = value[:_SHOWN]
+    start = value[:_MAX_QUOTED]
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
-    if len(value) > _SHOWN:
+    if len(value) > _MAX_QUOTED:
         return f'"{shown}…" ({len(value):,} characters)'
     return f'"{shown}"'

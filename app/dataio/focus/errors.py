@@ -1,8 +1,8 @@
-"""Why a cost export is not imported, in lines for whoever asked for it."""
+"""The error of a cost export that is not imported."""
 
 
-class NotImported(Exception):
-    """The file is not imported; nothing of it was written."""
+class FocusImportError(Exception):
+    """The file is not imported, and nothing of it was stored. The lines are for the operator."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))

@@ -1,54 +1,54 @@
-"""UUIDs that follow from the identifiers of a cost export, so that they are the same next time."""
+"""UUIDs that are derived from the identifiers in a cost export, equal in every import."""
 
 import json
 from functools import lru_cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from app.dataio.focus.categories import CORRECTION
-from app.dataio.focus.grouping import GroupKey, InvoiceKey
+from app.dataio.focus.charge_groups import ChargeGroupKey, InvoiceKey
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:focus")
 
 
-@lru_cache(maxsize=131_072)  # each line asks again for what the line before it asked
-def _of(kind: str, *parts: object) -> UUID:
-    # JSON keeps the parts apart: whatever they hold, two lists never read the same.
+@lru_cache(maxsize=131_072)  # consecutive lines have most of their identifiers in common
+def _derive(kind: str, *parts: object) -> UUID:
+    # JSON separates the parts: no two lists have the same text.
     return uuid5(_NAMESPACE, json.dumps([kind, *map(str, parts)]))
 
 
-def customer(account: str) -> UUID:
-    """Return the UUID of the customer that a billing account is, by its key."""
-    return _of("customer", account)
+def customer_uuid(account: str) -> UUID:
+    """Return the UUID of the customer of a billing account, by the account's key."""
+    return _derive("customer", account)
 
 
-def seller(provider: str) -> UUID:
-    """Return the UUID of the customer that a provider is in its part as a seller."""
-    return _of("seller", provider)
+def seller_uuid(provider: str) -> UUID:
+    """Return the UUID of a provider as a customer that sells."""
+    return _derive("seller", provider)
 
 
-def service_provider(provider: str) -> UUID:
-    """Return the UUID of a provider's record as a service provider."""
-    return _of("service_provider", provider)
+def service_provider_uuid(provider: str) -> UUID:
+    """Return the UUID of a provider as a service provider."""
+    return _derive("service_provider", provider)
 
 
-def category(title: str) -> UUID:
+def category_uuid(title: str) -> UUID:
     """Return the UUID of a service category."""
-    return _of("category", title)
+    return _derive("category", title)
 
 
-def offering(key: GroupKey) -> UUID:
-    """Return the UUID of the offering that a provider's service in a category is."""
-    return _of("offering", key.provider, key.category, key.service)
+def offering_uuid(key: ChargeGroupKey) -> UUID:
+    """Return the UUID of the offering of a provider's service in a category."""
+    return _derive("offering", key.provider, key.category, key.service)
 
 
-def project(account: str, sub_account: str) -> UUID:
-    """Return the UUID of the project that a sub account is."""
-    return _of("project", account, sub_account)
+def project_uuid(account: str, sub_account: str) -> UUID:
+    """Return the UUID of the project of a sub account."""
+    return _derive("project", account, sub_account)
 
 
-def resource(key: GroupKey) -> UUID:
-    """Return the UUID of a resource; one that several sub accounts or services name is several."""
-    return _of(
+def resource_uuid(key: ChargeGroupKey) -> UUID:
+    """Return the UUID of a resource. Each sub account and service has its own of the same id."""
+    return _derive(
         "resource",
         key.account,
         key.sub_account,
@@ -59,19 +59,19 @@ def resource(key: GroupKey) -> UUID:
     )
 
 
-def invoice(key: InvoiceKey) -> UUID:
-    """Return the UUID that an invoice gets if there is none for its customer and month."""
-    return _of("invoice", *key)
+def invoice_uuid(key: InvoiceKey) -> UUID:
+    """Return the UUID of a new invoice."""
+    return _derive("invoice", *key)
 
 
-def item(key: GroupKey) -> UUID:
-    """Return the UUID of the line that a group of charges becomes."""
+def item_uuid(key: ChargeGroupKey) -> UUID:
+    """Return the UUID of the item of a group of charges."""
     *usual, corrected_month = key
     if not corrected_month:
-        return _of("item", *usual)  # as before corrections were told apart
-    return _of("item", *usual, CORRECTION, corrected_month)
+        return _derive("item", *usual)  # as in releases without lines for corrections
+    return _derive("item", *usual, CORRECTION, corrected_month)
 
 
-def rounding(key: InvoiceKey) -> UUID:
-    """Return the UUID of the item by which earlier versions rounded an invoice."""
-    return _of("rounding", *key)
+def rounding_uuid(key: InvoiceKey) -> UUID:
+    """Return the UUID of the item by which earlier releases rounded an invoice."""
+    return _derive("rounding", *key)

@@ -1,16 +1,17 @@
-"""What an import of a cost export did, in numbers and in words."""
+"""The result of an import of a cost export, and its text for the operator."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from uuid import UUID
 
-from app.dataio.focus.amounts import Amounts
-from app.dataio.focus.grouping import EXACT
+from app.dataio.focus.amounts import InvoiceAmounts
+from app.dataio.focus.charge_groups import EXACT_ARITHMETIC
 
 
-class Fate(StrEnum):
-    """What became of an invoice."""
+class InvoiceOutcome(StrEnum):
+    """The outcome of one invoice."""
 
     NEW = "new"
     UPDATED = "updated"
@@ -19,102 +20,106 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class InvoiceOutcome:
-    """One invoice of the file."""
+class InvoiceResult:
+    """The result for one invoice of the bill."""
 
+    uuid: UUID
     customer: str
     year: int
     month: int
     number: int | None
-    fate: Fate
-    amounts: Amounts
+    outcome: InvoiceOutcome
+    amounts: InvoiceAmounts
     note: str = ""
 
 
 @dataclass
-class Outcome:
-    """The whole import."""
+class FocusImportReport:
+    """The result of one import."""
 
     currency: str
     rows: int
-    invoices: list[InvoiceOutcome]
+    invoices: list[InvoiceResult]
     billed: Decimal
-    """The exact sum of the file."""
-    left_out: dict[str, int] = field(default_factory=dict)
-    """Rows in other currencies."""
+    """The exact sum of the bill."""
+    skipped_rows: dict[str, int] = field(default_factory=dict)
+    """The numbers of rows in other currencies."""
     tax_rows: int = 0
-    """Rows of the category Tax."""
+    """The number of rows of the category Tax."""
     tax: Decimal = Decimal(0)
-    """What these rows bill."""
+    """The sum of these rows."""
     tax_dropped: bool = False
-    """Whether these rows were to be left out."""
+    """Whether these rows were skipped."""
     warnings: list[str] = field(default_factory=list)
     issued: int = 0
     not_issued: list[str] = field(default_factory=list)
 
     @property
-    def refused(self) -> list[InvoiceOutcome]:
-        """The invoices that were left as they are though the file has them otherwise."""
-        return [each for each in self.invoices if each.fate is Fate.REFUSED]
+    def refused(self) -> list[InvoiceResult]:
+        """The invoices that differ from the bill and were left unchanged."""
+        return [each for each in self.invoices if each.outcome is InvoiceOutcome.REFUSED]
 
     @property
-    def imported(self) -> list[InvoiceOutcome]:
-        """The invoices that are as the file has them."""
-        return [each for each in self.invoices if each.fate is not Fate.REFUSED]
+    def imported(self) -> list[InvoiceResult]:
+        """The invoices that are equal to the bill."""
+        return [each for each in self.invoices if each.outcome is not InvoiceOutcome.REFUSED]
 
     @property
     def charged(self) -> Decimal:
-        """The sum of the imported invoices' items, at 10 decimals."""
-        with localcontext(EXACT):
+        """The sum of the imported invoices' unit prices, with 10 decimals."""
+        with localcontext(EXACT_ARITHMETIC):
             return sum((each.amounts.charged for each in self.imported), Decimal(0))
 
     @property
     def price(self) -> Decimal:
-        """The sum of the imported invoices in the currency's decimals, without tax."""
-        with localcontext(EXACT):
+        """The sum of the imported invoices without tax, with the decimals of the currency."""
+        with localcontext(EXACT_ARITHMETIC):
             return sum((each.amounts.price for each in self.imported), Decimal(0))
 
     def lines(self) -> Iterator[str]:
-        """Yield the outcome as a person reads it."""
-        invoices = counted(len(self.invoices), "invoice")
-        yield f"{counted(self.rows, 'charge')} in {self.currency}, {invoices}:"
+        """Yield the text of the report."""
+        invoices = count_noun(len(self.invoices), "invoice")
+        yield f"{count_noun(self.rows, 'charge')} in {self.currency}, {invoices}:"
         rows = [_cells(each) for each in self.invoices]
         total = ("", "", "all", f"{self.billed:f}", f"{self.charged:f}", f"{self.price:f}")
         yield from _table([_TITLES, *rows, total])
         for each in self.invoices:
             if each.note:
                 yield f"{each.year}-{each.month:02} {each.customer}: {each.note}"
-        for currency, count in sorted(self.left_out.items()):
-            yield f"Left out: {counted(count, 'charge')} in {currency}."
-        taxes = f"{counted(self.tax_rows, 'row')} of tax, {self.tax:f} {self.currency} in all"
+        for currency, count in sorted(self.skipped_rows.items()):
+            yield f"Not imported: {count_noun(count, 'charge')} in {currency}."
+        taxes = f"{count_noun(self.tax_rows, 'tax row')}, {self.tax:f} {self.currency} in total"
         if self.tax_dropped:
             yield f"Dropped: {taxes}."
         elif self.tax_rows:
-            yield f"Kept: {taxes}; their invoices have a tax of 0 %."
+            yield f"Imported as items: {taxes}. Their invoices have a tax of 0 %."
         yield from self.warnings
         if self.issued:
-            yield f"Issued: {counted(self.issued, 'invoice')}."
+            yield f"Issued: {count_noun(self.issued, 'invoice')}."
         yield from self.not_issued
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with what it is of: 1 charge, 2,000 charges."""
+def count_noun(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 charge, 2,000 charges."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 _TITLES = ("number", "month", "customer", "billed in the file", "items", "invoice", "")
+_AMOUNT_COLUMNS = range(3, 6)
+_MAX_NAME = 40
 
 
-def _cells(each: InvoiceOutcome) -> tuple[str, ...]:
-    is_imported = each.fate is not Fate.REFUSED
+def _cells(result: InvoiceResult) -> tuple[str, ...]:
+    is_imported = result.outcome is not InvoiceOutcome.REFUSED
+    name = result.customer
     return (
-        "" if each.number is None else str(each.number),
-        f"{each.year}-{each.month:02}",
-        each.customer if len(each.customer) <= 40 else f"{each.customer[:39]}…",
-        f"{each.amounts.billed:f}",
-        f"{each.amounts.charged:f}" if is_imported else "",
-        f"{each.amounts.price:f}" if is_imported else "",
-        each.fate.value,
+        "" if result.number is None else str(result.number),
+        f"{result.year}-{result.month:02}",
+        name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…",
+        f"{result.amounts.billed:f}",
+        f"{result.amounts.charged:f}" if is_imported else "",
+        f"{result.amounts.price:f}" if is_imported else "",
+        result.outcome.value,
     )
 
 
@@ -122,7 +127,7 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(_TITLES))]
     for row in rows:
         cells = [
-            cell.rjust(width) if 3 <= i <= 5 else cell.ljust(width)
+            cell.rjust(width) if i in _AMOUNT_COLUMNS else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         yield ("  " + "  ".join(cells)).rstrip()

@@ -1,4 +1,4 @@
-"""From a grouped bill to the records of an exchange."""
+"""Maps a grouped bill to records."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,33 +13,38 @@ from app.billing.enums import BillingUnit, ImportSource
 from app.billing.periods import Period
 from app.dataio import records
 from app.dataio.focus import identifiers
-from app.dataio.focus.amounts import Amounts, Split, split
-from app.dataio.focus.billing_month import last_moment, month_of
+from app.dataio.focus.amounts import BillAmounts, InvoiceAmounts, split_bill
+from app.dataio.focus.billing_month import find_billing_month, last_moment_of_period
 from app.dataio.focus.categories import CORRECTION, CREDIT, TAX
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.grouping import EXACT, Bill, Group, GroupKey, InvoiceKey
-from app.dataio.focus.missing_charges import Line
+from app.dataio.focus.charge_groups import (
+    EXACT_ARITHMETIC,
+    Bill,
+    ChargeGroup,
+    ChargeGroupKey,
+    InvoiceKey,
+)
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.missing_charges import InvoiceLine
 
 OFFERING_TYPE = "FOCUS"
 INVOICE_IDS = "invoice_ids"
-"""The key in `details` of the provider's invoices. A provider may give an invoice its id after the
-first exports of a month, so that it is no part of what is charged, nor of what tells items
-apart."""
+"""The key in `details` of the provider's invoices. A provider may assign their ids after the first
+exports of a month. They are therefore no part of what identifies an item or of its charges."""
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""When the accounting of a provider starts, which only sells."""
+"""The accounting start of a provider, which only sells."""
 _MICROSECOND = timedelta(microseconds=1)
-_LONGEST_NAME = 150
-_LARGEST = Decimal(10**12 - 1)
-"""Less than a unit price can hold, by what rounding may add."""
+_MAX_NAME = 150
+_MAX_COST = Decimal(10**12 - 1)
+"""Less than the largest unit price, by the amount that rounding may add."""
 
 
 @dataclass(frozen=True)
-class Draft:
-    """An invoice as the file has it."""
+class InvoiceDraft:
+    """An invoice of the bill."""
 
     key: InvoiceKey
-    lines: tuple[GroupKey, ...]
-    amounts: Amounts
+    lines: tuple[ChargeGroupKey, ...]
+    amounts: InvoiceAmounts
 
     @property
     def has_tax(self) -> bool:
@@ -48,116 +53,126 @@ class Draft:
 
     @property
     def uuid(self) -> UUID:
-        """The UUID that it gets if it is new."""
-        return identifiers.invoice(self.key)
+        """The UUID of the invoice if it is new."""
+        return identifiers.invoice_uuid(self.key)
 
     @property
     def customer(self) -> UUID:
-        """The customer that it is for."""
-        return identifiers.customer(self.key.account)
+        """The UUID of the customer."""
+        return identifiers.customer_uuid(self.key.account)
+
+    @property
+    def rounding(self) -> UUID:
+        """The UUID of the item by which earlier releases rounded the invoice."""
+        return identifiers.rounding_uuid(self.key)
+
+    @property
+    def month(self) -> str:
+        """The month, like 2026-09."""
+        return f"{self.key.year}-{self.key.month:02}"
 
 
-class Mapping:
-    """The records that a bill becomes, each kind in a fixed order.
+class BillMapper:
+    """Maps a bill to the records of each kind, in a stable order.
 
-    Raises NotImported where a line would be more than an invoice can hold.
+    Raises FocusImportError if a line is too large for an invoice.
     """
 
     def __init__(self, bill: Bill, currency: str, tax_percent: Decimal) -> None:
         self.currency = currency
         self._bill = bill
         self._tax_percent = tax_percent
-        by_invoice: dict[InvoiceKey, list[GroupKey]] = {}
-        for group in sorted(bill.groups):
-            _check(group, bill.groups[group])
-            month = month_of(group.period_start, group.period_end)
-            key = InvoiceKey(month.year, month.month, group.account)
-            by_invoice.setdefault(key, []).append(group)
-        self.split: Split[InvoiceKey] = split(
-            {
-                key: [bill.groups[line].billed_cost for line in by_invoice[key]]
-                for key in sorted(by_invoice)
-            },
+        lines: dict[InvoiceKey, list[ChargeGroupKey]] = {}
+        for line in sorted(bill.groups):
+            _check_cost(line, bill.groups[line])
+            month = find_billing_month(line.period_start, line.period_end)
+            key = InvoiceKey(month.year, month.month, line.account)
+            lines.setdefault(key, []).append(line)
+        self.amounts: BillAmounts[InvoiceKey] = split_bill(
+            {key: [bill.groups[line].billed_cost for line in lines[key]] for key in sorted(lines)},
             get_currency(currency),
         )
         self.drafts = [
-            Draft(key, tuple(by_invoice[key]), amounts)
-            for key, amounts in self.split.invoices.items()
+            InvoiceDraft(key, tuple(lines[key]), amounts)
+            for key, amounts in self.amounts.invoices.items()
         ]
 
     @cached_property
-    def _since(self) -> datetime:
-        return min(month_of(key.period_start, key.period_end).start for key in self._bill.groups)
+    def _created_at(self) -> datetime:
+        return min(
+            find_billing_month(line.period_start, line.period_end).start
+            for line in self._bill.groups
+        )
 
     def customer_name(self, account: str) -> str:
-        """Return the name of a billing account; its identifier if it has none."""
-        return _shortened(self._bill.names.of(account))
+        """Return the name of a billing account, or its id if it has no name."""
+        return _shorten(self._bill.names.name_or_id(account))
 
-    def project_name(self, key: GroupKey) -> str:
-        """Return the name of a sub account; the billing account's where there is none."""
-        if not key.sub_account:
-            return self._bill.names.of(key.account)
-        return self._bill.names.of(key.account, key.sub_account)
+    def project_name(self, line: ChargeGroupKey) -> str:
+        """Return the name of a sub account, or of the billing account if there is none."""
+        if not line.sub_account:
+            return self._bill.names.name_or_id(line.account)
+        return self._bill.names.name_or_id(line.account, line.sub_account)
 
-    def references(self) -> Iterator[records.Record]:
-        """Yield what invoices and items refer to, each record after those that it names."""
+    def map_references(self) -> Iterator[records.Record]:
+        """Yield the records that invoices and items name, each after those that it names itself."""
         lines = [line for draft in self.drafts for line in draft.lines]
-        yield from self._customers(lines)
+        yield from self._map_customers(lines)
         for title in _distinct(line.category for line in lines):
-            yield records.Category(uuid=identifiers.category(title), title=title)
-        for line in {identifiers.offering(line): line for line in lines}.values():
-            yield records.Offering(
-                uuid=identifiers.offering(line),
+            yield records.CategoryRecord(uuid=identifiers.category_uuid(title), title=title)
+        for line in {identifiers.offering_uuid(line): line for line in lines}.values():
+            yield records.OfferingRecord(
+                uuid=identifiers.offering_uuid(line),
                 name=line.service,
                 type=OFFERING_TYPE,
-                category=identifiers.category(line.category),
-                customer=identifiers.seller(line.provider),
-                created_at=self._since,
+                category=identifiers.category_uuid(line.category),
+                customer=identifiers.seller_uuid(line.provider),
+                created_at=self._created_at,
             )
         for line in {(line.account, line.sub_account): line for line in lines}.values():
-            yield records.Project(
-                uuid=identifiers.project(line.account, line.sub_account),
-                customer=identifiers.customer(line.account),
+            yield records.ProjectRecord(
+                uuid=identifiers.project_uuid(line.account, line.sub_account),
+                customer=identifiers.customer_uuid(line.account),
                 name=self.project_name(line),
-                created_at=self._since,
+                created_at=self._created_at,
             )
         with_resource = (line for line in lines if line.resource)
-        for line in {identifiers.resource(line): line for line in with_resource}.values():
-            yield records.Resource(
-                uuid=identifiers.resource(line),
+        for line in {identifiers.resource_uuid(line): line for line in with_resource}.values():
+            yield records.ResourceRecord(
+                uuid=identifiers.resource_uuid(line),
                 name=self._resource_name(line),
-                offering=identifiers.offering(line),
-                project=identifiers.project(line.account, line.sub_account),
+                offering=identifiers.offering_uuid(line),
+                project=identifiers.project_uuid(line.account, line.sub_account),
                 created_at=line.period_start,
             )
 
-    def _customers(self, lines: Iterable[GroupKey]) -> Iterator[records.Record]:
+    def _map_customers(self, lines: Iterable[ChargeGroupKey]) -> Iterator[records.Record]:
         for account in _distinct(draft.key.account for draft in self.drafts):
-            yield records.Customer(
-                uuid=identifiers.customer(account),
+            yield records.CustomerRecord(
+                uuid=identifiers.customer_uuid(account),
                 name=self.customer_name(account),
                 default_tax_percent=self._tax_percent,
-                accounting_start_date=self._since,
-                created_at=self._since,
+                accounting_start_date=self._created_at,
+                created_at=self._created_at,
                 source=ImportSource.FOCUS,
             )
         for provider in _distinct(line.provider for line in lines):
-            yield records.Customer(
-                uuid=identifiers.seller(provider),
-                name=_shortened(provider),
+            yield records.CustomerRecord(
+                uuid=identifiers.seller_uuid(provider),
+                name=_shorten(provider),
                 accounting_start_date=_NEVER,
-                created_at=self._since,
+                created_at=self._created_at,
                 source=ImportSource.FOCUS,
             )
-            yield records.ServiceProvider(
-                uuid=identifiers.service_provider(provider),
-                customer=identifiers.seller(provider),
-                created_at=self._since,
+            yield records.ServiceProviderRecord(
+                uuid=identifiers.service_provider_uuid(provider),
+                customer=identifiers.seller_uuid(provider),
+                created_at=self._created_at,
             )
 
-    def invoice(self, draft: Draft) -> records.Invoice:
-        """Return the record of an invoice that is not there yet."""
-        return records.Invoice(
+    def map_invoice(self, draft: InvoiceDraft) -> records.InvoiceRecord:
+        """Return the record of a new invoice."""
+        return records.InvoiceRecord(
             uuid=draft.uuid,
             customer=draft.customer,
             year=draft.key.year,
@@ -168,30 +183,32 @@ class Mapping:
             unchanged_since_import=True,
         )
 
-    def lines(self, draft: Draft) -> dict[UUID, Line]:
+    def map_lines(self, draft: InvoiceDraft) -> dict[UUID, InvoiceLine]:
         """Return the lines of an invoice by the UUIDs of their items."""
         lines = {}
         for key, price in zip(draft.lines, draft.amounts.prices, strict=True):
             group = self._bill.groups[key]
-            start, end = _charged_time(key, group)
-            lines[identifiers.item(key)] = Line(price, group.billed_cost, group.charges, start, end)
+            lines[identifiers.item_uuid(key)] = InvoiceLine(
+                price, group.billed_cost, group.charges, *_charged_period(key, group)
+            )
         return lines
 
-    def items(self, draft: Draft, invoice: UUID) -> Iterator[records.InvoiceItem]:
-        """Yield the items of an invoice."""
+    def map_items(self, draft: InvoiceDraft, invoice: UUID) -> Iterator[records.InvoiceItemRecord]:
+        """Yield the records of an invoice's items."""
         amounts = draft.amounts
         for key, unit_price, price in zip(
             draft.lines, amounts.unit_prices, amounts.prices, strict=True
         ):
-            yield self._item(key, unit_price, price, invoice)
+            yield self._map_item(key, unit_price, price, invoice)
 
-    def _item(
-        self, key: GroupKey, unit_price: Decimal, price: Decimal, invoice: UUID
-    ) -> records.InvoiceItem:
+    def _map_item(
+        self, key: ChargeGroupKey, unit_price: Decimal, price: Decimal, invoice: UUID
+    ) -> records.InvoiceItemRecord:
         group = self._bill.groups[key]
-        start, end = _charged_time(key, group)
-        return records.InvoiceItem(
-            uuid=identifiers.item(key),
+        start, end = _charged_period(key, group)
+        project = identifiers.project_uuid(key.account, key.sub_account)
+        return records.InvoiceItemRecord(
+            uuid=identifiers.item_uuid(key),
             invoice=invoice,
             name=key.description or f"{key.service}: {key.charge_category}",
             unit_price=unit_price,
@@ -200,25 +217,25 @@ class Mapping:
             unit=BillingUnit.QUANTITY,
             start=start,
             end=end,
-            project=identifiers.project(key.account, key.sub_account),
+            project=project,
             project_name=self.project_name(key),
-            project_uuid=identifiers.project(key.account, key.sub_account),
-            resource=identifiers.resource(key) if key.resource else None,
-            offering=identifiers.offering(key),
-            details=self._details(key, group),
+            project_uuid=project,
+            resource=identifiers.resource_uuid(key) if key.resource else None,
+            offering=identifiers.offering_uuid(key),
+            details=self._map_details(key, group),
             credit=key.charge_category == CREDIT,
         )
 
-    def _details(self, key: GroupKey, group: Group) -> dict[str, Any]:
+    def _map_details(self, key: ChargeGroupKey, group: ChargeGroup) -> dict[str, Any]:
         details: dict[str, Any] = {
             "offering_type": OFFERING_TYPE,
             "offering_name": key.service,
-            "offering_uuid": str(identifiers.offering(key)),
-            "service_provider_name": _shortened(key.provider),
-            "service_provider_uuid": str(identifiers.service_provider(key.provider)),
+            "offering_uuid": str(identifiers.offering_uuid(key)),
+            "service_provider_name": _shorten(key.provider),
+            "service_provider_uuid": str(identifiers.service_provider_uuid(key.provider)),
             "charge_category": key.charge_category,
             "charge_count": group.charges,
-            "billed_cost": _plain(group.billed_cost),
+            "billed_cost": _format_number(group.billed_cost),
             "billing_currency": self.currency,
         }
         if key.corrected_month:
@@ -227,51 +244,51 @@ class Mapping:
             details[INVOICE_IDS] = sorted(group.invoice_ids)
         if key.resource:
             details["resource_name"] = self._resource_name(key)
-            details["resource_uuid"] = str(identifiers.resource(key))
+            details["resource_uuid"] = str(identifiers.resource_uuid(key))
         if group.pricing_quantity is not None:
-            details["pricing_quantity"] = _plain(group.pricing_quantity)
+            details["pricing_quantity"] = _format_number(group.pricing_quantity)
             details["pricing_unit"] = key.pricing_unit
         if len(group.consumed) == 1:  # quantities in several units have no sum
             ((unit, quantity),) = group.consumed.items()
-            details["consumed_quantity"] = _plain(quantity)
+            details["consumed_quantity"] = _format_number(quantity)
             details["consumed_unit"] = unit
         return details
 
-    def _resource_name(self, key: GroupKey) -> str:
-        return self._bill.names.of(key.provider, key.resource)
+    def _resource_name(self, key: ChargeGroupKey) -> str:
+        return self._bill.names.name_or_id(key.provider, key.resource)
 
 
-def _check(key: GroupKey, group: Group) -> None:
-    if abs(group.billed_cost) >= _LARGEST:
-        raise NotImported(
-            f"The charges for {key.description or key.service} add up to {group.billed_cost:f}: "
-            "too much for a line."
+def _check_cost(key: ChargeGroupKey, group: ChargeGroup) -> None:
+    if abs(group.billed_cost) >= _MAX_COST:
+        raise FocusImportError(
+            f"The charges for {key.description or key.service} add up to {group.billed_cost:f}, "
+            "which is too much for one line."
         )
 
 
-def _charged_time(key: GroupKey, group: Group) -> tuple[datetime, datetime]:
-    """Return the first and the last moment charged, within the billing period where they meet it.
+def _charged_period(key: ChargeGroupKey, group: ChargeGroup) -> tuple[datetime, datetime]:
+    """Return the first and last charged moment, limited to the billing period.
 
-    A late charge, of a time outside of its billing period, keeps its own, as corrections do.
+    Corrections, and late charges for a time outside of the billing period, are not limited.
     """
     start = group.start
     end = group.end - _MICROSECOND if group.end > start else start
     if key.corrected_month:
         return start, end
-    last = last_moment(key.period_start, key.period_end)
+    last = last_moment_of_period(key.period_start, key.period_end)
     if start <= last and end >= key.period_start:
         start, end = max(start, key.period_start), min(end, last)
     return start, end
 
 
-def _plain(value: Decimal) -> str:
-    """Write a number without an exponent and without zeros that say nothing."""
-    return format(value.normalize(EXACT), "f") if value else "0"
+def _format_number(value: Decimal) -> str:
+    """Return a number without an exponent and without trailing zeros."""
+    return format(value.normalize(EXACT_ARITHMETIC), "f") if value else "0"
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"

@@ -1,4 +1,4 @@
-"""What a bill would take away of what an earlier import brought: charges that are not in it."""
+"""Finds the charges of earlier imports that a bill does not have and would remove."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,70 +6,72 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from app.dataio.focus.import_report import count_noun
+
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """An item that a bill makes, or that an earlier import made."""
+class InvoiceLine:
+    """An item of a bill, or of an earlier import."""
 
     price: Decimal
-    """Without tax, as it stands on the invoice."""
+    """Without tax, as on the invoice."""
     billed_cost: Decimal
     """Exact."""
     charges: int
-    """How many charges it sums up."""
+    """The number of charges in its sum."""
     start: datetime
     end: datetime
 
-    def lacks_charges_of(self, earlier: "Line") -> bool:
-        """Tell whether charges of the earlier line must be missing in this one.
+    def lacks_charges_of(self, earlier: "InvoiceLine") -> bool:
+        """Return whether this line must lack charges of the earlier line.
 
-        Later exports of a growing month hold all charges of those before: a line that begins
-        later, ends earlier, or has fewer charges and costs less is made of other ones.
+        Later exports of a growing month hold all charges of the earlier ones. A line that begins
+        later, ends earlier, or has fewer charges and a lower cost therefore has other charges.
         """
-        fewer = self.charges < earlier.charges
+        has_fewer = self.charges < earlier.charges
         costs_less = abs(self.billed_cost) < abs(earlier.billed_cost)
-        return self.start > earlier.start or self.end < earlier.end or (fewer and costs_less)
+        return self.start > earlier.start or self.end < earlier.end or (has_fewer and costs_less)
 
 
 @dataclass(frozen=True)
-class Losses:
-    """What an invoice would lose."""
+class MissingCharges:
+    """The charges that an invoice would lose."""
 
-    removed: tuple[Line, ...]
-    """Lines that are not in the bill."""
-    cut: tuple[tuple[Line, Line], ...]
-    """Lines that lack charges in the bill, as they are and as they would be."""
+    removed: tuple[InvoiceLine, ...]
+    """Lines that the bill does not have."""
+    reduced: tuple[tuple[InvoiceLine, InvoiceLine], ...]
+    """Lines that lack charges in the bill: the stored line and the bill's line."""
 
     def __bool__(self) -> bool:
-        return bool(self.removed or self.cut)
+        return bool(self.removed or self.reduced)
 
     def __str__(self) -> str:
         parts = []
         if self.removed:
-            parts.append(f"{_items(len(self.removed))} of {_sum(self.removed)} would be removed")
-        if self.cut:
-            before, after = zip(*self.cut, strict=True)
+            items = count_noun(len(self.removed), "item")
+            parts.append(f"{items} of {_sum_prices(self.removed)} would be removed")
+        if self.reduced:
+            before, after = zip(*self.reduced, strict=True)
+            items = count_noun(len(self.reduced), "item")
             parts.append(
-                f"{_items(len(self.cut))} of {_sum(before)} would lack charges"
-                f" and become {_sum(after)}"
+                f"{items} of {_sum_prices(before)} would lose charges and become"
+                f" {_sum_prices(after)}"
             )
         return " and ".join(parts)
 
 
-def losses(stored: Mapping[UUID, Line], given: Mapping[UUID, Line]) -> Losses:
-    """Compare the lines that earlier imports brought with those of a bill, by their UUIDs."""
-    removed = tuple(line for uuid, line in stored.items() if uuid not in given)
-    cut = tuple(
-        (line, given[uuid])
+def find_missing_charges(
+    stored: Mapping[UUID, InvoiceLine], billed: Mapping[UUID, InvoiceLine]
+) -> MissingCharges:
+    """Compare the lines of earlier imports with those of a bill, by their UUIDs."""
+    removed = tuple(line for uuid, line in stored.items() if uuid not in billed)
+    reduced = tuple(
+        (line, billed[uuid])
         for uuid, line in stored.items()
-        if uuid in given and given[uuid].lacks_charges_of(line)
+        if uuid in billed and billed[uuid].lacks_charges_of(line)
     )
-    return Losses(removed, cut)
+    return MissingCharges(removed, reduced)
 
 
-def _items(count: int) -> str:
-    return "1 item" if count == 1 else f"{count:,} items"
-
-
-def _sum(lines: Iterable[Line]) -> str:
+def _sum_prices(lines: Iterable[InvoiceLine]) -> str:
     return f"{sum((line.price for line in lines), Decimal(0)):f}"

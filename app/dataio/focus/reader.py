@@ -1,4 +1,4 @@
-"""From a CSV file to charges, one row at a time."""
+"""Reads charges from a CSV file, row by row."""
 
 import csv
 import gzip
@@ -13,33 +13,38 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
-from app.dataio.focus import cells, columns
-from app.dataio.focus.billing_month import month_of
-from app.dataio.focus.categories import ADJUSTMENT, CREDIT, category_of, class_of
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.file_formats import GZIP, refuse_other_formats
+from app.dataio.focus import cells, column_names
+from app.dataio.focus.billing_month import find_billing_month
+from app.dataio.focus.categories import (
+    ADJUSTMENT,
+    CREDIT,
+    parse_charge_category,
+    parse_charge_class,
+)
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.format_detection import GZIP, require_csv
 
-_FAULTS_TOLD = 20
-_LONGEST_CELL = 16 * 1024 * 1024  # tags and price details can be long
+_MAX_LISTED_ERRORS = 20
+_MAX_CELL_CHARACTERS = 16 * 1024 * 1024  # tags and price details can be long
 _OTHER = "Other"
-"""What FOCUS calls a service category that is none of the others."""
+"""The service category of FOCUS for services that have no other."""
 
 Progress = Callable[[float], object]
-"""Called with the part that is done, from 0 to 1."""
+"""Called with the fraction that is done, from 0 to 1."""
 RowListener = Callable[[int, Sequence[str]], object]
-"""Called with each row of charges: the number of its first line, and all its cells."""
+"""Called with each row of charges: the number of its first line, and its cells."""
 
 _Value = TypeVar("_Value")
 
 
 class Charge(NamedTuple):
-    """One row; text that the file leaves out is empty."""
+    """One row. A text that the file does not have is empty."""
 
     billed_cost: Decimal
     currency: str
     account: str
     issuer: str
-    """Who issues the invoice; the provider where the file does not say."""
+    """The issuer of the invoice; the provider if the file has no issuer."""
     account_name: str
     period_start: datetime
     period_end: datetime
@@ -62,108 +67,108 @@ class Charge(NamedTuple):
     invoice_id: str
 
 
-def read(
+def read_charges(
     path: Path,
     progress: Progress = lambda _: None,
     listener: RowListener | None = None,
 ) -> Iterator[Charge]:
-    """Yield each charge of a file, which may be packed with gzip.
+    """Yield each charge of a file, which may be compressed with gzip.
 
-    `progress` hears what part of the file was read, `listener` hears of each good row. Raises
-    NotImported, at the end at the latest, if columns are missing or cells are wrong.
+    Calls `progress` with the fraction of the file that has been read, and `listener` with each
+    valid row. Raises FocusImportError, at the latest at the end, for missing columns or invalid
+    cells.
     """
-    with _opened(path) as (raw, rows):
+    with _open_rows(path) as (raw, rows):
         size = os.fstat(raw.fileno()).st_size or 1
-        titles = _titles(rows)
-        row_of = _Row(titles)
-        faults: list[str] = []
+        parse_row = _RowParser(_read_titles(rows))
+        errors: list[str] = []
         line = rows.line_num + 1
-        for values in _rows(rows):
-            if any(values):
+        for row in _read_rows(rows):
+            if any(row):
                 try:
-                    charge = row_of(values)
+                    charge = parse_row(row)
                 except ValueError as error:
-                    faults.append(f"line {line}: {error}")
+                    errors.append(f"line {line}: {error}")
                 else:
                     if listener is not None:
-                        listener(line, values)
+                        listener(line, row)
                     yield charge
             if line % 1000 == 0:
                 progress(raw.tell() / size)
             line = rows.line_num + 1
         progress(1)
-    if faults:
-        told = faults[:_FAULTS_TOLD]
-        if len(faults) > len(told):
-            told.append(f"and {len(faults) - len(told):,} more wrong rows")
-        raise NotImported(*told)
+    if errors:
+        listed = errors[:_MAX_LISTED_ERRORS]
+        if len(errors) > len(listed):
+            listed.append(f"and {len(errors) - len(listed):,} more invalid rows")
+        raise FocusImportError(*listed)
 
 
-def read_titles(path: Path) -> list[str]:
-    """Return the titles of a file's columns; raises NotImported as `read` does."""
-    with _opened(path) as (_, rows):
-        return _titles(rows)
+def read_column_titles(path: Path) -> list[str]:
+    """Return the titles of a file's columns; raises FocusImportError as `read_charges` does."""
+    with _open_rows(path) as (_, rows):
+        return _read_titles(rows)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], Any]]:
-    """Open a file as rows of cells; the first of the pair tells how far it is read."""
-    csv.field_size_limit(_LONGEST_CELL)
+def _open_rows(path: Path) -> Iterator[tuple[IO[bytes], Any]]:
+    """Yield the file, whose position shows the progress, and a reader of its rows."""
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)
     try:
         with path.open("rb") as raw:
-            packed = raw.read(len(GZIP)) == GZIP
+            is_compressed = raw.read(len(GZIP)) == GZIP
             raw.seek(0)
-            source: Any = gzip.GzipFile(fileobj=raw) if packed else raw
-            refuse_other_formats(source)
+            source: Any = gzip.GzipFile(fileobj=raw) if is_compressed else raw
+            require_csv(source)
             lines = TextIOWrapper(source, encoding="utf-8-sig", newline="")
             yield raw, csv.reader(lines, strict=True)
     except UnicodeDecodeError as error:
-        raise NotImported(
+        raise FocusImportError(
             f"{path} is not UTF-8 text: {error.reason}.", "Save it as CSV in UTF-8."
         ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise NotImported(f"{path} cannot be read: {error}.") from error
+        raise FocusImportError(f"{path} cannot be read: {error}.") from error
 
 
-def _rows(rows: Any) -> Iterator[list[str]]:
+def _read_rows(rows: Any) -> Iterator[list[str]]:
     while True:
         try:
-            values = next(rows)
+            row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            raise NotImported(f"line {rows.line_num}: {error}") from error
-        yield values
+            raise FocusImportError(f"line {rows.line_num}: {error}") from error
+        yield row
 
 
-def _titles(rows: Any) -> list[str]:
-    titles = next((values for values in _rows(rows) if any(values)), None)
+def _read_titles(rows: Any) -> list[str]:
+    titles = next((row for row in _read_rows(rows) if any(row)), None)
     if titles is None:
-        raise NotImported("The file is empty.")
+        raise FocusImportError("The file is empty.")
     return titles
 
 
-class _Row:
-    """Makes a charge of a row's cells."""
+class _RowParser:
+    """Parses the cells of a row."""
 
     def __init__(self, titles: list[str]) -> None:
         self._titles = titles
         self._width = len(titles)
-        self._titled = max((i + 1 for i, title in enumerate(titles) if title.strip()), default=0)
-        self._places = places = columns.places(titles)
-        self._providers = [
-            self._column(name, cells.text) for name in columns.PROVIDERS if name in places
-        ]
-        self._cost = self._column("BilledCost", cells.money)
-        self._currency = self._column("BillingCurrency", _given)
-        self._account = self._column("BillingAccountId", _given)
-        self._charge_start = self._column("ChargePeriodStart", cells.moment)
-        self._charge_end = self._column("ChargePeriodEnd", cells.moment)
-        self._category = self._column("ChargeCategory", category_of)
-        self._class = self._column("ChargeClass", class_of)
-        self._pricing_quantity = self._column("PricingQuantity", cells.quantity)
-        self._consumed_quantity = self._column("ConsumedQuantity", cells.quantity)
-        self._period = places["BillingPeriodStart"], places["BillingPeriodEnd"]
+        self._titled_width = max(
+            (i + 1 for i, title in enumerate(titles) if title.strip()), default=0
+        )
+        self._positions = positions = column_names.find_columns(titles)
+        self._providers = [self._text(name) for name in column_names.PROVIDERS if name in positions]
+        self._cost = self._column("BilledCost", cells.parse_money)
+        self._currency = self._column("BillingCurrency", _parse_required_text)
+        self._account = self._column("BillingAccountId", _parse_required_text)
+        self._charge_start = self._column("ChargePeriodStart", cells.parse_timestamp)
+        self._charge_end = self._column("ChargePeriodEnd", cells.parse_timestamp)
+        self._category = self._column("ChargeCategory", parse_charge_category)
+        self._class = self._column("ChargeClass", parse_charge_class)
+        self._pricing_quantity = self._column("PricingQuantity", cells.parse_quantity)
+        self._consumed_quantity = self._column("ConsumedQuantity", cells.parse_quantity)
+        self._period = positions["BillingPeriodStart"], positions["BillingPeriodEnd"]
         self._issuer = self._text("InvoiceIssuerName")
         self._subcategory = self._text("ChargeSubcategory")
         self._account_name = self._text("BillingAccountName")
@@ -178,108 +183,108 @@ class _Row:
         self._consumed_unit = self._text("ConsumedUnit")
         self._invoice_id = self._text("InvoiceId")
 
-    def __call__(self, values: list[str]) -> Charge:
-        """Return the charge; raises ValueError that names the column."""
-        if len(values) != self._width:
-            self._check_width(values)
-        elif values == self._titles:
+    def __call__(self, row: list[str]) -> Charge:
+        """Return the charge; raises ValueError with the name of the column."""
+        if len(row) != self._width:
+            self._check_width(row)
+        elif row == self._titles:
             raise ValueError(
-                "repeats the titles of the columns: several files were put together here; "
-                "import them as files of their own, in one command"
+                "repeats the column titles: the file is several files in one; "
+                "import them as separate files, in one command"
             )
-        start, end = self._charge_start(values), self._charge_end(values)
+        start, end = self._charge_start(row), self._charge_end(row)
         if end < start:
             raise ValueError("ChargePeriodEnd is before ChargePeriodStart")
-        period_start, period_end = _billing_period(*(values[place] for place in self._period))
-        provider = self._provider(values)
-        charge_category = self._category(values)
-        if charge_category == ADJUSTMENT and self._subcategory(values).casefold() == "credit":
-            charge_category = CREDIT  # 1.0 preview has no such category, but a subcategory
+        period_start, period_end = _parse_billing_period(*(row[place] for place in self._period))
+        provider = self._provider(row)
+        charge_category = self._category(row)
+        if charge_category == ADJUSTMENT and self._subcategory(row).casefold() == "credit":
+            charge_category = CREDIT  # 1.0 preview has a subcategory instead of the category
         return Charge(
-            billed_cost=self._cost(values),
-            currency=self._currency(values).upper(),
-            account=self._account(values),
-            issuer=self._issuer(values) or provider,
-            account_name=self._account_name(values),
+            billed_cost=self._cost(row),
+            currency=self._currency(row).upper(),
+            account=self._account(row),
+            issuer=self._issuer(row) or provider,
+            account_name=self._account_name(row),
             period_start=period_start,
             period_end=period_end,
-            sub_account=self._sub_account(values),
-            sub_account_name=self._sub_account_name(values),
+            sub_account=self._sub_account(row),
+            sub_account_name=self._sub_account_name(row),
             provider=provider,
-            category=self._service_category(values) or _OTHER,
-            service=self._service(values) or _OTHER,
-            resource=self._resource(values),
-            resource_name=self._resource_name(values),
-            description=self._description(values),
+            category=self._service_category(row) or _OTHER,
+            service=self._service(row) or _OTHER,
+            resource=self._resource(row),
+            resource_name=self._resource_name(row),
+            description=self._description(row),
             charge_category=charge_category,
-            charge_class=self._class(values),
+            charge_class=self._class(row),
             charge_start=start,
             charge_end=end,
-            pricing_quantity=self._pricing_quantity(values),
-            pricing_unit=self._pricing_unit(values),
-            consumed_quantity=self._consumed_quantity(values),
-            consumed_unit=self._consumed_unit(values),
-            invoice_id=self._invoice_id(values),
+            pricing_quantity=self._pricing_quantity(row),
+            pricing_unit=self._pricing_unit(row),
+            consumed_quantity=self._consumed_quantity(row),
+            consumed_unit=self._consumed_unit(row),
+            invoice_id=self._invoice_id(row),
         )
 
     def _column(
-        self, name: str, read: Callable[[str], _Value]
+        self, name: str, parse: Callable[[str], _Value]
     ) -> Callable[[Sequence[str]], _Value]:
-        """Return what reads a column's cell in a row; an absent column's cells are empty."""
-        place = self._places.get(name)
-        if place is None:
-            nothing = read("")
-            return lambda _: nothing
-        title = self._titles[place].strip()
+        """Return a function that parses a column's cell. The cell of an absent column is empty."""
+        position = self._positions.get(name)
+        if position is None:
+            empty = parse("")
+            return lambda _: empty
+        title = self._titles[position].strip()
 
-        def cell(values: Sequence[str]) -> _Value:
+        def parse_cell(row: Sequence[str]) -> _Value:
             try:
-                return read(values[place])
+                return parse(row[position])
             except ValueError as error:
                 raise ValueError(f"{title} {error}") from error
 
-        return cell
+        return parse_cell
 
     def _text(self, name: str) -> Callable[[Sequence[str]], str]:
-        return self._column(name, cells.text)
+        return self._column(name, cells.parse_text)
 
-    def _check_width(self, values: list[str]) -> None:
-        """Accept empty cells more, or fewer, behind the last column that has a title."""
-        if len(values) < self._titled or any(values[self._width :]):
-            raise ValueError(f"has {len(values)} cells where the header has {self._width}")
+    def _check_width(self, row: list[str]) -> None:
+        """Accept missing or additional empty cells after the last column with a title."""
+        if len(row) < self._titled_width or any(row[self._width :]):
+            raise ValueError(f"has {len(row)} cells, but the header has {self._width}")
 
-    def _provider(self, values: Sequence[str]) -> str:
-        for provider in self._providers:
-            if name := provider(values):
+    def _provider(self, row: Sequence[str]) -> str:
+        for parse_cell in self._providers:
+            if name := parse_cell(row):
                 return name
-        names = (name for name in columns.PROVIDERS if name in self._places)
-        raise ValueError(f"{self._titles[self._places[next(names)]].strip()} is empty")
+        names = (name for name in column_names.PROVIDERS if name in self._positions)
+        raise ValueError(f"{self._titles[self._positions[next(names)]].strip()} is empty")
 
 
-def _given(cell: str) -> str:
-    value = cells.text(cell)
+def _parse_required_text(cell: str) -> str:
+    value = cells.parse_text(cell)
     if not value:
         raise ValueError("is empty")
     return value
 
 
 @lru_cache(maxsize=4096)
-def _billing_period(start_cell: str, end_cell: str) -> tuple[datetime, datetime]:
-    """Return start and end of a billing period, which must be a month."""
-    start = _named("BillingPeriodStart", start_cell)
-    end = _named("BillingPeriodEnd", end_cell)
+def _parse_billing_period(start_cell: str, end_cell: str) -> tuple[datetime, datetime]:
+    """Return the start and end of a billing period, which must be a month."""
+    start = _parse_bound("BillingPeriodStart", start_cell)
+    end = _parse_bound("BillingPeriodEnd", end_cell)
     if end <= start:
         raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
     try:
-        month_of(start, end)
+        find_billing_month(start, end)
     except ValueError as error:
-        told = f"{cells.quoted(start_cell.strip())} to {cells.quoted(end_cell.strip())}"
-        raise ValueError(f"BillingPeriodStart to BillingPeriodEnd {error}: {told}") from error
+        period = f"{cells.quote(start_cell.strip())} to {cells.quote(end_cell.strip())}"
+        raise ValueError(f"BillingPeriodStart to BillingPeriodEnd {error}: {period}") from error
     return start, end
 
 
-def _named(column: str, cell: str) -> datetime:
+def _parse_bound(column: str, cell: str) -> datetime:
     try:
-        return cells.moment(cell)
+        return cells.parse_timestamp(cell)
     except ValueError as error:
         raise ValueError(f"{column} {error}") from error

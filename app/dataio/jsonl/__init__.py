@@ -1,1 +1,1 @@
-"""JSON Lines: one record a line."""
+"""The JSON Lines format: one record on each line."""

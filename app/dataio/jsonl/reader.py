@@ -1,4 +1,4 @@
-"""JSON Lines: one record a line, read as a stream and loaded in one transaction."""
+"""Reads a stream of JSON Lines: one record on each line."""
 
 import gzip
 import sys
@@ -11,71 +11,41 @@ from typing import BinaryIO, Final
 
 from pydantic import ValidationError
 
-from app.database.engine import Database
-from app.dataio.import_report import Fault, Report
-from app.dataio.jsonl.json_values import dump_object, has_fractions, load_exactly
-from app.dataio.loader import importing
-from app.dataio.prefetch import reading_ahead
-from app.dataio.records import InvoiceItem, PaymentProfile, Record, any_record
-from app.settings import Settings
+from app.dataio.import_report import RejectedRecord
+from app.dataio.json_objects import dump_object, has_fractions, load_with_decimals
+from app.dataio.records import InvoiceItemRecord, PaymentProfileRecord, Record, record_adapter
 
 STDIN: Final = "-"
-LINE_BYTES: Final = 16 * 1024 * 1024
-"""A line may have so many bytes, and what a proof of the largest size has in base64."""
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+"""The limit of a line, unless a proof of the largest size needs more in base64."""
 _BOM: Final = b"\xef\xbb\xbf"
-_OBJECT_OF: Final[dict[type[Record], str]] = {InvoiceItem: "details", PaymentProfile: "attributes"}
-_PROBLEMS_TOLD: Final = 5
+_JSON_FIELDS: Final[dict[type[Record], str]] = {
+    InvoiceItemRecord: "details",
+    PaymentProfileRecord: "attributes",
+}
+_MAX_LISTED_ERRORS: Final = 5
 
 
 class UnreadableFile(Exception):
-    """A file that cannot be read, or not to its end."""
+    """The file cannot be opened, or not be read to its end."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the file: the record in it, or what is wrong with it."""
+    """A line of the file: its record, or why it has none."""
 
     number: int
     """From 1."""
     size: int
     """In bytes."""
-    content: Record | Fault
-
-
-async def load_file(
-    database: Database,
-    settings: Settings,
-    name: str,
-    *,
-    keep_good: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Report:
-    """Import a file, or standard input for `-`; a name that ends in `.gz` is unpacked.
-
-    Everything is kept or nothing, but see `importing`, whose exceptions it raises beside
-    `UnreadableFile`. `progress` is called with the bytes of the file that were read.
-    """
-    longest = max(LINE_BYTES, settings.proof_max_bytes * 4 // 3 + 64 * 1024)
-    with opened(name) as (stream, position):
-        async with (
-            importing(database, settings, keep_good=keep_good) as loader,
-            reading_ahead(read(stream, longest)) as lines,
-        ):
-            async for line in lines:
-                if isinstance(line.content, Fault):
-                    loader.refuse(line.content)
-                else:
-                    await loader.add(line.content, line.number, size=line.size)
-                if progress is not None:
-                    progress(position())
-    return loader.report
+    content: Record | RejectedRecord
 
 
 @contextmanager
-def opened(name: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
-    """Open a file for reading; yields it and a function that tells how far it was read.
+def open_input(name: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
+    """Open a file, or standard input; yield the stream and a function that returns the position.
 
-    Raises `UnreadableFile`, also for what goes wrong while it is read.
+    Raises `UnreadableFile`, also for an error while the stream is read.
     """
     try:
         if name == STDIN:
@@ -88,68 +58,68 @@ def opened(name: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
             else:
                 yield file, file.tell
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnreadableFile(f"{name} is not a whole gzip file: {error}") from error
+        raise UnreadableFile(f"{name} is not a complete gzip file: {error}") from error
     except OSError as error:
         if error.filename != name:
             raise
         raise UnreadableFile(f"{name} cannot be read: {error.strerror}") from error
 
 
-def read(stream: BinaryIO, longest: int = LINE_BYTES) -> Iterator[Line]:
-    """Read line by line; blank lines are skipped, and so is a byte order mark at the start."""
+def read_lines(stream: BinaryIO, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
+    """Parse line by line. Skips blank lines, and a byte order mark at the start."""
     number = 0
-    while data := stream.readline(longest + 1):
+    while data := stream.readline(max_bytes + 1):
         number += 1
         size = len(data)
-        if size > longest and not data.endswith(b"\n"):
-            _skip_line(stream, longest)
-            yield Line(number, size, Fault(number, f"longer than {longest} bytes"))
+        if size > max_bytes and not data.endswith(b"\n"):
+            _skip_line(stream, max_bytes)
+            yield Line(number, size, RejectedRecord(number, f"longer than {max_bytes} bytes"))
             continue
         if number == 1:
             data = data.removeprefix(_BOM)
         if not data.isspace() and data:
-            yield Line(number, size, parse(data, number))
+            yield Line(number, size, parse_line(data, number))
 
 
-def _skip_line(stream: BinaryIO, piece: int) -> None:
-    while (data := stream.readline(piece)) and not data.endswith(b"\n"):
+def _skip_line(stream: BinaryIO, max_bytes: int) -> None:
+    while (data := stream.readline(max_bytes)) and not data.endswith(b"\n"):
         pass
 
 
-def parse(data: bytes, number: int) -> Record | Fault:
-    """Return the record in a line, or what is wrong with it."""
+def parse_line(data: bytes, number: int) -> Record | RejectedRecord:
+    """Return the record of a line, or the reason why it has none."""
     try:
-        # Without the line's end, which would make a line of its own in what is wrong with it.
-        record = any_record.validate_json(data.rstrip(b"\r\n"))
-        field = _OBJECT_OF.get(type(record))
+        # The error message of a line with its line break would have two lines.
+        record = record_adapter.validate_json(data.rstrip(b"\r\n"))
+        field = _JSON_FIELDS.get(type(record))
         if field and has_fractions(dump_object(getattr(record, field)).encode()):
-            exactly = load_exactly(data).get(field)
-            record = record if exactly is None else record.model_copy(update={field: exactly})
+            exact = load_with_decimals(data).get(field)
+            record = record if exact is None else record.model_copy(update={field: exact})
     except ValidationError as error:
-        return Fault(number, describe(error))
+        return RejectedRecord(number, describe_validation_error(error))
     except (ValueError, RecursionError):
-        return Fault(number, "not JSON that can be read")
+        return RejectedRecord(number, "not JSON that can be read")
     return record
 
 
-def describe(error: ValidationError) -> str:
-    """Tell what is wrong with a record, field by field, without repeating its values."""
-    problems = error.errors(include_url=False, include_input=False)
-    told = [_problem(each["type"], each["loc"], each["msg"]) for each in problems]
-    more = len(told) - _PROBLEMS_TOLD
-    return "; ".join(told[:_PROBLEMS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+def describe_validation_error(error: ValidationError) -> str:
+    """Return what is wrong with a record, field by field, without its values."""
+    details = error.errors(include_url=False, include_input=False)
+    messages = [_describe(each["type"], each["loc"], each["msg"]) for each in details]
+    more = len(messages) - _MAX_LISTED_ERRORS
+    return "; ".join(messages[:_MAX_LISTED_ERRORS]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _problem(kind: str, place: tuple[int | str, ...], message: str) -> str:
-    if kind == "union_tag_not_found":
+def _describe(error_type: str, location: tuple[int | str, ...], message: str) -> str:
+    if error_type == "union_tag_not_found":
         return "kind is missing"
-    if kind == "union_tag_invalid":
+    if error_type == "union_tag_invalid":
         return "kind is not known"
-    if kind == "json_invalid":
+    if error_type == "json_invalid":
         return message.replace(" at line 1 column ", " at column ")
-    if kind == "string_pattern_mismatch" and r"\x00" in message:
+    if error_type == "string_pattern_mismatch" and r"\x00" in message:
         message = "NUL characters cannot be stored"
-    # The first part of the place is the kind.
-    field = ".".join(str(part) for part in place[1:])
+    # The first part of the location is the kind.
+    field = ".".join(str(part) for part in location[1:])
     message = message.removeprefix("Value error, ")
     return f"{field}: {message}" if field else message

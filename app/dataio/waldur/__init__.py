@@ -1,1 +1,1 @@
-"""Bring a Waldur's billing records over, by reading its database."""
+"""Imports the billing data of a Waldur from its database."""

@@ -1,9 +1,9 @@
-"""The import from a Waldur: what is read, mapped, guarded and handed to the loader, in order.
+"""Imports a Waldur: reads, maps and checks the rows, and adds the records to the loader, in order.
 
-    report = await run(url, database, settings)
+    report = await import_waldur_database(url, database, settings)
 
-Everything is one transaction on each side: a snapshot of the Waldur, which is only read, and one
-here, which commits at the end or leaves nothing. It can be run again to catch up.
+The import reads one snapshot of the Waldur and writes in one transaction. A repeated import adds
+the rows that are new or changed since.
 """
 
 from collections import defaultdict
@@ -15,194 +15,196 @@ from sqlalchemy import Select
 
 from app.audit.actor import Actor
 from app.database.engine import Database
-from app.dataio.loader import Loader, importing
+from app.dataio.loader import Loader, import_transaction
 from app.dataio.records import Record
-from app.dataio.waldur import billing_queries, catalogue_queries, local_state, mapping
-from app.dataio.waldur.import_report import Report, why
-from app.dataio.waldur.invoices import Invoices
-from app.dataio.waldur.mapping import Row, optional_id, public_id
-from app.dataio.waldur.source import Source, open_source
+from app.dataio.waldur import billing_selects, catalogue_selects, local_state, mapping
+from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
+from app.dataio.waldur.invoice_importer import InvoiceImporter
+from app.dataio.waldur.mapping import Row, parse_optional_uuid, parse_uuid
+from app.dataio.waldur.source_database import WaldurDatabase, open_waldur_database
 from app.settings import Settings
 
 Progress = Callable[[str], None]
 """Called with the kind of each row that has been read."""
+_SelectRows = Callable[[WaldurDatabase], Select[Any]]
 
 
-async def run(
+async def import_waldur_database(
     url: str, database: Database, settings: Settings, progress: Progress = lambda _: None
-) -> Report:
-    """Bring over, or catch up with, the Waldur whose database is at `url`.
+) -> WaldurImportReport:
+    """Import the Waldur database at `url`, or its changes since the last import.
 
-    Raises `WaldurUnreadable` where it cannot be read, and `ImportRunning` if another import runs.
+    Raises `WaldurUnreadable` if it cannot be read, `ImportRunning` if another import runs, and
+    `IncompleteInvoice` if the database rejects a part of an invoice.
     """
-    async with open_source(url) as source:
-        async with importing(database, settings, Actor("import_waldur"), keep_good=True) as loader:
-            importer = Importer(source, loader, settings.payment_interval_days, progress)
-            await importer.bring_all()
-        return importer.summarize()
+    async with open_waldur_database(url) as waldur:
+        async with import_transaction(
+            database, settings, Actor("import_waldur"), keep_good=True
+        ) as loader:
+            importer = WaldurImporter(waldur, loader, settings.payment_interval_days, progress)
+            await importer.import_all()
+        return importer.complete_report()
 
 
-class Importer:
-    """Brings one kind of record after the other, each after what it refers to."""
+class WaldurImporter:
+    """Imports one kind of record after the other, each after the kinds that it names."""
 
     def __init__(
-        self, source: Source, loader: Loader, payment_interval_days: int, progress: Progress
+        self, waldur: WaldurDatabase, loader: Loader, payment_interval_days: int, progress: Progress
     ) -> None:
-        self._source = source
+        self._waldur = waldur
         self._loader = loader
         self._interval = payment_interval_days
         self._progress = progress
-        self._report = Report()
+        self._report = WaldurImportReport()
         self._seen: dict[str, set[UUID]] = defaultdict(set)
 
-    async def bring_all(self) -> None:
-        """Bring everything."""
-        await self._bring("user", catalogue_queries.users, mapping.user)
-        await self._bring("token", catalogue_queries.tokens, mapping.token)
-        await self._bring("customer", catalogue_queries.customers, mapping.customer)
-        await self._bring_roles()
-        await self._bring_subnets()
-        await self._bring("project", catalogue_queries.projects, mapping.project)
-        await self._bring("service_provider", catalogue_queries.providers, mapping.provider)
-        await self._bring("category", catalogue_queries.categories, mapping.category)
-        await self._bring("offering", catalogue_queries.offerings, mapping.offering)
-        await self._bring("offering_component", catalogue_queries.components, mapping.component)
-        await self._bring("plan", catalogue_queries.plans, mapping.plan)
-        await self._bring(
-            "plan_component", catalogue_queries.plan_components, mapping.plan_component
+    async def import_all(self) -> None:
+        """Import every kind of record."""
+        await self._import("user", catalogue_selects.users, mapping.map_user)
+        await self._import("token", catalogue_selects.tokens, mapping.map_token)
+        await self._import("customer", catalogue_selects.customers, mapping.map_customer)
+        await self._import_roles()
+        await self._import_subnets()
+        await self._import("project", catalogue_selects.projects, mapping.map_project)
+        await self._import("service_provider", catalogue_selects.providers, mapping.map_provider)
+        await self._import("category", catalogue_selects.categories, mapping.map_category)
+        await self._import("offering", catalogue_selects.offerings, mapping.map_offering)
+        await self._import(
+            "offering_component", catalogue_selects.components, mapping.map_component
         )
-        await self._bring("resource", catalogue_queries.resources, mapping.resource)
-        await self._bring("payment_profile", billing_queries.profiles, mapping.profile)
-        await self._bring_credits()
+        await self._import("plan", catalogue_selects.plans, mapping.map_plan)
+        await self._import(
+            "plan_component", catalogue_selects.plan_components, mapping.map_plan_component
+        )
+        await self._import("resource", catalogue_selects.resources, mapping.map_resource)
+        await self._import("payment_profile", billing_selects.profiles, mapping.map_profile)
+        await self._import_credits()
         await self._loader.flush()
-        invoices = Invoices(self._source, self._loader, self._report, self._interval)
-        await invoices.bring_all(self._progress)
-        await self._bring_payments(invoices)
-        await self._tell_what_vanished(invoices.seen)
+        invoices = InvoiceImporter(self._waldur, self._loader, self._report, self._interval)
+        await invoices.import_all(self._progress)
+        await self._import_payments(invoices)
+        await self._handle_deleted_rows(invoices.seen)
 
-    def summarize(self) -> Report:
-        """Return the report, once the loader has ended."""
-        done = self._loader.report
-        for kind, counts in done.counts.items():
+    def complete_report(self) -> WaldurImportReport:
+        """Return the report with the loader's counts. The loader must have finished."""
+        loaded = self._loader.report
+        for kind, counts in loaded.counts.items():
             self._report.new[kind] = counts.created
             self._report.updated[kind] = counts.updated
             self._report.unchanged[kind] = counts.unchanged
-        for fault in done.faults:
-            self._report.leave_out(fault.kind or "record", fault.reason, str(fault.uuid))
-        untold = done.fault_count - len(done.faults)
-        if untold:
-            self._report.leave_out("record", "there were too many to tell of each", count=untold)
+        for rejected in loaded.rejected:
+            self._report.skip(rejected.kind or "record", rejected.reason, str(rejected.uuid))
+        unlisted = loaded.rejected_count - len(loaded.rejected)
+        if unlisted:
+            self._report.skip("record", "too many rejected records to list", count=unlisted)
         return self._report
 
-    async def _bring(
-        self,
-        kind: str,
-        statement: Callable[[Source], Select[Any]],
-        map_row: Callable[[Row], Record],
+    async def _import(
+        self, kind: str, select_rows: _SelectRows, map_row: Callable[[Row], Record]
     ) -> None:
-        async for row in self._rows(kind, statement):
+        async for row in self._rows(kind, select_rows):
             await self._add(kind, row, map_row)
 
-    async def _rows(
-        self, kind: str, statement: Callable[[Source], Select[Any]]
-    ) -> AsyncIterator[Row]:
-        async for row in self._source.rows(statement(self._source)):
+    async def _rows(self, kind: str, select_rows: _SelectRows) -> AsyncIterator[Row]:
+        async for row in self._waldur.rows(select_rows(self._waldur)):
             self._progress(kind)
             yield row
 
     async def _add(self, kind: str, row: Row, map_row: Callable[[Row], Record]) -> None:
         try:
-            record = map_row(mapping.readable(row))
+            record = map_row(mapping.require_readable(row))
         except ValueError as error:
-            self._report.leave_out(kind, why(error), _which(row))
+            self._report.skip(kind, describe_mapping_error(error), _row_name(row))
             return
         self._seen[kind].add(record.uuid)
         await self._loader.add(record)
 
-    async def _bring_roles(self) -> None:
-        async for row in self._rows("customer_role", catalogue_queries.roles):
+    async def _import_roles(self) -> None:
+        async for row in self._rows("customer_role", catalogue_selects.roles):
             if row["scope"] == "structure.customer":
-                await self._add("customer_role", row, mapping.role)
+                await self._add("customer_role", row, mapping.map_role)
             else:
-                scope = row["scope"] or "a place that does not exist"
-                self._report.leave_out("role", f"a role at {scope} gives no access to invoices")
+                scope = row["scope"] or "a missing object"
+                self._report.skip("role", f"a role at {scope} gives no access to invoices")
 
-    async def _bring_subnets(self) -> None:
-        if self._source.has("structure_accesssubnet"):
-            await self._bring("access_subnet", catalogue_queries.subnets, mapping.subnet)
+    async def _import_subnets(self) -> None:
+        if self._waldur.has("structure_accesssubnet"):
+            await self._import("access_subnet", catalogue_selects.subnets, mapping.map_subnet)
             return
-        async for row in self._source.rows(catalogue_queries.listed_subnets(self._source)):
+        async for row in self._waldur.rows(catalogue_selects.listed_subnets(self._waldur)):
             for network in filter(None, map(str.strip, row["access_subnets"].split(","))):
                 await self._add(
                     "access_subnet",
                     {"uuid": row["customer"], "network": network},
-                    lambda row: mapping.listed_subnet(public_id(row["uuid"]), row["network"]),
+                    lambda row: mapping.map_listed_subnet(parse_uuid(row["uuid"]), row["network"]),
                 )
 
-    async def _bring_credits(self) -> None:
-        if self._source.has("invoices_projectcredit"):
-            counted = await self._source.all(billing_queries.project_credits(self._source))
-            if counted[0]["count"]:
-                self._report.leave_out(
+    async def _import_credits(self) -> None:
+        if self._waldur.has("invoices_projectcredit"):
+            (counted,) = await self._waldur.all(billing_selects.project_credits(self._waldur))
+            if counted["count"]:
+                self._report.skip(
                     "project_credit",
-                    "credits of projects are not known here",
-                    count=counted[0]["count"],
+                    "this service has no credits of projects",
+                    count=counted["count"],
                 )
-        if not self._source.has("invoices_customercredit"):
+        if not self._waldur.has("invoices_customercredit"):
             return
         offerings: dict[int, list[UUID]] = defaultdict(list)
-        if self._source.has("invoices_customercredit_offerings"):
-            async for row in self._source.rows(billing_queries.credit_offerings(self._source)):
+        if self._waldur.has("invoices_customercredit_offerings"):
+            async for row in self._waldur.rows(billing_selects.credit_offerings(self._waldur)):
                 if row["offering"] is not None:
-                    offerings[row["credit"]].append(public_id(row["offering"]))
-        await self._bring(
+                    offerings[row["credit"]].append(parse_uuid(row["offering"]))
+        await self._import(
             "customer_credit",
-            billing_queries.customer_credits,
-            lambda row: mapping.credit(row, offerings[row["id"]]),
+            billing_selects.customer_credits,
+            lambda row: mapping.map_credit(row, offerings[row["id"]]),
         )
 
-    async def _bring_payments(self, invoices: Invoices) -> None:
-        held = await local_state.payments_held(self._loader.connection)
-        async for row in self._rows("payment", billing_queries.payments):
+    async def _import_payments(self, invoices: InvoiceImporter) -> None:
+        preserved = await local_state.find_payments_of_changed_invoices(self._loader.connection)
+        async for row in self._rows("payment", billing_selects.payments):
             try:
-                invoice, payment = optional_id(row["invoice"]), public_id(row["uuid"])
+                invoice, payment = parse_optional_uuid(row["invoice"]), parse_uuid(row["uuid"])
             except ValueError as error:
-                self._report.leave_out("payment", why(error), _which(row))
+                self._report.skip("payment", describe_mapping_error(error), _row_name(row))
                 continue
-            if invoice in invoices.kept or payment in held:
-                self._report.keep("payment", "its invoice was changed here", _which(row))
+            if invoice in invoices.preserved or payment in preserved:
+                self._report.preserve("payment", "its invoice was changed here", _row_name(row))
                 continue
-            if invoice in invoices.left_out:
-                self._report.leave_out("payment", "its invoice was left out", _which(row))
+            if invoice in invoices.skipped:
+                self._report.skip("payment", "its invoice was not imported", _row_name(row))
                 continue
             if row["proof"]:
-                self._report.leave_out(
+                self._report.skip(
                     "proof_of_payment", "the file is not in Waldur's database", row["proof"]
                 )
-            await self._add("payment", row, mapping.payment)
+            await self._add("payment", row, mapping.map_payment)
 
-    async def _tell_what_vanished(self, invoices: set[UUID]) -> None:
+    async def _handle_deleted_rows(self, invoices: set[UUID]) -> None:
+        """Revoke the tokens that Waldur has deleted, and report its other deletions."""
         connection, report = self._loader.connection, self._report
         await self._loader.flush()
-        revoked = await local_state.revoke_vanished_tokens(connection, self._seen["token"])
+        revoked = await local_state.revoke_deleted_tokens(connection, self._seen["token"])
         report.removed["token"] = revoked
-        customers = self._seen["customer"]
-        gone = "Waldur does not have it, or no longer"
-        for kind, found in (
-            ("invoice", await local_state.vanished_invoices(connection, invoices)),
+        customers, roles = self._seen["customer"], self._seen["customer_role"]
+        subnets = self._seen["access_subnet"]
+        for kind, deleted in (
+            ("invoice", await local_state.find_deleted_invoices(connection, invoices)),
             (
                 "customer_role",
-                await local_state.other_roles(connection, customers, self._seen["customer_role"]),
+                await local_state.find_roles_missing_in_waldur(connection, customers, roles),
             ),
             (
                 "access_subnet",
-                await local_state.other_subnets(connection, customers, self._seen["access_subnet"]),
+                await local_state.find_subnets_missing_in_waldur(connection, customers, subnets),
             ),
         ):
-            for which in found:
-                report.keep(kind, gone, which)
+            for row in deleted:
+                report.preserve(kind, "Waldur does not have it", row)
 
 
-def _which(row: Row) -> str:
-    """Name a row; a token is named by its user, never by its key."""
+def _row_name(row: Row) -> str:
+    """Return the identifier of a row; of a token its user, never its key."""
     return str(row.get("uuid") or row.get("user") or row.get("id"))

@@ -1,37 +1,35 @@
-"""What is here already and must not be overwritten or lost by what comes from Waldur."""
+"""Queries of the rows of this service that an import from a Waldur must not overwrite or lose."""
 
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, tuple_, update
+from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.currencies import Currency
-from app.billing.enums import InvoiceState
 from app.billing.money import item_price
 from app.customers.models import Customer
-from app.dataio import records
-from app.dataio.registry import KIND_OF
-from app.dataio.waldur.mapping import SOURCE, token_id
+from app.dataio.records import InvoiceItemRecord, InvoiceRecord
+from app.dataio.registry import RECORD_KIND_BY_MODEL
+from app.dataio.waldur.mapping import SOURCE, token_uuid
 from app.identity.models import AccessSubnet, CustomerRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment
 
-CHANGED_HERE = Invoice.imported_revision.is_distinct_from(Invoice.revision)
-LARGEST_TOTAL = Decimal(10) ** 19
-"""What an invoice's totals hold with certainty, tax and intermediate sums included."""
+_CHANGED_SINCE_IMPORT: Final = Invoice.imported_revision.is_distinct_from(Invoice.revision)
+_LARGEST_TOTAL: Final = Decimal(10) ** 19
+"""An invoice can hold this total with any tax and any order of its items."""
 
 
-async def invoices_here(connection: AsyncConnection, uuids: Collection[UUID]) -> dict[UUID, bool]:
-    """Return those of the invoices that are here, and whether they were changed here.
-
-    They stay locked until the import has ended.
-    """
+async def lock_stored_invoices(
+    connection: AsyncConnection, uuids: Collection[UUID]
+) -> dict[UUID, bool]:
+    """Return the stored invoices, and whether they were changed here. Locks their rows."""
     rows = await connection.execute(
-        select(Invoice.uuid, CHANGED_HERE.label("changed"))
+        select(Invoice.uuid, _CHANGED_SINCE_IMPORT.label("changed"))
         .where(Invoice.uuid.in_(uuids))
         .order_by(Invoice.id)
         .with_for_update()
@@ -39,10 +37,10 @@ async def invoices_here(connection: AsyncConnection, uuids: Collection[UUID]) ->
     return {row.uuid: row.changed for row in rows}
 
 
-async def conflicts(
-    connection: AsyncConnection, invoices: Sequence[records.Invoice]
+async def find_conflicts(
+    connection: AsyncConnection, invoices: Sequence[InvoiceRecord]
 ) -> dict[UUID, str]:
-    """Tell which invoices would take another one's month or number."""
+    """Return the invoices that have the month or number of another stored invoice."""
     months = {(each.customer, each.year, each.month): each.uuid for each in invoices}
     numbers = {each.number: each.uuid for each in invoices}
     rows = await connection.execute(
@@ -55,97 +53,72 @@ async def conflicts(
             )
         )
     )
-    found: dict[UUID, str] = {}
+    conflicts: dict[UUID, str] = {}
     for uuid, number, year, month, customer in rows:
         same_month = months.get((customer, year, month), uuid)
         if same_month != uuid:
-            found[same_month] = "the customer has another invoice for this month here"
+            conflicts[same_month] = "the customer has another invoice for this month here"
         same_number = numbers.get(number, uuid)
         if same_number != uuid:
-            found.setdefault(same_number, "another invoice has its number here")
-    return found
+            conflicts.setdefault(same_number, "another invoice has its number here")
+    return conflicts
 
 
-async def make_room(connection: AsyncConnection, invoices: Sequence[records.Invoice]) -> int:
-    """Delete what the month's close opened here in their place, and return how many those were.
-
-    Such an invoice has the month or the number of one of these, was made here, and nothing has
-    happened to it since: it is pending, at its first revision, and so without items. Where it is
-    still due, the next close opens it again, under another number.
-    """
-    months = [(each.customer, each.year, each.month) for each in invoices]
-    numbers = [each.number for each in invoices]
-    in_the_way = (
-        select(Invoice.id)
-        .join_from(Invoice, Customer)
-        .where(
-            Invoice.source.is_(None),
-            Invoice.state == InvoiceState.PENDING,
-            Invoice.revision == 1,
-            or_(
-                tuple_(Customer.uuid, Invoice.year, Invoice.month).in_(months),
-                Invoice.number.in_(numbers),
-            ),
-        )
-    )
-    return (await connection.execute(delete(Invoice).where(Invoice.id.in_(in_the_way)))).rowcount
-
-
-async def held_items(
-    connection: AsyncConnection, items: Iterable[records.InvoiceItem]
+async def find_items_of_changed_invoices(
+    connection: AsyncConnection, items: Iterable[InvoiceItemRecord]
 ) -> set[UUID]:
-    """Return which of the items are, here, on an invoice that was changed here."""
+    """Return those of the items that are on an invoice that was changed here."""
     uuids = [each.uuid for each in items]
     statement = (
         select(InvoiceItem.uuid)
         .join_from(InvoiceItem, Invoice)
-        .where(InvoiceItem.uuid.in_(uuids), CHANGED_HERE)
+        .where(InvoiceItem.uuid.in_(uuids), _CHANGED_SINCE_IMPORT)
     )
     return set(await connection.scalars(statement))
 
 
-async def missing_references(
-    connection: AsyncConnection, found: Sequence[records.Invoice | records.InvoiceItem]
-) -> dict[UUID, str]:
-    """Tell which of the records, all of one kind, name something that is not here.
-
-    What belongs to the same invoice is left out of this: an item's invoice comes with it.
-    """
-    wrong: dict[UUID, str] = {}
-    for reference in KIND_OF[type(found[0])].references if found else ():
-        if reference.target is Invoice.__table__:
-            continue
-        named: dict[UUID | None, Any] = {getattr(each, reference.field): None for each in found}
-        named.pop(None, None)
-        if not named:
-            continue
-        uuid = reference.target.c.uuid
-        there = set(await connection.scalars(select(uuid).where(uuid.in_(list(named)))))
-        words = reference.field.replace("_", " ")
-        for each in found:
-            if getattr(each, reference.field) not in (None, *there):
-                wrong[each.uuid] = f"its {words} was left out"
-    return wrong
-
-
-def too_large(items: Iterable[records.InvoiceItem], currency: Currency) -> bool:
-    """Whether the sum of the items is more than an invoice can hold."""
-    prices = (item_price(each.unit_price, each.quantity, currency) for each in items)
-    return sum(map(abs, prices), Decimal(0)) >= LARGEST_TOTAL
-
-
-async def payments_held(connection: AsyncConnection) -> set[UUID]:
+async def find_payments_of_changed_invoices(connection: AsyncConnection) -> set[UUID]:
     """Return the payments of invoices that were changed here."""
     statement = (
         select(Payment.uuid)
         .join_from(Payment, Invoice, Payment.invoice_id == Invoice.id)
-        .where(CHANGED_HERE)
+        .where(_CHANGED_SINCE_IMPORT)
     )
     return set(await connection.scalars(statement))
 
 
-async def vanished_invoices(connection: AsyncConnection, seen: Collection[UUID]) -> list[str]:
-    """Return the invoices, by number, that came from Waldur and are no longer there."""
+async def find_missing_references(
+    connection: AsyncConnection, records: Sequence[InvoiceRecord | InvoiceItemRecord]
+) -> dict[UUID, str]:
+    """Return the records, all of one kind, that name a record that is not stored.
+
+    Does not check the invoices of items, which are imported with them.
+    """
+    missing: dict[UUID, str] = {}
+    for reference in RECORD_KIND_BY_MODEL[type(records[0])].references if records else ():
+        if reference.target is Invoice.__table__:
+            continue
+        named: dict[UUID | None, Any] = {getattr(each, reference.field): None for each in records}
+        named.pop(None, None)
+        if not named:
+            continue
+        uuid = reference.target.c.uuid
+        stored = set(await connection.scalars(select(uuid).where(uuid.in_(list(named)))))
+        name = reference.field.replace("_", " ")
+        for each in records:
+            if getattr(each, reference.field) not in (None, *stored):
+                missing[each.uuid] = f"its {name} was not imported"
+    return missing
+
+
+def exceeds_largest_total(items: Iterable[InvoiceItemRecord], currency: Currency) -> bool:
+    """Return whether the items add up to more than an invoice can hold."""
+    prices = (item_price(each.unit_price, each.quantity, currency) for each in items)
+    return sum(map(abs, prices), Decimal(0)) >= _LARGEST_TOTAL
+
+
+async def find_deleted_invoices(connection: AsyncConnection, seen: Collection[UUID]) -> list[str]:
+    """Return the numbers of the invoices that came from Waldur and that it has deleted."""
     rows = await connection.execute(
         select(Invoice.uuid, Invoice.number)
         .where(Invoice.source == SOURCE)
@@ -154,25 +127,25 @@ async def vanished_invoices(connection: AsyncConnection, seen: Collection[UUID])
     return [f"number {number}" for uuid, number in rows if uuid not in seen]
 
 
-async def revoke_vanished_tokens(connection: AsyncConnection, seen: Collection[UUID]) -> int:
-    """Revoke the tokens that came from Waldur and are no longer there; return how many."""
+async def revoke_deleted_tokens(connection: AsyncConnection, seen: Collection[UUID]) -> int:
+    """Revoke the tokens that came from Waldur and that it has deleted; return their number."""
     rows = await connection.execute(
         select(Token.id, Token.uuid, User.uuid)
         .join_from(Token, User)
         .where(Token.revoked_at.is_(None))
     )
-    gone = [key for key, uuid, user in rows if uuid == token_id(user) and uuid not in seen]
-    if gone:
+    deleted = [key for key, uuid, user in rows if uuid == token_uuid(user) and uuid not in seen]
+    if deleted:
         await connection.execute(
-            update(Token).values(revoked_at=clock.now()).where(Token.id.in_(gone))
+            update(Token).values(revoked_at=clock.now()).where(Token.id.in_(deleted))
         )
-    return len(gone)
+    return len(deleted)
 
 
-async def other_roles(
+async def find_roles_missing_in_waldur(
     connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
 ) -> list[str]:
-    """Return the active roles here, at customers that Waldur has, that it does not have."""
+    """Return the active roles at Waldur's customers that Waldur does not have."""
     rows = await connection.execute(
         select(CustomerRole.uuid, Customer.uuid)
         .join_from(CustomerRole, Customer)
@@ -181,10 +154,10 @@ async def other_roles(
     return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
 
 
-async def other_subnets(
+async def find_subnets_missing_in_waldur(
     connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
 ) -> list[str]:
-    """Return the networks here, of customers that Waldur has, that it does not have."""
+    """Return the subnets of Waldur's customers that Waldur does not have."""
     rows = await connection.execute(
         select(AccessSubnet.uuid, Customer.uuid).join_from(AccessSubnet, Customer)
     )

@@ -1,8 +1,8 @@
-"""Which tables and columns of a Waldur database are read.
+"""The tables and columns of a Waldur database that an import reads.
 
-Nothing else is asked for, so that a release with other columns beside these is read all the same.
-A column under `needed` must be there; one under `welcome` came with some release or may have gone
-with another, and has a value for where it is missing.
+The import selects nothing else, so that other columns of a release do not matter. A `required`
+column must exist. A column under `defaults` exists in some releases, and has a default value in the
+others.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The columns that are read of one table."""
+class TableSchema:
+    """The columns that an import reads from one table."""
 
-    needed: tuple[str, ...]
-    welcome: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    required: tuple[str, ...]
+    defaults: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     optional: bool = False
-    """Whether there are releases without the whole table, which then counts as empty."""
+    """Whether some releases do not have the table. It then counts as empty."""
 
 
 ZERO = Decimal(0)
 JSON_COLUMNS = frozenset({"details", "attributes"})
 
-WANTED: Mapping[str, Wanted] = MappingProxyType(
+SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
     {
-        "core_user": Wanted(
+        "core_user": TableSchema(
             ("id", "uuid", "username", "email", "is_staff", "is_support", "is_active"),
             {
                 "first_name": "",
@@ -36,14 +36,14 @@ WANTED: Mapping[str, Wanted] = MappingProxyType(
                 "token_lifetime": None,
             },
         ),
-        "authtoken_token": Wanted(("key", "created", "user_id")),
-        "django_content_type": Wanted(("id", "app_label", "model")),
-        "permissions_role": Wanted(("id", "name")),
-        "permissions_userrole": Wanted(
+        "authtoken_token": TableSchema(("key", "created", "user_id")),
+        "django_content_type": TableSchema(("id", "app_label", "model")),
+        "permissions_role": TableSchema(("id", "name")),
+        "permissions_userrole": TableSchema(
             ("id", "uuid", "user_id", "role_id", "content_type_id", "object_id", "is_active"),
             {"created": None, "expiration_time": None},
         ),
-        "structure_customer": Wanted(
+        "structure_customer": TableSchema(
             ("id", "uuid", "name", "email"),
             {
                 "created": None,
@@ -60,40 +60,42 @@ WANTED: Mapping[str, Wanted] = MappingProxyType(
                 "access_subnets": "",
             },
         ),
-        "structure_accesssubnet": Wanted(
+        "structure_accesssubnet": TableSchema(
             ("id", "uuid", "customer_id", "inet"), {"description": ""}, optional=True
         ),
-        "structure_project": Wanted(
+        "structure_project": TableSchema(
             ("id", "uuid", "name", "customer_id"), {"is_removed": False, "created": None}
         ),
-        "marketplace_serviceprovider": Wanted(("id", "uuid", "customer_id"), {"created": None}),
-        "marketplace_category": Wanted(("id", "uuid", "title")),
-        "marketplace_offering": Wanted(
+        "marketplace_serviceprovider": TableSchema(
+            ("id", "uuid", "customer_id"), {"created": None}
+        ),
+        "marketplace_category": TableSchema(("id", "uuid", "title")),
+        "marketplace_offering": TableSchema(
             ("id", "uuid", "name", "category_id", "customer_id"), {"type": "", "created": None}
         ),
-        "marketplace_offeringcomponent": Wanted(
+        "marketplace_offeringcomponent": TableSchema(
             ("id", "uuid", "offering_id", "type", "name", "billing_type"),
             {"measured_unit": "", "article_code": ""},
         ),
-        "marketplace_plan": Wanted(
+        "marketplace_plan": TableSchema(
             ("id", "uuid", "offering_id", "name", "unit"),
             {"unit_price": ZERO, "article_code": "", "archived": False, "created": None},
         ),
-        "marketplace_plancomponent": Wanted(
+        "marketplace_plancomponent": TableSchema(
             ("id", "plan_id", "component_id", "price"), {"amount": 0}
         ),
-        "marketplace_resource": Wanted(
+        "marketplace_resource": TableSchema(
             ("id", "uuid", "name", "offering_id", "plan_id", "project_id"), {"created": None}
         ),
-        "invoices_paymentprofile": Wanted(
+        "invoices_paymentprofile": TableSchema(
             ("id", "uuid", "organization_id", "payment_type", "is_active"),
             {"name": "", "attributes": {}},
         ),
-        "invoices_payment": Wanted(
+        "invoices_payment": TableSchema(
             ("id", "uuid", "profile_id", "invoice_id", "sum", "date_of_payment"),
             {"created": None, "proof": None},
         ),
-        "invoices_customercredit": Wanted(
+        "invoices_customercredit": TableSchema(
             ("id", "uuid", "customer_id", "value"),
             {
                 "created": None,
@@ -104,11 +106,11 @@ WANTED: Mapping[str, Wanted] = MappingProxyType(
             },
             optional=True,
         ),
-        "invoices_customercredit_offerings": Wanted(
+        "invoices_customercredit_offerings": TableSchema(
             ("id", "customercredit_id", "offering_id"), optional=True
         ),
-        "invoices_projectcredit": Wanted(("id",), optional=True),
-        "invoices_invoice": Wanted(
+        "invoices_projectcredit": TableSchema(("id",), optional=True),
+        "invoices_invoice": TableSchema(
             ("id", "uuid", "customer_id", "year", "month", "state", "tax_percent", "invoice_date"),
             {
                 "created": None,
@@ -118,7 +120,7 @@ WANTED: Mapping[str, Wanted] = MappingProxyType(
                 "total_cost": None,
             },
         ),
-        "invoices_invoiceitem": Wanted(
+        "invoices_invoiceitem": TableSchema(
             (
                 "id",
                 "uuid",

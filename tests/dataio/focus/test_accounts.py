@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from app.dataio.focus.accounts import Account, Earlier, identify
-from app.dataio.focus.grouping import account_key
+from app.dataio.focus.accounts import Account, LegacyCustomer, resolve_account_keys
+from app.dataio.focus.charge_groups import make_account_key
 
-CLOUD, BRANCH, OTHER = (account_key("1", name) for name in ("Cloud Inc", "Cloud SARL", "Other"))
+CLOUD, BRANCH, OTHER = (
+    make_account_key("1", name) for name in ("Cloud Inc", "Cloud SARL", "Other")
+)
 
 
 def account(
@@ -19,39 +21,39 @@ def account(
 
 def test_one_id_of_two_providers_is_two_accounts() -> None:
     accounts = {CLOUD: account(), OTHER: account(providers=["Other"])}
-    assert identify(accounts, set(), {}) == {CLOUD: CLOUD, OTHER: OTHER}
+    assert resolve_account_keys(accounts, set(), {}) == {CLOUD: CLOUD, OTHER: OTHER}
 
 
 def test_one_id_and_name_of_one_provider_is_one_account_by_the_issuer_of_most_charges() -> None:
     accounts = {BRANCH: account(charges=2), CLOUD: account(charges=3)}
-    assert identify(accounts, set(), {}) == {CLOUD: CLOUD, BRANCH: CLOUD}
+    assert resolve_account_keys(accounts, set(), {}) == {CLOUD: CLOUD, BRANCH: CLOUD}
 
 
 def test_one_id_of_one_provider_under_two_names_is_two_accounts() -> None:
     accounts = {CLOUD: account("Buyer"), OTHER: account("Reseller's buyer")}
-    assert identify(accounts, set(), {}) == {CLOUD: CLOUD, OTHER: OTHER}
+    assert resolve_account_keys(accounts, set(), {}) == {CLOUD: CLOUD, OTHER: OTHER}
 
 
 def test_the_order_of_charges_makes_no_difference() -> None:
     one, other = account(charges=2), account(charges=2)
-    assert identify({CLOUD: one, BRANCH: other}, set(), {}) == identify(
+    assert resolve_account_keys({CLOUD: one, BRANCH: other}, set(), {}) == resolve_account_keys(
         {BRANCH: other, CLOUD: one}, set(), {}
     )
 
 
 def test_a_customer_that_is_there_is_used_whoever_charges_most() -> None:
     accounts = {BRANCH: account(charges=9), CLOUD: account(charges=1)}
-    assert identify(accounts, {CLOUD}, {}) == {CLOUD: CLOUD, BRANCH: CLOUD}
-    assert identify(accounts, {CLOUD, BRANCH}, {}) == {CLOUD: CLOUD, BRANCH: BRANCH}
+    assert resolve_account_keys(accounts, {CLOUD}, {}) == {CLOUD: CLOUD, BRANCH: CLOUD}
+    assert resolve_account_keys(accounts, {CLOUD, BRANCH}, {}) == {CLOUD: CLOUD, BRANCH: BRANCH}
 
 
 def test_a_customer_of_an_earlier_version_is_used_by_its_account_alone() -> None:
-    earlier = {"1": Earlier("Renamed here", {"Cloud"}, {"sub"})}
+    earlier = {"1": LegacyCustomer("Renamed here", {"Cloud"}, {"sub"})}
     accounts = {CLOUD: account(), OTHER: account("Buyer", ["Other"])}
-    assert identify(accounts, set(), earlier) == {CLOUD: "1", OTHER: OTHER}
+    assert resolve_account_keys(accounts, set(), earlier) == {CLOUD: "1", OTHER: OTHER}
 
 
 def test_a_new_sub_account_is_known_by_the_name_of_the_account() -> None:
-    earlier = {"1": Earlier("Buyer", {"Cloud"}, set())}
-    assert identify({CLOUD: account()}, set(), earlier) == {CLOUD: "1"}
-    assert identify({CLOUD: account("Another")}, set(), earlier) == {CLOUD: CLOUD}
+    earlier = {"1": LegacyCustomer("Buyer", {"Cloud"}, set())}
+    assert resolve_account_keys({CLOUD: account()}, set(), earlier) == {CLOUD: "1"}
+    assert resolve_account_keys({CLOUD: account("Another")}, set(), earlier) == {CLOUD: CLOUD}

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.billing.currencies import get_currency
-from app.dataio.focus.amounts import split, ten_places
+from app.dataio.focus.amounts import round_to_ten_decimals, split_bill
 
 EUR = get_currency("EUR")
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
@@ -20,17 +20,17 @@ bills = st.dictionaries(
 @example({1: [Decimal("0.00000000005")], 2: [Decimal("0.00000000005")]})
 @example({1: [Decimal("-0.005")], 2: [Decimal("0.005")]})
 def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
-    result = split(bill, EUR)
+    result = split_bill(bill, EUR)
     whole = sum((sum(own, Decimal(0)) for own in bill.values()), Decimal(0))
     assert result.billed == whole
     charged = sum((each.charged for each in result.invoices.values()), Decimal(0))
-    assert charged == ten_places(whole)
+    assert charged == round_to_ten_decimals(whole)
     largest = max(bill, key=lambda key: abs(result.invoices[key].billed))
     for key, own in bill.items():
         amounts = result.invoices[key]
         assert len(amounts.unit_prices) == len(own)
         if key != largest:
-            assert amounts.charged == ten_places(amounts.billed)
+            assert amounts.charged == round_to_ten_decimals(amounts.billed)
         moved = [
             index
             for index, price in enumerate(amounts.unit_prices)
@@ -41,4 +41,4 @@ def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
 
 
 def test_no_bill_at_all() -> None:
-    assert split({}, EUR).billed == 0
+    assert split_bill({}, EUR).billed == 0

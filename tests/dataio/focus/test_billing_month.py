@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.billing.periods import Period
-from app.dataio.focus.billing_month import last_moment, month_of
+from app.dataio.focus.billing_month import find_billing_month, last_moment_of_period
 
 MONTHS = st.builds(Period, st.integers(2, 9998), st.integers(1, 12))
 
@@ -21,15 +21,15 @@ def test_a_month_of_any_time_zone_is_that_month(month: Period, offset: int, summ
     start, end = bounds(month)
     start -= timedelta(minutes=offset)
     end -= timedelta(minutes=offset + summer)
-    assert month_of(start, end) == month
-    assert last_moment(start, end) == end - timedelta(microseconds=1)
+    assert find_billing_month(start, end) == month
+    assert last_moment_of_period(start, end) == end - timedelta(microseconds=1)
 
 
 @given(MONTHS)
 def test_a_period_may_end_as_its_last_day_begins(month: Period) -> None:
     start, end = bounds(month)
-    assert month_of(start, end - timedelta(days=1)) == month
-    assert last_moment(start, end - timedelta(days=1)) == month.end
+    assert find_billing_month(start, end - timedelta(days=1)) == month
+    assert last_moment_of_period(start, end - timedelta(days=1)) == month.end
 
 
 @given(MONTHS, st.integers(-40, 40), st.integers(-40, 40))
@@ -42,10 +42,10 @@ def test_bounds_and_length_differ_by_two_days_at_most(
     if end <= start:
         return
     if max(abs(later), abs(longer), abs(later + longer)) <= 2:
-        assert month_of(start, end) == month
+        assert find_billing_month(start, end) == month
         return
     try:
-        found = month_of(start, end)
+        found = find_billing_month(start, end)
     except ValueError:
         return
     assert abs(start - found.start) <= timedelta(days=2)
@@ -62,6 +62,6 @@ def test_bounds_and_length_differ_by_two_days_at_most(
     ],
 )
 def test_the_first_and_the_last_month_of_the_calendar(start: datetime, end: datetime) -> None:
-    month = month_of(start, end)
+    month = find_billing_month(start, end)
     assert (month.year, month.month) == (start.year, start.month)
-    assert last_moment(start, end) <= month.end
+    assert last_moment_of_period(start, end) <= month.end

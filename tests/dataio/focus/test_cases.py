@@ -9,9 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.import_report import Outcome
-from app.dataio.focus.importer import Options, run
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.import_report import FocusImportReport
+from app.dataio.focus.importer import import_focus_files
+from app.dataio.focus.options import FocusImportOptions
 from app.invoices.models import Invoice
 from app.settings import Settings
 
@@ -22,9 +23,11 @@ class Cases:
     def __init__(self, database: Database, settings: Settings, folder: Path) -> None:
         self._database, self._settings, self._folder = database, settings, folder
 
-    async def __call__(self, *names: str, **options: Any) -> Outcome:
+    async def __call__(self, *names: str, **options: Any) -> FocusImportReport:
         paths = [self._folder / f"{name}.csv" for name in names]
-        return await run(self._database, self._settings, paths, Options(**options))
+        return await import_focus_files(
+            self._database, self._settings, paths, FocusImportOptions(**options)
+        )
 
 
 @pytest.fixture
@@ -41,13 +44,13 @@ async def stored(connection: AsyncConnection) -> Any:
 
 
 async def test_an_export_and_its_copy(cases: Cases) -> None:
-    with pytest.raises(NotImported, match="hold the same charges"):
+    with pytest.raises(FocusImportError, match="have the same charges"):
         await cases("03-export", "03-export-copy")
     assert (await cases("03-export")).price == 100
 
 
 async def test_taxes_of_the_provider(cases: Cases, connection: AsyncConnection) -> None:
-    with pytest.raises(NotImported, match="--drop-tax-rows"):
+    with pytest.raises(FocusImportError, match="--drop-tax-rows"):
         await cases("04-tax-rows", tax_percent=Decimal(19))
     await cases("04-tax-rows")
     assert await stored(connection) == (119, 0, 119)

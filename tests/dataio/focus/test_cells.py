@@ -24,7 +24,7 @@ from app.dataio.focus import cells
     ],
 )
 def test_amounts(cell: str, value: str) -> None:
-    assert cells.money(cell) == Decimal(value)
+    assert cells.parse_money(cell) == Decimal(value)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_amounts(cell: str, value: str) -> None:
     [
         ("", "is empty"),
         ("NULL", "is empty"),
-        ("1,5", r'is not a number: "1,5" \(FOCUS writes numbers with a decimal point'),
-        ("1.234,56", "nothing between thousands"),
-        ("1,234.56", "nothing between thousands"),
+        ("1,5", r'is not a number: "1,5" \(FOCUS numbers have a decimal point'),
+        ("1.234,56", "no thousands separators"),
+        ("1,234.56", "no thousands separators"),
         ("12 EUR", 'is not a number: "12 EUR"$'),
         ("1_000", "is not a number"),
         ("NaN", "is not a number"),
@@ -50,12 +50,12 @@ def test_amounts(cell: str, value: str) -> None:
 )
 def test_what_is_no_amount(cell: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        cells.money(cell)
+        cells.parse_money(cell)
 
 
 def test_quantities_may_be_missing_and_are_larger() -> None:
-    assert cells.quantity("NULL") is None
-    assert cells.quantity("1e20") == Decimal(10) ** 20
+    assert cells.parse_quantity("NULL") is None
+    assert cells.parse_quantity("1e20") == Decimal(10) ** 20
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_quantities_may_be_missing_and_are_larger() -> None:
     ],
 )
 def test_moments(cell: str) -> None:
-    assert cells.moment(cell) == datetime(2024, 9, 1, 10, tzinfo=UTC)
+    assert cells.parse_timestamp(cell) == datetime(2024, 9, 1, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("cell", ["", "NULL", "yesterday", "2024-13-01"])
@@ -78,22 +78,22 @@ def test_what_is_no_moment(cell: str) -> None:
     with pytest.raises(
         ValueError, match=r'is empty|is not a date and time: "(yesterday|2024-13-01)"'
     ):
-        cells.moment(cell)
+        cells.parse_timestamp(cell)
 
 
 @pytest.mark.parametrize("cell", ["0001-01-01T00:00+09:00", "9999-12-31T23:00-02:00"])
 def test_a_time_zone_does_not_lead_out_of_the_calendar(cell: str) -> None:
     with pytest.raises(ValueError, match="is not a date and time"):
-        cells.moment(cell)
+        cells.parse_timestamp(cell)
 
 
 @given(st.text())
 def test_a_quoted_value_is_short_and_shows_every_character(value: str) -> None:
-    shown = cells.quoted(value)
+    shown = cells.quote(value)
     assert shown.isprintable()
     assert len(shown) <= 10 * 60 + 40
 
 
 def test_only_null_and_nothing_are_no_text() -> None:
-    assert cells.text("NULL") == cells.text("  ") == ""
-    assert cells.text(" null ") == "null"
+    assert cells.parse_text("NULL") == cells.parse_text("  ") == ""
+    assert cells.parse_text(" null ") == "null"

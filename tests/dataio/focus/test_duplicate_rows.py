@@ -9,17 +9,17 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dataio.focus.duplicate_rows import EqualRows
-from app.dataio.focus.reader import read, read_titles
+from app.dataio.focus.duplicate_rows import DuplicateRows
+from app.dataio.focus.reader import read_charges, read_column_titles
 from tests.dataio.focus.files import BASIC, row, write
 
 
 def compared(*paths: Path) -> list[str]:
-    equal = EqualRows([read_titles(path) for path in paths])
+    equal = DuplicateRows([read_column_titles(path) for path in paths])
     for position, path in enumerate(paths):
-        for _ in read(path, listener=equal.listener(position)):
+        for _ in read_charges(path, listener=equal.row_listener(position)):
             pass
-    return list(equal.lines([path.name for path in paths]))
+    return list(equal.describe([path.name for path in paths]))
 
 
 def test_a_copy_is_known_however_it_is_written(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_copy_is_known_however_it_is_written(tmp_path: Path) -> None:
     write(copies[3], rows, [*reversed(columns)])
     for copy in copies:
         (told,) = compared(first, copy)
-        assert told.startswith(f"first.csv and {copy.name} hold the same charges: 2 of the 2 rows")
+        assert told.startswith(f"first.csv and {copy.name} have the same charges: 2 of the 2 rows")
 
 
 def test_another_name_of_a_column_hides_no_copy(tmp_path: Path) -> None:
@@ -62,17 +62,17 @@ def test_each_two_files_are_named_with_an_example(tmp_path: Path) -> None:
     b = write(tmp_path / "b", [row(BilledCost="9"), row(BilledCost="2"), row(BilledCost="2")])
     c = write(tmp_path / "c", [row(BilledCost="9"), row(BilledCost="8")])
     assert compared(a, b, c) == [
-        "a and b hold the same charges: 2 of the 3 rows of the second are in the first, equal in "
-        "every cell (line 4 of the first, line 3 of the second).",
-        "b and c hold the same charges: 1 of the 2 rows of the second are in the first, equal in "
-        "every cell (line 2 of the first, line 2 of the second).",
+        "a and b have the same charges: 2 of the 3 rows of the second file are in the first, equal "
+        "in every cell (line 4 of the first, line 3 of the second).",
+        "b and c have the same charges: 1 of the 2 rows of the second file are in the first, equal "
+        "in every cell (line 2 of the first, line 2 of the second).",
     ]
 
 
 def test_of_many_copies_the_first_are_named(tmp_path: Path) -> None:
     told = compared(*(write(tmp_path / f"{n}", [row()]) for n in range(30)))
     assert len(told) == 21
-    assert told[-1] == "and 9 more such files"
+    assert told[-1] == "and 9 more pairs of files"
 
 
 COSTS = st.lists(st.integers(0, 5), max_size=8)
@@ -95,8 +95,8 @@ def test_equal_rows_are_counted_between_files_and_never_within_one(
 
 
 def test_a_row_takes_little_memory() -> None:
-    equal = EqualRows([list(BASIC)] * 2)
-    note = equal.listener(0)
+    equal = DuplicateRows([list(BASIC)] * 2)
+    note = equal.row_listener(0)
     values = list(row(Tags="t" * 1000).values())
     tracemalloc.start()
     for line in range(50_000):

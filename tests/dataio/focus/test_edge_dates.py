@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.importer import Options, run
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.importer import import_focus_files
+from app.dataio.focus.options import FocusImportOptions
 from app.invoices.models import InvoiceItem
 from app.settings import Settings
 from tests.dataio.focus.files import row, write
@@ -24,7 +25,9 @@ async def test_charges_of_the_first_moment_are_of_that_moment(
         ChargePeriodStart="0001-01-01T00:00:00Z",
         ChargePeriodEnd="0001-01-01T00:00:00Z",
     )
-    await run(database, settings, [write(tmp_path / "costs.csv", [first])], Options())
+    await import_focus_files(
+        database, settings, [write(tmp_path / "costs.csv", [first])], FocusImportOptions()
+    )
     times = (await connection.execute(select(InvoiceItem.start, InvoiceItem.end))).one()
     assert times == (datetime.min.replace(tzinfo=UTC),) * 2
 
@@ -34,5 +37,5 @@ async def test_a_time_outside_of_the_calendar_is_refused_by_its_line(
     database: Database, settings: Settings, tmp_path: Path, moment: str
 ) -> None:
     path = write(tmp_path / "costs.csv", [row(ChargePeriodEnd=moment)])
-    with pytest.raises(NotImported, match="line 2: ChargePeriodEnd is not a date and time"):
-        await run(database, settings, [path], Options())
+    with pytest.raises(FocusImportError, match="line 2: ChargePeriodEnd is not a date and time"):
+        await import_focus_files(database, settings, [path], FocusImportOptions())

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dataio.focus import cells
-from app.dataio.focus.grouping import Bill, account_key, group
-from app.dataio.focus.reader import read
+from app.dataio.focus.charge_groups import Bill, group_charges, make_account_key
+from app.dataio.focus.reader import read_charges
 from tests.dataio.focus.files import row, write
 
-ACCOUNT = account_key("acc-1", "Pilveke")
+ACCOUNT = make_account_key("acc-1", "Pilveke")
 
 
 def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None) -> Bill:
     columns = list(dict.fromkeys(title for each in rows for title in each))
-    return group(read(write(path / "f.csv", rows, columns)), currency)
+    return group_charges(read_charges(write(path / "f.csv", rows, columns)), currency)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_everything_else_is_summed_up(tmp_path: Path) -> None:
     ((_, sums),) = grouped(tmp_path, rows).groups.items()
     assert sums.billed_cost == Decimal("1.99900000001")
     assert sums.charges == 3
-    assert sums.start == cells.moment("2026-09-02")
-    assert sums.end == cells.moment("2026-09-10 11:00:00")
+    assert sums.start == cells.parse_timestamp("2026-09-02")
+    assert sums.end == cells.parse_timestamp("2026-09-10 11:00:00")
     assert sums.pricing_quantity == Decimal("1.1")
     assert sums.consumed == {"Hours": 4, "Days": 1}
 
@@ -66,8 +66,8 @@ def test_the_newest_name_counts_whatever_the_order(tmp_path: Path) -> None:
     old = row(SubAccountName="Old", ChargePeriodStart="2026-09-01")
     none = row(SubAccountName="NULL", ChargePeriodStart="2026-09-10 10:30:00")
     for rows in ([old, row(), none], [none, row(), old]):
-        assert grouped(tmp_path, rows).names.of(ACCOUNT, "sub-1") == "Team A"
-    assert grouped(tmp_path, [none]).names.of(ACCOUNT, "sub-1") == "sub-1"
+        assert grouped(tmp_path, rows).names.name_or_id(ACCOUNT, "sub-1") == "Team A"
+    assert grouped(tmp_path, [none]).names.name_or_id(ACCOUNT, "sub-1") == "sub-1"
 
 
 def test_one_account_under_two_issuers_is_summed_up_as_under_one(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_one_account_under_two_issuers_is_summed_up_as_under_one(tmp_path: Path)
     ]
     one = [each | {"InvoiceIssuerName": "A"} for each in rows]
     two = [each | {"InvoiceIssuerName": "B"} for each in rows[1:]]
-    keys = {account_key("acc-1", issuer): "acc-1" for issuer in "AB"}
+    keys = {make_account_key("acc-1", issuer): "acc-1" for issuer in "AB"}
     apart = grouped(tmp_path, one[:1] + two).with_accounts(keys)
     together = grouped(tmp_path, one).with_accounts(keys)
     assert apart.groups == together.groups
@@ -110,7 +110,10 @@ def test_corrections_of_each_month_are_summed_up_by_themselves(tmp_path: Path) -
         "2026-08": 2,
     }
     august = sums["2026-08"]
-    assert (august.start, august.end) == (cells.moment("2026-08-03"), cells.moment("2026-08-21"))
+    assert (august.start, august.end) == (
+        cells.parse_timestamp("2026-08-03"),
+        cells.parse_timestamp("2026-08-21"),
+    )
 
 
 def test_invoices_of_the_provider_do_not_tell_lines_apart(tmp_path: Path) -> None:
@@ -124,6 +127,6 @@ def test_sums_are_exact(costs: list[Decimal]) -> None:
     cells_of = row()
     with TemporaryDirectory() as place:
         path = write(Path(place) / "f.csv", [{**cells_of, "BilledCost": str(c)} for c in costs])
-        bill = group(read(path))
+        bill = group_charges(read_charges(path))
     ((_, sums),) = bill.groups.items()
     assert sums.billed_cost * 10**12 == sum(int(cost * 10**12) for cost in costs)

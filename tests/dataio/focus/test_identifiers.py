@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.dataio.focus import identifiers
-from app.dataio.focus.grouping import GroupKey
+from app.dataio.focus.charge_groups import ChargeGroupKey
 
-KEY = GroupKey(
+KEY = ChargeGroupKey(
     account="acc-1",
     period_start=datetime(2026, 9, 1, tzinfo=UTC),
     period_end=datetime(2026, 10, 1, tzinfo=UTC),
@@ -22,12 +22,12 @@ KEY = GroupKey(
 
 
 def test_an_item_keeps_the_uuid_that_it_had_before_corrections_were_told_apart() -> None:
-    assert identifiers.item(KEY) == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
+    assert identifiers.item_uuid(KEY) == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
 
 
 def test_corrections_of_each_month_have_uuids_of_their_own() -> None:
     uuids = {
-        identifiers.item(KEY._replace(corrected_month=month))
+        identifiers.item_uuid(KEY._replace(corrected_month=month))
         for month in ("", "2026-07", "2026-08")
     }
     assert len(uuids) == 3

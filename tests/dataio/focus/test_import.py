@@ -17,13 +17,15 @@ from app.catalogue.models import Category, Offering, Resource, ServiceProvider
 from app.customers.models import Customer, Project
 from app.database.engine import Database
 from app.dataio.focus import identifiers
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.grouping import InvoiceKey, account_key, group
-from app.dataio.focus.import_report import Fate, Outcome
-from app.dataio.focus.importer import Options, _Import, run
-from app.dataio.focus.mapping import Mapping
-from app.dataio.focus.reader import read
-from app.dataio.loader import importing
+from app.dataio.focus.bill_writer import BillWriter
+from app.dataio.focus.charge_groups import InvoiceKey, group_charges, make_account_key
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.import_report import FocusImportReport, InvoiceOutcome
+from app.dataio.focus.importer import import_focus_files
+from app.dataio.focus.mapping import BillMapper
+from app.dataio.focus.options import FocusImportOptions
+from app.dataio.focus.reader import read_charges
+from app.dataio.loader import import_transaction
 from app.invoices.jobs.close_month import close_month
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import PaymentProfile
@@ -38,17 +40,19 @@ class Importer:
     def __init__(self, database: Database, settings: Settings, place: Path) -> None:
         self.database, self.settings, self.place = database, settings, place
 
-    async def __call__(self, *rows: dict[str, str], **options: Any) -> Outcome:
+    async def __call__(self, *rows: dict[str, str], **options: Any) -> FocusImportReport:
         columns = list(dict.fromkeys([*BASIC, *(title for each in rows for title in each)]))
         path = write(self.place / "costs.csv", rows, columns)
-        return await run(self.database, self.settings, [path], Options(**options))
+        return await import_focus_files(
+            self.database, self.settings, [path], FocusImportOptions(**options)
+        )
 
-    async def fates(self, *rows: dict[str, str], **options: Any) -> list[Fate]:
-        return [each.fate for each in (await self(*rows, **options)).invoices]
+    async def fates(self, *rows: dict[str, str], **options: Any) -> list[InvoiceOutcome]:
+        return [each.outcome for each in (await self(*rows, **options)).invoices]
 
     async def refusal(self, *rows: dict[str, str], **options: Any) -> str:
         before = await self.everything()
-        with pytest.raises(NotImported) as caught:
+        with pytest.raises(FocusImportError) as caught:
             await self(*rows, **options)
         assert await self.everything() == before
         return str(caught.value)
@@ -204,9 +208,9 @@ async def test_the_time_charged_stays_within_the_billing_period_where_it_meets_i
 
 async def test_a_second_time_changes_nothing(importer: Importer) -> None:
     rows = [row(BilledCost="0.001"), row(BillingAccountId="2"), row(**OCTOBER)]
-    assert await importer.fates(*rows) == [Fate.NEW] * 3
+    assert await importer.fates(*rows) == [InvoiceOutcome.NEW] * 3
     before = await importer.everything()
-    assert await importer.fates(*reversed(rows)) == [Fate.UNCHANGED] * 3
+    assert await importer.fates(*reversed(rows)) == [InvoiceOutcome.UNCHANGED] * 3
     assert await importer.everything() == before
 
 
@@ -231,7 +235,7 @@ async def test_a_growing_month_changes_and_adds_items(
     first = {item.name: item for item in await items(connection)}
     later = early | {"ChargePeriodEnd": "2026-09-12", "BilledCost": "3.5"}
     new = row(ChargeDescription="new")
-    assert await importer.fates(same, early, later, new) == [Fate.UPDATED]
+    assert await importer.fates(same, early, later, new) == [InvoiceOutcome.UPDATED]
     then = {item.name: item for item in await items(connection)}
     assert set(then) == {"same", "growing", "new"}
     assert then["same"] == first["same"]
@@ -251,15 +255,15 @@ async def test_what_an_earlier_import_brought_goes_only_when_it_is_to_be_replace
     assert "Invoice 100001 (2026-09, Õunaaed OÜ): 1 item of 80.00 would be removed" in told
     assert "--replace" in told
     assert await importer.fates(part, row(**OCTOBER), keep_good=True, issue=True) == [
-        Fate.REFUSED,
-        Fate.NEW,
+        InvoiceOutcome.REFUSED,
+        InvoiceOutcome.NEW,
     ]
     states = select(Invoice.state, Invoice.total_price).order_by(Invoice.month)
     assert (await connection.execute(states)).all() == [
         ("pending", Decimal(80)),
         ("pending", Decimal(1)),
     ]
-    assert await importer.fates(part, replace=True) == [Fate.UPDATED]
+    assert await importer.fates(part, replace=True) == [InvoiceOutcome.UPDATED]
     assert [item.price for item in await items(connection) if item.start.month == 9] == [20]
 
 
@@ -277,13 +281,13 @@ async def test_an_item_does_not_lose_charges_unasked(
     await importer(row(BilledCost="5"), row(BilledCost="5"))
     rest = row(BilledCost="12") | second
     refusal = await importer.refusal(rest)
-    assert f"1 item of 10.00 would lack charges and become {told}" in refusal
-    assert await importer.fates(rest, replace=True) == [Fate.UPDATED]
+    assert f"1 item of 10.00 would lose charges and become {told}" in refusal
+    assert await importer.fates(rest, replace=True) == [InvoiceOutcome.UPDATED]
 
 
 async def test_a_charge_may_become_cheaper(importer: Importer) -> None:
     await importer(row(BilledCost="5"))
-    assert await importer.fates(row(BilledCost="4")) == [Fate.UPDATED]
+    assert await importer.fates(row(BilledCost="4")) == [InvoiceOutcome.UPDATED]
 
 
 async def test_items_of_other_means_stay_and_are_told_of(
@@ -294,13 +298,13 @@ async def test_items_of_other_means_stay_and_are_told_of(
     own = await make.item(Row(invoice_id, invoice_uuid), "5", name="By hand")
     more = [row(BilledCost="10"), row(BilledCost="2.345", ResourceId="vm-2")]
     outcome = await importer(*more, issue=True)
-    assert outcome.invoices[0].fate is Fate.UPDATED
-    assert "no import brought 1 item of 5.00 on it" in outcome.invoices[0].note
+    assert outcome.invoices[0].outcome is InvoiceOutcome.UPDATED
+    assert "1 item of 5.00 came from no import" in outcome.invoices[0].note
     found = {item.id: item.price for item in await items(connection)}
     assert found.pop(own.id) == 5
     assert sum(found.values()) == outcome.price == Decimal("12.35")
     assert (await connection.execute(select(Invoice.total_price))).scalar_one() == Decimal("17.35")
-    assert await importer.fates(*more) == [Fate.UNCHANGED]
+    assert await importer.fates(*more) == [InvoiceOutcome.UNCHANGED]
 
 
 async def test_an_open_invoice_with_items_of_its_own_is_taken_over_with_its_tax(
@@ -309,7 +313,7 @@ async def test_an_open_invoice_with_items_of_its_own_is_taken_over_with_its_tax(
     await importer(row())
     opened = await opened_by_an_earlier_version(connection, make, InvoiceState.PENDING)
     await make.item(opened, "5", name="By hand")
-    assert await importer.fates(row(**OCTOBER)) == [Fate.UPDATED]
+    assert await importer.fates(row(**OCTOBER)) == [InvoiceOutcome.UPDATED]
     found = select(Invoice.source, Invoice.tax_percent, Invoice.total_price)
     assert (await connection.execute(found.where(Invoice.month == 10))).all() == [
         ("focus", Decimal(20), Decimal(6))
@@ -331,17 +335,17 @@ async def test_a_pending_invoice_loses_the_item_that_rounded_it_and_an_issued_on
     await importer(*tiny)
     ((invoice_id, invoice_uuid),) = await connection.execute(select(Invoice.id, Invoice.uuid))
     await connection.execute(update(InvoiceItem).values(price=Decimal("0.01")))
-    rounding = identifiers.rounding(InvoiceKey(2026, 9, account_key("acc-1", "Pilveke")))
+    rounding = identifiers.rounding_uuid(InvoiceKey(2026, 9, make_account_key("acc-1", "Pilveke")))
     rounded = await make.item(
         Row(invoice_id, invoice_uuid), "-0.07", uuid=rounding, name="Rounding"
     )
     await connection.execute(update(Invoice).values(state="created"))
-    assert await importer.fates(*tiny) == [Fate.UNCHANGED]
+    assert await importer.fates(*tiny) == [InvoiceOutcome.UNCHANGED]
     assert rounded.id in [item.id for item in await items(connection)]
     told = await importer.refusal(*tiny, row(BilledCost="2"))
-    assert "the file, which bills 2.01, and the invoice 0.01: a difference of +2.00" in told
+    assert "the file, which bills 2.01, while the invoice bills 0.01: a difference of +2.00" in told
     await connection.execute(update(Invoice).values(state="pending"))
-    assert await importer.fates(*tiny) == [Fate.UPDATED]
+    assert await importer.fates(*tiny) == [InvoiceOutcome.UPDATED]
     prices = [item.price for item in await items(connection)]
     assert sorted(prices) == [0] * 7 + [Decimal("0.01")]
 
@@ -354,7 +358,7 @@ async def test_items_do_not_move_from_an_issued_invoice(
     await connection.execute(update(InvoiceItem).values(invoice_id=other.id))
     for replace in (False, True):
         told = await importer.refusal(row(), replace=replace)
-        assert "1 item of 1.00 would be taken from invoice 100002, which is created" in told
+        assert "1 item of 1.00 would move here from invoice 100002, which is created" in told
 
 
 async def test_the_outcome_has_the_name_that_an_operator_gave(
@@ -377,22 +381,25 @@ async def test_an_issued_invoice_is_refused_if_the_file_differs(
     # What is billed rounds to nothing that is to be paid.
     assert issued == [("paid", date(2026, 10, 15)), ("pending", None)]
     before = await importer.everything()
-    assert await importer.fates(*rows, issue=True) == [Fate.UNCHANGED] * 2
+    assert await importer.fates(*rows, issue=True) == [InvoiceOutcome.UNCHANGED] * 2
     renamed = [each | {"SubAccountName": "New", "ResourceName": "new"} for each in rows[:1]]
-    assert await importer.fates(*renamed) == [Fate.UNCHANGED]
+    assert await importer.fates(*renamed) == [InvoiceOutcome.UNCHANGED]
     assert await importer.everything() == before
     changed = [row(BilledCost="0.002"), row(**OCTOBER, BilledCost="4")]
     told = await importer.refusal(*changed)
     assert "Invoice 100001 (2026-9" not in told
-    assert "Invoice 100001 (2026-09, Õunaaed OÜ): it is paid and 1 line of it differs" in told
-    assert await importer.fates(*changed, keep_good=True) == [Fate.REFUSED, Fate.UPDATED]
+    assert "Invoice 100001 (2026-09, Õunaaed OÜ): it is paid and 1 line differs" in told
+    assert await importer.fates(*changed, keep_good=True) == [
+        InvoiceOutcome.REFUSED,
+        InvoiceOutcome.UPDATED,
+    ]
     prices = select(Invoice.total_price).order_by(Invoice.number)
     assert list((await connection.execute(prices)).scalars()) == [0, 4]
     dear = await importer(row(BilledCost="7.5"), keep_good=True)
     assert dear.billed == Decimal("7.5")
     assert dear.charged == dear.price == 0
-    assert "which bills 7.50, and the invoice 0.00: a difference" in dear.invoices[0].note
-    assert "2 lines of it differ" in await importer.refusal(row(ChargeDescription="other"))
+    assert "which bills 7.50, while the invoice bills 0.00: a difference" in dear.invoices[0].note
+    assert "2 lines differ" in await importer.refusal(row(ChargeDescription="other"))
     assert "a tax of 0.00 %" in await importer.refusal(rows[0], tax_percent=Decimal(20))
 
 
@@ -405,15 +412,15 @@ async def test_a_hand_made_change_is_told_of(
         update(InvoiceItem).where(InvoiceItem.id == item.id).values(unit_price=99)
     )
     outcome = await importer(row())
-    assert outcome.invoices[0].fate is Fate.UPDATED
+    assert outcome.invoices[0].outcome is InvoiceOutcome.UPDATED
     assert "was changed here" in outcome.invoices[0].note
     assert "was changed here" in "\n".join(outcome.lines())
-    assert await importer.fates(row()) == [Fate.UNCHANGED]
+    assert await importer.fates(row()) == [InvoiceOutcome.UNCHANGED]
 
 
 async def account(connection: AsyncConnection) -> Row:
     """Return the customer that the account of the basic row is."""
-    of_account = Customer.uuid == identifiers.customer(account_key("acc-1", "Pilveke"))
+    of_account = Customer.uuid == identifiers.customer_uuid(make_account_key("acc-1", "Pilveke"))
     found = (await connection.execute(select(Customer.id, Customer.uuid).where(of_account))).one()
     return Row(found.id, found.uuid)
 
@@ -434,8 +441,8 @@ async def test_a_late_bill_finds_no_invoice_of_the_close(
     await close_month(database, settings)
     clock.freeze(datetime(2026, 11, 4, tzinfo=UTC))
     late = [row(**OCTOBER, BilledCost="12.34")]
-    assert await importer.fates(*late, issue=True) == [Fate.NEW]
-    assert await importer.fates(*late, issue=True) == [Fate.UNCHANGED]
+    assert await importer.fates(*late, issue=True) == [InvoiceOutcome.NEW]
+    assert await importer.fates(*late, issue=True) == [InvoiceOutcome.UNCHANGED]
     await close_month(database, settings, include_imported=True)
     found = select(Invoice.month, Invoice.state, Invoice.total_price).order_by(Invoice.month)
     assert (await connection.execute(found)).all() == [
@@ -449,10 +456,10 @@ async def test_an_empty_invoice_that_an_earlier_version_opened_is_taken_over(
 ) -> None:
     await importer(row())
     opened = await opened_by_an_earlier_version(connection, make, InvoiceState.PENDING)
-    assert await importer.fates(row(**OCTOBER)) == [Fate.UPDATED]
+    assert await importer.fates(row(**OCTOBER)) == [InvoiceOutcome.UPDATED]
     found = select(Invoice.uuid, Invoice.source).where(Invoice.month == 10)
     assert (await connection.execute(found)).all() == [(opened.uuid, "focus")]
-    assert await importer.fates(row(**OCTOBER)) == [Fate.UNCHANGED]
+    assert await importer.fates(row(**OCTOBER)) == [InvoiceOutcome.UNCHANGED]
 
 
 @pytest.mark.parametrize("state", [InvoiceState.CREATED, InvoiceState.PAID])
@@ -463,7 +470,7 @@ async def test_an_invoice_that_was_issued_empty_is_issued_again_with_its_late_bi
     empty = await opened_by_an_earlier_version(connection, make, state)
     clock.freeze(datetime(2026, 11, 4, tzinfo=UTC))
     outcome = await importer(row(**OCTOBER, BilledCost="12.34"), issue=True)
-    assert outcome.invoices[0].fate is Fate.UPDATED
+    assert outcome.invoices[0].outcome is InvoiceOutcome.UPDATED
     assert "issued without items" in outcome.invoices[0].note
     found = select(
         Invoice.uuid, Invoice.state, Invoice.source, Invoice.total_price, Invoice.invoice_date
@@ -479,7 +486,7 @@ async def test_an_empty_invoice_with_a_payment_is_final(
     await importer(row())
     empty = await opened_by_an_earlier_version(connection, make, InvoiceState.CREATED)
     await make.payment(await make.profile(await account(connection)), invoice_id=empty.id)
-    assert "was not made by such an import" in await importer.refusal(row(**OCTOBER))
+    assert "was not created by an import of cost exports" in await importer.refusal(row(**OCTOBER))
 
 
 async def test_an_invoice_issued_here_is_refused(
@@ -487,7 +494,7 @@ async def test_an_invoice_issued_here_is_refused(
 ) -> None:
     await importer(row(), issue=True)
     await connection.execute(update(Invoice).values(source=None))
-    assert "was not made by such an import" in await importer.refusal(row())
+    assert "was not created by an import of cost exports" in await importer.refusal(row())
 
 
 async def test_tax_is_zero_unless_given(importer: Importer, connection: AsyncConnection) -> None:
@@ -499,8 +506,8 @@ async def test_tax_is_zero_unless_given(importer: Importer, connection: AsyncCon
 
     await importer(row(), tax_percent=Decimal(20))
     assert await tax() == (20, 20)
-    assert await importer.fates(row()) == [Fate.UNCHANGED]
-    assert await importer.fates(row(), tax_percent=Decimal(0)) == [Fate.UPDATED]
+    assert await importer.fates(row()) == [InvoiceOutcome.UNCHANGED]
+    assert await importer.fates(row(), tax_percent=Decimal(0)) == [InvoiceOutcome.UPDATED]
     assert (await tax())[0] == 0
 
 
@@ -512,8 +519,8 @@ async def test_currencies(importer: Importer, connection: AsyncConnection) -> No
     assert "are in EUR" in await importer.refusal(dollars)
     assert "no charges in GBP" in await importer.refusal(dollars, currency="GBP")
     outcome = await importer(row(), dollars, currency="USD")
-    assert outcome.left_out == {"EUR": 1}
-    assert "Left out: 1 charge in EUR." in list(outcome.lines())
+    assert outcome.skipped_rows == {"EUR": 1}
+    assert "Not imported: 1 charge in EUR." in list(outcome.lines())
     assert "this service shows them as EUR" in outcome.warnings[0]
     assert [item.unit_price for item in await items(connection)] == [7]
 
@@ -534,15 +541,15 @@ async def test_several_files_are_one_bill(importer: Importer, tmp_path: Path) ->
         ),
     ]
     seen: list[float] = []
-    outcome = await run(
-        importer.database, importer.settings, paths, Options(), progress=seen.append
+    outcome = await import_focus_files(
+        importer.database, importer.settings, paths, FocusImportOptions(), progress=seen.append
     )
     assert [each.amounts.billed for each in outcome.invoices] == [Decimal("0.008"), 1]
     assert seen == sorted(seen)
     assert seen[-1] == 1
     write(paths[1], [row(BilledCost="x")])
-    with pytest.raises(NotImported, match=r"part-2\.csv: line 2: BilledCost"):
-        await run(importer.database, importer.settings, paths)
+    with pytest.raises(FocusImportError, match=r"part-2\.csv: line 2: BilledCost"):
+        await import_focus_files(importer.database, importer.settings, paths)
 
 
 async def test_a_file_without_charges(importer: Importer) -> None:
@@ -554,7 +561,8 @@ async def test_a_file_without_charges(importer: Importer) -> None:
 async def test_sums_that_no_invoice_can_hold(importer: Importer) -> None:
     told = await importer.refusal(*[row(BilledCost="-999999999998")] * 2)
     assert (
-        told == "The charges for Hours of a machine add up to -1999999999996: too much for a line."
+        told == "The charges for Hours of a machine add up to -1999999999996, "
+        "which is too much for one line."
     )
 
 
@@ -570,7 +578,8 @@ async def test_numbers_follow_month_and_account(
         (10, 100003),
     ]
     a = select(Invoice.number).where(
-        Invoice.uuid == identifiers.invoice(InvoiceKey(2026, 9, account_key("a", "Pilveke")))
+        Invoice.uuid
+        == identifiers.invoice_uuid(InvoiceKey(2026, 9, make_account_key("a", "Pilveke")))
     )
     assert (await connection.execute(a)).scalar_one() == 100001
 
@@ -592,10 +601,10 @@ async def test_one_id_of_two_issuers_is_two_customers(
 ) -> None:
     ours = row(InvoiceIssuerName="Pilveke AS", BilledCost="10")
     theirs = row(InvoiceIssuerName="Muu OÜ", ProviderName="Muu", BillingAccountName="Other Ltd")
-    assert await importer.fates(ours) == [Fate.NEW]
+    assert await importer.fates(ours) == [InvoiceOutcome.NEW]
     outcome = await importer(theirs)
-    assert [each.fate for each in outcome.invoices] == [Fate.NEW]
-    assert await importer.fates(ours, theirs) == [Fate.UNCHANGED] * 2
+    assert [each.outcome for each in outcome.invoices] == [InvoiceOutcome.NEW]
+    assert await importer.fates(ours, theirs) == [InvoiceOutcome.UNCHANGED] * 2
     billed = select(Customer.name, Invoice.total_price).join(
         Customer, Customer.id == Invoice.customer_id
     )
@@ -608,7 +617,7 @@ async def test_one_bill_of_several_service_providers_is_one_customers(importer: 
         row(InvoiceIssuerName="Pilveke AS", ProviderName=provider, ResourceId=provider)
         for provider in ("Pilveke", "A shop", "Another shop")
     ]
-    assert await importer.fates(*bill) == [Fate.NEW]
+    assert await importer.fates(*bill) == [InvoiceOutcome.NEW]
 
 
 async def test_a_new_customer_that_is_like_another_is_told_of(importer: Importer) -> None:
@@ -620,11 +629,11 @@ async def test_a_new_customer_that_is_like_another_is_told_of(importer: Importer
 
 async def made_by_its_id_alone(importer: Importer, connection: AsyncConnection) -> int:
     """Make what an earlier version made of the basic row."""
-    bill = group(read(write(importer.place / "earlier.csv", [row()])))
+    bill = group_charges(read_charges(write(importer.place / "earlier.csv", [row()])))
     bill = bill.with_accounts({key.account: "acc-1" for key in bill.groups})
-    mapping = Mapping(bill, "EUR", Decimal(0))
-    async with importing(importer.database, importer.settings) as loader:
-        await _Import(loader, mapping, Options(), lambda _: None).run()
+    mapping = BillMapper(bill, "EUR", Decimal(0))
+    async with import_transaction(importer.database, importer.settings) as loader:
+        await BillWriter(loader, mapping, FocusImportOptions(), lambda _: None).write()
     return (await connection.execute(select(Invoice.customer_id))).scalar_one()
 
 
@@ -632,7 +641,7 @@ async def test_a_customer_of_an_earlier_version_is_kept_for_its_bills_alone(
     importer: Importer, connection: AsyncConnection
 ) -> None:
     customer = await made_by_its_id_alone(importer, connection)
-    assert await importer.fates(row(InvoiceIssuerName="Pilveke AS")) == [Fate.UNCHANGED]
+    assert await importer.fates(row(InvoiceIssuerName="Pilveke AS")) == [InvoiceOutcome.UNCHANGED]
     theirs = row(InvoiceIssuerName="Muu OÜ", ProviderName="Muu", **OCTOBER)
     outcome = await importer(theirs)
     assert "is a new customer" in outcome.warnings[0]
@@ -652,7 +661,9 @@ async def test_the_sample(
 ) -> None:
     settings = importer.settings.model_copy(update={"currency": "USD"})
     path = shared / "data" / "focus_sample.csv"
-    outcome = await run(importer.database, settings, [path], Options(issue=True))
+    outcome = await import_focus_files(
+        importer.database, settings, [path], FocusImportOptions(issue=True)
+    )
     assert outcome.billed == Decimal("20.52022672899")
     assert outcome.charged == Decimal("20.5202267290")
     prices = [each.amounts.price for each in outcome.invoices]
@@ -660,8 +671,10 @@ async def test_the_sample(
     stored = select(func.sum(InvoiceItem.unit_price), func.sum(InvoiceItem.price))
     assert (await connection.execute(stored)).one() == (Decimal("20.5202267290"), sum(prices))
     before = await importer.everything()
-    again = await run(importer.database, settings, [path], Options(issue=True))
-    assert {each.fate for each in again.invoices} == {Fate.UNCHANGED}
+    again = await import_focus_files(
+        importer.database, settings, [path], FocusImportOptions(issue=True)
+    )
+    assert {each.outcome for each in again.invoices} == {InvoiceOutcome.UNCHANGED}
     assert await importer.everything() == before
 
     headers = (await make.staff()).headers
@@ -736,7 +749,9 @@ async def test_a_file_of_1_0_preview_is_billed(
     cells = {names.get(title, title): cell for title, cell in row(BilledCost="0.25").items()}
     cells |= {"Publisher": "Pilveke", "InvoiceIssuer": "Pilveke", "Region": "ee-1"}
     path = write(tmp_path / "preview.csv", [cells], list(cells))
-    outcome = await run(importer.database, importer.settings, [path], Options())
+    outcome = await import_focus_files(
+        importer.database, importer.settings, [path], FocusImportOptions()
+    )
     assert outcome.price == Decimal("0.25")
     (item,) = await items(connection)
     assert item.details["service_provider_name"] == "Pilveke"
@@ -766,14 +781,14 @@ async def test_a_correction_is_a_line_of_its_own_with_its_own_period(
 async def test_the_ids_of_the_providers_invoices_are_kept(
     importer: Importer, connection: AsyncConnection
 ) -> None:
-    assert await importer.fates(row(), row()) == [Fate.NEW]
+    assert await importer.fates(row(), row()) == [InvoiceOutcome.NEW]
     (before,) = await items(connection)
     assert "invoice_ids" not in before.details
     numbered = [row(InvoiceId="P-2"), row(InvoiceId="P-1")]
-    assert await importer.fates(*numbered, issue=True) == [Fate.UPDATED]
+    assert await importer.fates(*numbered, issue=True) == [InvoiceOutcome.UPDATED]
     (after,) = await items(connection)
     assert (after.uuid, after.details["invoice_ids"]) == (before.uuid, ["P-1", "P-2"])
-    assert await importer.fates(row(InvoiceId="P-3"), row()) == [Fate.UNCHANGED]
+    assert await importer.fates(row(InvoiceId="P-3"), row()) == [InvoiceOutcome.UNCHANGED]
 
 
 TAX = {"ChargeCategory": "Tax", "ChargeDescription": "Excise", "BilledCost": "2.20"}
@@ -788,14 +803,14 @@ async def test_taxes_of_the_provider_are_not_taxed(
 ) -> None:
     rows = [row(BilledCost="10"), row(**TAX), row(**{**TAX, "ChargeCategory": "tax"})]
     told = await importer.refusal(*rows, tax_percent=Decimal(22))
-    assert "2 rows of the category Tax, 4.40 EUR in all" in told
+    assert "2 rows of the category Tax, 4.40 EUR in total" in told
     assert "--drop-tax-rows" in told
     outcome = await importer(*rows)
-    told = "Kept: 2 rows of tax, 4.40 EUR in all; their invoices have a tax of 0 %."
+    told = "Imported as items: 2 tax rows, 4.40 EUR in total. Their invoices have a tax of 0 %."
     assert told in list(outcome.lines())
     assert await taxed(connection) == (Decimal("14.40"), 0)
     assert {item.details["charge_category"] for item in await items(connection)} == {"Usage", "Tax"}
-    assert await importer.fates(*rows, tax_percent=Decimal(0)) == [Fate.UNCHANGED]
+    assert await importer.fates(*rows, tax_percent=Decimal(0)) == [InvoiceOutcome.UNCHANGED]
 
 
 async def test_taxes_of_the_provider_are_left_out_where_asked(
@@ -804,7 +819,7 @@ async def test_taxes_of_the_provider_are_left_out_where_asked(
     rows = [row(BilledCost="10"), row(**TAX)]
     outcome = await importer(*rows, tax_percent=Decimal(22), drop_tax_rows=True)
     assert await taxed(connection) == (10, 22)
-    assert "Dropped: 1 row of tax, 2.20 EUR in all." in list(outcome.lines())
+    assert "Dropped: 1 tax row, 2.20 EUR in total." in list(outcome.lines())
     assert (outcome.rows, outcome.billed) == (1, Decimal(10))
 
 
@@ -813,7 +828,7 @@ async def test_a_pending_invoice_that_gets_the_providers_taxes_loses_its_own(
 ) -> None:
     await importer(row(BilledCost="10"), row(**OCTOBER), tax_percent=Decimal(22))
     rows = [row(BilledCost="10"), row(**TAX), row(**OCTOBER)]
-    assert await importer.fates(*rows) == [Fate.UPDATED, Fate.UNCHANGED]
+    assert await importer.fates(*rows) == [InvoiceOutcome.UPDATED, InvoiceOutcome.UNCHANGED]
     found = select(Invoice.month, Invoice.tax_percent).order_by(Invoice.month)
     taxes = [tuple(each) for each in await connection.execute(found)]
     assert taxes == [(9, Decimal(0)), (10, Decimal(22))]
@@ -834,13 +849,16 @@ async def test_files_with_the_same_charges_are_refused(importer: Importer, tmp_p
     first = write(tmp_path / "first.csv", [row(BilledCost="3"), row(BilledCost="4")])
     grown = write(tmp_path / "grown.csv", [row(BilledCost=cost) for cost in ("1", "3", "4")])
     before = await importer.everything()
-    with pytest.raises(NotImported) as caught:
-        await run(importer.database, importer.settings, [first, grown])
+    with pytest.raises(FocusImportError) as caught:
+        await import_focus_files(importer.database, importer.settings, [first, grown])
     assert await importer.everything() == before
     told = str(caught.value)
-    assert f"{first} and {grown} hold the same charges: 2 of the 3 rows" in told
+    assert f"{first} and {grown} have the same charges: 2 of the 3 rows" in told
     assert "--allow-equal-rows" in told
-    outcome = await run(
-        importer.database, importer.settings, [first, grown], Options(allow_equal_rows=True)
+    outcome = await import_focus_files(
+        importer.database,
+        importer.settings,
+        [first, grown],
+        FocusImportOptions(allow_equal_rows=True),
     )
     assert outcome.billed == 15

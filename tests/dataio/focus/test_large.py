@@ -7,8 +7,8 @@ from time import process_time
 import pytest
 
 from app.database.engine import Database
-from app.dataio.focus.import_report import Fate
-from app.dataio.focus.importer import run
+from app.dataio.focus.import_report import InvoiceOutcome
+from app.dataio.focus.importer import import_focus_files
 from app.settings import Settings
 from tests.dataio.focus.files import many, write
 
@@ -22,11 +22,11 @@ async def test_a_hundred_thousand_charges(
 ) -> None:
     path = write(tmp_path / "large.csv", many(ROWS))
     began = process_time()
-    outcome = await run(database, settings, [path])
+    outcome = await import_focus_files(database, settings, [path])
     assert process_time() - began < 60
     assert outcome.rows == ROWS
     whole = sum((Decimal(row["BilledCost"]) for row in many(ROWS)), Decimal(0))
     assert outcome.billed == whole
     assert outcome.charged == whole.quantize(Decimal("1e-10"))
-    again = await run(database, settings, [path])
-    assert {each.fate for each in again.invoices} == {Fate.UNCHANGED}
+    again = await import_focus_files(database, settings, [path])
+    assert {each.outcome for each in again.invoices} == {InvoiceOutcome.UNCHANGED}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.billing import money
 from app.billing.currencies import Currency, get_currency
-from app.dataio.focus.amounts import TEN_PLACES, split
-from app.dataio.focus.price_rounding import share_out
+from app.dataio.focus.amounts import TEN_DECIMALS, split_bill
+from app.dataio.focus.price_rounding import apportion_total
 
 currencies = st.sampled_from([get_currency(code) for code in ("EUR", "JPY", "BHD")])
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
@@ -23,8 +23,8 @@ CENT = EUR.smallest_unit
 def shared(*costs: str) -> list[Decimal]:
     exact = [Decimal(cost) for cost in costs]
     total = money.round_half_up(sum(exact, Decimal(0)), EUR)
-    rounded = [cost.quantize(TEN_PLACES, ROUND_HALF_EVEN) for cost in exact]
-    return list(share_out(total, exact, rounded, CENT))
+    rounded = [cost.quantize(TEN_DECIMALS, ROUND_HALF_EVEN) for cost in exact]
+    return list(apportion_total(total, exact, rounded, CENT))
 
 
 @given(st.dictionaries(st.integers(0, 3), lines, min_size=1), currencies)
@@ -35,7 +35,7 @@ def test_prices_add_up_and_are_near_their_costs(
     bill: dict[int, list[Decimal]], currency: Currency
 ) -> None:
     unit = currency.smallest_unit
-    for key, amounts in split(bill, currency).invoices.items():
+    for key, amounts in split_bill(bill, currency).invoices.items():
         assert (
             sum(amounts.prices)
             == amounts.price
@@ -57,7 +57,7 @@ def test_lines_of_one_cost_and_another_order_get_the_same_prices(
     mixer.shuffle(mixed)
 
     def priced(some: list[Decimal]) -> list[tuple[Decimal, Decimal]]:
-        return sorted(zip(some, split({1: some}, EUR).invoices[1].prices, strict=True))
+        return sorted(zip(some, split_bill({1: some}, EUR).invoices[1].prices, strict=True))
 
     if len({abs(cost) for cost in costs}) == len(costs):
         assert priced(costs) == priced(mixed)

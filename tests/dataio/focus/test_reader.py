@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from app.dataio.focus.columns import NEEDED
-from app.dataio.focus.errors import NotImported
-from app.dataio.focus.reader import Charge, read
+from app.dataio.focus.column_names import REQUIRED
+from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.reader import Charge, read_charges
 from tests.dataio.focus.files import BASIC, row, write
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(NotImported) as caught:
-        list(read(path))
+    with pytest.raises(FocusImportError) as caught:
+        list(read_charges(path))
     return str(caught.value)
 
 
 def only(path: Path) -> Charge:
-    (charge,) = read(path)
+    (charge,) = read_charges(path)
     return charge
 
 
@@ -87,7 +87,7 @@ def test_providers_of_every_version(tmp_path: Path, cells: dict[str, str], provi
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row()], ["BillingAccountId", "ChargePeriodEnd"])
     told = refusal(path)
-    for name in NEEDED:
+    for name in REQUIRED:
         assert (name in told) == (name not in ("BillingAccountId", "ChargePeriodEnd"))
     assert "ServiceProviderName (or ProviderName)" in told
 
@@ -102,9 +102,9 @@ def test_what_is_no_file_of_charges(tmp_path: Path) -> None:
     path.write_bytes(b"\n\n")
     assert refusal(path) == "The file is empty."
     write(path, [row()], [*BASIC, "BilledCost"])
-    assert refusal(path) == "The column BilledCost is there twice."
+    assert refusal(path) == "The file has the column BilledCost twice."
     write(path, [row()], [*BASIC, "Billed cost"])
-    assert refusal(path) == "The column Billed cost is there twice."
+    assert refusal(path) == "The file has the column Billed cost twice."
 
 
 def test_wrong_cells_are_told_by_line_and_column(tmp_path: Path) -> None:
@@ -128,14 +128,14 @@ def test_wrong_cells_are_told_by_line_and_column(tmp_path: Path) -> None:
         "line 8: BillingAccountId is empty",
         "line 9: ChargeCategory is empty",
         "line 10: ProviderName is empty",
-        f"line 11: has 2 cells where the header has {len(BASIC)}",
+        f"line 11: has 2 cells, but the header has {len(BASIC)}",
     ]
 
 
 def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "f.csv", [row(BilledCost="x")] * 30)).splitlines()
     assert len(lines) == 21
-    assert lines[-1] == "and 10 more wrong rows"
+    assert lines[-1] == "and 10 more invalid rows"
 
 
 def test_a_quote_that_does_not_end(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_quote_that_does_not_end(tmp_path: Path) -> None:
 def test_long_cells_and_progress(tmp_path: Path) -> None:
     seen: list[float] = []
     rows = [row(Tags="t" * 200_000)] + [row()] * 1500
-    charges = list(read(write(tmp_path / "f.csv", rows, [*BASIC, "Tags"]), seen.append))
+    charges = list(read_charges(write(tmp_path / "f.csv", rows, [*BASIC, "Tags"]), seen.append))
     assert len(charges) == 1501
     assert charges[0].billed_cost == Decimal(1)
     assert seen == sorted(seen)
@@ -196,7 +196,7 @@ def test_a_credit_of_1_0_preview_is_one(tmp_path: Path) -> None:
 
 
 def test_only_what_billing_needs_must_be_there(tmp_path: Path) -> None:
-    columns = [*NEEDED, "ServiceProviderName"]
+    columns = [*REQUIRED, "ServiceProviderName"]
     charge = only(write(tmp_path / "f.csv", [row(ServiceProviderName="New")], columns))
     assert (charge.provider, charge.category, charge.description) == ("New", "Other", "")
     assert charge.pricing_quantity is charge.consumed_quantity is None
@@ -245,8 +245,8 @@ def test_a_billing_period_that_is_no_month_is_refused(tmp_path: Path, start: str
         (b"PAR1\x15\x04", "a Parquet file"),
         (gzip.compress(b"PAR1\x15\x04", mtime=0), "a Parquet file"),
         (b"PK\x03\x04\x14\x00", "a ZIP archive or an Excel workbook"),
-        (b"\x28\xb5\x2f\xfd\x04", "packed with Zstandard"),
-        (gzip.compress(gzip.compress(b"a,b", mtime=0), mtime=0), "packed with gzip twice"),
+        (b"\x28\xb5\x2f\xfd\x04", "compressed with Zstandard"),
+        (gzip.compress(gzip.compress(b"a,b", mtime=0), mtime=0), "compressed with gzip twice"),
         ("BilledCost,".encode("utf-16"), "text in UTF-16"),
         ("BilledCost,".encode("utf-16-be"), "text in UTF-16"),
         ("BilledCost,".encode("utf-16-le"), "text in UTF-16"),
@@ -283,7 +283,7 @@ def test_other_separators_are_named(tmp_path: Path, separator: str) -> None:
 def test_titles_in_the_middle_of_a_file_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row()])
     path.write_bytes(path.read_bytes() * 2)
-    assert refusal(path).startswith("line 3: repeats the titles of the columns")
+    assert refusal(path).startswith("line 3: repeats the column titles")
 
 
 def test_empty_lines_and_empty_cells_behind_the_last_column(tmp_path: Path) -> None:
@@ -292,6 +292,6 @@ def test_empty_lines_and_empty_cells_behind_the_last_column(tmp_path: Path) -> N
     commas = "," * (len(BASIC) - 1)
     lines = ["", f"{header},,", "", f"{first},,", f"{second}", commas, ""]
     path.write_text("\r\n".join(lines), encoding="utf-8")
-    assert [charge.billed_cost for charge in read(path)] == [1, 2]
+    assert [charge.billed_cost for charge in read_charges(path)] == [1, 2]
     path.write_text("\n".join([header, f"{first},,,", f"{second},,x"]), encoding="utf-8")
     assert refusal(path) == f"line 3: has {len(BASIC) + 2} cells where the header has {len(BASIC)}"

@@ -8,15 +8,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio.waldur.import_report import Report
-from app.dataio.waldur.importer import run
+from app.dataio.waldur.import_report import WaldurImportReport
+from app.dataio.waldur.importer import import_waldur_database
 from app.models import metadata
 from app.settings import Settings
 from tests.support import waldur_sample
 from tests.support.databases import FOLLOWING
 from tests.support.waldur import create_waldur
 
-Import = Callable[[], Awaitable[Report]]
+Import = Callable[[], Awaitable[WaldurImportReport]]
 Dump = dict[str, list[dict[str, Any]]]
 
 
@@ -31,8 +31,8 @@ async def waldur(empty_database_url: str) -> str:
 def bring(waldur: str, database: Database, settings: Settings) -> Import:
     """Import from the Waldur into the test's database."""
 
-    async def bring() -> Report:
-        return await run(waldur, database, settings)
+    async def bring() -> WaldurImportReport:
+        return await import_waldur_database(waldur, database, settings)
 
     return bring
 

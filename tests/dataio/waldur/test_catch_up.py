@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.dataio.waldur.import_report import Report
+from app.dataio.waldur.import_report import WaldurImportReport
 from app.invoices.jobs.close_month import close_month
 from app.settings import Settings
 from tests.dataio.waldur.conftest import Import, dump
@@ -21,8 +21,8 @@ async def column(connection: AsyncConnection, statement: str) -> list[Any]:
     return list(await connection.scalars(text(statement)))
 
 
-def kept(report: Report) -> dict[tuple[str, str], list[str]]:
-    return {key: omission.examples for key, omission in report.kept.items()}
+def kept(report: WaldurImportReport) -> dict[tuple[str, str], list[str]]:
+    return {key: omission.examples for key, omission in report.preserved.items()}
 
 
 async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConnection) -> None:
@@ -33,7 +33,7 @@ async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConn
     assert second.unchanged == first.new
     assert not +second.new
     assert not +second.updated
-    assert not second.kept
+    assert not second.preserved
 
 
 async def test_a_new_invoice_comes(waldur: str, bring: Import, connection: AsyncConnection) -> None:
@@ -80,7 +80,7 @@ async def test_a_changed_invoice_is_updated_with_its_items(
     assert +report.updated == {"invoice": 1, "invoice_item": 1}
     assert +report.new == {"invoice_item": 1}
     assert +report.removed == {"invoice_item": 1}
-    assert not report.kept
+    assert not report.preserved
     row = (
         await connection.execute(
             text(
@@ -123,7 +123,7 @@ async def test_an_invoice_changed_here_is_kept_and_told_of(
         ("invoice_item", "its invoice was changed here"): [],
         ("payment", "its invoice was changed here"): [uid("payment")],
     }
-    assert report.kept["invoice_item", "its invoice was changed here"].count == 2
+    assert report.preserved["invoice_item", "its invoice was changed here"].count == 2
     assert +report.updated == {"invoice": 1}
 
 
@@ -137,7 +137,7 @@ async def test_an_item_is_not_taken_from_an_invoice_changed_here(
     report = await bring()
     assert await dump(connection) == before
     reason = f"its item {uid('item-101')} is on an invoice that was changed here"
-    assert report.left_out["invoice", reason].examples == ["number 100002"]
+    assert report.skipped["invoice", reason].examples == ["number 100002"]
 
 
 async def test_an_item_moves_between_invoices(
@@ -178,7 +178,7 @@ async def test_an_invoice_made_here_for_the_same_month_stands(
     )
     await add_rows(waldur, "invoices_invoice", invoice(9, month=4), invoice(4, month=5))
     report = await bring()
-    left_out = {why: omission.examples for (_, why), omission in report.left_out.items()}
+    left_out = {why: omission.examples for (_, why), omission in report.skipped.items()}
     assert left_out["the customer has another invoice for this month here"] == ["number 100009"]
     assert left_out["another invoice has its number here"] == ["number 100004"]
 
@@ -196,7 +196,7 @@ async def test_what_is_gone_in_waldur_is_told_of_and_its_key_ends(
         "DELETE FROM authtoken_token WHERE user_id = 2",
     )
     report = await bring()
-    gone = "Waldur does not have it, or no longer"
+    gone = "Waldur does not have it"
     assert kept(report) == {
         ("invoice", gone): ["number 100003"],
         ("customer_role", gone): [uid("role-1")],

@@ -8,16 +8,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio.waldur import billing_queries
-from app.dataio.waldur.importer import run
-from app.dataio.waldur.source import WaldurUnreadable, open_source
+from app.dataio.waldur import billing_selects
+from app.dataio.waldur.importer import import_waldur_database
+from app.dataio.waldur.source_database import WaldurUnreadable, open_waldur_database
 from app.settings import Settings
 from tests.dataio.waldur.conftest import Import
 from tests.support.waldur import execute
 
 
 async def test_the_snapshot_cannot_be_written_to(waldur: str) -> None:
-    async with open_source(waldur) as source:
+    async with open_waldur_database(waldur) as source:
         connection = source._connection
         settings = await connection.execute(
             text(
@@ -42,17 +42,19 @@ async def test_a_user_who_may_only_read_suffices(
     )
     url = make_url(waldur).set(username=name, password="secret")
     try:
-        report = await run(url.render_as_string(hide_password=False), database, settings)
+        report = await import_waldur_database(
+            url.render_as_string(hide_password=False), database, settings
+        )
     finally:
         await execute(waldur, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
     assert report.new["invoice"] == 3
 
 
 async def test_all_is_read_from_one_moment(waldur: str) -> None:
-    async with open_source(waldur) as source:
-        before = await source.all(billing_queries.invoices(source, after=0, limit=100))
+    async with open_waldur_database(waldur) as source:
+        before = await source.all(billing_selects.invoices(source, after=0, limit=100))
         await execute(waldur, "DELETE FROM invoices_invoice")
-        assert await source.all(billing_queries.invoices(source, after=0, limit=100)) == before
+        assert await source.all(billing_selects.invoices(source, after=0, limit=100)) == before
 
 
 async def test_a_release_without_credits_and_with_other_columns_is_read(
@@ -75,7 +77,7 @@ async def test_a_release_without_credits_and_with_other_columns_is_read(
     assert list(names) == ["Whole Name"]
     networks = await connection.scalars(text("SELECT network::text FROM access_subnets ORDER BY 1"))
     assert list(networks) == ["192.0.2.0/24", "2001:db8::/32"]
-    assert [kind for kind, _ in report.left_out if kind == "access_subnet"]
+    assert [kind for kind, _ in report.skipped if kind == "access_subnet"]
     before = report.new
     assert (await bring()).unchanged == before
 
@@ -111,7 +113,7 @@ async def test_a_wrong_address_is_told_in_one_line_without_the_password(
     url: str, message: str, database: Database, settings: Settings
 ) -> None:
     with pytest.raises(WaldurUnreadable, match=re.escape(message)) as caught:
-        await run(url, database, settings)
+        await import_waldur_database(url, database, settings)
     assert "\n" not in str(caught.value)
     assert "hush" not in str(caught.value)
 
@@ -121,19 +123,21 @@ async def test_a_missing_database_is_told(
 ) -> None:
     url = make_url(waldur).set(database="no_such_database").render_as_string(hide_password=False)
     with pytest.raises(WaldurUnreadable, match='"no_such_database" does not exist'):
-        await run(url, database, settings)
+        await import_waldur_database(url, database, settings)
 
 
 async def test_another_programs_database_is_told_apart(
     empty_database_url: str, database: Database, settings: Settings
 ) -> None:
     with pytest.raises(WaldurUnreadable, match=r"core_user, authtoken_token, .* is missing"):
-        await run(empty_database_url, database, settings)
+        await import_waldur_database(empty_database_url, database, settings)
 
 
-async def test_sslmode_is_accepted_as_in_libpq(
+async def test_encryption_is_asked_for_as_libpq_names_it(
     waldur: str, database: Database, settings: Settings
 ) -> None:
     plain = make_url(waldur).set(drivername="postgresql").update_query_dict({"sslmode": "disable"})
-    report = await run(plain.render_as_string(hide_password=False), database, settings)
+    report = await import_waldur_database(
+        plain.render_as_string(hide_password=False), database, settings
+    )
     assert report.new["invoice"] > 0

@@ -1,4 +1,4 @@
-"""From charges to the lines of invoices: sums per group, exact to the last digit."""
+"""Groups charges into the lines of invoices, with exact sums."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,34 +9,34 @@ from typing import Final, NamedTuple
 from app.dataio.focus.categories import CORRECTION, TAX
 from app.dataio.focus.reader import Charge
 
-EXACT = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
-"""Sums are exact or fail; they are never rounded."""
+EXACT_ARITHMETIC = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
+"""Raises an exception instead of rounding."""
 
 
-_BETWEEN: Final = "\0"
-"""Between the parts of an account's key; no cell has it."""
+_SEPARATOR: Final = "\0"
+"""Separates the parts of an account's key. No cell contains it."""
 
 
-def account_key(account_id: str, issuer: str) -> str:
-    """Return what a billing account is known by. Earlier versions knew it by its id alone."""
-    return f"{account_id}{_BETWEEN}{issuer}"
+def make_account_key(account_id: str, issuer: str) -> str:
+    """Return the key of a billing account. In earlier releases it was the id alone."""
+    return f"{account_id}{_SEPARATOR}{issuer}"
 
 
-def id_of(account: str) -> str:
+def account_id(key: str) -> str:
     """Return the id in an account's key."""
-    return account.partition(_BETWEEN)[0]
+    return key.partition(_SEPARATOR)[0]
 
 
-def issuer_of(account: str) -> str:
-    """Return the issuer in an account's key; empty where it is the id alone."""
-    return account.partition(_BETWEEN)[2]
+def account_issuer(key: str) -> str:
+    """Return the issuer in an account's key; empty if the key is the id alone."""
+    return key.partition(_SEPARATOR)[2]
 
 
-class GroupKey(NamedTuple):
-    """What the charges of one line have in common."""
+class ChargeGroupKey(NamedTuple):
+    """The values that the charges of one line have in common."""
 
     account: str
-    """Its key, as `account_key` makes it."""
+    """The account's key, from `make_account_key`."""
     period_start: datetime
     period_end: datetime
     sub_account: str
@@ -48,11 +48,11 @@ class GroupKey(NamedTuple):
     pricing_unit: str
     charge_category: str
     corrected_month: str = ""
-    """Of a correction: the month of the charges that it corrects, like 2026-08."""
+    """The month of the charges that a correction corrects, like 2026-08; otherwise empty."""
 
 
 class InvoiceKey(NamedTuple):
-    """Whose invoice of which month; in the order in which they get their numbers."""
+    """The month and the account's key of an invoice. New invoices are numbered in this order."""
 
     year: int
     month: int
@@ -60,8 +60,8 @@ class InvoiceKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
-    """The sums of some charges."""
+class ChargeGroup:
+    """The sums of the charges of one line."""
 
     billed_cost: Decimal
     start: datetime
@@ -70,19 +70,19 @@ class Group:
     charges: int = 0
     pricing_quantity: Decimal | None = None
     consumed: dict[str, Decimal] = field(default_factory=dict)
-    """By unit."""
+    """Quantities by unit."""
     invoice_ids: tuple[str, ...] = ()
-    """The invoices of the provider that charge them."""
+    """The provider's invoices for the charges."""
 
-    def joined(self, other: "Group") -> "Group":
-        """Return the sums of both."""
+    def merged_with(self, other: "ChargeGroup") -> "ChargeGroup":
+        """Return the sums of both groups."""
         quantities = [
             each for each in (self.pricing_quantity, other.pricing_quantity) if each is not None
         ]
         consumed = dict(self.consumed)
         for unit, quantity in other.consumed.items():
             consumed[unit] = consumed.get(unit, Decimal(0)) + quantity
-        return Group(
+        return ChargeGroup(
             billed_cost=self.billed_cost + other.billed_cost,
             start=min(self.start, other.start),
             end=max(self.end, other.end),
@@ -94,62 +94,62 @@ class Group:
 
 
 @dataclass
-class Names:
-    """The newest name of each thing that has an identifier; then the last in the alphabet."""
+class DisplayNames:
+    """The latest name of each identifier; of names of the same time the last in the alphabet."""
 
     _names: dict[tuple[str, ...], tuple[datetime, str]] = field(default_factory=dict)
 
-    def note(self, key: tuple[str, ...], since: datetime, name: str) -> None:
-        """Remember a name, unless a newer one is known."""
+    def add(self, key: tuple[str, ...], since: datetime, name: str) -> None:
+        """Add a name, unless there is a later one or the name is empty."""
         if name and (key not in self._names or self._names[key] < (since, name)):
             self._names[key] = (since, name)
 
-    def of(self, *key: str) -> str:
-        """Return the name of a thing; its identifier, the last part of its key, if it has none."""
-        return self.given(*key) or id_of(key[-1])
+    def name_or_id(self, *key: str) -> str:
+        """Return the name of a key; its identifier, the last part of the key, if it has no name."""
+        return self.name(*key) or account_id(key[-1])
 
-    def given(self, *key: str) -> str:
-        """Return the name of a thing; empty if it has none."""
+    def name(self, *key: str) -> str:
+        """Return the name of a key; empty if it has none."""
         return self._names[key][1] if key in self._names else ""
 
-    def with_accounts(self, keys: Mapping[str, str]) -> "Names":
-        """Return the names by other keys of the accounts."""
-        names = Names()
+    def with_accounts(self, keys: Mapping[str, str]) -> "DisplayNames":
+        """Return the names with other account keys."""
+        names = DisplayNames()
         for (first, *rest), (since, name) in self._names.items():
-            names.note((keys.get(first, first), *rest), since, name)
+            names.add((keys.get(first, first), *rest), since, name)
         return names
 
 
 @dataclass
 class Bill:
-    """The charges of a file, grouped."""
+    """The grouped charges of an import."""
 
-    groups: dict[GroupKey, Group] = field(default_factory=dict)
-    names: Names = field(default_factory=Names)
+    groups: dict[ChargeGroupKey, ChargeGroup] = field(default_factory=dict)
+    names: DisplayNames = field(default_factory=DisplayNames)
     rows: int = 0
     currencies: dict[str, int] = field(default_factory=dict)
-    """How many rows there were of each currency, those left out included."""
+    """The number of rows in each currency, including skipped rows."""
     tax_rows: int = 0
-    """Rows of the category Tax, dropped or not."""
+    """The number of rows of the category Tax, including dropped rows."""
     tax: Decimal = Decimal(0)
-    """What these rows bill."""
+    """The sum of these rows."""
 
     def with_accounts(self, keys: Mapping[str, str]) -> "Bill":
-        """Return the bill by other keys of the accounts; some may be one account then."""
-        groups: dict[GroupKey, Group] = {}
-        with localcontext(EXACT):
-            for before, group in self.groups.items():
-                key = before._replace(account=keys[before.account])
-                groups[key] = groups[key].joined(group) if key in groups else group
+        """Return the bill with other account keys. Accounts that get the same key are merged."""
+        groups: dict[ChargeGroupKey, ChargeGroup] = {}
+        with localcontext(EXACT_ARITHMETIC):
+            for old_key, group in self.groups.items():
+                key = old_key._replace(account=keys[old_key.account])
+                groups[key] = groups[key].merged_with(group) if key in groups else group
         return replace(self, groups=groups, names=self.names.with_accounts(keys))
 
 
-def group(
+def group_charges(
     charges: Iterable[Charge], currency: str | None = None, *, drop_tax: bool = False
 ) -> Bill:
-    """Sum up charges; where a currency is given, only those in it; those of tax unless dropped."""
+    """Group charges: of all currencies or of the given one, without tax rows if `drop_tax`."""
     bill = Bill()
-    with localcontext(EXACT):
+    with localcontext(EXACT_ARITHMETIC):
         for charge in charges:
             bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + 1
             if currency is not None and charge.currency != currency:
@@ -160,13 +160,13 @@ def group(
                 if drop_tax:
                     continue
             bill.rows += 1
-            _add(bill, charge)
+            _add_charge(bill, charge)
     return bill
 
 
-def _add(bill: Bill, charge: Charge) -> None:
-    account = account_key(charge.account, charge.issuer)
-    key = GroupKey(
+def _add_charge(bill: Bill, charge: Charge) -> None:
+    account = make_account_key(charge.account, charge.issuer)
+    key = ChargeGroupKey(
         account,
         charge.period_start,
         charge.period_end,
@@ -182,7 +182,7 @@ def _add(bill: Bill, charge: Charge) -> None:
     )
     sums = bill.groups.get(key)
     if sums is None:
-        sums = bill.groups[key] = Group(Decimal(0), charge.charge_start, charge.charge_end)
+        sums = bill.groups[key] = ChargeGroup(Decimal(0), charge.charge_start, charge.charge_end)
     sums.billed_cost += charge.billed_cost
     sums.charges += 1
     sums.start = min(sums.start, charge.charge_start)
@@ -190,11 +190,11 @@ def _add(bill: Bill, charge: Charge) -> None:
     if charge.pricing_quantity is not None:
         sums.pricing_quantity = (sums.pricing_quantity or Decimal(0)) + charge.pricing_quantity
     if charge.consumed_quantity is not None:
-        before = sums.consumed.get(charge.consumed_unit, Decimal(0))
-        sums.consumed[charge.consumed_unit] = before + charge.consumed_quantity
+        consumed = sums.consumed.get(charge.consumed_unit, Decimal(0))
+        sums.consumed[charge.consumed_unit] = consumed + charge.consumed_quantity
     if charge.invoice_id and charge.invoice_id not in sums.invoice_ids:
         sums.invoice_ids += (charge.invoice_id,)
     names, since = bill.names, charge.charge_start
-    names.note((account,), since, charge.account_name)
-    names.note((account, charge.sub_account), since, charge.sub_account_name)
-    names.note((charge.provider, charge.resource), since, charge.resource_name)
+    names.add((account,), since, charge.account_name)
+    names.add((account, charge.sub_account), since, charge.sub_account_name)
+    names.add((charge.provider, charge.resource), since, charge.resource_name)

@@ -1,11 +1,11 @@
-"""A Waldur database, read in one snapshot and never written to."""
+"""Reads a Waldur's database in one read-only snapshot."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, column, literal, null, table, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -16,63 +16,63 @@ from sqlalchemy.sql.expression import TableClause
 
 from app.database import timeouts
 from app.database.dates import register_date_codecs
-from app.dataio.waldur.source_schema import JSON_COLUMNS, WANTED
+from app.dataio.waldur.source_schema import JSON_COLUMNS, SOURCE_SCHEMA
 from app.logging import error_message
 from app.settings import postgresql_url
 
-CONNECT_SECONDS = 15
-ROWS_AT_ONCE = 1000
+_CONNECT_SECONDS: Final = 15
+_BATCH_ROWS: Final = 1000
 
 
 @dataclass(frozen=True)
 class UnreadableValue:
-    """What stands in a row for a value that cannot be read."""
+    """Replaces a value that cannot be read in a row."""
 
     reason: str
 
 
 class WaldurUnreadable(Exception):
-    """The database cannot be reached or isn't one of a Waldur; the message says what to do."""
+    """The database cannot be reached or is not a Waldur's. The message is for the operator."""
 
 
-class Source:
-    """The tables of a Waldur database, as one transaction sees them."""
+class WaldurDatabase:
+    """The tables of a Waldur database in one transaction."""
 
-    def __init__(self, connection: AsyncConnection, found: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, connection: AsyncConnection, columns: Mapping[str, frozenset[str]]) -> None:
         self._connection = connection
-        self._found = found
+        self._columns = columns
 
     def has(self, name: str) -> bool:
-        """Whether this release has the table."""
-        return name in self._found
+        """Return whether this release has a table."""
+        return name in self._columns
 
-    def table(self, name: str) -> "Readable":
-        """Return a table of WANTED, with a value in place of each column that is missing."""
-        return Readable(name, self._found.get(name))
+    def table(self, name: str) -> "SourceTable":
+        """Return a table of SOURCE_SCHEMA, with the defaults of the missing columns."""
+        return SourceTable(name, self._columns.get(name))
 
     async def rows(self, statement: Select[Any]) -> AsyncIterator[dict[str, Any]]:
-        """Yield the rows of a select over a cursor of the server, a thousand at a time."""
+        """Yield the rows of a select from a server-side cursor."""
         result = await self._connection.stream(
-            statement, execution_options={"yield_per": ROWS_AT_ONCE}
+            statement, execution_options={"yield_per": _BATCH_ROWS}
         )
         async for row in result.mappings():
             yield dict(row)
 
     async def all(self, statement: Select[Any]) -> list[dict[str, Any]]:
-        """Return the rows of a select that is known to be small."""
+        """Return the rows of a select that has few."""
         return [dict(row) for row in (await self._connection.execute(statement)).mappings()]
 
 
-class Readable:
-    """One table of the source, to build selects with."""
+class SourceTable:
+    """A table of the Waldur database, for selects."""
 
-    def __init__(self, name: str, found: frozenset[str] | None) -> None:
-        wanted = WANTED[name]
-        names = (*wanted.needed, *wanted.welcome)
-        there = names if found is None else tuple(name for name in names if name in found)
-        self._defaults = {name: wanted.welcome[name] for name in names if name not in there}
+    def __init__(self, name: str, existing: frozenset[str] | None) -> None:
+        schema = SOURCE_SCHEMA[name]
+        names = (*schema.required, *schema.defaults)
+        found = names if existing is None else tuple(each for each in names if each in existing)
+        self._defaults = {each: schema.defaults[each] for each in names if each not in found}
         self.table: TableClause = table(
-            name, *(column(name, JSONB() if name in JSON_COLUMNS else None) for name in there)
+            name, *(column(each, JSONB() if each in JSON_COLUMNS else None) for each in found)
         )
 
     def __getitem__(self, name: str) -> ColumnElement[Any]:
@@ -81,53 +81,53 @@ class Readable:
         default = self._defaults[name]
         if default is None:
             return null().label(name)
-        kind = JSONB() if name in JSON_COLUMNS else None
-        return literal(default, kind).label(name)
+        column_type = JSONB() if name in JSON_COLUMNS else None
+        return literal(default, column_type).label(name)
 
-    def all(self, *names: str) -> list[ColumnElement[Any]]:
+    def columns(self, *names: str) -> list[ColumnElement[Any]]:
         """Return several columns."""
         return [self[name] for name in names]
 
 
 @asynccontextmanager
-async def open_source(url: str) -> AsyncIterator[Source]:
+async def open_waldur_database(url: str) -> AsyncIterator[WaldurDatabase]:
     """Open a Waldur database for reading.
 
-    Everything is read in one transaction, REPEATABLE READ and READ ONLY: it shows one moment,
-    however long the reading takes, and PostgreSQL itself refuses any change.
+    One transaction, REPEATABLE READ and READ ONLY, reads everything: all rows are of one moment,
+    and PostgreSQL rejects every change.
 
-    Raises WaldurUnreadable for a wrong address, a refused login, or a missing table or column.
+    Raises WaldurUnreadable for an invalid address, a rejected login, or a missing table or column.
     """
     engine = create_async_engine(
         _driver_url(url),
         poolclass=NullPool,
-        connect_args={"timeout": CONNECT_SECONDS},
+        connect_args={"timeout": _CONNECT_SECONDS},
         isolation_level="REPEATABLE READ",
         execution_options={"postgresql_readonly": True},
-        json_deserializer=_read_json,
+        json_deserializer=_parse_json,
     )
-    register_date_codecs(engine.sync_engine, _no_date)
+    register_date_codecs(engine.sync_engine, _unreadable_date)
     try:
         connection = await _connect(engine.connect())
         try:
-            # Reading may pause while what was read is written; neither side may give up then.
+            # The import writes between its reads, so that neither connection may time out.
             await timeouts.disable_timeouts(connection)
-            yield Source(connection, await _check(connection))
+            yield WaldurDatabase(connection, await _find_columns(connection))
         finally:
             await connection.close()
     finally:
         await engine.dispose()
 
 
-def _read_json(value: str) -> object:
+def _parse_json(value: str) -> object:
     try:
         return json.loads(value, parse_float=Decimal)
     except (ValueError, RecursionError):
-        return UnreadableValue("it has a number of thousands of digits, or too many levels")
+        return UnreadableValue("it has a number with thousands of digits, or too many levels")
 
 
-def _no_date(_kind: str, _since_epoch: int) -> UnreadableValue:
-    return UnreadableValue("it is not of the years 1 to 9999")
+def _unreadable_date(_kind: str, _since_epoch: int) -> UnreadableValue:
+    return UnreadableValue("it is outside of the years 1 to 9999")
 
 
 def _driver_url(url: str) -> str:
@@ -152,24 +152,24 @@ async def _connect(connecting: AsyncConnection) -> AsyncConnection:
     raise WaldurUnreadable(f"The Waldur database {shown} cannot be read: {reason}")
 
 
-async def _check(connection: AsyncConnection) -> dict[str, frozenset[str]]:
-    """Return the columns of each wanted table, or say which needed one is missing."""
+async def _find_columns(connection: AsyncConnection) -> dict[str, frozenset[str]]:
+    """Return the columns of each table; raises WaldurUnreadable if a required one is missing."""
     statement = text(
         "SELECT table_name, column_name FROM information_schema.columns"
         " WHERE table_schema = ANY (current_schemas(false)) AND table_name = ANY (:names)"
     )
-    found: dict[str, set[str]] = {}
-    for name, column_name in await connection.execute(statement, {"names": list(WANTED)}):
-        found.setdefault(name, set()).add(column_name)
+    columns: dict[str, set[str]] = {}
+    for name, column_name in await connection.execute(statement, {"names": list(SOURCE_SCHEMA)}):
+        columns.setdefault(name, set()).add(column_name)
     missing = []
-    for name, wanted in WANTED.items():
-        if name in found:
-            missing += [f"{name}.{each}" for each in wanted.needed if each not in found[name]]
-        elif not wanted.optional:
+    for name, schema in SOURCE_SCHEMA.items():
+        if name in columns:
+            missing += [f"{name}.{each}" for each in schema.required if each not in columns[name]]
+        elif not schema.optional:
             missing.append(name)
     if missing:
         raise WaldurUnreadable(
-            "This is not a Waldur database that can be read: "
+            "This is not a readable Waldur database: "
             f"{', '.join(missing)} is missing, or this user may not read it."
         )
-    return {name: frozenset(columns) for name, columns in found.items()}
+    return {name: frozenset(own) for name, own in columns.items()}

@@ -1,11 +1,13 @@
-"""What PostgreSQL refused, in words for whoever wrote the file."""
+"""PostgreSQL's errors about data, as reasons for the author of an import file."""
 
 import re
 
 from sqlalchemy.exc import DBAPIError
 
-_TOO_LARGE = "an amount is too large: an item, an invoice or a payment is of less than 10^20"
-_REASONS = {
+_TOO_LARGE = (
+    "an amount is too large: an item, an invoice and a payment must each be less than 10^20"
+)
+_REASON_BY_CONSTRAINT = {
     "uq_users_username": "another user has this username",
     "uq_tokens_digest": "another token has this digest",
     "uq_service_providers_customer_id": "the customer has another service provider",
@@ -18,22 +20,27 @@ _REASONS = {
     "ck_payments_sum_is_bounded": _TOO_LARGE,
 }
 _QUOTED = re.compile(r'"[^"]*"')
+_INVALID_VALUE = "22"
 _OUT_OF_RANGE = "22003"
-_OF_THE_DATA = ("22", "23", "54")
-"""The classes of SQLSTATE that tell of values: wrong, against a constraint, too large."""
+_DATA_ERROR_CLASSES = (_INVALID_VALUE, "23", "54")
+"""Classes of SQLSTATE: data exception, constraint violation, program limit exceeded."""
 
 
-def reason(error: BaseException) -> str | None:
-    """Tell what is wrong with the data, without repeating it; None for an error of another sort."""
+def rejection_reason(error: BaseException) -> str | None:
+    """Return the reason why PostgreSQL rejected data, without the data itself.
+
+    Returns None if the error has another cause than the data.
+    """
     cause: BaseException | None = error
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig else None
     state = str(getattr(cause, "sqlstate", ""))
-    if cause is None or not state.startswith(_OF_THE_DATA):
+    if cause is None or not state.startswith(_DATA_ERROR_CLASSES):
         return None
-    known = _REASONS.get(getattr(cause, "constraint_name", None) or "")
     if state == _OUT_OF_RANGE:
         return _TOO_LARGE
-    # PostgreSQL's details quote values; its messages do for values of the wrong form.
+    if known := _REASON_BY_CONSTRAINT.get(getattr(cause, "constraint_name", None) or ""):
+        return known
     message = str(cause.args[0])
-    return known or (_QUOTED.sub('"…"', message) if state.startswith("22") else message)
+    # The messages about invalid values quote them; the other messages do not.
+    return _QUOTED.sub('"…"', message) if state.startswith(_INVALID_VALUE) else message

@@ -1,0 +1,114 @@
+"""Decides for each invoice of a bill whether an import may store it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.enums import ImportSource
+from app.dataio.focus import stored_invoices
+from app.dataio.focus.import_report import count_noun
+from app.dataio.focus.mapping import BillMapper, InvoiceDraft
+from app.dataio.focus.missing_charges import find_missing_charges
+from app.dataio.focus.options import FocusImportOptions
+from app.dataio.focus.stored_invoices import StoredInvoice
+from app.invoices.states import OPEN_FOR_ITEMS
+
+
+@dataclass
+class PlannedInvoice:
+    """An invoice of the bill, and the stored invoice of its customer and month."""
+
+    draft: InvoiceDraft
+    stored: StoredInvoice | None
+    tax_percent: Decimal | None
+    """The tax that the import sets; None: a stored invoice keeps its own."""
+    refusal: str = ""
+    """Why the import may not store it although the bill differs from the stored invoice."""
+
+    @property
+    def uuid(self) -> UUID:
+        """The UUID of the stored or the new invoice."""
+        return self.stored.uuid if self.stored else self.draft.uuid
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the import stores the invoice."""
+        return not self.refusal and (self.stored is None or self.stored.is_open)
+
+
+class InvoiceChecker:
+    """Compares the invoices of a bill with the stored ones."""
+
+    def __init__(
+        self, connection: AsyncConnection, mapper: BillMapper, options: FocusImportOptions
+    ) -> None:
+        self._connection = connection
+        self._mapper = mapper
+        self._replace = options.replace
+        self.lacks_charges = False
+        """Whether an invoice was refused since it would lose charges of an earlier import."""
+        self.removed_items: list[UUID] = []
+        """The imported items of writable invoices that are not in the bill."""
+
+    async def find_refusal(self, plan: PlannedInvoice) -> str:
+        """Return why the import may not store an invoice that differs; empty if it may."""
+        stored = plan.stored
+        if stored is not None and not stored.is_open:
+            return await self._compare_with_issued(plan, stored)
+        return await self._compare_with_other_invoices(plan) or (
+            "" if stored is None else await self._compare_with_open(plan, stored)
+        )
+
+    async def _compare_with_issued(self, plan: PlannedInvoice, stored: StoredInvoice) -> str:
+        if stored.source != ImportSource.FOCUS:
+            return "it was not created by an import of cost exports"
+        if refusal := self._compare_currency(stored):
+            return refusal
+        items = await stored_invoices.load_imported_items(self._connection, stored.id)
+        records = self._mapper.map_items(plan.draft, stored.uuid)
+        count = stored_invoices.count_differences(items, records)
+        if count:
+            rounding = await stored_invoices.sum_prices(self._connection, [plan.draft.rounding])
+            price, billed = plan.draft.amounts.price, sum((each.price for each in items), rounding)
+            differ = f"{count_noun(count, 'line')} {'differs' if count == 1 else 'differ'}"
+            return (
+                f"it is {stored.state} and {differ} in the file, which bills {price:f}, while the "
+                f"invoice bills {billed:f}: a difference of {price - billed:+f}"
+            )
+        if plan.tax_percent not in (None, stored.tax_percent):
+            return f"it is {stored.state} with a tax of {stored.tax_percent:f} %"
+        return ""
+
+    async def _compare_with_other_invoices(self, plan: PlannedInvoice) -> str:
+        items = self._mapper.map_lines(plan.draft)
+        for number, state, count, price in await stored_invoices.find_items_on_other_invoices(
+            self._connection, plan.uuid, items
+        ):
+            if state != OPEN_FOR_ITEMS or not self._replace:
+                self.lacks_charges |= state == OPEN_FOR_ITEMS
+                return (
+                    f"{count_noun(count, 'item')} of {price:f} would move here from invoice "
+                    f"{number}, which is {state}"
+                )
+        return ""
+
+    async def _compare_with_open(self, plan: PlannedInvoice, stored: StoredInvoice) -> str:
+        if stored.source not in (None, ImportSource.FOCUS):
+            return f"it was imported from {stored.source}"
+        if refusal := self._compare_currency(stored):
+            return refusal
+        items = await stored_invoices.load_imported_items(self._connection, stored.id)
+        lines = stored_invoices.to_invoice_lines(items)
+        billed = self._mapper.map_lines(plan.draft)
+        if not self._replace and (missing := find_missing_charges(lines, billed)):
+            self.lacks_charges = True
+            return f"{missing}, since the file lacks charges of an earlier import"
+        self.removed_items += [uuid for uuid in lines if uuid not in billed]
+        return ""
+
+    def _compare_currency(self, stored: StoredInvoice) -> str:
+        if stored.currency in (None, self._mapper.currency):
+            return ""
+        return f"its charges are in {stored.currency}"

@@ -1,0 +1,179 @@
+"""Exports every record as JSON Lines, from one snapshot of the database.
+
+PostgreSQL writes the lines, so that each digit is the stored one, and equal rows give equal bytes.
+A kind follows the kinds that it names. Rows are in the order of their creation.
+"""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import (
+    FromClause,
+    Numeric,
+    Row,
+    Select,
+    Text,
+    TextClause,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    true,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
+
+from app.audit.models import AuditChange, AuditEntry
+from app.catalogue.models import Offering
+from app.database import timeouts
+from app.database.engine import Database
+from app.dataio.audit_import import EXPORT_LINES
+from app.dataio.records import CustomerCreditRecord, InvoiceRecord, PaymentRecord
+from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
+from app.invoices.models import Invoice
+from app.payments.models import CustomerCredit, CustomerCreditOffering
+from app.payments.proofs import ProofStore
+from app.settings import Settings
+
+_BATCH_ROWS: Final = 1000
+_PROOF_PIECE_BYTES: Final = 3 * 64 * 1024  # a multiple of 3: the base64 of a piece has no padding
+_NO_PROOF: Final = b'"proof":null}'
+
+
+class ProofUnreadable(Exception):
+    """The file of a proof is missing, unreadable or not the stored one."""
+
+
+async def export_lines(
+    database: Database,
+    settings: Settings,
+    *,
+    proofs: bool = True,
+    progress: Callable[[float], None] | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield the lines, in pieces of any size. Without `proofs`, payments have no proof.
+
+    Calls `progress` with the fraction of the rows that have been read. Raises `ProofUnreadable`.
+    """
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    async with database.snapshot() as connection:
+        await timeouts.disable_timeouts(connection)
+        done, total = 0, 0 if progress is None else await _count_rows(connection)
+        selects: list[tuple[TextClause | Select[Any], bool]] = [
+            *((lines, False) for lines in EXPORT_LINES),
+            *(
+                (_select_lines(kind), proofs and kind.model is PaymentRecord)
+                for kind in RECORD_KINDS
+            ),
+        ]
+        for statement, has_proofs in selects:
+            rows = await connection.stream(statement, execution_options={"yield_per": _BATCH_ROWS})
+            async for batch in rows.partitions():
+                if has_proofs:
+                    async for piece in _with_proofs(batch, store):
+                        yield piece
+                else:
+                    yield b"".join(row.line.encode() + b"\n" for row in batch)
+                done += len(batch)
+                if progress is not None:
+                    progress(done / total)
+
+
+async def _count_rows(connection: AsyncConnection) -> int:
+    tables = [kind.table for kind in RECORD_KINDS] + [AuditChange.__table__, AuditEntry.__table__]
+    counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
+    return sum((await connection.execute(select(*counts))).one())
+
+
+def _select_lines(kind: RecordKind) -> Select[Any]:
+    """Select the lines of a kind, and the columns of their proofs."""
+    table = kind.table
+    source: FromClause = table
+    tables: list[FromClause] = [table]
+    values: dict[str, ColumnElement[Any]] = {
+        "kind": literal(kind.name),
+        **_fields_without_column(kind),
+    }
+    for column in kind.columns:
+        values[column.name] = _as_json(column)
+    for reference in kind.references:
+        target = reference.target.alias(f"of_{reference.field}")
+        source = source.outerjoin(target, target.c.id == reference.column)
+        tables.append(target)
+        values[reference.field] = target.c.uuid
+    fields = [values[field].label(field) for field in kind.model.model_fields]
+    record = select(*fields).correlate(*tables).lateral("record")
+    line = cast(func.row_to_json(record.table_valued()), Text).label("line")
+    proof = [table.c[name] for name in PROOF_COLUMNS if name in table.c]
+    return select(line, *proof).select_from(source.join(record, true())).order_by(table.c.id)
+
+
+def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column's value in JSON: a number is a string, of which no reader drops digits."""
+    return cast(column, Text) if isinstance(column.type, Numeric) else column
+
+
+def _fields_without_column(kind: RecordKind) -> dict[str, ColumnElement[Any]]:
+    if kind.model is InvoiceRecord:
+        is_unchanged = Invoice.imported_revision == Invoice.revision
+        return {"unchanged_since_import": func.coalesce(is_unchanged, false())}
+    if kind.model is CustomerCreditRecord:
+        offerings = (
+            select(Offering.uuid)
+            .join(CustomerCreditOffering, CustomerCreditOffering.offering_id == Offering.id)
+            .where(CustomerCreditOffering.customer_credit_id == CustomerCredit.id)
+            .order_by(Offering.uuid)
+            .correlate(CustomerCredit)
+        )
+        return {"offerings": func.array(offerings.scalar_subquery())}
+    return {"proof": null()} if kind.model is PaymentRecord else {}
+
+
+async def _with_proofs(rows: Sequence[Row[Any]], store: ProofStore) -> AsyncIterator[bytes]:
+    for row in rows:
+        line = row.line.encode()
+        if row.proof_key is None:
+            yield line + b"\n"
+            continue
+        yield line.removesuffix(_NO_PROOF) + b'"proof":' + _start_of_proof(row)
+        async for piece in _proof_content(row, store):
+            yield piece
+        yield b'"}}\n'
+
+
+def _start_of_proof(row: Row[Any]) -> bytes:
+    """Return the JSON of a proof up to its content."""
+    fields = {
+        "name": row.proof_name,
+        "media_type": row.proof_media_type,
+        "size": row.proof_size,
+        "sha256": row.proof_sha256,
+        "content": "",
+    }
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()[: -len('"}')]
+
+
+async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncIterator[bytes]:
+    """Yield the content of a proof in base64; raises `ProofUnreadable`."""
+    digest = sha256()
+    try:
+        with await asyncio.to_thread(store.path(row.proof_key).open, "rb") as file:
+            while piece := await asyncio.to_thread(file.read, _PROOF_PIECE_BYTES):
+                digest.update(piece)
+                yield b64encode(piece)
+    except FileNotFoundError as error:
+        raise ProofUnreadable(f"The file of the proof {row.proof_key} is missing.") from error
+    except OSError as error:
+        raise ProofUnreadable(
+            f"The file of the proof {row.proof_key} cannot be read: {error.strerror}."
+        ) from error
+    if digest.hexdigest() != row.proof_sha256:
+        raise ProofUnreadable(
+            f"The file of the proof {row.proof_key} does not match its stored digest."
+        )

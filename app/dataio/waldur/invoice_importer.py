@@ -1,0 +1,214 @@
+"""Imports invoices with all of their items, and never overwrites a change made in this service."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.catalogue.models import Offering, PlanComponent
+from app.dataio.loader import Loader
+from app.dataio.records import InvoiceItemRecord, InvoiceRecord
+from app.dataio.waldur import billing_selects, local_state, mapping
+from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
+from app.dataio.waldur.mapping import Row, parse_uuid
+from app.dataio.waldur.source_database import WaldurDatabase
+from app.invoices.repository import imports
+
+_BATCH_INVOICES: Final = 500
+
+
+class IncompleteInvoice(Exception):
+    """The database rejected a part of an invoice, and the import was rolled back."""
+
+
+@dataclass
+class MappedInvoice:
+    """An invoice and its items as records."""
+
+    invoice: InvoiceRecord
+    items: list[InvoiceItemRecord] = field(default_factory=list)
+    item_count: int = 0
+    """The number of all items, including those that could not be mapped."""
+    problem: str = ""
+    """The reason why it cannot be imported; empty if it can."""
+
+    @property
+    def uuid(self) -> UUID:
+        """The UUID of the invoice."""
+        return self.invoice.uuid
+
+    def __str__(self) -> str:
+        return f"number {self.invoice.number}"
+
+
+class InvoiceImporter:
+    """Imports the invoices in batches."""
+
+    def __init__(
+        self,
+        waldur: WaldurDatabase,
+        loader: Loader,
+        report: WaldurImportReport,
+        payment_interval_days: int,
+    ) -> None:
+        self._waldur = waldur
+        self._loader = loader
+        self._report = report
+        self._interval = payment_interval_days
+        self._plan_components: set[UUID] = set()
+        self._offerings: set[UUID] = set()
+        self.seen: set[UUID] = set()
+        """Every invoice of the Waldur."""
+        self.preserved: set[UUID] = set()
+        """Its invoices that were changed in this service and were left unchanged."""
+        self.skipped: set[UUID] = set()
+        """Its invoices that could not be imported with all of their items."""
+
+    async def import_all(self, progress: Callable[[str], None]) -> None:
+        """Import every invoice. The records that invoices name must be stored.
+
+        Raises IncompleteInvoice if the database rejects a record that passed all checks.
+        """
+        connection = self._loader.connection
+        self._plan_components = set(await connection.scalars(select(PlanComponent.uuid)))
+        self._offerings = set(await connection.scalars(select(Offering.uuid)))
+        last_id = -1
+        while rows := await self._waldur.all(
+            billing_selects.invoices(self._waldur, after=last_id, limit=_BATCH_INVOICES)
+        ):
+            await self._import_batch(rows)
+            last_id = rows[-1]["id"]
+            for _ in rows:
+                progress("invoice")
+
+    async def _import_batch(self, rows: Sequence[Row]) -> None:
+        mapped = await self._map(rows)
+        stored = await local_state.lock_stored_invoices(
+            self._loader.connection, [each.uuid for each in mapped]
+        )
+        unchanged = []
+        for invoice in mapped:
+            if stored.get(invoice.uuid):
+                self._preserve(invoice)
+            else:
+                unchanged.append(invoice)
+        records = [each.invoice for each in unchanged]
+        self._report.removed["invoice"] += await imports.delete_untouched_invoices(
+            self._loader.connection,
+            [(each.customer, each.year, each.month) for each in records],
+            [each.number for each in records],
+        )
+        await self._check(unchanged)
+        valid = []
+        for invoice in unchanged:
+            if invoice.problem:
+                self._skip(invoice)
+            else:
+                valid.append(invoice)
+        await self._store(valid, [each.uuid for each in valid if each.uuid in stored])
+
+    async def _map(self, rows: Sequence[Row]) -> list[MappedInvoice]:
+        """Map the invoices that can be mapped, and their items."""
+        invoices: dict[int, MappedInvoice] = {}
+        for row in rows:
+            uuid: UUID | None = None
+            try:
+                uuid = parse_uuid(row["uuid"])
+                record = mapping.map_invoice(mapping.require_readable(row), self._interval)
+                invoices[row["id"]] = MappedInvoice(record)
+            except ValueError as error:
+                if uuid is not None:
+                    self.skipped.add(uuid)
+                number = mapping.FIRST_NUMBER + row["id"]
+                self._report.skip("invoice", describe_mapping_error(error), f"number {number}")
+            if uuid is not None:
+                self.seen.add(uuid)
+        async for row in self._waldur.rows(billing_selects.items(self._waldur, list(invoices))):
+            invoice = invoices[row["invoice_id"]]
+            invoice.item_count += 1
+            try:
+                item = mapping.map_item(
+                    mapping.require_readable(row),
+                    invoice.uuid,
+                    self._plan_components,
+                    self._offerings,
+                )
+                invoice.items.append(item)
+            except ValueError as error:
+                invoice.problem = f"its item {row['uuid']}: {describe_mapping_error(error)}"
+        return list(invoices.values())
+
+    async def _check(self, mapped: Sequence[MappedInvoice]) -> None:
+        """Set the problems of the invoices that cannot be imported with all of their items."""
+        connection = self._loader.connection
+        invoices = [each.invoice for each in mapped]
+        items = [item for each in mapped for item in each.items]
+        problems_by_invoice = [
+            await local_state.find_conflicts(connection, invoices),
+            await local_state.find_missing_references(connection, invoices),
+            _find_repeated_months(invoices),
+        ]
+        missing = await local_state.find_missing_references(connection, items)
+        changed = await local_state.find_items_of_changed_invoices(connection, items)
+        for each in mapped:
+            problems = [
+                each.problem,
+                *(problems.get(each.uuid, "") for problems in problems_by_invoice),
+                *(
+                    f"its item {item.uuid}: {missing[item.uuid]}"
+                    for item in each.items
+                    if item.uuid in missing
+                ),
+                *(
+                    f"its item {item.uuid} is on an invoice that was changed here"
+                    for item in each.items
+                    if item.uuid in changed
+                ),
+                "its items add up to more than an invoice can hold"
+                if local_state.exceeds_largest_total(each.items, self._loader.currency)
+                else "",
+            ]
+            each.problem = next(filter(None, problems), "")
+
+    async def _store(self, mapped: Sequence[MappedInvoice], existing: list[UUID]) -> None:
+        loader = self._loader
+        await loader.flush()
+        rejected_before = loader.report.rejected_count
+        for each in mapped:
+            await loader.add(each.invoice)
+        for each in mapped:
+            for item in each.items:
+                await loader.add(item)
+        await loader.flush()
+        if loader.report.rejected_count > rejected_before:
+            last = loader.report.rejected[-1]
+            raise IncompleteInvoice(
+                f"Nothing was imported: {last.kind} {last.uuid}: {last.reason}."
+            )
+        if existing:
+            self._report.removed["invoice_item"] += await loader.delete_items_not_imported(existing)
+            await imports.mark_unchanged_since_import(loader.connection, existing)
+
+    def _preserve(self, mapped: MappedInvoice) -> None:
+        self.preserved.add(mapped.uuid)
+        self._report.preserve("invoice", "it was changed here", str(mapped))
+        reason, count = "its invoice was changed here", mapped.item_count
+        self._report.preserve("invoice_item", reason, count=count)
+
+    def _skip(self, mapped: MappedInvoice) -> None:
+        self.skipped.add(mapped.uuid)
+        self._report.skip("invoice", mapped.problem, str(mapped))
+        reason, count = "its invoice was not imported", mapped.item_count
+        self._report.skip("invoice_item", reason, count=count)
+
+
+def _find_repeated_months(invoices: Sequence[InvoiceRecord]) -> dict[UUID, str]:
+    """Return the invoices that have the customer and month of another one of the batch."""
+    first: dict[tuple[UUID, int, int], UUID] = {}
+    problems: dict[UUID, str] = {}
+    for each in invoices:
+        if first.setdefault((each.customer, each.year, each.month), each.uuid) != each.uuid:
+            problems[each.uuid] = "the customer has another invoice for this month"
+    return problems
