@@ -24,17 +24,17 @@ class FieldError(Exception):
         self.messages = list(messages)
 
 
-def text(value: Any, max_length: int) -> str:
+def validate_text(value: Any, max_length: int) -> str:
     """Return the text without surrounding white space, or the text of a number."""
     return _text(value, max_length)
 
 
-def url(value: Any, max_length: int) -> str:
+def validate_url(value: Any, max_length: int) -> str:
     """Return an absolute http, https, ftp or ftps URL without surrounding white space, or ""."""
     return _text(value, max_length, is_url=True)
 
 
-def iso_date(value: Any) -> date:
+def validate_date(value: Any) -> date:
     """Return the date of a text `YYYY-MM-DD`."""
     if value is None:
         raise FieldError(NULL)

@@ -31,7 +31,7 @@ INVALID_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM
     ],
 )
 def test_a_valid_text_is_stripped(value: Any, validated: str) -> None:
-    assert body_validators.text(value, 10) == validated
+    assert body_validators.validate_text(value, 10) == validated
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_valid_text_is_stripped(value: Any, validated: str) -> None:
 )
 def test_an_invalid_text_is_refused(value: Any, messages: list[str]) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.text(value, 10)
+        body_validators.validate_text(value, 10)
     assert caught.value.messages == messages
 
 
@@ -82,7 +82,7 @@ def test_an_invalid_text_is_refused(value: Any, messages: list[str]) -> None:
     ],
 )
 def test_a_valid_url_is_returned_unchanged(url: str) -> None:
-    assert body_validators.url(f" {url}\n", 200) == url
+    assert body_validators.validate_url(f" {url}\n", 200) == url
 
 
 @pytest.mark.parametrize(
@@ -133,31 +133,31 @@ def test_a_valid_url_is_returned_unchanged(url: str) -> None:
 )
 def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.url(url, 200)
+        body_validators.validate_url(url, 200)
     assert caught.value.messages == [INVALID_URL]
 
 
 @pytest.mark.parametrize("value", [False, [], {}, 5, FilePart("f")])
 def test_a_url_must_be_a_text(value: Any) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.url(value, 200)
+        body_validators.validate_url(value, 200)
     assert caught.value.messages == [INVALID_URL]
 
 
 def test_a_url_has_a_maximum_length() -> None:
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.url("x" * 11, 10)
+        body_validators.validate_url("x" * 11, 10)
     assert caught.value.messages == [TOO_LONG, INVALID_URL]
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.url("https://example.com/", 10)
+        body_validators.validate_url("https://example.com/", 10)
     assert caught.value.messages == [TOO_LONG]
 
 
 def test_a_valid_date_is_parsed() -> None:
-    assert body_validators.iso_date("2026-11-05") == date(2026, 11, 5)
-    assert body_validators.iso_date("2024-02-29") == date(2024, 2, 29)
+    assert body_validators.validate_date("2026-11-05") == date(2026, 11, 5)
+    assert body_validators.validate_date("2024-02-29") == date(2024, 2, 29)
     with pytest.raises(body_validators.FieldError, match="may not be null"):
-        body_validators.iso_date(None)
+        body_validators.validate_date(None)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_valid_date_is_parsed() -> None:
 )
 def test_an_invalid_date_is_refused(value: Any) -> None:
     with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.iso_date(value)
+        body_validators.validate_date(value)
     assert caught.value.messages == [INVALID_DATE]
 
 
@@ -196,13 +196,13 @@ def validate_or_none(validator: Callable[[str, int], str], value: str) -> str | 
 
 @given(st.text())
 def test_any_text_is_valid_or_refused(value: str) -> None:
-    validated = validate_or_none(body_validators.text, value)
+    validated = validate_or_none(body_validators.validate_text, value)
     assert validated in (None, value.strip())
     assert validated is None or validated.encode()[:0] == b""  # no surrogates
 
 
 @given(st.one_of(st.text(), st.text().map("https://{}".format), st.from_regex(r"https?://.*")))
 def test_any_url_is_valid_or_refused(value: str) -> None:
-    validated = validate_or_none(body_validators.url, value)
+    validated = validate_or_none(body_validators.validate_url, value)
     assert validated in (None, value.strip())
     assert not validated or validated.lower().startswith("http")

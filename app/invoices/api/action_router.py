@@ -152,7 +152,7 @@ async def _set_field(
 )
 async def set_backend_id(submission: Submitted) -> Response:
     """Set backend ID for invoice."""
-    return await _set_field(submission, "backend_id", body_validators.text)
+    return await _set_field(submission, "backend_id", body_validators.validate_text)
 
 
 @router.post(
@@ -164,7 +164,7 @@ async def set_backend_id(submission: Submitted) -> Response:
 )
 async def set_payment_url(submission: Submitted) -> Response:
     """Set payment URL for invoice."""
-    return await _set_field(submission, "payment_url", body_validators.url)
+    return await _set_field(submission, "payment_url", body_validators.validate_url)
 
 
 @router.post(
@@ -176,4 +176,4 @@ async def set_payment_url(submission: Submitted) -> Response:
 )
 async def set_reference_number(submission: Submitted) -> Response:
     """Set reference number for invoice."""
-    return await _set_field(submission, "reference_number", body_validators.text)
+    return await _set_field(submission, "reference_number", body_validators.validate_text)

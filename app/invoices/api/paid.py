@@ -86,7 +86,7 @@ def _validated(body: Body, receiver: "_ProofReceiver") -> tuple[date, IncomingPr
     errors: dict[str, list[str]] = {}
     day = None
     try:
-        day = body_validators.iso_date(body.fields["date"])
+        day = body_validators.validate_date(body.fields["date"])
     except KeyError:
         errors["date"] = [REQUIRED]
     except body_validators.FieldError as error:
