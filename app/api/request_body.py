@@ -35,7 +35,7 @@ _CHARSETS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """The fields of a request body."""
 
     fields: dict[str, Any]
@@ -44,7 +44,7 @@ class Body:
     """Whether the body was a form. In a form, an empty text stands for a field without a value."""
 
 
-async def read_body(request: Request, files: FileReceiver | None = None) -> Body:
+async def parse_body(request: Request, files: FileReceiver | None = None) -> RequestBody:
     """Parse the body. An empty body has no fields, whatever its media type.
 
     The file of a multipart body is passed to `files` while it arrives.
@@ -62,22 +62,22 @@ async def read_body(request: Request, files: FileReceiver | None = None) -> Body
         raise
 
 
-async def _parse(request: Request, stream: "_Stream", files: FileReceiver | None) -> Body:
+async def _parse(request: Request, stream: "_Stream", files: FileReceiver | None) -> RequestBody:
     content_type = request.headers.get("content-type", "")
     media_type, parameters = _parse_content_type(content_type)
     charset = _charset(parameters)
     files_max_bytes = files.max_bytes if files and media_type == "multipart/form-data" else 0
     if not await stream.start(TEXT_MAX_BYTES + files_max_bytes):
-        return Body({})
+        return RequestBody({})
     match media_type:
         case "application/json":
-            return Body(_parse_json(await stream.read(), charset))
+            return RequestBody(_parse_json(await stream.read(), charset))
         case "application/x-www-form-urlencoded":
-            return Body(_parse_form(await stream.read(), charset), from_form=True)
+            return RequestBody(_parse_form(await stream.read(), charset), from_form=True)
         case "multipart/form-data":
             boundary = parameters.get(b"boundary")
             parts = await _parse_multipart(stream.chunks(), boundary, charset, files)
-            return Body(parts, from_form=True)
+            return RequestBody(parts, from_form=True)
         case _:
             raise UnsupportedMediaType(content_type)
 

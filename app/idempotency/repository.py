@@ -1,17 +1,28 @@
 """Statements for stored responses. Their age is measured by the database server's clock."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.rendered_response import WrittenAnswer
 from app.database.server_clock import database_now
 from app.idempotency.errors import KeyInUse, KeyReused
 from app.idempotency.keys import LIFETIME, IdempotencyKey
 from app.idempotency.models import StoredResponse
 from app.identity.models import User
+
+
+class ResponseData(NamedTuple):
+    """The content of a response."""
+
+    body: bytes
+    is_packed: bool
+    """Whether the body is compressed."""
+    status: int
+    headers: Mapping[str, str]
 
 
 async def lock_key(connection: AsyncConnection, key: IdempotencyKey) -> None:
@@ -35,7 +46,7 @@ async def lock_key(connection: AsyncConnection, key: IdempotencyKey) -> None:
 
 async def find_response(
     connection: AsyncConnection, key: IdempotencyKey, request_digest: bytes
-) -> WrittenAnswer | None:
+) -> ResponseData | None:
     """Return the stored response to the request, or None if there is none yet.
 
     Raises `KeyReused` if the key was used with a request of another digest.
@@ -52,22 +63,20 @@ async def find_response(
         return None
     if stored.request_digest != request_digest:
         raise KeyReused
-    return WrittenAnswer(stored.body, stored.is_packed, stored.status, stored.headers)
+    return ResponseData(stored.body, stored.is_packed, stored.status, stored.headers)
 
 
 async def store_response(
     connection: AsyncConnection,
     key: IdempotencyKey,
     request_digest: bytes,
-    response: WrittenAnswer,
+    response: ResponseData,
 ) -> None:
     """Store the response in the transaction of the change that it reports."""
     values = {
-        "request_digest": request_digest,
-        "status": response.status,
+        **response._asdict(),
         "headers": dict(response.headers),
-        "body": response.body,
-        "is_packed": response.is_packed,
+        "request_digest": request_digest,
         "created_at": database_now(),
     }
     statement = insert(StoredResponse).values(user_id=key.user_id, key=key.text, **values)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from app.api.errors import ApiError
 from app.api.multipart import PARTS_MAX_NUMBER, TEXT_MAX_BYTES, FilePart
-from app.api.request_body import Body, read_body
+from app.api.request_body import RequestBody, parse_body
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -70,8 +70,10 @@ class Files:
         self.content += data
 
 
-async def read(body: bytes, content_type: str | None = JSON, files: Files | None = None) -> Body:
-    return await read_body(Upload([body] if body else [], content_type).request, files)
+async def read(
+    body: bytes, content_type: str | None = JSON, files: Files | None = None
+) -> RequestBody:
+    return await parse_body(Upload([body] if body else [], content_type).request, files)
 
 
 async def refused(body: bytes, content_type: str | None = JSON) -> tuple[int, Any]:
@@ -253,7 +255,7 @@ async def test_a_file_is_passed_to_its_receiver_and_others_are_discarded() -> No
     for size in (1, 3, 64, len(body)):
         chunks = [body[at : at + size] for at in range(0, len(body), size)]
         upload = Upload(chunks, MULTIPART)
-        fields = (await read_body(upload.request, files)).fields
+        fields = (await parse_body(upload.request, files)).fields
         assert fields == {"other": FilePart("other.txt"), "proof": FilePart("2.pdf")}
         assert files.content == b"sec\r\n--ond"
     assert files.names == ["1.pdf", "2.pdf"] * 4
@@ -275,14 +277,14 @@ async def test_a_body_with_too_large_a_content_length_is_not_read(content_type: 
     chunks = (b"x" * 1024 for _ in range(10_000))
     upload = Upload(chunks, content_type, declared=TEXT_MAX_BYTES + 1)
     with pytest.raises(ApiError) as caught:
-        await read_body(upload.request)
+        await parse_body(upload.request)
     assert caught.value.status == 413
     assert caught.value.headers == {"Connection": "close"}
     assert upload.received == 1024  # the chunk that arrived with the head
 
     with_expect = Upload([b"x"], content_type, declared=TEXT_MAX_BYTES + 1, expects_continue=True)
     with pytest.raises(ApiError, match="413"):
-        await read_body(with_expect.request)
+        await parse_body(with_expect.request)
     assert with_expect.received == 0  # no 100 Continue is sent
 
 
@@ -306,7 +308,7 @@ async def test_a_body_without_a_length_is_read_up_to_the_limit(
 
     upload = Upload(chunks(), content_type)
     with pytest.raises(ApiError) as caught:
-        await read_body(upload.request)
+        await parse_body(upload.request)
     assert caught.value.status == 413
     assert caught.value.body == {
         "detail": f"The request body is larger than {TEXT_MAX_BYTES} bytes."
@@ -325,7 +327,7 @@ async def test_texts_may_not_use_the_limit_of_files() -> None:
 async def test_a_disconnect_during_the_body_is_an_error(content_type: str) -> None:
     upload = Upload([b"--B"], content_type, disconnects=True)
     with pytest.raises(ApiError) as caught:
-        await read_body(upload.request)
+        await parse_body(upload.request)
     assert caught.value.status == 400
 
 

@@ -20,7 +20,7 @@ from app.api.middleware.limits import (
     BoundsMiddleware,
     TooSlow,
 )
-from app.api.request_body import read_body
+from app.api.request_body import parse_body
 
 PATIENCE = 0.2
 
@@ -55,7 +55,7 @@ class Server:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if reads:
                 try:
-                    await read_body(Request(scope, receive))
+                    await parse_body(Request(scope, receive))
                 except TooSlow as error:
                     await PlainTextResponse("", error.status)(scope, receive, send)
                     return

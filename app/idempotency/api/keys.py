@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from app.api.errors import ApiError
 from app.api.multipart import FilePart
-from app.api.request_body import Body
+from app.api.request_body import RequestBody
 from app.idempotency.keys import IdempotencyKey
 from app.identity.api.authentication import Authenticated
 
@@ -43,7 +43,7 @@ RequestKey = Annotated[IdempotencyKey | None, Depends(_key_of_request)]
 """The idempotency key of the request, or None. Raises `MalformedKey`."""
 
 
-def request_digest(operation: str, subject: int, request: Request, body: Body) -> bytes:
+def request_digest(operation: str, subject: int, request: Request, body: RequestBody) -> bytes:
     """Return the SHA-256 digest that identifies a request.
 
     It covers the operation, the primary key of the record, the query and the body's fields. Bodies

@@ -12,7 +12,7 @@ from app.api.errors import InvalidFields
 from app.api.operation_docs import NO_BODY, document_action, document_body
 from app.api.query_parameters import QueryParser
 from app.api.rendered_response import WrittenAnswer
-from app.api.request_body import Body, read_body
+from app.api.request_body import RequestBody, parse_body
 from app.database.engine import Connection
 from app.idempotency.api.keys import RequestKey
 from app.identity.api.authentication import StaffOnly
@@ -98,7 +98,7 @@ async def paid(submission: Submitted) -> Response:
 )
 async def send_notification(submission: Submitted, request: Request) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
-    replay = await submission.find_replay(Body({}))
+    replay = await submission.find_replay(RequestBody({}))
     if replay is not None:
         return replay
     invoice = submission.invoice
@@ -122,7 +122,7 @@ async def _set_field(
     submission: Submission, field: str, validator: Callable[[Any, int], str]
 ) -> Response:
     """Set the field to its value in the body; a body without the field changes nothing."""
-    body = await read_body(submission.request)
+    body = await parse_body(submission.request)
     replay = await submission.find_replay(body)
     if replay is not None:
         return replay

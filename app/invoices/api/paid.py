@@ -9,7 +9,7 @@ from app.api import body_validators
 from app.api.errors import REQUIRED, ApiError, InvalidFields, TooLarge
 from app.api.multipart import FilePart
 from app.api.rendered_response import WrittenAnswer
-from app.api.request_body import Body, read_body
+from app.api.request_body import RequestBody, parse_body
 from app.database.engine import Connection
 from app.domain_errors import DomainError
 from app.invoices.actions.pay import PayInvoice, pay, remove_unused_proof
@@ -32,7 +32,7 @@ async def pay_invoice(submission: Submission) -> Response:
     a repetition.
 
     Raises `WrongInvoiceState`, `NoActiveProfile`, `InvalidFields`, `TooLarge`, `DiskUnavailable`,
-    and what `read_body` and `Submission` raise. After each of them nothing has changed and no file
+    and what `parse_body` and `Submission` raise. After each of them nothing has changed and no file
     is left.
     """
     is_payable = submission.invoice.state in PAY.valid
@@ -42,7 +42,7 @@ async def pay_invoice(submission: Submission) -> Response:
     proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
     receiver = _ProofReceiver(proofs)
     try:
-        body = await read_body(submission.request, receiver)
+        body = await parse_body(submission.request, receiver)
         replay = await submission.find_replay(body)
         if replay is not None:
             return replay
@@ -81,7 +81,7 @@ async def _pay(submission: Submission, proofs: ProofStore, command: PayInvoice) 
     return response
 
 
-def _validated(body: Body, receiver: "_ProofReceiver") -> tuple[date, IncomingProof | None]:
+def _validated(body: RequestBody, receiver: "_ProofReceiver") -> tuple[date, IncomingProof | None]:
     """Return the date and the file of a payment; raises `InvalidFields`."""
     errors: dict[str, list[str]] = {}
     day = None
@@ -104,7 +104,7 @@ def _validated(body: Body, receiver: "_ProofReceiver") -> tuple[date, IncomingPr
     return day, proof
 
 
-def _validated_proof(body: Body, receiver: "_ProofReceiver") -> IncomingProof | None:
+def _validated_proof(body: RequestBody, receiver: "_ProofReceiver") -> IncomingProof | None:
     match body.fields.get("proof", ""):
         case FilePart(name=""):
             raise body_validators.FieldError(_NOT_A_FILE)

@@ -14,7 +14,7 @@ from app.api.caching import etags
 from app.api.caching.conditional_get import Answers
 from app.api.errors import PreconditionFailed
 from app.api.rendered_response import WrittenAnswer
-from app.api.request_body import Body
+from app.api.request_body import RequestBody
 from app.audit.api.actor import actor_of_request
 from app.audit.writer import audited_transaction
 from app.database.deadline import restart_deadline_after_each
@@ -22,6 +22,7 @@ from app.database.engine import Connection
 from app.idempotency import repository
 from app.idempotency.api.keys import REPLAYED, request_digest
 from app.idempotency.keys import IdempotencyKey
+from app.idempotency.repository import ResponseData
 from app.identity.caller import Caller
 from app.invoices.queries.invoices import ChangedInvoice
 from app.invoices.repository import writes
@@ -44,7 +45,7 @@ class Submission:
         self._key = key
         self._digest = b""
 
-    async def find_replay(self, body: Body) -> Response | None:
+    async def find_replay(self, body: RequestBody) -> Response | None:
         """Return the stored response to the same request under the same key, if any.
 
         Call it as soon as the body is read, before any check that the first request passed and its
@@ -55,7 +56,7 @@ class Submission:
         self._digest = request_digest(self._actor.operation, self.invoice.id, self.request, body)
         async with self.database.reading() as connection:
             earlier = await repository.find_response(connection, self._key, self._digest)
-        return None if earlier is None else earlier.response(REPLAYED)
+        return None if earlier is None else WrittenAnswer(*earlier).response(REPLAYED)
 
     async def run_once(self, change: Callable[[Connection], Awaitable[WrittenAnswer]]) -> Response:
         """Make the change in a transaction and return its response; under a key, at most once.
@@ -69,10 +70,11 @@ class Submission:
                 await repository.lock_key(connection, self._key)
                 earlier = await repository.find_response(connection, self._key, self._digest)
                 if earlier is not None:
-                    return earlier.response(REPLAYED)
+                    return WrittenAnswer(*earlier).response(REPLAYED)
             answer = await change(connection)
             if self._key is not None:
-                await repository.store_response(connection, self._key, self._digest, answer)
+                data = ResponseData(answer.body, answer.is_packed, answer.status, answer.headers)
+                await repository.store_response(connection, self._key, self._digest, data)
         return answer.response()
 
     async def require_match(self, connection: Connection) -> None:
