@@ -13,7 +13,7 @@ from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.deadline import PatienceMiddleware
 from app.api.middleware.head import HeadMiddleware
-from app.api.middleware.limits import BoundsMiddleware, body_max_bytes
+from app.api.middleware.limits import LimitsMiddleware, body_max_bytes
 from app.api.middleware.proxy_headers import ForwardedMiddleware
 from app.api.middleware.rate_limit.middleware import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import RequestMiddleware
@@ -28,7 +28,7 @@ from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
-from app.metrics.build import tell_build
+from app.metrics.build import set_build_info
 from app.outbox.notifier import Notifier
 from app.payments.api.router import router as payments
 from app.payments.proofs import ProofStore
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tell_build()
+        set_build_info()
         # From here on it is not made again, so that a disk that goes away is seen.
         with suppress(DiskUnavailable):
             ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(RateLimitMiddleware, limits=rate_limits)
     app.add_middleware(
-        BoundsMiddleware,
+        LimitsMiddleware,
         client_timeout=settings.client_timeout,
         body_max_bytes=body_max_bytes(settings.proof_max_bytes),
     )

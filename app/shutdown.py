@@ -1,4 +1,4 @@
-"""How a process ends when it is asked to: in order and in time, or at once if asked again."""
+"""How a process shuts down: gracefully and within a time limit, or at once if asked twice."""
 
 import faulthandler
 import os
@@ -8,47 +8,42 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-MOST_SECONDS: Final = 25.0
+SHUTDOWN_SECONDS: Final = 25.0
 """From the signal until the process is gone, whatever clients, jobs and other servers do."""
-LAST_RESORT: Final = MOST_SECONDS - 1
-"""Seconds after which a process that still has not ended is ended without asking it."""
+LAST_RESORT: Final = SHUTDOWN_SECONDS - 1
+"""Seconds after which a process that has not ended is terminated."""
 DRAINING: Final = "draining"
-"""What the state of a request says once the process that serves it was asked to end."""
-AT_ONCE: Final = 1
-"""The exit code of a process that was not let end in order."""
+"""The key in a request's state that is true once its process began to shut down."""
+FORCED_EXIT_CODE: Final = 1
+"""The exit code of a process that did not shut down gracefully."""
 
 
-class Ending:
-    """What the signals do that ask a process to end.
+class ShutdownSignals:
+    """Handles the signals that ask a process to end.
 
-    The first begins an orderly end, and a watch over it: where that takes too long, the process
-    shows on standard error where it hangs, and is gone. A second signal of any kind ends it at
-    once, as people expect of Ctrl-C. PostgreSQL then rolls back what was open, and jobs are taken
-    up elsewhere.
+    The first signal begins a graceful shutdown and a timeout: at `LAST_RESORT` the process writes
+    its stacks to standard error and exits. A second signal of any kind makes the process exit at
+    once, as people expect of Ctrl-C. That is safe: PostgreSQL rolls back open transactions, and
+    another worker runs the jobs.
     """
 
     def __init__(self) -> None:
-        self._asked_at: float | None = None
+        self._received_at: float | None = None
 
-    def on(self, number: signal.Signals, begin: Callable[[], object]) -> None:
-        """Let a signal begin the end; `begin` is called amid whatever runs, and must be brief."""
+    def handle(self, number: signal.Signals, begin: Callable[[], object]) -> None:
+        """Let a signal begin the shutdown. `begin` runs as a signal handler and must be brief."""
 
-        def told(_number: int, _frame: FrameType | None) -> None:
-            if self._asked_at is not None:
-                os._exit(AT_ONCE)
-            self._asked_at = time.monotonic()
-            # A thread of its own, which needs nothing of Python: what hangs cannot stop it.
+        def handler(_number: int, _frame: FrameType | None) -> None:
+            if self._received_at is not None:
+                os._exit(FORCED_EXIT_CODE)
+            self._received_at = time.monotonic()
+            # This thread does not need the interpreter lock: a blocked process cannot stop it.
             faulthandler.dump_traceback_later(LAST_RESORT, exit=True)
             begin()
 
-        signal.signal(number, told)
-
-    @property
-    def asked(self) -> bool:
-        """Whether the process was asked to end."""
-        return self._asked_at is not None
+        signal.signal(number, handler)
 
     @property
     def seconds(self) -> float:
-        """Seconds since the process was asked to end; 0 before."""
-        return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+        """Seconds since the first signal; 0 before it."""
+        return 0.0 if self._received_at is None else time.monotonic() - self._received_at

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from app.cli.main import cli
 from app.settings import Settings
-from app.shutdown import MOST_SECONDS
+from app.shutdown import SHUTDOWN_SECONDS
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -79,7 +79,7 @@ def test_compose_sets_settings_that_exist(name: str, monkeypatch: pytest.MonkeyP
 
 def test_compose_lets_requests_and_jobs_end() -> None:
     for service in OURS.values():
-        assert int(service["stop_grace_period"].removesuffix("s")) > MOST_SECONDS
+        assert int(service["stop_grace_period"].removesuffix("s")) > SHUTDOWN_SECONDS
 
 
 def test_compose_waits_for_what_is_needed() -> None:

@@ -21,7 +21,14 @@ from app.jobs.clock_check import ClockCheck
 from app.jobs.database_outage import DatabaseOutage
 from app.jobs.job import Job, JobRun
 from app.logging import describe_error, get_logger
-from app.metrics.jobs import JOBS_RUNNING, LAST_LOOK, OTHER, JobResult, expect_jobs, job_ended
+from app.metrics.jobs import (
+    JOBS_RUNNING,
+    LAST_POLL,
+    OTHER,
+    JobResult,
+    count_job_attempt,
+    initialise_series,
+)
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.outbox.repository import OutboxClaim
@@ -54,7 +61,7 @@ class JobRunner:
         self._abandoning = False
         self.outage = DatabaseOutage()
         self._clock_check = ClockCheck()
-        expect_jobs(jobs)
+        initialise_series(jobs)
 
     async def start_due_jobs(self) -> int:
         """Start due entries up to the limit of concurrency; return the number of entries started.
@@ -66,14 +73,14 @@ class JobRunner:
         async with self._claiming:
             free = self._concurrency - self._running
             if self._stopping or free <= 0:
-                LAST_LOOK.set_to_current_time()
+                LAST_POLL.set_to_current_time()
                 return 0
             async with self._database.transaction() as connection:
                 claims = await outbox.claim_due(connection, free, self._lease)
                 offset = await self._database.clock.measure(connection)
             self.outage.end()
             self._clock_check.check(offset)
-            LAST_LOOK.set_to_current_time()
+            LAST_POLL.set_to_current_time()
             for claim in claims:
                 self._running += 1
                 task = asyncio.create_task(self._run(claim), name=f"{claim.job} {claim.id}")
@@ -122,7 +129,7 @@ class JobRunner:
                 result = JobResult.HANDED_BACK
             finally:
                 self._running -= 1
-        job_ended(name, result, perf_counter() - started)
+        count_job_attempt(name, result, perf_counter() - started)
         with suppress(SQLAlchemyError):  # the next poll logs it
             await self.start_due_jobs()
 

@@ -21,12 +21,12 @@ from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
 from app.logging import describe_error, get_logger
-from app.metrics.build import tell_build
-from app.metrics.exporter import exported
+from app.metrics.build import set_build_info
+from app.metrics.exporter import metrics_server
 from app.outbox.redis import create_redis_client
 from app.redis import find_write_error
 from app.settings import Settings
-from app.shutdown import Ending
+from app.shutdown import ShutdownSignals
 
 DRAIN_TIMEOUT: Final = 16.0
 """Seconds that running jobs may take after the signal to stop; then they are cancelled."""
@@ -59,9 +59,11 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Run until stopped; running jobs end, or their entries are released."""
-        tell_build()
+        set_build_info()
         collector = self._collector.from_threads(asyncio.get_running_loop())
-        with exported(self._settings.metrics_host, self._settings.worker_metrics_port, collector):
+        with metrics_server(
+            self._settings.metrics_host, self._settings.worker_metrics_port, collector
+        ):
             await self._run()
 
     async def _run(self) -> None:
@@ -149,9 +151,9 @@ async def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
     process = WorkerProcess(settings)
     loop = asyncio.get_running_loop()
-    ending = Ending()
+    signals = ShutdownSignals()
     for number in (signal.SIGTERM, signal.SIGINT):
-        ending.on(number, lambda: loop.call_soon_threadsafe(process.stop))
+        signals.handle(number, lambda: loop.call_soon_threadsafe(process.stop))
     # arq logs every poll of the outbox; the jobs log their own outcomes.
     logging.getLogger("arq").setLevel(logging.WARNING)
     await process.run()

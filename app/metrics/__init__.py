@@ -1,10 +1,9 @@
-"""What a process counts of its own work, and how Prometheus gets to see it.
+"""Metrics, and the server that shows them to Prometheus.
 
-A module for each thing that is counted; whoever does it imports the module, so that a process
-shows what is its own. Labels take their values from sets that are known when the process starts
-(operations, methods, statuses, jobs, outcomes), never from what a client sent, which would make
-a series of each value.
+Each subject has a module. The code that does the work imports it, so that a process shows only its
+own metrics. Labels take their values from sets that are known when the process starts (operations,
+methods, statuses, jobs, outcomes), never from a client: each value would be a new series.
 
-In a process that has others beside it (`exporter.show_together`), values are kept in files
-that all of them share; a gauge then says how those of several are put together.
+Processes of one API share their values in files (`exporter.serve_shared_metrics`). Each gauge
+declares how the values of several processes are combined.
 """

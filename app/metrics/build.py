@@ -1,4 +1,4 @@
-"""What runs."""
+"""The running version."""
 
 import platform
 from typing import Final
@@ -15,6 +15,6 @@ _BUILD: Final = Gauge(
 )
 
 
-def tell_build() -> None:
-    """Say what runs, once the process starts."""
+def set_build_info() -> None:
+    """Set the versions; to be called when the process starts."""
     _BUILD.labels(__version__, platform.python_version()).set(1)

@@ -1,4 +1,4 @@
-"""Notifications that are handed to the mail server."""
+"""Deliveries of notifications to the mail server."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ from prometheus_client import Counter
 
 
 class DeliveryOutcome(StrEnum):
-    """How an attempt at a delivery may end."""
+    """The outcome of an attempt at a delivery."""
 
     SENT = "sent"
     POSTPONED = "postponed"
@@ -16,12 +16,12 @@ class DeliveryOutcome(StrEnum):
 
 
 _ATTEMPTS: Final = Counter(
-    "invoicing_delivery_attempts_total", "Attempts at deliveries, by how they ended.", ["outcome"]
+    "invoicing_delivery_attempts_total", "Attempts at deliveries, by outcome.", ["outcome"]
 )
-for _outcome in DeliveryOutcome:  # each begins at zero, so that the first failure is a rise
+for _outcome in DeliveryOutcome:  # from zero, so that a first failure is an increase
     _ATTEMPTS.labels(_outcome)
 
 
-def delivery_attempted(outcome: DeliveryOutcome) -> None:
+def count_delivery_attempt(outcome: DeliveryOutcome) -> None:
     """Count an attempt at a delivery."""
     _ATTEMPTS.labels(outcome).inc()

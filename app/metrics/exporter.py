@@ -1,7 +1,7 @@
-"""Shows metrics on a port of their own, away from the API's.
+"""Serves metrics for Prometheus on a port of their own, apart from the API's.
 
-Nothing here imports `prometheus_client` before it must: the library decides when it is imported
-whether its values are those of one process or are shared by several.
+`prometheus_client` decides when it is imported whether values belong to one process or are shared
+by several. So this module imports it only inside functions.
 """
 
 import atexit
@@ -17,72 +17,82 @@ from app.logging import get_logger
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-_TRY_AGAIN: Final = 5.0
-"""Seconds between tries to get a port that another process has, such as one about to end."""
-_PATIENCE: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
+"""Between attempts to bind a port that another process has, such as one that is about to end."""
+_STOP_SECONDS: Final = 5.0
+_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable of `prometheus_client` for values that processes share."""
 
 _logger = get_logger(__name__)
 
 
 @contextmanager
-def exported(host: str, port: int, shown: "Collector") -> Iterator[None]:
-    """Answer Prometheus at `http://host:port/metrics` for the length of the context.
+def metrics_server(host: str, port: int, collector: "Collector") -> Iterator[None]:
+    """Serve `http://host:port/metrics` for the length of the context; not at all if port is 0.
 
-    Port 0 means not at all. A port that is not to be had is told in the log and tried again: the
-    service is not worth less than what is counted of it.
+    If the port is in use, this logs a warning and tries again: the service runs without metrics
+    meanwhile.
     """
     if port == 0:
         yield
         return
-    ending = Event()
-    thread = _start(host, port, shown, ending)
+    stop = Event()
+    thread = _start(host, port, collector, stop)
     try:
         yield
     finally:
-        ending.set()
-        thread.join(_PATIENCE)
+        stop.set()
+        thread.join(_STOP_SECONDS)
 
 
-def show_together(host: str, port: int) -> None:
-    """Show the sum of what this process and those that it starts count, until it ends.
+def serve_shared_metrics(host: str, port: int) -> None:
+    """Serve the sums over this process and those that it starts, until this process ends.
 
-    To be called before anything that counts is imported. The values are in a folder of files, which
-    goes with this process; what another has counted stays when that one dies.
+    To be called before any metric is imported. The values are in files of a directory that this
+    process removes at its end. The counts of a process that dies stay.
     """
     if port == 0:
         return
-    folder = TemporaryDirectory(prefix="invoicing-metrics-", ignore_cleanup_errors=True)
-    atexit.register(folder.cleanup)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
-    from app.metrics.multiprocess import Together  # noqa: PLC0415 - after the folder is named
+    directory = TemporaryDirectory(prefix="invoicing-metrics-", ignore_cleanup_errors=True)
+    atexit.register(directory.cleanup)
+    os.environ[_DIRECTORY] = directory.name
+    from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
-    _start(host, port, Together(folder.name), Event())
+    _start(host, port, MultiProcessCollector(None), Event())  # type: ignore[no-untyped-call]
 
 
-def _start(host: str, port: int, shown: "Collector", ending: Event) -> Thread:
-    thread = Thread(target=_serve, args=(host, port, shown, ending), name="metrics", daemon=True)
+def drop_gauges_of(process_id: int) -> None:
+    """Remove what a process that has died had in progress from the shared metrics."""
+    if _DIRECTORY in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+        mark_process_dead(process_id)  # type: ignore[no-untyped-call]
+
+
+def _start(host: str, port: int, collector: "Collector", stop: Event) -> Thread:
+    thread = Thread(target=_serve, args=(host, port, collector, stop), name="metrics", daemon=True)
     thread.start()
     return thread
 
 
-def _serve(host: str, port: int, shown: "Collector", ending: Event) -> None:
+def _serve(host: str, port: int, collector: "Collector", stop: Event) -> None:
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415
 
     registry = CollectorRegistry()
-    registry.register(shown)
-    told = False
+    registry.register(collector)
+    is_logged = False
     while True:
         try:
             server, _ = start_http_server(port, host, registry)
             break
         except OSError as error:
-            if not told:
+            if not is_logged:
                 reason = error.strerror or type(error).__name__
                 _logger.warning("metrics not shown yet", host=host, port=port, reason=reason)
-            told = True
-        if ending.wait(_TRY_AGAIN):
+            is_logged = True
+        if stop.wait(_RETRY_SECONDS):
             return
     _logger.info("metrics shown", host=host, port=port)
-    ending.wait()
+    stop.wait()
     server.shutdown()
     server.server_close()

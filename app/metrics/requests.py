@@ -6,13 +6,13 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 ABORTED: Final = "aborted"
-"""The status of a request that ended before its answer began."""
+"""The status of a request that ended before its response started."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER: Final = "other"
 
 REQUESTS_IN_PROGRESS: Final = Gauge(
     "invoicing_http_requests_in_progress",
-    "Requests whose answer has not ended.",
+    "Requests whose response has not ended.",
     multiprocess_mode="livesum",
 )
 _REQUESTS: Final = Counter(
@@ -22,14 +22,14 @@ _REQUESTS: Final = Counter(
 )
 _SECONDS: Final = Histogram(
     "invoicing_http_request_duration_seconds",
-    "From a request's arrival to the end of its answer.",
+    "Time from a request's arrival to the end of its response.",
     ["operation", "method"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 
 
-def request_ended(operation: str, method: str, status: int, seconds: float) -> None:
-    """Count a request; `status` is 0 where its answer never began."""
+def count_request(operation: str, method: str, status: int, seconds: float) -> None:
+    """Count a request; `status` is 0 if its response never started."""
     requests, durations = _series(operation, method if method in _METHODS else _OTHER, status)
     requests.inc()
     durations.observe(seconds)

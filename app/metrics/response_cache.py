@@ -1,4 +1,4 @@
-"""Documents that an API process keeps in its memory."""
+"""The cache of documents in the memory of an API process."""
 
 from typing import Final
 
@@ -6,13 +6,13 @@ from prometheus_client import Counter, Gauge
 
 _LOOKUPS: Final = Counter(
     "invoicing_kept_documents_lookups_total",
-    "Looks for a document in the memory of the process.",
+    "Lookups of a document in the cache.",
     ["found"],
 )
 FOUND: Final = _LOOKUPS.labels("yes")
 MISSED: Final = _LOOKUPS.labels("no")
 KEPT_BYTES: Final = Gauge(
     "invoicing_kept_documents_bytes",
-    "Memory of the process for documents (at most DOCUMENT_CACHE_BYTES).",
+    "Memory used by the cache (at most DOCUMENT_CACHE_BYTES).",
     multiprocess_mode="liveall",
 )

@@ -22,7 +22,7 @@ from app.database.engine import Database
 from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
-from app.metrics.deliveries import DeliveryOutcome, delivery_attempted
+from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
 from app.notifications.errors import (
     DeliveryError,
     PermanentDeliveryError,
@@ -164,7 +164,7 @@ async def _record_acceptance(
             await asyncio.sleep(delay)
         else:
             break
-    delivery_attempted(DeliveryOutcome.SENT)
+    count_delivery_attempt(DeliveryOutcome.SENT)
     _logger.info("delivery sent", delivery=str(claim.uuid), attempt=claim.attempt)
 
 
@@ -187,7 +187,7 @@ async def _postpone(
     delay = RETRY_DELAYS[claim.attempt - 1]
     if not await deliveries.postpone(claim, str(error), delay):
         return await deliveries.time_until_due(claim.uuid)
-    delivery_attempted(DeliveryOutcome.POSTPONED)
+    count_delivery_attempt(DeliveryOutcome.POSTPONED)
     _logger.warning(
         "delivery postponed",
         delivery=str(claim.uuid),
@@ -202,7 +202,7 @@ async def _mark_failed(
     deliveries: DeliveryRepository, claim: DeliveryClaim, error: DeliveryError
 ) -> None:
     if await deliveries.mark_failed(claim, str(error)):
-        delivery_attempted(DeliveryOutcome.FAILED)
+        count_delivery_attempt(DeliveryOutcome.FAILED)
         _logger.error(
             "delivery failed",
             delivery=str(claim.uuid),

@@ -14,13 +14,13 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from app.logging import get_logger
+from app.metrics.exporter import drop_gauges_of
 from app.server.child_process import set_parent_death_signal
 from app.server.server import Server, configuration
-from app.shutdown import AT_ONCE, MOST_SECONDS, Ending
+from app.shutdown import FORCED_EXIT_CODE, SHUTDOWN_SECONDS, ShutdownSignals
 
-_ALL_DRAIN, _ALL_END = signal.SIGUSR1, signal.SIGUSR2
-"""What the parent sends its children to end them all: with or without waiting to be known as not
-ready. SIGTERM ends one of them alone."""
+_DRAIN_ALL, _END_ALL = signal.SIGUSR1, signal.SIGUSR2
+"""Signals of the parent that end all children: with or without draining. SIGTERM ends one child."""
 _TICK: Final = 0.1
 _RESTART_PAUSE: Final = 1.0
 
@@ -29,7 +29,7 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class Processes:
-    """Starts processes, starts those again that end by themselves, and ends them together."""
+    """Starts processes, restarts those that end by themselves, and ends them together."""
 
     def __init__(self, config: uvicorn.Config, number: int, drain_seconds: float) -> None:
         self._config = config
@@ -39,19 +39,19 @@ class Processes:
         self._children: list[SpawnProcess] = []
 
     def run(self) -> int:
-        """Serve until asked to end; return the exit code."""
+        """Serve until SIGTERM or SIGINT; return the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+            signal.signal(number, self._on_signal)
         with self._config.bind_socket() as listener:
-            code = self._watch(listener)
-        # The listener is closed here, so that with the last child nobody listens any more.
+            code = self._supervise(listener)
+        # The socket is closed here, so that connections are refused once the last child is gone.
         return self._end() or code
 
-    def _told(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _watch(self, listener: socket) -> int:
-        """Keep the number of children until a signal comes, or one fails to start."""
+    def _supervise(self, listener: socket) -> int:
+        """Keep the number of children until a signal arrives, or until a child fails to start."""
         while not self._signals:
             while len(self._children) < self._number:
                 self._children.append(self._start(listener))
@@ -59,6 +59,8 @@ class Processes:
             ended = [child for child in self._children if child.exitcode is not None]
             for child in ended:
                 self._children.remove(child)
+                if child.pid is not None:
+                    drop_gauges_of(child.pid)
                 if child.exitcode == STARTUP_FAILURE:
                     return STARTUP_FAILURE
                 _logger.error("process ended by itself", process=child.pid, code=child.exitcode)
@@ -75,29 +77,29 @@ class Processes:
         return child
 
     def _end(self) -> int:
-        """End the children in order; at once where a second signal comes, or time is up."""
+        """End the children gracefully; kill them on a second signal, or when time is up."""
         drain = signal.SIGINT not in self._signals
         for child in self._children:
             if child.pid is not None and child.exitcode is None:
-                os.kill(child.pid, _ALL_DRAIN if drain else _ALL_END)
-        patience = time.monotonic() + MOST_SECONDS
+                os.kill(child.pid, _DRAIN_ALL if drain else _END_ALL)
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
         while alive := [child for child in self._children if child.exitcode is None]:
-            if len(self._signals) > 1 or time.monotonic() > patience:
+            if len(self._signals) > 1 or time.monotonic() > deadline:
                 for child in alive:
                     child.kill()
-                return AT_ONCE
+                return FORCED_EXIT_CODE
             wait([child.sentinel for child in alive], _TICK)
         return max(0, *(child.exitcode or 0 for child in self._children))
 
 
 def _serve(host: str, port: int, listener: socket, drain_seconds: float) -> None:
-    """Serve in a child; it ends when its parent tells it to, or is gone."""
-    # Ctrl-C reaches everyone in the terminal's group, and the parent passes it on.
+    """Serve in a child process until the parent ends it, or is gone."""
+    # Ctrl-C reaches every process of the terminal's group; the parent passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ending = Ending()
-    server = Server(configuration(host, port), ending)
-    ending.on(signal.SIGTERM, lambda: server.end(drain_seconds, others_listen=True))
-    ending.on(_ALL_DRAIN, lambda: server.end(drain_seconds))
-    ending.on(_ALL_END, lambda: server.end(0))
+    signals = ShutdownSignals()
+    server = Server(configuration(host, port), signals)
+    signals.handle(signal.SIGTERM, lambda: server.begin_shutdown(drain_seconds, others_listen=True))
+    signals.handle(_DRAIN_ALL, lambda: server.begin_shutdown(drain_seconds))
+    signals.handle(_END_ALL, lambda: server.begin_shutdown(0))
     set_parent_death_signal(signal.SIGTERM)
     server.run([listener])

@@ -1,4 +1,4 @@
-"""Serving the API at an address, by one process or several."""
+"""Serves the API at an address, with one process or several."""
 
 import signal
 
@@ -6,21 +6,22 @@ from uvicorn.config import STARTUP_FAILURE
 
 from app.server.processes import Processes
 from app.server.server import Server, configuration
-from app.shutdown import Ending
+from app.shutdown import ShutdownSignals
 
 
 def run(host: str, port: int, processes: int, drain_seconds: float) -> int:
-    """Serve until asked to end, by SIGTERM or SIGINT; return the exit code.
+    """Serve until SIGTERM or SIGINT; return the exit code.
 
-    SIGTERM is a deployment's: for `drain_seconds` the service is not ready, but still open, so that
-    balancers take it out. SIGINT is a person's, who is not kept waiting.
+    After SIGTERM, which a deployment sends, the service is not ready but still accepts requests for
+    `drain_seconds`, so that balancers take it out. After SIGINT, which a person sends, it does not
+    wait.
     """
     config = configuration(host, port)
     if processes > 1:
         return Processes(config, processes, drain_seconds).run()
-    ending = Ending()
-    server = Server(config, ending)
-    ending.on(signal.SIGTERM, lambda: server.end(drain_seconds))
-    ending.on(signal.SIGINT, lambda: server.end(0))
+    signals = ShutdownSignals()
+    server = Server(config, signals)
+    signals.handle(signal.SIGTERM, lambda: server.begin_shutdown(drain_seconds))
+    signals.handle(signal.SIGINT, lambda: server.begin_shutdown(0))
     server.run()
     return 0 if server.started else STARTUP_FAILURE

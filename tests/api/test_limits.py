@@ -10,15 +10,15 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.limits import (
-    BROKEN,
-    CROWDED,
+    BROKEN_BODY,
     HEADER_MAX_BYTES,
     HEADERS_MAX_BYTES,
     HEADERS_MAX_NUMBER,
     PARAMETERS_MAX_NUMBER,
+    TOO_MANY_CONNECTIONS,
     URL_MAX_BYTES,
-    BoundsMiddleware,
-    TooSlow,
+    BodyTooSlow,
+    LimitsMiddleware,
 )
 from app.api.request_body import parse_body
 
@@ -56,12 +56,12 @@ class Server:
             if reads:
                 try:
                     await parse_body(Request(scope, receive))
-                except TooSlow as error:
+                except BodyTooSlow as error:
                     await PlainTextResponse("", error.status)(scope, receive, send)
                     return
             await PlainTextResponse("as ever")(scope, receive, send)
 
-        await BoundsMiddleware(app, PATIENCE, 80_000)(self.scope, self._receive, self._send)
+        await LimitsMiddleware(app, PATIENCE, 80_000)(self.scope, self._receive, self._send)
         return self.status
 
     async def _receive(self) -> Message:
@@ -172,7 +172,7 @@ async def test_a_body_that_turns_out_to_be_broken() -> None:
     chunked = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
     for reads in (False, True):
         server = Server(headers=chunked, body=[b"{"])
-        server.scope["state"][BROKEN] = 400, "It is broken."
+        server.scope["state"][BROKEN_BODY] = 400, "It is broken."
         assert await server.ask(reads=reads) == 400
         assert server.body == b'{"detail":"It is broken."}'
 
@@ -186,10 +186,10 @@ async def test_an_answer_reaches_who_is_still_sending_what_would_have_been_read(
 async def test_a_connection_too_many() -> None:
     for path, status in (("/api/invoices/", 503), ("/health/live", 200)):
         server = Server(path=path)
-        server.scope["state"] = {CROWDED: True}
+        server.scope["state"] = {TOO_MANY_CONNECTIONS: True}
         assert await server.ask() == status
     server = Server()
-    server.scope["state"] = {CROWDED: True}
+    server.scope["state"] = {TOO_MANY_CONNECTIONS: True}
     await server.ask()
     assert server.body == b'{"detail":"There are too many connections now. Try again."}'
     assert (server.told[b"retry-after"], server.told[b"connection"]) == (b"1", b"close")

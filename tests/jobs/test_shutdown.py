@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
-from app.shutdown import AT_ONCE, MOST_SECONDS
+from app.shutdown import FORCED_EXIT_CODE, SHUTDOWN_SECONDS
 from tests.support.proxy import postgresql_proxy
 from tests.support.worker import open_entries, until, worker_process
 
 SHORT = 6.0
-IN_EARNEST = pytest.param(MOST_SECONDS, marks=pytest.mark.slow)
+IN_EARNEST = pytest.param(SHUTDOWN_SECONDS, marks=pytest.mark.slow)
 PROGRAM = ("-m", "tests.support.stubborn_worker")
 
 
@@ -30,7 +30,7 @@ async def ended_in(process: Process) -> float:
     """Ask a worker to end, and return the seconds that it took."""
     asked = monotonic()
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.wait(), MOST_SECONDS + 5)
+    await asyncio.wait_for(process.wait(), SHUTDOWN_SECONDS + 5)
     return monotonic() - asked
 
 
@@ -45,7 +45,7 @@ async def test_jobs_that_do_not_end(
         await outbox.record_job(connection, "blocks", {})
         await until(lambda: begun(connection, "blocks"))
         assert await ended_in(process) < limit
-        assert process.returncode == AT_ONCE
+        assert process.returncode == FORCED_EXIT_CODE
     # Neither is lost: another worker will take them up.
     assert await open_entries(connection, "ignores") == 1
     assert await open_entries(connection, "blocks") == 1
@@ -72,10 +72,10 @@ async def test_without_a_database_that_answers_and_without_redis(
 
 async def test_asked_again_it_ends_at_once(connection: AsyncConnection, settings: Settings) -> None:
     await outbox.record_job(connection, "ignores", {})
-    async with worker_process(settings, *PROGRAM, str(MOST_SECONDS), "worker") as process:
+    async with worker_process(settings, *PROGRAM, str(SHUTDOWN_SECONDS), "worker") as process:
         await until(lambda: begun(connection, "ignores"))
         process.send_signal(signal.SIGINT)
         await asyncio.sleep(0.2)
         assert process.returncode is None
         assert await ended_in(process) < 1
-        assert process.returncode == AT_ONCE
+        assert process.returncode == FORCED_EXIT_CODE

@@ -1,4 +1,4 @@
-"""The port of metrics, and what several processes count together."""
+"""The port of metrics, and the metrics that several processes share."""
 
 import asyncio
 import socket
@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.testing import capture_logs
 
 from app.metrics import exporter
-from app.metrics.exporter import exported
-from app.metrics.multiprocess import Together
+from app.metrics.exporter import metrics_server
 from tests.metrics.scraping import Scrape, scrape
 from tests.support.server import free_port
 
 COUNTING = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from app.metrics.requests import REQUESTS_IN_PROGRESS, request_ended
+from app.metrics.requests import REQUESTS_IN_PROGRESS, count_request
 for milliseconds in (1, 30, 700):
-    request_ended("o", "GET", 200, milliseconds / 1000)
-request_ended("o", "BREW", 0, 1)
+    count_request("o", "GET", 200, milliseconds / 1000)
+count_request("o", "BREW", 0, 1)
 REQUESTS_IN_PROGRESS.inc()
 print("counted", flush=True)
 sys.stdin.read()
@@ -39,12 +39,12 @@ def shown() -> CollectorRegistry:
 async def test_a_busy_port_is_told_once_and_taken_when_it_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(exporter, "_TRY_AGAIN", 0.05)
+    monkeypatch.setattr(exporter, "_RETRY_SECONDS", 0.05)
     with socket.socket() as other, capture_logs() as logged:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with exported("127.0.0.1", port, shown()):
+        with metrics_server("127.0.0.1", port, shown()):
             await asyncio.sleep(0.2)
             assert [line["event"] for line in logged] == ["metrics not shown yet"]
             assert logged[0]["reason"] == "Address already in use"
@@ -56,15 +56,18 @@ async def test_a_busy_port_is_told_once_and_taken_when_it_is_free(
 
 async def test_metrics_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-    with capture_logs() as logged, exported("127.0.0.1", 0, shown()):
-        exporter.show_together("127.0.0.1", 0)
+    with capture_logs() as logged, metrics_server("127.0.0.1", 0, shown()):
+        exporter.serve_shared_metrics("127.0.0.1", 0)
     assert logged == []
 
 
 @pytest.mark.usefixtures("child_processes")
-def test_what_the_dead_counted_stays_and_what_they_were_at_does_not(tmp_path: Path) -> None:
+def test_counts_of_a_dead_process_stay_and_its_gauges_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = CollectorRegistry()
-    registry.register(Together(str(tmp_path)))
+    MultiProcessCollector(registry, str(tmp_path))  # type: ignore[no-untyped-call]
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
 
     def seen() -> Scrape:
         return Scrape(generate_latest(registry).decode())
@@ -91,14 +94,14 @@ def test_what_the_dead_counted_stays_and_what_they_were_at_does_not(tmp_path: Pa
             assert now.one(f"{name}_bucket", le="0.05", **took) == 2 * done
             in_progress = now.all("invoicing_http_requests_in_progress")
             assert sum(in_progress) == expected_in_progress
-            process.communicate()  # it dies without a word
-    assert {path.name for path in tmp_path.iterdir()} == {"counter_gone.db", "histogram_gone.db"}
+            process.communicate()  # it dies without cleaning up
+            exporter.drop_gauges_of(process.pid)
 
 
 async def test_two_at_once_do_not_share_a_port() -> None:
     port = free_port()
-    with exported("127.0.0.1", port, shown()):
+    with metrics_server("127.0.0.1", port, shown()):
         await scrape(port)
-        with capture_logs() as logged, exported("127.0.0.1", port, shown()):
+        with capture_logs() as logged, metrics_server("127.0.0.1", port, shown()):
             await asyncio.sleep(0.1)
         assert [line["event"] for line in logged] == ["metrics not shown yet"]

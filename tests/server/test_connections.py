@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
-from app.server.protocol import HEAD_MAX_BYTES
+from app.server.connection import HEAD_MAX_BYTES
 from tests.server.test_wire import busy, with_items
 from tests.support.factories import Factories, Row
 from tests.support.server import Server, run_server

@@ -46,7 +46,7 @@ def _registry(settings: Settings) -> Mapping[str, Job]:
 
 if __name__ == "__main__":
     seconds = float(sys.argv.pop(1))
-    if seconds < shutdown.MOST_SECONDS:
+    if seconds < shutdown.SHUTDOWN_SECONDS:
         shutdown.LAST_RESORT = seconds - 1  # type: ignore[misc]  # shorter than in earnest
         worker.DRAIN_TIMEOUT = runner.CANCELLATION_TIMEOUT = 0.5  # type: ignore[misc]
     worker.build_registry = _registry  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""How much a client may send, and how slowly: the bounds that all operations share.
+"""Limits of every request: the size of its head and body, and the time that the body may take.
 
-Heads that never end are the server's matter (`app/server/protocol.py`), the size of a body that
-of who reads it (`app/api/request_body.py`).
+The server limits incomplete heads (`app/server/connection.py`). Readers of bodies limit what they
+read (`app/api/request_body.py`).
 """
 
 import asyncio
@@ -23,35 +23,33 @@ HEADERS_MAX_NUMBER: Final = 100
 PARAMETERS_MAX_NUMBER: Final = 200
 """In the query, repeated ones included."""
 BODY_RATE: Final = 1024
-"""Bytes a second that a body must bring, on the average over the patience with a client."""
+"""Bytes per second that a body must have on average over the client timeout."""
 URL_TOO_LONG: Final = f"The URL is longer than {URL_MAX_BYTES} bytes."
 HEADERS_TOO_LONG: Final = f"The headers are longer than {HEADERS_MAX_BYTES} bytes together."
-CROWDED: Final = "crowded"
-"""What is true in the state of a connection that is one too many."""
-BROKEN: Final = "broken"
-"""What is in the state of a request whose body cannot be read to its end: status and detail."""
+TOO_MANY_CONNECTIONS: Final = "too_many_connections"
+"""The key that is true in the state of a connection beyond `MAX_CONNECTIONS`."""
+BROKEN_BODY: Final = "broken_body"
+"""The key of the error, status and detail, in the state of a request whose body is malformed."""
+LINGER_SECONDS: Final = 0.5
+"""Between a response that ends a connection and its end. A client that is still sending can read
+the response meanwhile; the end itself may reset the connection."""
 _CLOSE: Final = {"Connection": "close"}
 
 
-LINGER: Final = 0.5
-"""Seconds from an answer that ends a connection to its end, in which a client that is still sending
-can read the answer: the end itself may reset the connection."""
-
-
-class TooSlow(ApiError):
-    """408: a body that does not come."""
+class BodyTooSlow(ApiError):
+    """408: the body did not arrive in time."""
 
     def __init__(self) -> None:
         detail = "The request body did not come in time."
         super().__init__(408, {"detail": detail}, _CLOSE)
 
 
-class BoundsMiddleware:
-    """Refuses what is too large before anything else looks at it, and bodies that come slowly."""
+class LimitsMiddleware:
+    """Refuses requests that exceed a limit, before anything else reads them."""
 
     def __init__(self, app: ASGIApp, client_timeout: float, body_max_bytes: int) -> None:
         self._app = app
-        self._patience = client_timeout
+        self._timeout = client_timeout
         self._body_max_bytes = body_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,64 +57,64 @@ class BoundsMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = _length_of_body(scope)
+        length = _content_length(scope)
         if length != 0:
-            # A client that waits for 100 Continue may go on with its next request instead.
+            # A client that waits for 100 Continue may send its next request instead of the body.
             is_cut = length is None or length > self._body_max_bytes or _expects_continue(scope)
-            body = _Body(scope, receive, send, self._patience, is_cut=is_cut)
+            body = _RequestBody(scope, receive, send, self._timeout, is_cut=is_cut)
             receive, send = body.receive, body.send
-        problem = self._problem(scope, length)
-        if problem is None:
+        error = _head_error(scope) or (self._body_error(scope, length) if length != 0 else None)
+        if error is None and scope.get("state", {}).get(TOO_MANY_CONNECTIONS):
+            error = _connection_error(scope)
+        if error is None:
             await self._app(scope, receive, send)
         else:
-            await error_response(problem)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
 
-    def _problem(self, scope: Scope, length: int | None) -> ApiError | None:
-        problem = _problem_of_head(scope)
-        if problem is None and length is not None and length > self._body_max_bytes:
+    def _body_error(self, scope: Scope, length: int | None) -> ApiError | None:
+        if length is not None and length > self._body_max_bytes:
             return TooLarge(body_too_long(self._body_max_bytes), _CLOSE)
-        return problem or _problem_of_coding(scope) or _broken(scope) or _crowded(scope)
+        return _transfer_coding_error(scope) or _broken_body_error(scope)
 
 
 def body_max_bytes(proof_max_bytes: int) -> int:
-    """Return how long a body of any operation may be: text fields, and a proof."""
+    """Return the maximum length of any operation's body: text fields, and a proof."""
     return TEXT_MAX_BYTES + proof_max_bytes
 
 
 def body_too_long(limit: int) -> str:
-    """Return the message for a body that is longer than `limit` bytes."""
+    """Return the message for a body of more than `limit` bytes."""
     return f"The request body is larger than {limit} bytes."
 
 
-def _length_of_body(scope: Scope) -> int | None:
-    """Return how long the request's body will be, in bytes; None where that is not told."""
+def _content_length(scope: Scope) -> int | None:
+    """Return the length of the body in bytes; None if the head does not say."""
+    length = 0
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value)
-        if name == b"transfer-encoding":
+            length = int(value)
+        elif name == b"transfer-encoding":
             return None
-    return 0
+    return length
 
 
 def _expects_continue(scope: Scope) -> bool:
     return any(name == b"expect" for name, _ in scope["headers"])
 
 
-def _broken(scope: Scope) -> ApiError | None:
-    """Return the answer to a request whose body turned out to be broken; None while it is not."""
-    status_and_detail = scope.get("state", {}).get(BROKEN)
+def _broken_body_error(scope: Scope) -> ApiError | None:
+    status_and_detail = scope.get("state", {}).get(BROKEN_BODY)
     if status_and_detail is None:
         return None
     status, detail = status_and_detail
     return ApiError(status, {"detail": detail}, _CLOSE)
 
 
-def _problem_of_coding(scope: Scope) -> ApiError | None:
-    """Refuse every transfer coding but `chunked` (RFC 9112, 6.1 and 6.3).
+def _transfer_coding_error(scope: Scope) -> ApiError | None:
+    """Refuse every transfer coding but `chunked` (RFC 9112, sections 6.1 and 6.3).
 
-    Without `chunked` as the last coding the end of the body is unknown; other codings are not
-    supported.
-    HTTP/1.0 has no transfer codings: a gateway of that version may have seen another body.
+    Unless `chunked` is the last coding, the end of the body is unknown. HTTP/1.0 has no transfer
+    codings: a gateway of that version may have seen another body.
     """
     values = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     if not values:
@@ -132,87 +130,91 @@ def _problem_of_coding(scope: Scope) -> ApiError | None:
     return None
 
 
-def _problem_of_head(scope: Scope) -> ApiError | None:
+def _head_error(scope: Scope) -> ApiError | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > URL_MAX_BYTES:
         return ApiError(414, {"detail": URL_TOO_LONG})
     if scope["query_string"].count(b"&") >= PARAMETERS_MAX_NUMBER:
         detail = f"There are more than {PARAMETERS_MAX_NUMBER} query parameters."
         return ApiError(400, {"detail": detail})
-    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    hosts = total = longest = 0
+    for name, value in scope["headers"]:
+        length = len(name) + len(value)
+        hosts += name == b"host"
+        total += length
+        longest = max(longest, length)
     if hosts > 1 or (not hosts and scope.get("http_version") == "1.1"):
-        # Who passes the request on may have believed another one (RFC 9112, 3.2).
+        # A proxy before this service may have used another one (RFC 9112, section 3.2).
         return ApiError(400, {"detail": "A request has exactly one Host header."}, _CLOSE)
-    lengths = [len(name) + len(value) for name, value in scope["headers"]]
-    if len(lengths) > HEADERS_MAX_NUMBER:
+    if len(scope["headers"]) > HEADERS_MAX_NUMBER:
         detail = f"There are more than {HEADERS_MAX_NUMBER} headers."
-    elif sum(lengths) > HEADERS_MAX_BYTES:
+    elif total > HEADERS_MAX_BYTES:
         detail = HEADERS_TOO_LONG
-    elif max(lengths, default=0) > HEADER_MAX_BYTES:
+    elif longest > HEADER_MAX_BYTES:
         detail = f"A header is longer than {HEADER_MAX_BYTES} bytes."
     else:
         return None
     return ApiError(431, {"detail": detail})
 
 
-def _crowded(scope: Scope) -> ApiError | None:
-    if not scope.get("state", {}).get(CROWDED) or scope["path"].startswith(UNLIMITED):
+def _connection_error(scope: Scope) -> ApiError | None:
+    if scope["path"].startswith(UNLIMITED):
         return None
     detail = "There are too many connections now. Try again."
     return ApiError(503, {"detail": detail}, {"Retry-After": "1", **_CLOSE})
 
 
-class _Body:
-    """The body of one request, which must bring something in every stretch of waiting for it."""
+class _RequestBody:
+    """The body of one request, which must have a minimum rate while the application waits."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, patience: float, *, is_cut: bool
+        self, scope: Scope, receive: Receive, send: Send, timeout: float, *, is_cut: bool
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._patience = patience
+        self._timeout = timeout
         self._is_cut = is_cut
-        """Whether an answer before the end of the body ends the connection."""
-        self._answered = False
+        """Whether a response before the end of the body ends the connection."""
+        self._response_started = False
         self._ended = False
         self._waited = 0.0
-        self._brought = 0
+        self._received_bytes = 0
 
     async def receive(self) -> Message:
-        """Wait for more, of the body not for long; raises `TooSlow`, or how it is broken."""
+        """Receive the next part. Raises `BodyTooSlow`, or the `ApiError` of a malformed body."""
         loop = asyncio.get_running_loop()
-        while not self._ended and not self._answered:
-            begun = loop.time()
+        while not self._ended and not self._response_started:
+            started = loop.time()
             try:
-                async with asyncio.timeout(self._patience - self._waited):
+                async with asyncio.timeout(self._timeout - self._waited):
                     message = await self._receive()
             except TimeoutError:
-                if self._brought < BODY_RATE * self._patience:
-                    raise TooSlow from None
-                self._waited, self._brought = 0.0, 0
+                if self._received_bytes < BODY_RATE * self._timeout:
+                    raise BodyTooSlow from None
+                self._waited, self._received_bytes = 0.0, 0
             else:
-                if broken := _broken(self._scope):
-                    raise broken
-                self._waited += loop.time() - begun
-                self._brought += len(message.get("body", b""))
+                if error := _broken_body_error(self._scope):
+                    raise error
+                self._waited += loop.time() - started
+                self._received_bytes += len(message.get("body", b""))
                 self._ended = not message.get("more_body", False)
                 return message
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer; before the body has ended, it may end the connection.
+        """Send a part of the response; before the body has ended, it may end the connection.
 
-        To end it while the client is still sending can cost the client the answer, so this is for
-        bodies that nobody would read whole, and the end comes `LINGER` seconds after the answer. Of
-        any other body the rest is read and dropped.
+        A client that is still sending when the connection ends may lose the response. So the
+        connection ends only if nobody would read the whole body, and `LINGER_SECONDS` after the
+        response. The rest of any other body is read and dropped.
         """
         if message["type"] == "http.response.start":
-            self._answered = True
+            self._response_started = True
             names = [name.lower() for name, _ in message["headers"]]
             if self._is_cut and not self._ended and b"connection" not in names:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
         elif self._is_cut and not self._ended and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            await asyncio.sleep(LINGER)
+            await asyncio.sleep(LINGER_SECONDS)
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)

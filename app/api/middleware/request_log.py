@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.json_response import json_response
 from app.api.operations import Operations
 from app.logging import get_logger
-from app.metrics.requests import REQUESTS_IN_PROGRESS, request_ended
+from app.metrics.requests import REQUESTS_IN_PROGRESS, count_request
 
 _logger = get_logger(__name__)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -60,7 +60,7 @@ class RequestMiddleware:
             finally:
                 seconds = time.perf_counter() - started
                 told = _told(scope)
-                request_ended(told["operation"], scope["method"], status, seconds)
+                count_request(told["operation"], scope["method"], status, seconds)
                 REQUESTS_IN_PROGRESS.dec()
                 _logger.info(
                     "request",

@@ -22,7 +22,7 @@ _DATA: Final[tuple[RawHeader, ...]] = (
 _NAMES: Final = frozenset(name for name, _ in _DATA)
 _UNKEPT: Final[RawHeader] = (b"cache-control", b"no-store")
 _HTTPS_ONLY: Final[RawHeader] = (b"strict-transport-security", b"max-age=31536000")
-BARE: Final[tuple[RawHeader, ...]] = (*_DATA, _UNKEPT)
+ERROR_HEADERS: Final[tuple[RawHeader, ...]] = (*_DATA, _UNKEPT)
 """The headers of an answer that has none of its own."""
 
 

@@ -26,11 +26,11 @@ def serve(
     require_currency(settings)
 
     from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast
-    from app.metrics.exporter import show_together  # noqa: PLC0415
+    from app.metrics.exporter import serve_shared_metrics  # noqa: PLC0415
 
     configure_logging(settings)
-    show_together(settings.metrics_host, settings.metrics_port)
+    serve_shared_metrics(settings.metrics_host, settings.metrics_port)
 
-    from app.server.run import run  # noqa: PLC0415 - metrics know by now that processes share them
+    from app.server.run import run  # noqa: PLC0415 - imports metrics, which are shared by now
 
     raise typer.Exit(run(host, port, workers, settings.drain_seconds))

@@ -8,9 +8,9 @@ from asyncio.subprocess import DEVNULL, Process
 import typer
 
 from app.server.child_process import with_parent_death_signal
-from app.shutdown import MOST_SECONDS
+from app.shutdown import SHUTDOWN_SECONDS
 
-_PATIENCE_SECONDS = MOST_SECONDS + 2
+_PATIENCE_SECONDS = SHUTDOWN_SECONDS + 2
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _STEADY_SECONDS = 60.0
 """A worker that lived this long is no longer held to have trouble starting."""
