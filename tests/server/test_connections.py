@@ -31,9 +31,10 @@ Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture
-async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncIterator[Server]:
     settings = {
         "DATABASE_URL": database_url,
+        "REDIS_URL": redis_server,
         "CLIENT_TIMEOUT": str(TIMEOUT),
         "MAX_CONNECTIONS": str(CONNECTIONS),
     }
