@@ -1,6 +1,6 @@
-"""How values are written: the types of which every schema of an answer is made.
+"""The serialized types of response schemas.
 
-Serialising takes the answer's `Links` as its context, for links and the style of UUIDs.
+Serialization takes the `Links` of the response as its context, for links and the style of UUIDs.
 """
 
 from datetime import UTC, datetime
@@ -13,16 +13,16 @@ from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
 from app.api.links import Links
 from app.billing.money import quantize
 
-_TEN = Decimal("1E-10")
-_TWO = Decimal("0.01")
+_TEN_DECIMALS = Decimal("1E-10")
+_TWO_DECIMALS = Decimal("0.01")
 
 
 def _ten_decimals(value: Decimal) -> str:
-    return format(quantize(value, _TEN, ROUND_HALF_EVEN), "f")
+    return format(quantize(value, _TEN_DECIMALS, ROUND_HALF_EVEN), "f")
 
 
 def _two_decimals(value: Decimal) -> str:
-    return format(quantize(value, _TWO, ROUND_HALF_EVEN), "f")
+    return format(quantize(value, _TWO_DECIMALS, ROUND_HALF_EVEN), "f")
 
 
 def _as_rounded(value: Decimal) -> str:
@@ -38,7 +38,7 @@ def _utc(value: datetime) -> str:
 
 
 def links_of(info: SerializationInfo) -> Links:
-    """Return the links of the answer that is being written."""
+    """Return the links of the response that is being serialized."""
     return cast(Links, info.context)
 
 
@@ -47,36 +47,36 @@ def _uuid(value: UUID, info: SerializationInfo) -> str:
 
 
 DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=str)]
-"""Exactly ten decimals, never an exponent; document it with `decimal_schema`."""
+"""Exactly ten decimals, without an exponent. Document it with `decimal_schema`."""
 DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
-"""Exactly two decimals, halves rounded to the even one; document it with `decimal_schema`."""
+"""Exactly two decimals, rounded half to even. Document it with `decimal_schema`."""
 AmountString = Annotated[Decimal, PlainSerializer(_as_rounded, return_type=str)]
-"""An amount that is rounded to the currency's decimals already, with all of them; document it with
+"""An amount that is already rounded, with all decimals of the currency. Document it with
 `amount_schema`."""
 AMOUNT = "x-amount"
-"""In a schema, until the document is made: it is one of an amount."""
+"""Marks the schema of an amount, until the OpenAPI document is completed."""
 JsonNumber = Annotated[
     Decimal,
     PlainSerializer(_number, return_type=float),
     WithJsonSchema({"type": "number", "format": "double"}),
 ]
-"""A float, from here on only."""
+"""A JSON number: a float only in the response."""
 WireUuid = Annotated[
     UUID,
     PlainSerializer(_uuid, return_type=str),
     WithJsonSchema({"type": "string", "format": "uuid"}),
 ]
-"""With hyphens, or in 32 hex digits where WIRE_UUID_STYLE says so."""
+"""A UUID with hyphens, or as 32 hex digits, as WIRE_UUID_STYLE says."""
 UtcTimestamp = Annotated[
     datetime,
     PlainSerializer(_utc, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""In UTC with a Z; microseconds where they are not zero."""
+"""A time in UTC with `Z`, and with microseconds unless they are zero."""
 
 
 def link(collection: str, *, platform: bool = False) -> object:
-    """Return what writes a UUID as the link to a record of a collection."""
+    """Return the serializer of a UUID as the link to a record of a collection."""
 
     def write(value: UUID, info: SerializationInfo) -> str:
         links = links_of(info)
@@ -90,26 +90,26 @@ URI = WithJsonSchema({"type": "string", "format": "uri"})
 
 
 def text_schema(form: str, max_length: int) -> WithJsonSchema:
-    """Return the schema of a text that has a format unless it is empty, for want of a value."""
+    """Return the schema of a text that has a format, or is empty."""
     filled = {"type": "string", "format": form, "maxLength": max_length}
     return WithJsonSchema({"anyOf": [filled, {"type": "string", "maxLength": 0}]})
 
 
 def decimal_pattern(digits: int, places: int) -> str:
-    """Return the pattern of a decimal string with so many digits before and behind the point."""
+    """Return the pattern of a decimal string, by its digits before and after the point."""
     return rf"^-?\d{{0,{digits}}}" + (rf"(?:\.\d{{0,{places}}})?$" if places else "$")
 
 
 def decimal_schema(digits: int, places: int) -> WithJsonSchema:
-    """Return the documented schema of a decimal string."""
+    """Return the schema of a decimal string, by its digits before and after the point."""
     pattern = decimal_pattern(digits, places)
     return WithJsonSchema({"type": "string", "format": "decimal", "pattern": pattern})
 
 
 def amount_schema(digits: int) -> WithJsonSchema:
-    """Return the schema of an `AmountString`; the document adapts the pattern to the currency.
+    """Return the schema of an `AmountString`. The document adapts the pattern to the currency.
 
-    `digits` stand before the point where the currency has two decimals.
+    `digits` is the number of digits before the point for a currency with two decimals.
     """
     schema = {"type": "string", "format": "decimal", "pattern": decimal_pattern(digits, 2)}
     return WithJsonSchema(schema | {AMOUNT: True})
