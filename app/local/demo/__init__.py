@@ -1,4 +1,4 @@
-"""A made-up but lifelike data set, to try the service on: thirteen months up to the running one."""
+"""Demonstration data: fictitious invoices of thirteen months, up to the current month."""
 
 from app.local.demo.issuer import ISSUER, MAIL_FROM
 from app.local.demo.loading import DemoSummary, load

@@ -1,4 +1,4 @@
-"""What is sold in the demonstration: categories, offerings, components, plans and prices."""
+"""The demonstration's catalogue: categories, offerings, components, plans and prices."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from app.customers.models import Customer
 from app.local.demo.rows import Rows, identifier
 
 RECORDED_PROVIDERS = ("virmalis", "fjordlys", "brume")
-"""Sellers with a service provider record; `zuraw` sells without one."""
+"""Sellers with a service provider record; `zuraw` has none."""
 
 CATEGORIES = {
     "compute": "Virtual machines",
@@ -32,7 +32,7 @@ CATEGORIES = {
 
 @dataclass(frozen=True)
 class Component:
-    """A part of an offering that is charged by itself."""
+    """A component of an offering, with its own charge."""
 
     type: str
     name: str
@@ -52,7 +52,7 @@ class PriceList:
 
     @property
     def monthly_fee(self) -> Decimal:
-        """What the plan's fixed prices come to, as shown beside its name."""
+        """The sum of the plan's fixed prices, shown beside its name."""
         return Decimal(self.prices.get("base", "0"))
 
 
@@ -69,7 +69,7 @@ class Service:
     plans: tuple[PriceList, ...]
 
     def plan(self, key: str) -> PriceList:
-        """Return the plan of a key."""
+        """Return the plan with this key."""
         return next(plan for plan in self.plans if plan.key == key)
 
 
@@ -221,7 +221,7 @@ BY_KEY = {service.key: service for service in SERVICES}
 
 
 def add_catalogue(rows: Rows, now: datetime) -> None:
-    """Add service providers and everything that is sold."""
+    """Add service providers, categories, offerings, components and plans."""
     created = Period.containing(now).shifted(-18).start
     for seller in RECORDED_PROVIDERS:
         rows.add(
@@ -255,7 +255,7 @@ def add_catalogue(rows: Rows, now: datetime) -> None:
 
 
 def article_code(service: Service, component: Component) -> str:
-    """Return the code of a component in the seller's books."""
+    """Return the article code of a component."""
     return f"{service.key[:4]}-{component.type}".upper()
 
 

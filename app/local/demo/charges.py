@@ -1,4 +1,4 @@
-"""What a subscription costs in a month: its line items, by the rules of billing."""
+"""The charges of a subscription in a month: line items by the rules of billing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.catalogue.models import Offering, Plan, PlanComponent, Resource, Servic
 from app.customers.models import Project
 from app.local.demo.catalogue import RECORDED_PROVIDERS, Component, PriceList, article_code
 from app.local.demo.people import ORGANIZATIONS
-from app.local.demo.rows import chance, identifier
+from app.local.demo.rows import identifier, seeded_random
 from app.local.demo.subscriptions import PROJECTS, Subscription
 
 _NAMES = {organization.key: organization.name for organization in ORGANIZATIONS}
@@ -25,7 +25,7 @@ _TEN_PLACES = Decimal("1e-10")
 
 @dataclass(frozen=True)
 class Charge:
-    """One line of an invoice before it has one."""
+    """A line item without its invoice."""
 
     subscription: Subscription
     component: Component
@@ -39,16 +39,16 @@ class Charge:
 
     @property
     def unit_price(self) -> Decimal:
-        """What one unit costs."""
+        """The price of one unit."""
         return Decimal(self.plan.prices[self.component.type])
 
     @property
     def price(self) -> Decimal:
-        """What the line costs, without tax."""
+        """The price of the line, without tax."""
         return money.item_price(self.unit_price, self.quantity, self.currency)
 
     def values(self) -> dict[str, Any]:
-        """Return the columns of the line's row, but for its invoice."""
+        """Return the columns of the item, without its invoice."""
         subscription = self.subscription
         service = subscription.of
         name = f"{subscription.name} ({service.name} / {self.plan.name}), {self.component.name}"
@@ -78,7 +78,7 @@ class Charge:
 def charges(
     subscription: Subscription, period: Period, now: datetime, currency: Currency
 ) -> Iterator[Charge]:
-    """Yield what a subscription costs in a period, up to the running one."""
+    """Yield the charges of a subscription in a period up to the current one."""
     running = Period.containing(now)
     begun = subscription.starts.seen_from(running)
     ended = subscription.ends.seen_from(running) - _MICROSECOND if subscription.ends else None
@@ -133,10 +133,10 @@ def _standing(
     time: tuple[datetime, datetime],
     now: datetime,
 ) -> Iterator[_Measure]:
-    """Measure what is charged for as long as the resource stands: fixed prices and limits."""
+    """Measure fixed prices and limits, which are charged while the resource exists."""
     start, end = time
     if plan.unit is BillingUnit.QUARTER:
-        # A quarter is charged ahead, in its first month or in the one that the resource came.
+        # A quarter is charged in advance: in its first month, or in the month of the creation.
         first, last = quarter_bounds(start.date())
         if start.date() != first and start != subscription.starts.seen_from(Period.containing(now)):
             return
@@ -175,7 +175,7 @@ def _used(
     usual = subscription.usage.get(component.type)
     if usual is None:
         return Decimal(0)
-    swing = chance(subscription.key, component.type, start.year, start.month)
+    swing = seeded_random(subscription.key, component.type, start.year, start.month)
     period = Period.containing(start)
     so_far = Decimal(1)
     if period == Period.containing(now):

@@ -1,4 +1,4 @@
-"""Thirteen months of invoices, what was paid of them, and a credit that was spent."""
+"""Thirteen months of invoices, with payments and a customer credit."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
 from app.local.demo.charges import Charge, charges
 from app.local.demo.people import ORGANIZATIONS, Organization
-from app.local.demo.rows import Rows, chance, identifier
+from app.local.demo.rows import Rows, identifier, seeded_random
 from app.local.demo.subscriptions import Subscription, buyer_of, subscriptions
 from app.payments.models import CustomerCredit, CustomerCreditOffering, Payment, PaymentProfile
 
@@ -31,10 +31,10 @@ _CANCELED = {
     ("brume", 7): "Issued twice by mistake.",
 }
 _REFUNDED = ("gletscher", 3)
-"""Whose invoice gives something back for an outage, and how many months ago."""
+"""The customer with a refund for an outage, and how many months ago."""
 
 _FIRST_NUMBER = 1001
-"""Below the sequence, whose numbers stay free for what is imported beside a demonstration."""
+"""Below the sequence, so that its numbers stay free for imports beside a demonstration."""
 
 _PAYMENT_INTERVAL_DAYS = 30
 
@@ -60,7 +60,7 @@ def add_invoices(rows: Rows, now: datetime, currency: Currency) -> None:
 
 
 class _Credit:
-    """A grant that is spent on some services, a part each month."""
+    """A customer credit for some services, spent in monthly parts."""
 
     def __init__(self) -> None:
         self._left = _GRANTED
@@ -68,7 +68,7 @@ class _Credit:
     def compensate(
         self, organization: Organization, age: int, lines: Iterable[Charge]
     ) -> Iterator[tuple[Charge, Decimal]]:
-        """Yield for each line that is compensated how much of it is."""
+        """Yield each compensated line with its compensation."""
         if organization.key != CREDITED or age > _CREDIT_SINCE:
             return
         allowance = min(_SPENT_A_MONTH, self._left)
@@ -80,7 +80,7 @@ class _Credit:
                 yield line, amount
 
     def add(self, rows: Rows, running: Period) -> None:
-        """Add the credit with what is left of it."""
+        """Add the credit with its remaining value."""
         credit = rows.add(
             CustomerCredit,
             CREDITED,
@@ -100,7 +100,7 @@ class _Credit:
 
 
 class _Month:
-    """One customer's invoice of one month."""
+    """The invoice of a customer and a month."""
 
     def __init__(
         self, rows: Rows, organization: Organization, period: Period, age: int, currency: Currency
@@ -120,7 +120,7 @@ class _Month:
         invoice = self._rows.add(
             Invoice,
             self._key,
-            number=_FIRST_NUMBER + len(self._rows.of(Invoice)),
+            number=_FIRST_NUMBER + len(self._rows.rows_of(Invoice)),
             customer_id=identifier(Customer, self._organization.key),
             year=self._period.year,
             month=self._period.month,
@@ -159,7 +159,7 @@ class _Month:
         return {
             "backend_id": f"erp-{name}",
             "payment_url": f"https://pay.example.com/{name}" if online else "",
-            "reference_number": str(chance(self._key).randrange(10_000_000, 99_999_999)),
+            "reference_number": str(seeded_random(self._key).randrange(10_000_000, 99_999_999)),
         }
 
     def _add_item(self, invoice: object, values: dict[str, Any]) -> None:
@@ -168,7 +168,7 @@ class _Month:
         self._items.append(values)
 
     def _add_payment(self, invoice: object, issued: date) -> None:
-        # A fixed price contract is paid by itself, not invoice by invoice.
+        # A fixed price contract has no payments of single invoices.
         if self._organization.profile is PaymentType.FIXED_PRICE:
             return
         with localcontext(money.EXACT):
@@ -177,7 +177,7 @@ class _Month:
                 for item in self._items
             )
         total = money.with_tax(Decimal(price), Decimal(self._organization.tax_percent))
-        days = chance(self._key, "paid").randrange(3, 28)
+        days = seeded_random(self._key, "paid").randrange(3, 28)
         paid = min(issued + timedelta(days=days), clock.today())
         self._rows.add(
             Payment,

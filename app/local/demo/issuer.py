@@ -1,4 +1,4 @@
-"""Who issues the invoices of the demonstration: a made-up company, as ISSUER_DETAILS tells one."""
+"""The issuer of the demonstration's invoices: a fictitious company, as ISSUER_DETAILS holds it."""
 
 from typing import Final
 

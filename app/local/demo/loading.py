@@ -20,19 +20,19 @@ from app.local.demo.subscriptions import add_resources
 from app.settings import AuditSettings
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
-"""Users that a newcomer gets tokens of."""
+"""Users for whom `run` creates tokens."""
 
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What was loaded: the rows of each table; none where the database was in use already."""
+    """The number of rows loaded by table; nothing is loaded into a database in use."""
 
     loaded: bool
     rows: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         if not self.loaded:
-            return "The database has users or customers already; no demonstration was loaded."
+            return "The database already has users or customers; no demonstration was loaded."
         counted = ", ".join(
             f"{count:,} {table.replace('_', ' ').removesuffix('s' if count == 1 else '')}"
             for table, count in self.rows.items()
@@ -54,7 +54,7 @@ def demonstration(currency: Currency) -> Rows:
 async def load(database: Database, settings: AuditSettings) -> DemoSummary:
     """Load the demonstration into a database without users and customers; else do nothing.
 
-    Raises WrongCurrency where it has invoices in another currency.
+    Raises WrongCurrency if it has invoices in another currency.
     """
     async with audited_transaction(database, settings.audit_key, Actor("demo")) as connection:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))

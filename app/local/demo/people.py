@@ -1,4 +1,4 @@
-"""Who takes part: organizations that sell, buy or both, and their users. All of it is made up."""
+"""Fictitious organizations that sell, buy or do both, and their users."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from app.payments.models import PaymentProfile
 
 @dataclass(frozen=True)
 class Organization:
-    """A customer; its accounting started or will start `starts` months ago."""
+    """A customer; its accounting started `starts` months ago, or starts later if negative."""
 
     key: str
     name: str
@@ -26,7 +26,7 @@ class Organization:
     archived: bool = False
     profile: PaymentType = PaymentType.INVOICES
     pays_late: bool = False
-    """Whether all its issued invoices are still to be paid, not the last one alone."""
+    """Whether all its issued invoices are unpaid, not only the last one."""
     projects: tuple[tuple[str, str], ...] = ()
 
 
@@ -193,14 +193,14 @@ def _add_organization(rows: Rows, organization: Organization, running: Period) -
         organization.key,
         name=organization.name,
         email=f"billing@{organization.key}.example",
-        phone_number=f"+00 555 01{len(rows.of(Customer)):02}",
+        phone_number=f"+00 555 01{len(rows.rows_of(Customer)):02}",
         address=organization.address,
         postal=organization.postal,
         country=organization.country,
         bank_name="Example Bank",
         # Check digits of 00 belong to no account.
-        bank_account=f"{organization.country}00 0000 0000 {1000 + len(rows.of(Customer))}",
-        vat_code=f"{organization.country}0000{1000 + len(rows.of(Customer))}",
+        bank_account=f"{organization.country}00 0000 0000 {1000 + len(rows.rows_of(Customer))}",
+        vat_code=f"{organization.country}0000{1000 + len(rows.rows_of(Customer))}",
         default_tax_percent=Decimal(organization.tax_percent),
         accounting_start_date=started,
         archived=organization.archived,
@@ -258,7 +258,7 @@ def _add_person(rows: Rows, person: Person, running: Period) -> None:
 def _add_past_role(
     rows: Rows, username: str, organization: str, now: datetime, *, expires_at: datetime | None
 ) -> None:
-    """Add a role that has expired, or else was taken away."""
+    """Add a role that has expired, or that was revoked."""
     rows.add(
         CustomerRole,
         f"{username}/{organization}/past",

@@ -1,4 +1,4 @@
-"""Rows that refer to each other by uuid, and how they come into the database."""
+"""Rows that refer to each other by UUID, and their insertion into the database."""
 
 from collections import defaultdict
 from random import Random
@@ -15,37 +15,37 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:demo")
 
 
 def identifier(table: type[Base], key: str) -> UUID:
-    """Return the uuid of a row of the demonstration, the same on every machine."""
+    """Return the UUID of a row of the demonstration, the same on every machine."""
     return uuid5(_NAMESPACE, f"{table.__tablename__}/{key}")
 
 
-def chance(*key: object) -> Random:
-    """Return a source of numbers that are the same for the same key."""
+def seeded_random(*key: object) -> Random:
+    """Return a random generator that the key seeds."""
     return Random("/".join(str(part) for part in key))  # noqa: S311 - nothing here is secret
 
 
 class Rows:
-    """Rows to insert; a foreign key holds the uuid of the row that it means."""
+    """Rows to insert; a foreign key holds the UUID of the referenced row."""
 
     def __init__(self) -> None:
         self._rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
 
     def add(self, table: type[Base], key: str, **values: Any) -> UUID:
-        """Add a row and return its uuid, which follows from the table and the key."""
+        """Add a row and return its UUID, which is derived from the table and the key."""
         uuid = identifier(table, key)
         self._rows[table.__tablename__].append({"uuid": uuid, **values})
         return uuid
 
     def link(self, table: type[Base], **values: Any) -> None:
-        """Add a row of a table that only links two others."""
+        """Add a row of an association table."""
         self._rows[table.__tablename__].append(values)
 
-    def of(self, table: type[Base]) -> list[dict[str, Any]]:
-        """Return the rows that were added to a table."""
+    def rows_of(self, table: type[Base]) -> list[dict[str, Any]]:
+        """Return the rows of a table."""
         return self._rows[table.__tablename__]
 
     async def insert(self, connection: AsyncConnection) -> dict[str, int]:
-        """Insert every row, many a statement, and return how many each table got."""
+        """Insert all rows, with one statement a table, and return the number of rows by table."""
         keys: dict[str, dict[UUID, int]] = {}
         for table in metadata.sorted_tables:
             rows = self._rows.get(table.name)
@@ -69,7 +69,7 @@ def _resolve(table: Table, row: dict[str, Any], keys: dict[str, dict[UUID, int]]
                 filled[column.name] = keys[foreign.column.table.name][filled[column.name]]
     details = filled.get("details")
     if details and "plan_component_id" in details:
-        # Details name the price of a component by its key, not by its uuid.
+        # Details hold the id of a plan component, not its UUID.
         key = keys["plan_components"][details["plan_component_id"]]
         filled["details"] = {**details, "plan_component_id": key}
     return filled

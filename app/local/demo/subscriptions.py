@@ -1,4 +1,4 @@
-"""What the buyers of the demonstration have bought, and what happened to it."""
+"""The subscriptions of the demonstration's customers, and their changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,29 +16,29 @@ PROJECTS = {
     for organization in ORGANIZATIONS
     for key, name in organization.projects
 }
-"""For each project's key, its organization's key and its name."""
+"""By project key: the key of its organization, and its name."""
 
 COURSE_ACCOUNTS = 200
-"""Students whose use fills one invoice with twice as many items."""
+"""Student accounts; each adds two items to one invoice."""
 
 
 @dataclass(frozen=True)
 class When:
-    """A moment, counted back from the running month; day and hour count from 1 and 0."""
+    """A time relative to the current month; days count from 1, hours from 0."""
 
     months_ago: int
     day: int = 1
     hour: int = 0
 
     def seen_from(self, running: Period) -> datetime:
-        """Return the moment for a running month."""
+        """Return the time for a current month."""
         start = running.shifted(-self.months_ago).start
         return start + timedelta(days=self.day - 1, hours=self.hour)
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """A resource, from its start to its end if it has one."""
+    """A resource, from its start to its end, if any."""
 
     name: str
     project: str
@@ -47,14 +47,14 @@ class Subscription:
     starts: When = When(14)
     ends: When | None = None
     limits: dict[str, int] = field(default_factory=dict)
-    """Of each component that is charged by limit."""
+    """By component that is charged by limit."""
     grows: When | None = None
     grown: dict[str, int] = field(default_factory=dict)
-    """The limits from the moment that it grew."""
+    """The limits after the increase."""
     usage: dict[str, str] = field(default_factory=dict)
-    """A usual month's use of each component that is charged by usage."""
+    """The usual monthly usage by component that is charged by usage."""
     switches: When | None = None
-    """When it left `former_plan`; the first moment of a month."""
+    """When it left `former_plan`: the start of a month."""
     former_plan: str = ""
 
     @property
@@ -64,11 +64,11 @@ class Subscription:
 
     @property
     def of(self) -> Service:
-        """What it is a subscription of."""
+        """The offering."""
         return BY_KEY[self.service]
 
     def price_list(self, period: Period, running: Period) -> PriceList:
-        """Return the plan that it had in a period."""
+        """Return the plan in a period."""
         if self.switches and period.start < self.switches.seen_from(running):
             return self.of.plan(self.former_plan)
         return self.of.plan(self.plan)
@@ -207,7 +207,7 @@ _SUBSCRIPTIONS = (
 
 
 def subscriptions() -> Iterator[Subscription]:
-    """Yield everything that was bought."""
+    """Yield all subscriptions."""
     yield from _SUBSCRIPTIONS
     for number in range(1, COURSE_ACCOUNTS + 1):
         yield Subscription(
@@ -237,5 +237,5 @@ def add_resources(rows: Rows, now: datetime) -> None:
 
 
 def buyer_of(subscription: Subscription) -> str:
-    """Return the key of the organization that a subscription is invoiced to."""
+    """Return the key of the customer of a subscription."""
     return PROJECTS[subscription.project][0]

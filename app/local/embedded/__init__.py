@@ -1,7 +1,7 @@
-"""PostgreSQL and a Redis-compatible server for a machine that has none.
+"""PostgreSQL and Valkey for a machine without servers.
 
 `EmbeddedPostgresql` and `EmbeddedValkey` are context managers around a directory: they start the
-server's own binary as a child, reach it over a Unix socket, and stop it at the end. A server never
-outlives the process that started it (on Linux, not even one that was killed), never runs as root,
-and never shares its directory with a second one.
+server's binary as a child, reach it over a Unix socket, and stop it at the end. A server does not
+outlive the process that started it (on Linux, even if that is killed), does not run as root, and
+does not share its directory with another server.
 """

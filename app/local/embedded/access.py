@@ -1,4 +1,4 @@
-"""Whether the user that a server runs as can use its directory, and what to do if not."""
+"""Checks that a server's user can use its directory, with hints for the repair."""
 
 import errno
 import os
@@ -14,15 +14,15 @@ _OF_OTHERS = 0o027
 """The permissions of other users that PostgreSQL refuses on its data folder."""
 
 
-def why_unusable(place: Path, account: Account | None) -> str:
-    """Return why a user cannot use a file or directory as its owner; empty if it can.
+def access_problem(place: Path, account: Account | None) -> str:
+    """Return the reason why an account cannot use a file or directory as its owner; else empty.
 
     None means the current user.
     """
     uid = _uid(account)
     try:
         status = place.lstat()
-    except FileNotFoundError:  # a server that has just ended took it away
+    except FileNotFoundError:  # a server that has just ended removed it
         return ""
     except OSError as error:
         return f"{place}: {error.strerror}"
@@ -32,44 +32,49 @@ def why_unusable(place: Path, account: Account | None) -> str:
         return f"{place} belongs to the user {_user(status.st_uid)}, not to {_user(uid)}"
     needed = _OF_A_DIRECTORY if stat.S_ISDIR(status.st_mode) else _OF_A_FILE
     if status.st_mode & needed != needed:
-        return f"{place} has the mode {_mode(status)}, which shuts out its user, {_user(uid)}"
+        return (
+            f"{place} has the mode {_mode(status)}, which denies access to its user, {_user(uid)}"
+        )
     return ""
 
 
-def why_any_unusable(directory: Path, account: Account | None) -> str:
-    """Return why a user cannot use a directory, or the first below it that it cannot use."""
-    if problem := why_unusable(directory, account):
+def first_access_problem(directory: Path, account: Account | None) -> str:
+    """Return the first access problem of a directory and everything below it; else empty."""
+    if problem := access_problem(directory, account):
         return problem
     for folder, folders, files in os.walk(directory):
-        # Each folder is looked at before what is in it, which may not be seen without it.
+        # Check each folder before its contents, which may be invisible without access to it.
         for name in (*folders, *files):
-            if problem := why_unusable(Path(folder, name), account):
+            if problem := access_problem(Path(folder, name), account):
                 return problem
     return ""
 
 
-def why_open(directory: Path) -> str:
-    """Return how others can read or write a directory, its group's reading apart; else nothing."""
+def exposure_problem(directory: Path) -> str:
+    """Return the reason why other users can read or write a directory; else empty.
+
+    PostgreSQL allows its group to read.
+    """
     status = directory.stat()
     if status.st_mode & _OF_OTHERS:
-        return f"{directory} has the mode {_mode(status)}, which lets others in"
+        return f"{directory} has the mode {_mode(status)}, which allows access to other users"
     return ""
 
 
-def remedy(directory: Path, account: Account | None) -> str:
-    """Return what gives a directory back to the user that is to use it, as a sentence."""
+def repair_hint(directory: Path, account: Account | None) -> str:
+    """Return a sentence with the command that gives a directory to the account."""
     give = f"chown -R {_user(_uid(account))} {directory}"
-    return f"Run, as root if need be: {give} && chmod -R u+rwX,go-w,o= {directory}"
+    return f"Run, as root if necessary: {give} && chmod -R u+rwX,go-w,o= {directory}"
 
 
-def told(error: OSError, place: Path, account: Account | None = None) -> str:
-    """Return an error of the system about a place below `place`, with what to do, in one line."""
+def describe_os_error(error: OSError, place: Path, account: Account | None = None) -> str:
+    """Return a system error about a path below `place` in one line, with a hint for the repair."""
     where = error.filename or place
     what = f"{where}: {error.strerror}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{what} {remedy(place, account)}"
+        return f"{what} {repair_hint(place, account)}"
     if error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
-        return f"{what} Let it be written to, or make room there."
+        return f"{what} Make it writable, or free some space."
     return what
 
 

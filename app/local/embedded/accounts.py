@@ -1,4 +1,4 @@
-"""The ordinary user that a server runs as when we are root."""
+"""The unprivileged account of a server that root starts."""
 
 import os
 import pwd
@@ -10,10 +10,10 @@ _NOBODY_ID = 65534
 
 
 def unprivileged_account(directory: Path) -> Account | None:
-    """Return who runs the server that lives in `directory`; None means the current user.
+    """Return the account for the server in `directory`; None means the current user.
 
-    Only root needs another one: whoever owns the directory already, so that data made by an
-    ordinary user stays theirs, and `nobody` for a new one.
+    Only root needs another account: the directory's owner, so that data of an ordinary user stays
+    theirs, or `nobody` for a directory of root.
     """
     if os.geteuid() != 0:
         return None
@@ -28,7 +28,7 @@ def unprivileged_account(directory: Path) -> Account | None:
 
 
 def can_execute(path: Path, account: Account | None) -> bool:
-    """Tell whether the account may run the program at `path`, every directory above included."""
+    """Return whether the account can reach and run the program at `path`."""
     if account is None:
         return os.access(path, os.X_OK)
     return all(_allows_x(step, account) for step in (path, *path.parents))

@@ -1,4 +1,4 @@
-"""Where the servers' programs are: in the wheels, on PATH, or copied to a readable place."""
+"""Finds the servers' programs: in wheels, on PATH, or in a readable copy of a wheel."""
 
 import os
 import platform
@@ -30,9 +30,9 @@ class PostgresqlPrograms:
 
 
 def find_postgresql(account: Account | None, major: int | None) -> PostgresqlPrograms:
-    """Return programs that the account can run, of the `major` version where one is given.
+    """Return programs that the account can run, of the `major` version if it is given.
 
-    ServerError says what is missing.
+    Raises ServerError if there are none.
     """
     found = []
     for directory in _postgresql_directories(account):
@@ -46,8 +46,8 @@ def find_postgresql(account: Account | None, major: int | None) -> PostgresqlPro
             " no `postgres` on PATH. Install one, or set DATABASE_URL."
         )
     raise ServerError(
-        f"The data is of PostgreSQL {major}, but here is {' and '.join(found) or 'none'}: install"
-        f" PostgreSQL {major}, or move the data over with pg_dump."
+        f"The data needs PostgreSQL {major}, but this machine has {' and '.join(found) or 'none'}:"
+        f" install PostgreSQL {major}, or move the data with pg_dump."
     )
 
 
@@ -112,7 +112,7 @@ def _major_version(program: Path) -> int:
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     match = re.search(r"(\d+)", answer.stdout)
     if match is None:
-        why = answer.stderr.strip().splitlines()[-1:] or ["it does not tell its version"]
+        why = answer.stderr.strip().splitlines()[-1:] or ["it shows no version"]
         raise ServerError(f"{program} does not run: {why[0]}")
     return int(match[1])
 
@@ -120,9 +120,9 @@ def _major_version(program: Path) -> int:
 def _readable(
     distribution: str, site: Path, files: Iterable[Path], account: Account | None
 ) -> Path:
-    """Return a directory with the files laid out as below `site`, where the account can run them.
+    """Return a directory that has the files as `site` has them, and that the account can use.
 
-    That is `site` itself, unless a closed home lies above it; then it is a copy.
+    It is `site` itself, or a copy if a closed home is above it.
     """
     files = list(files)
     if can_execute(files[0], account):
@@ -131,8 +131,8 @@ def _readable(
         if os.access(place, os.W_OK) and can_execute(place, account):
             return _copy(f"{distribution}-{version(distribution)}", place, site, files)
     raise ServerError(
-        f"No ordinary user can run the programs below {site}, and there is no place to copy them"
-        " to; start as an ordinary user."
+        f"No unprivileged user can run the programs below {site}, and no folder can take a copy;"
+        " start as an ordinary user."
     )
 
 
@@ -152,7 +152,7 @@ def _copy(name: str, place: Path, site: Path, files: list[Path]) -> Path:
         if target.exists() and target.lstat().st_uid == os.geteuid():
             shutil.rmtree(target)
         fresh.rename(target)
-    except OSError:  # another process has just put its copy there, or it is not ours to replace
+    except OSError:  # another process created it just now, or another user owns it
         if not _is_copy(target, site, files):
             return fresh
         shutil.rmtree(fresh)
@@ -160,7 +160,7 @@ def _copy(name: str, place: Path, site: Path, files: list[Path]) -> Path:
 
 
 def _is_copy(target: Path, site: Path, files: list[Path]) -> bool:
-    """Tell whether `target` is ours and whole; the system's cleaner may have taken parts of it."""
+    """Return whether `target` is ours and complete; a cleaner may have removed parts of it."""
     if not target.is_dir() or target.is_symlink() or target.stat().st_uid != os.geteuid():
         return False
     for file in files:

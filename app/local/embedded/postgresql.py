@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own."""
+"""Embedded PostgreSQL."""
 
 import os
 import shutil
@@ -11,23 +11,23 @@ from app.local.embedded.binaries import PostgresqlPrograms, find_postgresql
 from app.local.embedded.server import EmbeddedServer, ServerError
 
 _SOCKET_PORT = 5432
-"""Part of the socket's name where no TCP port is asked for; clients take it by default."""
+"""The port in the socket's name if there is no TCP port; the default of clients."""
 _BUILTIN_LOCALES_SINCE = 17
 _CONNECTIONS = 200
 """A test run has several pools at once; PostgreSQL's own default is 100."""
 
 
 class EmbeddedPostgresql(EmbeddedServer):
-    """A PostgreSQL whose cluster is in a directory, reached over a Unix socket.
+    """A PostgreSQL with its cluster in a directory, reached over a Unix socket.
 
-    `port` also opens that TCP port on the loopback address, without a password; 0 takes a free one.
-    `durable=False` gives up safety against power cuts for speed: for tests.
+    `port` also opens that TCP port on the loopback address, without a password; 0 means a free
+    port. `durable=False` loses data at a power cut and is faster: for tests.
     """
 
     name = "PostgreSQL"
     socket_name = ".s.PGSQL.65535.lock"
-    closed_data = True
-    # Fast shutdown, then immediate: the next start recovers from its log.
+    requires_private_data = True
+    # Fast shutdown, then immediate shutdown: the next start recovers from the log.
     stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 
     def __init__(self, data_dir: Path, *, port: int | None = None, durable: bool = True) -> None:
@@ -38,7 +38,7 @@ class EmbeddedPostgresql(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """The address of the database `postgres`, for SQLAlchemy and libpq alike."""
+        """The URL of the database `postgres`, for SQLAlchemy and libpq."""
         url = f"postgresql://postgres@/postgres?host={quote(str(self.socket_dir), safe='/')}"
         return url if self.port is None else f"{url}&port={self.port}"
 
@@ -74,7 +74,7 @@ class EmbeddedPostgresql(EmbeddedServer):
         return command
 
     def ready(self) -> bool:
-        """Tell whether the server accepts connections, by the file that pg_ctl goes by."""
+        """Return whether the server accepts connections, by the file that pg_ctl reads."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -82,11 +82,11 @@ class EmbeddedPostgresql(EmbeddedServer):
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def _create_cluster(self, programs: PostgresqlPrograms) -> None:
-        # Made beside its place and then renamed: one that was interrupted never looks finished.
+        # Created under another name and then renamed: an interrupted cluster never looks complete.
         fresh = self.home / "data.new"
         if fresh.exists():
             shutil.rmtree(fresh)
-        self.make_own_directory(fresh)
+        self.make_private_directory(fresh)
         options = [
             "--username=postgres",
             "--auth=trust",
@@ -109,7 +109,7 @@ class EmbeddedPostgresql(EmbeddedServer):
             os.close(log)
         self.process = None
         if failed:
-            raise ServerError(f"PostgreSQL could not create its data: {self.last_words()}")
+            raise ServerError(f"PostgreSQL could not create its data: {self.last_log_error()}")
         if self.data.exists():
             self.data.rmdir()
         fresh.rename(self.data)

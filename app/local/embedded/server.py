@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a directory, a lock, a socket, a life."""
+"""The base of embedded servers: directory, locks, socket, start and stop."""
 
 import fcntl
 import hashlib
@@ -21,33 +21,33 @@ _POLL_SECONDS = 0.02
 _START_SECONDS = 120.0
 """Recovery after a crash can take a while."""
 _PREDECESSOR_SECONDS = 15.0
-"""How long a server whose parent was killed may take to leave the directory to us."""
+"""How long to wait for a server whose parent was killed to release the directory."""
 _DYING_SECONDS = 0.5
-"""How long a process that was just killed may take to let go of its files."""
+"""How long to wait for a killed process to release its files."""
 _LOG_BYTES = 5_000_000
-"""A log larger than this is put aside at the next start."""
+"""The next start renames a log larger than this."""
 _SOCKET_PATH_BYTES = 100
 """The kernels' limit is 107 bytes on Linux and 103 on macOS."""
 
 
 class ServerError(Exception):
-    """A server cannot start or has stopped by itself; the message is one line for a person."""
+    """A server cannot start, or stopped unexpectedly; the message is one line for a person."""
 
 
 class EmbeddedServer:
-    """A server that is our child, in a directory of its own.
+    """A server that is a child of this process, in its own directory.
 
-    The directory holds `data`, `run` (the socket), `server.log` and two locks. Start from a thread
-    that lives as long as the server should, best the main one: Linux ends the server with the
-    thread that started it.
+    The directory holds `data`, `run` (the socket), `server.log` and two locks. Start it from a
+    thread that lives as long as the server should, best the main thread: Linux ends the server
+    with the thread that started it.
     """
 
     name: ClassVar[str]
     socket_name: ClassVar[str]
     stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]]
-    """What is sent to stop the server, each with the seconds it is given to obey."""
-    closed_data: ClassVar[bool] = False
-    """Whether it refuses data that others could write or read, its group apart."""
+    """The signals that stop the server in turn, each with its timeout in seconds."""
+    requires_private_data: ClassVar[bool] = False
+    """Whether the server refuses data that users outside its group can read or write."""
 
     def __init__(self, data_dir: Path) -> None:
         self.home = data_dir.resolve()
@@ -86,7 +86,7 @@ class EmbeddedServer:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start the server and wait until it answers; ServerError says why it cannot."""
+        """Start the server and wait until it answers; raise ServerError if it cannot start."""
         if self.running:
             return
         try:
@@ -94,19 +94,19 @@ class EmbeddedServer:
             self._start_process()
         except OSError as error:
             self.stop()
-            told = access.told(error, self.home, self.account)
-            raise ServerError(f"{self.name} cannot use {told}") from error
+            problem = access.describe_os_error(error, self.home, self.account)
+            raise ServerError(f"{self.name} cannot use {problem}") from error
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop the server, politely first, and leave the directory."""
+        """Stop the server by its signals, then SIGKILL, and release the directory."""
         if self.process is not None:
-            for number, patience in self.stop_signals:
+            for number, timeout in self.stop_signals:
                 self.process.send_signal(number)
                 try:
-                    self.process.wait(patience)
+                    self.process.wait(timeout)
                     break
                 except subprocess.TimeoutExpired:
                     continue
@@ -122,7 +122,7 @@ class EmbeddedServer:
         self._server_lock = self._lock = None
 
     def prepare(self) -> None:
-        """Make the data directory what the server expects; ServerError says why it cannot."""
+        """Prepare the data directory; raise ServerError if that fails."""
         raise NotImplementedError
 
     def command(self, directory: str) -> list[str]:
@@ -130,18 +130,18 @@ class EmbeddedServer:
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """Tell whether the started server answers."""
+        """Return whether the started server answers."""
         raise NotImplementedError
 
     def spawn(
         self, command: Callable[[str], list[str]], directory: Path, log: int
     ) -> subprocess.Popen[bytes]:
-        """Start a program as the server's user, tied to our own life.
+        """Start a program as the server's user; Linux ends it with this process.
 
-        `command` gets the path by which the program is to reach `directory`: another user may not
-        be able to follow the real one from the root down, but on Linux an open directory has one
-        that leads straight to it. The program inherits a lock as well, so that the server's
-        directory is free only once both of us are gone.
+        `command` gets a path of `directory` for the program. The server's user may have no access
+        to the directories above it, so on Linux the path goes through an open file descriptor. The
+        program also inherits a lock, so that the directory is free only when this process and the
+        program have both ended.
         """
         if self._server_lock is None:
             raise ServerError(f"{self.name} has not taken its directory.")
@@ -160,70 +160,71 @@ class EmbeddedServer:
                 stderr=subprocess.STDOUT,
                 umask=0o077,
                 pass_fds=inherited,
-                # Ctrl-C reaches everyone in the terminal's group; we stop the server in its time.
+                # Ctrl-C reaches the terminal's whole process group; `stop` ends the server.
                 process_group=0,
             )
         finally:
             for entrance in inherited[1:]:
                 os.close(entrance)
 
-    def own(self, path: Path) -> None:
-        """Give a file or directory to the server's user."""
+    def chown_to_account(self, path: Path) -> None:
+        """Change the owner of a file or directory to the server's user."""
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
-    def make_own_directory(self, path: Path) -> None:
-        """Make a directory that the server's user, and nobody else, can enter."""
+    def make_private_directory(self, path: Path) -> None:
+        """Create a directory that only the server's user can enter."""
         path.mkdir(mode=0o700, exist_ok=True)
-        self.own(path)
+        self.chown_to_account(path)
 
     def open_log(self) -> int:
-        """Open the server's log to append; a large one is put aside first."""
+        """Open the server's log to append; rename a large one first."""
         if self.log_path.exists() and self.log_path.stat().st_size > _LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         return os.open(self.log_path, flags, 0o600)
 
-    def last_words(self) -> str:
-        """Return the log's last complaint, else its last line."""
+    def last_log_error(self) -> str:
+        """Return the last error in the log, else its last line."""
         lines = self.log_path.read_text(errors="replace").splitlines()[-20:]
         complaints = [line for line in lines if "FATAL" in line or "rror" in line]
-        return (complaints or lines or ["it said nothing"])[-1].strip()
+        return (complaints or lines or ["its log is empty"])[-1].strip()
 
     def _take_directory(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.account = unprivileged_account(self.home)
-        # Only the directory itself changes hands: what lies above stays as closed as it is.
-        self.own(self.home)
+        # Only the directory itself changes its owner; the permissions above it stay.
+        self.chown_to_account(self.home)
         self._lock_directory()
-        self.make_own_directory(self.home / "run")
+        self.make_private_directory(self.home / "run")
         self._socket_dir = _short_path(self.home / "run", self.socket_name)
 
     def _lock_directory(self) -> None:
-        """Keep others out, and wait for a server whose parent was killed to be gone.
+        """Lock the directory, and wait for a server whose parent was killed to end.
 
-        Two locks: ours ends with us, and the one that the server inherits ends with both of us.
+        There are two locks: one ends with this process, the other with the last of this process
+        and the server, which inherits it.
         """
         self._lock = _lock(self.home / "lock", _DYING_SECONDS)
         if self._lock is None:
             holder = (self.home / "lock").read_text() or "another"
-            raise ServerError(f"{self.name} runs in {self.home} already, for process {holder}.")
+            raise ServerError(f"{self.name} already runs in {self.home}, for process {holder}.")
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
         self._server_lock = _lock(self.home / "server.lock", _PREDECESSOR_SECONDS)
         if self._server_lock is None:
-            raise ServerError(f"A {self.name} that was left behind still runs in {self.home}.")
+            raise ServerError(f"An orphaned {self.name} still runs in {self.home}.")
 
     def _check_access(self) -> None:
-        """Look whether the server's user can use its directory; ServerError says what to do."""
+        """Raise ServerError with a hint if the server's user cannot use its directory."""
         problem = (
-            access.why_unusable(self.home, self.account)
-            or access.why_any_unusable(self.home / "run", self.account)
-            or access.why_any_unusable(self.data, self.account)
-            or (self.closed_data and access.why_open(self.data))
+            access.access_problem(self.home, self.account)
+            or access.first_access_problem(self.home / "run", self.account)
+            or access.first_access_problem(self.data, self.account)
+            or (self.requires_private_data and access.exposure_problem(self.data))
         )
         if problem:
-            remedy = access.remedy(self.home, self.account)
+            remedy = access.repair_hint(self.home, self.account)
             raise ServerError(f"{self.name} cannot be started: {problem}. {remedy}")
 
     def _start_process(self) -> None:
@@ -234,24 +235,24 @@ class EmbeddedServer:
             self.process = self.spawn(self.command, self.data, log)
         finally:
             os.close(log)
-        give_up = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while not self.ready():
             if self.process.poll() is not None:
-                raise ServerError(f"{self.name} did not start: {self.last_words()}")
-            if time.monotonic() > give_up:
+                raise ServerError(f"{self.name} did not start: {self.last_log_error()}")
+            if time.monotonic() > deadline:
                 raise ServerError(f"{self.name} does not answer; its log is {self.log_path}.")
             time.sleep(_POLL_SECONDS)
 
 
-def _lock(path: Path, patience: float) -> int | None:
-    """Return the open file that holds the lock, or None where another held it all the time."""
+def _lock(path: Path, timeout: float) -> int | None:
+    """Return the open, locked file; None if another process holds the lock until the timeout."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    give_up = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 os.close(lock)
                 return None
             time.sleep(_POLL_SECONDS)
@@ -260,14 +261,14 @@ def _lock(path: Path, patience: float) -> int | None:
 
 
 def _short_path(directory: Path, socket_name: str) -> Path:
-    """Return `directory`, or a short link to it where a socket's path would be too long."""
+    """Return `directory`, or a short link to it if the path of a socket would be too long."""
     if len(os.fsencode(directory / socket_name)) <= _SOCKET_PATH_BYTES:
         return directory
     links = Path(tempfile.gettempdir()) / f"cloud-invoicing-{os.geteuid()}"
     links.mkdir(mode=0o700, exist_ok=True)
     status = links.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        # Someone else made it: what they could put there is not to be trusted.
+        # Another user created it and could replace its contents.
         links = Path(tempfile.mkdtemp(prefix="cloud-invoicing-"))
     link = links / hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
     if not link.is_symlink() or link.readlink() != directory:

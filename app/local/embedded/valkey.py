@@ -1,4 +1,4 @@
-"""A Valkey of our own; a Redis on PATH serves as well."""
+"""Embedded Valkey, or a Redis on PATH."""
 
 import signal
 import socket
@@ -21,13 +21,13 @@ class EmbeddedValkey(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """The address of the server, for `RedisSettings.from_dsn`."""
+        """The URL of the server, for `RedisSettings.from_dsn`."""
         return f"unix://{self._socket}"
 
     def prepare(self) -> None:
-        """Find the program and make the directory."""
+        """Find the program and create the directory."""
         self._program = find_valkey(self.account)
-        self.make_own_directory(self.data)
+        self.make_private_directory(self.data)
 
     def command(self, directory: str) -> list[str]:
         """Return the server's program and arguments, for data in `directory`."""
@@ -44,7 +44,7 @@ class EmbeddedValkey(EmbeddedServer):
         ]
 
     def ready(self) -> bool:
-        """Tell whether the server answers; while it loads its data it refuses."""
+        """Return whether the server answers; it refuses while it loads its data."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1.0)
             try:

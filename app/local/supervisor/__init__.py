@@ -1,1 +1,1 @@
-"""Everything at once for a machine that has nothing: servers, API and worker as one program."""
+"""`python -m app run`: embedded servers, API and worker as one program."""

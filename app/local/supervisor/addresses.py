@@ -1,4 +1,4 @@
-"""Where the service listens, and whether it answers there."""
+"""The address of the service: a free port, and a wait until it answers."""
 
 import asyncio
 import errno
@@ -9,12 +9,12 @@ _ATTEMPT_SECONDS = 5.0
 
 
 def free_port(host: str, port: int) -> int:
-    """Return `port` where nobody listens on it, else a free one; OSError for a wrong host."""
+    """Return `port` if it is free, else another free port; raise OSError for a wrong host."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     with socket.socket(family, kind, protocol) as probe:
-        # Connections of an earlier run may linger; they keep nobody from listening.
+        # Connections of an earlier run may linger; they do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -27,16 +27,16 @@ def free_port(host: str, port: int) -> int:
 
 
 def reachable_host(host: str) -> str:
-    """Return the host to call for one to listen on, as it stands in a URL."""
+    """Return the host for a URL that reaches a listener on `host`."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
     return f"[{host}]" if ":" in host else host
 
 
-async def answers(host: str, port: int, path: str, patience: float) -> bool:
-    """Wait until a GET of `path` is answered with 200; False after `patience` seconds."""
+async def wait_until_ok(host: str, port: int, path: str, seconds: float) -> bool:
+    """Wait until GET `path` answers 200; return False after `seconds`."""
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience
-    while loop.time() < give_up:
+    deadline = loop.time() + seconds
+    while loop.time() < deadline:
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
                 if await _status(host, port, path) == 200:

@@ -1,4 +1,4 @@
-"""What someone who starts the service for the first time needs: tokens and first calls."""
+"""The welcome banner: tokens of the demonstration's users, and first calls."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from app.database.engine import Database
 from app.identity import tokens, users
 from app.local.demo.loading import OWNER, STAFF, SUPPORT
 
-_TOKEN_NAME = "run"  # noqa: S105 - what the tokens of a run are called in `token list`
+_TOKEN_NAME = "run"  # noqa: S105 - the name in `token list`
 _TOKEN_LIFETIME = timedelta(hours=12)
 _ROLES = {"staff": STAFF, "support": SUPPORT, "owner": OWNER}
 _PATHS = {
@@ -21,20 +21,20 @@ _PATHS = {
 
 
 @dataclass(frozen=True)
-class FreshToken:
-    """A key that was made just now, and who may use it."""
+class DemoToken:
+    """A new key with its user."""
 
     role: str
     username: str
     key: str
 
 
-async def fresh_tokens(database: Database) -> list[FreshToken]:
-    """Make a token for each of the demonstration's users who is there.
+async def create_demo_tokens(database: Database) -> list[DemoToken]:
+    """Create a token for each existing user of the demonstration.
 
-    Those of an earlier run are revoked.
+    Tokens of an earlier run are revoked.
     """
-    fresh = []
+    created = []
     async with database.transaction() as connection:
         await tokens.revoke_named(connection, _TOKEN_NAME)
         for role, username in _ROLES.items():
@@ -43,41 +43,41 @@ async def fresh_tokens(database: Database) -> list[FreshToken]:
                 key = await tokens.create(
                     connection, user.id, name=_TOKEN_NAME, lifetime=_TOKEN_LIFETIME
                 )
-                fresh.append(FreshToken(role, username, key))
-    return fresh
+                created.append(DemoToken(role, username, key))
+    return created
 
 
-def greeting(
+def welcome_banner(
     address: str,
-    fresh: list[FreshToken],
+    created: list[DemoToken],
     environment: Mapping[str, str],
     metrics: Sequence[str],
 ) -> str:
-    """Return the text that welcomes a newcomer to the service at `address`.
+    """Return the text that a start prints: the URL of the service, tokens and first calls.
 
-    With the settings in `environment`, other commands find what this run started. Prometheus finds
-    metrics at the addresses in `metrics`.
+    `environment` has the settings that other commands need to use the same servers; `metrics` has
+    the URLs for Prometheus.
     """
     hours = _TOKEN_LIFETIME.total_seconds() / 3600
     lines = ["", f"The service is ready at {address}; its documentation is at {address}/api/docs."]
-    if fresh:
-        lines += ["", f"Tokens, good for {hours:.0f} hours:"]
-        lines += [f"  {token.role:8} {token.key}  ({token.username})" for token in fresh]
-        lines += ["", "Try:", *(f"  {call}" for call in _calls(address, fresh))]
+    if created:
+        lines += ["", f"Tokens, valid for {hours:.0f} hours:"]
+        lines += [f"  {token.role:8} {token.key}  ({token.username})" for token in created]
+        lines += ["", "Try:", *(f"  {call}" for call in _calls(address, created))]
     else:
-        lines += ["", "A key to the API: `python -m app token create --help`."]
+        lines += ["", "To create an API token: `python -m app token create --help`."]
     if environment:
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
         lines += ["", "For other commands, such as import, in another terminal:"]
         lines += [f"  export {settings}", f"  {shlex.quote(sys.executable)} -m app --help"]
     if metrics:
         lines += ["", f"For Prometheus: {' and '.join(metrics)}"]
-    lines += ["", "Ctrl-C ends it."]
+    lines += ["", "Ctrl-C stops it."]
     return "\n".join(lines)
 
 
-def _calls(address: str, fresh: list[FreshToken]) -> list[str]:
+def _calls(address: str, created: list[DemoToken]) -> list[str]:
     return [
         f"curl -s -H 'Authorization: Token {token.key}' '{address}/api/{_PATHS[token.role]}'"
-        for token in fresh
+        for token in created
     ]

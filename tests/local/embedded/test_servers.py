@@ -119,7 +119,7 @@ def test_a_second_server_on_the_same_directory_is_refused(
     kind: type[EmbeddedServer], tmp_path: Path
 ) -> None:
     with kind(tmp_path / "home") as server:
-        message = rf"{server.name} runs in .*home already, for process {os.getpid()}\.$"
+        message = rf"{server.name} already runs in .*home, for process {os.getpid()}\.$"
         with pytest.raises(ServerError, match=message):
             kind(tmp_path / "home").start()
         assert server.running
@@ -174,7 +174,9 @@ def test_data_of_another_major_version_is_left_alone(tmp_path: Path) -> None:
     data = tmp_path / "pg" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("9\n")
-    with pytest.raises(ServerError, match=r"^The data is of PostgreSQL 9, but here is 18.*$"):
+    with pytest.raises(
+        ServerError, match=r"^The data needs PostgreSQL 9, but this machine has 18.*$"
+    ):
         EmbeddedPostgresql(tmp_path / "pg").start()
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 

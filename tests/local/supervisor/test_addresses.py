@@ -6,7 +6,7 @@ from asyncio import StreamReader, StreamWriter
 
 import pytest
 
-from app.local.supervisor.addresses import answers, free_port, reachable_host
+from app.local.supervisor.addresses import free_port, reachable_host, wait_until_ok
 
 
 def test_a_free_port_is_kept_and_a_busy_one_exchanged() -> None:
@@ -48,8 +48,8 @@ async def test_answers_waits_for_a_good_answer() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        assert not await answers("127.0.0.1", port, "/ready", 0.3)
+        assert not await wait_until_ok("127.0.0.1", port, "/ready", 0.3)
         status = b"200 OK"
-        assert await answers("127.0.0.1", port, "/ready", 5)
+        assert await wait_until_ok("127.0.0.1", port, "/ready", 5)
     assert asked[0] == b"GET /ready HTTP/1.1\r\n"
-    assert not await answers("127.0.0.1", port, "/ready", 0.3)
+    assert not await wait_until_ok("127.0.0.1", port, "/ready", 0.3)

@@ -156,12 +156,12 @@ def test_a_read_only_disk(data: Path, tmp_path: Path) -> None:
         with read_only(place):
             line = refusal(place / "var")
     assert f"{place}/var" in line
-    assert "Read-only file system. Let it be written to" in line
+    assert "Read-only file system. Make it writable" in line
 
 
-def test_what_the_line_says_helps(data: Path) -> None:
+def test_the_hint_repairs_the_folder(data: Path) -> None:
     (data / "postgresql" / "data").chmod(0o755)
-    _, _, command = refusal(data).partition("if need be: ")
+    _, _, command = refusal(data).partition("if necessary: ")
     subprocess.run(["sh", "-c", command], check=True)
     for server in _servers(data):
         with server:

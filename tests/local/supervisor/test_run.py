@@ -54,14 +54,14 @@ class Run:
             if line.startswith("Ctrl-C"):
                 break
         self.greeting = "".join(lines)
-        assert "Ctrl-C" in self.greeting, self.greeting + self.violations()
+        assert "Ctrl-C" in self.greeting, self.greeting + self.error_output()
         self.tokens = dict(KEY.findall(self.greeting))
         found = re.search(r"ready at (\S+);", self.greeting)
         assert found is not None
         self.address = found[1]
         self.family = list(descendants(self.process.pid))
 
-    def violations(self) -> str:
+    def error_output(self) -> str:
         """What stands on standard error."""
         self.errors.flush()
         return Path(self.errors.name).read_text()
@@ -124,7 +124,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         busy = taken.getsockname()[1]
         first = Run(data, "--port", str(busy))
     try:
-        assert f"Port {busy} is busy; taking " in first.greeting
+        assert f"Port {busy} is busy; using " in first.greeting
         assert "Loaded a demonstration: " in first.greeting
         assert set(first.tokens) == {"staff", "support", "owner"}
         calls = [line.strip() for line in first.greeting.splitlines() if line.startswith("  curl ")]
@@ -159,7 +159,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert " active" in listed.stdout
         first.process.send_signal(signal.SIGINT)
         assert first.wait() == 0
-        assert "Traceback" not in first.violations()
+        assert "Traceback" not in first.error_output()
     finally:
         first.close()
 
@@ -181,7 +181,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert int(new.headers["X-Result-Count"]) > 0
         second.process.send_signal(signal.SIGTERM)
         assert second.wait() == 0
-        assert "Traceback" not in second.violations()
+        assert "Traceback" not in second.error_output()
     finally:
         second.close()
 
@@ -224,11 +224,11 @@ def test_the_end_of_the_worker_is_mended_and_that_of_the_api_is_the_end(data: Pa
         worker = run.member("-m app worker")
         os.kill(worker, signal.SIGKILL)
         run.member("-m app worker", but=worker)
-        assert "The worker ended with code -9; starting it again in 1 s." in run.violations()
+        assert "The worker ended with code -9; restarting it in 1 s." in run.error_output()
         os.kill(run.member("-m app serve"), signal.SIGKILL)
         assert run.wait() == 1
-        assert "The API ended by itself with code -9." in run.violations()
-        assert "Traceback" not in run.violations()
+        assert "The API ended unexpectedly with code -9." in run.error_output()
+        assert "Traceback" not in run.error_output()
     finally:
         run.close()
 
@@ -238,7 +238,7 @@ def test_the_end_of_a_server_is_the_end(data: Path) -> None:
     try:
         os.kill(run.member("valkey-server"), signal.SIGKILL)
         assert run.wait() == 1
-        assert "Valkey stopped by itself: " in run.violations()
+        assert "Valkey stopped unexpectedly: " in run.error_output()
     finally:
         run.close()
 
@@ -251,7 +251,7 @@ def test_a_second_run_on_the_same_data_is_refused_in_one_line(data: Path) -> Non
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
         )
         assert second.returncode == 1
-        assert second.stderr.endswith(f"already, for process {run.process.pid}.\n")
+        assert second.stderr.endswith(f", for process {run.process.pid}.\n")
         assert second.stderr.count("\n") == 1
     finally:
         run.close()
