@@ -23,7 +23,7 @@ class Standby(EmbeddedPostgresql):
             shutil.copytree(self._primary.data, self.data, symlinks=True)
             (self.data / "standby.signal").touch()
             for path in (self.data, *self.data.rglob("*")):
-                self.own(path)
+                self.chown_to_account(path)
         super().prepare()
 
     def command(self, directory: str) -> list[str]:
