@@ -29,7 +29,7 @@ def find_uuid(text: str) -> UUID | None:
 def parse_iso_date(text: str) -> date:
     """Return the date of `YYYY-MM-DD`, and of no other ISO 8601 form. Raises ValueError."""
     if not _ISO_DATE.fullmatch(text):
-        raise ValueError("not a date like 2026-11-01")
+        raise ValueError("a date must be a string like 2026-11-01")
     return date.fromisoformat(text)
 
 

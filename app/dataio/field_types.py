@@ -21,13 +21,13 @@ from pydantic import (
 )
 
 from app.dataio.json_objects import StorableObject
+from app.formats import parse_iso_date
 from app.urls import is_web_url
 
 _AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]+)?")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_NUL = r"^[^\x00]*$"
 
 
@@ -55,8 +55,8 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 def _parse_date(value: object) -> date:
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        value = date.fromisoformat(value)
+    if isinstance(value, str):
+        return parse_iso_date(value)
     if not isinstance(value, date) or isinstance(value, datetime):
         raise ValueError("a date must be a string like 2026-11-01")
     return value
