@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import errors, health, openapi, trailing_slash
-from app.api.caching.response_cache import KeptBodies
+from app.api.caching.response_cache import ResponseCache
 from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.deadline import PatienceMiddleware
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.database = database
         app.state.notifier = notifier
         app.state.token_cache = new_token_cache()
-        app.state.kept_bodies = KeptBodies(settings)
+        app.state.response_cache = ResponseCache(settings)
         app.state.readiness = readiness = Readiness(settings, database)
         app.state.failed_logins = FailedLogins()
         try:

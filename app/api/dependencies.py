@@ -1,4 +1,4 @@
-"""Dependencies of routes: the settings and database connections.
+"""Dependencies of routes: the settings, database connections and links.
 
 Every dependency is `async` even if it awaits nothing, because FastAPI runs plain functions in a
 thread, which costs more than the function itself.
@@ -10,6 +10,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.links import Links, build_links
+from app.api.middleware.proxy_headers import origin
 from app.database.engine import Database
 from app.settings import Settings
 
@@ -29,7 +31,12 @@ async def _reading(
         yield connection
 
 
+async def _links(request: Request) -> Links:
+    return build_links(request.app.state.settings, origin(request).base)
+
+
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 CurrentDatabase = Annotated[Database, Depends(_database)]
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
 """A connection without a transaction, released before the response is sent."""
+RequestLinks = Annotated[Links, Depends(_links)]

@@ -1,48 +1,36 @@
-"""Absolute links, ending in a slash."""
+"""Absolute links to records, with a trailing slash."""
 
 from dataclasses import dataclass
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
-
-from app.api.dependencies import CurrentSettings
-from app.api.middleware.proxy_headers import origin
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The bases of the links of one answer, and how UUIDs are written in them."""
+    """The base URLs of the links in one response, and the style of UUIDs."""
 
     base: str
-    """Of what this service serves."""
+    """Of this service."""
     platform: str
-    """Of customers and resources, which may be served elsewhere."""
+    """Of customers and resources, which another service may serve."""
     hex_uuids: bool = False
     """Whether UUIDs are sent as 32 hex digits instead of with hyphens."""
 
-    def here(self, collection: str, uuid: UUID) -> str:
+    def to_service(self, collection: str, uuid: UUID) -> str:
         """Return the link to a record of this service."""
         return f"{self.base}/api/{collection}/{self.uuid(uuid)}/"
 
-    def on_platform(self, collection: str, uuid: UUID) -> str:
-        """Return the link to a record that the platform may serve."""
+    def to_platform(self, collection: str, uuid: UUID) -> str:
+        """Return the link to a record of the platform."""
         return f"{self.platform}/api/{collection}/{self.uuid(uuid)}/"
 
     def uuid(self, value: UUID) -> str:
-        """Return a UUID as it is sent."""
+        """Return a UUID in the style of the response."""
         return value.hex if self.hex_uuids else str(value)
 
 
-async def _links(request: Request, settings: CurrentSettings) -> Links:
-    return links_for(settings, origin(request).base)
-
-
-def links_for(settings: Settings, request_base: str = "") -> Links:
-    """Return the links of an answer to a request that came by `request_base`."""
+def build_links(settings: Settings, request_base: str = "") -> Links:
+    """Return the links of a response; `request_base` is the base URL that the client used."""
     base = str(settings.public_url or request_base)
     return Links(base, str(settings.platform_url or base), settings.wire_uuid_style == "hex")
-
-
-RequestLinks = Annotated[Links, Depends(_links)]

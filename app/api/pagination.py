@@ -89,3 +89,8 @@ class Page:
 
         entries = [f'<{url(page)}>; rel="{rel}"' for rel, page in targets.items()]
         return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}
+
+
+def path_and_query(request: Request) -> tuple[str, bytes]:
+    """Return what determines the links to other pages, besides their base."""
+    return request.scope["path"], request.scope["query_string"]

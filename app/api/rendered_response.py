@@ -10,7 +10,7 @@ from typing import Final, Self
 import zstandard
 from fastapi import Response
 
-from app.api.caching.conditional_get import WHOLE
+from app.api.caching.conditional_get import STREAM_ABOVE
 from app.api.json_response import encoded
 from app.api.streaming import JsonStream
 
@@ -40,7 +40,7 @@ class WrittenAnswer:
         async for part in parts:
             size += len(part)
             begun.append(part)
-            if packer is None and size > WHOLE:
+            if packer is None and size > STREAM_ABOVE:
                 packer = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
                 begun = [packer.compress(b"".join(begun))]
             elif packer is not None:

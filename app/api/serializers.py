@@ -80,7 +80,7 @@ def link(collection: str, *, platform: bool = False) -> object:
 
     def write(value: UUID, info: SerializationInfo) -> str:
         links = links_of(info)
-        build = links.on_platform if platform else links.here
+        build = links.to_platform if platform else links.to_service
         return build(collection, value)
 
     return PlainSerializer(write, return_type=str)

@@ -47,7 +47,3 @@ class MissingReason(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("A reason is needed.")
-
-
-class InvalidCustomersCount(RuleViolation):
-    """The number of major customers in a request for the growth is invalid."""

@@ -217,6 +217,16 @@ class InvoiceGrowth(TypedDict):
     customer_periods: list[InvoiceGrowthCustomerPeriod]
 
 
+class VersionHistory(TypedDict):
+    """A version of an invoice, with the changes that led to it."""
+
+    id: int
+    revision_date: UtcTimestamp
+    revision_user: dict[str, Any] | None
+    revision_comment: str
+    serialized_data: dict[str, Any]
+
+
 FIELDS = tuple(Invoice.__annotations__)
 """The keys of an invoice in their documented order."""
 
@@ -239,3 +249,4 @@ encode_invoices = _Encoder(list[Invoice])
 encode_items = _Encoder(list[InvoiceItem])
 encode_stats = _Encoder(list[InvoiceStatsOffering])
 encode_growth = _Encoder(InvoiceGrowth)
+encode_version = _Encoder(VersionHistory)

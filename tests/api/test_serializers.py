@@ -79,5 +79,5 @@ def test_times(value: datetime, text: str) -> None:
 def test_uuids_and_links() -> None:
     assert written(serializers.WireUuid, ID) == str(ID)
     assert written(serializers.WireUuid, ID, HEX) == ID.hex
-    assert HEX.here("invoices", ID) == f"https://b/api/invoices/{ID.hex}/"
-    assert HYPHENS.on_platform("customers", ID) == f"https://p/api/customers/{ID}/"
+    assert HEX.to_service("invoices", ID) == f"https://b/api/invoices/{ID.hex}/"
+    assert HYPHENS.to_platform("customers", ID) == f"https://p/api/customers/{ID}/"

@@ -245,7 +245,7 @@ async def test_concurrent_requests_pay_once(case: Case, settings: Settings) -> N
 async def test_a_long_response_is_replayed_as_a_stream(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendered_response, "WHOLE", 500)
+    monkeypatch.setattr(rendered_response, "STREAM_ABOVE", 500)
     first = await case.post("paid", json=DAY)
     assert (await case.connection.execute(select(StoredResponse.is_packed))).scalar_one()
     again = await case.post("paid", json=DAY)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api import streaming
-from app.invoices.rendering.documents import CHUNK
+from app.invoices.queries.items import BATCH_SIZE
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -200,7 +200,7 @@ async def test_many_items_in_little_memory(
     tracemalloc.stop()
     assert sum(sizes) > 10_000_000
     assert max(sizes) < 1_000_000
-    assert len(sizes) >= MANY / CHUNK
+    assert len(sizes) >= MANY / BATCH_SIZE
     assert peak < sum(sizes) / 2
     # Who calls, which invoice; and in a snapshot: which, its items by a cursor.
     assert len(statements) == 4

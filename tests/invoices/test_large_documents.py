@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching import conditional_get
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.invoices.rendering.documents import CHUNK
+from app.invoices.queries.items import BATCH_SIZE
 from app.invoices.schemas import FIELDS
 from tests.support.factories import Factories, Row, UserRow
 from tests.support.streams import add_items, parts_of
@@ -67,10 +67,10 @@ async def test_it_is_sent_in_little_memory(app: FastAPI, large: Large, what: str
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(sizes) > 10_000_000
-    assert max(sizes) < conditional_get.WHOLE
-    assert len(sizes) >= MANY / CHUNK
+    assert max(sizes) < conditional_get.STREAM_ABOVE
+    assert len(sizes) >= MANY / BATCH_SIZE
     assert peak < sum(sizes) / 2
-    assert app.state.kept_bodies.size < conditional_get.WHOLE
+    assert app.state.response_cache.size < conditional_get.STREAM_ABOVE
 
 
 async def test_it_is_the_same_as_when_it_is_made_whole(
@@ -80,7 +80,7 @@ async def test_it_is_the_same_as_when_it_is_made_whole(
     urls = (large.one, LIST, f"{large.one}?field=items&field=uuid", f"{large.one}items/")
     streamed = [await client.get(url, headers=headers) for url in urls]
     with monkeypatch.context() as patch:
-        patch.setattr(conditional_get, "WHOLE", 10**9)
+        patch.setattr(conditional_get, "STREAM_ABOVE", 10**9)
         whole = [await client.get(url, headers=headers) for url in urls]
     assert [each.content for each in streamed] == [each.content for each in whole]
     assert [each.headers["etag"] for each in streamed] == [each.headers["etag"] for each in whole]
@@ -135,7 +135,7 @@ async def test_a_large_page_that_is_kept_holds_no_connection(
     staff = await make.staff()
     made = await client.get(url, headers=staff.headers)
     assert len(made.json()) == 300
-    assert len(made.content) > conditional_get.WHOLE
+    assert len(made.content) > conditional_get.STREAM_ABOVE
     statements.clear()
     slow = [asyncio.create_task(parts_of(app, url, staff, reading=2)) for _ in range(8)]
     try:

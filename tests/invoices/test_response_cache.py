@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.caching.response_cache import KeptBodies
+from app.api.caching.response_cache import ResponseCache
 from app.billing.enums import BillingType, InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
@@ -171,7 +171,7 @@ async def test_each_input_changes_the_answer(
         assert after[name].headers["etag"] != before[name].headers["etag"], name
 
     # A process that keeps nothing yet agrees.
-    app.state.kept_bodies = KeptBodies(settings)
+    app.state.response_cache = ResponseCache(settings)
     for name, fresh in (await shown.answers()).items():
         assert fresh.content == after[name].content
         assert fresh.headers["etag"] == after[name].headers["etag"]
@@ -250,7 +250,7 @@ async def test_what_is_kept_has_a_bound(settings: Settings, make: Factories) -> 
             answer = await client.get(f"/api/invoices/{query}", headers=user.headers)
             assert answer.json()
             assert len(answer.content) > bound or query == "?page=2"
-            assert 0 < app.state.kept_bodies.size <= bound
+            assert 0 < app.state.response_cache.size <= bound
 
 
 async def test_a_document_is_never_half_updated(
@@ -333,6 +333,6 @@ async def test_what_clients_ask_for_does_not_fill_the_memory(
     await client.get(f"{shown.url}items/?query={'x' * 5000}", headers=shown.staff.headers)
     headers = {**shown.staff.headers, "Host": "x" * 5000}
     await client.get(f"{shown.url}?field=items&field=uuid", headers=headers)
-    keys = list(app.state.kept_bodies._bodies)
+    keys = list(app.state.response_cache._entries)
     assert len(keys) == 2
     assert all(len(repr(key)) < 200 for key in keys)

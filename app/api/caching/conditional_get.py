@@ -1,190 +1,177 @@
-"""How reads are answered: by 304 where the client has the answer, from what is kept, or made anew.
+"""Conditional GET: 304, a response from the cache, or one rendered in a snapshot.
 
-A read first selects, in one statement, what names the state of its answer. From that follow the
-validator and what is kept. Only where something is missing is the same selected again in a
-snapshot, and made from it: what is sent is always of one moment, and under its own validator.
+A read first selects the state of the resource. The state gives the ETag and the key in the response
+cache. Only if the cache lacks something, the state is selected again in a snapshot and rendered
+there: a response shows a single moment, and carries the ETag of that moment.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, cast
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching import etags
-from app.api.caching.response_cache import Body, KeptBodies
-from app.api.json_response import encoded, head_response
-from app.api.links import Links, links_for
+from app.api.caching.response_cache import CachedResponse, ResponseCache
+from app.api.json_response import MEDIA_TYPE, head_response
+from app.api.links import Links, build_links
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.request_log import user_of
 from app.api.streaming import JsonStream
 from app.database.engine import Database
 from app.settings import Settings
 
-WHOLE = 1024 * 1024
-"""Bytes up to which an answer is made whole before it is sent; a longer one is streamed."""
+STREAM_ABOVE = 1024 * 1024
+"""Bytes up to which a response is rendered whole before it is sent; a longer one is streamed."""
 
 
-class Selected(ABC):
-    """What a request asks for, as one statement found it."""
+@dataclass(slots=True)
+class Representation:
+    """How a response shows the selected state of a resource."""
 
-    headers: dict[str, str]
-    """Besides those that every answer has."""
-    counted_late = False
-    """Whether `made` adds headers, before its first part."""
-    kept_whole = True
-    """Whether the answer is kept as one, not by parts that other answers share."""
-
-    @property
-    @abstractmethod
-    def made_of(self) -> tuple[object, ...]:
-        """All that the answer is made of: equal values, equal answers."""
-
-    def kept(self) -> Sequence[bytes] | None:
-        """Return the parts of the body, if they need nothing more of the database."""
-        return None
-
-    @abstractmethod
-    def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
-        """Make the parts of the body from a snapshot, the one in which this was selected."""
+    etag: str
+    render: Callable[[AsyncConnection], AsyncGenerator[bytes, None]]
+    """Yields the parts of the body; the connection is the snapshot of the selection."""
+    headers: dict[str, str] = field(default_factory=dict)
+    headers_need_body: bool = False
+    """Whether `render` adds headers, before its first part."""
+    cached_parts: Callable[[], Sequence[bytes] | None] | None = None
+    """Returns the body if it needs no further read. By default the whole body is cached by its
+    ETag."""
 
 
-class Readable(ABC):
-    """What a request asks for."""
-
-    several_statements = False
-    """Whether even to select it takes more than one statement."""
-
-    @abstractmethod
-    async def select(self, connection: AsyncConnection) -> Selected:
-        """Find it; raises what the answer is where it cannot be had."""
+State = TypeVar("State")
 
 
-class Answers:
-    """Answers one request."""
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[State]):
+    """What a request reads."""
+
+    select: Callable[[AsyncConnection], Awaitable[State]]
+    represent: Callable[[State], Representation]
+    """Raises what the response is if the state cannot be shown, such as 404 for a late page."""
+    in_snapshot: bool = False
+    """Whether `select` takes more than one statement."""
+
+
+class ConditionalGet:
+    """Answers one GET or HEAD request."""
 
     def __init__(self, request: Request) -> None:
         state = request.app.state
         self.request = request
         self.database = cast(Database, state.database)
         self.settings = cast(Settings, state.settings)
-        self.bodies = cast(KeptBodies, state.kept_bodies)
-        self.links: Links = links_for(self.settings, origin(request).base)
+        self.cache = cast(ResponseCache, state.response_cache)
+        self.links: Links = build_links(self.settings, origin(request).base)
 
-    async def to(self, readable: Readable) -> Response:
-        """Return the answer to GET or HEAD."""
+    def etag(self, *state: object) -> str:
+        """Return the strong ETag of a body that is determined by the state and the links."""
+        return self.cache.etag((self.links, *state))
+
+    async def respond(self, resource: Resource[State]) -> Response:
+        """Return the response; raises what `select`, `represent` and `render` raise."""
         database = self.database
-        opening = database.snapshot if readable.several_statements else database.reading
-        async with opening() as connection:
-            selected = await readable.select(connection)
-        asked = self.request.headers.get("if-none-match")
-        headers = self._headers(selected)
-        if asked is not None and etags.matches(asked, headers["ETag"]):
+        async with database.snapshot() if resource.in_snapshot else database.reading() as reader:
+            state = await resource.select(reader)
+        shown = resource.represent(state)
+        headers = _headers(shown)
+        if_none_match = self.request.headers.get("if-none-match")
+        if if_none_match is not None and etags.matches(if_none_match, shown.etag):
             return Response(status_code=304, headers=headers)
-        if self.request.method == "HEAD" and not selected.counted_late:
+        if self.request.method == "HEAD" and not shown.headers_need_body:
             return head_response(headers)
-        parts = self._kept(selected)
+        if shown.cached_parts is not None:
+            parts = shown.cached_parts()
+        elif (cached := self.cache.get(shown.etag)) is not None:
+            parts = [cached.body]
+            headers |= cached.headers
+        else:
+            parts = None
         if parts is None:
-            return await self._made(readable)
-        headers |= selected.headers
-        if sum(map(len, parts)) <= WHOLE:
-            return encoded(b"".join(parts), headers=headers)
-        return JsonStream(_one_by_one(parts), headers)
+            return await self._render(resource)
+        if sum(map(len, parts)) <= STREAM_ABOVE:
+            return Response(b"".join(parts), 200, headers, MEDIA_TYPE)
+        return JsonStream(_yield_each(parts), headers)
 
-    async def _made(self, readable: Readable) -> Response:
-        """Make an answer, on a connection that no client can hold for long unless it has a place.
+    async def _render(self, resource: Resource[State]) -> Response:
+        """Render a response. Only a stream with a slot holds its connection at its client's pace.
 
-        One that turns out to be too long to be made whole gets a place then. Where all are taken,
-        it begins again once there is one, rather than wait for it with a connection.
+        A response that turns out too long for memory takes a slot then. If there is none, its
+        connection is released, and it starts over when a slot is free.
         """
         user = user_of(self.request)
         async with self.database.rendering(user), AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.snapshot())
-            begun = await _begin(readable, connection, stack)
-            if begun.rest is None:
-                return self._whole(begun)
+            start = await _start(resource, connection, stack)
+            if start.rest is None:
+                return self._whole(start)
             if self.database.streams.try_acquire(user):
                 held = AsyncExitStack()
                 held.callback(self.database.streams.release, user)
                 held.push_async_exit(stack.pop_all())
-                return self._stream(begun, begun.rest, held)
+                return _stream(start, start.rest, held)
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.streaming(user))
-            begun = await _begin(readable, connection, stack)
-            if begun.rest is None:
-                return self._whole(begun)
-            return self._stream(begun, begun.rest, stack.pop_all())
+            start = await _start(resource, connection, stack)
+            if start.rest is None:
+                return self._whole(start)
+            return _stream(start, start.rest, stack.pop_all())
 
-    def _whole(self, begun: "_Begun") -> Response:
-        selected, body = begun.selected, b"".join(begun.start)
-        if selected.kept_whole:
-            self.bodies.keep(self.validator(selected), Body(body, selected.headers))
-        return encoded(body, headers=self._headers(selected))
+    def _whole(self, start: "_Start") -> Response:
+        shown, body = start.shown, b"".join(start.parts)
+        if shown.cached_parts is None:
+            self.cache.store(shown.etag, CachedResponse(body, shown.headers))
+        return Response(body, 200, _headers(shown), MEDIA_TYPE)
 
-    def _stream(
-        self, begun: "_Begun", rest: AsyncGenerator[bytes, None], held: AsyncExitStack
-    ) -> Response:
-        return JsonStream(_resumed(begun.start, rest, held), self._headers(begun.selected))
 
-    def _kept(self, selected: Selected) -> Sequence[bytes] | None:
-        if not selected.kept_whole:
-            return selected.kept()
-        body = self.bodies.get(self.validator(selected))
-        if body is None:
-            return None
-        selected.headers = dict(body.headers)
-        return [body.content]
-
-    def validator(self, selected: Selected) -> str:
-        """Return the strong validator of the answer that shows what was selected."""
-        return self.bodies.validator((self.links, *selected.made_of))
-
-    def _headers(self, selected: Selected) -> dict[str, str]:
-        return {
-            **selected.headers,
-            "ETag": self.validator(selected),
-            "Cache-Control": "private, no-cache",
-        }
+def _headers(shown: Representation) -> dict[str, str]:
+    return {**shown.headers, "ETag": shown.etag, "Cache-Control": "private, no-cache"}
 
 
 @dataclass
-class _Begun:
-    """An answer of which so much is made as fits in memory."""
+class _Start:
+    """The beginning of a rendered response, up to the size that is streamed."""
 
-    selected: Selected
-    start: list[bytes]
+    shown: Representation
+    parts: list[bytes]
     rest: AsyncGenerator[bytes, None] | None
-    """None where the start is all."""
+    """None if the parts are the whole body."""
 
 
-async def _begin(readable: Readable, connection: AsyncConnection, stack: AsyncExitStack) -> _Begun:
-    """Make the start of an answer; what makes its rest is closed with the stack."""
-    selected = await readable.select(connection)
-    parts = await stack.enter_async_context(aclosing(selected.made(connection)))
-    start: list[bytes] = []
+async def _start(
+    resource: Resource[State], connection: AsyncConnection, stack: AsyncExitStack
+) -> _Start:
+    """Select and begin to render; the stack closes the generator of the rest."""
+    shown = resource.represent(await resource.select(connection))
+    rest = await stack.enter_async_context(aclosing(shown.render(connection)))
+    parts: list[bytes] = []
     size = 0
-    async for part in parts:
-        start.append(part)
+    async for part in rest:
+        parts.append(part)
         size += len(part)
-        if size > WHOLE:
-            return _Begun(selected, start, parts)
-    return _Begun(selected, start, None)
+        if size > STREAM_ABOVE:
+            return _Start(shown, parts, rest)
+    return _Start(shown, parts, None)
 
 
-async def _one_by_one(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+def _stream(start: _Start, rest: AsyncGenerator[bytes, None], held: AsyncExitStack) -> Response:
+    return JsonStream(_resume(start.parts, rest, held), _headers(start.shown))
+
+
+async def _yield_each(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
     for part in parts:
         yield part
 
 
-async def _resumed(
-    begun: list[bytes], parts: AsyncGenerator[bytes, None], stack: AsyncExitStack
+async def _resume(
+    parts: list[bytes], rest: AsyncGenerator[bytes, None], held: AsyncExitStack
 ) -> AsyncGenerator[bytes, None]:
-    """Yield what is there already, then the rest; what the stack holds is held until then."""
-    async with stack:
-        while begun:
-            yield begun.pop(0)
-        async for part in parts:
+    """Yield the rendered parts, then the rest, and release what the stack holds."""
+    async with held:
+        while parts:
+            yield parts.pop(0)
+        async for part in rest:
             yield part

@@ -1,14 +1,13 @@
-"""What was made for answers, kept in the memory of the process for the next that ask for the same.
+"""The response cache: rendered bodies in the memory of one process.
 
-Nothing here is ever out of date: a body is kept under all that it was made of, and whoever asks
-for it has just read that from the database.
+An entry never becomes stale. Its key is the ETag of the state that it shows, and a request reads
+that state from the database before it looks here.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import blake2b
-from pathlib import Path
+from typing import Final
 
 import babel
 from cachetools import LRUCache
@@ -16,72 +15,64 @@ from cachetools import LRUCache
 from app.metrics.response_cache import FOUND, KEPT_BYTES, MISSED
 from app.settings import Settings
 
-_SOURCE = Path(__file__).parents[2]
-_BOOKKEEPING = 600
-"""Bytes that the cache itself takes for a body, about."""
+REPRESENTATION_VERSION: Final = 1
+"""The version of all bodies with an ETag. Raise it with each change of what they show for the same
+data: ETags of the old bodies then match no longer. Releases with the same version have the same
+ETags, so that If-Match holds while one replaces the other."""
+_ENTRY_OVERHEAD: Final = 600
+"""Bytes that the cache itself takes for an entry, about."""
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class CachedResponse:
     """A body, or a part of one, and the headers that are known only with it."""
 
-    content: bytes
+    body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _weight(body: Body) -> int:
-    return len(body.content) + _BOOKKEEPING
+def _size(response: CachedResponse) -> int:
+    return len(response.body) + _ENTRY_OVERHEAD
 
 
-class KeptBodies:
-    """The bodies of one application; those not asked for the longest make room for others."""
+class ResponseCache:
+    """The rendered bodies of one application; the least recently used ones are evicted."""
 
     def __init__(self, settings: Settings) -> None:
-        self._bodies: LRUCache[Hashable, Body] = LRUCache(
-            settings.document_cache_bytes, getsizeof=_weight
+        self._entries: LRUCache[Hashable, CachedResponse] = LRUCache(
+            settings.document_cache_bytes, getsizeof=_size
         )
-        self._origin = _origin(settings)
+        shown = settings.model_dump_json(include={"issuer_details", "locale"})
+        # Babel has the names of countries.
+        seed = f"{REPRESENTATION_VERSION} {babel.__version__} {shown}"
+        self._seed = blake2b(seed.encode(), digest_size=16).digest()
 
     @property
     def size(self) -> int:
-        """The bytes that are kept, at most those of the setting."""
-        return int(self._bodies.currsize)
+        """The bytes in use, at most those of the setting."""
+        return int(self._entries.currsize)
 
-    def get(self, key: Hashable) -> Body | None:
-        """Return the body that was made of what the key names, if it is kept."""
-        body: Body | None = self._bodies.get(key)
-        (MISSED if body is None else FOUND).inc()
-        return body
+    def get(self, key: Hashable) -> CachedResponse | None:
+        """Return the response that is stored under a key."""
+        response: CachedResponse | None = self._entries.get(key)
+        (MISSED if response is None else FOUND).inc()
+        return response
 
-    def keep(self, key: Hashable, body: Body) -> None:
-        """Keep a body for as long as there is room.
+    def store(self, key: Hashable, response: CachedResponse) -> None:
+        """Store a response unless it is larger than the cache.
 
-        The key is short, such as a validator: it is not counted, and clients must not fill the
-        memory with what they ask for.
+        The key must be short, such as an ETag: its size is not counted, and requests must not be
+        able to fill the memory with keys.
         """
-        if _weight(body) <= self._bodies.maxsize:
-            self._bodies[key] = body
+        if _size(response) <= self._entries.maxsize:
+            self._entries[key] = response
             KEPT_BYTES.set(self.size)
 
-    def validator(self, made_of: Iterable[object]) -> str:
-        """Return the strong validator (RFC 9110, 8.8.1) of an answer that is made of this.
+    def etag(self, state: Iterable[object]) -> str:
+        """Return the strong ETag (RFC 9110, 8.8.1) of a body that the state determines.
 
-        It is the same in every process that runs this code with these settings, and in no other.
+        It is equal in processes with the same settings and the same representation version.
         """
-        digest = blake2b(self._origin, digest_size=16)
-        digest.update(repr(made_of).encode())
+        digest = blake2b(self._seed, digest_size=16)
+        digest.update(repr(state).encode())
         return f'"{digest.hexdigest()}"'
-
-
-def _origin(settings: Settings) -> bytes:
-    """Return a digest of what answers are made of besides data: the code and its settings."""
-    shown = settings.model_dump_json(include={"issuer_details", "locale"})
-    return blake2b(_code() + shown.encode(), digest_size=16).digest()
-
-
-@cache
-def _code() -> bytes:
-    digest = blake2b(babel.__version__.encode(), digest_size=16)  # it has the names of countries
-    for path in sorted(_SOURCE.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.digest()

@@ -18,7 +18,7 @@ from app.idempotency.api.keys import RequestKey
 from app.identity.api.authentication import StaffOnly
 from app.invoices.actions.notify import NotifyInvoice, notify
 from app.invoices.actions.set_field import SetField, set_field
-from app.invoices.api.filters import NamedInvoice
+from app.invoices.api.filters import NamedInvoice, filter_set
 from app.invoices.api.paid import pay_invoice
 from app.invoices.api.request_bodies import (
     BackendIdRequest,
@@ -30,7 +30,7 @@ from app.invoices.api.request_bodies import (
 )
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.api.submission import Submission
-from app.invoices.repository.reads import FoundInvoice, InvoiceRepository
+from app.invoices.repository.reads import FoundInvoice, find_invoice
 from app.invoices.repository.writes import EDITABLE_TEXTS
 from app.invoices.schemas import Invoice
 
@@ -45,7 +45,8 @@ async def _found(
 ) -> FoundInvoice:
     # A connection for this alone: an upload may follow.
     async with database.reading() as connection:
-        return await InvoiceRepository(connection, caller).find(uuid, parameters)
+        filters = filter_set(parameters)
+        return await find_invoice(connection, caller=caller, uuid=uuid, filters=filters)
 
 
 async def _submission(

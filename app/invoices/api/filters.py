@@ -1,5 +1,6 @@
 """The query parameters of the invoices API."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -25,8 +26,12 @@ from app.api.query_parameters import (
 )
 from app.api.sparse_fields import array_of, selecting
 from app.billing.enums import InvoiceState
-from app.formats import find_uuid
+from app.domain_errors import RuleViolation
+from app.formats import find_uuid, parse_integer
 from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
+from app.invoices.queries.growth import GrowthQuery
+from app.invoices.queries.items import ItemFilters
+from app.invoices.repository.reads import PageQuery, is_deep_page
 from app.invoices.schemas import FIELDS
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
@@ -49,6 +54,8 @@ _ROUNDING = Decimal(1)
 """More than any currency's total is rounded by."""
 _YEARS = range(1, 10_000)
 _MONTHS = range(1, 13)
+_DEFAULT_CUSTOMERS = 4
+_MAX_CUSTOMERS = 20
 _PLAIN = ("created", "start_date", "end_date", "customer_uuid", "min_sum", "max_sum")
 """Filters whose value is the parameter of the condition with their name."""
 
@@ -219,3 +226,50 @@ def filter_set(filters: InvoiceFilters) -> FilterSet:
     if filters.max_sum is not None:
         values["most_cost"] = filters.max_sum + _ROUNDING
     return FilterSet(tuple(names), values)
+
+
+def page_query(parameters: ListParameters, columns: tuple[str, ...]) -> PageQuery:
+    """Return the page to read with the columns of these fields; raises NotFound."""
+    number, size = parameters.number, parameters.page_size
+    return PageQuery(
+        filter_set(parameters),
+        parameters.o,
+        columns,
+        size,
+        number,
+        is_deep_page(number, size),
+    )
+
+
+def item_filters(parameters: ItemsParameters) -> ItemFilters:
+    """Return the filters on the items of an invoice."""
+    return ItemFilters(
+        without_credits=bool(parameters.conceal_compensation_items),
+        resource_name=parameters.query,
+        project_uuid=parameters.project_uuid,
+        offering_uuid=parameters.offering_uuid,
+        provider_uuid=parameters.provider_uuid,
+        order=parameters.o,
+    )
+
+
+def growth_query(parameters: GrowthParameters) -> GrowthQuery:
+    """Return the sums to compare; raises RuleViolation if the number of customers is invalid."""
+    return GrowthQuery(
+        _customers_count(parameters.customers_count),
+        parameters.accounting_is_running,
+        with_tax=parameters.accounting_mode != "accounting",
+    )
+
+
+def _customers_count(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_CUSTOMERS
+    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
+        raise RuleViolation("customers_count is not a number")
+    count = parse_integer(text.strip())
+    if count > _MAX_CUSTOMERS:
+        raise RuleViolation(f"customers_count should not be greater than {_MAX_CUSTOMERS}")
+    if count < 0:
+        raise RuleViolation("customers_count should not be less than 0")
+    return count

@@ -1,17 +1,28 @@
-"""What became of an invoice, and who made it so: for staff and support."""
+"""The history of an invoice, for staff and support."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.caching.conditional_get import Answers
+from app.api.caching.conditional_get import ConditionalGet, Representation, Resource
 from app.api.operation_docs import LIST_HEADERS, document_read
+from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
+from app.audit.queries import TimeRange
+from app.billing.currencies import get_currency
 from app.identity.api.authentication import StaffOrSupport
-from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice
+from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice, filter_set
 from app.invoices.api.router import InvoiceUuid
-from app.invoices.queries.history import InvoiceAtMoment, InvoiceHistory
-from app.invoices.rendering.versions import VersionHistory
+from app.invoices.queries.history import (
+    InvoiceHistory,
+    VersionAt,
+    find_history,
+    find_version_at,
+)
+from app.invoices.rendering.response_format import ResponseFormat
+from app.invoices.rendering.versions import render_history, render_version_at
+from app.invoices.schemas import VersionHistory
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
@@ -38,8 +49,30 @@ async def list_history(
     version before: fields of the invoice as `[old, new]`, up to 100 items, up to 100 payments, and
     the numbers of all changed items and payments.
     """
-    answers = Answers(request)
-    return await answers.to(InvoiceHistory(answers, caller, uuid, parameters))
+    get = ConditionalGet(request)
+
+    def represent(history: InvoiceHistory) -> Representation:
+        page = Page(parameters, history.count)
+        render = partial(
+            render_history,
+            history=history,
+            limit=page.size,
+            offset=page.offset,
+            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+        )
+        # Entries do not change, so that their number determines them. The links to other pages
+        # repeat the whole query.
+        etag = get.etag("history", history.uuid, history.count, *path_and_query(request))
+        return Representation(etag, render, page.headers(request, get.links))
+
+    select = partial(
+        find_history,
+        caller=caller,
+        uuid=uuid,
+        filters=filter_set(parameters),
+        time_range=TimeRange(parameters.created_after, parameters.created_before),
+    )
+    return await get.respond(Resource(select, represent, in_snapshot=True))
 
 
 @router.get(
@@ -58,5 +91,22 @@ async def retrieve_version(
     Only accessible by staff and support users. `serialized_data` also has all `items` and
     `payments` of that time, or null if the history does not go back that far.
     """
-    answers = Answers(request)
-    return await answers.to(InvoiceAtMoment(answers, caller, uuid, parameters))
+    get = ConditionalGet(request)
+
+    def represent(version: VersionAt) -> Representation:
+        render = partial(
+            render_version_at,
+            version=version,
+            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+        )
+        # The entries before this one do not change either.
+        return Representation(get.etag("version", version.uuid, version.entry["id"]), render)
+
+    select = partial(
+        find_version_at,
+        caller=caller,
+        uuid=uuid,
+        filters=filter_set(parameters),
+        time=parameters.timestamp,
+    )
+    return await get.respond(Resource(select, represent, in_snapshot=True))

@@ -1,13 +1,13 @@
-"""Reading invoices: the list, one of them, its items and sums, the growth over a year."""
+"""Reads of invoices: the list, one invoice, its items and sums by offering, the growth."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.api.caching.conditional_get import Answers
-from app.api.dependencies import Reading
-from app.api.json_response import encoded, head_response
-from app.api.links import RequestLinks
+from app.api.caching.conditional_get import ConditionalGet, Representation, Resource
+from app.api.dependencies import Reading, RequestLinks
+from app.api.json_response import MEDIA_TYPE, head_response
 from app.api.operation_docs import (
     COUNT_HEADER,
     LIST_HEADERS,
@@ -15,8 +15,11 @@ from app.api.operation_docs import (
     document_errors,
     document_read,
 )
+from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
+from app.billing.currencies import get_currency
 from app.identity.api.authentication import Authenticated
+from app.identity.caller import Caller
 from app.invoices.api.filters import (
     FieldSelection,
     GrowthParameters,
@@ -26,11 +29,24 @@ from app.invoices.api.filters import (
     NamedInvoice,
     RetrieveParameters,
     StatsParameters,
+    filter_set,
+    growth_query,
+    item_filters,
+    page_query,
 )
-from app.invoices.queries.growth import Growth
-from app.invoices.queries.invoices import InvoiceList, OneInvoice
-from app.invoices.queries.items import InvoiceItems
-from app.invoices.queries.stats import InvoiceStats
+from app.invoices.queries.growth import count_major_customers, read_growth
+from app.invoices.rendering.invoices import InvoiceRenderer
+from app.invoices.rendering.items import render_items
+from app.invoices.rendering.response_format import ResponseFormat
+from app.invoices.rendering.stats import render_stats
+from app.invoices.repository.reads import (
+    FoundInvoice,
+    InvoicePage,
+    VersionedRow,
+    find_invoice,
+    read_invoice,
+    read_page,
+)
 from app.invoices.schemas import (
     Invoice,
     InvoiceGrowth,
@@ -54,7 +70,7 @@ InvoiceUuid = Annotated[
         json_schema_extra={"format": "uuid"},
     ),
 ]
-"""Not checked here: what is no UUID is an invoice that does not exist."""
+"""Any text: one that is no UUID names an invoice that does not exist."""
 Listed = Annotated[ListParameters, Depends(QueryParser(ListParameters))]
 Counted = Annotated[ListParameters, Depends(QueryParser(ListParameters, hidden=FieldSelection))]
 Retrieved = Annotated[
@@ -76,8 +92,7 @@ GrowthAsked = Annotated[GrowthParameters, Depends(QueryParser(GrowthParameters))
 )
 async def list_invoices(caller: Authenticated, parameters: Listed, request: Request) -> Response:
     """List the invoices that the caller may see, newest period first."""
-    answers = Answers(request)
-    return await answers.to(InvoiceList(answers, caller, parameters))
+    return await _respond_with_page(caller, parameters, request)
 
 
 @router.head(
@@ -88,8 +103,28 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
 )
 async def count_invoices(caller: Authenticated, parameters: Counted, request: Request) -> Response:
     """Get number of items in the collection matching the request parameters."""
-    answers = Answers(request)
-    return await answers.to(InvoiceList(answers, caller, parameters))
+    return await _respond_with_page(caller, parameters, request)
+
+
+async def _respond_with_page(
+    caller: Caller, parameters: ListParameters, request: Request
+) -> Response:
+    get = ConditionalGet(request)
+    renderer = InvoiceRenderer(get.settings, get.cache, get.links, parameters.field)
+    query = page_query(parameters, renderer.columns)
+
+    def represent(page: InvoicePage) -> Representation:
+        headers = Page(parameters, page.count).headers(request, get.links)
+        etag = renderer.etag(page.count, page.versions)
+        return Representation(
+            etag,
+            partial(renderer.render_page, versions=page.versions),
+            headers,
+            cached_parts=partial(renderer.cached_page, page.rows, page.versions),
+        )
+
+    select = partial(read_page, caller=caller, query=query)
+    return await get.respond(Resource(select, represent, in_snapshot=query.is_deep))
 
 
 @router.get(
@@ -106,9 +141,9 @@ async def growth(
 
     Compares monthly totals for major customers versus others over the past year.
     """
-    row = await Growth(connection, caller, parameters).row()
+    row = await read_growth(connection, caller, growth_query(parameters))
     headers = {"X-Result-Count": str(len(row["customer_periods"]))}
-    return encoded(encode_growth(row, links), headers=headers)
+    return Response(encode_growth(row, links), 200, headers, MEDIA_TYPE)
 
 
 @router.head(
@@ -121,7 +156,7 @@ async def count_growth(
     caller: Authenticated, parameters: GrowthAsked, connection: Reading
 ) -> Response:
     """Get number of items in the collection matching the request parameters."""
-    count = await Growth(connection, caller, parameters).count()
+    count = await count_major_customers(connection, caller, growth_query(parameters))
     return head_response({"X-Result-Count": str(count)})
 
 
@@ -137,8 +172,25 @@ async def retrieve_invoice(
     uuid: InvoiceUuid, caller: Authenticated, parameters: Retrieved, request: Request
 ) -> Response:
     """Get one invoice."""
-    answers = Answers(request)
-    return await answers.to(OneInvoice(answers, caller, uuid, parameters))
+    get = ConditionalGet(request)
+    renderer = InvoiceRenderer(get.settings, get.cache, get.links, parameters.field)
+
+    def represent(invoice: VersionedRow) -> Representation:
+        version, row = invoice
+        return Representation(
+            renderer.etag(version),
+            partial(renderer.render, versions=[version]),
+            cached_parts=partial(renderer.cached_invoice, row, version),
+        )
+
+    select = partial(
+        read_invoice,
+        caller=caller,
+        uuid=uuid,
+        filters=filter_set(parameters),
+        fields=renderer.columns,
+    )
+    return await get.respond(Resource(select, represent))
 
 
 @router.get(
@@ -153,8 +205,20 @@ async def list_items(
     uuid: InvoiceUuid, caller: Authenticated, parameters: ItemsAsked, request: Request
 ) -> Response:
     """Retrieve a list of invoice items for the specified invoice."""
-    answers = Answers(request)
-    return await answers.to(InvoiceItems(answers, caller, uuid, parameters))
+    get = ConditionalGet(request)
+    filters = item_filters(parameters)
+    response_format = ResponseFormat(get.links, get_currency(get.settings.currency))
+
+    def represent(invoice: FoundInvoice) -> Representation:
+        return Representation(
+            get.etag("items", invoice.version, filters),
+            partial(
+                render_items, invoice=invoice, filters=filters, response_format=response_format
+            ),
+        )
+
+    select = partial(find_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
+    return await get.respond(Resource(select, represent))
 
 
 @router.get(
@@ -169,5 +233,26 @@ async def list_stats(
     uuid: InvoiceUuid, caller: Authenticated, parameters: StatsAsked, request: Request
 ) -> Response:
     """Spendings grouped by offerings and filtered by provider."""
-    answers = Answers(request)
-    return await answers.to(InvoiceStats(answers, caller, uuid, parameters))
+    get = ConditionalGet(request)
+
+    def represent(invoice: FoundInvoice) -> Representation:
+        headers: dict[str, str] = {}
+
+        def limit_and_offset(count: int) -> tuple[int, int]:
+            page = Page(parameters, count)
+            headers.update(page.headers(request, get.links))
+            return page.size, page.offset
+
+        render = partial(
+            render_stats,
+            invoice=invoice,
+            provider=parameters.provider_uuid,
+            limit_and_offset=limit_and_offset,
+            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+        )
+        # The links to other pages repeat the whole query.
+        etag = get.etag("stats", invoice.version, *path_and_query(request))
+        return Representation(etag, render, headers, headers_need_body=True)
+
+    select = partial(find_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
+    return await get.respond(Resource(select, represent))

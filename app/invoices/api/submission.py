@@ -11,7 +11,7 @@ from contextlib import aclosing
 from fastapi import Request, Response
 
 from app.api.caching import etags
-from app.api.caching.conditional_get import Answers
+from app.api.caching.conditional_get import ConditionalGet
 from app.api.errors import PreconditionFailed
 from app.api.rendered_response import WrittenAnswer
 from app.api.request_body import RequestBody
@@ -24,9 +24,9 @@ from app.idempotency.api.keys import REPLAYED, request_digest
 from app.idempotency.keys import IdempotencyKey
 from app.idempotency.repository import ResponseData
 from app.identity.caller import Caller
-from app.invoices.queries.invoices import ChangedInvoice
+from app.invoices.rendering.invoices import InvoiceRenderer
 from app.invoices.repository import writes
-from app.invoices.repository.reads import FoundInvoice
+from app.invoices.repository.reads import FoundInvoice, read_version
 
 
 class Submission:
@@ -35,10 +35,11 @@ class Submission:
     def __init__(
         self, request: Request, caller: Caller, invoice: FoundInvoice, key: IdempotencyKey | None
     ) -> None:
-        self._answers = Answers(request)
+        get = ConditionalGet(request)
+        self._renderer = InvoiceRenderer(get.settings, get.cache, get.links)
         self.request = request
-        self.database = self._answers.database
-        self.settings = self._answers.settings
+        self.database = get.database
+        self.settings = get.settings
         self.invoice = invoice
         self._actor = actor_of_request(request, caller)
         self.has_key = key is not None
@@ -86,13 +87,13 @@ class Submission:
         if not expected:
             return
         await writes.lock_state(connection, self.invoice.id)
-        invoice = ChangedInvoice(self._answers, self.invoice.id)
-        current = self._answers.validator(await invoice.select(connection))
-        if not etags.permits(expected, current):
+        version = await read_version(connection, self.invoice.id)
+        if not etags.permits(expected, self._renderer.etag(version)):
             raise PreconditionFailed("The invoice has changed meanwhile.")
 
     async def render(self, connection: Connection) -> WrittenAnswer:
         """Render the invoice, as the transaction sees it, as the response."""
-        selected = await ChangedInvoice(self._answers, self.invoice.id).select(connection)
-        async with aclosing(selected.made(connection)) as parts:
+        version = await read_version(connection, self.invoice.id)
+        # Not stored: the transaction may roll back.
+        async with aclosing(self._renderer.render(connection, [version], store=False)) as parts:
             return await WrittenAnswer.of_parts(restart_deadline_after_each(parts))

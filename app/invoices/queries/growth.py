@@ -1,15 +1,16 @@
-"""How monthly sums grew over a year: major customers against all others.
+"""Growth: the monthly sums of a year, of major customers and of all others.
 
-What staff see comes from the tallies and from the sums of a year, whatever the number of invoices;
-what others see, from the invoices of their few customers.
+For staff they come from the summaries and the sums by customer, whatever the number of invoices;
+for other users from the invoices of their few customers.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     CTE,
@@ -40,102 +41,91 @@ from app import clock
 from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
 from app.database.statements import AnySelect
-from app.formats import parse_integer
 from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
-from app.invoices.api.filters import GrowthParameters
-from app.invoices.errors import InvalidCustomersCount
 from app.invoices.filter_set import accounting_condition, literal_parameter
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
 from app.invoices.schemas import Row
 
-DEFAULT_CUSTOMERS = 4
-MOST_CUSTOMERS = 20
+
+@dataclass(frozen=True, slots=True)
+class GrowthQuery:
+    """Which sums to compare."""
+
+    major_customers: int
+    """How many of the customers with the largest totals are shown by themselves."""
+    accounting_is_running: bool | None
+    """Whether only customers count whose accounting has started, or only the others; None: all."""
+    with_tax: bool
 
 
-def customers_count(text: str | None) -> int:
-    """Return how many customers are major; raises InvalidCustomersCount."""
-    if text is None:
-        return DEFAULT_CUSTOMERS
-    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
-        raise InvalidCustomersCount("customers_count is not a number")
-    count = parse_integer(text.strip())
-    if count > MOST_CUSTOMERS:
-        raise InvalidCustomersCount(f"customers_count should not be greater than {MOST_CUSTOMERS}")
-    if count < 0:
-        raise InvalidCustomersCount("customers_count should not be less than 0")
-    return count
+async def count_major_customers(
+    connection: AsyncConnection, caller: Caller, query: GrowthQuery
+) -> int:
+    """Return how many major customers there are, at most as many as the query asks for."""
+    rows = await _execute(connection, _majors_alone, caller, query, clock.now())
+    return len({row.id for row in rows if row.id is not None})
 
 
-class Growth:
-    """The growth that a caller sees, over one connection; one statement, rarely two."""
-
-    def __init__(
-        self, connection: AsyncConnection, caller: Caller, parameters: GrowthParameters
-    ) -> None:
-        now = clock.now()
-        self._connection = connection
-        self._scope = scope_of(caller)
-        self._count = customers_count(parameters.customers_count)
-        self._running = parameters.accounting_is_running
-        self._with_tax = parameters.accounting_mode != "accounting"
-        self._periods = last_thirteen_periods(now.date())
-        first, last = self._periods[0], self._periods[-1]
-        self._values: dict[str, Any] = {
-            **visibility_parameters(caller, now),
-            "now": now,
-            "since": one_year_before(now.date()),
-            "first_year": first.year,
-            "first_month": first.month,
-            "last_year": last.year,
-            "last_month": last.month,
-        }
-
-    async def count(self) -> int:
-        """Return how many major customers there are."""
-        return len({row.id for row in await self._execute(_majors_alone) if row.id is not None})
-
-    async def row(self) -> Row:
-        """Return the growth as a row of its schema."""
-        first, count = self._periods[0], len(self._periods)
-        names: dict[int, str] = {}
-        sums: defaultdict[int | None, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * count)
-        for _, customer, name, year, month, amount in await self._execute(_growth):
-            if customer is not None:
-                names[customer] = name
-            if amount is not None:
-                sums[customer][(year - first.year) * 12 + month - first.month] += amount
-        majors = sorted(names, key=lambda customer: (names[customer], customer))
-        totals = sums[None]
-        others = list(totals)
-        for major in majors:
-            others = [other - part for other, part in zip(others, sums[major], strict=True)]
-        return {
-            "periods": [str(period) for period in self._periods],
-            "total_periods": totals,
-            "other_periods": others,
-            "customer_periods": [{"name": names[each], "periods": sums[each]} for each in majors],
-        }
-
-    async def _execute(self, statement: "_Statement") -> Sequence[SqlRow[*tuple[Any, ...]]]:
-        """Return the rows of a statement: from what is kept, where that is of today."""
-        if self._scope is Scope.EVERYTHING:
-            kept = statement(self._scope, self._running, self._with_tax, self._count, True)
-            found = (await self._connection.execute(kept, self._values)).all()
-            if found[0].is_current:
-                return found
-        made = statement(self._scope, self._running, self._with_tax, self._count, False)
-        return (await self._connection.execute(made, self._values)).all()
+async def read_growth(connection: AsyncConnection, caller: Caller, query: GrowthQuery) -> Row:
+    """Return the growth as a row of its schema; in one statement, rarely two."""
+    now = clock.now()
+    periods = last_thirteen_periods(now.date())
+    first, count = periods[0], len(periods)
+    names: dict[int, str] = {}
+    sums: defaultdict[int | None, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * count)
+    rows = await _execute(connection, _growth, caller, query, now)
+    for _, customer, name, year, month, amount in rows:
+        if customer is not None:
+            names[customer] = name
+        if amount is not None:
+            sums[customer][(year - first.year) * 12 + month - first.month] += amount
+    majors = sorted(names, key=lambda customer: (names[customer], customer))
+    totals = sums[None]
+    others = list(totals)
+    for major in majors:
+        others = [other - part for other, part in zip(others, sums[major], strict=True)]
+    return {
+        "periods": [str(period) for period in periods],
+        "total_periods": totals,
+        "other_periods": others,
+        "customer_periods": [{"name": names[each], "periods": sums[each]} for each in majors],
+    }
 
 
-class _Statement(Protocol):
-    def __call__(
-        self, scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
-    ) -> Executable: ...
+async def _execute(
+    connection: AsyncConnection,
+    build: "_Build",
+    caller: Caller,
+    query: GrowthQuery,
+    now: datetime,
+) -> Sequence[SqlRow[*tuple[Any, ...]]]:
+    """Return the rows of a statement, from the sums by customer if these are of today."""
+    scope = scope_of(caller)
+    periods = last_thirteen_periods(now.date())
+    values = {
+        **visibility_parameters(caller, now),
+        "now": now,
+        "since": one_year_before(now.date()),
+        "first_year": periods[0].year,
+        "first_month": periods[0].month,
+        "last_year": periods[-1].year,
+        "last_month": periods[-1].month,
+    }
+    if scope is Scope.EVERYTHING:
+        rows = (await connection.execute(build(scope, query, True), values)).all()
+        if rows[0].is_current:
+            return rows
+    return (await connection.execute(build(scope, query, False), values)).all()
 
 
-def _counted(scope: Scope, running: bool | None) -> list[ColumnElement[bool]]:
-    """Return the conditions of invoices that count."""
+_Build = Callable[[Scope, GrowthQuery, bool], Executable]
+"""Builds a statement; the flag says whether it reads the sums by customer of `CustomerYearTotal`
+instead of the invoices of a year."""
+
+
+def _conditions(scope: Scope, running: bool | None) -> list[ColumnElement[bool]]:
+    """Return the conditions of the invoices that count."""
     conditions = [visible_customers(Invoice.customer_id, scope)]
     if running is not None:
         started = select(Customer.id).where(accounting_condition(running))
@@ -143,60 +133,66 @@ def _counted(scope: Scope, running: bool | None) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _largest(scope: Scope, running: bool | None) -> AnySelect:
-    """Select the customers with the largest sums from the invoices of a year."""
+def _largest_by_invoices(scope: Scope, running: bool | None) -> AnySelect:
+    """Select the customers by the sums of their invoices of a year, the largest first."""
     return (
         select(Invoice.customer_id)
-        .where(*_counted(scope, running), Invoice.created >= literal_parameter("since", Date()))
+        .where(*_conditions(scope, running), Invoice.created >= literal_parameter("since", Date()))
         .group_by(Invoice.customer_id)
         .order_by(func.sum(Invoice.total_cost).desc(), Invoice.customer_id)
     )
 
 
-def _largest_kept(running: bool | None) -> AnySelect:
-    """Select the same from the sums that are kept."""
-    kept = CustomerYearTotal
-    largest = select(kept.customer_id).where(kept.since == bindparam("since"), kept.invoices > 0)
+def _largest_by_totals(running: bool | None) -> AnySelect:
+    """Select the same from the sums by customer."""
+    totals = CustomerYearTotal
+    largest = select(totals.customer_id).where(
+        totals.since == bindparam("since"), totals.invoices > 0
+    )
     if running is not None:
-        largest = largest.join(Customer, Customer.id == kept.customer_id).where(
+        largest = largest.join(Customer, Customer.id == totals.customer_id).where(
             accounting_condition(running)
         )
-    return largest.order_by(kept.total.desc(), kept.customer_id)
+    return largest.order_by(totals.total.desc(), totals.customer_id)
 
 
-def _majors(scope: Scope, running: bool | None, count: int, kept: bool) -> CTE:
-    largest = _largest_kept(running) if kept else _largest(scope, running)
-    top = largest.limit(literal_column(str(count))).subquery()
+def _majors(scope: Scope, query: GrowthQuery, from_totals: bool) -> CTE:
+    running = query.accounting_is_running
+    largest = _largest_by_totals(running) if from_totals else _largest_by_invoices(scope, running)
+    top = largest.limit(literal_column(str(query.major_customers))).subquery()
     return (
         select(Customer.id, Customer.name).join(top, top.c.customer_id == Customer.id).cte("majors")
     )
 
 
-def _is_current(kept: bool) -> ColumnElement[bool]:
-    """Return whether every sum that is kept is of the year up to today."""
+def _is_current(from_totals: bool) -> ColumnElement[bool]:
+    """Return whether every sum by customer is of the year up to today."""
+    if not from_totals:
+        return true().label("is_current")
     since = bindparam("since", type_=Date())
     other = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
-    return (~exists().where(other)).label("is_current") if kept else true().label("is_current")
+    return (~exists().where(other)).label("is_current")
 
 
 @lru_cache
-def _majors_alone(
-    scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
-) -> AnySelect:
-    """Select the major customers, or nulls where there is none."""
-    majors = _majors(scope, running, count, kept)
-    current = select(_is_current(kept)).subquery()
+def _majors_alone(scope: Scope, query: GrowthQuery, from_totals: bool) -> AnySelect:
+    """Select the major customers, or a row of nulls if there is none."""
+    majors = _majors(scope, query, from_totals)
+    current = select(_is_current(from_totals)).subquery()
     return select(current.c.is_current, majors.c.id).select_from(current.outerjoin(majors, true()))
 
 
 @lru_cache
 def _growth(
-    scope: Scope, running: bool | None, with_tax: bool, count: int, kept: bool, /
+    scope: Scope, query: GrowthQuery, from_totals: bool
 ) -> CompoundSelect[*tuple[Any, ...]]:
-    """Select sums by month, of each major customer and, without one, of all; some in parts."""
-    majors = _majors(scope, running, count, kept)
-    current = select(_is_current(kept)).cte("current")
-    amount = Invoice.total_cost if with_tax else Invoice.total_price
+    """Select sums by month: of each major customer, and without a customer those of all.
+
+    The sums of all may come in several rows a month.
+    """
+    majors = _majors(scope, query, from_totals)
+    current = select(_is_current(from_totals)).cte("current")
+    amount = Invoice.total_cost if query.with_tax else Invoice.total_price
     of_major = and_(Invoice.customer_id == majors.c.id, *_within(Invoice))
     of_majors = select(
         current.c.is_current, majors.c.id, majors.c.name, Invoice.year, Invoice.month,
@@ -209,23 +205,24 @@ def _growth(
             current.c.is_current, cast(null(), BigInteger), cast(null(), Text), part.c.year,
             part.c.month, part.c.amount,
         ).join(current, true())
-        for part in _of_all(scope, running, with_tax)
+        for part in _sums_of_all(scope, query)
     ]  # fmt: skip
     return union_all(of_majors, *of_all)
 
 
-def _of_all(scope: Scope, running: bool | None, with_tax: bool) -> list[Subquery]:
-    """Return the sums by month of all customers that count, in parts to be added."""
+def _sums_of_all(scope: Scope, query: GrowthQuery) -> list[Subquery]:
+    """Return selects whose sums by month add up to those of all customers that count."""
+    running, with_tax = query.accounting_is_running, query.with_tax
     if scope is not Scope.EVERYTHING or running is False:
-        return [_of_invoices(_counted(scope, running), with_tax)]
+        return [_of_invoices(_conditions(scope, running), with_tax)]
     if running is None:
-        return [_of_tallies(with_tax)]
-    # Few wait for their accounting to start.
-    waiting = _of_invoices(_counted(scope, running=False), with_tax, sign=-1)
-    return [_of_tallies(with_tax), waiting]
+        return [_of_summaries(with_tax)]
+    # Few customers wait for their accounting to start.
+    waiting = _of_invoices(_conditions(scope, running=False), with_tax, sign=-1)
+    return [_of_summaries(with_tax), waiting]
 
 
-def _of_tallies(with_tax: bool) -> Subquery:
+def _of_summaries(with_tax: bool) -> Subquery:
     amount = InvoiceTally.cost if with_tax else InvoiceTally.price
     return (
         select(InvoiceTally.year, InvoiceTally.month, func.sum(amount).label("amount"))
@@ -247,10 +244,10 @@ def _of_invoices(
     )
 
 
-def _within(of: type[Invoice] | type[InvoiceTally]) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition of the months between the first and the last, both included."""
-    # Compared as rows, so that the index of the default order leads to them.
-    month = tuple_(of.year, of.month)
+def _within(table: type[Invoice] | type[InvoiceTally]) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition of the months from the first to the last period, both included."""
+    # A row comparison, for which the index of the default order can be used.
+    month = tuple_(table.year, table.month)
     return (
         month >= tuple_(bindparam("first_year"), bindparam("first_month")),
         month <= tuple_(bindparam("last_year"), bindparam("last_month")),

@@ -1,87 +1,149 @@
-"""The items of one invoice, streamed: thousands of them in bounded memory."""
+"""Items of invoices: which ones are shown, their order, and the filters on one invoice's items."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, UnaryExpression, collate, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    RowMapping,
+    UnaryExpression,
+    any_,
+    bindparam,
+    collate,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.api.caching.conditional_get import Answers, Selected
-from app.billing.currencies import get_currency
-from app.catalogue.models import Offering, Resource, ServiceProvider
+from app.catalogue.models import (
+    Offering,
+    OfferingComponent,
+    PlanComponent,
+    Resource,
+    ServiceProvider,
+)
 from app.customers.models import Customer, Project
 from app.database.statements import AnySelect
-from app.invoices.api.filters import InvoiceFilters, ItemsParameters
 from app.invoices.models import InvoiceItem
-from app.invoices.queries.invoices import OfOneInvoice
-from app.invoices.rendering.documents import item_batches
-from app.invoices.rendering.rows import CODE_POINTS, ITEM_ORDER, item, item_statement
-from app.invoices.repository.reads import FoundInvoice
-from app.invoices.schemas import encode_items
+
+BATCH_SIZE: Final = 100
+"""Items that are in memory at a time, for each response."""
+CODE_POINTS: Final = "C"
+"""The collation of every order by text, independent of the database's own."""
+
+is_shown: ColumnElement[bool] = InvoiceItem.price != 0
+"""Items that cost nothing are hidden."""
+project_name: ColumnElement[Any] = func.coalesce(
+    func.nullif(InvoiceItem.project_name, ""), Project.name
+)
+"""The name when the item was made; for older items the project's own, which may be null."""
+ORDER_WITHIN_PROJECT: tuple[ColumnElement[Any], ...] = (
+    collate(InvoiceItem.name, CODE_POINTS),
+    InvoiceItem.id.expression,
+)
+ITEM_ORDER: tuple[ColumnElement[Any], ...] = (
+    collate(InvoiceItem.project_name, CODE_POINTS),
+    *ORDER_WITHIN_PROJECT,
+)
+offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
+"""The offering that an item counts for; the resource's own comes first."""
 
 _seller = aliased(Customer)
-_ORDERED_DETAILS = ("offering_name", "plan_name", "service_provider_name")
-_offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
+_DETAILS_ORDERS = ("offering_name", "plan_name", "service_provider_name")
+_ITEMS = (
+    select(
+        InvoiceItem.uuid,
+        InvoiceItem.name,
+        InvoiceItem.price,
+        InvoiceItem.unit_price,
+        InvoiceItem.unit,
+        InvoiceItem.measured_unit,
+        InvoiceItem.start,
+        InvoiceItem.end,
+        InvoiceItem.article_code,
+        project_name.label("project_name"),
+        func.coalesce(InvoiceItem.project_uuid, Project.uuid).label("project_uuid"),
+        InvoiceItem.quantity,
+        InvoiceItem.details,
+        InvoiceItem.backend_uuid,
+        InvoiceItem.credit,
+        Resource.uuid.label("resource_uuid"),
+        Resource.name.label("resource_name"),
+        OfferingComponent.billing_type,
+    )
+    .select_from(InvoiceItem)
+    .outerjoin(Project, Project.id == InvoiceItem.project_id)
+    .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
+    .outerjoin(PlanComponent, PlanComponent.id == InvoiceItem.plan_component_id)
+    .outerjoin(OfferingComponent, OfferingComponent.id == PlanComponent.component_id)
+    .where(is_shown)
+)
 
 
-class InvoiceItems(OfOneInvoice[ItemsParameters]):
-    """The items of one invoice."""
+@dataclass(frozen=True, slots=True)
+class ItemFilters:
+    """Which items of an invoice are read, and their order."""
 
-    async def select(self, connection: AsyncConnection) -> "_SelectedItems":
-        """Find the invoice; raises NotFound."""
-        return _SelectedItems(self.answers, await self.find(connection), self.parameters)
-
-
-@dataclass
-class _SelectedItems(Selected):
-    answers: Answers
-    invoice: FoundInvoice
-    parameters: ItemsParameters
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def made_of(self) -> tuple[object, ...]:
-        narrowed = self.parameters.model_dump(exclude=set(InvoiceFilters.model_fields))
-        return ("items", self.invoice.version, tuple(narrowed.items()))
-
-    async def made(self, connection: AsyncConnection) -> AsyncGenerator[bytes, None]:
-        statement = _statement(self.parameters).where(InvoiceItem.invoice_id == self.invoice.id)
-        tax, currency = self.invoice.tax_percent, get_currency(self.answers.settings.currency)
-        opening = b"["
-        async with aclosing(item_batches(connection, statement)) as batches:
-            async for rows in batches:
-                items = [item(row, tax, currency) for row in rows]
-                yield opening + encode_items(items, self.answers.links)[1:-1]
-                opening = b","
-        yield b"[]" if opening == b"[" else b"]"
+    without_credits: bool
+    resource_name: str | None
+    """A part of the name, in any case."""
+    project_uuid: UUID | None
+    offering_uuid: UUID | None
+    provider_uuid: UUID | None
+    """A service provider's own UUID, or its customer's."""
+    order: str | None
+    """The name of a documented order, with `-` for descending."""
 
 
-def _statement(parameters: ItemsParameters) -> AnySelect:
-    statement = item_statement()
-    if parameters.conceal_compensation_items:
-        statement = statement.where(~InvoiceItem.credit)
-    if parameters.query is not None:
-        statement = statement.where(Resource.name.icontains(parameters.query, autoescape=True))
-    if parameters.project_uuid:
-        statement = statement.where(
-            func.coalesce(InvoiceItem.project_uuid, Project.uuid) == parameters.project_uuid
-        )
-    if parameters.offering_uuid:
-        of_uuid = select(Offering.id).where(Offering.uuid == parameters.offering_uuid)
-        statement = statement.where(_offering_id == of_uuid.scalar_subquery())
-    if parameters.provider_uuid:
-        statement = statement.where(_offering_id.in_(offerings_of(parameters.provider_uuid)))
-    if parameters.o is None:
+async def item_batches(
+    connection: AsyncConnection, statement: AnySelect
+) -> AsyncGenerator[Sequence[RowMapping], None]:
+    """Yield the rows of a select in batches, over a cursor."""
+    # `async with` on the result would swallow the exit of this generator when it is closed early.
+    result = await connection.stream(statement, execution_options={"yield_per": BATCH_SIZE})
+    async for rows in result.mappings().partitions():
+        yield rows
+
+
+def items_of_invoices(invoices: Sequence[int]) -> AnySelect:
+    """Return the select of the shown items of invoices, in the order of these."""
+    keys = bindparam("invoices", list(invoices), type_=ARRAY(BigInteger))
+    invoice_id = InvoiceItem.invoice_id
+    statement = _ITEMS.add_columns(invoice_id).where(invoice_id == any_(keys))
+    if len(invoices) == 1:
         return statement.order_by(*ITEM_ORDER)
-    if parameters.o.removeprefix("-") == "provider_name":
-        statement = statement.outerjoin(Offering, Offering.id == _offering_id).outerjoin(
+    return statement.order_by(func.array_position(keys, invoice_id), *ITEM_ORDER)
+
+
+def filtered_items(invoice_id: int, filters: ItemFilters) -> AnySelect:
+    """Return the select of the shown items of one invoice that match the filters."""
+    statement = _ITEMS.where(InvoiceItem.invoice_id == invoice_id)
+    if filters.without_credits:
+        statement = statement.where(~InvoiceItem.credit)
+    if filters.resource_name is not None:
+        statement = statement.where(Resource.name.icontains(filters.resource_name, autoescape=True))
+    if filters.project_uuid:
+        statement = statement.where(
+            func.coalesce(InvoiceItem.project_uuid, Project.uuid) == filters.project_uuid
+        )
+    if filters.offering_uuid:
+        of_uuid = select(Offering.id).where(Offering.uuid == filters.offering_uuid)
+        statement = statement.where(offering_id == of_uuid.scalar_subquery())
+    if filters.provider_uuid:
+        statement = statement.where(offering_id.in_(offerings_of(filters.provider_uuid)))
+    if filters.order is None:
+        return statement.order_by(*ITEM_ORDER)
+    if filters.order.removeprefix("-") == "provider_name":
+        statement = statement.outerjoin(Offering, Offering.id == offering_id).outerjoin(
             _seller, _seller.id == Offering.customer_id
         )
-    return statement.order_by(_asked_order(parameters.o), *ITEM_ORDER)
+    return statement.order_by(_order_by(filters.order), *ITEM_ORDER)
 
 
 def offerings_of(provider: UUID) -> AnySelect:
@@ -94,14 +156,14 @@ def offerings_of(provider: UUID) -> AnySelect:
     )
 
 
-def _asked_order(order: str) -> UnaryExpression[Any]:
+def _order_by(order: str) -> UnaryExpression[Any]:
     columns: dict[str, ColumnElement[str]] = {
         "project_name": InvoiceItem.project_name.expression,
         "resource_name": Resource.name.expression,
         "provider_name": _seller.name.expression,
         "name": InvoiceItem.name.expression,
-        # As the item shows them, which is what they were when it was made.
-        **{name: InvoiceItem.details[name].astext for name in _ORDERED_DETAILS},
+        # The names at the time when the item was made, as the item shows them.
+        **{name: InvoiceItem.details[name].astext for name in _DETAILS_ORDERS},
     }
     column = collate(func.nullif(columns[order.removeprefix("-")], ""), CODE_POINTS)
     return column.desc().nulls_last() if order.startswith("-") else column.asc().nulls_last()

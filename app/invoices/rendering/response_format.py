@@ -1,0 +1,14 @@
+"""How the values of one response are formatted."""
+
+from dataclasses import dataclass
+
+from app.api.links import Links
+from app.billing.currencies import Currency
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The links of a response, and the currency that its amounts are rounded to."""
+
+    links: Links
+    currency: Currency
