@@ -30,7 +30,7 @@ from app.invoices.api.request_bodies import (
 )
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.api.submission import Submission
-from app.invoices.repository.reads import FoundInvoice, find_invoice
+from app.invoices.repository.reads import FoundInvoice, find_visible_invoice
 from app.invoices.repository.writes import EDITABLE_TEXTS
 from app.invoices.schemas import Invoice
 
@@ -46,7 +46,7 @@ async def _found(
     # A connection for this alone: an upload may follow.
     async with database.reading() as connection:
         filters = filter_set(parameters)
-        return await find_invoice(connection, caller=caller, uuid=uuid, filters=filters)
+        return await find_visible_invoice(connection, caller=caller, uuid=uuid, filters=filters)
 
 
 async def _submission(

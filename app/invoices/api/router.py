@@ -43,7 +43,7 @@ from app.invoices.repository.reads import (
     FoundInvoice,
     InvoicePage,
     VersionedRow,
-    find_invoice,
+    find_visible_invoice,
     read_invoice,
     read_page,
 )
@@ -217,7 +217,7 @@ async def list_items(
             ),
         )
 
-    select = partial(find_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
+    select = partial(find_visible_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
     return await get.respond(Resource(select, represent))
 
 
@@ -254,5 +254,5 @@ async def list_stats(
         etag = get.etag("stats", invoice.version, *path_and_query(request))
         return Representation(etag, render, headers, headers_need_body=True)
 
-    select = partial(find_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
+    select = partial(find_visible_invoice, caller=caller, uuid=uuid, filters=filter_set(parameters))
     return await get.respond(Resource(select, represent))

@@ -12,7 +12,7 @@ from app.audit.queries import TimeRange
 from app.identity.caller import Caller
 from app.invoices.errors import VersionNotFound
 from app.invoices.filter_set import FilterSet
-from app.invoices.repository.reads import find_invoice
+from app.invoices.repository.reads import find_visible_invoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ async def find_history(
     time_range: TimeRange,
 ) -> InvoiceHistory:
     """Count the entries of an invoice in two statements; raises InvoiceNotFound."""
-    invoice = await find_invoice(connection, caller=caller, uuid=uuid, filters=filters)
+    invoice = await find_visible_invoice(connection, caller=caller, uuid=uuid, filters=filters)
     count = await queries.count_entries(connection, invoice.uuid, time_range)
     return InvoiceHistory(invoice.uuid, time_range, count)
 
@@ -53,7 +53,7 @@ async def find_version_at(
 
     Raises InvoiceNotFound, and VersionNotFound if the invoice has no entry yet at that time.
     """
-    invoice = await find_invoice(connection, caller=caller, uuid=uuid, filters=filters)
+    invoice = await find_visible_invoice(connection, caller=caller, uuid=uuid, filters=filters)
     entries = await queries.list_entries(connection, invoice.uuid, TimeRange(before=time))
     if not entries:
         raise VersionNotFound

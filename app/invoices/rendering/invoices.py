@@ -177,7 +177,8 @@ class _ItemsByInvoice:
         """Yield the items of the next invoice."""
         while True:
             if not self._pending:
-                async for self._pending in self._batches:
+                async for batch in self._batches:
+                    self._pending = batch
                     break
             items = [row for row in self._pending if row["invoice_id"] == invoice_id]
             if not items:

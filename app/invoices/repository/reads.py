@@ -120,7 +120,7 @@ def is_deep_page(number: int | None, size: int) -> bool:
     return number is None or (number - 1) * size > SHALLOW_OFFSET
 
 
-async def find_invoice(
+async def find_visible_invoice(
     connection: AsyncConnection, *, caller: Caller, uuid: str, filters: FilterSet
 ) -> FoundInvoice:
     """Return one invoice.
@@ -147,7 +147,7 @@ async def read_invoice(
     filters: FilterSet,
     fields: tuple[str, ...],
 ) -> VersionedRow:
-    """Return one invoice with the columns of the fields; raises as `find_invoice` does."""
+    """Return one invoice with the columns of the fields; raises as `find_visible_invoice` does."""
     parsed = parse_uuid(uuid)
     if parsed is None:
         raise InvoiceNotFound
