@@ -16,7 +16,7 @@ from app.database.server_clock import database_now, time_between
 from app.deliveries.models import Delivery
 from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
-from app.invoices.jobs.close_month import closed
+from app.invoices.jobs.close_month import find_close_status
 from app.invoices.queries.stored_currency import stored_currency
 from app.outbox.models import OutboxEntry
 from app.payments.models import Payment
@@ -108,7 +108,7 @@ async def months(database: Database, _settings: Settings) -> list[CheckResult]:
     """Check that the past months are closed."""
     last = Period.containing(clock.today()).shifted(-1)
     async with database.reading() as connection:
-        number = (await closed(connection, _MAX_COUNT)).overdue
+        number = (await find_close_status(connection, _MAX_COUNT)).overdue
     if number == 0:
         return [well(f"{last.year}-{last.month:02} and all months before are closed")]
     return [

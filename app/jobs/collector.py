@@ -42,7 +42,7 @@ class _Snapshot:
     open_entries: list[outbox.OpenEntries]
     open_deliveries: dict[str, int]
     finished_deliveries: dict[str, int]
-    closed: close_month.Closed
+    closed: close_month.CloseStatus
 
 
 class DatabaseCollector:
@@ -85,7 +85,7 @@ class DatabaseCollector:
             async with asyncio.timeout(_QUERY_TIMEOUT), self._database.reading() as connection:
                 open_entries = await outbox.count_open_entries(connection)
                 open_deliveries = await deliveries.count_open(connection)
-                closed = await close_month.closed(connection, MAX_OVERDUE_COUNT)
+                closed = await close_month.find_close_status(connection, MAX_OVERDUE_COUNT)
                 if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
                     self._finished = await deliveries.count_finished(connection)
                     self._finished_at = clock.monotonic()
@@ -123,7 +123,7 @@ class DatabaseCollector:
         yield GaugeMetricFamily(
             "invoicing_last_closed_month_timestamp_seconds",
             "The start of the last closed month, as Unix time.",
-            value=snapshot.closed.last.start.timestamp(),
+            value=snapshot.closed.last_closed.start.timestamp(),
         )
         yield GaugeMetricFamily(
             "invoicing_overdue_invoices",

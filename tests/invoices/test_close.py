@@ -14,7 +14,7 @@ from app.customers.models import Customer
 from app.database.engine import Database
 from app.database.errors import ConnectionLost
 from app.invoices.jobs import close_month as module
-from app.invoices.jobs.close_month import close_month, closed
+from app.invoices.jobs.close_month import close_month, find_close_status
 from app.invoices.models import Invoice
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
@@ -118,7 +118,7 @@ async def test_customers_of_cloud_bills_get_invoices_from_imports_alone(
     account = await make.customer(source="focus")
     empty = await make.invoice(account, OCTOBER)
     other = await make.customer(source="elsewhere")
-    assert (await closed(connection, count_to=10)).overdue == 0
+    assert (await find_close_status(connection, count_to=10)).overdue == 0
     for include_imported in (False, True):
         await close_month(database, settings, include_imported=include_imported)
         assert [row.customer_id for row in await invoices(connection, NOVEMBER)] == [other.id]

@@ -16,7 +16,7 @@ from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.dataio.jsonl.importer import import_file
-from app.invoices.jobs.close_month import close_month, closed
+from app.invoices.jobs.close_month import close_month, find_close_status
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from app.settings import Settings
@@ -198,4 +198,4 @@ async def test_nothing_is_closed_before_the_first_month(
     connection: AsyncConnection, make: Factories
 ) -> None:
     await make.invoice(await make.customer(), Period(1, 1))
-    assert (await closed(connection, 10)).last == Period(1, 1)
+    assert (await find_close_status(connection, 10)).last_closed == Period(1, 1)

@@ -111,11 +111,11 @@ async def test_months_are_closed_once_nothing_of_ours_is_pending(
     await make.invoice(customer, Period(2026, 9), InvoiceState.CREATED)
     await make.invoice(customer, Period(2026, 10))
     await make.invoice(customer, Period(2026, 11))
-    assert (await close_month.closed(connection, 10)).last == Period(2026, 9)
+    assert (await close_month.find_close_status(connection, 10)).last_closed == Period(2026, 9)
     await make.invoice(await make.customer(), Period(2025, 12))
-    found = await close_month.closed(connection, 10)
-    assert found == close_month.Closed(Period(2025, 11), overdue=2)
-    assert (await close_month.closed(connection, 1)).overdue == 1
+    found = await close_month.find_close_status(connection, 10)
+    assert found == close_month.CloseStatus(Period(2025, 11), overdue=2)
+    assert (await close_month.find_close_status(connection, 1)).overdue == 1
 
 
 async def test_a_running_month_of_many_pending_invoices_is_not_read(
@@ -134,7 +134,7 @@ async def test_a_running_month_of_many_pending_invoices_is_not_read(
         await connection.execute(text(statement))
     with statements_of(database) as asked:
         async with database.reading() as other:
-            await close_month.closed(other, 10)
+            await close_month.find_close_status(other, 10)
     (statement, values) = asked[-1]
     found = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", values)
     told = "\n".join(found.scalars())

@@ -19,7 +19,9 @@ from app.dataio.records import InvoiceItemRecord
 from app.dataio.registry import RecordKind
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.repository.closing import is_overdue
 from app.invoices.repository.imports import HAS_ITEMS
+from app.invoices.states import ISSUED, OPEN_FOR_ITEMS
 from app.payments.models import Payment
 
 _NOT_COMPARED = ("resource_name", "service_provider_name", INVOICE_IDS)
@@ -55,7 +57,7 @@ class StoredInvoice:
     @property
     def is_open(self) -> bool:
         """Whether an import can add items."""
-        return self.state is InvoiceState.PENDING or self.was_issued_empty
+        return self.state is OPEN_FOR_ITEMS or self.was_issued_empty
 
     @property
     def was_issued_empty(self) -> bool:
@@ -63,7 +65,7 @@ class StoredInvoice:
 
         In earlier releases the close of the month did so for accounts whose bill was late.
         """
-        issued = self.state in (InvoiceState.CREATED, InvoiceState.PAID)
+        issued = self.state in ISSUED
         return self.source is None and issued and not (self.has_items or self.was_settled)
 
     @property
@@ -237,13 +239,9 @@ async def find_pending_before(
     connection: AsyncConnection, uuids: Collection[UUID], period: Period
 ) -> list[tuple[int, int]]:
     """Return the id and number of those invoices that are pending and of an earlier period."""
-    is_earlier = or_(
-        Invoice.year < period.year,
-        and_(Invoice.year == period.year, Invoice.month < period.month),
-    )
     statement = (
         select(Invoice.id, Invoice.number)
-        .where(equals_any(Invoice.uuid, uuids), Invoice.state == InvoiceState.PENDING, is_earlier)
+        .where(equals_any(Invoice.uuid, uuids), is_overdue(period))
         .order_by(Invoice.number)
     )
     return [(row.id, row.number) for row in await connection.execute(statement)]

@@ -1,46 +1,30 @@
-"""The month's close: invoices of past months are issued, those of the running month opened.
+"""Close a month: issue the invoices of past months, and open those of the running month.
 
-Every step stands alone, looks at what is still to do, and does it at most once: the close may run
-at any time, twice at once, and be killed anywhere.
+Each step stands alone, looks for what is still to be done, and does it at most once. So the close
+may run at any time, twice at once, and be killed at any point.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Date,
-    Integer,
-    SmallInteger,
-    and_,
-    cast,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    tuple_,
-)
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing.currencies import get_currency
-from app.billing.enums import ImportSource
 from app.billing.periods import FIRST_PERIOD, Period
-from app.customers.models import Customer
 from app.database import import_lock
 from app.database.engine import Database
 from app.database.errors import DatabaseReadOnly
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.errors import WrongInvoiceState
-from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.states import ISSUE, ISSUE_AS_PAID, OPEN_FOR_ITEMS
+from app.invoices.repository import closing
+from app.invoices.states import ISSUE_AS_PAID
 from app.logging import error_message, get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
 from app.settings import Settings
@@ -58,19 +42,19 @@ async def close_month(
     include_imported: bool = False,
     notify_imported: bool = False,
 ) -> JobSummary:
-    """Issue what is pending of months before the running one, and open the running month's.
+    """Issue the pending invoices of past months, and open the invoices of the running month.
 
-    Customers that an import of cost exports made are left to such imports, which may come days
-    after the month. Imported invoices of past months are issued only with `include_imported`, and
-    nobody is written to about them unless `notify_imported`. One invoice that cannot be issued
-    does not stop the others: it is told in the summary's failures. A database that goes away ends
-    the run. Raises Later while an import runs.
+    Customers of cost exports are left to the imports of these, which may come days after the month.
+    Imported invoices are issued only with `include_imported`, and their customers are notified only
+    with `notify_imported`. An invoice that cannot be issued does not stop the others: the summary
+    lists it among the failures. An unavailable database ends the run. Raises `RetryAfter` while an
+    import runs.
     """
     summary = JobSummary()
     running = Period.containing(clock.today())
-    async for invoice_id, number in _pending_before(database, running, include_imported):
+    async for invoice_id, number in _overdue(database, running, include_imported):
         try:
-            async with _changing(database, settings) as connection:
+            async with _transaction(database, settings) as connection:
                 issued = await issue(
                     connection, IssueInvoice(invoice_id, notify_imported), settings
                 )
@@ -79,164 +63,88 @@ async def close_month(
         except WrongInvoiceState:
             continue  # it was issued or canceled meanwhile
         except Exception as error:
-            await _expect_answer(database)
+            await _check_database(database)
             _logger.exception("invoice not issued", number=number)
             summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
         summary.counts["issued as paid" if issued.state == ISSUE_AS_PAID.to else "issued"] += 1
-    await _open(database, settings, running, summary)
+    await _open_invoices(database, settings, running, summary)
     return summary
 
 
 @asynccontextmanager
-async def _changing(database: Database, settings: Settings) -> AsyncIterator[AsyncConnection]:
-    """Yield a connection in a transaction that is recorded; raises Later while an import runs."""
+async def _transaction(database: Database, settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """Open an audited transaction; raises `RetryAfter` while an import runs."""
     async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
         if not await import_lock.try_lock_out_imports(connection):
             raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
         yield connection
 
 
-async def _pending_before(
+async def _overdue(
     database: Database, running: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
-    """Yield id and number of each pending invoice of an earlier month, in order of creation."""
-    due = _is_ours()
-    if include_imported:
-        # An invoice without items, which an earlier version opened, waits for its bill.
-        due = or_(due, exists().where(InvoiceItem.invoice_id == Invoice.id))
-    last = 0
+    """Yield id and number of each overdue invoice, in order of creation."""
+    after = 0
     while True:
-        statement = (
-            select(Invoice.id, Invoice.number)
-            .join(Customer, Customer.id == Invoice.customer_id)
-            .where(_is_overdue(running), due, Invoice.id > last)
-            .order_by(Invoice.id)
-            .limit(_BATCH)
-        )
         async with database.reading() as connection:
-            batch = (await connection.execute(statement)).all()
+            batch = await closing.find_overdue_batch(
+                connection, running, after=after, limit=_BATCH, include_imported=include_imported
+            )
         for invoice_id, number in batch:
             yield invoice_id, number
         if len(batch) < _BATCH:
             return
-        last = batch[-1].id
+        after = batch[-1].id
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """How far months are closed; imported invoices, which are not ours to issue, do not count."""
+class CloseStatus:
+    """How far months are closed. Imported invoices do not count: the close does not issue them."""
 
-    last: Period
-    """The newest month before the running one of which, and before which, nothing is pending."""
+    last_closed: Period
+    """The newest past month up to which no invoice is pending."""
     overdue: int
-    """Pending invoices of past months, as far as they were counted."""
+    """The number of pending invoices of past months, up to a limit."""
 
 
-async def closed(connection: AsyncConnection, count_to: int) -> Closed:
-    """Tell which month was closed last, and how many invoices the next close has to issue."""
+async def find_close_status(connection: AsyncConnection, count_to: int) -> CloseStatus:
+    """Return the last closed month, and the number of invoices that the next close has to issue."""
     running = Period.containing(clock.today())
-    overdue = (
-        select(Invoice.year, Invoice.month)
-        .join(Customer, Customer.id == Invoice.customer_id)
-        .where(_is_overdue(running), _is_ours())
-        .order_by(Invoice.year, Invoice.month)
-        .limit(count_to)
-        .subquery()
-    )
-    oldest = func.min(cast(overdue.c.year, Integer) * 100 + overdue.c.month)
-    count, first = (await connection.execute(select(func.count(), oldest))).one()
-    reached = running if first is None else Period(*divmod(first, 100))
-    return Closed(max(reached.shifted(-1), FIRST_PERIOD), count)
+    count, first = await closing.count_overdue(connection, running, count_to)
+    return CloseStatus(max((first or running).shifted(-1), FIRST_PERIOD), count)
 
 
-def _is_ours() -> ColumnElement[bool]:
-    """Tell whether an invoice, joined with its customer, is made here and for one billed here."""
-    return and_(Invoice.source.is_(None), _is_billed_here())
-
-
-def _is_billed_here() -> ColumnElement[bool]:
-    return Customer.source.is_distinct_from(ImportSource.FOCUS.value)
-
-
-def _is_overdue(running: Period) -> ColumnElement[bool]:
-    # Compared as a row, the period can be looked up in the index of states.
-    past = tuple_(Invoice.year, Invoice.month) < tuple_(running.year, running.month)
-    return and_(Invoice.state.in_(ISSUE.valid), past)
-
-
-async def _open(
+async def _open_invoices(
     database: Database, settings: Settings, running: Period, summary: JobSummary
 ) -> None:
-    """Open the running month's invoice for each customer whose accounting runs and who has none."""
-    last = 0
+    """Open the running month's invoice of each customer that needs one."""
+    after = 0
     while True:
-        statement = (
-            select(Customer.id)
-            .where(_to_be_invoiced(running), Customer.id > last)
-            .order_by(Customer.id)
-            .limit(_BATCH)
-        )
         async with database.reading() as connection:
-            customers = (await connection.execute(statement)).scalars().all()
+            customers = await closing.find_customers_to_invoice(
+                connection, running, after=after, limit=_BATCH
+            )
         if not customers:
             return
+        after = customers[-1]
         try:
-            async with _changing(database, settings) as connection:
+            async with _transaction(database, settings) as connection:
                 await use_currency(connection, get_currency(settings.currency))
-                result = await connection.execute(_opening(running, customers))
+                opened = await closing.open_invoices(connection, running, customers)
         except (RetryAfter, DatabaseReadOnly):
             raise
         except Exception as error:
-            await _expect_answer(database)
-            _logger.exception("invoices not opened", first=customers[0], last=customers[-1])
+            await _check_database(database)
+            _logger.exception("invoices not opened", first=customers[0], last=after)
             summary.failures.append(
-                f"opening for customers {customers[0]} to {customers[-1]}: {error_message(error)}"
+                f"opening for customers {customers[0]} to {after}: {error_message(error)}"
             )
         else:
-            summary.counts["opened"] += result.rowcount
-        last = customers[-1]
+            summary.counts["opened"] += opened
 
 
-def _to_be_invoiced(running: Period) -> ColumnElement[bool]:
-    # Who has an invoice is left out here, rather than by the conflict alone, since each row that
-    # conflicts would use up an invoice number.
-    has_one = exists().where(
-        Invoice.customer_id == Customer.id,
-        Invoice.year == running.year,
-        Invoice.month == running.month,
-    )
-    return and_(
-        _is_billed_here(),
-        ~Customer.archived,
-        Customer.accounting_start_date <= clock.now(),
-        ~has_one,
-    )
-
-
-def _opening(running: Period, customers: Sequence[int]) -> Insert:
-    rows = (
-        select(
-            func.gen_random_uuid(),
-            Customer.id,
-            literal(running.year, SmallInteger),
-            literal(running.month, SmallInteger),
-            literal(OPEN_FOR_ITEMS.value),
-            Customer.default_tax_percent,
-            literal(clock.today(), Date),
-        )
-        .where(Customer.id.in_(customers), _to_be_invoiced(running))
-        .order_by(Customer.id)
-    )
-    columns = ["uuid", "customer_id", "year", "month", "state", "tax_percent", "created"]
-    return (
-        insert(Invoice)
-        .from_select(columns, rows)
-        .on_conflict_do_nothing(index_elements=[Invoice.customer_id, Invoice.year, Invoice.month])
-    )
-
-
-async def _expect_answer(database: Database) -> None:
-    """Raise what the database raises where it is the database that fails, not one row."""
+async def _check_database(database: Database) -> None:
+    """Raise the database's error if the database failed, and not the single invoice."""
     async with database.reading() as connection:
         await connection.execute(select(1))

@@ -1,33 +1,19 @@
-"""Reconciling the totals that invoices keep with what their items say.
+"""Compare the totals of invoices with their items, and repair them.
 
-Triggers keep the totals; drift means that something went around them. What is found is told,
-since someone should know why, and mended.
+Triggers keep the totals. A drift means that something bypassed the triggers; it is reported, since
+an operator should find the cause.
 """
 
-from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import SecretStr
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Row,
-    Select,
-    Subquery,
-    and_,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Row
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.database import import_lock
 from app.database.engine import Database
-from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
+from app.invoices.repository import totals
 from app.logging import get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
 
@@ -36,114 +22,49 @@ _ACTOR: Final = Actor("reconcile_totals")
 
 _logger = get_logger(__name__)
 
-_exact = InvoiceItem.unit_price * InvoiceItem.quantity
-_SUMS: Final = {
-    "total_price": func.sum(InvoiceItem.price),
-    "incurred_costs": func.sum(_exact).filter(~InvoiceItem.credit),
-    "compensations": func.sum(_exact).filter(InvoiceItem.credit),
-}
-"""What is summed up of an invoice's items."""
-_KEPT: Final = (*_SUMS, "total_cost")
-_decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
-
 
 async def reconcile_totals(database: Database, key: SecretStr) -> JobSummary:
-    """Compare the kept totals of every invoice with its items; report and mend each that drifted.
+    """Compare the totals of every invoice with its items; report and repair those that drifted.
 
-    Invoices without drift are not touched: they keep their revision. `key` seals the record of what
-    is mended. Raises Later where an import runs and something is to be mended.
+    Other invoices are not written: they keep their revision. `key` is the key of the audit record.
+    Raises `RetryAfter` if a total is to be repaired while an import runs.
     """
     summary = JobSummary()
-    last = 0
+    after = 0
     while True:
         async with database.reading() as connection:
-            upper = (await connection.execute(_end_of_batch(last))).scalar_one()
-            if upper is None:
+            last = await totals.end_of_batch(connection, after, _BATCH)
+            if last is None:
                 return summary
-            drifted = (await connection.execute(_drifted(last, upper))).all()
-        for row in drifted:
-            await _mend(database, key, row.id, summary)
-        last = upper
+            drifted = await totals.find_drifted(connection, after, last)
+        for invoice_id in drifted:
+            await _repair(database, key, invoice_id, summary)
+        after = last
 
 
-def _end_of_batch(last: int) -> Select[int | None]:
-    batch = select(Invoice.id).where(Invoice.id > last).order_by(Invoice.id).limit(_BATCH)
-    return select(func.max(batch.subquery().c.id))
-
-
-def _drifted(last: int, upper: int) -> Select[int]:
-    """Select the ids of the invoices in a batch whose kept totals differ from the true ones."""
-    # One statement sees items and totals as of one moment: a change under way is no drift.
-    sums = _sums(InvoiceItem.invoice_id > last, InvoiceItem.invoice_id <= upper)
-    true = _true(sums)
-    return (
-        select(Invoice.id)
-        .outerjoin(sums, sums.c.invoice_id == Invoice.id)
-        .where(
-            and_(Invoice.id > last, Invoice.id <= upper),
-            or_(*(getattr(Invoice, name) != true[name] for name in _KEPT)),
-        )
-        .order_by(Invoice.id)
-    )
-
-
-def _sums(*where: ColumnElement[bool]) -> Subquery:
-    sums = (sum_.label(name) for name, sum_ in _SUMS.items())
-    return (
-        select(InvoiceItem.invoice_id, *sums)
-        .where(*where)
-        .group_by(InvoiceItem.invoice_id)
-        .subquery()
-    )
-
-
-def _true(sums: Subquery) -> dict[str, ColumnElement[Any]]:
-    """Return what each kept total must be, by the sums of the items and the invoice's tax."""
-    true: dict[str, ColumnElement[Any]] = {name: func.coalesce(sums.c[name], 0) for name in _SUMS}
-    cost = true["total_price"] * (100 + Invoice.tax_percent) * Decimal("0.01")
-    return true | {"total_cost": func.round(cost, _decimals)}
-
-
-async def _mend(database: Database, key: SecretStr, invoice_id: int, summary: JobSummary) -> None:
+async def _repair(database: Database, key: SecretStr, invoice_id: int, summary: JobSummary) -> None:
     async with audited_transaction(database, key, _ACTOR) as connection:
         if not await import_lock.try_lock_out_imports(connection):
             raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
-        # Whoever changes items changes this row in the same transaction. Once it is locked, the
-        # next statement sees the items of all who came before; who comes after adds to the result.
-        stored = (
-            await connection.execute(
-                select(Invoice.number, *(getattr(Invoice, name) for name in _KEPT))
-                .where(Invoice.id == invoice_id)
-                .with_for_update()
-            )
-        ).one_or_none()
+        # A change of items changes this row in the same transaction. Once it is locked, the next
+        # statement sees the items of all earlier changes, and later ones add to the result.
+        stored = await totals.lock_totals(connection, invoice_id)
         if stored is None:
             return
-        sums = _sums(InvoiceItem.invoice_id == invoice_id)
-        true = (
-            await connection.execute(
-                select(*(value.label(name) for name, value in _true(sums).items()))
-                .select_from(Invoice)
-                .outerjoin(sums, literal(True))
-                .where(Invoice.id == invoice_id)
-            )
-        ).one()
-        drift = _differences(stored, true)
+        correct = await totals.compute_totals(connection, invoice_id)
+        drift = ", ".join(_differences(stored, correct))
         if not drift:
             return
-        await connection.execute(
-            update(Invoice).where(Invoice.id == invoice_id).values(**true._mapping)
-        )
-    words = ", ".join(drift)
-    _logger.warning("totals drifted", number=stored.number, drift=words)
+        await totals.set_totals(connection, invoice_id, correct)
+    _logger.warning("totals drifted", number=stored.number, drift=drift)
     summary.counts["mended"] += 1
-    summary.notes.append(f"invoice {stored.number} had {words}")
+    summary.notes.append(f"invoice {stored.number} had {drift}")
 
 
-def _differences(stored: Row[*tuple[Any, ...]], true: Row[*tuple[Any, ...]]) -> list[str]:
-    pairs = ((name, getattr(stored, name), getattr(true, name)) for name in _KEPT)
+def _differences(stored: Row[Any], correct: Row[Any]) -> list[str]:
+    pairs = ((name, getattr(stored, name), getattr(correct, name)) for name in totals.TOTALS)
     return [
-        f"{name} {kept.normalize():f} instead of {right.normalize():f}"
-        for name, kept, right in pairs
-        if kept != right
+        f"{name} {wrong.normalize():f} instead of {right.normalize():f}"
+        for name, wrong, right in pairs
+        if wrong != right
     ]

@@ -1,4 +1,8 @@
-"""The statements by which imports change invoices and items beyond writing their records."""
+"""The statements by which imports change invoices and items beyond writing their records.
+
+The records themselves are written by `app.dataio.staging`: it copies the records of every kind to a
+temporary table and merges that into the table of the kind, without knowing the kind.
+"""
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -18,10 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
 from app.customers.models import Customer
 from app.database.array_parameters import equals_any
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.states import OPEN_FOR_ITEMS
 
 IMPORT_IN_PROGRESS: Final = 0
 """The imported revision of a new invoice until the import that inserted it has ended. Revisions
@@ -70,7 +74,7 @@ async def adopt_invoices(
         .values(
             source=source,
             tax_percent=case((HAS_ITEMS, Invoice.tax_percent), else_=tax_percent),
-            state=InvoiceState.PENDING,
+            state=OPEN_FOR_ITEMS,
             invoice_date=None,
             due_date=None,
         )
@@ -103,7 +107,7 @@ async def delete_untouched_invoices(
         .join_from(Invoice, Customer)
         .where(
             Invoice.source.is_(None),
-            Invoice.state == InvoiceState.PENDING,
+            Invoice.state == OPEN_FOR_ITEMS,
             Invoice.revision == 1,
             or_(
                 tuple_(Customer.uuid, Invoice.year, Invoice.month).in_(months),
