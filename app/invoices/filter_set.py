@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from app.customers.models import Customer
-from app.invoices.models import Invoice, InvoiceTally
+from app.invoices.models import Invoice, InvoiceSummary
 
 _NEWEST_FIRST = ("-year", "-month", "-number")
 
@@ -104,10 +104,10 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
 
 SUMMARY_CONDITIONS: dict[str, ColumnElement[bool]] = {
     NOTHING: false(),
-    "year": InvoiceTally.year == bindparam("year"),
-    "month": InvoiceTally.month == bindparam("month"),
-    "state": InvoiceTally.state == bindparam("state"),
-    "states": InvoiceTally.state == any_(bindparam("states", type_=ARRAY(Text))),
+    "year": InvoiceSummary.year == bindparam("year"),
+    "month": InvoiceSummary.month == bindparam("month"),
+    "state": InvoiceSummary.state == bindparam("state"),
+    "states": InvoiceSummary.state == any_(bindparam("states", type_=ARRAY(Text))),
 }
 """The conditions of summaries, for the filters by which summaries are grouped."""
 

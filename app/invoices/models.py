@@ -1,9 +1,8 @@
 """Invoices and their items.
 
-Totals are kept by triggers: `total_price`, `incurred_costs` and `compensations` follow the items,
-`total_cost` follows them and the tax; an item's `price` is made where none is given. So are the
-tables at the end, which spare reads a look at every invoice. The migrations that make the triggers
-are their source.
+Triggers keep the totals: `total_price`, `incurred_costs` and `compensations` follow the items, and
+`total_cost` follows them and the tax. They also compute the `price` of an item that has none, and
+keep the summaries at the end, which save reads a scan of all invoices.
 """
 
 from datetime import date, datetime
@@ -73,14 +72,14 @@ class Invoice(Base):
     tax_percent: Mapped[Percent]
     created: Mapped[date]
     invoice_date: Mapped[date | None]
-    """When the invoice was issued, that is, left the state pending."""
+    """The date on which the invoice was issued, that is, left the state pending."""
     due_date: Mapped[date | None]
     backend_id: Mapped[BlankText] = mapped_column(String(255))
     payment_url: Mapped[BlankText] = mapped_column(String(200))
     reference_number: Mapped[BlankText] = mapped_column(String(300))
     cancel_reason: Mapped[BlankText]
     source: Mapped[str | None]
-    """Where the invoice was imported from; none for one that was made here."""
+    """The import that brought the invoice; null for an invoice of this service."""
     total_price: Mapped[Amount] = mapped_column(default=Decimal(0), server_default="0")
     """The sum of the items' prices, without tax; exact."""
     incurred_costs: Mapped[Decimal] = mapped_column(Numeric, default=Decimal(0), server_default="0")
@@ -90,14 +89,15 @@ class Invoice(Base):
     total_cost: Mapped[Amount] = mapped_column(server_default=FetchedValue())
     """The total with tax, rounded half up to the currency's decimals."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
-    """Grows, by a trigger, with each change of the invoice or its items; with `ReferenceRevision`
-    it names one state of all that is shown."""
+    """Incremented by a trigger with each change of the invoice or its items. With
+    `ReferenceRevision` it identifies one version of all that the invoice shows."""
     imported_revision: Mapped[int | None] = mapped_column(BigInteger)
-    """The revision that the last import left; where it is not `revision`, it was changed here."""
+    """The revision that the last import left. If it differs from `revision`, the invoice was
+    changed since."""
     history_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    """How many entries the record of the invoice has; kept, as the next, by `app.audit`."""
+    """The number of audit entries of the invoice. `app.audit` writes this column and the next."""
     history_head: Mapped[bytes | None]
-    """The keyed hash of the last entry and the count; none before the first."""
+    """The keyed hash of the last entry and the count; null before the first entry."""
 
 
 Index(
@@ -156,31 +156,31 @@ class InvoiceItem(Base):
     end: Mapped[datetime]
     project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
     project_name: Mapped[BlankText]
-    """The project's name when the item was made; it outlives the project."""
+    """The name of the project when the item was created; it outlives the project."""
     project_uuid: Mapped[UUID | None]
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"), index=True)
     offering_id: Mapped[int | None] = mapped_column(ForeignKey("offerings.id"), index=True)
-    """The item's own offering; where it has a resource, the resource's offering counts."""
+    """The offering of an item without a resource; else the resource's offering counts."""
     plan_component_id: Mapped[int | None] = mapped_column(
         ForeignKey("plan_components.id"), index=True
     )
     details: Mapped[JsonObject]
     backend_uuid: Mapped[UUID | None]
     credit: Mapped[bool] = mapped_column(default=False, server_default="false")
-    """Whether the item gives back instead of charging: a compensation."""
+    """Whether the item is a compensation, which reduces the total."""
     customer_credit_id: Mapped[int | None] = mapped_column(
         ForeignKey("customer_credits.id"), index=True
     )
     price: Mapped[Amount] = mapped_column(server_default=FetchedValue())
-    """In the currency's decimals, and never further from unit price times quantity than one of its
-    smallest units. Where none is given it is their product, rounded away from zero, and follows
-    them when they change."""
+    """In the decimals of the currency, and at most one smallest unit away from unit price times
+    quantity. If no price is given, it is their product, rounded away from zero, and follows their
+    changes."""
 
 
 class DatabaseCurrency(Base):
-    """One row: the currency of all amounts in the database, which triggers round by.
+    """One row: the currency of all amounts, to whose decimals triggers round.
 
-    The code is null, and the decimals are two, until a process with the setting CURRENCY starts.
+    The code is null and the decimals are two until a process with the setting CURRENCY starts.
     """
 
     __tablename__ = "currency"
@@ -191,15 +191,15 @@ class DatabaseCurrency(Base):
 
     single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
     code: Mapped[str | None]
-    """Of ISO 4217."""
+    """The ISO 4217 code."""
     decimals: Mapped[int] = mapped_column(SmallInteger, default=2, server_default="2")
 
 
 class ReferenceRevision(Base):
-    """One row, whose number grows with each change of what invoices show of other records.
+    """One row, incremented with each change of other records that invoices show.
 
-    Those are customers, projects, resources, offerings and their categories, components of
-    offerings and plans, service providers.
+    These are customers, projects, resources, offerings and their categories, components of
+    offerings and plans, and service providers.
     """
 
     __tablename__ = "reference_revision"
@@ -209,11 +209,11 @@ class ReferenceRevision(Base):
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
 
 
-class InvoiceTally(Base):
-    """How many invoices there are of a month and state, and their sums: add the rows up.
+class InvoiceSummary(Base):
+    """The number of invoices of a month and state, and their sums: add up its rows.
 
-    Each change adds a row with its difference; a job merges rows. So no change waits for another,
-    and a sum is as true as its snapshot.
+    Each change adds a row with its difference, so that changes do not wait for each other; a job
+    merges rows. A sum is consistent with the snapshot that reads it.
     """
 
     __tablename__ = "invoice_tallies"
@@ -226,11 +226,11 @@ class InvoiceTally(Base):
     price: Mapped[Decimal] = mapped_column(Numeric)
     """Without tax."""
     cost: Mapped[Decimal] = mapped_column(Numeric)
-    """With tax, each invoice rounded to the currency's decimals."""
+    """With tax; each invoice is rounded to the decimals of the currency."""
 
 
 class CustomerYearTotal(Base):
-    """What the invoices of a customer that were created since a day come to."""
+    """The total of a customer's invoices that were created since a day."""
 
     __tablename__ = "customer_year_totals"
 
@@ -238,7 +238,7 @@ class CustomerYearTotal(Base):
         ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True
     )
     since: Mapped[date] = mapped_column(Date, index=True)
-    """A year before the day on which the row was last brought forward, by a daily job."""
+    """One year before the day on which a daily job last advanced the row."""
     invoices: Mapped[int] = mapped_column(BigInteger)
     total: Mapped[Decimal] = mapped_column(Numeric)
     """With tax."""

@@ -19,7 +19,7 @@ from app.idempotency.keys import LIFETIME
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
-from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
+from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.invoices.models import Invoice
 from app.invoices.repository.writes import lock_if_notifiable
 from app.jobs.job import Job, JobRun
@@ -86,16 +86,16 @@ async def _close_month(
 async def _reconcile_totals(run: JobRun) -> JobSummary:
     # The summaries last: they depend on the repaired totals.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
-    tallies = await mend_tallies(run.database)
-    return JobSummary(totals.counts + tallies.counts, totals.notes + tallies.notes)
+    summaries = await repair_summaries(run.database)
+    return JobSummary(totals.counts + summaries.counts, totals.notes + summaries.notes)
 
 
-async def _merge_tallies(run: JobRun) -> JobSummary:
-    return await merge_tallies(run.database)
+async def _merge_summaries(run: JobRun) -> JobSummary:
+    return await merge_summaries(run.database)
 
 
 async def _bring_year_forward(run: JobRun) -> JobSummary:
-    return await bring_year_forward(run.database)
+    return await advance_year_totals(run.database)
 
 
 async def _sweep_proofs(run: JobRun) -> JobSummary:
@@ -146,7 +146,9 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         RECONCILE_TOTALS: Job(
             _reconcile_totals, long, "Compares totals with items and summaries, and repairs them."
         ),
-        MERGE_TALLIES: Job(_merge_tallies, short, "Merges the rows of the summaries of invoices."),
+        MERGE_TALLIES: Job(
+            _merge_summaries, short, "Merges the rows of the summaries of invoices."
+        ),
         BRING_YEAR_FORWARD: Job(
             _bring_year_forward,
             long,

@@ -96,7 +96,7 @@ async def test_drift_is_told(
     code, out, _ = await job(environment, "reconcile_totals")
     assert code == 0
     assert out.splitlines()[-2:] == [
-        "reconcile_totals: mended: 1.",
+        "reconcile_totals: repaired: 1.",
         "  invoice 100001 had total_price 7 instead of 0, total_cost 8.4 instead of 0",
     ]
 

@@ -21,7 +21,7 @@ from app import clock
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.invoices.jobs.summaries import bring_year_forward, merge_tallies
+from app.invoices.jobs.summaries import advance_year_totals, merge_summaries
 from app.invoices.models import Invoice
 from app.settings import Settings
 from tests.database.test_migrations import alembic
@@ -73,12 +73,12 @@ class Books:
     async def do(self, what: str, how: Any, *, kept: bool) -> set[int]:
         """Do a step, and keep it or not; return the invoices of which what is shown may differ."""
         if what == "merge":
-            await merge_tallies(self._database)
+            await merge_summaries(self._database)
             return set()
         if what == "bring forward":
             today = datetime.combine(self._since, datetime.min.time(), UTC) + timedelta(days=366)
             clock.freeze(today + timedelta(days=how))
-            await bring_year_forward(self._database)
+            await advance_year_totals(self._database)
             return set()
         async with self._database.engine.connect() as connection:
             there = [row[0] for row in await rows(connection, "SELECT id FROM invoices ORDER BY 1")]

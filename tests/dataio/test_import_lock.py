@@ -23,7 +23,7 @@ from app.dataio.loader import Loader, import_transaction
 from app.identity.models import User
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
-from app.invoices.jobs.summaries import bring_year_forward, merge_tallies
+from app.invoices.jobs.summaries import advance_year_totals, merge_summaries
 from app.invoices.models import Invoice, InvoiceItem
 from app.outbox.outcome import RetryAfter
 from app.settings import Settings
@@ -150,7 +150,7 @@ async def test_totals_are_mended_once_no_import_runs(
         await write(loader, charge)
         outcome = await settled(mending)
     assert isinstance(outcome, RetryAfter)
-    assert (await reconcile_totals(database, settings.audit_key)).counts == {"mended": 1}
+    assert (await reconcile_totals(database, settings.audit_key)).counts == {"repaired": 1}
 
 
 async def test_adopting_waits_for_the_import(
@@ -215,8 +215,8 @@ async def test_jobs_that_wait_for_nobody_run_beside_an_import(
         for each in customers:
             await write(loader, await invoice_of(connection, each, NOVEMBER))
             with pytest.raises(RetryAfter):  # the sums that the import has changed wait
-                await bring_year_forward(database)
-            await merge_tallies(database)
+                await advance_year_totals(database)
+            await merge_summaries(database)
 
 
 async def test_a_payment_under_a_key_does_not_hold_its_invoice_while_it_waits_for_its_user(

@@ -11,7 +11,7 @@ from app import clock
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.invoices.jobs.summaries import bring_year_forward
+from app.invoices.jobs.summaries import advance_year_totals
 from tests.support.factories import Factories, Row
 
 URL = "/api/invoices/growth/"
@@ -27,7 +27,7 @@ class Night:
 
     async def passes(self) -> None:
         if self.brings_forward:
-            await bring_year_forward(self.database)
+            await advance_year_totals(self.database)
 
 
 @pytest.fixture(params=[True, False], ids=["kept", "not-kept"])

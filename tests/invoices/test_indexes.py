@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
-from app.invoices.jobs.summaries import bring_year_forward
+from app.invoices.jobs.summaries import advance_year_totals
 from tests.support.factories import Factories, Row, UserRow
 
 MANY = (
@@ -210,7 +210,7 @@ async def customer(connection: AsyncConnection, database: Database) -> Row:
     clock.freeze(TODAY)
     for statement in MANY:
         await connection.execute(text(statement))
-    await bring_year_forward(database)
+    await advance_year_totals(database)
     found = (await connection.execute(text("SELECT id, uuid FROM customers LIMIT 1"))).one()
     return Row(found.id, found.uuid)
 

@@ -15,7 +15,7 @@ from app import clock
 from app.billing.periods import one_year_before
 from app.database.engine import Database
 from app.invoices.jobs import summaries
-from app.invoices.jobs.summaries import bring_year_forward, mend_tallies, merge_tallies
+from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.outbox.outcome import RetryAfter
 from app.settings import Settings
 from tests.support.factories import Factories, Row
@@ -49,10 +49,13 @@ async def test_merging_twice_at_once_loses_and_doubles_nothing(
     for start in range(0, 12, 4):
         writing = [write(number) for number in range(start, start + 4)]
         await asyncio.gather(
-            merge_tallies(database), *writing, merge_tallies(database), merge_tallies(database)
+            merge_summaries(database),
+            *writing,
+            merge_summaries(database),
+            merge_summaries(database),
         )
         await check(connection)
-    await merge_tallies(database)
+    await merge_summaries(database)
     (kinds,) = await rows(connection, "SELECT count(*), count(DISTINCT month) FROM invoice_tallies")
     assert kinds == (12, 12)
     await check(connection)
@@ -96,7 +99,7 @@ async def test_a_year_is_brought_forward_amid_changes(
 
     monkeypatch.setattr(summaries, "_of_year", between)
     await change(invoices[0])
-    await bring_year_forward(database)
+    await advance_year_totals(database)
     await asyncio.gather(*tasks, change(invoices[5]))
     await check(connection)
     assert len(tasks) == 2
@@ -113,13 +116,13 @@ async def test_a_customer_whose_sums_are_being_changed_comes_later(
     async with database.transaction() as changing:
         await add_item(changing, invoices[0])
         with pytest.raises(RetryAfter) as later:
-            await bring_year_forward(database)
+            await advance_year_totals(database)
         assert later.value.delay == timedelta(minutes=1)
         assert len(await since_of_all(connection)) == 2  # that of the other has gone forward
         await check(connection)
     await check(connection)
     await add_item(connection, other)
-    await bring_year_forward(database)
+    await advance_year_totals(database)
     assert await since_of_all(connection) == {one_year_before(clock.today())}
     await check(connection)
 
@@ -155,20 +158,20 @@ async def test_drift_is_mended_once(
     database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
     before = await rows(connection, "SELECT * FROM invoice_tallies ORDER BY id")
-    assert (await mend_tallies(database)).counts == {}
+    assert (await repair_summaries(database)).counts == {}
     assert await rows(connection, "SELECT * FROM invoice_tallies ORDER BY id") == before
     await bypass(connection)
     assert await rows(connection, TALLIED) != await rows(connection, TRUE_TALLIES)
     slow = Slow(settings)
-    first = asyncio.create_task(mend_tallies(slow))
+    first = asyncio.create_task(repair_summaries(slow))
     await slow.mended.wait()
-    second = asyncio.create_task(mend_tallies(database))
+    second = asyncio.create_task(repair_summaries(database))
     await asyncio.wait([second], timeout=0.5)
     slow.may_commit.set()
     found = await asyncio.gather(first, second)
     await slow.close()
     assert await rows(connection, TALLIED) == await rows(connection, TRUE_TALLIES)
-    assert sum(summary.counts["tallies mended"] for summary in found) == 5
+    assert sum(summary.counts["summaries repaired"] for summary in found) == 5
     notes = sorted(note for summary in found for note in summary.notes)
     assert notes[0] == "created of 2026-1 lacked -1 invoices, -10.00 without and -12.00 with tax"
     assert notes[2] == "created of 2026-3 lacked 0 invoices, -5.00 without and -6.00 with tax"
@@ -186,7 +189,7 @@ async def test_drift_is_mended_while_others_write(
 
     await bypass(connection)
     works: list[Awaitable[object]] = [write(number) for number in range(4)]
-    works += [mend_tallies(database), merge_tallies(database), mend_tallies(database)]
+    works += [repair_summaries(database), merge_summaries(database), repair_summaries(database)]
     await asyncio.gather(*works)
     assert await rows(connection, TALLIED) == await rows(connection, TRUE_TALLIES)
-    assert (await mend_tallies(database)).counts == {}
+    assert (await repair_summaries(database)).counts == {}

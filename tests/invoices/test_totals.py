@@ -73,7 +73,7 @@ async def test_drift_is_told_and_mended(
     ]
     touched = [new.revision != old.revision for new, old in zip(after, before, strict=True)]
     assert touched == [False, True, False, True, True]
-    assert summary.counts == {"mended": 3}
+    assert summary.counts == {"repaired": 3}
     assert len(summary.notes) == 3
     assert summary.notes[0] == (
         f"invoice {after[1].number} had total_price 10 instead of 12.01,"
@@ -127,7 +127,7 @@ async def test_a_busy_invoice_is_never_mended_wrongly(
                 )
 
     async def reconcile() -> int:
-        return sum([(await reconcile_totals(database, KEY)).counts["mended"] for _ in range(20)])
+        return sum([(await reconcile_totals(database, KEY)).counts["repaired"] for _ in range(20)])
 
     _, mended = await asyncio.gather(change(), reconcile())
     assert mended == 0

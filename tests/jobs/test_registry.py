@@ -17,7 +17,7 @@ from app.billing.periods import Period, one_year_before
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency.models import StoredResponse
-from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
+from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.jobs.job import JobRun
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
@@ -158,7 +158,7 @@ async def test_tallies_are_reconciled_with_totals(
         JobRun(database, settings)
     )
     assert summary is not None
-    assert summary.counts == {"mended": 1, "tallies mended": 2}
+    assert summary.counts == {"repaired": 1, "summaries repaired": 2}
     assert len(summary.notes) == 3
     assert await rows(connection, TALLIED) == [(2026, 11, "paid", 1, 10, 12)]
 
@@ -169,7 +169,7 @@ async def test_tallies_are_merged(
     invoice = await make.invoice(await make.customer(), Period(2026, 11))
     for _ in range(3):
         await make.item(invoice)
-    count = select(func.count()).select_from(InvoiceTally)
+    count = select(func.count()).select_from(InvoiceSummary)
     assert (await connection.execute(count)).scalar_one() == 4
     await outbox.record_job(connection, "merge_tallies", {})
     await run_all(runner)

@@ -57,7 +57,7 @@ async def _repair(database: Database, key: SecretStr, invoice_id: int, summary: 
             return
         await totals.set_totals(connection, invoice_id, correct)
     _logger.warning("totals drifted", number=stored.number, drift=drift)
-    summary.counts["mended"] += 1
+    summary.counts["repaired"] += 1
     summary.notes.append(f"invoice {stored.number} had {drift}")
 
 

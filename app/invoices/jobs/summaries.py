@@ -1,6 +1,6 @@
-"""Keeping short what triggers keep: tallies are merged, the sums of a year are brought forward.
+"""Maintain the summaries that triggers keep: merge their rows, advance the totals of a year.
 
-Reads are right at any time, whether these jobs run or not; without them they get slower.
+Reads are correct whether these jobs run or not; without them they get slower.
 """
 
 from collections.abc import Sequence
@@ -25,25 +25,25 @@ from sqlalchemy import (
 from app import clock
 from app.billing.periods import one_year_before
 from app.database.engine import Database
-from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
+from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.logging import get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
 
 _BATCH: Final = 1000
-"""Customers whose rows are locked at a time."""
-_AGAIN: Final = timedelta(minutes=1)
+"""The number of customers whose rows are locked at a time."""
+_RETRY_AFTER: Final = timedelta(minutes=1)
 
 _logger = get_logger(__name__)
 
-_KIND: Final = (InvoiceTally.year, InvoiceTally.month, InvoiceTally.state)
-_SUMS: Final = (InvoiceTally.invoices, InvoiceTally.price, InvoiceTally.cost)
+_KIND: Final = (InvoiceSummary.year, InvoiceSummary.month, InvoiceSummary.state)
+_SUMS: Final = (InvoiceSummary.invoices, InvoiceSummary.price, InvoiceSummary.cost)
 
 
-async def merge_tallies(database: Database) -> JobSummary:
-    """Make one row of all tallies of a month and state; what comes to nothing goes."""
+async def merge_summaries(database: Database) -> JobSummary:
+    """Merge the summaries of each month and state into one row, or none if all sums are zero."""
     several = select(*_KIND).group_by(*_KIND).having(func.count() > 1)
     merged = (
-        delete(InvoiceTally)
+        delete(InvoiceSummary)
         .where(tuple_(*_KIND).in_(several))
         .returning(*_KIND, *_SUMS)
         .cte("merged")
@@ -54,27 +54,27 @@ async def merge_tallies(database: Database) -> JobSummary:
     columns = [column.key for column in (*_KIND, *_SUMS)]
     summary = JobSummary()
     async with database.transaction() as connection:
-        # Two at once would lock the same rows in different orders.
-        await connection.execute(_in_turn("merge_tallies"))
+        # Two runs at once would lock the same rows in different orders.
+        await connection.execute(_lock_job("merge_tallies"))
         before = (await connection.execute(_rows)).scalar_one()
-        await connection.execute(insert(InvoiceTally).from_select(columns, added))
+        await connection.execute(insert(InvoiceSummary).from_select(columns, added))
         summary.counts["rows fewer"] = before - (await connection.execute(_rows)).scalar_one()
     return summary
 
 
-_rows: Final = select(func.count()).select_from(InvoiceTally)
+_rows: Final = select(func.count()).select_from(InvoiceSummary)
 
 
-async def mend_tallies(database: Database) -> JobSummary:
-    """Compare the tallies with the invoices; report and mend those that drifted.
+async def repair_summaries(database: Database) -> JobSummary:
+    """Compare the summaries with the invoices; report and repair those that drifted.
 
-    One statement sees both as of one moment, and only adds: a change under way is no drift. Two
-    runs at once take turns, or both would add what was missing.
+    One statement sees both at one moment and only adds rows: a change in progress is no drift. Two
+    runs at once take turns, or both would add what is missing.
     """
-    true = (Invoice.year, Invoice.month, Invoice.state)
+    correct = (Invoice.year, Invoice.month, Invoice.state)
     sums = (func.count(), func.sum(Invoice.total_price), func.sum(Invoice.total_cost))
     both = union_all(
-        select(*true, *sums).group_by(*true),
+        select(*correct, *sums).group_by(*correct),
         select(*_KIND, *(-column for column in _SUMS)),
     ).subquery()
     kind = [both.c[column.key] for column in _KIND]
@@ -85,33 +85,33 @@ async def mend_tallies(database: Database) -> JobSummary:
         .having(or_(*(difference != 0 for difference in differences)))
     )
     columns = [column.key for column in (*_KIND, *_SUMS)]
-    mended = insert(InvoiceTally).from_select(columns, drift).returning(*_KIND, *_SUMS)
+    repair = insert(InvoiceSummary).from_select(columns, drift).returning(*_KIND, *_SUMS)
     summary = JobSummary()
     async with database.transaction() as connection:
-        await connection.execute(_in_turn("mend_tallies"))
-        for row in (await connection.execute(mended)).all():
-            words = f"{row.invoices} invoices, {row.price:f} without and {row.cost:f} with tax"
-            _logger.warning("tallies drifted", month=f"{row.year}-{row.month}", state=row.state)
-            summary.counts["tallies mended"] += 1
-            summary.notes.append(f"{row.state} of {row.year}-{row.month} lacked {words}")
+        await connection.execute(_lock_job("mend_tallies"))
+        for row in (await connection.execute(repair)).all():
+            missing = f"{row.invoices} invoices, {row.price:f} without and {row.cost:f} with tax"
+            _logger.warning("summaries drifted", month=f"{row.year}-{row.month}", state=row.state)
+            summary.counts["summaries repaired"] += 1
+            summary.notes.append(f"{row.state} of {row.year}-{row.month} lacked {missing}")
     return summary
 
 
-def _in_turn(job: str) -> Select[Any]:
+def _lock_job(job: str) -> Select[Any]:
     return select(func.pg_advisory_xact_lock(func.hashtext(job)))
 
 
-async def bring_year_forward(database: Database) -> JobSummary:
-    """Make the sums of customers those of the year up to today, from their invoices.
+async def advance_year_totals(database: Database) -> JobSummary:
+    """Recompute the totals of customers for the year up to today.
 
-    Raises Later where some are being changed.
+    Raises `RetryAfter` if rows are locked by changes in progress.
     """
     now = clock.now()
     since = one_year_before(now.date())
-    behind = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
+    outdated = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
     batch = (
         select(CustomerYearTotal.customer_id)
-        .where(behind)
+        .where(outdated)
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
@@ -119,15 +119,15 @@ async def bring_year_forward(database: Database) -> JobSummary:
     customers: Sequence[int] = ()
     while not summary.counts or len(customers) == _BATCH:
         async with database.transaction() as connection:
-            # Whoever changes an invoice changes this row in the same transaction. Once it is
-            # locked, the next statement sees the invoices of all who came before; who comes after
-            # adds to the result.
+            # A change of an invoice changes this row in the same transaction. Once it is locked,
+            # the next statement sees the invoices of all earlier changes, and later ones add to
+            # the result.
             customers = (await connection.execute(batch)).scalars().all()
             await connection.execute(_of_year(since, customers))
         summary.counts["customers"] += len(customers)
     async with database.reading() as connection:
-        if (await connection.execute(select(exists().where(behind)))).scalar_one():
-            raise RetryAfter(_AGAIN)
+        if (await connection.execute(select(exists().where(outdated)))).scalar_one():
+            raise RetryAfter(_RETRY_AFTER)
     return summary
 
 

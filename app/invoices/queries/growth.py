@@ -44,7 +44,7 @@ from app.database.statements import AnySelect
 from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
 from app.identity.caller import Caller
 from app.invoices.filter_set import accounting_condition, literal_parameter
-from app.invoices.models import CustomerYearTotal, Invoice, InvoiceTally
+from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.invoices.schemas import Row
 
 
@@ -223,11 +223,11 @@ def _sums_of_all(scope: Scope, query: GrowthQuery) -> list[Subquery]:
 
 
 def _of_summaries(with_tax: bool) -> Subquery:
-    amount = InvoiceTally.cost if with_tax else InvoiceTally.price
+    amount = InvoiceSummary.cost if with_tax else InvoiceSummary.price
     return (
-        select(InvoiceTally.year, InvoiceTally.month, func.sum(amount).label("amount"))
-        .where(*_within(InvoiceTally))
-        .group_by(InvoiceTally.year, InvoiceTally.month)
+        select(InvoiceSummary.year, InvoiceSummary.month, func.sum(amount).label("amount"))
+        .where(*_within(InvoiceSummary))
+        .group_by(InvoiceSummary.year, InvoiceSummary.month)
         .subquery()
     )
 
@@ -244,7 +244,7 @@ def _of_invoices(
     )
 
 
-def _within(table: type[Invoice] | type[InvoiceTally]) -> tuple[ColumnElement[bool], ...]:
+def _within(table: type[Invoice] | type[InvoiceSummary]) -> tuple[ColumnElement[bool], ...]:
     """Return the condition of the months from the first to the last period, both included."""
     # A row comparison, for which the index of the default order can be used.
     month = tuple_(table.year, table.month)

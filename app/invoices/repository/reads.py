@@ -44,7 +44,7 @@ from app.invoices.filter_set import (
     conditions,
     ordering,
 )
-from app.invoices.models import Invoice, InvoiceTally, ReferenceRevision
+from app.invoices.models import Invoice, InvoiceSummary, ReferenceRevision
 from app.invoices.repository.columns import columns_of, join_customer
 
 SHALLOW_OFFSET: Final = 1000
@@ -316,7 +316,7 @@ def _count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int]:
     if _is_summarised(scope, names):
         matching = [SUMMARY_CONDITIONS[name] for name in names if name in SUMMARY_CONDITIONS]
         number: ColumnElement[int] = func.coalesce(
-            func.sum(InvoiceTally.invoices), literal_column("0")
+            func.sum(InvoiceSummary.invoices), literal_column("0")
         )
         if RUNNING in names:
             # Few customers wait for their accounting to start.
