@@ -46,8 +46,12 @@ async def count_finished(connection: AsyncConnection) -> dict[str, int]:
 async def _count_by_state(
     connection: AsyncConnection, condition: ColumnElement[bool]
 ) -> dict[str, int]:
-    counts = select(Delivery.state, func.count()).where(condition).group_by(Delivery.state)
-    return dict(row.tuple() for row in await connection.execute(counts))
+    counts = (
+        select(Delivery.state, func.count().label("number"))
+        .where(condition)
+        .group_by(Delivery.state)
+    )
+    return {row.state: row.number for row in await connection.execute(counts)}
 
 
 class DeliveryRepository:

@@ -51,4 +51,4 @@ async def _lock(connection: AsyncConnection, uuid: UUID) -> tuple[str, str]:
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise CannotRetry(f"There is no delivery {uuid}.")
-    return row.tuple()
+    return row.state, row.recipient
