@@ -5,7 +5,7 @@ Only the digests of tokens are stored. Lookups are cached for some seconds.
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -26,6 +26,7 @@ A revoked token must be refused within five seconds; one second is left for requ
 """
 MAX_LOOKUPS: Final = 4096
 """Size of the cache; the least recently used token is evicted."""
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _lookup: Final = (
     select(
@@ -55,7 +56,7 @@ class TokenLookup(NamedTuple):
     """By the monotonic clock."""
     caller: Caller
     """Without an address."""
-    expires_at: datetime | None
+    expires_at: datetime
     """When the token expires."""
 
 
@@ -142,7 +143,7 @@ async def find_caller(database: Database, cache: TokenCache, digest: str) -> Cal
     found = cache.get(digest)
     if found is None:
         found = cache[digest] = await _look_up(database, digest)
-    if _is_past(found.expires_at):
+    if found.expires_at <= clock.now():
         raise InvalidToken("Token has expired.")
     return found.caller
 
@@ -153,13 +154,9 @@ async def _look_up(database: Database, digest: str) -> TokenLookup:
     # and must not hold one connection while it waits for another.
     async with database.reading() as connection:
         row = (await connection.execute(_lookup, {"digest": digest})).one_or_none()
-    if row is None or _is_past(row.revoked_at):
+    if row is None or (row.revoked_at or _NEVER) <= clock.now():
         raise InvalidToken("Invalid token.")
     if not row.is_active:
         raise InvalidToken("User inactive or deleted.")
     caller = Caller(row.id, row.uuid, row.username, row.token, row.is_staff, row.is_support)
-    return TokenLookup(started_at, caller, row.expires_at)
-
-
-def _is_past(moment: datetime | None) -> bool:
-    return moment is not None and moment <= clock.now()
+    return TokenLookup(started_at, caller, row.expires_at or _NEVER)

@@ -177,7 +177,7 @@ def lookup() -> Callable[[int], TokenLookup]:
         caller = Caller(
             user_id, UUID(int=user_id), "user", token="", is_staff=False, is_support=False
         )
-        return TokenLookup(clock.monotonic(), caller, expires_at=None)
+        return TokenLookup(clock.monotonic(), caller, expires_at=NOW + timedelta(days=1))
 
     return build
 
