@@ -1,4 +1,4 @@
-"""The commands: `run` breaks things, `cases` lists them, `report` writes docs/reliability.md."""
+"""The commands `run`, `cases` and `report` of the fault suite."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from faults.results import CaseResult, SuiteResult
 _RESULT = ROOT / "var" / "faults" / "result.json"
 
 cli = typer.Typer(
-    help="Break the service under load, and count what was lost; docs/reliability.md tells how.",
+    help="Cause faults under load and count lost changes; see docs/reliability.md.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,14 +36,14 @@ def run(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Only a few cases, without the waits of mails; keeps nothing."
+            "--quick", help="Run only a few cases, without the delays of mails; save nothing."
         ),
     ] = False,
-    output: Annotated[Path, typer.Option(help="Where the result goes.")] = _RESULT,
+    output: Annotated[Path, typer.Option(help="The file for the result.")] = _RESULT,
 ) -> None:
-    """Run the cases, and show the table; ends with 1 where anything was lost, wrong or doubled.
+    """Run the cases and print a table. Exits with 1 if anything was lost, wrong or doubled.
 
-    What earlier runs found of other cases stays in the result.
+    The result file keeps the results of other cases from earlier runs.
     """
     known = all_cases()
     names = [one.name for one in known]
@@ -51,19 +51,19 @@ def run(
     if unknown:
         progress(f"There is no case {unknown[0]}; there are {', '.join(names)}.")
         raise typer.Exit(2)
-    wanted = [one for one in known if one.quick or not quick]
+    selected = [one for one in known if one.quick or not quick]
     if case:
-        wanted = [one for one in known if one.name in case]
+        selected = [one for one in known if one.name in case]
     outcomes: list[CaseResult] = []
     on = machine(_postgresql())
     try:
-        for one in wanted:
+        for one in selected:
             outcomes.append(_run(one, patient=not quick))
-            if not quick:  # after each, so that a run that is stopped leaves what it found
+            if not quick:  # after each case, so that an interrupted run keeps its results
                 older = SuiteResult.load(output).outcomes if output.exists() else []
                 SuiteResult(on, outcomes).with_older(older, names).save(output)
     except ServerError as error:
-        progress(f"The suite ends here. {error}")
+        progress(f"The suite cannot continue. {error}")
         raise typer.Exit(2) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         progress("Stopped.")
@@ -81,8 +81,8 @@ def cases() -> None:
 
 @cli.command()
 def report(
-    result: Annotated[Path, typer.Argument(help="What `run` has written.")] = _RESULT,
-    document: Annotated[Path, typer.Option(help="Where the table goes, between its marks.")] = ROOT
+    result: Annotated[Path, typer.Argument(help="The result file of `run`.")] = _RESULT,
+    document: Annotated[Path, typer.Option(help="The document with the table.")] = ROOT
     / "docs"
     / "reliability.md",
 ) -> None:
@@ -94,8 +94,8 @@ def _run(case: Case, *, patient: bool) -> CaseResult:
     progress(f"{case.name}: {case.title} …")
     begun = monotonic()
     outcome = asyncio.run(run_case(case, patient=patient))
-    told = outcome.missing or ("clean" if outcome.findings.clean else "NOT CLEAN")
-    progress(f"  {told}, {monotonic() - begun:.0f} s")
+    status = outcome.missing or ("clean" if outcome.findings.clean else "NOT CLEAN")
+    progress(f"  {status}, {monotonic() - begun:.0f} s")
     return outcome
 
 

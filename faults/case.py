@@ -1,4 +1,4 @@
-"""What a case is: something that breaks, and how."""
+"""A case of the fault suite."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,30 +8,30 @@ from faults.stack import Layout, Stack
 
 
 def no_requirements() -> str:
-    """Return what a case that needs nothing lacks."""
+    """Return that no requirement is missing."""
     return ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fault under load, which `run` causes and ends.
+    """A fault under load; `run` causes and ends it.
 
-    `run` is called with everything started and the ground laid. It keeps the load running for as
-    long as it wants (`async with load.running()`), and calls `load.recovered()` when the fault is
-    over. All that was answered and done is compared once it returns.
+    `run` is called with a started stack and the data imported. It keeps the load running for as
+    long as needed (`async with load.running()`), and calls `load.wait_for_recovery()` when the
+    fault is over. All responses and stored data are compared after it returns.
     """
 
     name: str
-    """For the command line: words with hyphens."""
+    """The name on the command line, with hyphens."""
     title: str
-    """For the table: what is broken, and how."""
+    """The title in the table: what breaks, and how."""
     run: Callable[[Stack, LoadGenerator], Awaitable[None]]
     seconds: float = 60
-    """Within which `run` must be done, or the case has failed."""
+    """The time limit of `run`."""
     quick: bool = False
-    """Whether it is part of the shortened form."""
+    """Whether `--quick` runs it."""
     needs: Callable[[], str] = no_requirements
-    """Returns what is missing on this machine; empty where all is there."""
+    """Returns the requirement that this machine lacks; empty if none."""
     layout: Layout = field(default_factory=Layout)
     breaks_connections: bool = False
-    """Whether connections of clients may break: a process of the API dies."""
+    """Whether clients may lose connections, because a process of the API dies."""

@@ -1,4 +1,4 @@
-"""One case from start to end: servers up, the fault under load, the comparison, servers down."""
+"""Runs one case: starts the servers, causes the fault under load, compares, stops the servers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,16 +14,16 @@ from faults.load import LoadGenerator
 from faults.results import CaseResult
 from faults.stack import Stack
 
-_BACKLOG_SECONDS = 420.0
-"""Longer than the lease of a delivery whose worker died, and the pauses after two failures."""
-_HURRIED_SECONDS = 60.0
+_BACKLOG_TIMEOUT = 420.0
+"""Longer than the lease of a delivery and the delays after two failures."""
+_EXPEDITED_TIMEOUT = 60.0
 
 
 @asynccontextmanager
 async def prepared_stack(
     case: Case, customers: int = CUSTOMERS
 ) -> AsyncIterator[tuple[Stack, LoadGenerator]]:
-    """Yield everything started, and a load on a new dataset."""
+    """Yield a started stack and a load generator for a new dataset."""
     async with Stack(case.layout) as stack:
         dataset = create_dataset(customers)
         async with stack.database() as database:
@@ -36,28 +36,28 @@ async def prepared_stack(
 async def run_on_stack(
     case: Case, stack: Stack, load: LoadGenerator, *, patient: bool
 ) -> CaseResult:
-    """Cause the fault and end it, and compare.
+    """Cause the fault, end it, and compare.
 
-    With patience mails that wait for their time are waited for, else their time is made to come.
+    `patient` waits for delayed mails; otherwise their due times are moved to now.
     """
     outcome = CaseResult(case.name, case.title)
-    stuck = ""
+    timeout_error = ""
     try:
         async with asyncio.timeout(case.seconds):
             await case.run(stack, load)
     except TimeoutError:
-        stuck = "all did not go well again in time"
+        timeout_error = "the service did not recover in time"
     outcome.recovery = load.recovery
     async with stack.database() as database:
         try:
             if not patient:
-                await expedite_deliveries(stack, database, _HURRIED_SECONDS)
+                await expedite_deliveries(stack, database, _EXPEDITED_TIMEOUT)
             else:
-                await wait_for_deliveries(database, _BACKLOG_SECONDS)
+                await wait_for_deliveries(database, _BACKLOG_TIMEOUT)
                 if load.fault_ended is not None:
                     outcome.backlog = monotonic() - load.fault_ended
         except TimeoutError:
-            stuck = stuck or "not every mail went out in time"
+            timeout_error = timeout_error or "not every mail was sent in time"
         outcome.findings = await compare(
             database,
             stack.settings,
@@ -65,13 +65,13 @@ async def run_on_stack(
             load,
             breaks_connections=case.breaks_connections,
         )
-    if stuck:
-        outcome.findings.wrong.append(stuck)
+    if timeout_error:
+        outcome.findings.wrong.append(timeout_error)
     return outcome
 
 
 async def run_case(case: Case, *, patient: bool = True, customers: int = CUSTOMERS) -> CaseResult:
-    """Run a case on a stack of its own, where the machine has what it needs."""
+    """Run a case on its own stack, unless the machine lacks a requirement."""
     missing = case.needs()
     if missing:
         return CaseResult(case.name, case.title, missing=missing)

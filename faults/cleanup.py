@@ -1,4 +1,4 @@
-"""What is left behind when a request or a worker dies: files, and work that waits for its time."""
+"""Checks what remains after a fault: proof files and open deliveries."""
 
 import asyncio
 import os
@@ -21,14 +21,14 @@ from app.settings import Settings
 from faults.stack import Stack
 
 _MOMENT = 0.1
-_HURRY = (
+_MAKE_DUE = (
     "UPDATE outbox SET due_at = now() WHERE done_at IS NULL",
     f"UPDATE notification_deliveries SET next_attempt_at = now() WHERE {OPEN}",
 )
 
 
 async def sweep_and_check_proofs(database: Database, settings: Settings) -> list[str]:
-    """Let the sweep run as it would in two days; return what is left, or gone, wrongly."""
+    """Run the sweep on aged proofs; return missing proofs and remaining orphans."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
     if settings.proof_dir.is_dir():
@@ -40,16 +40,13 @@ async def sweep_and_check_proofs(database: Database, settings: Settings) -> list
         named = set((await connection.execute(keys)).scalars())
     left = set(store.older_than(timedelta()))
     return [
-        *(f"the proof {key} is not there" for key in named - left),
-        *(f"the file {name} is of no payment" for name in left - named),
+        *(f"the proof {key} is missing" for key in named - left),
+        *(f"the file {name} belongs to no payment" for name in left - named),
     ]
 
 
 async def wait_for_deliveries(database: Database, seconds: float) -> float:
-    """Wait until every notification is settled; return how long it took, from now.
-
-    Raises TimeoutError after so many seconds.
-    """
+    """Wait until every delivery is finished; return the seconds. Raises TimeoutError."""
     begun = monotonic()
     async with asyncio.timeout(seconds):
         while True:
@@ -60,9 +57,9 @@ async def wait_for_deliveries(database: Database, seconds: float) -> float:
 
 
 async def expedite_deliveries(stack: Stack, database: Database, seconds: float) -> None:
-    """Let what waits for its time be due now, as if the time had passed, until all is done.
+    """Make all open deliveries due now, and wait until they are finished.
 
-    The workers are ended in order before, so that nobody is at work on what is made due.
+    The workers are stopped first, so that none of them is sending a delivery at that moment.
     """
     with suppress(TimeoutError):
         await wait_for_deliveries(database, 1)
@@ -70,7 +67,7 @@ async def expedite_deliveries(stack: Stack, database: Database, seconds: float) 
     for worker in stack.workers:
         await worker.stop()
     async with database.transaction() as connection:
-        for statement in _HURRY:
+        for statement in _MAKE_DUE:
             await connection.execute(text(statement))
     for worker in stack.workers:
         worker.restarts = True
@@ -79,7 +76,7 @@ async def expedite_deliveries(stack: Stack, database: Database, seconds: float) 
 
 
 async def _open_deliveries(connection: AsyncConnection) -> int:
-    """Return how much is still to be sent, or to be told as sent."""
+    """Count the open deliveries and the open jobs that send them."""
     deliveries = select(func.count()).select_from(Delivery).where(text(OPEN))
     jobs = select(func.count()).where(OutboxEntry.done_at.is_(None), OutboxEntry.job == DELIVER)
     counted = await connection.execute(

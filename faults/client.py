@@ -1,4 +1,4 @@
-"""A client as it should be: it enters what it was told, and sends again what was not answered."""
+"""A correct API client: it logs every response and retries requests without one."""
 
 import asyncio
 import json
@@ -15,34 +15,34 @@ import httpx
 from faults.request_log import Attempt, Kind, Operation, RequestLog
 
 _TIMEOUT = 60.0
-"""Seconds: far longer than any answer may take, so that it is seen how long one takes."""
+"""Seconds, far above the limit of a response, so that the actual time is measured."""
 _PAUSE = 0.2
-"""Seconds until the same is sent again: less than Retry-After says, to see a recovery early."""
+"""Seconds until a retry: less than Retry-After, to detect a recovery early."""
 _CONNECTIONS = 100
-_KEPT_SECONDS = 2.0
-"""For which a connection is kept; after five the API closes it, perhaps amid the next request."""
+_KEEPALIVE_SECONDS = 2.0
+"""Less than the five seconds after which the API closes an idle connection."""
 
 
 def new_key() -> str:
-    """Return an Idempotency-Key for something that is to happen once."""
+    """Return a new Idempotency-Key."""
     return str(uuid4())
 
 
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
-    """What came back: an attempt, and its body where there was one."""
+    """An attempt and the body of its response, if there was one."""
 
     attempt: Attempt
     body: bytes = b""
 
     def json(self) -> Any:
-        """Return the body of an answer that is JSON; raises ValueError for another."""
+        """Return the body parsed as JSON; raises ValueError."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The form of a payment with its proof."""
+    """The form of a payment with a proof."""
 
     fields: Mapping[str, str]
     name: str
@@ -50,14 +50,14 @@ class Upload:
 
     @property
     def value(self) -> str:
-        """What the ledger keeps of it: the day of a payment, and the digest of its proof."""
+        """The value in the request log: the date of the payment and the digest of the proof."""
         return f"{self.fields['date']} {sha256(self.content).hexdigest()}"
 
 
 class Client:
-    """Calls the APIs in turn; after a connection broke, the next one.
+    """Calls the APIs in turn, also for retries.
 
-    `urls` are looked at for each request, and may change meanwhile.
+    `urls` is read for each request and may change.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Client:
     ) -> None:
         self.request_log = request_log
         self.gives_up = asyncio.Event()
-        """Set when nothing that is not answered is to be sent again."""
+        """Set to end retries."""
         self.urls = urls
         self._headers = dict(headers)
         self._turn = count()
@@ -79,7 +79,7 @@ class Client:
             await client.aclose()
 
     async def read(self, kind: Kind, path: str, invoice: UUID | None = None) -> ClientResponse:
-        """Ask once."""
+        """Send a GET request once."""
         operation = self.request_log.open(kind, invoice)
         return await self._try(operation, "GET", path)
 
@@ -90,17 +90,17 @@ class Client:
         value: str = "",
         body: Mapping[str, str] | None = None,
     ) -> ClientResponse:
-        """Ask under a key, again and again until there is an answer or it is told to give up."""
+        """Send a change with a new key, and retry it until there is a response."""
         return await self.finish(self.request_log.open(kind, invoice, value, new_key()), body)
 
     async def finish(
         self, operation: Operation, body: Upload | Mapping[str, str] | None = None
     ) -> ClientResponse:
-        """Ask for what an operation is until there is an answer, or it is told to give up."""
+        """Send the request of an operation until there is a response or retries have ended."""
         path, options = build_request(operation, body)
         while True:
             answer = await self._try(operation, "POST", path, **options)
-            if not answer.attempt.asks_again or self.gives_up.is_set():
+            if not answer.attempt.needs_retry or self.gives_up.is_set():
                 return answer
             await asyncio.sleep(_PAUSE)
 
@@ -109,7 +109,7 @@ class Client:
             limits = httpx.Limits(
                 max_connections=None,
                 max_keepalive_connections=_CONNECTIONS,
-                keepalive_expiry=_KEPT_SECONDS,
+                keepalive_expiry=_KEEPALIVE_SECONDS,
             )
             self._clients[url] = httpx.AsyncClient(
                 base_url=url, headers=self._headers, timeout=_TIMEOUT, limits=limits
@@ -134,7 +134,7 @@ class Client:
 
 
 def to_attempt(begun: float, response: httpx.Response) -> Attempt:
-    """Return what the ledger keeps of a response that has just arrived."""
+    """Return the entry of the request log for a response that has just arrived."""
     return Attempt(
         begun,
         monotonic() - begun,
@@ -148,7 +148,7 @@ def to_attempt(begun: float, response: httpx.Response) -> Attempt:
 def build_request(
     operation: Operation, body: Upload | Mapping[str, str] | None
 ) -> tuple[str, dict[str, Any]]:
-    """Return the path of an operation that changes something, and what else httpx is to send."""
+    """Return the path and the httpx options of a request for a change."""
     path = f"/api/invoices/{operation.invoice}/{operation.kind}/"
     options: dict[str, Any] = {"headers": {"Idempotency-Key": operation.key}}
     if isinstance(body, Upload):
@@ -168,23 +168,23 @@ def _is_error(content: bytes) -> bool:
 
 @dataclass
 class ObservedStates:
-    """What a client has learnt of invoices, and what it must therefore see from then on."""
+    """The latest observed state of each invoice, behind which no later read may fall."""
 
     request_log: RequestLog
     ranks: dict[UUID, int] = field(default_factory=dict)
 
     def rank(self, uuid: UUID) -> int:
-        """Return how far the invoice was when it was last seen."""
+        """Return the rank of the latest observed state of an invoice."""
         return self.ranks.get(uuid, 0)
 
-    def look(self, what: Mapping[str, Any], at_least: int) -> None:
-        """Check an invoice that was read when it was known to be that far."""
-        uuid = UUID(what["uuid"])
-        state = what["state"]
+    def record(self, invoice: Mapping[str, Any], at_least: int) -> None:
+        """Record a read of an invoice and check that its state has at least a rank."""
+        uuid = UUID(invoice["uuid"])
+        state = invoice["state"]
         rank = _RANKS.get(state, -1)
         if rank < at_least:
             self.request_log.violations.append(
-                f"invoice {uuid} was seen {state} after it was further"
+                f"invoice {uuid} was read as {state} after a later state"
             )
         self.ranks[uuid] = max(rank, self.rank(uuid))
 

@@ -1,4 +1,4 @@
-"""What clients were told, compared with what the database, the proofs and the mailbox hold."""
+"""Compares the request log with the database, the proofs and the mailbox."""
 
 from collections import Counter
 from hashlib import sha256
@@ -24,7 +24,7 @@ from faults.request_log import ABORTED, ANNOTATIONS, MAX_SECONDS, Attempt, Kind,
 from tests.support import summaries
 from tests.support.smtp import MailServer
 
-_UNTRUE_TOTALS = text("""
+_WRONG_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
 GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
 """)
@@ -38,25 +38,27 @@ async def compare(
     *,
     breaks_connections: bool = False,
 ) -> Findings:
-    """Compare everything; nothing may be under way any more.
+    """Compare everything, after all requests and jobs have ended.
 
-    The database and the proofs are those of the settings; the mails of the service went to `sink`.
-    `breaks_connections` says that connections of clients were to break.
+    The database and the proofs are those of the settings; `sink` received the mails.
+    `breaks_connections` means that the case breaks connections of clients.
     """
     findings = Findings()
-    _answers(load, findings, breaks_connections=breaks_connections)
+    _compare_responses(load, findings, breaks_connections=breaks_connections)
     async with database.snapshot() as connection:
-        await _payments(connection, settings.proof_dir, load, findings)
-        await _annotations(connection, load, findings)
-        await _notifications(connection, sink, load, findings)
-        await _sums(connection, findings)
+        await _compare_payments(connection, settings.proof_dir, load, findings)
+        await _compare_annotations(connection, load, findings)
+        await _compare_notifications(connection, sink, load, findings)
+        await _compare_sums(connection, findings)
     async for finding in verify(database, settings, VerificationResult()):
-        findings.wrong.append(f"the record of changes: {finding}")
+        findings.wrong.append(f"audit: {finding}")
     findings.wrong += await sweep_and_check_proofs(database, settings)
     return findings
 
 
-def _answers(load: LoadGenerator, findings: Findings, *, breaks_connections: bool) -> None:
+def _compare_responses(
+    load: LoadGenerator, findings: Findings, *, breaks_connections: bool
+) -> None:
     log = load.request_log
     findings.wrong += log.violations
     for operation in log.operations:
@@ -68,23 +70,25 @@ def _answers(load: LoadGenerator, findings: Findings, *, breaks_connections: boo
             else:
                 name = _name(attempt)
                 findings.errors[name] = findings.errors.get(name, 0) + 1
-                complaint = _complaint(attempt, breaks_connections) or _too_long(attempt)
+                complaint = _error(attempt, breaks_connections) or _too_long(attempt)
             if complaint:
-                findings.wrong.append(f"{_what(operation)}: {complaint}")
+                findings.wrong.append(f"{_describe(operation)}: {complaint}")
         answers = {one.sha256 for one in operation.attempts if one.status == 200}
         if len(answers) > 1:
-            findings.wrong.append(f"{_what(operation)} was answered in two ways")
+            findings.wrong.append(f"{_describe(operation)} had two different responses")
         if operation.key and not operation.acknowledged and not _given_up(operation):
             last = operation.attempts[-1] if operation.attempts else None
-            told = _name(last) if last else "nothing"
-            findings.lost.append(f"{_what(operation)} was never acknowledged, at last: {told}")
+            outcome = _name(last) if last else "nothing"
+            findings.lost.append(
+                f"{_describe(operation)} was never acknowledged; last attempt: {outcome}"
+            )
 
 
 def _given_up(operation: Operation) -> bool:
     return bool(operation.attempts) and operation.attempts[-1].failure == ABORTED
 
 
-def _what(operation: Operation) -> str:
+def _describe(operation: Operation) -> str:
     return f"{operation.kind} of {operation.invoice}" if operation.invoice else operation.kind
 
 
@@ -92,12 +96,12 @@ def _name(attempt: Attempt) -> str:
     return str(attempt.status) if attempt.status else attempt.failure
 
 
-def _complaint(attempt: Attempt, breaks_connections: bool) -> str:
+def _error(attempt: Attempt, breaks_connections: bool) -> str:
     if attempt.status is None:
         fine = breaks_connections or attempt.failure == ABORTED
-        return "" if fine else f"no answer, {attempt.failure}"
+        return "" if fine else f"no response: {attempt.failure}"
     if not attempt.well_formed:
-        return f"{attempt.status} in another shape than is documented"
+        return f"{attempt.status} without the documented body"
     if attempt.status in (409, 503) and attempt.retry_after:
         return ""
     return f"{attempt.status}" + (" without Retry-After" if attempt.status == 503 else "")
@@ -119,7 +123,7 @@ async def _rows_by_invoice(
     return found
 
 
-async def _payments(
+async def _compare_payments(
     connection: AsyncConnection, proofs: Path, load: LoadGenerator, findings: Findings
 ) -> None:
     rows = await connection.execute(select(Invoice.uuid, Invoice.state))
@@ -132,32 +136,34 @@ async def _payments(
         Payment.proof_sha256,
         of=Payment,
     )
-    asked: dict[UUID, list[Operation]] = {}
+    requested_by_invoice: dict[UUID, list[Operation]] = {}
     for operation in load.request_log.of(Kind.PAID):
         if operation.invoice is not None:
-            asked.setdefault(operation.invoice, []).append(operation)
+            requested_by_invoice.setdefault(operation.invoice, []).append(operation)
     for subject in load.dataset.all:
-        operations = asked.get(subject.uuid, [])
+        operations = requested_by_invoice.get(subject.uuid, [])
         payments = made.get(subject.uuid, [])
         is_paid = states.get(subject.uuid) == InvoiceState.PAID
         if any(operation.acknowledged for operation in operations):
             if not is_paid or not payments:
                 findings.lost.append(f"the payment of {subject.uuid}")
         elif payments and not any(operation.uncertain for operation in operations):
-            findings.wrong.append(f"a payment of {subject.uuid} that nobody asked for")
+            findings.wrong.append(f"a payment of {subject.uuid} that was not requested")
         if bool(payments) != is_paid:
-            findings.wrong.append(f"{subject.uuid} is {states.get(subject.uuid)}, beside payments")
+            findings.wrong.append(
+                f"{subject.uuid} is {states.get(subject.uuid)}, but has {len(payments)} payments"
+            )
         if len(payments) > 1:
             findings.doubled.append(f"{len(payments)} payments of {subject.uuid}")
-        wanted = {operation.value for operation in operations}
+        requested = {operation.value for operation in operations}
         for payment in payments:
             if payment.sum != TOTAL:
                 findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
             digest = _digest(proofs, payment.proof_key)
             if payment.proof_sha256 != digest:
-                findings.wrong.append(f"the digest of the proof of {subject.uuid}")
-            if f"{payment.date_of_payment} {digest}" not in wanted:
-                findings.wrong.append(f"day or proof of the payment of {subject.uuid}")
+                findings.wrong.append(f"wrong digest of the proof of {subject.uuid}")
+            if f"{payment.date_of_payment} {digest}" not in requested:
+                findings.wrong.append(f"wrong date or proof of the payment of {subject.uuid}")
 
 
 def _digest(proofs: Path, key: str | None) -> str:
@@ -165,7 +171,7 @@ def _digest(proofs: Path, key: str | None) -> str:
     return sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
 
 
-async def _annotations(
+async def _compare_annotations(
     connection: AsyncConnection, load: LoadGenerator, findings: Findings
 ) -> None:
     columns = [getattr(Invoice, name) for name in ANNOTATIONS.values()]
@@ -176,7 +182,7 @@ async def _annotations(
         if operation.invoice is None:
             continue
         values = possible.setdefault((operation.invoice, ANNOTATIONS[operation.kind]), {""})
-        # The client sets one thing after the other, so what was told later came later.
+        # The client sets one field after the other, so that a later response means a later change.
         if operation.acknowledged:
             values.clear()
         if operation.acknowledged or operation.uncertain:
@@ -189,7 +195,7 @@ async def _annotations(
             )
 
 
-async def _notifications(
+async def _compare_notifications(
     connection: AsyncConnection, sink: MailServer, load: LoadGenerator, findings: Findings
 ) -> None:
     made = await _rows_by_invoice(
@@ -214,37 +220,37 @@ async def _notifications(
         if subject.uuid in acknowledged:
             findings.lost += [f"the notification of {r}" for r in (expected - counts).elements()]
         elif counts and subject.uuid not in uncertain:
-            findings.wrong.append(f"a notification of {subject.uuid} that nobody asked for")
+            findings.wrong.append(f"a notification of {subject.uuid} that was not requested")
         findings.doubled += [f"the notification of {r}" for r in (counts - expected).elements()]
         for delivery in deliveries:
             times = arrived.pop((delivery.message_id, delivery.recipient), 0)
-            _mail(delivery, times, sink, load, findings)
+            _compare_mail(delivery, times, sink, load, findings)
     findings.wrong += [
-        f"a mail {message} to {address} of no delivery" for message, address in arrived
+        f"a mail {message} to {address} without a delivery" for message, address in arrived
     ]
 
 
-def _mail(
+def _compare_mail(
     delivery: Row[Any], arrived: int, sink: MailServer, load: LoadGenerator, findings: Findings
 ) -> None:
-    told = f"the mail {delivery.message_id} to {delivery.recipient}"
+    mail = f"the mail {delivery.message_id} to {delivery.recipient}"
     if arrived > 1 and delivery.message_id in load.unacknowledged_mails | sink.unacknowledged:
         findings.repeated_mails += arrived - 1
     elif arrived > 1:
-        findings.doubled.append(f"{told}, {arrived} times")
+        findings.doubled.append(f"{mail}, {arrived} times")
     if delivery.state == DeliveryState.FAILED and delivery.recipient in sink.refused:
         if arrived:
-            findings.wrong.append(f"{told}, which is told as refused")
+            findings.wrong.append(f"{mail}, which is stored as refused")
     elif delivery.state != DeliveryState.SENT:
-        findings.lost.append(f"{told}: it is {delivery.state}")
+        findings.lost.append(f"{mail}: it is {delivery.state}")
     elif not arrived:
-        findings.lost.append(told)
+        findings.lost.append(mail)
 
 
-async def _sums(connection: AsyncConnection, findings: Findings) -> None:
-    for uuid in (await connection.execute(_UNTRUE_TOTALS)).scalars():
-        findings.wrong.append(f"the total of {uuid} is not that of its items")
+async def _compare_sums(connection: AsyncConnection, findings: Findings) -> None:
+    for uuid in (await connection.execute(_WRONG_TOTALS)).scalars():
+        findings.wrong.append(f"the total of {uuid} is not the sum of its items")
     try:
         await summaries.check(connection)
     except AssertionError as error:
-        findings.wrong.append(f"the tallies are not those of the invoices: {error}")
+        findings.wrong.append(f"the summaries differ from the invoices: {error}")

@@ -1,6 +1,6 @@
-"""What is there before a load: customers with invoices to pay, to mail, to mark and to leave alone.
+"""The data before a load: customers with invoices to pay, notify, annotate and leave untouched.
 
-It is a file to import, and so any version of the service can be given it.
+It is a file for `import`, so that any version of the service can read it.
 """
 
 import json
@@ -16,21 +16,21 @@ from app import clock
 from app.billing.periods import Period, due_date
 
 CUSTOMERS = 60
-"""By default."""
+"""The default number of customers."""
 _MONTHS_TO_PAY = 8
 _MONTHS_TO_NOTIFY = 4
 _MONTHS_TO_ANNOTATE = 1
 _ITEMS = ("10.15", "3.3333", "0.004")
 PRICES = (Decimal("0.01"), Decimal("3.34"), Decimal("10.15"))
-"""Of the items of each invoice: rounded away from zero to cents."""
+"""The prices of the items of each invoice, rounded away from zero to cents."""
 TOTAL = Decimal("16.20")
-"""Of each invoice, with 20 % of tax."""
+"""The total of each invoice, with 20 % of tax."""
 _EARLY = "2024-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class SampleInvoice:
-    """An invoice that was issued, and whom a notification of it goes to."""
+    """An issued invoice and the recipients of its notification."""
 
     uuid: UUID
     recipients: tuple[str, ...]
@@ -38,25 +38,25 @@ class SampleInvoice:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The invoices by what is done with them; each is used for one thing."""
+    """The invoices by their use; each has one use."""
 
     headers: Mapping[str, str]
-    """Those of a member of staff."""
+    """The request headers of a staff user."""
     to_pay: tuple[SampleInvoice, ...]
     to_notify: tuple[SampleInvoice, ...]
     to_annotate: tuple[SampleInvoice, ...]
     untouched: tuple[SampleInvoice, ...]
     untouched_period: Period
-    """The month of these, which has no others."""
+    """The month of the untouched invoices, which has no others."""
     records: tuple[Mapping[str, Any], ...]
 
     @property
     def all(self) -> tuple[SampleInvoice, ...]:
-        """Every invoice."""
+        """All invoices."""
         return self.to_pay + self.to_notify + self.to_annotate + self.untouched
 
     def write(self, place: Path) -> Path:
-        """Write the file that is to be imported into the folder, and return it."""
+        """Write the import file to the folder and return its path."""
         file = place / "dataset.jsonl"
         file.write_text("".join(json.dumps(record) + "\n" for record in self.records))
         return file
@@ -64,14 +64,14 @@ class Dataset:
 
 @dataclass
 class _Records:
-    """Records as they are made, each after what it names."""
+    """The records in an order in which each follows those it references."""
 
-    made: list[Mapping[str, Any]] = field(default_factory=list)
+    records: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add(self, kind: str, **values: Any) -> UUID:
         uuid = uuid4()
         named = {name: str(v) if isinstance(v, UUID) else v for name, v in values.items()}
-        self.made.append({"kind": kind, "uuid": str(uuid), **named})
+        self.records.append({"kind": kind, "uuid": str(uuid), **named})
         return uuid
 
     def customer(self, name: str, emails: tuple[str, ...]) -> UUID:
@@ -120,7 +120,7 @@ class _Records:
 
 
 def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
-    """Make customers, each with an invoice for each of the last months."""
+    """Create customers, each with an invoice for each of the last months."""
     months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, 1)
     uses = [use for use, number in enumerate(months) for _ in range(number)]
     last = Period.containing(clock.today()).shifted(-1)
@@ -135,7 +135,7 @@ def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
         for back, use in enumerate(uses):
             invoice = records.invoice(customer, last.shifted(-back))
             subjects[use].append(SampleInvoice(invoice, emails))
-    to_pay, to_notify, to_annotate, untouched = map(_mixed, subjects)
+    to_pay, to_notify, to_annotate, untouched = map(_shuffled, subjects)
     return Dataset(
         {"Authorization": f"Token {key}"},
         to_pay,
@@ -143,10 +143,10 @@ def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
         to_annotate,
         untouched,
         last.shifted(1 - len(uses)),
-        tuple(records.made),
+        tuple(records.records),
     )
 
 
-def _mixed(subjects: list[SampleInvoice]) -> tuple[SampleInvoice, ...]:
-    # Neighbours are of different customers, whose sums they would otherwise wait for.
+def _shuffled(subjects: list[SampleInvoice]) -> tuple[SampleInvoice, ...]:
+    # Neighbours belong to different customers; otherwise they would wait for the customer's sums.
     return tuple(sorted(subjects, key=lambda subject: subject.uuid))

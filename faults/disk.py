@@ -1,4 +1,4 @@
-"""A file system that is small enough to be filled, where the machine lets us make one."""
+"""Small file systems that can be filled, on machines that allow mounting them."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(place: Path, size: int) -> Iterator[None]:
-    """Mount a file system of `size` bytes at `place` for as long as the context lasts."""
+    """Mount a file system of `size` bytes at `place` for the length of the context."""
     place.mkdir(parents=True, exist_ok=True)
     options = f"size={size},mode=700"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
@@ -24,7 +24,7 @@ def small_disk(place: Path, size: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(place: Path) -> Iterator[None]:
-    """Let the file system mounted at `place` be read-only for as long as the context lasts."""
+    """Make the file system mounted at `place` read-only for the length of the context."""
     subprocess.run(["mount", "-o", "remount,ro", place], check=True)
     try:
         yield
@@ -34,7 +34,7 @@ def read_only(place: Path) -> Iterator[None]:
 
 @cache
 def no_small_disk() -> str:
-    """Return why no such file system can be made here; empty where one can."""
+    """Return the reason why this machine cannot mount one; empty if it can."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         return "a file system can be mounted only by root"
     with tempfile.TemporaryDirectory(prefix="invoicing-") as folder:
@@ -46,7 +46,7 @@ def no_small_disk() -> str:
 
 
 def fill(place: Path) -> Path:
-    """Write a file until the file system is full; return it, to be removed again."""
+    """Fill the file system with one file, and return its path."""
     filler = place / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):

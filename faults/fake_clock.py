@@ -1,4 +1,4 @@
-"""A clock of our own for the processes of the service, which can be moved while they run."""
+"""A fake clock for the processes of the service, which can be set while they run."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ _LIBRARY = "libfaketimeMT.so.1"
 
 
 def missing() -> str:
-    """Return what lacks for such a clock; empty where it is there."""
+    """Return the missing requirement of the fake clock; empty if none."""
     return "" if _library() else "libfaketime (Debian's package faketime) is not installed"
 
 
@@ -22,38 +22,38 @@ def _library() -> Path | None:
 
 
 class FakeClock:
-    """Reads as it is set, and runs on from there; the servers and the clients keep the true one."""
+    """A clock that runs on from the time it is set to; clients keep the real clock."""
 
     def __init__(self, place: Path) -> None:
-        """Keep what it is set to in a file at `place`."""
+        """Store the offset in the file `place`."""
         self._file = place
         self._offset = 0.0
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to go by it."""
+        """The environment of a process that uses the clock."""
         return {
             "LD_PRELOAD": str(_library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
-            # Nobody sets this one on a real machine either.
+            # The monotonic clock of a real machine is never set.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
     def set(self, moment: datetime) -> None:
-        """Let it be `moment` now; all processes that go by it jump there."""
+        """Set the clock to `moment` for all processes that use it."""
         self._offset = (moment - clock.now()).total_seconds()
-        beside = self._file.with_suffix(".new")
-        beside.write_text(f"{self._offset:+.3f}\n")
-        beside.rename(self._file)
+        new_file = self._file.with_suffix(".new")
+        new_file.write_text(f"{self._offset:+.3f}\n")
+        new_file.rename(self._file)
 
     def now(self) -> datetime:
-        """Return what it reads."""
+        """Return the time of the clock."""
         return datetime.fromtimestamp(clock.now().timestamp() + self._offset, clock.now().tzinfo)
 
 
 async def restart(programs: list[SupervisedProgram]) -> None:
-    """End programs in order and start them again, with the environment as it is now."""
+    """Stop programs gracefully and start them with the current environment."""
     for program in programs:
         await program.stop()
         program.restarts = True

@@ -1,25 +1,25 @@
-"""What a comparison finds."""
+"""The result of a comparison."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Findings:
-    """What was not as it should be, a line each; and how the requests fared."""
+    """The discrepancies, one line each, and statistics of the requests."""
 
     lost: list[str] = field(default_factory=list)
-    """What was acknowledged, and is not there."""
+    """Acknowledged changes that are missing."""
     wrong: list[str] = field(default_factory=list)
-    """What is otherwise than was asked for or told."""
+    """Stored data or responses that contradict the requests."""
     doubled: list[str] = field(default_factory=list)
-    """What was asked for once, and is there twice."""
+    """Changes that were requested once and stored twice."""
     repeated_mails: int = 0
-    """Mails that came twice since the acceptance of the first was never heard."""
+    """Mails sent twice because the reply to the first was lost."""
     requests: int = 0
     errors: dict[str, int] = field(default_factory=dict)
-    """How many requests were answered with an error or not at all, by what that was."""
+    """The number of failed requests, by status or exception."""
     longest: float = 0.0
-    """Seconds of the longest wait for an answer."""
+    """The longest response time in seconds."""
 
     @property
     def clean(self) -> bool:
@@ -27,6 +27,6 @@ class Findings:
         return not (self.lost or self.wrong or self.doubled)
 
     def lines(self) -> list[str]:
-        """Return everything that was found, with what it is."""
+        """Return all discrepancies with their kind."""
         kinds = (("lost", self.lost), ("wrong", self.wrong), ("doubled", self.doubled))
         return [f"{kind}: {line}" for kind, found in kinds for line in found]

@@ -1,4 +1,4 @@
-"""Where each job of the worker can be stopped, and what gives it something to do there."""
+"""A scenario for each job: its work, its pause points, and the check of its result."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -35,17 +35,17 @@ _NO_SUCH_YEAR: Final = 2001
 _ACTOR: Final = Actor("fault suite")
 
 Check = Callable[[AsyncConnection], Awaitable[list[str]]]
-"""Returns what the job has not done as it should, a line each."""
+"""Returns the errors in the result of the job, one line each."""
 
 
 @dataclass(frozen=True)
 class PreparedJob:
-    """Something for a job to do, and what must have come of it."""
+    """Prepared work for a job, and the check of its result."""
 
     arguments: dict[str, Any]
     check: Check
     names: dict[str, Any]
-    """What the places of the stages name, by which only this task is stopped."""
+    """The values of the names in the conditions of the pause points."""
 
 
 Prepare = Callable[[Stack, Database, LoadGenerator], Awaitable[PreparedJob]]
@@ -53,40 +53,42 @@ Prepare = Callable[[Stack, Database, LoadGenerator], Awaitable[PreparedJob]]
 
 @dataclass(frozen=True)
 class JobScenario:
-    """A job, what it can be given to do, and the places of it at which it can be stopped."""
+    """A job, the preparation of its work, and its pause points."""
 
     job: str
     prepare: Prepare
-    places: tuple[PausePoint, ...]
+    pause_points: tuple[PausePoint, ...]
 
     @property
-    def all(self) -> tuple[PausePoint, ...]:
-        """Every place, and the commit there; also of what is done with an entry of any job."""
-        return _with_commits(self.job, *self.places)
+    def all_pause_points(self) -> tuple[PausePoint, ...]:
+        """All pause points and their commits, including those of the outbox entry."""
+        return _with_commits(self.job, *self.pause_points)
 
 
-def _with_commits(job: str, *places: PausePoint) -> tuple[PausePoint, ...]:
-    of_entry = f"NEW.job = '{job}' AND "
-    claimed = PausePoint("outbox", "UPDATE", of_entry + "NEW.attempts > OLD.attempts")
-    done = PausePoint("outbox", "UPDATE", of_entry + "NEW.done_at IS NOT NULL")
-    return tuple(place for each in (claimed, *places, done) for place in (each, each.committed))
+def _with_commits(job: str, *pause_points: PausePoint) -> tuple[PausePoint, ...]:
+    is_entry = f"NEW.job = '{job}' AND "
+    claimed = PausePoint("outbox", "UPDATE", is_entry + "NEW.attempts > OLD.attempts")
+    done = PausePoint("outbox", "UPDATE", is_entry + "NEW.done_at IS NOT NULL")
+    return tuple(
+        point for each in (claimed, *pause_points, done) for point in (each, each.committed)
+    )
 
 
 async def _nothing_to_check(connection: AsyncConnection) -> list[str]:
     return []
 
 
-def _must_be(statement: str, expected: int, words: str) -> Check:
+def _expect(statement: str, expected: int, words: str) -> Check:
     async def check(connection: AsyncConnection) -> list[str]:
         found = (await connection.execute(text(statement))).scalar_one()
-        return [] if found == expected else [f"{found} {words}, and not {expected}"]
+        return [] if found == expected else [f"{found} {words}, expected {expected}"]
 
     return check
 
 
 async def _prepare_notify(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     (subject,) = await add_invoices(database, load, _LONG_AGO, 1, InvoiceState.CREATED)
-    # That each recipient gets one delivery is compared with all others.
+    # The comparison checks that each recipient gets one delivery.
     async with database.reading() as connection:
         found = await connection.execute(select(Invoice.id).where(Invoice.uuid == subject.uuid))
     names = {"id": found.scalar_one()}
@@ -115,7 +117,7 @@ async def _prepare_reconcile(stack: Stack, database: Database, load: LoadGenerat
         SELECT count(*) FROM invoices AS i WHERE uuid = '{subject.uuid}' AND incurred_costs <> (
             SELECT sum(unit_price * quantity) FROM invoice_items WHERE invoice_id = i.id)
     """
-    return PreparedJob({}, _must_be(drifted, 0, "invoices drifted"), {})
+    return PreparedJob({}, _expect(drifted, 0, "invoices drifted"), {})
 
 
 async def _prepare_merge(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
@@ -123,41 +125,43 @@ async def _prepare_merge(stack: Stack, database: Database, load: LoadGenerator) 
         for number in (1, -1):
             await connection.execute(_tally(number))
     left = f"SELECT count(*) FROM invoice_tallies WHERE year = {_NO_SUCH_YEAR}"
-    return PreparedJob({}, _must_be(left, 0, "tallies that come to nothing are left"), {})
+    return PreparedJob({}, _expect(left, 0, "empty summary rows remain"), {})
 
 
 async def _prepare_year(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE customer_year_totals SET since = since - 1"))
     behind = "SELECT count(DISTINCT since) FROM customer_year_totals"
-    return PreparedJob({}, _must_be(behind, 1, "days since which sums are"), {})
+    return PreparedJob({}, _expect(behind, 1, "start days of yearly sums"), {})
 
 
 async def _prepare_purge(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(_old_entries)
     left = "SELECT count(*) FROM outbox WHERE done_at < now() - interval '7 days'"
-    return PreparedJob({}, _must_be(left, 0, "old entries are left"), {})
+    return PreparedJob({}, _expect(left, 0, "old entries remain"), {})
 
 
 async def _prepare_answers(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     async with database.transaction() as connection:
         await connection.execute(_old_answers)
     left = "SELECT count(*) FROM kept_answers WHERE created_at < now() - interval '1 day'"
-    return PreparedJob({}, _must_be(left, 0, "old answers are left"), {})
+    return PreparedJob({}, _expect(left, 0, "old stored responses remain"), {})
 
 
 async def _prepare_sweep(stack: Stack, database: Database, load: LoadGenerator) -> PreparedJob:
     orphans = create_orphaned_proofs(stack, _ORPHANS)
 
     async def check(connection: AsyncConnection) -> list[str]:
-        return [f"the proof {path.name} of no payment is left" for path in orphans if path.exists()]
+        return [
+            f"the proof {path.name} without payment remains" for path in orphans if path.exists()
+        ]
 
     return PreparedJob({}, check, {})
 
 
 def create_orphaned_proofs(stack: Stack, number: int) -> list[Path]:
-    """Put old proofs that no payment names where proofs are kept."""
+    """Create old proof files that belong to no payment."""
     stack.proofs.mkdir(mode=0o700, parents=True, exist_ok=True)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
     orphans = [stack.proofs / uuid4().hex for _ in range(number)]
@@ -226,11 +230,11 @@ JOB_SCENARIOS: Final = (
         registry.PURGE_ANSWERS, _prepare_answers, (PausePoint("kept_answers", "DELETE", "true"),)
     ),
 )
-"""Of all jobs but the one that sends, to which the load gives enough to do."""
+"""All jobs except `deliver`, whose work comes from the load."""
 
 SENDING_PAUSE_POINTS: Final = _with_commits(
     schedule.DELIVER,
     PausePoint("notification_deliveries", "UPDATE", "NEW.state = 'sending'"),
     PausePoint("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
 )
-"""The places of the job that sends; its conversation with the mail server is between them."""
+"""The pause points of `deliver`; its SMTP session is between them."""

@@ -1,4 +1,4 @@
-"""A steady and bounded load of everything that clients do, and how it fared."""
+"""Generates a steady load of reads and changes and checks the responses."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from faults.request_log import ANNOTATIONS, GROUPS, Kind, RequestLog
 
 _READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS = 2, 2, 2, 1
 _READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE = 0.04, 0.4, 0.15, 0.4
-"""Seconds that each client rests between two requests."""
+"""Seconds between two requests of each client."""
 _PAGE = 20
 _SECOND = 1.0
 _RECOVERY_SECONDS = 60.0
@@ -27,21 +27,21 @@ _PROOF_BYTES = (2_000, 60_000)
 
 
 class LoadGenerator:
-    """Clients that read, pay, annotate and notify, and enter every answer in `request_log`.
+    """Clients that read, pay, annotate and notify, and log every response in `request_log`.
 
-    They call the APIs at `urls` in turn, which may change while they do.
+    They call the APIs at `urls` in turn; the list may change.
     """
 
     def __init__(self, urls: Sequence[str], dataset: Dataset) -> None:
         self.dataset = dataset
         self.request_log = RequestLog()
         self.unacknowledged_mails: set[str] = set()
-        """Message-IDs of mails whose acceptance the service never heard: these may come twice."""
+        """Message-IDs of mails that were accepted without a reply; they may be sent twice."""
         self.recovery: float | None = None
-        """Seconds from the end of the fault until all went well again."""
+        """Seconds from the end of the fault until all requests succeeded again."""
         self.fault_ended: float | None = None
         self._client = Client(urls, dataset.headers, self.request_log)
-        self._seen = ObservedStates(self.request_log)
+        self._observed = ObservedStates(self.request_log)
         self._stopping = asyncio.Event()
         self._to_pay = iter(dataset.to_pay)
         self._to_notify = iter(dataset.to_notify)
@@ -49,12 +49,12 @@ class LoadGenerator:
 
     @property
     def client(self) -> Client:
-        """For what a case asks for beside the load, while it runs."""
+        """The client, for additional requests of a case while the load runs."""
         return self._client
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the load up for as long as the context lasts, then see all of it answered."""
+        """Run the load for the length of the context, then wait for all responses."""
         self._stopping.clear()
         self._client = Client(self._client.urls, self.dataset.headers, self.request_log)
         async with self._client, asyncio.TaskGroup() as tasks:
@@ -77,28 +77,28 @@ class LoadGenerator:
             tasks.create_task(self._notify())
 
     async def wait_until_healthy(self) -> None:
-        """Wait until all goes well, as it should before a fault."""
-        await self._second_of_success(monotonic())
+        """Wait until all requests succeed, before a fault."""
+        await self._wait_for_second_of_success(monotonic())
 
     async def wait_for_recovery(self) -> float:
-        """Tell that the fault is over; return how many seconds later all went well again.
+        """Mark the end of the fault; wait for the recovery and return its time in seconds.
 
-        All is well from the start of the first second in which every part of the load succeeds
-        and nothing fails.
+        The service has recovered at the start of the first second in which every group of the
+        load succeeds and no request fails.
         """
         self.fault_ended = monotonic()
-        self.recovery = await self._second_of_success(self.fault_ended)
+        self.recovery = await self._wait_for_second_of_success(self.fault_ended)
         return self.recovery
 
-    async def _second_of_success(self, since: float) -> float:
+    async def _wait_for_second_of_success(self, since: float) -> float:
         async with asyncio.timeout(_RECOVERY_SECONDS):
             while True:
                 await asyncio.sleep(0.05)
                 start = monotonic() - _SECOND
-                if start >= since and self._all_well(start):
+                if start >= since and self._has_succeeded_since(start):
                     return start - since
 
-    def _all_well(self, start: float) -> bool:
+    def _has_succeeded_since(self, start: float) -> bool:
         succeeded = set()
         for operation in reversed(self.request_log.operations):
             for attempt in operation.attempts:
@@ -110,8 +110,8 @@ class LoadGenerator:
                 break
         return succeeded == GROUPS
 
-    async def _rest(self, seconds: float) -> None:
-        """Rest a while, or less where the end comes."""
+    async def _pause(self, seconds: float) -> None:
+        """Pause, or return early when the load ends."""
         try:
             async with asyncio.timeout(seconds * self._random.uniform(0.5, 1.5)):
                 await self._stopping.wait()
@@ -123,10 +123,10 @@ class LoadGenerator:
             if self._stopping.is_set():
                 return
             await self.read_one(kind)
-            await self._rest(_READ_PAUSE)
+            await self._pause(_READ_PAUSE)
 
     async def read_one(self, kind: Kind) -> None:
-        """Read something of a kind, and look whether it is as it must be."""
+        """Send one read of a kind and check the response."""
         uuid = self._random.choice(self.dataset.all).uuid
         match kind:
             case Kind.LIST:
@@ -134,45 +134,47 @@ class LoadGenerator:
             case Kind.RETRIEVE:
                 await self._retrieve(uuid)
             case Kind.ITEMS:
-                await self._look(kind, f"/api/invoices/{uuid}/items/", uuid, check=_check_items)
+                await self._read_and_check(
+                    kind, f"/api/invoices/{uuid}/items/", uuid, check=_check_items
+                )
             case Kind.STATS:
-                await self._look(kind, f"/api/invoices/{uuid}/stats/", uuid, check=_check_stats)
+                await self._read_and_check(
+                    kind, f"/api/invoices/{uuid}/stats/", uuid, check=_check_stats
+                )
             case Kind.GROWTH:
-                await self._look(kind, "/api/invoices/growth/", check=_check_growth)
+                await self._read_and_check(kind, "/api/invoices/growth/", check=_check_growth)
 
-    async def _look(
+    async def _read_and_check(
         self, kind: Kind, path: str, uuid: UUID | None = None, *, check: Callable[[Any], bool]
     ) -> None:
         answer = await self._client.read(kind, path, uuid)
-        if answer.attempt.status == 200 and not _holds(answer, check):
-            self.request_log.violations.append(
-                f"{kind} of {uuid or 'all'} was not what it should be"
-            )
+        if answer.attempt.status == 200 and not _satisfies(answer, check):
+            self.request_log.violations.append(f"{kind} of {uuid or 'all'} returned wrong data")
 
     async def _list(self) -> None:
         page = self._random.randint(1, len(self.dataset.all) // _PAGE)
-        known = dict(self._seen.ranks)
+        known = dict(self._observed.ranks)
         path = f"/api/invoices/?page_size={_PAGE}&page={page}"
         answer = await self._client.read(Kind.LIST, path)
         if answer.attempt.status == 200:
-            if not _holds(
+            if not _satisfies(
                 answer, lambda listed: all(map(_adds_up, listed)) and len(listed) == _PAGE
             ):
                 self.request_log.violations.append(f"page {page} of the list does not add up")
                 return
             for invoice in answer.json():
-                self._seen.look(invoice, known.get(UUID(invoice["uuid"]), 0))
+                self._observed.record(invoice, known.get(UUID(invoice["uuid"]), 0))
 
     async def _retrieve(self, uuid: UUID, **expected: str) -> None:
-        known = self._seen.rank(uuid)
+        known = self._observed.rank(uuid)
         answer = await self._client.read(Kind.RETRIEVE, f"/api/invoices/{uuid}/", uuid)
         if answer.attempt.status != 200:
             return
-        if not _holds(answer, _adds_up):
+        if not _satisfies(answer, _adds_up):
             self.request_log.violations.append(f"invoice {uuid} does not add up")
             return
         invoice = answer.json()
-        self._seen.look(invoice, known)
+        self._observed.record(invoice, known)
         for name, value in expected.items():
             if invoice[name] != value:
                 self.request_log.violations.append(
@@ -181,10 +183,10 @@ class LoadGenerator:
 
     async def _pay(self) -> None:
         while not self._stopping.is_set() and await self.pay_one():
-            await self._rest(_PAY_PAUSE)
+            await self._pause(_PAY_PAUSE)
 
     async def pay_one(self) -> bool:
-        """Pay the next invoice with a proof; tell whether there was one."""
+        """Pay the next invoice with a proof; return False if none is left."""
         subject = next(self._to_pay, None)
         if subject is None:
             return False
@@ -197,18 +199,18 @@ class LoadGenerator:
         return True
 
     def next_to_pay(self) -> SampleInvoice:
-        """Return an invoice that is left to whoever asks for it; raises StopIteration for none."""
+        """Return an invoice that the load will not pay; raises StopIteration."""
         return next(self._to_pay)
 
     def check_paid(self, uuid: UUID, answer: ClientResponse) -> None:
-        """Look at the answer to a payment: from now on the invoice must be seen as paid."""
+        """Check the response to a payment; from now on the invoice must be read as paid."""
         if answer.attempt.status == 200:
-            if not _holds(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
+            if not _satisfies(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
                 self.request_log.violations.append(f"the answer to paid {uuid} is wrong")
-            self._seen.ranks[uuid] = 2
+            self._observed.ranks[uuid] = 2
 
     def proof(self) -> Upload:
-        """Return a form of `paid` with a proof that no other has."""
+        """Return a form of `paid` with a unique proof."""
         content = b"%PDF-1.7\n" + self._random.randbytes(self._random.randint(*_PROOF_BYTES))
         day: date = clock.today() - timedelta(days=self._random.randint(0, 300))
         return Upload({"date": day.isoformat()}, "transfer.pdf", content)
@@ -224,17 +226,17 @@ class LoadGenerator:
             answer = await self._client.change(kind, subject.uuid, value, {field: value})
             if answer.attempt.status == 200 and number % 3 == 0:
                 await self._retrieve(subject.uuid, **{field: value})
-            await self._rest(_ANNOTATE_PAUSE)
+            await self._pause(_ANNOTATE_PAUSE)
 
     async def _notify(self) -> None:
         for subject in self._to_notify:
             await self._client.change(Kind.NOTIFY, subject.uuid)
-            await self._rest(_NOTIFY_PAUSE)
+            await self._pause(_NOTIFY_PAUSE)
             if self._stopping.is_set():
                 return
 
 
-def _holds(answer: ClientResponse, check: Callable[[Any], bool]) -> bool:
+def _satisfies(answer: ClientResponse, check: Callable[[Any], bool]) -> bool:
     try:
         return check(answer.json())
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Invoices that wait for the close of their month, and what a close must have made of them."""
+"""Invoices that wait for the close of their month, and the check of the close."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -23,7 +23,7 @@ from tests.support.history import KEY
 
 _ACTOR: Final = Actor("fault suite")
 _INTERVAL: Final = timedelta(days=30)
-"""PAYMENT_INTERVAL_DAYS by default."""
+"""The default of PAYMENT_INTERVAL_DAYS."""
 
 
 async def add_invoices(
@@ -33,8 +33,8 @@ async def add_invoices(
     number: int,
     state: InvoiceState = InvoiceState.PENDING,
 ) -> tuple[SampleInvoice, ...]:
-    """Add customers, each with an invoice of a month, of which its owner must be notified."""
-    laid = []
+    """Add customers, each with an owner to notify and an invoice of the month."""
+    added = []
     async with audited_transaction(database, KEY, _ACTOR) as connection:
         make = Factories(connection)
         for _ in range(number):
@@ -45,35 +45,37 @@ async def add_invoices(
             invoice = await make.invoice(customer, period, state)
             for price in PRICES:
                 await make.item(invoice, price, start=period.start, end=period.end)
-            laid.append(SampleInvoice(invoice.uuid, (email,)))
-    load.request_log.expected_notifications |= {invoice.uuid for invoice in laid}
-    load.dataset = replace(load.dataset, to_notify=(*load.dataset.to_notify, *laid))
-    return tuple(laid)
+            added.append(SampleInvoice(invoice.uuid, (email,)))
+    load.request_log.expected_notifications |= {invoice.uuid for invoice in added}
+    load.dataset = replace(load.dataset, to_notify=(*load.dataset.to_notify, *added))
+    return tuple(added)
 
 
 async def are_closed(connection: AsyncConnection, invoices: tuple[SampleInvoice, ...]) -> bool:
-    """Tell whether none of these invoices is pending any more."""
+    """Return whether none of these invoices is pending."""
     return not await _number(connection, invoices, InvoiceState.PENDING)
 
 
 async def are_pending(connection: AsyncConnection, invoices: tuple[SampleInvoice, ...]) -> bool:
-    """Tell whether all of these invoices are pending still."""
+    """Return whether all of these invoices are pending."""
     return await _number(connection, invoices, InvoiceState.PENDING) == len(invoices)
 
 
 async def find_close_errors(
     connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], running: Period, *days: date
 ) -> list[str]:
-    """Return what is not as a close within `running`, on one of those days, must leave it."""
+    """Return what differs from the result of a close in the month `running`, on one of the days."""
     wrong = []
     columns = (Invoice.uuid, Invoice.state, Invoice.invoice_date, Invoice.due_date)
-    of_ours = Invoice.uuid.in_([invoice.uuid for invoice in invoices])
-    for row in await connection.execute(select(*columns, Invoice.customer_id).where(of_ours)):
+    is_one_of_these = Invoice.uuid.in_([invoice.uuid for invoice in invoices])
+    for row in await connection.execute(
+        select(*columns, Invoice.customer_id).where(is_one_of_these)
+    ):
         if row.state != InvoiceState.CREATED or row.invoice_date not in days:
             wrong.append(f"{row.uuid} is {row.state} of {row.invoice_date} after the close")
         elif row.due_date != row.invoice_date + _INTERVAL:
             wrong.append(f"{row.uuid} of {row.invoice_date} is due on {row.due_date}")
-    customers = select(Invoice.customer_id).where(of_ours)
+    customers = select(Invoice.customer_id).where(is_one_of_these)
     opened = select(func.count()).where(
         Invoice.customer_id.in_(customers),
         Invoice.year == running.year,

@@ -1,7 +1,7 @@
-"""Where a statement of the service can be made to stand still, without a word in its code.
+"""Pauses a statement of the service, without a change of its code.
 
-A trigger that waits for a lock of ours is put on a table. It is a part of the database of the case
-alone, and is gone with the context.
+A trigger on a table waits for an advisory lock that the suite holds. It exists only in the database
+of the case and is dropped at the end of the context.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +16,7 @@ from app.database.engine import Database
 from tests.support.worker import until
 
 _KEY: Final = 715_517
-_NAME: Final = "a_gate_of_the_faults"  # of the triggers on a table the first, by its name
+_NAME: Final = "a_fault_pause_point"  # triggers of a table fire in the order of their names
 _FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION {_NAME}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -28,9 +28,9 @@ BEGIN
 END
 $$
 """
-_CLOSE: Final = f"SELECT pg_advisory_lock({_KEY})"
-_OPEN: Final = f"SELECT pg_advisory_unlock({_KEY})"
-_AT_IT: Final = f"""
+_LOCK: Final = f"SELECT pg_advisory_lock({_KEY})"
+_UNLOCK: Final = f"SELECT pg_advisory_unlock({_KEY})"
+_PAUSED: Final = f"""
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = 0 AND objid = {_KEY} AND mode = 'ShareLock'
 """
@@ -39,13 +39,13 @@ _SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class PausePoint:
-    """A statement on its way: a change of a row, or the commit of it."""
+    """A change of a row, or its commit, at which a transaction is paused."""
 
     table: str
     event: str
     """INSERT, UPDATE or DELETE."""
     when: str
-    """Which rows, as SQL on OLD and NEW; what is in braces is filled in."""
+    """The condition in SQL on OLD and NEW; names in braces are replaced."""
     at_commit: bool = False
 
     def __str__(self) -> str:
@@ -54,11 +54,11 @@ class PausePoint:
 
     @property
     def committed(self) -> "PausePoint":
-        """The commit of the change."""
+        """The pause point at the commit of the change."""
         return replace(self, at_commit=True)
 
-    def of(self, names: Mapping[str, object]) -> "PausePoint":
-        """The place for the rows that are meant."""
+    def with_names(self, names: Mapping[str, object]) -> "PausePoint":
+        """Return the pause point with the names in the condition replaced."""
         return replace(self, when=self.when.format_map(names))
 
     @property
@@ -74,38 +74,38 @@ class PausePoint:
 
 
 class Pause:
-    """A gate that is closed at first: who comes there stands still."""
+    """An active pause point: transactions that reach it wait."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def reached(self) -> None:
-        """Wait until somebody stands there; TimeoutError where nobody comes."""
-        await until(self._number_at_it, _SECONDS)
+        """Wait until a transaction is paused; raises TimeoutError."""
+        await until(self._count_paused, _SECONDS)
 
-    async def open(self) -> None:
-        """Let all go on, and wait until whoever stood there has ended its transaction."""
-        await self._connection.execute(text(_OPEN))
-        await until(self._nobody_at_it, _SECONDS)
+    async def resume(self) -> None:
+        """Resume all transactions, and wait until the paused ones have ended."""
+        await self._connection.execute(text(_UNLOCK))
+        await until(self._none_is_paused, _SECONDS)
 
-    async def _number_at_it(self) -> int:
-        number: int = (await self._connection.execute(text(_AT_IT))).scalar_one()
+    async def _count_paused(self) -> int:
+        number: int = (await self._connection.execute(text(_PAUSED))).scalar_one()
         return number
 
-    async def _nobody_at_it(self) -> bool:
-        return not await self._number_at_it()
+    async def _none_is_paused(self) -> bool:
+        return not await self._count_paused()
 
 
 @asynccontextmanager
-async def pause_at(database: Database, place: PausePoint) -> AsyncIterator[Pause]:
-    """Put a closed gate at a place; it is open, and taken away, at the end."""
+async def pause_at(database: Database, point: PausePoint) -> AsyncIterator[Pause]:
+    """Activate a pause point for the length of the context."""
     async with database.reading() as connection:
         await connection.execute(text(_FUNCTION))
-        await connection.execute(text(_CLOSE))
-        await connection.execute(text(place._trigger))
-        gate_ = Pause(connection)
+        await connection.execute(text(_LOCK))
+        await connection.execute(text(point._trigger))
+        pause = Pause(connection)
         try:
-            yield gate_
+            yield pause
         finally:
-            await gate_.open()
-            await connection.execute(text(f"DROP TRIGGER {_NAME} ON {place.table}"))
+            await pause.resume()
+            await connection.execute(text(f"DROP TRIGGER {_NAME} ON {point.table}"))

@@ -1,4 +1,4 @@
-"""A process of the service, and who starts it again when it ends."""
+"""A process of the service under a supervisor that restarts it."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from app.server.child_process import with_parent_death_signal
 
 ROOT = Path(__file__).parents[1]
 _PAUSE = 0.5
-"""Seconds after which a program that ended is started again, as by a supervisor."""
+"""Seconds between the end of a program and its restart."""
 _STOP_SECONDS = 40.0
 
 
 class SupervisedProgram:
-    """Python with arguments, as a process that is started again whenever it ends.
+    """A Python process that is restarted whenever it ends.
 
-    `environment` is shared with others and looked at with each start; `own` goes over it.
+    `environment` is shared with other programs and read at each start; `own` overrides it.
     """
 
     def __init__(
@@ -29,27 +29,27 @@ class SupervisedProgram:
         self.log = log
         self.own: dict[str, str] = {}
         self.restarts = True
-        """Whether it is started again when it ends."""
+        """Whether the program is restarted when it ends."""
         self.starts = 0
         self._arguments = arguments
         self._environment = environment
         self._process: Process | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._supervision: asyncio.Task[None] | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether it runs now."""
+        """Whether the program runs."""
         return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int:
-        """The id of its process, the last one where none runs."""
+        """The id of the current or last process."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it unless it runs, and keep it running while `restarts` says so."""
+        """Start the program unless it runs, and restart it while `restarts` is set."""
         if self.alive:
             return
         with self.log.open("ab") as output:
@@ -60,42 +60,42 @@ class SupervisedProgram:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                # Ctrl-C reaches everyone in the terminal's group; we end it in its time.
+                # Ctrl-C would reach every process of the terminal's group.
                 process_group=0,
             )
         self.starts += 1
-        self._keeping = asyncio.create_task(self._keep(self._process))
+        self._supervision = asyncio.create_task(self._supervise(self._process))
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the process (SIGKILL)."""
         self._send(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Terminate the process (SIGTERM)."""
         self._send(signal.SIGTERM)
 
-    async def gone(self) -> int:
-        """Wait until the process that runs now has ended; return its exit code."""
+    async def wait_for_exit(self) -> int:
+        """Wait until the current process has ended; return its exit code."""
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it in order, and for good."""
+        """Stop the program gracefully, without a restart."""
         self.restarts = False
         if self.alive:
             self.terminate()
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
-                    await self.gone()
+                    await self.wait_for_exit()
             except TimeoutError:
                 self.kill()
-                await self.gone()
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait([self._keeping])
+                await self.wait_for_exit()
+        if self._supervision is not None:
+            self._supervision.cancel()
+            await asyncio.wait([self._supervision])
 
-    async def _keep(self, process: Process) -> None:
+    async def _supervise(self, process: Process) -> None:
         await process.wait()
         if self.restarts:
             await asyncio.sleep(_PAUSE)

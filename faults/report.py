@@ -1,4 +1,4 @@
-"""What a run came to: a table for the terminal, and the generated part of the documentation."""
+"""The results as a table for the terminal and for docs/reliability.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ _HEADINGS = (
     "recovered after", "mails out after",
 )  # fmt: skip
 _ALIGNED = "lrrrrlrrr"
-_LEAST_WIDTH = 140
-"""Columns of the table where nobody's terminal is wider."""
+_MIN_WIDTH = 140
+"""The width of the table in a narrower terminal."""
 
 
 def print_results(outcomes: Sequence[CaseResult]) -> None:
-    """Print the table, and every finding."""
+    """Print the table and every discrepancy."""
     out = Console(highlight=False)
-    out.width = max(out.width, _LEAST_WIDTH)
+    out.width = max(out.width, _MIN_WIDTH)
     table = Table(box=None)
     for heading, side in zip(_HEADINGS, _ALIGNED, strict=True):
         table.add_column(heading, justify="right" if side == "r" else "left")
@@ -35,12 +35,12 @@ def print_results(outcomes: Sequence[CaseResult]) -> None:
 
 
 def write_table(result: SuiteResult, document: Path) -> None:
-    """Put the table between the marks of a document."""
+    """Write the table between the marks of a document."""
     document.write_text(replaced(document.read_text(), markdown(result)))
 
 
 def markdown(result: SuiteResult) -> str:
-    """Return the table as Markdown, and what it was run on."""
+    """Return the table and a description of the machine as Markdown."""
     machine = result.machine
     about = (
         f"Run on {machine['day']} at commit `{machine['commit']}`: {machine['cores']} cores"
@@ -56,7 +56,7 @@ def _row(outcome: CaseResult) -> tuple[str, ...]:
     findings = outcome.findings
     errors = ", ".join(f"{what}: {count:,}" for what, count in sorted(findings.errors.items()))
     if findings.repeated_mails:
-        repeated = f"{findings.repeated_mails} mails twice, never heard as accepted"
+        repeated = f"{findings.repeated_mails} mails sent twice after a lost reply"
         errors = f"{errors}; {repeated}" if errors else repeated
     return (
         outcome.title,

@@ -1,4 +1,4 @@
-"""What a client has asked for and what it was told: every request, every answer, in their order."""
+"""The log of a client: every request and response, in order."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from pathlib import Path
 from uuid import UUID
 
 ABORTED = "aborted"
-"""Why no answer came where the client itself went away."""
+"""The failure of a request that the client aborted."""
 MAX_SECONDS = 10.0
-"""Seconds within which any request must be answered, whatever has happened."""
+"""Seconds within which each request must be answered, in spite of any fault."""
 
 
 class Kind(StrEnum):
-    """What a request is."""
+    """The kind of a request."""
 
     LIST = "list"
     RETRIEVE = "retrieve"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
     @property
     def group(self) -> str:
-        """The part of the load that it belongs to; a service that has recovered does all parts."""
+        """The group of the load; a recovered service answers all groups."""
         if self is Kind.PAID or self is Kind.NOTIFY:
             return self.value
         return "set" if self in ANNOTATIONS else "read"
@@ -40,96 +40,96 @@ ANNOTATIONS = {
     Kind.PAYMENT_URL: "payment_url",
     Kind.REFERENCE_NUMBER: "reference_number",
 }
-"""What sets a text of an invoice, and the field that it sets."""
+"""The requests that set a field of an invoice, and the field."""
 GROUPS = frozenset(kind.group for kind in Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request, and its answer if there was one."""
+    """One request and its response, if there was one."""
 
     at: float
-    """When it was sent, in seconds of the harness's own clock."""
+    """The monotonic time of the request, in seconds."""
     seconds: float
-    """How long it took until the answer, or until it was clear that there is none."""
+    """The seconds until the response or the failure."""
     status: int | None = None
-    """None where no answer came."""
+    """None without a response."""
     failure: str = ""
-    """Why no answer came; `ABORTED` where the client itself went away."""
+    """The exception without a response; `ABORTED` if the client aborted the request."""
     retry_after: str = ""
     sha256: str = ""
-    """Digest of the answer's body."""
+    """The digest of the response body."""
     well_formed: bool = True
-    """Whether an error has the shape that is documented."""
+    """Whether an error has the documented body."""
 
     @property
     def end(self) -> float:
-        """When it was over."""
+        """The monotonic time of the response or failure."""
         return self.at + self.seconds
 
     @property
     def unknown(self) -> bool:
-        """Whether it is not known what it has changed."""
+        """Whether the effect of the request is unknown."""
         return self.status is None or self.status >= 500
 
     @property
-    def asks_again(self) -> bool:
-        """Whether the same is to be sent once more: not known, or still in progress."""
+    def needs_retry(self) -> bool:
+        """Whether to send the request again: its effect is unknown, or it is in progress."""
         return self.unknown or (self.status == 409 and bool(self.retry_after))
 
 
 @dataclass(slots=True)
 class Operation:
-    """Something that a client wants done: tried with one key until it is answered."""
+    """A change or read that a client requests, with one key for all attempts."""
 
     kind: Kind
     invoice: UUID | None = None
     value: str = ""
-    """What is set; of a payment its day and the digest of its proof."""
+    """The value to set; for a payment its date and the digest of its proof."""
     key: str = ""
     """The Idempotency-Key of all its attempts."""
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the client was told that it is done."""
+        """Whether a response confirmed it."""
         return any(attempt.status == 200 for attempt in self.attempts)
 
     @property
     def uncertain(self) -> bool:
-        """Whether it may have been done without anybody being told."""
+        """Whether it may have been done without a response."""
         return not self.acknowledged and any(attempt.unknown for attempt in self.attempts)
 
 
 @dataclass
 class RequestLog:
-    """All operations of a client, and what was wrong with an answer when it came."""
+    """All operations of a client, and the errors found in responses."""
 
     operations: list[Operation] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     expected_notifications: set[UUID] = field(default_factory=set)
-    """Invoices that are to be notified without a request, as with their close."""
+    """Invoices that are notified without a request, for example by their close."""
 
     def open(
         self, kind: Kind, invoice: UUID | None = None, value: str = "", key: str = ""
     ) -> Operation:
-        """Enter an operation that is about to be tried."""
+        """Add an operation before its first attempt."""
         operation = Operation(kind, invoice, value, key)
         self.operations.append(operation)
         return operation
 
     def attempts(self) -> Iterator[tuple[Kind, Attempt]]:
-        """Yield every request with its kind."""
+        """Yield every attempt with its kind."""
         for operation in self.operations:
             for attempt in operation.attempts:
                 yield operation.kind, attempt
 
     def of(self, *kinds: Kind) -> list[Operation]:
-        """Return the operations of these kinds, in the order in which they were begun."""
+        """Return the operations of these kinds, in order."""
         return [operation for operation in self.operations if operation.kind in kinds]
 
     def save(self, path: Path) -> None:
-        """Write one operation a line, as JSON."""
+        """Write the operations as JSON lines."""
         with path.open("w") as file:
             for operation in self.operations:
                 file.write(json.dumps(asdict(operation), default=str) + "\n")

@@ -1,4 +1,4 @@
-"""What cases came to, and how it is kept."""
+"""The results of cases, and their file."""
 
 import json
 from collections.abc import Iterable
@@ -11,40 +11,40 @@ from faults.findings import Findings
 
 @dataclass
 class CaseResult:
-    """What a case came to."""
+    """The result of one case."""
 
     name: str
     title: str
     findings: Findings = field(default_factory=Findings)
     recovery: float | None = None
-    """Seconds from the end of the fault until all requests went well again."""
+    """Seconds from the end of the fault until all requests succeeded again."""
     backlog: float | None = None
-    """Seconds from the end of the fault until every mail was out; None where it was hurried."""
+    """Seconds from the end of the fault until every mail was sent; None with `--quick`."""
     missing: str = ""
-    """Why it could not be run here."""
+    """The requirement that this machine lacks."""
 
 
 @dataclass
 class SuiteResult:
-    """What a run came to, and what it ran on."""
+    """The results of a run, and a description of the machine."""
 
     machine: dict[str, Any]
     outcomes: list[CaseResult]
 
     def with_older(self, older: Iterable[CaseResult], order: list[str]) -> Self:
-        """Add what an earlier run found of other cases."""
+        """Add the results of other cases from an earlier run."""
         known = {outcome.name: outcome for outcome in (*older, *self.outcomes)}
         outcomes = [known[name] for name in order if name in known]
         return type(self)(self.machine, outcomes)
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write the results as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` has written."""
+        """Read a file written by `save`."""
         value = json.loads(path.read_text())
         outcomes = [
             CaseResult(**one | {"findings": Findings(**one["findings"])})

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey as they are mistreated: killed, stopped in their tracks, emptied."""
+"""PostgreSQL and Valkey servers that can be killed, suspended and emptied."""
 
 import asyncio
 import os
@@ -13,35 +13,35 @@ from app.local.embedded.server import EmbeddedServer
 from app.local.embedded.valkey import EmbeddedValkey
 
 
-class _Mistreated:
+class _FaultableServer:
     def __init__(self, server: EmbeddedServer) -> None:
         self.server = server
 
     @property
     def running(self) -> bool:
-        """Whether it runs now."""
+        """Whether the server runs."""
         return self.server.running
 
     async def start(self) -> None:
-        """Start it, and wait until it answers."""
-        # In a thread that lasts as long as the loop does: Linux ends the server with it.
+        """Start the server and wait until it answers."""
+        # In a thread of the loop's executor: Linux ends the server when its thread ends.
         await asyncio.to_thread(self.server.start)
 
     async def stop(self) -> None:
-        """Stop it in order."""
+        """Stop the server gracefully."""
         await asyncio.to_thread(self.server.stop)
 
     def kill(self) -> None:
-        """End it, with all its processes, as a power cut would."""
+        """Kill all its processes."""
         self._signal(signal.SIGKILL)
-        self.server.stop()  # waits for what has ended, and leaves the directory
+        self.server.stop()  # waits for the killed process and releases the directory
 
     def pause(self) -> None:
-        """Let all its processes stand still: connections stay, and nothing is answered."""
+        """Suspend all its processes: connections stay open without replies."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let them go on."""
+        """Resume all its processes."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -54,21 +54,21 @@ class _Mistreated:
 
 
 class PostgresqlWithEnvironment(EmbeddedPostgresql):
-    """A PostgreSQL that is started with more in its environment."""
+    """A PostgreSQL server with additional environment variables."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         super().__init__(data_dir, port=port)
         self.environment: dict[str, str] = {}
-        """What it gets at its next start."""
+        """The variables of its next start."""
 
     def command(self, directory: str) -> list[str]:
-        """Return the server's program and arguments, behind what sets the environment."""
+        """Return the command with `env` in front, which sets the variables."""
         given = [f"{name}={value}" for name, value in self.environment.items()]
         return ["/usr/bin/env", *given, *super().command(directory)]
 
 
-class Postgresql(_Mistreated):
-    """A PostgreSQL that keeps its promises on disk."""
+class Postgresql(_FaultableServer):
+    """A PostgreSQL server with fsync."""
 
     def __init__(self, own: EmbeddedPostgresql) -> None:
         self.own = own
@@ -76,17 +76,17 @@ class Postgresql(_Mistreated):
 
     @property
     def url(self) -> str:
-        """The address of its database."""
+        """The URL of its database."""
         return self.own.url
 
     @property
     def socket(self) -> Path:
-        """The socket that it listens at."""
+        """The path of its Unix socket."""
         return self.own.socket_dir / ".s.PGSQL.5432"
 
 
-class Valkey(_Mistreated):
-    """A Valkey with its append-only file."""
+class Valkey(_FaultableServer):
+    """A Valkey server with an append-only file."""
 
     def __init__(self, place: Path) -> None:
         self._own = EmbeddedValkey(place)
@@ -94,21 +94,21 @@ class Valkey(_Mistreated):
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its URL."""
         return self._own.url
 
     @property
     def socket(self) -> Path:
-        """The socket that it listens at."""
+        """The path of its Unix socket."""
         return self._own.socket_dir / self._own.socket_name
 
     def client(self) -> Redis:
-        """Return a client of it, to be entered as a context."""
+        """Return a client; use it as a context manager."""
         client: Redis = Redis.from_url(self.url)
         return client
 
     async def flush(self) -> None:
-        """Take everything out of it."""
+        """Delete all its data."""
         async with self.client() as client:
             await client.flushall()
 

@@ -1,4 +1,4 @@
-"""The whole service on this machine, with servers of its own: what a case breaks parts of."""
+"""The whole service on this machine, with its own servers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -30,33 +30,33 @@ _START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Layout:
-    """What a case needs to have around it."""
+    """The processes, servers and disks that a case needs."""
 
     apis: int = 1
     workers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the service that are other than usual."""
+    """Settings that override the usual ones."""
     proxied: bool = False
     """Whether PostgreSQL and Valkey are reached through proxies."""
     disk: int | None = None
-    """Bytes of a file system of its own for PostgreSQL; None for the machine's."""
+    """The size in bytes of a separate file system for PostgreSQL; None for the machine's."""
     proof_disk: int | None = None
-    """Bytes of a file system of its own for proofs of payment; None for the machine's."""
+    """The size in bytes of a separate file system for proofs; None for the machine's."""
     standby: bool = False
-    """Whether a second PostgreSQL follows it, which has all that was committed; the service knows
-    the addresses of both, and looks for the one that takes changes."""
+    """Whether PostgreSQL has a synchronous standby. The service knows the addresses of both servers
+    and connects to the one that accepts changes."""
 
 
 class Stack:
-    """Servers and processes, while it is entered as a context; nothing of them is left then."""
+    """The servers and processes for the length of the context."""
 
     def __init__(self, layout: Layout = Layout()) -> None:
         self.layout = layout
         self.environment: dict[str, str] = {}
-        """What programs get at their next start, over the environment of this process."""
+        """Variables of the next start of a program, in addition to those of this process."""
         self.apis: list[SupervisedProgram] = []
         self.urls: list[str] = []
-        """Where the APIs answer, in their order."""
+        """The URLs of the APIs, in order."""
         self.workers: list[SupervisedProgram] = []
         self.standby: Postgresql | None = None
         self.postgresql_proxy: Proxy | None = None
@@ -74,17 +74,17 @@ class Stack:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the programs, with the database reached straight."""
+        """The settings of the programs, with a direct connection to the database."""
         return settings_of(self.environment | {"DATABASE_URL": self.postgresql.url})
 
     @property
     def proofs(self) -> Path:
-        """Where proofs of payment are kept."""
+        """The directory of the proofs of payment."""
         return Path(self.environment["PROOF_DIR"])
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
-        """Yield connections of our own, straight to PostgreSQL, to look and to lock."""
+        """Yield direct connections to PostgreSQL for the suite itself."""
         database = Database(DatabaseSettings(database_url=self.postgresql.url))
         try:
             yield database
@@ -117,7 +117,7 @@ class Stack:
         self.smtp: MailServer = await opening.enter_async_context(run_mail_server())
         database_url, redis_url = self.postgresql.url, self.valkey.url
         if self.layout.standby:
-            database_url = await self._follow(opening)
+            database_url = await self._start_standby(opening)
         if self.layout.proxied:
             folder = self.place / "proxies"
             database_url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
@@ -154,8 +154,8 @@ class Stack:
         for program in (*self.apis, *self.workers):
             opening.push_async_callback(program.stop)
 
-    async def _follow(self, opening: AsyncExitStack) -> str:
-        """Start a standby, for which commits wait; return the address of both."""
+    async def _start_standby(self, opening: AsyncExitStack) -> str:
+        """Start a synchronous standby; return the address of both servers."""
         primary = self.postgresql.own
         standby = Standby(self.place / "standby", primary)
         self.standby = Postgresql(standby)
@@ -164,8 +164,8 @@ class Stack:
         await self.standby.start()
         await self.postgresql.start()
         async with self.database() as database, database.reading() as connection:
-            waits = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY_NAME}'"
-            await connection.execute(text(waits))
+            statement = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY_NAME}'"
+            await connection.execute(text(statement))
             await connection.execute(text("SELECT pg_reload_conf()"))
         return url_of_both(primary, standby, "read-write")
 
@@ -174,7 +174,7 @@ class Stack:
 
 
 async def wait_until_live(url: str) -> None:
-    """Wait until an API answers; TimeoutError where it does not."""
+    """Wait until an API answers; raises TimeoutError."""
     async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(base_url=url) as client:
         while True:
             try:

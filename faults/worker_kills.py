@@ -1,4 +1,4 @@
-"""Killing a worker where it stands, and what is known afterwards."""
+"""Kills a worker at a given point and checks that its work is done by the next one."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,23 +22,23 @@ from tests.support.smtp import Fault, Stage
 from tests.support.worker import until
 
 _MOMENT: Final = 0.1
-"""Seconds in which what a killed worker has sent arrives."""
+"""Seconds in which data sent by a killed worker arrives."""
 _SECONDS: Final = 90.0
 _ORPHANS: Final = 3000
-_GLIMPSE: Final = 0.005
+_POLL_INTERVAL: Final = 0.005
 
 
 async def kill_worker(
     stack: Stack, load: LoadGenerator, database: Database, at: Pause | None = None
 ) -> None:
-    """Kill the worker, let go on what it has left at a gate, and start it again."""
+    """Kill the worker, resume its paused transaction, and start it again."""
     worker = stack.workers[0]
     worker.restarts = False
     worker.kill()
-    await worker.gone()
+    await worker.wait_for_exit()
     await asyncio.sleep(_MOMENT)
     if at is not None:
-        await at.open()
+        await at.resume()
     async with database.reading() as connection:
         load.unacknowledged_mails |= await _accepted_but_not_recorded(connection, stack)
     worker.restarts = True
@@ -46,18 +46,18 @@ async def kill_worker(
 
 
 async def kill_at(
-    stack: Stack, load: LoadGenerator, database: Database, stages: JobScenario, place: PausePoint
+    stack: Stack, load: LoadGenerator, database: Database, scenario: JobScenario, point: PausePoint
 ) -> None:
-    """Give a job something to do, kill the worker at a place of it, and see it done all the same.
+    """Prepare and record a job, kill the worker at a pause point of it, and check its result.
 
-    What was not is among the ledger's complaints.
+    Errors are added to the violations of the request log.
     """
-    task = await stages.prepare(stack, database, load)
-    async with pause_at(database, place.of(task.names)) as closed:
+    job = await scenario.prepare(stack, database, load)
+    async with pause_at(database, point.with_names(job.names)) as pause:
         async with database.transaction() as connection:
-            entry = await outbox.record_job(connection, stages.job, task.arguments)
-        await closed.reached()
-        await kill_worker(stack, load, database, closed)
+            entry = await outbox.record_job(connection, scenario.job, job.arguments)
+        await pause.reached()
+        await kill_worker(stack, load, database, pause)
     async with database.reading() as connection:
 
         async def is_done() -> bool:
@@ -67,24 +67,24 @@ async def kill_at(
         await until(is_done, _SECONDS)
         failed = select(OutboxEntry.last_error).where(OutboxEntry.id == entry)
         error = (await connection.execute(failed)).scalar_one()
-        wrong = await task.check(connection)
+        wrong = await job.check(connection)
     wrong += [error] if error else []
-    load.request_log.violations += [f"{stages.job}, killed at {place}: {line}" for line in wrong]
+    load.request_log.violations += [f"{scenario.job}, killed at {point}: {line}" for line in wrong]
 
 
 async def kill_while_sending(
-    stack: Stack, load: LoadGenerator, database: Database, place: PausePoint
+    stack: Stack, load: LoadGenerator, database: Database, point: PausePoint
 ) -> None:
-    """Kill the worker at a place of the deliveries that the load asks for."""
-    async with pause_at(database, place) as closed:
-        await closed.reached()
-        await kill_worker(stack, load, database, closed)
+    """Kill the worker at a pause point of the deliveries that the load causes."""
+    async with pause_at(database, point) as pause:
+        await pause.reached()
+        await kill_worker(stack, load, database, pause)
 
 
 async def kill_in_smtp_session(
     stack: Stack, load: LoadGenerator, database: Database, stage: Stage
 ) -> None:
-    """Kill the worker while the mail server lets it wait at a stage."""
+    """Kill the worker while the mail server hangs at a stage."""
     stack.smtp.fault = Fault(stage)
     try:
         async with asyncio.timeout(_SECONDS):
@@ -95,24 +95,24 @@ async def kill_in_smtp_session(
 
 
 async def kill_while_sweeping(stack: Stack, load: LoadGenerator, database: Database) -> None:
-    """Kill the worker while files disappear, and see the rest of them disappear, too."""
+    """Kill the worker while it deletes files, and check that the rest is deleted, too."""
     orphans = create_orphaned_proofs(stack, _ORPHANS)
     async with database.transaction() as connection:
         await outbox.record_job(connection, registry.SWEEP_PROOFS, {})
     async with asyncio.timeout(_SECONDS):
-        while _are_there(orphans) == _ORPHANS:  # noqa: ASYNC110 - files set no event
-            await asyncio.sleep(_GLIMPSE)
+        while _count_existing(orphans) == _ORPHANS:  # noqa: ASYNC110 - files set no event
+            await asyncio.sleep(_POLL_INTERVAL)
     await kill_worker(stack, load, database)
-    if not _are_there(orphans):
-        load.request_log.violations.append("the worker was killed too late, all files were gone")
+    if not _count_existing(orphans):
+        load.request_log.violations.append("the worker was killed too late: all files were deleted")
 
-    async def are_gone() -> bool:
-        return not _are_there(orphans)
+    async def are_deleted() -> bool:
+        return not _count_existing(orphans)
 
-    await until(are_gone, _SECONDS)
+    await until(are_deleted, _SECONDS)
 
 
-def _are_there(paths: Iterable[Path]) -> int:
+def _count_existing(paths: Iterable[Path]) -> int:
     return sum(path.exists() for path in paths)
 
 

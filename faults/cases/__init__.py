@@ -1,4 +1,4 @@
-"""The cases, a module for what is broken; each has them in a tuple CASES."""
+"""The cases, one module per component; each defines the tuple CASES."""
 
 import importlib
 import pkgutil

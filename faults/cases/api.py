@@ -1,4 +1,4 @@
-"""A process of the API dies; another one is there."""
+"""One of two processes of the API dies."""
 
 import asyncio
 
@@ -16,9 +16,9 @@ async def _killed(stack: Stack, load: LoadGenerator) -> None:
         for number in range(_KILLS):
             killed = number % len(stack.apis)
             stack.apis[killed].kill()
-            await stack.apis[killed].gone()
+            await stack.apis[killed].wait_for_exit()
             await asyncio.sleep(_BETWEEN)
-            # The supervisor starts it again; one of the two is always there.
+            # The supervisor restarts it; one of the two always runs.
             await wait_until_live(stack.urls[killed])
         await load.wait_for_recovery()
 

@@ -1,4 +1,4 @@
-"""Clients go away in the middle of something, or come all at once."""
+"""Clients that abort requests, or that all arrive at once."""
 
 import asyncio
 from time import monotonic
@@ -17,7 +17,7 @@ _PAYERS = 50
 _POOL = 16
 
 
-async def _go_away(stack: Stack, load: LoadGenerator) -> None:
+async def _clients_leave(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
         await load.wait_until_healthy()
         for number in range(_ABORTED_PAYMENTS):
@@ -27,14 +27,14 @@ async def _go_away(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _abort_a_payment(stack: Stack, load: LoadGenerator, part: float) -> None:
-    """Send only a part of a payment, or read only a bit of its answer; then pay as one should."""
+    """Send a part of a payment, or read a part of its response; then send it completely."""
     uuid = load.next_to_pay().uuid
     upload = load.proof()
     operation = load.request_log.open(Kind.PAID, uuid, upload.value, new_key())
     path, options = build_request(operation, upload)
     options["headers"] |= load.dataset.headers
     request = httpx.Request("POST", stack.urls[0] + path, **options)
-    operation.attempts.append(await _send_and_leave(request, part))
+    operation.attempts.append(await _send_and_abort(request, part))
     load.check_paid(uuid, await load.client.finish(operation, upload))
 
 
@@ -42,11 +42,11 @@ async def _abort_a_read(stack: Stack, load: LoadGenerator) -> None:
     operation = load.request_log.open(Kind.LIST)
     url = stack.urls[0] + "/api/invoices/?page_size=100"
     request = httpx.Request("GET", url, headers=load.dataset.headers)
-    operation.attempts.append(await _send_and_leave(request, 1))
+    operation.attempts.append(await _send_and_abort(request, 1))
 
 
-async def _send_and_leave(request: httpx.Request, part: float) -> Attempt:
-    """Send that part of a request; of one that was sent whole, read the first byte answered."""
+async def _send_and_abort(request: httpx.Request, part: float) -> Attempt:
+    """Send a part of a request; after a complete one read one byte of the response."""
     begun = monotonic()
     raw = _raw(request)
     reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
@@ -74,16 +74,16 @@ def _parsed(answer: bytes) -> httpx.Response:
 async def _crowd(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
         await load.wait_until_healthy()
-        everybody_is_there = asyncio.Barrier(_CLIENTS)
+        barrier = asyncio.Barrier(_CLIENTS)
         async with asyncio.TaskGroup() as clients:
             for number in range(_CLIENTS - _PAYERS):
-                clients.create_task(_read(stack, load, number, everybody_is_there))
+                clients.create_task(_read(stack, load, number, barrier))
             for _ in range(_PAYERS):
-                clients.create_task(_pay(stack, load, everybody_is_there))
+                clients.create_task(_pay(stack, load, barrier))
         await load.wait_for_recovery()
 
 
-async def _read(stack: Stack, load: LoadGenerator, number: int, together: asyncio.Barrier) -> None:
+async def _read(stack: Stack, load: LoadGenerator, number: int, barrier: asyncio.Barrier) -> None:
     one = load.dataset.all[number % len(load.dataset.all)].uuid
     kind, path = (
         (Kind.LIST, ""),
@@ -94,30 +94,30 @@ async def _read(stack: Stack, load: LoadGenerator, number: int, together: asynci
     )[number % 5]
     url = f"{stack.urls[0]}/api/invoices/{path}"
     request = httpx.Request("GET", url, headers=load.dataset.headers)
-    load.request_log.open(kind).attempts.append(await _ask(request, together))
+    load.request_log.open(kind).attempts.append(await _ask(request, barrier))
 
 
-async def _pay(stack: Stack, load: LoadGenerator, together: asyncio.Barrier) -> None:
+async def _pay(stack: Stack, load: LoadGenerator, barrier: asyncio.Barrier) -> None:
     uuid = load.next_to_pay().uuid
     upload = load.proof()
     operation = load.request_log.open(Kind.PAID, uuid, upload.value, new_key())
     path, options = build_request(operation, upload)
     options["headers"] |= load.dataset.headers
     request = httpx.Request("POST", stack.urls[0] + path, **options)
-    operation.attempts.append(await _ask(request, together))
-    if operation.attempts[-1].asks_again:
+    operation.attempts.append(await _ask(request, barrier))
+    if operation.attempts[-1].needs_retry:
         load.check_paid(uuid, await load.client.finish(operation, upload))
 
 
-async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
-    """Ask when all others do, over a connection of its own.
+async def _ask(request: httpx.Request, barrier: asyncio.Barrier) -> Attempt:
+    """Send a request at the same time as all others, over its own connection.
 
-    Without a client's comforts: five hundred of them keep a machine busy by themselves.
+    It uses no HTTP client: five hundred of them would keep the machine busy.
     """
     request.headers["Connection"] = "close"
     raw = _raw(request)
     reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
-    await together.wait()
+    await barrier.wait()
     begun = monotonic()
     writer.write(raw)
     try:
@@ -130,6 +130,6 @@ async def _ask(request: httpx.Request, together: asyncio.Barrier) -> Attempt:
 
 
 CASES = (
-    Case("clients-leave", "Clients going away amid upload and answer", _go_away),
+    Case("clients-leave", "Clients going away amid upload and answer", _clients_leave),
     Case("clients-crowd", f"{_CLIENTS} clients at once on a pool of {_POOL}", _crowd, seconds=120),
 )

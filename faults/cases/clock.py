@@ -1,4 +1,4 @@
-"""The clock comes to the end of a month, to a leap day, and jumps."""
+"""The clock passes the end of a month or a leap day, or jumps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from faults.stack import Layout, Stack, wait_until_live
 from tests.support.smtp import Fault, Stage
 from tests.support.worker import until
 
-# The usual lease: an entry that is taken from a slow worker waits until the lease on its mail ends.
+# The default lease: an entry claimed from a slow worker waits until the lease of its mail ends.
 _LAYOUT: Final = Layout(workers=2, settings={"JOB_LEASE": "30", "NOTIFY_ON_ISSUE": "true"})
 _INVOICES: Final = 20
 _QUARTER_PAST: Final = timedelta(minutes=15)
@@ -40,30 +40,30 @@ _FORWARDS: Final = (timedelta(hours=6), timedelta(hours=23))
 _BACKWARDS: Final = (timedelta(minutes=1), timedelta(hours=2))
 
 
-async def _by(clock: FakeClock, stack: Stack) -> None:
-    """Start all processes of the service anew, by that clock."""
+async def _restart_with(clock: FakeClock, stack: Stack) -> None:
+    """Restart all processes of the service with the clock."""
     stack.environment |= clock.environment
     await fake_clock.restart([*stack.apis, *stack.workers])
     for url in stack.urls:
         await wait_until_live(url)
 
 
-async def _all_by(clock: FakeClock, stack: Stack) -> None:
-    """Start PostgreSQL and all processes of the service anew, by that clock."""
-    stack.place.chmod(0o711)  # PostgreSQL, which is never root, reads what the clock is set to
+async def _restart_all_with(clock: FakeClock, stack: Stack) -> None:
+    """Restart PostgreSQL and all processes of the service with the clock."""
+    stack.place.chmod(0o711)  # PostgreSQL, which never runs as root, reads the clock's file
     stack.own_postgresql.environment = dict(clock.environment)
     await stack.postgresql.stop()
     await stack.postgresql.start()
-    await _by(clock, stack)
+    await _restart_with(clock, stack)
 
 
 def _month_ends(*midnights: datetime) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
-    """Return a case that passes midnights; the last one alone is that of a month's end."""
+    """Return a case that passes midnights; only the last one ends a month."""
 
     async def run(stack: Stack, load: LoadGenerator) -> None:
         clock = FakeClock(stack.place / "clock")
         clock.set(midnights[0] - _QUARTER_PAST)
-        await _all_by(clock, stack)
+        await _restart_all_with(clock, stack)
         async with stack.database() as database:
             ending = Period.containing(midnights[-1] - timedelta(days=1))
             invoices = await add_invoices(database, load, ending, _INVOICES)
@@ -71,14 +71,14 @@ def _month_ends(*midnights: datetime) -> Callable[[Stack, LoadGenerator], Awaita
                 await load.wait_until_healthy()
                 for midnight in midnights:
                     await _pass(clock, midnight)
-                    await _look_whether_pending(database, load, invoices)
+                    await _check_pending(database, load, invoices)
                     clock.set(datetime.combine(midnight, _BEFORE_CLOSE))
                     await _until_closing_is_done(database, midnight)
                     if midnight != midnights[-1]:
-                        await _look_whether_pending(database, load, invoices)
+                        await _check_pending(database, load, invoices)
                 await load.wait_for_recovery()
             async with database.reading() as connection:
-                load.request_log.violations += await _wrongly_ended(
+                load.request_log.violations += await _find_close_errors(
                     connection, invoices, midnights[-1]
                 )
 
@@ -90,7 +90,7 @@ async def _pass(clock: FakeClock, midnight: datetime) -> None:
     await asyncio.sleep(_PAST_MIDNIGHT)
 
 
-async def _look_whether_pending(
+async def _check_pending(
     database: Database, load: LoadGenerator, invoices: tuple[SampleInvoice, ...]
 ) -> None:
     async with database.reading() as connection:
@@ -114,7 +114,7 @@ def _closes_since(midnight: datetime) -> Select[int]:
     )
 
 
-async def _wrongly_ended(
+async def _find_close_errors(
     connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], midnight: datetime
 ) -> list[str]:
     wrong = await find_close_errors(
@@ -129,13 +129,13 @@ async def _wrongly_ended(
 async def _jumps(stack: Stack, load: LoadGenerator) -> None:
     clock = FakeClock(stack.place / "clock")
     clock.set(_NOON)
-    await _by(clock, stack)
+    await _restart_with(clock, stack)
     async with load.running():
         await load.wait_until_healthy()
         for jump in (*_FORWARDS, *(-back for back in _BACKWARDS)):
             clock.set(clock.now() + jump)
             await asyncio.sleep(_AFTERWARDS)
-        # What fails from now on is due a minute later, by the clock as it is now.
+        # A delivery that fails now is due a minute later by the current clock.
         stack.smtp.fault = Fault(Stage.GREETING, cuts=True)
         async with asyncio.timeout(_CLOSE_SECONDS):
             await stack.smtp.fault.reached.wait()
@@ -144,7 +144,7 @@ async def _jumps(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _apart(stack: Stack, load: LoadGenerator) -> None:
-    """One of two workers has a clock that is ahead; a mail takes longer than it may see a lease."""
+    """The clock of one of two workers is ahead by more than a lease, and mails are slow."""
     clock = FakeClock(stack.place / "clock")
     clock.set(clock.now() + _APART)
     ahead = stack.workers[-1]
@@ -155,9 +155,11 @@ async def _apart(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_until_healthy()
         await asyncio.sleep(_MANY_MAILS)
         await load.wait_for_recovery()
-    told = [worker.log.read_text().count("clock differs") for worker in stack.workers]
-    if told != [0, 1]:
-        load.request_log.violations.append(f"the workers told of their clocks {told} times")
+    warnings = [worker.log.read_text().count("clock differs") for worker in stack.workers]
+    if warnings != [0, 1]:
+        load.request_log.violations.append(
+            f"the workers logged {warnings} warnings about their clocks"
+        )
 
 
 def _midnight(year: int, month: int, day: int) -> datetime:
@@ -187,7 +189,7 @@ CASES = (
         _apart,
         seconds=120,
         needs=fake_clock.missing,
-        # Longer than a mail takes on a busy machine: what was not heard in time may come twice.
+        # Longer than a mail takes on a busy machine: a mail may be sent twice after a timeout.
         layout=Layout(workers=2, settings={"JOB_LEASE": "30", "SMTP_TIMEOUT": "30"}),
     ),
     Case(

@@ -1,4 +1,4 @@
-"""The close of a month, by many at once."""
+"""The close of a month by several workers and commands at once."""
 
 import asyncio
 import os
@@ -25,27 +25,29 @@ from faults.stack import Layout, Stack
 from tests.support.worker import until
 
 _INVOICES: Final = 150
-_BY_HAND: Final = 2
+_COMMANDS: Final = 2
 _LONG_AGO: Final = Period(2020, 1)
 _SECONDS: Final = 60.0
-_PATIENT: Final = {"DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "90"}
-"""So that the first still waits when the last, a command that has to start, has come."""
+_LONG_TIMEOUTS: Final = {"DATABASE_LOCK_TIMEOUT": "60", "DATABASE_STATEMENT_TIMEOUT": "90"}
+"""Timeouts so long that the first still waits when the last command has started."""
 
 
 async def _many_at_once(stack: Stack, load: LoadGenerator) -> None:
-    """Close by two entries of the outbox and two commands; all wait for the first invoice."""
+    """Close by two outbox entries and two commands, which all wait for the first invoice."""
     async with load.running(), stack.database() as database:
         await load.wait_until_healthy()
         invoices = await add_invoices(database, load, _LONG_AGO, _INVOICES)
         first = PausePoint("invoices", "UPDATE", "NEW.state <> OLD.state AND NEW.uuid = '{uuid}'")
-        async with pause_at(database, first.of({"uuid": invoices[0].uuid})) as closed:
+        async with pause_at(database, first.with_names({"uuid": invoices[0].uuid})) as pause:
             async with database.transaction() as connection:
                 for _ in stack.workers:
                     await outbox.record_job(connection, CLOSE_MONTH, {})
-            commands = [asyncio.create_task(_by_hand(stack)) for _ in range(_BY_HAND)]
-            await closed.reached()
-            await _until_all_wait(database, len(stack.workers) + _BY_HAND)
-        load.request_log.violations += [told for told in await asyncio.gather(*commands) if told]
+            commands = [asyncio.create_task(_run_command(stack)) for _ in range(_COMMANDS)]
+            await pause.reached()
+            await _until_all_wait(database, len(stack.workers) + _COMMANDS)
+        load.request_log.violations += [
+            output for output in await asyncio.gather(*commands) if output
+        ]
         await _until_done(database)
         await load.wait_for_recovery()
         today = clock.today()
@@ -56,7 +58,7 @@ async def _many_at_once(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _until_all_wait(database: Database, number: int) -> None:
-    """Wait until so many wait for the one invoice; the first of them gives up soon."""
+    """Wait until `number` statements wait for the first invoice."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE invoices SET state%'"
@@ -69,8 +71,8 @@ async def _until_all_wait(database: Database, number: int) -> None:
         await until(all_wait, _SECONDS)
 
 
-async def _by_hand(stack: Stack) -> str:
-    """Run the command; return what it told where it failed."""
+async def _run_command(stack: Stack) -> str:
+    """Run the command; return its output if it failed."""
     command = [sys.executable, "-m", "app", "job", CLOSE_MONTH]
     process = await asyncio.create_subprocess_exec(
         *with_parent_death_signal(command, signal.SIGKILL),
@@ -79,8 +81,8 @@ async def _by_hand(stack: Stack) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await process.communicate()
-    return "" if process.returncode == 0 else told.decode()
+    output, _ = await process.communicate()
+    return "" if process.returncode == 0 else output.decode()
 
 
 async def _until_done(database: Database) -> None:
@@ -101,6 +103,6 @@ CASES = (
         "A month closed by two workers and two commands at once",
         _many_at_once,
         seconds=180,
-        layout=Layout(workers=2, settings={"NOTIFY_ON_ISSUE": "true", **_PATIENT}),
+        layout=Layout(workers=2, settings={"NOTIFY_ON_ISSUE": "true", **_LONG_TIMEOUTS}),
     ),
 )

@@ -1,4 +1,4 @@
-"""The mail server is away, hangs, refuses, cuts off, or forgets to say that it has accepted."""
+"""The mail server is down, hangs, refuses, cuts connections, or accepts without a reply."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ from faults.stack import Stack
 from tests.support.smtp import BEFORE_ACCEPTANCE, Fault, MailServer, Stage
 
 _SECONDS = 3.0
-"""How long a fault lasts: shorter than the pause after an attempt that failed."""
+"""The length of a fault: shorter than the delay after a failed attempt."""
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def _fault(smtp: MailServer, stage: Stage, *, cuts: bool) -> AsyncIterator
 
 
 def _at(*stages: Stage, cuts: bool) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
-    """Return a fault in which conversations come to an end at one stage after the other."""
+    """Return a fault in which sessions fail at one stage after the other."""
 
     async def run(stack: Stack, load: LoadGenerator) -> None:
         async with load.running():
@@ -48,15 +48,18 @@ async def _down(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _refusing(stack: Stack, load: LoadGenerator) -> None:
-    """Refuse one owner of a customer for good, and one of another for as long as the fault is."""
-    refused, put_off = [s.recipients[0] for s in load.dataset.to_notify if len(s.recipients) > 1][
+    """Refuse one recipient permanently, and another during the fault."""
+    refused, deferred = [s.recipients[0] for s in load.dataset.to_notify if len(s.recipients) > 1][
         :2
     ]
     async with load.running():
         await load.wait_until_healthy()
-        stack.smtp.refused |= {refused: "550 5.1.1 No such user", put_off: "452 4.2.2 Mailbox full"}
+        stack.smtp.refused |= {
+            refused: "550 5.1.1 No such user",
+            deferred: "452 4.2.2 Mailbox full",
+        }
         await asyncio.sleep(_SECONDS)
-        del stack.smtp.refused[put_off]
+        del stack.smtp.refused[deferred]
         await load.wait_for_recovery()
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL dies, stands still, loses its connections, or has no room left."""
+"""PostgreSQL is killed, hangs, loses connections, is read-only, or has a full disk."""
 
 import asyncio
 from contextlib import suppress
@@ -57,7 +57,7 @@ async def _cut(stack: Stack, load: LoadGenerator) -> None:
             proxy.commits_to_cut += 2
             await asyncio.sleep(_BETWEEN)
             proxy.cut_all()
-        # What is left of them would go on after the end of the fault.
+        # The remaining ones would continue after the end of the fault.
         proxy.commit_replies_to_cut = proxy.commits_to_cut = 0
         assert proxy.cuts >= _ROUNDS
         await load.wait_for_recovery()
@@ -79,7 +79,7 @@ async def _full(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_until_healthy()
         filler = fill(stack.postgresql.server.home)
         await asyncio.sleep(_FULL_SECONDS)
-        # Until now there was room in the log; without, the server ends, and cannot come back.
+        # The current WAL segment had room; without any the server stops and cannot restart.
         with suppress(DatabaseUnavailable):
             async with database.reading() as connection:
                 await connection.execute(text("SELECT pg_switch_wal()"))
@@ -97,25 +97,25 @@ async def _read_only(stack: Stack, load: LoadGenerator) -> None:
         async with database.reading() as connection:
             await connection.execute(text(f"{_OF_DATABASE} SET {_OPTION} = on"))
             await connection.execute(_OF_THE_SERVICE)
-            await _look_whether_ready(stack, load)
+            await _check_readiness(stack, load)
             await asyncio.sleep(_READ_ONLY_SECONDS)
             await connection.execute(text(f"{_OF_DATABASE} RESET {_OPTION}"))
         await load.wait_for_recovery()
-    _look_whether_told_once(stack, load)
+    _check_logged_once(stack, load)
 
 
-async def _look_whether_ready(stack: Stack, load: LoadGenerator) -> None:
+async def _check_readiness(stack: Stack, load: LoadGenerator) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{stack.urls[0]}/health/ready")
     if answer.status_code != 200 or answer.json()["database"] != "read-only":
         load.request_log.violations.append(f"ready answered {answer.status_code} {answer.text}")
 
 
-def _look_whether_told_once(stack: Stack, load: LoadGenerator) -> None:
+def _check_logged_once(stack: Stack, load: LoadGenerator) -> None:
     for worker in stack.workers:
-        told = worker.log.read_text().count('"database read-only"')
-        if told != 1:
-            load.request_log.violations.append(f"{worker.name} told of it {told} times")
+        times = worker.log.read_text().count('"database read-only"')
+        if times != 1:
+            load.request_log.violations.append(f"{worker.name} logged the outage {times} times")
 
 
 async def _promoted(stack: Stack, load: LoadGenerator) -> None:
@@ -124,11 +124,11 @@ async def _promoted(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_until_healthy()
         stack.postgresql.kill()
         await asyncio.sleep(_AWAY_SECONDS)
-        # What compares looks where the data are from now on.
+        # The comparison reads from the new primary.
         stack.postgresql = stack.standby
         async with stack.database() as database, database.reading() as connection:
             await connection.execute(text("SELECT pg_promote()"))
-            # There is no second standby that commits could wait for.
+            # There is no other standby for which commits could wait.
             await connection.execute(text("ALTER SYSTEM RESET synchronous_standby_names"))
             await connection.execute(text("SELECT pg_reload_conf()"))
         await load.wait_for_recovery()
@@ -162,5 +162,5 @@ CASES = (
         _promoted,
         layout=Layout(standby=True),
     ),
-    Case("postgresql-still", "PostgreSQL stands still for 20 seconds", _still, seconds=120),
+    Case("postgresql-still", "PostgreSQL hangs for 20 seconds", _still, seconds=120),
 )

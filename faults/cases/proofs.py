@@ -1,4 +1,4 @@
-"""The disk with the proofs of payment is full, read-only, or gone."""
+"""The disk of the proofs of payment is full, read-only, or missing."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ _DISK = 20_000_000
 
 @contextmanager
 def _refusing(load: LoadGenerator) -> Iterator[None]:
-    """See that payments are refused while the context lasts."""
+    """Check that payments are refused during the context."""
     before = _refusals(load)
     yield
-    assert _refusals(load) > before, "no payment was refused: the fault was none"
+    assert _refusals(load) > before, "no payment was refused: the fault had no effect"
 
 
 def _refusals(load: LoadGenerator) -> int:
@@ -74,5 +74,5 @@ CASES = (
         layout=Layout(proof_disk=_DISK),
         needs=no_small_disk,
     ),
-    Case("proofs-gone", "PROOF_DIR: gone, and back", _gone),
+    Case("proofs-gone", "PROOF_DIR: missing for a while", _gone),
 )

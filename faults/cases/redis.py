@@ -1,4 +1,4 @@
-"""Redis dies, forgets everything, or is slow: it only carries the news that there is work."""
+"""Redis is killed, emptied, slow, or refuses writes; it only carries notifications."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from faults.stack import Layout, Stack
 
 _SECONDS = 4.0
 _DELAY = 1.0
-"""Seconds that each answer of a slow Redis takes, more than a nudge may take."""
+"""Seconds of each reply of a slow Redis, more than the timeout of a notification."""
 
 
 async def _killed(stack: Stack, load: LoadGenerator) -> None:
@@ -52,13 +52,13 @@ async def _still(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _refusing(stack: Stack, load: LoadGenerator) -> None:
-    """Let each way in which Redis refuses to write last for a while, one after the other."""
+    """Let Redis refuse writes first because it is full, then because it is a replica."""
     async with load.running(), stack.valkey.client() as client:
         await load.wait_until_healthy()
-        await client.config_set("maxmemory", 1)  # what it does by itself when it is full
+        await client.config_set("maxmemory", 1)  # as when it is full
         await asyncio.sleep(_SECONDS)
         await client.config_set("maxmemory", 0)
-        await client.replicaof("127.0.0.1", 1)  # as behind a failover that the clients missed
+        await client.replicaof("127.0.0.1", 1)  # as after a failover that the clients missed
         await asyncio.sleep(_SECONDS)
         await client.replicaof("NO", "ONE")
         await load.wait_for_recovery()
@@ -69,5 +69,5 @@ CASES = (
     Case("redis-emptied", "Redis emptied, twenty times", _emptied),
     Case("redis-slow", "Redis slow: a second for each answer", _slow, layout=Layout(proxied=True)),
     Case("redis-refusing", "Redis refuses to write: full, then a replica", _refusing),
-    Case("redis-still", "Redis stands still for 4 seconds", _still),
+    Case("redis-still", "Redis hangs for 4 seconds", _still),
 )

@@ -1,4 +1,4 @@
-"""The worker is killed at each stage of each job, and started again by its supervisor."""
+"""The worker is killed at each stage of each job, and its supervisor restarts it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,18 +16,18 @@ from faults.worker_kills import (
 )
 from tests.support.smtp import BEFORE_ACCEPTANCE, Stage
 
-# A short lease, for the sake of time: the entry of a killed worker comes back after it.
+# A short lease saves time: the entry of a killed worker is due again at its end.
 _LAYOUT: Final = Layout(settings={"JOB_LEASE": "1", "NOTIFY_ON_ISSUE": "true"})
 _SECONDS: Final = 240.0
 
 
-def _killed_in(stages: JobScenario) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
+def _killed_in(scenario: JobScenario) -> Callable[[Stack, LoadGenerator], Awaitable[None]]:
     async def run(stack: Stack, load: LoadGenerator) -> None:
         async with load.running(), stack.database() as database:
             await load.wait_until_healthy()
-            for place in stages.all:
-                await kill_at(stack, load, database, stages, place)
-            if stages.job == SWEEP_PROOFS:
+            for point in scenario.all_pause_points:
+                await kill_at(stack, load, database, scenario, point)
+            if scenario.job == SWEEP_PROOFS:
                 await kill_while_sweeping(stack, load, database)
             await load.wait_for_recovery()
 
@@ -37,8 +37,8 @@ def _killed_in(stages: JobScenario) -> Callable[[Stack, LoadGenerator], Awaitabl
 async def _killed_sending(stack: Stack, load: LoadGenerator) -> None:
     async with load.running(), stack.database() as database:
         await load.wait_until_healthy()
-        for place in SENDING_PAUSE_POINTS:
-            await kill_while_sending(stack, load, database, place)
+        for point in SENDING_PAUSE_POINTS:
+            await kill_while_sending(stack, load, database, point)
         for stage in (*BEFORE_ACCEPTANCE, Stage.ACCEPTED):
             await kill_in_smtp_session(stack, load, database, stage)
         await load.wait_for_recovery()
@@ -54,12 +54,12 @@ CASES = (
     ),
     *(
         Case(
-            f"worker-killed-{stages.job.replace('_', '-')}",
-            f"A worker killed at each stage of `{stages.job}`",
-            _killed_in(stages),
+            f"worker-killed-{scenario.job.replace('_', '-')}",
+            f"A worker killed at each stage of `{scenario.job}`",
+            _killed_in(scenario),
             seconds=_SECONDS,
             layout=_LAYOUT,
         )
-        for stages in JOB_SCENARIOS
+        for scenario in JOB_SCENARIOS
     ),
 )

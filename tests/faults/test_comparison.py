@@ -59,19 +59,19 @@ async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
     assert_told(found.doubled, "2 payments of", "the mail .* 2 times")
     assert_told(
         found.wrong,
-        "is paid, beside payments",
-        "day or proof of the payment",
-        "the digest of the proof of",
-        "a mail .* to somebody@else.example of no delivery",
-        "a mail .* to owner-.* of no delivery",
-        "the tallies are not",
-        "the record of changes: .* payment",
-        "the file .* is of no payment|the proof .* is not there",
+        "is paid, but has",
+        "wrong date or proof of the payment",
+        "wrong digest of the proof of",
+        "a mail .* to somebody@else.example without a delivery",
+        "a mail .* to owner-.* without a delivery",
+        "the summaries differ",
+        "audit: .* payment",
+        "the file .* belongs to no payment|the proof .* is missing",
         "list: 500",
         "list: 503 without Retry-After",
-        "list: no answer, ReadError",
+        "list: no response: ReadError",
         "list: took 11.0 s",
-        "list: 404 in another shape",
+        "list: 404 without the documented body",
     )
     assert not found.clean
 
