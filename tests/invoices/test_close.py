@@ -74,7 +74,7 @@ async def test_closing_again_changes_nothing_and_uses_no_numbers(
     assert (await invoices(connection, NOVEMBER))[-1].number == before[-1].number + 1
 
 
-async def test_who_gets_an_invoice(
+async def test_which_customers_get_an_invoice(
     make: Factories, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
     await make.customer(archived=True)

@@ -156,7 +156,7 @@ async def test_a_fixed_price_contract_is_not_written_about_a_zero_either(
     price=st.decimals(min_value=-(10**9), max_value=10**9, places=2),
     percent=st.decimals(min_value=0, max_value=99, places=2),
 )
-def test_what_is_to_be_paid_has_the_sign_of_the_price(price: Decimal, percent: Decimal) -> None:
+def test_a_total_has_the_sign_of_its_price(price: Decimal, percent: Decimal) -> None:
     # So it does not matter for zero and favour whether tax is looked at, nor when it is rounded.
     to_be_paid = money.round_half_up(money.with_tax(price, percent), get_currency("EUR"))
     assert to_be_paid.compare(Decimal(0)) == price.compare(Decimal(0))

@@ -1,4 +1,4 @@
-"""`send_notification`: what is recorded, for which invoices, and that a body does not matter."""
+"""`send_notification`: the recorded deliveries, the allowed states, and the ignored body."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`paid`: what is recorded, what is refused, and that it happens once or not at all."""
+"""`paid`: the recorded payment, the refused requests, and that it happens once or not at all."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def test_a_payment_is_recorded(case: Case, settings: Settings, body: dict[
     assert proofs(settings) == []
 
 
-async def test_the_answer_is_the_whole_invoice(case: Case) -> None:
+async def test_the_response_is_the_whole_invoice(case: Case) -> None:
     answer = await case.pay(json={"date": "2026-11-05"}, params={"field": "uuid"})
     url = f"/api/invoices/{case.invoice.uuid}/"
     assert answer.content == (await case.client.get(url, headers=case.headers)).content
@@ -180,7 +180,7 @@ async def test_the_sum_is_rounded_half_up(
         ),
     ],
 )
-async def test_fields_that_are_wrong(
+async def test_invalid_fields_are_refused(
     case: Case, settings: Settings, body: dict[str, Any], errors: dict[str, list[str]]
 ) -> None:
     if "proof" in body.get("json", {}) and "date" not in body["json"]:
@@ -193,7 +193,7 @@ async def test_fields_that_are_wrong(
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "told"),
+    ("body", "status", "detail"),
     [
         (
             as_json("{} x"),
@@ -208,11 +208,11 @@ async def test_fields_that_are_wrong(
         ({"content": b"x"}, 415, {"detail": 'Unsupported media type "" in request.'}),
     ],
 )
-async def test_bodies_that_are_wrong(
-    case: Case, body: dict[str, Any], status: int, told: Any
+async def test_invalid_bodies_are_refused(
+    case: Case, body: dict[str, Any], status: int, detail: Any
 ) -> None:
     answer = await case.pay(**body)
-    assert (answer.status_code, answer.json()) == (status, told)
+    assert (answer.status_code, answer.json()) == (status, detail)
     assert await case.state() == "created"
 
 
@@ -242,7 +242,7 @@ async def test_a_payment_needs_an_active_profile(
     assert (await case.pay()).status_code == 200
 
 
-async def test_a_proof_is_kept(case: Case, settings: Settings) -> None:
+async def test_a_proof_is_stored(case: Case, settings: Settings) -> None:
     answer = await case.pay(
         data={"date": "2026-11-05"}, files={"proof": ("../re\rceipt.exe", PDF, "text/html")}
     )
@@ -310,7 +310,7 @@ async def test_a_proof_that_would_be_lost_is_refused(
         [proof_part(PDF, b"; filename*=UTF-8''p.pdf")],
     ],
 )
-async def test_a_proof_is_kept_whatever_else_is_in_its_field(
+async def test_a_proof_is_stored_with_other_values_in_its_field(
     case: Case, settings: Settings, parts: list[bytes]
 ) -> None:
     answer = await case.pay(**multipart(DATE, *parts))
@@ -373,9 +373,7 @@ async def test_a_commit_that_fails_leaves_nothing(
     assert len(proofs(settings)) == 1
 
 
-async def test_a_commit_whose_answer_was_lost_keeps_its_proof(
-    case: Case, settings: Settings
-) -> None:
+async def test_a_commit_with_a_lost_reply_keeps_its_proof(case: Case, settings: Settings) -> None:
     async with postgresql_proxy(settings.database_url) as proxy:
         app = create_app(settings.model_copy(update={"database_url": proxy.url}))
         async with app.router.lifespan_context(app), client_of(app) as case.client:

@@ -1,4 +1,4 @@
-"""`set_backend_id`, `set_payment_url`, `set_reference_number`: what is kept and what not."""
+"""`set_backend_id`, `set_payment_url`, `set_reference_number`: which values are stored."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Case:
         headers = self.headers | body.pop("headers", {})
         return await self.client.post(path, headers=headers, **body)
 
-    async def kept(self, field: str) -> str:
+    async def stored(self, field: str) -> str:
         column = Invoice.__table__.c[field]
         statement = select(column).where(Invoice.id == self.invoice.id)
         return str((await self.connection.execute(statement)).scalar_one())
@@ -70,8 +70,8 @@ async def test_every_kind_of_body(case: Case, field: str, form: str) -> None:
     if form == "multipart":
         body = {"files": {name: (None, value) for name, value in body[form].items()}}
     assert_done(await case.set(field, **body))
-    assert await case.kept(field) == URL
-    assert await case.kept("state") == "created"
+    assert await case.stored(field) == URL
+    assert await case.stored("state") == "created"
     shown = await case.client.get(f"/api/invoices/{case.invoice.uuid}/", headers=case.headers)
     assert shown.json()[field] == URL
 
@@ -92,7 +92,7 @@ async def test_nothing_asked_changes_nothing(case: Case, field: str, statements:
         statements.clear()
         assert_done(await case.set(field, **body))
         assert not any("UPDATE invoices" in statement for statement in statements)
-    assert await case.kept(field) == "old"
+    assert await case.stored(field) == "old"
 
     if field != "payment_url":
         assert_done(await case.set(field, json={field: " old "}))
@@ -104,7 +104,7 @@ async def test_an_empty_text_clears(case: Case, field: str) -> None:
     for body in ({"json": {field: " \n"}}, {"data": {field: ""}}):
         assert_done(await case.set(field, json={field: URL}))
         assert_done(await case.set(field, **body))
-        assert await case.kept(field) == ""
+        assert await case.stored(field) == ""
 
 
 @pytest.mark.parametrize("state", InvoiceState)
@@ -112,7 +112,7 @@ async def test_any_state(case: Case, make: Factories, state: InvoiceState) -> No
     case.invoice = await make.invoice(await make.customer(), state=state)
     for field in FIELDS:
         assert_done(await case.set(field, json={field: URL}))
-        assert await case.kept(field) == URL
+        assert await case.stored(field) == URL
 
 
 @pytest.mark.parametrize("field", ["backend_id", "reference_number"])
@@ -121,7 +121,7 @@ async def test_a_number_is_taken_as_its_text(
     case: Case, field: str, value: float, text: str
 ) -> None:
     assert_done(await case.set(field, json={field: value}))
-    assert await case.kept(field) == text
+    assert await case.stored(field) == text
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -129,11 +129,11 @@ async def test_lengths(case: Case, field: str) -> None:
     limit = FIELDS[field]
     fits = "https://pay.example.com/".ljust(limit, "õ")
     assert_done(await case.set(field, json={field: f" {fits} "}))
-    assert await case.kept(field) == fits
+    assert await case.stored(field) == fits
     answer = await case.set(field, json={field: fits + "x"})
     assert answer.status_code == 400
     assert answer.json() == {field: [f"Ensure this field has no more than {limit} characters."]}
-    assert await case.kept(field) == fits
+    assert await case.stored(field) == fits
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -161,7 +161,7 @@ async def test_values_that_are_refused(
         headers={"Content-Type": "application/json"},
     )
     assert (answer.status_code, answer.json()) == (400, {field: messages})
-    assert await case.kept(field) == "old"
+    assert await case.stored(field) == "old"
 
 
 async def test_a_file_is_no_text(case: Case) -> None:
@@ -170,14 +170,14 @@ async def test_a_file_is_no_text(case: Case) -> None:
         assert (answer.status_code, answer.json()) == (400, {field: [message]})
 
 
-async def test_what_is_no_url(case: Case) -> None:
+async def test_an_invalid_url_is_refused(case: Case) -> None:
     answer = await case.set("payment_url", json={"payment_url": "a.b"})
     assert (answer.status_code, answer.json()) == (400, {"payment_url": [NO_URL]})
     answer = await case.set("payment_url", json={"payment_url": "x" * 201})
     assert answer.json() == {
         "payment_url": ["Ensure this field has no more than 200 characters.", NO_URL]
     }
-    assert await case.kept("payment_url") == "old"
+    assert await case.stored("payment_url") == "old"
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -209,7 +209,7 @@ async def test_bodies_that_are_refused(
     answer = await case.set(field, content=content.encode(), headers=headers)
     assert answer.status_code == status
     assert told in (None, answer.json()["detail"])
-    assert await case.kept(field) == "old"
+    assert await case.stored(field) == "old"
 
 
 _VALUES = st.recursive(
@@ -223,15 +223,15 @@ _VALUES = st.recursive(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(field=st.sampled_from(sorted(FIELDS)), value=_VALUES)
-async def test_any_value_is_kept_or_refused(case: Case, field: str, value: Any) -> None:
-    before = await case.kept(field)
+async def test_any_value_is_stored_or_refused(case: Case, field: str, value: Any) -> None:
+    before = await case.stored(field)
     try:
         answer = await case.set(field, json={field: value})
     except ValueError:  # infinity, which the client does not write
         return
     if answer.status_code == 200:
-        assert await case.kept(field) == str(value).strip()
+        assert await case.stored(field) == str(value).strip()
     else:
         assert answer.status_code == 400
         assert list(answer.json()) == [field]
-        assert await case.kept(field) == before
+        assert await case.stored(field) == before

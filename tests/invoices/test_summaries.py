@@ -1,4 +1,4 @@
-"""Tallies are merged and mended, the sums of a year brought forward, whatever others do."""
+"""Summaries are merged and repaired, and the totals of a year advanced, beside other changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -109,7 +109,7 @@ async def test_a_year_is_brought_forward_amid_changes(
 
 
 @pytest.mark.usefixtures("tomorrow")
-async def test_a_customer_whose_sums_are_being_changed_comes_later(
+async def test_a_customer_with_a_change_in_progress_is_retried_later(
     database: Database, connection: AsyncConnection, invoices: list[Row], make: Factories
 ) -> None:
     other = await make.invoice(await make.customer(), created=await year_ago(connection))

@@ -48,7 +48,7 @@ async def test_without_drift_nothing_is_touched(
     assert [await kept(connection, row) for row in (invoice, empty)] == before
 
 
-async def test_drift_is_told_and_mended(
+async def test_drift_is_reported_and_repaired(
     make: Factories,
     database: Database,
     connection: AsyncConnection,
@@ -82,7 +82,7 @@ async def test_drift_is_told_and_mended(
     assert (await reconcile_totals(database, KEY)).counts == {}
 
 
-async def test_a_total_with_tax_that_nothing_followed_is_told_and_mended(
+async def test_a_drifted_total_with_tax_is_reported_and_repaired(
     make: Factories, database: Database, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())

@@ -1,4 +1,4 @@
-"""The disk with the proofs fails: the client is told to come again, and nothing is left behind."""
+"""The disk of the proofs fails: the response is 503 with `Retry-After`, and no file is left."""
 
 import resource
 import shutil
@@ -177,7 +177,7 @@ async def test_what_cannot_be_removed_is_left_to_the_sweep(
         assert (await case.pay()).status_code == 412
 
 
-async def test_a_proof_whose_file_is_missing(case: Case, settings: Settings) -> None:
+async def test_a_missing_file_of_a_proof(case: Case, settings: Settings) -> None:
     await case.is_taken(settings.proof_dir)
     payment = (await case.connection.execute(select(Payment.uuid))).scalar_one()
     path = f"/api/payments/{payment}/proof/"

@@ -1,4 +1,4 @@
-"""Proofs read back by staff: as they were sent, as a download."""
+"""Downloads of proofs by staff: the same bytes, as an attachment."""
 
 from uuid import uuid4
 
@@ -86,7 +86,9 @@ async def test_a_range_of_an_unknown_unit_is_ignored(
     assert (answer.status_code, answer.content) == (200, PDF)
 
 
-async def test_what_is_not_there(client: httpx.AsyncClient, make: Factories, payment: Row) -> None:
+async def test_a_missing_payment_or_proof_is_not_found(
+    client: httpx.AsyncClient, make: Factories, payment: Row
+) -> None:
     headers = (await make.staff()).headers
     bare = await make.payment(await make.profile(await make.customer()))
     for uuid in (bare.uuid, uuid4(), "malformed"):

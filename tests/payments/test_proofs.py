@@ -1,4 +1,4 @@
-"""Proofs of payment on disk: types by content, names, bounds, and what is left behind."""
+"""Proofs of payment on disk: types by content, names, limits, and leftovers."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ async def keep(store: ProofStore, content: bytes, name: str = "proof.pdf") -> Pr
         (b"", None),
     ],
 )
-def test_the_type_is_told_by_content(head: bytes, found: str | None) -> None:
+def test_the_type_is_detected_by_content(head: bytes, found: str | None) -> None:
     assert media_type(head) == found
 
 
@@ -90,7 +90,7 @@ def test_a_name_is_only_a_text(name: str, safe: str) -> None:
     assert len(safe.encode()) < 1000
 
 
-async def test_a_proof_is_kept_under_a_random_key(store: ProofStore) -> None:
+async def test_a_proof_is_stored_under_a_random_key(store: ProofStore) -> None:
     content = PDF + os.urandom(700_000)
     proof = await keep(store, content, "../receipt.pdf")
     assert store.path(proof.key).read_bytes() == content
@@ -136,7 +136,7 @@ async def test_a_proof_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(
         ),
     ],
 )
-async def test_what_is_no_proof_leaves_nothing(
+async def test_a_refused_file_leaves_nothing(
     store: ProofStore, content: bytes, reason: str
 ) -> None:
     with pytest.raises(ProofRefused) as caught:
@@ -163,7 +163,7 @@ async def test_a_cancelled_upload_leaves_nothing(store: ProofStore) -> None:
     assert files(store) == []
 
 
-async def test_a_discarded_proof_leaves_nothing_and_a_kept_one_stays(store: ProofStore) -> None:
+async def test_a_discarded_proof_leaves_nothing_and_a_finished_one_stays(store: ProofStore) -> None:
     async with store.begin("p") as incoming:
         await incoming.write(PDF + b"x" * 300_000)
         await incoming.discard()
@@ -177,12 +177,12 @@ async def test_a_discarded_proof_leaves_nothing_and_a_kept_one_stays(store: Proo
 @pytest.mark.parametrize(
     "key", ["", "../x", "a" * 31, "A" * 32, "a" * 32 + "\n", "a" * 32 + ".part"]
 )
-def test_what_is_no_key_has_no_path(store: ProofStore, key: str) -> None:
+def test_an_invalid_key_has_no_path(store: ProofStore, key: str) -> None:
     with pytest.raises(ValueError, match="not the key"):
         store.path(key)
 
 
-async def test_old_files_are_told(store: ProofStore) -> None:
+async def test_old_files_are_listed(store: ProofStore) -> None:
     hour = timedelta(hours=1)
     assert store.older_than(hour) == []
     old = await keep(store, PDF)
