@@ -11,13 +11,9 @@ from app.api import errors, health, openapi, trailing_slash
 from app.api.caching.response_cache import ResponseCache
 from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
-from app.api.middleware.deadline import PatienceMiddleware
-from app.api.middleware.head import HeadMiddleware
-from app.api.middleware.limits import LimitsMiddleware, body_max_bytes
-from app.api.middleware.proxy_headers import ForwardedMiddleware
-from app.api.middleware.rate_limit.middleware import RateLimitMiddleware, RateLimits
-from app.api.middleware.request_log import RequestMiddleware
-from app.api.middleware.security_headers import SecurityMiddleware
+from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
+from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
+from app.api.middleware.request_log import RequestLogMiddleware
 from app.api.operations import Operations
 from app.database.engine import Database
 from app.disk import DiskUnavailable
@@ -70,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     trailing_slash.install(app)
     # The last added is the first that a request meets.
-    app.add_middleware(PatienceMiddleware, seconds=settings.database_request_timeout)
+    app.add_middleware(DeadlineMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(RateLimitMiddleware, limits=rate_limits)
     app.add_middleware(
@@ -78,11 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
         client_timeout=settings.client_timeout,
         body_max_bytes=body_max_bytes(settings.proof_max_bytes),
     )
-    app.add_middleware(RequestMiddleware)
-    app.add_middleware(HeadMiddleware)
+    app.add_middleware(RequestLogMiddleware, trusted_proxies=settings.trusted_proxies)
     cors.install(app, settings)
-    app.add_middleware(SecurityMiddleware)
-    app.add_middleware(ForwardedMiddleware, trusted=settings.trusted_proxies)
     app.include_router(health.router)
     app.include_router(invoices)
     app.include_router(invoice_actions)

@@ -14,8 +14,8 @@ import pytest
 from limits import parse
 from structlog.testing import capture_logs
 
-from app.api.middleware.rate_limit import middleware as rate_limit
-from app.api.middleware.rate_limit.middleware import RateLimits
+from app.api.middleware import rate_limit
+from app.api.middleware.rate_limit import RateLimits
 from app.database.engine import Database
 from app.jobs.claimed_entry import ClaimedEntry
 from app.jobs.worker import WorkerProcess

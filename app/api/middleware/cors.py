@@ -1,14 +1,17 @@
-"""Pages of other origins that may call the API in a browser: none, unless a setting names them."""
+"""Cross-origin requests of browsers: refused, unless a setting names the origin of the page."""
 
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
+from app.api.middleware.security_headers import ERROR_HEADERS
 from app.api.permissions import IMPERSONATED_USER
 from app.settings import Settings
 
-_SENT: Final = (
+_REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
@@ -17,8 +20,8 @@ _SENT: Final = (
     IMPERSONATED_USER,
     "X-Request-ID",
 )
-"""Headers of requests that a page may set."""
-_READ: Final = (
+"""Request headers that a page may set."""
+_RESPONSE_HEADERS: Final = (
     "Content-Disposition",
     "ETag",
     "Link",
@@ -28,17 +31,26 @@ _READ: Final = (
     "X-Request-ID",
     "X-Result-Count",
 )
-"""Headers of answers that a page may read."""
+"""Response headers that a page may read."""
+
+
+class _CorsMiddleware(CORSMiddleware):
+    """Adds the security headers to answers to preflight requests, which end here."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        response.raw_headers.extend(ERROR_HEADERS)
+        return response
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Let pages of the origins of the settings call; without any, browsers let no page."""
+    """Allow the origins of the settings."""
     if settings.cors_allow_origins:
-        # Tokens are sent by the page itself: without cookies there are no credentials to allow.
+        # Pages send tokens themselves: without cookies there are no credentials to allow.
         app.add_middleware(
-            CORSMiddleware,
+            _CorsMiddleware,
             allow_origins=settings.cors_allow_origins,
             allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=_SENT,
-            expose_headers=_READ,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
         )

@@ -1,4 +1,4 @@
-"""Limits of every request: the size of its head and body, and the time that the body may take.
+"""Limits of every request: the size of its head and body, and the time that it may take.
 
 The server limits incomplete heads (`app/server/connection.py`). Readers of bodies limit what they
 read (`app/api/request_body.py`).
@@ -10,8 +10,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import ApiError, TooLarge, error_response
-from app.api.middleware.rate_limit.middleware import UNLIMITED
+from app.api.middleware.rate_limit import UNLIMITED
 from app.api.multipart import TEXT_MAX_BYTES
+from app.database.deadline import request_deadline
 
 URL_MAX_BYTES: Final = 8 * 1024
 """Of path and query."""
@@ -75,6 +76,31 @@ class LimitsMiddleware:
         if length is not None and length > self._body_max_bytes:
             return TooLarge(body_too_long(self._body_max_bytes), _CLOSE)
         return _transfer_coding_error(scope) or _broken_body_error(scope)
+
+
+class DeadlineMiddleware:
+    """Limits the time that a request spends on the database, until its response starts.
+
+    All time of a request without a body counts, so that a crowd of them is answered in time.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_no_body = scope["method"] in ("GET", "HEAD")
+        with request_deadline(self._seconds, counts_all_time=has_no_body) as deadline:
+
+            async def start_response(message: Message) -> None:
+                deadline.cancel()
+                await send(message)
+
+            await self._app(scope, receive, start_response)
 
 
 def body_max_bytes(proof_max_bytes: int) -> int:

@@ -1,4 +1,7 @@
-"""Where a request came from, as far as trusted proxies tell: address, scheme, host, prefix."""
+"""The origin of a request: the client's address, and the scheme, host and prefix that it used.
+
+`X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are read only if the peer is a trusted proxy.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastapi import Request
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.settings import Network
 
@@ -16,7 +19,7 @@ Address = IPv4Address | IPv6Address
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?")
-_WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]+)?")
+_ADDRESS_WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,68 +27,68 @@ class Origin:
     """How the client reached the service."""
 
     address: Address | None
-    """The client's; None where it is not known, as on a Unix socket."""
+    """The client's; None if it is unknown, as on a Unix socket."""
     base: str
     """Scheme, host and a gateway's path prefix, without a slash at the end."""
 
 
-class ForwardedMiddleware:
-    """Finds the origin of each request and keeps it in the scope.
+def find_origin(scope: Scope, trusted: Sequence[Network]) -> Origin:
+    """Return the origin of a request."""
+    headers = Headers(scope=scope)
+    peer = _parse_peer(scope["client"][0]) if scope.get("client") else None
+    if not _is_trusted(peer, trusted):
+        return Origin(peer, _base(scope, scope["scheme"], headers.get("host", ""), ""))
+    address, proxies = _walk(peer, _values(headers, "x-forwarded-for"), trusted)
 
-    `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are read only where the peer is trusted.
-    """
+    def forwarded(name: str) -> str:
+        # Each proxy appends a value: the first trusted proxy's is `proxies` values from the end.
+        values = _values(headers, name)
+        return values[max(0, len(values) - proxies)] if values else ""
 
-    def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
-        self._app = app
-        self._trusted = tuple(trusted)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection, as ASGI has it."""
-        if scope["type"] == "http":
-            scope["app.origin"] = self._origin(scope)
-        await self._app(scope, receive, send)
-
-    def _origin(self, scope: Scope) -> Origin:
-        headers = Headers(scope=scope)
-        peer = _peer(scope["client"][0]) if scope.get("client") else None
-        scheme, host, prefix = scope["scheme"], headers.get("host", ""), ""
-        if not self._is_trusted(peer):
-            return Origin(peer, _base(scope, scheme, host, prefix))
-        address, proxies = self._walk(peer, _listed(headers, "x-forwarded-for"))
-
-        def told(name: str) -> str:
-            # Each proxy adds a value at the end; the first trusted one's is that many from there.
-            values = _listed(headers, name)
-            return values[max(0, len(values) - proxies)] if values else ""
-
-        if (forwarded := told("x-forwarded-proto").lower()) in ("http", "https"):
-            scheme = forwarded
-        if _HOST.fullmatch(told("x-forwarded-host")):
-            host = told("x-forwarded-host")
-        if _PREFIX.fullmatch(told("x-forwarded-prefix")):
-            prefix = told("x-forwarded-prefix").rstrip("/")
-        return Origin(address, _base(scope, scheme, host, prefix))
-
-    def _is_trusted(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._trusted)
-
-    def _walk(self, peer: Address | None, chain: list[str]) -> tuple[Address | None, int]:
-        """Return the rightmost address that is not trusted, and how many proxies stand before."""
-        address, proxies = peer, 0
-        for hop in reversed(chain):
-            if not self._is_trusted(address):
-                break
-            address, proxies = _parse(hop), proxies + 1
-        return address, max(proxies, 1)
+    scheme, host, prefix = scope["scheme"], headers.get("host", ""), ""
+    if (forwarded_scheme := forwarded("x-forwarded-proto").lower()) in ("http", "https"):
+        scheme = forwarded_scheme
+    if _HOST.fullmatch(forwarded("x-forwarded-host")):
+        host = forwarded("x-forwarded-host")
+    if _PREFIX.fullmatch(forwarded("x-forwarded-prefix")):
+        prefix = forwarded("x-forwarded-prefix").rstrip("/")
+    return Origin(address, _base(scope, scheme, host, prefix))
 
 
-def _listed(headers: Headers, name: str) -> list[str]:
+def origin(request: Request) -> Origin:
+    """Return the origin of a request."""
+    found: Origin = request.scope["app.origin"]
+    return found
+
+
+def client_address(request: Request) -> Address | None:
+    """Return the client's address; None if it is unknown."""
+    return origin(request).address
+
+
+def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in trusted)
+
+
+def _walk(
+    peer: Address | None, chain: list[str], trusted: Sequence[Network]
+) -> tuple[Address | None, int]:
+    """Return the rightmost address that is not trusted, and the number of proxies after it."""
+    address, proxies = peer, 0
+    for hop in reversed(chain):
+        if not _is_trusted(address, trusted):
+            break
+        address, proxies = _parse(hop), proxies + 1
+    return address, max(proxies, 1)
+
+
+def _values(headers: Headers, name: str) -> list[str]:
     joined = ",".join(headers.getlist(name))
     return [part.strip() for part in joined.split(",") if part.strip()]
 
 
 def _parse(text: str) -> Address | None:
-    if matched := _WITH_PORT.fullmatch(text):
+    if matched := _ADDRESS_WITH_PORT.fullmatch(text):
         text = matched["v6"] or matched["v4"]
     try:
         address = ip_address(text)
@@ -96,8 +99,8 @@ def _parse(text: str) -> Address | None:
     return address
 
 
-# Of peers alone: what a header says may be of any length.
-_peer = lru_cache(maxsize=4096)(_parse)
+# Only peers are cached: the addresses in a header are the client's choice.
+_parse_peer = lru_cache(maxsize=4096)(_parse)
 
 
 def _base(scope: Scope, scheme: str, host: str, prefix: str) -> str:
@@ -105,14 +108,3 @@ def _base(scope: Scope, scheme: str, host: str, prefix: str) -> str:
         name, port = scope.get("server") or ("localhost", None)
         host = f"{name}:{port}" if port else str(name)
     return f"{scheme}://{host}{prefix}"
-
-
-def origin(request: Request) -> Origin:
-    """Return where a request came from."""
-    found: Origin = request.scope["app.origin"]
-    return found
-
-
-def client_address(request: Request) -> Address | None:
-    """Return the client's address, None where it is not known."""
-    return origin(request).address

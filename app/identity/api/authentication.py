@@ -12,8 +12,8 @@ from fastapi import Depends, Request
 
 from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenied
 from app.api.middleware.proxy_headers import client_address
-from app.api.middleware.rate_limit.middleware import request_limiter
-from app.api.middleware.request_log import note_impersonator, note_user, safe_path
+from app.api.middleware.rate_limit import request_limiter
+from app.api.middleware.request_log import safe_path, set_impersonator, set_user
 from app.api.permissions import IMPERSONATED_USER, Access, enforces
 from app.formats import parse_uuid
 from app.identity import users
@@ -73,7 +73,7 @@ async def _authenticate(request: Request) -> Caller:
         raise
     # Half of the digest identifies the token and is useless for anything else.
     await limiter.count_on_token(digest[:32])
-    note_user(request, user.user_uuid)
+    set_user(request, user.user_uuid)
     caller = replace(user, address=client_address(request))
     values = request.headers.getlist(IMPERSONATED_USER)
     return await _impersonate(request, caller, values) if values and caller.is_staff else caller
@@ -93,8 +93,8 @@ async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Ca
         raise ImpersonationFailed("names no user")
     if not user.is_active:
         raise ImpersonationFailed("names a user who is not active")
-    note_user(request, user.uuid)
-    note_impersonator(request, staff.user_uuid)
+    set_user(request, user.uuid)
+    set_impersonator(request, staff.user_uuid)
     return Caller(
         user.id,
         user.uuid,

@@ -5,10 +5,10 @@ from math import ceil
 import pytest
 from limits import parse
 
-from app.api.middleware.rate_limit import limit as limit_module
-from app.api.middleware.rate_limit import sliding_windows
-from app.api.middleware.rate_limit.limit import Limit, Verdict
-from app.api.middleware.rate_limit.sliding_windows import SlidingWindows
+from app.api.middleware import rate_limit as limit_module
+from app.api.middleware import sliding_windows
+from app.api.middleware.rate_limit import Limit, Verdict
+from app.api.middleware.sliding_windows import SlidingWindows
 from app.settings import Settings
 
 

@@ -10,9 +10,8 @@ from limits import parse
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.api.middleware.rate_limit import middleware, sliding_windows
-from app.api.middleware.rate_limit.limit import Limit
-from app.api.middleware.rate_limit.middleware import RateLimits
+from app.api.middleware import rate_limit, sliding_windows
+from app.api.middleware.rate_limit import Limit, RateLimits
 from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 
@@ -138,7 +137,7 @@ async def test_a_request_does_not_wait_for_a_redis_that_hangs(
 async def test_processes_share_by_themselves(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(middleware, "SHARE_INTERVAL", 0.01)
+    monkeypatch.setattr(rate_limit, "SHARE_INTERVAL", 0.01)
     limits = settings.model_copy(update={"rate_limit_token": parse("10/minute")})
     one, other = RateLimits(limits), RateLimits(limits)
     assert one.token is not None
