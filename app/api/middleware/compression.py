@@ -1,12 +1,12 @@
-"""Answers are compressed for those who ask, part by part as they are made.
+"""Compresses responses, part by part as the application sends them.
 
-What it costs and saves stands in decision 13.
+Decision 13 gives the costs and savings of the levels.
 """
 
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import zstandard
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.caching import etags
 
 MINIMUM_SIZE: Final = 1024
-"""Bytes from which an answer is compressed."""
+"""Bytes from which a response is compressed."""
 ZSTD_LEVEL: Final = 1
 GZIP_LEVEL: Final = 2
 _MEDIA_TYPES: Final = frozenset(
@@ -32,46 +32,40 @@ _MEDIA_TYPES: Final = frozenset(
 
 
 class _Encoder(Protocol):
-    def part(self, data: bytes) -> bytes:
-        """Compress a part, so that the client can read it without what comes after."""
+    """A compression object of zlib or zstandard."""
 
-    def last(self, data: bytes) -> bytes:
-        """Compress the last part."""
+    def compress(self, data: bytes, /) -> bytes: ...
 
-
-class _Gzip:
-    def __init__(self) -> None:
-        # As zlib writes it, without the time: the same answer is the same bytes.
-        self._encoder = zlib.compressobj(GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)
-
-    def part(self, data: bytes) -> bytes:
-        return self._encoder.compress(data) + self._encoder.flush(zlib.Z_SYNC_FLUSH)
-
-    def last(self, data: bytes) -> bytes:
-        return self._encoder.compress(data) + self._encoder.flush()
+    def flush(self, mode: int = ..., /) -> bytes: ...
 
 
-class _Zstd:
-    def __init__(self) -> None:
-        self._encoder = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj()
+class _Coding(NamedTuple):
+    """A content coding."""
 
-    def part(self, data: bytes) -> bytes:
-        return self._encoder.compress(data) + self._encoder.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
-
-    def last(self, data: bytes) -> bytes:
-        return self._encoder.compress(data) + self._encoder.flush()
+    create_encoder: Callable[[], _Encoder]
+    flush_part: int
+    """The mode of `flush` after which the client can decode what it has."""
 
 
-_ENCODERS: Final[dict[str, Callable[[], _Encoder]]] = {"zstd": _Zstd, "gzip": _Gzip}
-"""What compresses, by its name in HTTP; the first that a client takes is used."""
+_CODINGS: Final[dict[str, _Coding]] = {
+    "zstd": _Coding(
+        lambda: zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj(),
+        zstandard.COMPRESSOBJ_FLUSH_BLOCK,
+    ),
+    # zlib writes no time into the header: equal responses are equal bytes.
+    "gzip": _Coding(
+        lambda: zlib.compressobj(GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16), zlib.Z_SYNC_FLUSH
+    ),
+}
+"""The content codings by name, the preferred one first."""
 
 
 @lru_cache(maxsize=128)
 def accepted(accept_encoding: str) -> tuple[str, ...]:
-    """Return the codings of ours that the header takes, best first."""
+    """Return the supported codings that an Accept-Encoding header accepts, the preferred first."""
     qualities = dict(_qualities(accept_encoding))
     others = qualities.get("*", 0.0)
-    return tuple(coding for coding in _ENCODERS if qualities.get(coding, others) > 0)
+    return tuple(coding for coding in _CODINGS if qualities.get(coding, others) > 0)
 
 
 def _qualities(accept_encoding: str) -> Iterator[tuple[str, float]]:
@@ -85,7 +79,7 @@ def _qualities(accept_encoding: str) -> Iterator[tuple[str, float]]:
 
 
 class CompressionMiddleware:
-    """Compresses what is worth it, and gives what it compressed a validator of its own."""
+    """Compresses responses that gain by it, and gives each coding an entity tag of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -98,85 +92,81 @@ class CompressionMiddleware:
         headers = Headers(scope=scope)
         codings = accepted(", ".join(headers.getlist("accept-encoding")))
         tags = etags.parsed(", ".join(headers.getlist("if-none-match")))
-        # Tags of codings that this client does not take stay as they are, and match nothing.
+        # Tags of codings that this client does not accept stay unchanged, and match nothing.
         known = {etags.bare(tag, codings): tag for tag in reversed(tags)}
         replaced = {}
         if list(known.values()) != list(known):
             replaced["If-None-Match"] = ", ".join(reversed(known))
         if expected := etags.parsed(", ".join(headers.getlist("if-match"))):
-            # The state is the same in whatever coding the client has read of it.
+            # The state is the same in every coding.
             replaced["If-Match"] = ", ".join(
-                tag if tag.startswith(etags.WEAK) else etags.bare(tag, _ENCODERS)
-                for tag in expected
+                tag if tag.startswith(etags.WEAK) else etags.bare(tag, _CODINGS) for tag in expected
             )
         if replaced:
             changed = MutableHeaders(raw=list(scope["headers"]))
             changed.update(replaced)
-            # In the same scope: what is noted there further in is told by the log.
+            # Of the same scope: the log reads what inner code stores in it.
             scope["headers"] = changed.raw
-        await self._app(scope, receive, _Answer(send, next(iter(codings), None), known))
+        await self._app(scope, receive, _Response(send, next(iter(codings), None), known))
 
 
-class _Answer:
-    """Sends one answer on; its start is held until the body tells whether it is compressed."""
+class _Response:
+    """Sends one response; its start waits until the body shows whether it is compressed."""
 
     def __init__(self, send: Send, coding: str | None, known: dict[str, str]) -> None:
         self._send = send
         self._coding = coding
         self._known = known
-        self._undecided: tuple[Message, str] | None = None
-        self._held = b""
+        self._start: Message | None = None
+        """The start, while it waits."""
+        self._buffer = b""
         self._encoder: _Encoder | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._begin(message)
-        elif message["type"] != "http.response.body":
-            await self._send(message)
-        elif self._undecided is not None:
-            await self._decide(*self._undecided, message)
-        elif self._encoder is not None:
-            await self._send(_packed(self._encoder, message))
-        else:
-            await self._send(message)
-
-    async def _begin(self, start: Message) -> None:
-        headers = MutableHeaders(raw=start["headers"])
-        headers["Vary"] = "Accept-Encoding"
-        if start["status"] == 304 and "etag" in headers:
-            # The client is told which of the tags that it has is good.
-            headers["ETag"] = self._known.get(headers["etag"], headers["etag"])
-        if self._coding is not None and _is_compressible(start["status"], headers):
-            self._undecided = start, self._coding
-        else:
-            await self._send(start)
-
-    async def _decide(self, start: Message, coding: str, message: Message) -> None:
-        body, more = self._held + message.get("body", b""), message.get("more_body", False)
-        if more and len(body) < MINIMUM_SIZE:
-            self._held = body
-            return
-        self._undecided = None
-        whole: Message = {**message, "body": body}
-        if len(body) >= MINIMUM_SIZE:
-            self._encoder = _ENCODERS[coding]()
-            whole = _packed(self._encoder, whole)
-            headers = MutableHeaders(raw=start["headers"])
-            headers["Content-Encoding"] = coding
-            if "etag" in headers:
-                headers["ETag"] = etags.coded(headers["etag"], coding)
-            if more:
-                del headers["Content-Length"]
+            headers = MutableHeaders(raw=message["headers"])
+            headers["Vary"] = "Accept-Encoding"
+            if message["status"] == 304 and "etag" in headers:
+                # The client gets the tag that it sent.
+                headers["ETag"] = self._known.get(headers["etag"], headers["etag"])
+            if self._coding is not None and _is_compressible(message["status"], headers):
+                self._start = message
             else:
-                headers["Content-Length"] = str(len(whole["body"]))
-        await self._send(start)
-        await self._send(whole)
+                await self._send(message)
+        elif message["type"] == "http.response.body" and self._coding is not None:
+            await self._send_body(message, self._coding)
+        else:
+            await self._send(message)
 
-
-def _packed(encoder: _Encoder, message: Message) -> Message:
-    body = message.get("body", b"")
-    more = message.get("more_body", False)
-    return {**message, "body": encoder.part(body) if more else encoder.last(body)}
+    async def _send_body(self, message: Message, coding: str) -> None:
+        body, more = message.get("body", b""), message.get("more_body", False)
+        start = self._start
+        if start is not None:
+            body = self._buffer + body
+            if more and len(body) < MINIMUM_SIZE:
+                self._buffer = body
+                return
+            self._start = None
+            if len(body) >= MINIMUM_SIZE:
+                self._encoder = _CODINGS[coding].create_encoder()
+        if self._encoder is not None:
+            encoded = self._encoder.compress(body)
+            if more:
+                body = encoded + self._encoder.flush(_CODINGS[coding].flush_part)
+            else:
+                body = encoded + self._encoder.flush()
+        if start is not None:
+            if self._encoder is not None:
+                headers = MutableHeaders(raw=start["headers"])
+                headers["Content-Encoding"] = coding
+                if "etag" in headers:
+                    headers["ETag"] = etags.coded(headers["etag"], coding)
+                if more:
+                    del headers["Content-Length"]
+                else:
+                    headers["Content-Length"] = str(len(body))
+            await self._send(start)
+        await self._send({**message, "body": body})
 
 
 def _is_compressible(status: int, headers: Headers) -> bool:
