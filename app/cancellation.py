@@ -1,8 +1,8 @@
-"""Cancellation that a library hides.
+"""Cancellation that redis-py hides.
 
 On Python 3.11, redis-py (5.3 to 7.0) hides up to half of the cancellations of a task that waits for
-Redis: it raises its own TimeoutError or ConnectionError, or connects again and goes on. A loop that
-goes on after errors of Redis would then never end.
+Redis: it raises its own TimeoutError or ConnectionError, or reconnects and continues. A loop that
+continues after errors of Redis would then never end.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def reraise_cancellation() -> Iterator[None]:
-    """Raise CancelledError at the end of the context where the running task was cancelled in it.
+    """Raise CancelledError at the end of the context if the current task was cancelled within it.
 
-    It stands outside of `asyncio.timeout`, which cancels the task for reasons of its own.
+    Enter it outside of `asyncio.timeout`, which cancels the task itself.
     """
     try:
         yield

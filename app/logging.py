@@ -1,8 +1,8 @@
-"""Structured logs: one line an event, as JSON or for a person, with the id of the request.
+"""Structured logs: one line per event, as JSON or for people, with the id of the request.
 
-What is secret or personal never gets here: no headers, no bodies, no query strings, and of errors
-only what cannot repeat them. Their messages often quote the value that was wrong; as JSON they are
-logged by type and place, with the message where it is of PostgreSQL's or the system's own words.
+Secrets and personal data are not logged: no headers, bodies or query strings. An error's message
+often quotes the invalid value. So JSON logs have an error's type and place, and its message only
+if it comes from PostgreSQL or the system and cannot quote a value.
 """
 
 import logging
@@ -18,13 +18,13 @@ from structlog.typing import Processor
 from app.settings import Settings
 
 _FRAMES: Final = 50
-"""Places of an error that are told, the innermost."""
-_WITH_VALUES: Final = ("22", "23", "P0")
-"""SQLSTATE classes whose messages may hold values: of data, of constraints, of triggers."""
+"""Maximum frames of a logged error, the innermost ones."""
+_CLASSES_WITH_VALUES: Final = ("22", "23", "P0")
+"""SQLSTATE classes whose messages may quote values: data, constraints, triggers."""
 
 
 class _Logger(structlog.WriteLogger):
-    """Writes to standard error, and has a name, which processors show."""
+    """Writes to standard error, and has a name for the processors."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
@@ -32,7 +32,7 @@ class _Logger(structlog.WriteLogger):
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send this service's events and its libraries' to standard error, in the chosen format."""
+    """Send events of the service and of its libraries to standard error, in the chosen format."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -43,7 +43,7 @@ def configure_logging(settings: Settings) -> None:
     last: list[Processor]
     if settings.log_format == "json":
         last = [
-            structlog.processors.ExceptionRenderer(_exceptions),
+            structlog.processors.ExceptionRenderer(_format_exceptions),
             structlog.processors.JSONRenderer(),
         ]
     else:
@@ -52,7 +52,7 @@ def configure_logging(settings: Settings) -> None:
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             )
         ]
-    # Our own lines, of which each request has one, take the short way; libraries' come by logging.
+    # Lines of the service, one per request, bypass logging, which is slower; libraries use it.
     structlog.configure(
         processors=[*shared, *last],
         logger_factory=_Logger,
@@ -76,7 +76,7 @@ def configure_logging(settings: Settings) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # It tells of each of its own parts when it is imported.
+    # It logs each of its plugins when it is imported.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # The request line is logged by this service, without its query.
     logging.getLogger("uvicorn.access").disabled = True
@@ -88,9 +88,9 @@ def get_logger(name: str) -> Any:
 
 
 def current_request_id() -> str:
-    """Return the id of the request that is being answered, or that caused the job; else nothing."""
-    found: str = structlog.contextvars.get_contextvars().get("request_id", "")
-    return found
+    """Return the id of the current request, or of the one that caused the job; else an empty string."""
+    request_id: str = structlog.contextvars.get_contextvars().get("request_id", "")
+    return request_id
 
 
 def error_message(error: BaseException) -> str:
@@ -105,15 +105,17 @@ def error_message(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return what may be logged of an error, in one line, for where its place does not matter."""
-    return ": ".join(filter(None, (type(error).__name__, _words(error))))
+    """Return an error's type and its message, if that may be logged, in one line."""
+    return ": ".join(filter(None, (type(error).__name__, _safe_message(error))))
 
 
-def _words(error: BaseException) -> str:
-    """Return an error's message where it cannot repeat what people sent; else nothing."""
-    cause = getattr(error, "orig", None) or error  # SQLAlchemy's and ours wrap the driver's
+def _safe_message(error: BaseException) -> str:
+    """Return an error's message if it cannot quote what people sent; else an empty string."""
+    cause = (
+        getattr(error, "orig", None) or error
+    )  # SQLAlchemy and this service wrap the driver's error
     state = getattr(cause, "sqlstate", None)
-    if state and not state.startswith(_WITH_VALUES):
+    if state and not state.startswith(_CLASSES_WITH_VALUES):
         return f"{error_message(cause)} (SQLSTATE {state})"
     if state:
         return f"SQLSTATE {state}"
@@ -122,12 +124,14 @@ def _words(error: BaseException) -> str:
     return ""
 
 
-def _exceptions(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> Any:
-    """Tell an error and those that led to it, the last first."""
+def _format_exceptions(
+    exc_info: tuple[type[BaseException], BaseException, TracebackType | None],
+) -> Any:
+    """Format an error and those that caused it, the last first."""
     return [
         {
             "exc_type": type(error).__name__,
-            "exc_value": _words(error),
+            "exc_value": _safe_message(error),
             "frames": [
                 {"filename": frame.filename, "lineno": frame.lineno, "name": frame.name}
                 for frame in traceback.extract_tb(error.__traceback__)[-_FRAMES:]
@@ -150,7 +154,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _without_reprs(_logger: Any, _method: str, event: Any) -> Any:
-    """Cut off what asyncio shows of a task that failed unseen: its error's message too."""
+    """Cut asyncio's description of a task whose error nobody retrieved: it has the message."""
     if event.get("logger") == "asyncio":
         event["event"] = str(event["event"]).partition("\n")[0]
     return event

@@ -1,4 +1,4 @@
-"""The one place where the service is put together."""
+"""Assembles the application."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -30,18 +30,18 @@ from app.payments.api.router import router as payments
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
-_COLLECTIONS = (20_000, 20, 20)
-"""New objects, and collections of younger ones, after which cycles are sought."""
+_GC_THRESHOLDS = (20_000, 20, 20)
+"""Thresholds of the three generations of the cyclic garbage collector."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Put the API together; it opens its connections when it starts, not here."""
+    """Create the API. It opens its connections at startup, not here."""
     rate_limits = RateLimits(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         set_build_info()
-        # From here on it is not made again, so that a disk that goes away is seen.
+        # The directory is created only here: a disk that is unmounted later must not go unnoticed.
         with suppress(DiskUnavailable):
             ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
         database = Database(settings)
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     errors.install(app)
     trailing_slash.install(app)
-    # The last added is the first that a request meets.
+    # The middleware that is added last runs first.
     app.add_middleware(DeadlineMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(RateLimitMiddleware, limits=rate_limits)
@@ -86,19 +86,19 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def create_app_from_environment() -> FastAPI:
-    """Put a serving process's API together from the environment's settings, with their logs."""
+    """Create the API of a serving process, with settings and logging from the environment."""
     settings = Settings()
     configure_logging(settings)
     app = create_app(settings)
-    spare_collections()
+    tune_garbage_collection()
     return app
 
 
-def spare_collections() -> None:
-    """Let the collector of cycles walk less, and less often, once all that lasts is there.
+def tune_garbage_collection() -> None:
+    """Make garbage collections rarer and smaller, once the long-lived objects exist.
 
-    A request leaves few cycles behind, and while they are sought no other is answered.
+    A request leaves few cycles, and a collection delays all other requests.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECTIONS)
+    gc.set_threshold(*_GC_THRESHOLDS)
