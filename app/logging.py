@@ -88,7 +88,7 @@ def get_logger(name: str) -> Any:
 
 
 def current_request_id() -> str:
-    """Return the id of the current request, or of the one that caused the job; else an empty string."""
+    """Return the id of the current request, or of the job's; empty if there is none."""
     request_id: str = structlog.contextvars.get_contextvars().get("request_id", "")
     return request_id
 

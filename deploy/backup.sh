@@ -1,10 +1,10 @@
 #!/bin/sh
 # backup.sh FOLDER: back up the database at DATABASE_URL and the proofs in PROOF_DIR, while the service
-# runs. FOLDER gets a file of its own for each time, as 2026-11-24T030000Z.dump, and in proofs/ each
-# proof once. pg_dump must be of the server's major version, or newer.
+# runs. FOLDER gets a new file each time, as 2026-11-24T030000Z.dump, and each proof once, in proofs/.
+# pg_dump must be of the server's major version, or newer.
 #
-# The database comes first: a proof is there before its payment is recorded, and stays for as long as
-# it is named. So each payment of the dump has its proof in what is copied afterwards.
+# The database is dumped first: a proof exists before its payment is recorded, and stays while a
+# payment names it. So the proofs that are copied afterwards include that of each payment in the dump.
 set -eu
 umask 077
 here=$(dirname "$0")
@@ -16,7 +16,7 @@ name=$(date -u +%Y-%m-%dT%H%M%SZ)
 pg_dump --dbname="$DATABASE_URL" --format=custom --no-owner --no-privileges \
     --file="$folder/.$name.dump"
 
-# A proof never changes. One that breaks off half-way is not taken for whole: the copy gets its name last.
+# A proof never changes. A copy gets its name last, so an interrupted copy is never used.
 [ ! -d "$PROOF_DIR" ] || find "$PROOF_DIR" -maxdepth 1 -type f ! -name '*.part' |
     while IFS= read -r proof; do
         copy=$folder/proofs/${proof##*/}
@@ -24,7 +24,7 @@ pg_dump --dbname="$DATABASE_URL" --format=custom --no-owner --no-privileges \
             mv "$folder/.proof" "$copy"
         elif [ -e "$proof" ]; then
             exit 1
-        fi # else it was no payment's, and has been removed meanwhile
+        fi # else no payment named it, and the sweep removed it
     done
 
 "$here/verify-backup.sh" "$folder/.$name.dump" "$folder/proofs"

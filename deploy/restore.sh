@@ -1,7 +1,7 @@
 #!/bin/sh
 # restore.sh DUMP: restore a dump of backup.sh, and the proofs that lie beside it, into the empty
-# database at DATABASE_URL and into PROOF_DIR. The service is started afterwards. Where it fails, it can be
-# given again; a database that is not empty is left as it is.
+# database at DATABASE_URL and into PROOF_DIR. Start the service afterwards. If it fails, run it again; it
+# does not change a database that is not empty.
 set -eu
 umask 077
 here=$(dirname "$0")
@@ -10,7 +10,7 @@ proofs=$(dirname "$dump")/proofs
 : "${DATABASE_URL:?is not set}" "${PROOF_DIR:?is not set}"
 
 "$here/verify-backup.sh" "$dump" "$proofs"
-# Proofs first, with the time of now: a sweep spares them for a day, until the database names them.
+# Proofs first, with the current time: the sweep keeps them for a day, until the database names them.
 mkdir -p "$PROOF_DIR"
 find "$proofs" -maxdepth 1 -type f |
     while IFS= read -r proof; do
@@ -19,8 +19,8 @@ find "$proofs" -maxdepth 1 -type f |
     done
 pg_restore --dbname="$DATABASE_URL" --single-transaction --exit-on-error --no-owner --no-privileges \
     "$dump"
-# What happened after the dump is gone, but clients may have seen it. Invoices will come to the same
-# revisions again with other content, and so must not come to the same validators.
+# Clients may have seen what happened after the dump. Invoices will reach the same revisions again with
+# other content, and must not get the same entity tags.
 psql --dbname="$DATABASE_URL" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command="
     UPDATE reference_revision
     SET revision = greatest(revision + 1, extract(epoch FROM clock_timestamp())::bigint)" \

@@ -1,12 +1,12 @@
 #!/bin/sh
-# verify-backup.sh DUMP PROOFS: tell by the exit code whether a dump can be read and the folder holds each
-# proof that its payments name, unharmed; name those that it does not.
+# verify-backup.sh DUMP PROOFS: check that a dump is readable, and that the directory has each proof that
+# its payments name, with the right digest. Prints the others; the exit code is 0 if there are none.
 set -eu
 dump=$1
 proofs=$2
 
 pg_restore --file=/dev/null "$dump"
-# Keys and digests of the proofs, by the names of the columns, for sha256sum.
+# Keys and digests of the proofs, found by column name, for sha256sum.
 digests=$(pg_restore --data-only --table=payments --file=- "$dump" | awk -F '\t' '
     /^COPY / {
         list = $0; sub(/^[^(]*\(/, "", list); sub(/\).*/, "", list)
