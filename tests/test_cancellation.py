@@ -1,4 +1,4 @@
-"""Every background loop ends when it is asked to.
+"""Every background loop ends when it is cancelled.
 
 On Python 3.11, redis-py answers many cancellations with an error of its own, so each loop is
 cancelled a few hundred times, amid its work with a real server.
@@ -87,7 +87,7 @@ async def test_the_renewal_of_a_lease_ends(database: Database) -> None:
     await assert_ends(entry._renew, 0.01)
 
 
-async def test_a_worker_that_is_asked_to_stop_amid_a_look_at_the_queue_ends(
+async def test_a_worker_that_is_stopped_during_a_poll_ends(
     settings: Settings,
 ) -> None:
     moments = Random(13)

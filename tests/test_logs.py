@@ -1,4 +1,4 @@
-"""What is secret or personal is in no line that a process writes, whatever goes well or wrong."""
+"""No process logs secrets or personal data, whether work succeeds or fails."""
 
 import json
 import logging
@@ -126,7 +126,7 @@ async def send_what_is_scheduled(
         assert [mail.recipients for mail in sink.mailbox] == [[TAKEN]]
 
 
-async def test_no_process_writes_what_is_secret_or_personal(
+async def test_no_process_logs_secrets_or_personal_data(
     settings: Settings, make: Factories, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     staff, key = await make.staff(), token_hex(20)
@@ -197,7 +197,7 @@ async def test_no_process_writes_what_is_secret_or_personal(
 
 
 @pytest.mark.usefixtures("own_logs")
-def test_errors_are_told_in_words_that_quote_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logged_errors_quote_no_values(capsys: pytest.CaptureFixture[str]) -> None:
     given = Settings(database_url="postgresql://u:canary@h/n", redis_url="redis://:canary@h")
     assert "canary" not in repr(given)
     configure_logging(given.model_copy(update={"log_format": "json"}))

@@ -1,4 +1,4 @@
-"""Which answers are compressed and how, and what their validators are, on a tiny application."""
+"""Compression and entity tags of responses, with a tiny application."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ DECODED: dict[str | None, Callable[[bytes], bytes]] = {
 
 
 async def sized(request: Request) -> Response:
-    """Answer so many bytes, or that they are known."""
+    """Respond with so many bytes, or with 304."""
     headers = {"ETag": request.query_params.get("etag", TAG)}
     if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -65,7 +65,7 @@ app = CompressionMiddleware(
 async def call(
     path: str, coding: str | None, method: str = "GET", **headers: str
 ) -> tuple[httpx.Response, bytes]:
-    """Return the answer to who takes that coding, and its bytes as they were sent."""
+    """Return the response to a client that accepts the coding, and the bytes that were sent."""
     sent = {"Accept-Encoding": coding or "identity"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     transport = httpx.ASGITransport(app)
@@ -95,12 +95,12 @@ async def call(
         (",,;", ()),
     ],
 )
-def test_what_a_client_takes(header: str, codings: tuple[str, ...]) -> None:
+def test_accepted_codings(header: str, codings: tuple[str, ...]) -> None:
     assert accepted(header) == codings
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_from_a_kilobyte_on(coding: str) -> None:
+async def test_responses_from_a_kilobyte_are_compressed(coding: str) -> None:
     for size in (0, 1, 1000, MINIMUM_SIZE - 1):
         answer, body = await call(f"/sized?size={size}", coding)
         assert "content-encoding" not in answer.headers
@@ -116,18 +116,18 @@ async def test_from_a_kilobyte_on(coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", [None, "gzip", "zstd"])
-async def test_every_answer_says_what_it_varies_by(coding: str | None) -> None:
+async def test_every_response_varies_by_accept_encoding(coding: str | None) -> None:
     for path in ("/sized?size=1", "/sized", "/streamed?sizes=1", "/streamed?sizes=9000,1"):
         answer, _ = await call(path, coding)
         assert answer.headers.get_list("vary") == ["Accept-Encoding"]
 
 
-async def test_zstd_comes_before_gzip() -> None:
+async def test_zstd_is_preferred_to_gzip() -> None:
     answer, _ = await call("/sized", "gzip, deflate, zstd")
     assert answer.headers["content-encoding"] == "zstd"
 
 
-async def test_the_same_answer_is_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_equal_responses_are_equal_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     for coding in ("gzip", "zstd"):
         _, before = await call("/sized", coding)
         monkeypatch.setattr("time.time", lambda: 1_900_000_000.0)
@@ -144,21 +144,21 @@ async def test_the_same_answer_is_the_same_bytes(monkeypatch: pytest.MonkeyPatch
         "/packed",
     ],
 )
-async def test_what_is_left_as_it_is(path: str) -> None:
+async def test_responses_that_are_not_compressed(path: str) -> None:
     plain, plain_body = await call(path, None)
     answer, body = await call(path, "gzip")
     assert (answer.status_code, body) == (plain.status_code, plain_body)
     assert answer.headers == plain.headers
 
 
-async def test_other_kinds_and_failures_are_compressed() -> None:
+async def test_other_media_types_and_errors_are_compressed() -> None:
     for query in ("type=text/html%3B%20charset%3Dutf-8", "type=text/css", "status=400"):
         answer, body = await call(f"/sized?{query}", "gzip")
         assert answer.headers["content-encoding"] == "gzip"
         assert gzip.decompress(body) == TEXT
 
 
-async def test_head_tells_nothing_of_a_coding() -> None:
+async def test_head_has_no_content_coding() -> None:
     plain, _ = await call("/sized", None, "HEAD")
     answer, body = await call("/sized", "gzip", "HEAD")
     assert body == b""
@@ -171,9 +171,7 @@ async def test_head_tells_nothing_of_a_coding() -> None:
     [("0", False), ("1000", False), ("500,500,23", False), ("500,500,24", True), ("9000,1", True)],
 )
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_parts_are_compressed_as_a_whole(
-    sizes: str, coding: str, *, compressed: bool
-) -> None:
+async def test_parts_form_one_compressed_body(sizes: str, coding: str, *, compressed: bool) -> None:
     answer, body = await call(f"/streamed?sizes={sizes}", coding)
     plain, whole = await call(f"/streamed?sizes={sizes}", None)
     used = coding if compressed else None
@@ -185,8 +183,8 @@ async def test_parts_are_compressed_as_a_whole(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_each_part_can_be_read_when_it_is_sent(coding: str) -> None:
-    """The second part is not made before the client has read the first to its end."""
+async def test_each_part_can_be_decoded_when_it_is_sent(coding: str) -> None:
+    """The application sends the second part once the client has decoded the first."""
     read = asyncio.Event()
     received = b""
 
@@ -233,7 +231,7 @@ async def test_each_part_can_be_read_when_it_is_sent(coding: str) -> None:
         ("gzip", 'W/"abc-gzip"', 'W/"abc-gzip"'),
     ],
 )
-async def test_who_has_the_answer_is_told_which(coding: str | None, known: str, told: str) -> None:
+async def test_a_304_has_the_tag_of_the_client(coding: str | None, known: str, told: str) -> None:
     answer, body = await call("/sized", coding, if_none_match=known)
     assert (answer.status_code, body) == (304, b"")
     assert answer.headers["etag"] == told
@@ -245,14 +243,14 @@ async def test_who_has_the_answer_is_told_which(coding: str | None, known: str, 
     ("coding", "known"),
     [(None, '"abc-gzip"'), ("zstd", '"abc-gzip"'), ("gzip", '"x-gzip"'), ("gzip", "abc")],
 )
-async def test_who_has_another_answer_gets_this_one(coding: str | None, known: str) -> None:
-    """A form that the client cannot read now is another answer, too."""
+async def test_another_tag_gets_the_response(coding: str | None, known: str) -> None:
+    """A coding that the client does not accept now is another representation."""
     answer, body = await call("/sized", coding, if_none_match=known)
     assert answer.status_code == 200
     assert DECODED[coding](body) == TEXT
 
 
-async def test_a_weak_tag_is_the_same_for_both() -> None:
+async def test_a_weak_tag_is_the_same_in_every_coding() -> None:
     answer, _ = await call("/sized?etag=W/%22abc%22", "gzip")
     assert answer.headers["etag"] == 'W/"abc"'
     answer, _ = await call("/sized?etag=W/%22abc%22", "gzip", if_none_match='W/"abc"')

@@ -1,4 +1,4 @@
-"""Probes while the database is not ready yet, while the process is busy, and without Redis."""
+"""Probes before the migration, while the process is busy, and without Redis."""
 
 import asyncio
 from time import monotonic
@@ -15,7 +15,7 @@ from tests.support.clients import client_of
 from tests.support.factories import Factories
 
 
-async def test_startup_waits_for_the_migration_and_then_is_good_for_good(
+async def test_startup_waits_for_the_migration_and_then_always_passes(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     async with database.transaction() as connection:
@@ -32,7 +32,7 @@ async def test_startup_waits_for_the_migration_and_then_is_good_for_good(
     assert (await client.get("/health/ready")).status_code == 503
 
 
-async def test_a_process_whose_connections_are_all_at_work_is_ready(settings: Settings) -> None:
+async def test_a_process_that_uses_all_connections_is_ready(settings: Settings) -> None:
     app = create_app(
         settings.model_copy(update={"database_pool_size": 1, "redis_url": "unix:///nowhere"})
     )
@@ -53,7 +53,7 @@ async def test_a_process_whose_connections_are_all_at_work_is_ready(settings: Se
             }
 
 
-async def test_a_probe_without_an_answer_counts_only_while_requests_have_none(
+async def test_a_probe_fails_only_if_requests_get_no_answer_either(
     client: httpx.AsyncClient,
     make: Factories,
     database: Database,

@@ -1,4 +1,4 @@
-"""How much of a request is taken: up to each bound, and not beyond."""
+"""The limits of requests: at each limit a request passes, beyond it not."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Server:
         self.body = b""
 
     async def ask(self, *, reads: bool = False) -> int:
-        """Return the status of the answer of an application that reads the body, or does not."""
+        """Return the status of the response of an application that reads the body or does not."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if reads:
@@ -78,7 +78,7 @@ class Server:
 
 
 def filled(number: int, size: int) -> list[tuple[bytes, bytes]]:
-    """Return that many headers of that size together."""
+    """Return that many headers with that total size."""
     each = size // number
     headers = [(b"x-%d" % n, b"") for n in range(number)]
     headers = [(name, b"v" * (each - len(name))) for name, _ in headers]
@@ -102,7 +102,7 @@ def filled(number: int, size: int) -> list[tuple[bytes, bytes]]:
     ],
     ids=range(10),
 )
-async def test_what_is_at_a_bound_passes_and_what_is_beyond_does_not(
+async def test_a_request_at_a_limit_passes_and_beyond_it_is_refused(
     server: Server, status: int
 ) -> None:
     assert await server.ask() == status
@@ -128,7 +128,7 @@ async def test_what_is_at_a_bound_passes_and_what_is_beyond_does_not(
         ((b"transfer-encoding", b""), 400),
     ],
 )
-async def test_a_body_is_taken_that_is_short_enough_and_whose_end_is_known(
+async def test_a_body_needs_an_end_and_has_a_maximum_length(
     header: tuple[bytes, bytes], status: int
 ) -> None:
     server = Server(headers=[header], body=[b"{}"])
@@ -138,7 +138,7 @@ async def test_a_body_is_taken_that_is_short_enough_and_whose_end_is_known(
     assert (server.told.get(b"connection") == b"close") == closes
 
 
-async def test_transfer_codings_in_several_headers_are_one_list() -> None:
+async def test_transfer_codings_of_several_headers_are_one_list() -> None:
     chunked, gzip = (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"gzip")
     for headers, status in (([gzip, chunked], 501), ([chunked, gzip], 400)):
         assert await Server(headers=headers).ask() == status
@@ -155,20 +155,20 @@ async def test_a_request_has_one_host() -> None:
 
 
 @pytest.mark.parametrize("header", [(b"content-length", b"90000"), (b"transfer-encoding", b"x")])
-async def test_what_is_refused_is_not_read(header: tuple[bytes, bytes]) -> None:
+async def test_the_body_of_a_refused_request_is_not_read(header: tuple[bytes, bytes]) -> None:
     server = Server(path="/" * 9000, headers=[header], body=[b"x"])
     assert await server.ask() == 414
     assert server.told[b"connection"] == b"close"
 
 
-async def test_a_client_that_is_not_told_to_send_its_body_may_not_go_on() -> None:
+async def test_a_connection_closes_if_100_continue_was_not_sent() -> None:
     headers = [(b"content-length", b"2"), (b"expect", b"100-continue")]
     server = Server(headers=headers, body=[b"{}"])
     assert await server.ask() == 200
     assert server.told[b"connection"] == b"close"
 
 
-async def test_a_body_that_turns_out_to_be_broken() -> None:
+async def test_a_malformed_body() -> None:
     chunked = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
     for reads in (False, True):
         server = Server(headers=chunked, body=[b"{"])
@@ -177,13 +177,13 @@ async def test_a_body_that_turns_out_to_be_broken() -> None:
         assert server.body == b'{"detail":"It is broken."}'
 
 
-async def test_an_answer_reaches_who_is_still_sending_what_would_have_been_read() -> None:
+async def test_a_connection_stays_open_for_the_rest_of_a_short_body() -> None:
     server = Server(headers=[(b"content-length", b"80000")], body=[b"x"])
     assert await server.ask() == 200
     assert b"connection" not in server.told
 
 
-async def test_a_connection_too_many() -> None:
+async def test_a_connection_beyond_the_maximum() -> None:
     for path, status in (("/api/invoices/", 503), ("/health/live", 200)):
         server = Server(path=path)
         server.scope["state"] = {TOO_MANY_CONNECTIONS: True}
@@ -212,14 +212,14 @@ MUCH = b" " * 300
         ([b'{"a": ', PAUSE, MUCH, PAUSE, b" ", PAUSE, b" ", PAUSE, b"1}"], 408),
     ],
 )
-async def test_a_body_that_comes_slowly(body: Sequence[bytes | float], status: int) -> None:
+async def test_a_slow_body(body: Sequence[bytes | float], status: int) -> None:
     headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
     server = Server(headers=headers, body=body)
     assert await server.ask(reads=True) == status
     assert (b"connection" in server.told) == (status == 408)
 
 
-async def test_the_service_has_them(client: httpx.AsyncClient) -> None:
+async def test_the_service_has_these_limits(client: httpx.AsyncClient) -> None:
     parameters = "&".join(["state=paid"] * 201)
     assert (await client.get(f"/api/invoices/?{parameters}")).json() == {
         "detail": "There are more than 200 query parameters."

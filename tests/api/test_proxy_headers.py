@@ -42,7 +42,7 @@ def origin_of(
         ("socket", "10.0.0.1", None),
     ],
 )
-def test_the_rightmost_address_that_is_not_trusted(
+def test_the_address_is_the_rightmost_that_is_not_trusted(
     peer: str | None, told: str, address: str | None
 ) -> None:
     origin = origin_of(peer, {"x-forwarded-for": told})
@@ -81,7 +81,7 @@ def test_the_base_of_links(headers: dict[str, str], base: str) -> None:
     assert (origin_of("8.8.8.8", told)).base == "http://seen"
 
 
-def test_without_a_good_host_the_servers_own() -> None:
+def test_without_a_valid_host_the_base_has_the_servers_address() -> None:
     assert (origin_of("8.8.8.8", {})).base == "http://here:8000"
     assert (origin_of("8.8.8.8", {"host": "a b"})).base == "http://here:8000"
     assert (origin_of(None, {}, ("/run/socket", None))).base == "http:///run/socket"

@@ -1,4 +1,4 @@
-"""What browsers are told of answers, and which pages may call."""
+"""Security headers of responses, and cross-origin requests."""
 
 import re
 
@@ -22,13 +22,13 @@ PAGE = "https://portal.example.com"
 
 
 def held(answer: httpx.Response) -> dict[str, str]:
-    """Return what the answer says under these names, each once."""
+    """Return the security headers of a response, which has each once."""
     names = [name for name, _ in answer.headers.multi_items()]
     assert len(set(names)) == len(names)
     return {name: answer.headers[name] for name in DATA if name in answer.headers}
 
 
-async def test_every_answer_has_them(
+async def test_every_response_has_security_headers(
     client: httpx.AsyncClient, app: FastAPI, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
@@ -62,8 +62,8 @@ async def test_every_answer_has_them(
         assert "strict-transport-security" not in answer.headers
 
 
-async def test_what_an_answer_says_of_its_own_stays(client: httpx.AsyncClient) -> None:
-    """A page has a policy of its own, with a digest of each script in it."""
+async def test_a_response_keeps_its_own_headers(client: httpx.AsyncClient) -> None:
+    """The documentation page has its own policy, with a digest of each script."""
     page = await client.get("/api/docs")
     policy = held(page)["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
@@ -80,7 +80,7 @@ async def test_what_an_answer_says_of_its_own_stays(client: httpx.AsyncClient) -
         ("192.0.2.1", "https", None),
     ],
 )
-async def test_https_is_asked_for_where_a_trusted_gateway_has_it(
+async def test_https_is_required_if_a_trusted_gateway_uses_it(
     settings: Settings, peer: str, protocol: str, told: str | None
 ) -> None:
     app = create_app(Settings(**{**settings.model_dump(), "trusted_proxies": "10.0.0.0/8"}))
@@ -89,7 +89,7 @@ async def test_https_is_asked_for_where_a_trusted_gateway_has_it(
     assert answer.headers.get("strict-transport-security") == told
 
 
-async def test_no_page_of_another_origin_may_call(client: httpx.AsyncClient) -> None:
+async def test_cross_origin_requests_are_refused_by_default(client: httpx.AsyncClient) -> None:
     asking = {"Origin": PAGE, "Access-Control-Request-Method": "GET"}
     for answer in (
         await client.get("/api/invoices/", headers={"Origin": PAGE}),
@@ -98,7 +98,7 @@ async def test_no_page_of_another_origin_may_call(client: httpx.AsyncClient) -> 
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_pages_of_named_origins_may(settings: Settings, make: Factories) -> None:
+async def test_pages_of_allowed_origins_may_call(settings: Settings, make: Factories) -> None:
     headers = (await make.staff()).headers
     origins = f"{PAGE}, http://localhost:4200"
     app = create_app(Settings(**{**settings.model_dump(), "cors_allow_origins": origins}))

@@ -1,4 +1,4 @@
-"""A real nginx with the configuration that is shipped, on loopback."""
+"""A real nginx with the shipped configuration, on loopback."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tests.support.server import free_port
 SHIPPED = ROOT / "deploy" / "nginx" / "invoicing.conf.template"
 PREFIX = "/billing"
 PATIENCE = 10.0
-"""Seconds until it must answer."""
+"""Timeout in seconds of its first response."""
 
 _AROUND = """
 {user}
@@ -41,7 +41,7 @@ http {{
     include {place}/invoicing.conf;
 }}
 """
-"""What a system's own nginx.conf has around the shipped file."""
+"""The nginx.conf that includes the shipped file."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Gateway:
     """A running nginx."""
 
     host: str
-    """With the port, as clients call it."""
+    """Host and port that clients use."""
     plain: str
-    """The address that leads to TLS."""
+    """The address that redirects to TLS."""
     certificate: Path
     access_log: Path
     error_log: Path
 
     @property
     def url(self) -> str:
-        """The base of the service as clients call it."""
+        """The base URL of the service for clients."""
         return f"https://{self.host}{PREFIX}"
 
     def client(self, address: str = "127.0.0.1", **options: object) -> httpx.AsyncClient:

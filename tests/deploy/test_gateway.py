@@ -47,7 +47,7 @@ ELSEWHERE, INSIDE = "127.0.0.3", "127.0.0.2"
 
 @dataclass
 class Stack:
-    """What runs, and rows to try it on."""
+    """The running processes, and rows for the tests."""
 
     apis: list[Server]
     gateway: Gateway
@@ -65,7 +65,7 @@ class Stack:
         return (await self.connection.execute(statement)).scalar_one()
 
 
-async def test_two_of_each_behind_nginx(
+async def test_two_apis_and_two_workers_behind_nginx(
     settings: Settings,
     connection: AsyncConnection,
     make: Factories,
@@ -119,7 +119,7 @@ async def test_two_of_each_behind_nginx(
 
 
 async def seconds_until_closed(url: str) -> float:
-    """Return how long an API process keeps a connection on which nothing is asked."""
+    """Return the seconds that an API process keeps an idle connection."""
     address = httpx.URL(url)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -242,7 +242,7 @@ async def nginxs_own_errors_have_the_one_shape(here: Stack) -> None:
 
 
 async def unknown_coding_told(gateway: Gateway) -> bytes:
-    """Send what no client of HTTP here would send; return the answer."""
+    """Send a request that no HTTP client here would send; return the response."""
     host, _, port = gateway.host.partition(":")
     trust = ssl.create_default_context(cafile=gateway.certificate)
     reader, writer = await asyncio.open_connection(host, int(port), ssl=trust)
@@ -312,12 +312,12 @@ async def the_address_is_the_clients(here: Stack) -> None:
 
 @dataclass
 class Due:
-    """What the workers have to do: invoices to issue when they start, others to be notified of."""
+    """Work for the workers: invoices to issue at their start, and notifications."""
 
     pending: list[Row]
     created: list[Row]
     mails: Counter[str]
-    """How many each recipient is to get."""
+    """The number of notifications of each recipient."""
 
 
 async def make_due(here: Stack) -> Due:

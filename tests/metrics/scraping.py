@@ -8,7 +8,7 @@ from prometheus_client.samples import Sample
 
 
 class Scrape:
-    """What was shown at one moment."""
+    """The metrics at one moment."""
 
     def __init__(self, text: str) -> None:
         self.samples: list[Sample] = [
@@ -16,7 +16,7 @@ class Scrape:
         ]
 
     def all(self, name: str, /, **labels: str) -> list[float]:
-        """Return the values of a name with these labels, whatever its others."""
+        """Return the values of all series of a name that have these labels."""
         return [
             sample.value
             for sample in self.samples
@@ -24,14 +24,14 @@ class Scrape:
         ]
 
     def one(self, name: str, /, **labels: str) -> float:
-        """Return the sum of these values, of which there must be one."""
+        """Return the sum of these values; there must be at least one."""
         found = self.all(name, **labels)
         assert found, (name, labels)
         return sum(found)
 
 
 async def scrape(port: int) -> Scrape:
-    """Read what is shown on a port, as soon as it is."""
+    """Scrape a port as soon as it is served."""
     async with asyncio.timeout(30), httpx.AsyncClient() as client:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What runs shows what the dashboard and the alerts ask for, and counts whatever dies."""
+"""The processes serve the metrics of the dashboard and the alerts, and keep counts of the dead."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks at processes as Linux does")
-async def test_what_runs_shows_what_is_asked_for(
+async def test_processes_serve_every_metric_of_dashboard_and_alerts(
     settings: Settings, make: Factories, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     customer = await make.customer(email="accounts@example.com")
@@ -162,7 +162,7 @@ async def test_what_runs_shows_what_is_asked_for(
     assert "metrics shown" in server.log.read_text()
 
 
-def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
+def test_each_alert_has_a_severity_and_advice() -> None:
     headings = set(re.findall(r"^## (\w+)$", (DOCS / "alerts.md").read_text(), re.MULTILINE))
     assert {rule["alert"] for rule in rules()} == headings
     for rule in rules():
@@ -171,7 +171,7 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
         assert rule["annotations"]["runbook"] == f"docs/alerts.md#{rule['alert'].lower()}"
 
 
-def test_each_panel_has_a_place_of_its_own_and_says_what_it_shows() -> None:
+def test_each_panel_has_its_own_place_and_a_description() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         assert panel["description"]
@@ -188,7 +188,7 @@ def test_each_panel_has_a_place_of_its_own_and_says_what_it_shows() -> None:
 @pytest.mark.parametrize(
     "command", [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")]
 )
-async def test_prometheus_takes_the_rules(command: tuple[str, ...]) -> None:
+async def test_prometheus_accepts_the_rules(command: tuple[str, ...]) -> None:
     run = await asyncio.to_thread(
         subprocess.run,
         [str(PROMTOOL), *command],

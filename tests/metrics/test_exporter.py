@@ -36,7 +36,7 @@ def shown() -> CollectorRegistry:
     return registry
 
 
-async def test_a_busy_port_is_told_once_and_taken_when_it_is_free(
+async def test_a_port_in_use_is_logged_once_and_bound_when_it_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exporter, "_RETRY_SECONDS", 0.05)
@@ -54,7 +54,7 @@ async def test_a_busy_port_is_told_once_and_taken_when_it_is_free(
         assert again.connect_ex(("127.0.0.1", port)) != 0
 
 
-async def test_metrics_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_port_0_serves_no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     with capture_logs() as logged, metrics_server("127.0.0.1", 0, shown()):
         exporter.serve_shared_metrics("127.0.0.1", 0)
@@ -98,7 +98,7 @@ def test_counts_of_a_dead_process_stay_and_its_gauges_do_not(
             exporter.drop_gauges_of(process.pid)
 
 
-async def test_two_at_once_do_not_share_a_port() -> None:
+async def test_two_servers_do_not_share_a_port() -> None:
     port = free_port()
     with metrics_server("127.0.0.1", port, shown()):
         await scrape(port)

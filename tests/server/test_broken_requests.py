@@ -1,4 +1,4 @@
-"""Requests whose end is not to be found, on the wire of the real server.
+"""Requests whose end is unknown, on the wire of the real server.
 
 Each is answered in the one shape of errors, nothing is changed, and the connection ends: what comes
 behind it is no request.
@@ -21,7 +21,7 @@ from tests.support.factories import Factories
 from tests.support.server import Server, run_server
 
 PATIENCE = 15.0
-"""Seconds until an answer must have come, on a machine that is busy with other tests."""
+"""Timeout in seconds of a response, on a machine that is busy with other tests."""
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 WHOLE = '17\r\n{"date": "2026-11-05"} \r\n0\r\n\r\n'
 NEXT = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -29,13 +29,13 @@ ALIVE = '{"status":"ok"}'
 
 
 class Wire:
-    """Sends bytes to a server, on an invoice that can be paid."""
+    """Sends bytes to a server that has an invoice to pay."""
 
     def __init__(self, server: Server, connection: AsyncConnection, head: str, key: str) -> None:
         self.server = server
         self._connection = connection
         self.head = head
-        """Of a payment, without what tells how its body comes."""
+        """The head of a payment, without the headers of its body."""
         self.authorization = f"Authorization: Token {key}\r\n"
 
     @property
@@ -44,7 +44,7 @@ class Wire:
         return f"{self.head}{self.authorization}"
 
     async def answers(self, *parts: str, until_closed: bool = True) -> list[tuple[int, str]]:
-        """Send the parts one after the other; return the status and body of each answer.
+        """Send the parts one after the other; return status and body of each response.
 
         The connection must end after them, unless `until_closed` is false.
         """
@@ -99,7 +99,7 @@ async def wire(
         yield Wire(server, connection, head, staff.key)
 
 
-async def test_a_length_beyond_all_bounds_is_refused_before_anything_else(wire: Wire) -> None:
+async def test_a_length_beyond_64_bits_is_refused_first(wire: Wire) -> None:
     length = 11 * 2**20
     told = json.dumps({"detail": f"The request body is larger than {length} bytes."}).replace(
         ": ", ":", 1
@@ -132,7 +132,7 @@ async def test_a_length_beyond_all_bounds_is_refused_before_anything_else(wire: 
         (f"{WHOLE[:-2]}bad trailer\r\n\r\n", "Invalid header token"),
     ],
 )
-async def test_a_broken_chunk_is_told(wire: Wire, chunks: str, detail: str) -> None:
+async def test_a_malformed_chunk_is_refused(wire: Wire, chunks: str, detail: str) -> None:
     head = f"{wire.paying}{CHUNKED}\r\n"
     for parts in ((head + chunks + NEXT,), (head, chunks + NEXT), (head + "1\r\n \r\n", chunks)):
         told = f'{{"detail":"The request body is broken: {detail}."}}'
@@ -141,7 +141,7 @@ async def test_a_broken_chunk_is_told(wire: Wire, chunks: str, detail: str) -> N
     assert "Traceback" not in wire.server.log.read_text()
 
 
-async def test_what_tells_no_end_of_the_body_is_refused(wire: Wire) -> None:
+async def test_a_body_without_a_known_end_is_refused(wire: Wire) -> None:
     for headers, body, status in (
         ("Transfer-Encoding: gzip, chunked\r\n", WHOLE, 501),
         ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", WHOLE, 501),
@@ -177,7 +177,7 @@ async def test_what_tells_no_end_of_the_body_is_refused(wire: Wire) -> None:
     assert await wire.state() == ("paid", 1)
 
 
-async def test_requests_before_a_broken_one_are_answered_first(wire: Wire) -> None:
+async def test_requests_before_a_malformed_one_are_answered_first(wire: Wire) -> None:
     broken = f"{wire.paying}{CHUNKED}\r\nzz\r\n{{}}\r\n0\r\n\r\n"
     garbage = "zz zz\r\n\r\n"
     for parts in ((NEXT + NEXT + broken + NEXT,), (NEXT + NEXT + garbage + NEXT,)):
@@ -188,8 +188,8 @@ async def test_requests_before_a_broken_one_are_answered_first(wire: Wire) -> No
     assert await wire.state() == ("created", 0)
 
 
-async def test_a_request_that_asks_for_another_protocol_keeps_its_body(wire: Wire) -> None:
-    """As Java's client asks for HTTP/2 with the first request of each connection."""
+async def test_a_request_to_upgrade_keeps_its_body(wire: Wire) -> None:
+    """Java's client asks for HTTP/2 in the first request of each connection."""
     body = '{"date": "2026-11-05"}'
     asking = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     head = f"{wire.paying}{asking}Content-Length: {len(body)}\r\n\r\n"
@@ -205,6 +205,6 @@ async def test_a_request_that_asks_for_another_protocol_keeps_its_body(wire: Wir
     assert await wire.state() == ("paid", 1)
 
 
-async def test_connect_is_no_request(wire: Wire) -> None:
+async def test_connect_is_refused(wire: Wire) -> None:
     [(status, _)] = await wire.answers("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status == 400

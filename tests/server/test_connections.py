@@ -1,4 +1,4 @@
-"""Clients that send too much, or stand still, on the wire of the real server."""
+"""Clients that send too much or stop, on the wire of the real server."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ TIMEOUT = 1
 CONNECTIONS = 12
 """The setting MAX_CONNECTIONS."""
 END = 15.0
-"""Seconds until a client must be ended, on a machine that is busy with other tests."""
+"""Timeout in seconds of a disconnection, on a machine that is busy with other tests."""
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -44,7 +44,7 @@ async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncI
 
 @asynccontextmanager
 async def connected(server: Server, *, narrow: bool = False) -> AsyncIterator[Wire]:
-    """Yield a connection; a narrow one takes only what it reads."""
+    """Yield a connection; a narrow one has a small receive buffer."""
     address = urlsplit(server.url)
     plain = socket.socket()
     if narrow:
@@ -59,7 +59,7 @@ async def connected(server: Server, *, narrow: bool = False) -> AsyncIterator[Wi
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return all that comes until the connection ends."""
+    """Return everything that arrives until the connection ends."""
     received = b""
     async with asyncio.timeout(END):
         try:
@@ -71,7 +71,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 def answer(received: bytes) -> tuple[int, str]:
-    """Return the status and the detail of the only answer; it says that the connection ends."""
+    """Return status and detail of the only response, which closes the connection."""
     head, _, body = received.partition(b"\r\n\r\n")
     assert b"connection: close" in head.lower()
     assert b"x-content-type-options: nosniff" in head.lower()
@@ -111,7 +111,7 @@ async def test_clients_that_send_too_much(server: Server) -> None:
             assert (await rest(reader)).startswith(b"HTTP/1.1 404")
 
 
-async def test_a_head_that_the_protocol_refuses_gets_no_body_and_no_type(server: Server) -> None:
+async def test_a_refused_head_request_gets_no_body_and_no_type(server: Server) -> None:
     head = b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n"
     for sent, status in (
         (b"HEAD /" + b"x" * HEAD_MAX_BYTES, 414),
@@ -129,7 +129,7 @@ async def test_a_head_that_the_protocol_refuses_gets_no_body_and_no_type(server:
             assert body == b""
 
 
-async def test_what_follows_a_head_is_refused_with_a_body(server: Server) -> None:
+async def test_a_malformed_request_after_head_gets_a_body(server: Server) -> None:
     head = b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     async with connected(server) as (reader, writer):
         writer.write(head + b"\x16\x03\x01 nonsense\r\n\r\n")
@@ -188,7 +188,7 @@ async def _busy_meanwhile(connection: AsyncConnection) -> int:
     return await busy(connection)
 
 
-async def test_clients_that_do_not_take_their_answer(
+async def test_clients_that_do_not_read_their_response(
     server: Server, make: Factories, connection: AsyncConnection
 ) -> None:
     large, small = [await with_items(make, connection, many) for many in (3000, 400)]
@@ -217,13 +217,13 @@ async def test_clients_that_do_not_take_their_answer(
 
 
 async def _told(server: Server, waited_for: str) -> None:
-    """Wait until the server says what it has given up to wait for."""
+    """Wait until the server logs the timeout."""
     async with asyncio.timeout(END):
         while waited_for not in server.log.read_text():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
 
 
-async def test_a_slow_reader_who_goes_on_gets_all(server: Server) -> None:
+async def test_a_slow_client_that_keeps_reading_gets_everything(server: Server) -> None:
     async with connected(server, narrow=True) as (reader, writer):
         writer.write(
             b"GET /api/docs/assets/swagger-ui.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -238,8 +238,8 @@ async def test_a_slow_reader_who_goes_on_gets_all(server: Server) -> None:
     assert len(body) == int(length.split()[1])
 
 
-async def test_connections_are_counted(server: Server) -> None:
-    """One too many is told so; whoever watches is answered; far too many are cut."""
+async def test_the_maximum_of_connections(server: Server) -> None:
+    """Beyond the maximum requests get 503, probes pass; beyond twice that connections are reset."""
     async with httpx.AsyncClient(base_url=server.url) as client:
         held = [await _open(server) for _ in range(CONNECTIONS)]
         crowded = await client.get("/api/docs")

@@ -1,4 +1,4 @@
-"""The real server is asked to end, amid load, and with clients that never do."""
+"""The real server shuts down: under load, and with clients that never end their requests."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ Connect = Callable[[], Awaitable[RawClient]]
 
 
 class Load:
-    """Clients that read and change an invoice each, until nobody listens any more."""
+    """Clients that each read and change one invoice, until connections are refused."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -49,18 +49,18 @@ class Load:
         self.is_ending = False
         """Whether the server was asked to end."""
         self.last_answers = 0
-        """Those with which the server ended a connection."""
+        """Responses that closed the connection."""
         self.lost: list[str] = []
         """Requests that the server may have accepted and did not answer."""
         self.reset = 0
         """New connections that the kernel reset, before the server accepted them."""
 
     async def is_heavy(self) -> bool:
-        """Tell whether the clients have had some answers each."""
+        """Return whether the clients have had many responses."""
         return self.answers > 100
 
     async def work(self, invoice: Row, *, keep_alive: bool) -> None:
-        """Call until the connection is refused; keep the connection as long as the server does."""
+        """Send requests until a connection is refused; use a connection while it is open."""
         client: RawClient | None = None
         for number in count():
             is_new = client is None
@@ -100,7 +100,7 @@ class Load:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_under_load_every_request_that_was_let_in_is_answered(
+async def test_under_load_every_accepted_request_is_answered(
     database_url: str,
     connection: AsyncConnection,
     make: Factories,
@@ -168,7 +168,7 @@ async def payable(make: Factories) -> Row:
     return await make.invoice(customer, state=InvoiceState.CREATED)
 
 
-async def test_it_is_not_ready_before_it_stops_listening(
+async def test_the_server_is_not_ready_before_it_stops_listening(
     database_url: str, make: Factories, tmp_path: Path
 ) -> None:
     key = (await make.staff()).key
@@ -213,7 +213,7 @@ CUTTING_SOON = (
         pytest.param((("-m", "app"), SHUTDOWN_SECONDS), marks=pytest.mark.slow),
     ],
 )
-async def test_clients_that_never_end_are_cut_off(
+async def test_requests_that_do_not_end_are_aborted(
     database_url: str,
     connection: AsyncConnection,
     make: Factories,
@@ -249,7 +249,7 @@ async def test_clients_that_never_end_are_cut_off(
     assert (await connection.execute(payments)).scalar_one() == 0
 
 
-async def test_a_process_that_dies_is_replaced_and_all_end_at_once_if_asked_again(
+async def test_a_dead_process_is_replaced_and_a_second_signal_ends_all_at_once(
     database_url: str, make: Factories, tmp_path: Path
 ) -> None:
     key = (await make.staff()).key

@@ -1,4 +1,4 @@
-"""What only the real server shows: bytes on the wire, streaming, clients that go away."""
+"""Behaviour of the real server alone: bytes on the wire, streaming, clients that leave."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def busy(connection: AsyncConnection) -> int:
     return int(found.scalar_one())
 
 
-async def test_heads_streams_and_clients_that_go_away(
+async def test_heads_streams_and_clients_that_leave(
     server: Server, make: Factories, connection: AsyncConnection
 ) -> None:
     invoice = await with_items(make, connection)
@@ -77,10 +77,10 @@ async def test_heads_streams_and_clients_that_go_away(
             await asyncio.sleep(0.05)
 
 
-async def test_head_is_get_without_its_type(
+async def test_head_is_get_without_its_content_type(
     server: Server, make: Factories, connection: AsyncConnection
 ) -> None:
-    """Compressed answers, answers that the client has, errors and files: each on one connection."""
+    """Compressed responses, 304, errors and files, all on one connection."""
     invoice = await with_items(make, connection, 20)
     key = (await make.staff()).key
     one = f"/api/invoices/{invoice.uuid}/"

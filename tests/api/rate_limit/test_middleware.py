@@ -29,12 +29,12 @@ async def limited(settings: Settings, **rates: str | None) -> AsyncIterator[Fast
 
 
 def shown(answer: httpx.Response) -> tuple[int, str | None, str | None]:
-    """Return the status and what is left, without the time."""
+    """Return status, remaining requests and Retry-After."""
     left = answer.headers.get("ratelimit")
     return answer.status_code, left and left.partition(";t=")[0], answer.headers.get("retry-after")
 
 
-async def test_a_token_has_a_limit_of_its_own(settings: Settings, make: Factories) -> None:
+async def test_a_token_has_its_own_limit(settings: Settings, make: Factories) -> None:
     user = await make.staff()
     await make.token(user, "another")
     async with limited(settings, token="2/minute") as app, client_of(app) as client:
@@ -56,7 +56,7 @@ async def test_a_token_has_a_limit_of_its_own(settings: Settings, make: Factorie
         assert shown(await client.get(LIST))[0] == 401
 
 
-async def test_a_client_that_waits_is_let_in_again(settings: Settings, make: Factories) -> None:
+async def test_a_client_that_waits_is_allowed_again(settings: Settings, make: Factories) -> None:
     user = await make.staff()
     async with limited(settings, token="1/second") as app, client_of(app) as client:
         statuses = [(await client.get(LIST, headers=user.headers)).status_code for _ in range(2)]
@@ -66,7 +66,7 @@ async def test_a_client_that_waits_is_let_in_again(settings: Settings, make: Fac
         assert (await client.get(LIST, headers=user.headers)).status_code == 200
 
 
-async def test_an_address_has_a_limit_for_all_that_has_no_good_token(
+async def test_an_address_has_a_limit_for_requests_without_a_valid_token(
     settings: Settings, make: Factories
 ) -> None:
     user = await make.staff()
@@ -92,7 +92,7 @@ async def test_an_address_has_a_limit_for_all_that_has_no_good_token(
             assert shown(await elsewhere.get(LIST))[0] == 401
 
 
-async def test_who_brings_bad_tokens_waits_before_the_next_is_looked_at(
+async def test_after_invalid_tokens_an_address_is_refused_before_its_token_is_looked_up(
     settings: Settings, make: Factories
 ) -> None:
     user = await make.staff()
@@ -117,7 +117,7 @@ async def test_who_brings_bad_tokens_waits_before_the_next_is_looked_at(
         ("a socket", "a socket", (401, 401)),
     ],
 )
-async def test_addresses_that_are_one(
+async def test_addresses_of_one_network_share_a_limit(
     settings: Settings, address: str, neighbour: str, statuses: tuple[int, int]
 ) -> None:
     async with limited(settings, address="1/minute") as app:
@@ -128,9 +128,7 @@ async def test_addresses_that_are_one(
     assert tuple(found) == statuses
 
 
-async def test_the_services_own_failures_count_on_nobody(
-    settings: Settings, make: Factories
-) -> None:
+async def test_server_errors_do_not_count(settings: Settings, make: Factories) -> None:
     user = await make.staff()
     nowhere = settings.model_copy(update={"database_url": "postgresql+asyncpg:///none?host=/none"})
     async with limited(nowhere, address="1/minute") as app, client_of(app) as client:
@@ -138,7 +136,7 @@ async def test_the_services_own_failures_count_on_nobody(
             assert shown(await client.get(LIST, headers=user.headers))[:2] == (503, None)
 
 
-async def test_without_limits_nothing_is_said(settings: Settings, make: Factories) -> None:
+async def test_without_limits_there_are_no_headers(settings: Settings, make: Factories) -> None:
     user = await make.staff()
     async with limited(settings) as app, client_of(app) as client:
         for headers in (user.headers, BAD, {}):
