@@ -83,8 +83,9 @@ format: install ## Put the code in order.
 typecheck: install ## Check the types.
 	$(BIN)/mypy
 
-lock: install ## Renew the lock files; ARGS=--upgrade takes newer versions.
+lock: install ## Write the lock files and check them; ARGS=--upgrade takes newer versions.
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
+	tools/check-locks
 
 check-locks: ## Check that the lock files install with the oldest pip of each Python that is found.
 	tools/check-locks

@@ -42,7 +42,14 @@ class _LazyCommands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         cli = typer.Typer(rich_markup_mode=None)
-        importlib.import_module(f"app.cli.commands.{COMMANDS[cmd_name][0]}").register(cli)
+        try:
+            importlib.import_module(f"app.cli.commands.{COMMANDS[cmd_name][0]}").register(cli)
+        except ModuleNotFoundError as error:
+            if error.name != "app.local":
+                raise
+            # `app.local` is for development machines; the container image does not have it.
+            typer.echo(f"`{cmd_name}` is not available here: app.local is not installed.", err=True)
+            raise typer.Exit(FAILED) from None
         return get_group(cli).commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -42,8 +42,15 @@ async def explore(server: Server, caller: UserRow, uuid: str, examples: int, fol
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(150, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("role", ["staff", "stranger"])
+@pytest.mark.parametrize(
+    ("who", "examples"),
+    [
+        ("staff", 6),
+        ("stranger", 3),  # who gets 401, 403 and 404 almost everywhere
+        pytest.param("staff", 150, marks=pytest.mark.slow),
+        pytest.param("stranger", 150, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.timeout(1600)
 async def test_every_operation_conforms_to_its_schema(
     role: str, examples: int, make: Factories, server: Server, tmp_path: Path
