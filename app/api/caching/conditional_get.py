@@ -8,7 +8,7 @@ there: a response shows a single moment, and carries the ETag of that moment.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,7 @@ from app.api.streaming import JsonStream
 from app.database.engine import Database
 from app.settings import Settings
 
+CACHE_CONTROL: Final = {"Cache-Control": "private, no-cache"}
 STREAM_ABOVE = 1024 * 1024
 """Bytes up to which a response is rendered whole before it is sent; a longer one is streamed."""
 
@@ -77,7 +78,7 @@ class ConditionalGet:
         async with database.snapshot() if resource.in_snapshot else database.reading() as reader:
             state = await resource.select(reader)
         shown = resource.represent(state)
-        headers = _headers(shown)
+        headers = {**shown.headers, "ETag": shown.etag, **CACHE_CONTROL}
         if_none_match = self.request.headers.get("if-none-match")
         if if_none_match is not None and etags.matches(if_none_match, shown.etag):
             return Response(status_code=304, headers=headers)
@@ -128,7 +129,7 @@ class ConditionalGet:
 
 
 def _headers(shown: Representation) -> dict[str, str]:
-    return {**shown.headers, "ETag": shown.etag, "Cache-Control": "private, no-cache"}
+    return {**shown.headers, "ETag": shown.etag, **CACHE_CONTROL}
 
 
 @dataclass

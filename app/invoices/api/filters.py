@@ -31,7 +31,7 @@ from app.formats import find_uuid, parse_integer
 from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
 from app.invoices.queries.growth import GrowthQuery
 from app.invoices.queries.items import ItemFilters
-from app.invoices.repository.reads import PageQuery, is_deep_page
+from app.invoices.repository.reads import SHALLOW_OFFSET, PageQuery
 from app.invoices.schemas import FIELDS
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
@@ -237,7 +237,7 @@ def page_query(parameters: ListParameters, columns: tuple[str, ...]) -> PageQuer
         columns,
         size,
         number,
-        is_deep_page(number, size),
+        is_deep=number is None or (number - 1) * size > SHALLOW_OFFSET,
     )
 
 

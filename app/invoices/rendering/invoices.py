@@ -6,7 +6,6 @@ memory than one of a few.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -29,34 +28,36 @@ CACHED_BYTES: Final = 1024 * 1024
 """The largest document that is cached: a few large ones would evict all others."""
 
 
-@dataclass
 class InvoiceRenderer:
     """Renders the documents of one response, with the same fields and links in each."""
 
-    settings: Settings
-    cache: ResponseCache
-    links: Links
-    fields: tuple[str, ...] = FIELDS
-
-    @property
-    def has_items(self) -> bool:
-        """Whether the documents show items."""
-        return "items" in self.fields
-
-    @property
-    def columns(self) -> tuple[str, ...]:
+    def __init__(
+        self,
+        settings: Settings,
+        cache: ResponseCache,
+        links: Links,
+        fields: tuple[str, ...] = FIELDS,
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._links = links
+        self._fields = fields
+        self._has_items = "items" in fields
+        self.columns = () if self._has_items else fields
         """The fields to select with the versions: those of documents without items."""
-        return () if self.has_items else self.fields
+        self._key = self.etag()
+        """The part of a cache key that is not the version."""
 
     def etag(self, *state: object) -> str:
         """Return the ETag of documents, from a version or from all versions of a page."""
-        return self.cache.etag((self.links, self.fields, *state))
+        return self._cache.etag((self._links, self._fields, *state))
 
     def cached_invoice(self, row: RowMapping, version: Version) -> list[bytes] | None:
         """Return a document that is cached, or has no items and needs the row alone."""
-        if self.has_items:
-            return self._cached([version])
-        return [encode_invoice(self._row(row, self.fields), self.links)]
+        if not self._has_items:
+            return [encode_invoice(self._row(row, self._fields), self._links)]
+        response = self._cache.get((self._key, version))
+        return None if response is None else [response.body]
 
     def cached_page(
         self, rows: Sequence[RowMapping], versions: Sequence[Version]
@@ -65,15 +66,16 @@ class InvoiceRenderer:
 
         Of documents without items the whole array is cached.
         """
-        if self.has_items:
-            documents = self._cached(versions)
-            return None if documents is None else [b"[", b",".join(documents), b"]"]
+        if self._has_items:
+            found = [self._cache.get((self._key, version)) for version in versions]
+            bodies = [response.body for response in found if response is not None]
+            return [b"[", b",".join(bodies), b"]"] if len(bodies) == len(versions) else None
         key = self.etag(versions)
-        response = self.cache.get(key)
+        response = self._cache.get(key)
         if response is None:
-            content = [self._row(row, self.fields) for row in rows]
-            response = CachedResponse(encode_invoices(content, self.links))
-            self.cache.store(key, response)
+            content = [self._row(row, self._fields) for row in rows]
+            response = CachedResponse(encode_invoices(content, self._links))
+            self._cache.store(key, response)
         return [response.body]
 
     async def render_page(
@@ -94,9 +96,9 @@ class InvoiceRenderer:
         The versions must be the current ones of the connection's snapshot. Store nothing of a
         transaction that may roll back.
         """
-        cached = {version: self.cache.get((self._key, version)) for version in versions}
+        cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
-        heads = await read_heads(connection, missing, self.fields)
+        heads = await read_heads(connection, missing, self._fields)
         async with aclosing(item_batches(connection, items_of_invoices(missing))) as batches:
             items = _ItemsByInvoice(batches)
             comma = b""
@@ -113,22 +115,12 @@ class InvoiceRenderer:
                             yield part
                 comma = b","
 
-    def _cached(self, versions: Sequence[Version]) -> list[bytes] | None:
-        responses = [self.cache.get((self._key, version)) for version in versions]
-        bodies = [response.body for response in responses if response is not None]
-        return bodies if len(bodies) == len(versions) else None
-
-    @cached_property
-    def _key(self) -> str:
-        """The part of a cache key that is not the version."""
-        return self.etag()
-
     @cached_property
     def _format(self) -> ResponseFormat:
-        return ResponseFormat(self.links, get_currency(self.settings.currency))
+        return ResponseFormat(self._links, get_currency(self._settings.currency))
 
     def _row(self, row: RowMapping, fields: Sequence[str]) -> Row:
-        return invoice_row(row, fields, self.settings)
+        return invoice_row(row, fields, self._settings)
 
     async def _store(
         self, version: Version, document: AsyncGenerator[bytes, None]
@@ -145,14 +137,14 @@ class InvoiceRenderer:
                     seen.clear()
                 yield part
         if size <= CACHED_BYTES:
-            self.cache.store((self._key, version), CachedResponse(b"".join(seen)))
+            self._cache.store((self._key, version), CachedResponse(b"".join(seen)))
 
     async def _document(
         self, head: RowMapping, items: "_ItemsByInvoice"
     ) -> AsyncGenerator[bytes, None]:
-        position = self.fields.index("items")
-        before = self._members(head, self.fields[:position])
-        after = self._members(head, self.fields[position + 1 :])
+        position = self._fields.index("items")
+        before = self._members(head, self._fields[:position])
+        after = self._members(head, self._fields[position + 1 :])
         prefix = b"{" + before + (b"," if before else b"") + b'"items":'
         batches = items.of_invoice(head["id"])
         rendered = render_batches(batches, head["tax_percent"], self._format)
@@ -163,7 +155,7 @@ class InvoiceRenderer:
 
     def _members(self, row: RowMapping, fields: Sequence[str]) -> bytes:
         """Return some members of the JSON object, without braces."""
-        return encode_invoice(self._row(row, fields), self.links)[1:-1]
+        return encode_invoice(self._row(row, fields), self._links)[1:-1]
 
 
 class _ItemsByInvoice:

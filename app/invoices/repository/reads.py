@@ -101,7 +101,7 @@ class PageQuery:
     number: int | None
     """From 1; None for the last page."""
     is_deep: bool
-    """Whether the read takes two statements, which need a snapshot."""
+    """Whether the page may lie beyond the shallow offset: then two statements need a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,6 @@ class InvoicePage:
     rows: Sequence[RowMapping]
     """Empty beyond the last page."""
     versions: tuple[Version, ...]
-
-
-def is_deep_page(number: int | None, size: int) -> bool:
-    """Return whether a page may lie beyond the shallow offset; None is the last page."""
-    return number is None or (number - 1) * size > SHALLOW_OFFSET
 
 
 async def find_visible_invoice(
