@@ -109,8 +109,11 @@ def redis_server() -> str:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgresql_server: str) -> str:
-    """The name of a database with every migration and no rows, for cloning."""
+def template_database(postgresql_server: str, redis_server: str) -> str:
+    """The name of a database with every migration and no rows, for cloning.
+
+    Processes of the service that work on a clone find the Valkey in their environment.
+    """
     return request_resource(TEMPLATE)
 
 
@@ -157,7 +160,7 @@ async def second_database_url(template_database: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def empty_database_url(postgresql_server: str) -> AsyncIterator[str]:
+async def empty_database_url(postgresql_server: str, redis_server: str) -> AsyncIterator[str]:
     """The URL of a database of the test's own without any table."""
     name = f"empty_{uuid4().hex}"
     await administer(f"CREATE DATABASE {name}")
