@@ -18,6 +18,7 @@ from app.audit.writer import audited_transaction
 from app.billing.currencies import get_currency
 from app.billing.periods import FIRST_PERIOD, Period
 from app.database import import_lock
+from app.database.batches import read_in_batches
 from app.database.engine import Database
 from app.database.errors import DatabaseReadOnly
 from app.invoices.actions.issue import IssueInvoice, issue
@@ -85,17 +86,17 @@ async def _overdue(
     database: Database, running: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
     """Yield id and number of each overdue invoice, in order of creation."""
-    after = 0
-    while True:
-        async with database.reading() as connection:
-            batch = await closing.find_overdue_batch(
-                connection, running, after=after, limit=_BATCH, include_imported=include_imported
-            )
+    batches = read_in_batches(
+        database,
+        lambda connection, after: closing.find_overdue_batch(
+            connection, running, after=after, limit=_BATCH, include_imported=include_imported
+        ),
+        key=lambda row: row[0],
+        size=_BATCH,
+    )
+    async for batch in batches:
         for invoice_id, number in batch:
             yield invoice_id, number
-        if len(batch) < _BATCH:
-            return
-        after = batch[-1].id
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,15 @@ async def _open_invoices(
     database: Database, settings: Settings, running: Period, summary: JobSummary
 ) -> None:
     """Open the running month's invoice of each customer that needs one."""
-    after = 0
-    while True:
-        async with database.reading() as connection:
-            customers = await closing.find_customers_to_invoice(
-                connection, running, after=after, limit=_BATCH
-            )
-        if not customers:
-            return
-        after = customers[-1]
+    batches = read_in_batches(
+        database,
+        lambda connection, after: closing.find_customers_to_invoice(
+            connection, running, after=after, limit=_BATCH
+        ),
+        key=int,
+        size=_BATCH,
+    )
+    async for customers in batches:
         try:
             async with _transaction(database, settings) as connection:
                 await use_currency(connection, get_currency(settings.currency))
@@ -136,9 +137,9 @@ async def _open_invoices(
             raise
         except Exception as error:
             await _check_database(database)
-            _logger.exception("invoices not opened", first=customers[0], last=after)
+            _logger.exception("invoices not opened", first=customers[0], last=customers[-1])
             summary.failures.append(
-                f"opening for customers {customers[0]} to {after}: {error_message(error)}"
+                f"opening for customers {customers[0]} to {customers[-1]}: {error_message(error)}"
             )
         else:
             summary.counts["opened"] += opened

@@ -21,9 +21,11 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.billing.periods import one_year_before
+from app.database.batches import run_in_batches
 from app.database.engine import Database
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.logging import get_logger
@@ -109,22 +111,17 @@ async def advance_year_totals(database: Database) -> JobSummary:
     now = clock.now()
     since = one_year_before(now.date())
     outdated = or_(CustomerYearTotal.since < since, CustomerYearTotal.since > since)
-    batch = (
-        select(CustomerYearTotal.customer_id)
-        .where(outdated)
-        .limit(_BATCH)
-        .with_for_update(skip_locked=True)
-    )
+    locked = select(CustomerYearTotal.customer_id).where(outdated).with_for_update(skip_locked=True)
+
+    async def recompute(connection: AsyncConnection, size: int) -> int:
+        # A change of an invoice changes this row in the same transaction. Once it is locked, the
+        # next statement sees the invoices of all earlier changes, and later ones add to the result.
+        customers = (await connection.execute(locked.limit(size))).scalars().all()
+        await connection.execute(_of_year(since, customers))
+        return len(customers)
+
     summary = JobSummary()
-    customers: Sequence[int] = ()
-    while not summary.counts or len(customers) == _BATCH:
-        async with database.transaction() as connection:
-            # A change of an invoice changes this row in the same transaction. Once it is locked,
-            # the next statement sees the invoices of all earlier changes, and later ones add to
-            # the result.
-            customers = (await connection.execute(batch)).scalars().all()
-            await connection.execute(_of_year(since, customers))
-        summary.counts["customers"] += len(customers)
+    summary.counts["customers"] = await run_in_batches(database.transaction, recompute, _BATCH)
     async with database.reading() as connection:
         if (await connection.execute(select(exists().where(outdated)))).scalar_one():
             raise RetryAfter(_RETRY_AFTER)
