@@ -1,4 +1,4 @@
-"""The clock is read in one place, in UTC."""
+"""The clock of the process."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from math import inf
@@ -8,12 +8,12 @@ import pytest
 from app import clock
 
 
-def test_it_runs_in_utc() -> None:
+def test_the_clock_runs_in_utc() -> None:
     assert clock.now().tzinfo is UTC
     assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)
 
 
-def test_a_test_can_set_it() -> None:
+def test_a_test_can_freeze_the_clock() -> None:
     moment = datetime(2026, 11, 24, 1, tzinfo=timezone(timedelta(hours=2)))
     clock.freeze(moment)
     assert clock.now() == moment
@@ -22,7 +22,7 @@ def test_a_test_can_set_it() -> None:
     assert clock.now() != moment
 
 
-def test_seconds_stand_and_move_with_it() -> None:
+def test_the_monotonic_clock_is_frozen_with_it() -> None:
     before = clock.monotonic()
     assert clock.monotonic() >= before
     moment = datetime(2026, 11, 24, tzinfo=UTC)
@@ -33,12 +33,12 @@ def test_seconds_stand_and_move_with_it() -> None:
     assert clock.monotonic() == standing + 1.5
 
 
-def test_a_naive_moment_is_refused() -> None:
+def test_a_naive_time_is_refused() -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
         clock.freeze(datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused
 
 
-def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monitor_detects_a_clock_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     moment, seconds = datetime(2026, 11, 24, tzinfo=UTC), 1000.0
     clock.freeze(moment)
     monkeypatch.setattr(clock, "_seconds", lambda: seconds)
@@ -58,7 +58,7 @@ def test_it_is_steady_until_somebody_sets_it(monkeypatch: pytest.MonkeyPatch) ->
         assert steady_for() == 30
 
 
-def test_to_stop_it_is_not_to_set_it() -> None:
+def test_freezing_the_clock_is_no_jump() -> None:
     monitor = clock.ClockMonitor(clock.MAX_DRIFT)
     assert not monitor.observe(clock.now())
     for moment in (datetime(2026, 11, 24, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), None):

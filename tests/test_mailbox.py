@@ -1,4 +1,4 @@
-"""What counts as an e-mail address."""
+"""Parsing of e-mail addresses."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from app.mailbox import InvalidAddress, Mailbox, split_addresses
         ('"a b"@example.com', '"a b"@example.com', '"a b"@example.com'),
     ],
 )
-def test_an_address_is_read(text: str, address: str, header: str) -> None:
+def test_an_address_is_parsed(text: str, address: str, header: str) -> None:
     mailbox = Mailbox.parse(text)
     assert mailbox.address == address
     assert str(mailbox.for_header) == header
@@ -45,7 +45,7 @@ def test_an_address_is_read(text: str, address: str, header: str) -> None:
         "\ud800@example.com",
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_a_text_that_is_not_one_address_is_refused(text: str) -> None:
     with pytest.raises(InvalidAddress):
         Mailbox.parse(text)
 
@@ -71,7 +71,7 @@ def test_anything_else_is_refused(text: str) -> None:
         (" ,; ", []),
     ],
 )
-def test_a_text_is_cut_into_addresses(text: str, addresses: list[str]) -> None:
+def test_a_text_is_split_into_addresses(text: str, addresses: list[str]) -> None:
     assert split_addresses(text) == addresses
 
 
@@ -85,9 +85,7 @@ _quoted = st.text('ab,;" <>\\', max_size=9).map(
     st.lists(st.one_of(_word, _quoted), min_size=1),
     st.lists(st.sampled_from([",", ";", "\n", " , ", ";;"]), min_size=20, max_size=20),
 )
-def test_what_is_joined_by_separators_is_cut_again(
-    addresses: list[str], separators: list[str]
-) -> None:
+def test_joined_addresses_are_split_again(addresses: list[str], separators: list[str]) -> None:
     text = "".join(
         f"{address}{separators[number % 20]}" for number, address in enumerate(addresses)
     )

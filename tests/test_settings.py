@@ -1,4 +1,4 @@
-"""Settings: documented, and told by name when they are missing or wrong."""
+"""Settings are documented, and named if they are missing or wrong."""
 
 import re
 
@@ -24,7 +24,7 @@ def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_every_setting_is_documented_and_no_other() -> None:
+def test_exactly_the_settings_are_documented() -> None:
     table = (ROOT / "docs" / "operating.md").read_text().split("## Settings")[1].split("\n## ")[0]
     documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
     assert documented == {name.upper() for name in Settings.model_fields}
@@ -79,7 +79,7 @@ def test_each_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error_messages(error.value) == ["DATABASE_URL is not set.", "REDIS_URL is not set."]
 
 
-def test_keys_are_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIT_KEYS_PREVIOUS", f"{'x' * 32}, {'y' * 32}")
     settings = Settings()
     assert [key.get_secret_value()[0] for key in settings.audit_keys_previous] == ["x", "y"]
@@ -87,14 +87,12 @@ def test_keys_are_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-full"])
-def test_encryption_is_asked_for_as_libpq_names_it(
-    mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sslmode_is_accepted_as_in_libpq(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://host/name?sslmode={mode}")
     assert make_url(Settings().database_url).query == {"ssl": mode}
 
 
-def test_values_arrive_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "https://billing.example.com/base/")
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1")
     monkeypatch.setenv("ISSUER_DETAILS", '{"country": "EE", "phone": {"code": "372"}}')

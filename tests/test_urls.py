@@ -1,4 +1,4 @@
-"""Which text is the address of a web page."""
+"""Validation of URLs."""
 
 from unicodedata import category
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ urls = (
 
 
 @given(urls | st.text().map("https://{}".format))
-def test_what_is_taken_is_read_by_every_parser(url: str) -> None:
+def test_an_accepted_url_is_parsed_by_every_parser(url: str) -> None:
     if is_web_url(url):
         parts = urlsplit(url)
         assert parts.hostname
@@ -45,5 +45,5 @@ def test_what_is_taken_is_read_by_every_parser(url: str) -> None:
         ("", False),
     ],
 )
-def test_only_a_good_address_becomes_a_link(url: str, is_page: bool) -> None:
+def test_only_a_valid_http_url_becomes_a_link(url: str, is_page: bool) -> None:
     assert is_http_url(url) is is_page

@@ -16,8 +16,8 @@ depends_on: str | Sequence[str] | None = None
 
 invoice_numbers = NumberSequence("invoice_numbers", start=100001)
 
-# Totals follow the items in the same transaction, whoever changes them: by differences, so that
-# two transactions that add items to one invoice at once both count.
+# Totals follow the items in the same transaction, whatever the source of a change: by differences, so
+# that two transactions that add items to one invoice at the same time both count.
 KEEP_TOTALS = """
 CREATE FUNCTION keep_invoice_totals() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -86,7 +86,7 @@ KEEP_TOTALS_TRIGGERS = (
     " EXECUTE FUNCTION keep_invoice_totals()",
 )
 
-# Noting what an import left is no change of the invoice; everything else is.
+# Storing the revision of an import is no change of the invoice; everything else is.
 REVISE = """
 CREATE FUNCTION revise_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

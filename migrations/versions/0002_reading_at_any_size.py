@@ -1,8 +1,7 @@
 """reading at any size
 
-What lists, counts and growth show without looking at every invoice, and what tells whether a kept
-document is still true. All of it is kept by triggers, in the transaction that changes what it
-is made of.
+Summaries for lists, counts and growth, and revisions that show whether a cached document is current.
+Triggers keep them in the transaction of each change.
 """
 
 from collections.abc import Sequence
@@ -17,8 +16,8 @@ down_revision: str | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# The revision names one state of an invoice and its items. Noting what an import left is no
-# change; an import that changes something else at the same time is one.
+# The revision names one state of an invoice and its items. Storing the revision of an import is no
+# change, unless the import changes something else as well.
 REVISE = """
 CREATE OR REPLACE FUNCTION revise_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -45,7 +44,7 @@ END
 $$
 """
 
-# One number for all of them: they change rarely, and nobody can then have missed one.
+# One number for all of them, since they change rarely.
 REVISE_REFERENCES = """
 CREATE FUNCTION revise_references() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -66,7 +65,7 @@ REFERENCES_UPDATED = (
     "plan_components",
     "service_providers",
 )
-"""Whose rows are named by items; the database lets none go that is."""
+"""Tables whose rows items refer to; foreign keys prevent the deletion of such a row."""
 
 
 def revise_references_on(table: str, operation: str) -> str:
@@ -84,9 +83,9 @@ OPERATIONS = ("INSERT", "DELETE", "UPDATE")
 
 
 def change(operation: str, columns: str) -> str:
-    """Select what a statement adds and takes away of these columns, which are never null.
+    """Select the values of these columns, never null, that a statement adds and removes.
 
-    What it leaves as it was is not among it, so that nobody waits for a row that stays the same.
+    Unchanged values are left out, so that their rows are not locked.
     """
     match operation:
         case "INSERT":
@@ -104,10 +103,10 @@ def change(operation: str, columns: str) -> str:
 
 
 def tally(operation: str) -> str:
-    """Return the function that follows statements of one kind.
+    """Return the function for statements of one kind.
 
-    Tallies are only added to, so that nobody waits for another's commit. The sums of customers
-    are one row each; the row that is there decides from which day on it counts.
+    Tallies are only inserted, so that no transaction waits for another's commit. Each customer has
+    one row of sums, which stores the day since which it counts.
     """
     return f"""
 CREATE FUNCTION tally_invoices_on_{operation.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -160,7 +159,7 @@ def tally_on(operation: str) -> str:
     )
 
 
-# The triggers hold a lock on invoices by now, so that nothing is counted twice or missed.
+# CREATE TRIGGER has locked invoices, so that nothing is counted twice or missed.
 COUNT_WHAT_IS_THERE = (
     "INSERT INTO invoice_tallies (year, month, state, invoices, price, cost)"
     " SELECT year, month, state, count(*), sum(total_price), sum(total_cost)"
@@ -219,7 +218,7 @@ def upgrade() -> None:
     for table in REFERENCES_UPDATED:
         op.execute(revise_references_on(table, "UPDATE"))
     for operation in ("INSERT", "DELETE"):
-        # Whether a seller is recorded as one is shown, too.
+        # Responses also show whether a provider exists.
         op.execute(revise_references_on("service_providers", operation))
     for operation in OPERATIONS:
         op.execute(tally(operation))

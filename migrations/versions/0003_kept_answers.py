@@ -1,6 +1,6 @@
 """kept answers
 
-What requests under an idempotency key were answered, for those that come again.
+The stored responses of requests with an idempotency key, for repeated requests.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """history
 
-Every change of an invoice, its items and its payments leaves rows in invoice_changes, whoever makes
-it; invoice_history seals them, transaction by transaction. Both can only be added to.
+Every change of an invoice, its items and its payments leaves rows in invoice_changes, whatever its
+source; invoice_history seals them, transaction by transaction. Both are append-only.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ RECORDED = {
         "proof_size", "proof_sha256", "created_at",
     ),
 }  # fmt: skip
-"""The columns that are recorded as they are; others are derived, or tell of the record itself."""
+"""The columns that are recorded unchanged; others are derived, or belong to the record itself."""
 REFERENCES = {
     "invoices": {"customer": "customers"},
     "invoice_items": {
@@ -42,15 +42,15 @@ REFERENCES = {
     },
     "payments": {"profile": "payment_profiles"},
 }
-"""What a row names by a key; it is recorded by UUID, which means something elsewhere, too."""
+"""References by key, which are recorded by UUID, since keys mean nothing elsewhere."""
 SINGULAR = {"invoices": "invoice", "invoice_items": "item", "payments": "payment"}
-"""How a row of a table is called in `kind`, and in the names of functions."""
+"""The name of a row of a table in `kind`, and in the names of functions."""
 
 
 def as_recorded(table: str, row: str) -> str:
-    """Return the expression that makes a row what is recorded of it.
+    """Return the expression that builds the recorded values of a row.
 
-    References are looked up one by one, by their index, whatever the planner knows of the tables.
+    References are looked up one by one, by index, whatever the table statistics.
     """
     columns = [f"'{name}', {row}.\"{name}\"" for name in RECORDED[table]]
     columns += [
@@ -68,7 +68,7 @@ $$
 """
 
 
-# The same in all of a transaction, and not known to any other. Sealing forgets it.
+# The same within a transaction, and unknown to any other. Sealing resets it.
 CURRENT_CHANGE = """
 CREATE FUNCTION current_change() RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,7 +85,7 @@ $$
 
 
 def record_new(table: str) -> str:
-    """Return the function that records inserted rows; as a set, since there may be many."""
+    """Return the function that records inserted rows, all in one statement."""
     invoice = (
         "n.uuid" if table == "invoices" else "(SELECT uuid FROM invoices WHERE id = n.invoice_id)"
     )
@@ -122,8 +122,8 @@ END
 $$
 """
 
-# Before it goes, since the items that go with it could not name it afterwards. What it kept of its
-# record goes into the last change: nothing else tells of it any more.
+# It runs before the delete, since afterwards the items could not name the invoice. The last change
+# also keeps the count and head of the record, which exist nowhere else then.
 RECORD_GONE_INVOICE = f"""
 CREATE FUNCTION record_gone_invoice() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' AS $$
 BEGIN
@@ -142,9 +142,9 @@ $$
 
 
 def record_changed(table: str) -> str:
-    """Return the function that records rows that changed, or went, beneath an invoice.
+    """Return the function that records updates and deletes of items or payments.
 
-    One that moves goes from the one invoice and comes to the other.
+    A row that moves is recorded as removed from one invoice and added to the other.
     """
     singular = SINGULAR[table]
     return f"""
@@ -207,7 +207,7 @@ $$
 """
 HISTORY = ("invoice_changes", "invoice_history")
 
-# As before; what an invoice keeps of its record is no change of it either.
+# As before; a new count and head of the audit record is no change of the invoice either.
 REVISE = """
 CREATE OR REPLACE FUNCTION revise_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,6 +1,6 @@
 """causes of jobs
 
-Which request caused an entry of the outbox, so that the log of its job can be found by it.
+The request that caused an entry of the outbox, so that the log of its job can be found.
 """
 
 from collections.abc import Sequence

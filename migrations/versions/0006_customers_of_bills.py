@@ -1,6 +1,6 @@
 """customers of bills
 
-Which customers an import of cost exports made: they get invoices from such imports alone.
+The customers that an import of cost exports created; they get invoices only from such imports.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ down_revision: str | None = "0005"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Such imports give UUIDs of version 5. An account has invoices of theirs, a provider offerings.
+# Such imports assign UUIDs of version 5. An account has imported invoices, a provider offerings.
 MARK = """
 UPDATE customers SET source = 'focus'
 WHERE substr(uuid::text, 15, 1) = '5' AND (

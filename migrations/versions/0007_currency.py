@@ -1,7 +1,7 @@
 """currency
 
-Amounts have as many decimals as the currency of the database, and prices of items are stored: the
-database makes those that nobody gives. Both were generated columns with two decimals before.
+Amounts have the decimals of the currency of the database, and prices of items are stored: the database
+computes missing ones. Both were generated columns with two decimals before.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ down_revision: str | None = "0006"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Exact at every size: a division of numerics would keep 16 digits only.
+# Exact at every size; a division of numerics would keep 16 digits only.
 ITEM_PRICE = """
 CREATE FUNCTION item_price(unit_price numeric, quantity numeric, decimals integer)
 RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -25,8 +25,8 @@ $$
 """
 
 # A trigger does not see which columns an UPDATE names, but PostgreSQL runs one of `UPDATE OF price`
-# only if that is among them. So a price that stays as it was while the amounts change is marked
-# first, then put back if it was given, else made. They run in the order of their names.
+# only if that is among them. So an unchanged price with new amounts is marked first, then restored if
+# the statement gives it, else computed. The triggers run in the order of their names.
 MARK = """
 CREATE FUNCTION mark_item_price() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -54,7 +54,7 @@ END
 $$
 """
 
-# No CHECK, which could not read the currency; and for a statement, not for each of its rows.
+# Not a CHECK, which could not read the currency; once for a statement, not for each row.
 HOLD = """
 CREATE FUNCTION hold_item_prices() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -147,9 +147,9 @@ _created = ";\n    ".join(
     f"CREATE TRIGGER {name} {trigger}" for name, trigger in (_ON_INVOICES | ITEM_TRIGGERS).items()
 )
 
-# Only where the currency has more than two decimals: sessions that are open cannot execute what they
-# have prepared once the type of a result is another one, so that a release before this one would
-# fail. It works for a role that does not own the tables, too, and can be called again.
+# Only for a currency with more than two decimals: open sessions cannot execute prepared statements
+# after the type of a result changed, so that a release before this one would fail. It works for a role
+# that does not own the tables, too, and can be called again.
 WIDEN = f"""
 CREATE FUNCTION widen_amounts() RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -180,12 +180,12 @@ def upgrade() -> None:
     op.execute("INSERT INTO currency DEFAULT VALUES")
     for function in (ITEM_PRICE, MARK, KEEP, FILL, HOLD, TOTAL_COST, WIDEN):
         op.execute(function)
-    # In the order of most transactions, which then do not wait for each other and for this one.
+    # In the order of most transactions, which avoids deadlocks with them.
     op.execute("LOCK TABLE invoices, invoice_items, payments")
-    # What is stored stays where it is: no table is written anew.
+    # Stored values stay: no table is rewritten.
     op.execute("ALTER TABLE invoice_items ALTER COLUMN price DROP EXPRESSION")
     op.execute("ALTER TABLE invoices ALTER COLUMN total_cost DROP EXPRESSION")
-    # What numeric(22, 2) holds, also where the columns are widened.
+    # The range of numeric(22, 2), also after the columns are widened.
     for table, column in BOUNDED:
         op.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT ck_{table}_{column}_is_bounded"

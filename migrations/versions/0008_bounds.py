@@ -1,6 +1,6 @@
 """bounds
 
-Those of revision 0007 are validated, beside the traffic.
+Validates the constraints of revision 0007 without blocking requests.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """finite dates
 
-No date or time is infinite, or lies outside of the years 1 to 9999: the first and the last of these
-were stored as -infinity and infinity, which answers could not show. They become what was meant.
+No date or time is infinite, or outside of the years 1 to 9999. The first and the last were stored as
+-infinity and infinity, which responses could not show; they are repaired.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "kept_answers": {"created_at": TIME},
     "outbox": {"created_at": TIME, "due_at": TIME, "done_at": TIME},
 }
-"""All but invoice_history, whose sealed rows cannot be repaired; it is written by the clock."""
+"""All but invoice_history, whose sealed rows cannot be repaired; its times come from the clock."""
 
 
 def name_of(table: str) -> str:
@@ -45,7 +45,7 @@ def name_of(table: str) -> str:
 
 
 def in_a_moment(statement: str) -> None:
-    """Run a statement that locks a table, as a transaction of its own that does not wait long."""
+    """Run a statement that locks a table, in its own transaction with a short lock timeout."""
     op.execute(
         f"DO $do$ BEGIN PERFORM set_config('lock_timeout', '{limits.LOCK_TIMEOUT}', true);"
         f" {statement}; END $do$"
@@ -53,8 +53,8 @@ def in_a_moment(statement: str) -> None:
 
 
 def upgrade() -> None:
-    # Each statement stands alone, so that no table is locked while another one is waited for. A
-    # revision that broke off begins again: what is there already is made once more.
+    # Each statement is a transaction, so that no table is locked while another one is awaited. An
+    # interrupted revision starts again: existing constraints are created once more.
     with op.get_context().autocommit_block():
         for table, columns in TABLES.items():
             is_in_range = " AND ".join(

@@ -1,6 +1,6 @@
 """impersonators
 
-Who of staff made a change as another user. Entries without one keep the digest that they have.
+The member of staff who made a change as another user. Entries without one keep their digest.
 """
 
 from collections.abc import Sequence

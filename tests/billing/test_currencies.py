@@ -25,6 +25,6 @@ def test_a_currency_has_the_decimals_of_the_standard(code: str, decimals: int) -
 
 
 @pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "XDR", "EURO", "eur", "", "ZZZ", "BTC"])
-def test_a_code_without_decimals_is_no_currency(code: str) -> None:
+def test_a_code_without_decimals_is_refused(code: str) -> None:
     with pytest.raises(ValueError, match="is not an ISO 4217 code of a currency with decimals"):
         get_currency(code)

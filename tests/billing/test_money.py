@@ -1,4 +1,4 @@
-"""Properties of the rules of money, whatever the currency's decimals."""
+"""Properties of the rules of money, for currencies with any number of decimals."""
 
 from decimal import Decimal, localcontext
 
@@ -29,7 +29,7 @@ def test_an_item_never_costs_less_than_its_product(
 
 
 @given(amounts, amounts, currencies)
-def test_a_price_that_is_made_is_one_that_may_be_given(
+def test_a_computed_price_may_also_be_given(
     unit_price: Decimal, quantity: Decimal, currency: Currency
 ) -> None:
     price = money.item_price(unit_price, quantity, currency)
@@ -38,7 +38,7 @@ def test_a_price_that_is_made_is_one_that_may_be_given(
 
 
 @given(amounts, amounts, currencies)
-def test_a_given_price_is_one_of_three_at_most(
+def test_at_most_three_prices_may_be_given(
     unit_price: Decimal, quantity: Decimal, currency: Currency
 ) -> None:
     with localcontext(money.EXACT):
@@ -69,7 +69,7 @@ def test_roundings_stay_within_a_smallest_unit(amount: Decimal, currency: Curren
 
 
 @given(amounts, currencies)
-def test_what_is_rounded_is_written_with_all_decimals_of_the_currency(
+def test_a_rounded_amount_has_all_decimals_of_the_currency(
     amount: Decimal, currency: Currency
 ) -> None:
     for rounding in (money.round_half_up, money.round_half_even, money.round_away_from_zero):
@@ -100,7 +100,7 @@ def test_tax_is_part_of_the_total(price: Decimal, percent: Decimal) -> None:
         (money.item_price(Decimal("0.0001"), Decimal("0.0001"), CLF), "0.0001"),
     ],
 )
-def test_halves_and_parts(rounded: Decimal, expected: str) -> None:
+def test_rounding_modes(rounded: Decimal, expected: str) -> None:
     assert str(rounded) == expected
 
 

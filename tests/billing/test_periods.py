@@ -31,12 +31,12 @@ def test_thirteen_periods_reach_back_a_year(today: date) -> None:
     assert Period.containing(one_year_before(today)) == listed[0]
 
 
-def test_a_leap_day_has_a_year_before() -> None:
+def test_one_year_before_a_leap_day() -> None:
     assert one_year_before(date(2024, 2, 29)) == date(2023, 2, 28)
 
 
 @given(st.dates(max_value=date(1, 12, 31)))
-def test_the_first_year_has_no_year_before(day: date) -> None:
+def test_one_year_before_the_first_year(day: date) -> None:
     assert one_year_before(day) == date.min
 
 
@@ -47,7 +47,7 @@ def test_the_due_date_is_the_interval_later_or_the_last_day(day: date, interval:
     assert (due - day).days == interval or due == date.max
 
 
-def test_names_and_days() -> None:
+def test_the_name_and_the_days_of_a_period() -> None:
     assert str(Period(2026, 1)) == "2026-1"
     assert Period(2024, 2).last_day == date(2024, 2, 29)
     assert Period(2026, 12).end == datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)

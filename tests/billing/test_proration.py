@@ -1,4 +1,4 @@
-"""How much of a billing unit is charged."""
+"""Proration of billing units."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,7 +36,7 @@ def at(day: str) -> datetime:
         ("quantity", "2026-10-01", "2026-11-01", "1"),
     ],
 )
-def test_what_is_charged(unit: str, start: str, until: str, charged: str) -> None:
+def test_the_charged_quantity(unit: str, start: str, until: str, charged: str) -> None:
     quantity = charged_quantity(BillingUnit(unit), at(start), at(until) - MICROSECOND)
     assert quantity == Decimal(charged)
 
@@ -46,7 +46,9 @@ def test_what_is_charged(unit: str, start: str, until: str, charged: str) -> Non
     st.integers(1, 12),
     st.integers(1, 28),
 )
-def test_two_parts_make_the_whole_but_for_rounding(unit: BillingUnit, month: int, cut: int) -> None:
+def test_two_parts_add_up_to_the_whole_except_for_rounding(
+    unit: BillingUnit, month: int, cut: int
+) -> None:
     period = Period(2026, month)
     middle = period.start + timedelta(days=cut)
     if middle > period.end:
@@ -64,7 +66,7 @@ def test_two_parts_make_the_whole_but_for_rounding(unit: BillingUnit, month: int
         ("quarter", "2026-09-02", "2026-10-05"),
     ],
 )
-def test_a_time_that_makes_no_sense_is_refused(unit: str, start: str, until: str) -> None:
+def test_an_invalid_time_is_refused(unit: str, start: str, until: str) -> None:
     with pytest.raises(ValueError, match="The time charged"):
         charged_quantity(BillingUnit(unit), at(start), at(until))
 
@@ -84,6 +86,6 @@ def test_limits_that_changed_add_up() -> None:
     assert first.to_details(BillingUnit.HOUR)["billing_periods"] == 240
 
 
-def test_quarters_of_a_year() -> None:
+def test_the_quarters_of_a_year() -> None:
     start, end = quarter_bounds(at("2026-05-20").date())
     assert (start.isoformat(), end.isoformat()) == ("2026-04-01", "2026-06-30")

@@ -1,4 +1,4 @@
-"""How quantities are told."""
+"""The display of quantities."""
 
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ from app.billing.quantities import displayed_measured_unit, whole_factor
         ("quantity", "3", ""),
     ],
 )
-def test_the_measured_unit_follows_from_the_billing_unit(
+def test_the_measured_unit_is_derived_from_the_billing_unit(
     unit: str, quantity: str, shown: str
 ) -> None:
     assert displayed_measured_unit("", unit, Decimal(quantity)) == shown

@@ -1,4 +1,4 @@
-"""What must never be false is held by the database, whoever writes."""
+"""Constraints of the database, which hold for every writer."""
 
 import pytest
 from sqlalchemy import text
@@ -84,7 +84,7 @@ async def test_the_database_refuses(
         ("UPDATE invoice_items SET price = 10.005", "more decimals than the currency"),
     ],
 )
-async def test_the_database_refuses_the_same_with_more_decimals(
+async def test_the_same_values_are_refused_with_more_decimals(
     connection: AsyncConnection, statement: str, constraint: str
 ) -> None:
     await connection.execute(text("SELECT widen_amounts()"))

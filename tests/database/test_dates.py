@@ -1,4 +1,4 @@
-"""Every date and time that Python has goes into the database and comes back as it was."""
+"""Every date and time of Python survives a round trip through the database."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -33,7 +33,7 @@ anywhere = settings(
 
 
 async def copied(connection: AsyncConnection, day: date, moment: datetime) -> tuple[date, datetime]:
-    """Send the values through COPY into a table, and return what stands there."""
+    """Send the values through COPY into a table, and return its rows."""
     await connection.execute(text("CREATE TEMP TABLE copied (day date, moment timestamptz)"))
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None
@@ -47,7 +47,7 @@ async def copied(connection: AsyncConnection, day: date, moment: datetime) -> tu
 @given(st.dates(), st.datetimes(timezones=st.just(UTC)))
 @example(date.min, FIRST)
 @example(date.max, LAST)
-async def test_a_value_comes_back_as_it_went_in(
+async def test_a_value_survives_a_round_trip(
     database: Database, day: date, moment: datetime
 ) -> None:
     async with database.transaction() as connection:
@@ -65,7 +65,7 @@ async def test_a_value_comes_back_as_it_went_in(
 
 @anywhere
 @given(st.datetimes(FIRST.replace(year=2, tzinfo=None), timezones=offsets))
-async def test_a_time_of_any_offset_is_stored_as_that_moment(
+async def test_a_time_with_any_offset_is_stored_in_utc(
     database: Database, moment: datetime
 ) -> None:
     assume(moment.replace(tzinfo=UTC) < LAST - timedelta(days=1))
@@ -87,7 +87,7 @@ async def test_a_time_of_any_offset_is_stored_as_that_moment(
         ("TIMESTAMPTZ '10000-01-01 00:00:00+00'", LAST),
     ],
 )
-async def test_what_python_does_not_have_is_read_as_the_nearest_that_it_has(
+async def test_a_value_outside_of_the_range_is_clamped(
     database: Database, stored: str, read: date
 ) -> None:
     async with database.reading() as connection:
@@ -103,7 +103,7 @@ async def test_a_time_without_an_offset_is_refused(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("table", "column"), DATED, ids=lambda each: each.name)
-async def test_every_date_of_every_table_is_held_to_its_range(
+async def test_every_date_column_has_a_range_constraint(
     connection: AsyncConnection, table: Table, column: Column[object]
 ) -> None:
     definition = text(
@@ -117,7 +117,7 @@ async def test_every_date_of_every_table_is_held_to_its_range(
 
 
 @pytest.mark.parametrize("wrong", ["infinity", "-infinity", "0044-03-15 BC"])
-async def test_no_statement_stores_what_answers_cannot_show(
+async def test_an_infinite_or_too_early_date_is_refused(
     connection: AsyncConnection, make: Factories, wrong: str
 ) -> None:
     item = await make.item(await make.invoice(await make.customer()), "1")
@@ -127,7 +127,7 @@ async def test_no_statement_stores_what_answers_cannot_show(
         )
 
 
-async def test_the_migration_makes_finite_what_was_stored_as_infinite(
+async def test_the_migration_repairs_infinite_dates(
     empty_database_url: str,
 ) -> None:
     await asyncio.to_thread(migrate, empty_database_url, "0008")

@@ -1,4 +1,4 @@
-"""How long a request waits for the database: for what hangs, not for what is long."""
+"""The deadline of a request ends work that hangs, but not work that progresses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ async def parts() -> AsyncIterator[int]:
         yield number
 
 
-async def test_what_comes_in_parts_may_take_longer(database: Database) -> None:
+async def test_a_stream_that_progresses_may_take_longer(database: Database) -> None:
     with request_deadline(SECONDS, counts_all_time=False):
         async with database.transaction() as connection:
             assert [part async for part in restart_deadline_after_each(parts())] == [0, 1, 2, 3]
@@ -34,7 +34,7 @@ async def whole(database: Database) -> None:
         await connection.execute(text("SELECT 1"))
 
 
-async def test_what_comes_too_late_is_not_waited_for(database: Database) -> None:
+async def test_a_statement_beyond_the_deadline_is_terminated(database: Database) -> None:
     with request_deadline(SECONDS, counts_all_time=False), pytest.raises(DatabaseUnavailable):
         await whole(database)
     await whole(database)

@@ -1,4 +1,4 @@
-"""Connections: what their errors tell, their limits, and who shares the pool."""
+"""Connections: their errors, their timeouts, and the shares of the pool."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.support.factories import Factories
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
 
-async def test_an_error_does_not_tell_the_values(database: Database) -> None:
+async def test_an_error_hides_the_parameters(database: Database) -> None:
     with pytest.raises(DBAPIError) as error:
         async with database.reading() as connection:
             await connection.execute(text("SELECT 1 / (length(:key) - 6)"), {"key": "geheim"})
@@ -30,13 +30,13 @@ async def shown(connection: AsyncConnection, *names: str) -> list[str]:
     return [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
 
 
-async def test_every_session_has_limits_and_speaks_utc(database: Database) -> None:
+async def test_every_session_has_timeouts_and_utc(database: Database) -> None:
     for kind in (database.reading, database.transaction, database.snapshot, database.streaming):
         async with kind() as connection:
             assert await shown(connection, *LIMITS, "TimeZone") == ["30s", "5s", "1min", "UTC"]
 
 
-async def test_limits_are_lifted_for_one_transaction(settings: Settings) -> None:
+async def test_timeouts_are_disabled_for_one_transaction(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pool_size": 1}))
     async with database.transaction() as connection:
         await timeouts.disable_timeouts(connection)
@@ -46,9 +46,7 @@ async def test_limits_are_lifted_for_one_transaction(settings: Settings) -> None
     await database.close()
 
 
-async def test_a_snapshot_sees_one_moment_and_changes_nothing(
-    database: Database, make: Factories
-) -> None:
+async def test_a_snapshot_is_consistent_and_read_only(database: Database, make: Factories) -> None:
     count = text("SELECT count(*) FROM users")
     async with database.snapshot() as connection:
         before = (await connection.execute(count)).scalar_one()
@@ -61,7 +59,7 @@ async def test_a_snapshot_sees_one_moment_and_changes_nothing(
         assert (await connection.execute(count)).scalar_one() == before + 1
 
 
-async def test_a_transaction_that_stands_still_is_ended(
+async def test_an_idle_transaction_is_ended(
     settings: Settings,
     connection: AsyncConnection,
     make: Factories,
@@ -97,7 +95,7 @@ async def four(settings: Settings) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def test_streams_leave_half_of_the_pool_to_others(four: Database) -> None:
+async def test_streams_leave_half_of_the_pool_free(four: Database) -> None:
     async with AsyncExitStack() as streams:
         for _ in range(2):
             await streams.enter_async_context(four.streaming())
@@ -110,7 +108,7 @@ async def test_streams_leave_half_of_the_pool_to_others(four: Database) -> None:
         pass
 
 
-async def test_a_stream_waits_for_its_place(four: Database) -> None:
+async def test_a_stream_waits_for_a_slot(four: Database) -> None:
     async def stream() -> None:
         async with four.streaming():
             pass
@@ -128,7 +126,7 @@ async def test_a_stream_waits_for_its_place(four: Database) -> None:
         pass
 
 
-async def test_a_place_is_given_back_where_no_connection_is_to_be_had(four: Database) -> None:
+async def test_a_slot_is_released_if_connecting_fails(four: Database) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(4):
             await stack.enter_async_context(four.transaction())

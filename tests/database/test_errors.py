@@ -1,4 +1,4 @@
-"""Which failures of the server mean that the same request may succeed later."""
+"""Errors of the server after which the same request may succeed later."""
 
 import pytest
 from sqlalchemy import make_url, text
@@ -41,14 +41,14 @@ async def fail(database: Database, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", PASSING)
-async def test_what_passes_is_told_as_such(database: Database, state: str) -> None:
+async def test_a_temporary_error_is_database_unavailable(database: Database, state: str) -> None:
     with pytest.raises(DatabaseUnavailable, match="as asked") as raised:
         await fail(database, state)
     assert isinstance(raised.value, DatabaseReadOnly) == (state == "25006")
 
 
 @pytest.mark.parametrize("state", LASTING)
-async def test_what_does_not_pass_is_told_as_it_is(database: Database, state: str) -> None:
+async def test_another_error_is_raised_unchanged(database: Database, state: str) -> None:
     with pytest.raises(DBAPIError, match="as asked"):
         await fail(database, state)
 

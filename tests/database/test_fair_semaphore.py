@@ -1,4 +1,4 @@
-"""Places are shared fairly: nobody takes all, and nobody who holds none waits behind others."""
+"""Slots are shared fairly: no holder takes all, and a holder without one gets one first."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -21,13 +21,13 @@ def taken(places: FairSemaphore, holder: str) -> int:
 @pytest.mark.parametrize(
     ("places", "shares"), [(1, [1, 0]), (2, [1, 1, 0]), (8, [4, 2, 1, 1, 0]), (16, [8, 4, 2, 1, 1])]
 )
-def test_each_gets_half_of_what_the_others_have_left(places: int, shares: list[int]) -> None:
+def test_each_holder_gets_half_of_the_free_slots(places: int, shares: list[int]) -> None:
     semaphore = FairSemaphore(places)
     assert [taken(semaphore, f"holder {number}") for number in range(len(shares))] == shares
 
 
 @given(st.integers(1, 20), st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())))
-def test_no_place_is_lost_or_made(places: int, steps: list[tuple[str, bool]]) -> None:
+def test_the_number_of_slots_is_constant(places: int, steps: list[tuple[str, bool]]) -> None:
     semaphore = FairSemaphore(places)
     held: dict[str, int] = dict.fromkeys("abcd", 0)
     for holder, takes in steps:
@@ -44,7 +44,7 @@ def test_no_place_is_lost_or_made(places: int, steps: list[tuple[str, bool]]) ->
     assert sum(semaphore.try_acquire(str(number)) for number in range(places + 1)) == places
 
 
-async def test_a_place_goes_to_whoever_has_the_fewest() -> None:
+async def test_a_free_slot_goes_to_the_holder_with_the_fewest() -> None:
     places = FairSemaphore(4)
     order: list[str] = []
 
@@ -73,7 +73,7 @@ async def test_a_place_goes_to_whoever_has_the_fewest() -> None:
     assert sorted(order[1:]) == ["greedy's third", "other's second"]
 
 
-async def test_whoever_stops_waiting_leaves_its_place_to_others() -> None:
+async def test_a_cancelled_waiter_leaves_its_slot_to_others() -> None:
     places = FairSemaphore(1)
 
     async def hold() -> None:

@@ -1,4 +1,4 @@
-"""How migrations go about it: in turn, without holding up requests, again where a table is busy."""
+"""Migrations run one at a time, do not block requests, and are retried if a table is busy."""
 
 import asyncio
 import os
@@ -80,7 +80,7 @@ async def version(connection: AsyncConnection) -> str:
     return str(found.scalar_one())
 
 
-async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
+async def test_a_busy_table_is_retried_while_others_read_it(
     revisions: Revisions,
     database: Database,
     connection: AsyncConnection,
@@ -99,7 +99,7 @@ async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
             await connection.execute(text("SELECT count(*) FROM invoices"))
             slowest = max(slowest, time.monotonic() - started)
             await asyncio.sleep(0.01)
-        # What came before stays; nobody has to begin from the start.
+        # Earlier revisions stay; the migration continues from there.
         assert await version(connection) == "first"
     await migrating
     assert await version(connection) == "second"
@@ -110,7 +110,7 @@ async def test_a_busy_table_is_waited_for_and_meanwhile_read_by_others(
     assert 0.1 < slowest < 3
 
 
-async def test_a_statement_that_takes_long_is_given_up_unless_its_revision_says_otherwise(
+async def test_a_slow_statement_is_cancelled_unless_its_revision_disables_the_timeout(
     revisions: Revisions, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "STATEMENT_TIMEOUT", "1s")
@@ -123,7 +123,7 @@ async def test_a_statement_that_takes_long_is_given_up_unless_its_revision_says_
     assert revisions.reports == []
 
 
-async def test_instances_take_turns_also_where_an_index_is_made_beside_the_traffic(
+async def test_instances_migrate_one_after_the_other_even_with_concurrent_indexes(
     revisions: Revisions, database: Database, connection: AsyncConnection
 ) -> None:
     index = "CREATE INDEX CONCURRENTLY added_index ON invoices (created)"
@@ -158,7 +158,7 @@ async def test_instances_take_turns_also_where_an_index_is_made_beside_the_traff
     assert (await connection.execute(valid)).scalar_one()
 
 
-async def test_an_error_of_a_revision_is_no_reason_to_try_again(revisions: Revisions) -> None:
+async def test_an_error_of_a_revision_is_not_retried(revisions: Revisions) -> None:
     revisions.add("wrong", 'op.execute("SELECT 1 / 0")')
     with pytest.raises(DBAPIError, match="division by zero"):
         await revisions.up()

@@ -1,4 +1,4 @@
-"""The migrations lead from empty to head and back, and make what the tables say."""
+"""The migrations lead from empty to head and back, and match the models."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def objects(url: str) -> set[str]:
     return names
 
 
-async def test_up_and_down_leave_nothing(empty_database_url: str) -> None:
+async def test_upgrade_and_downgrade_leave_nothing(empty_database_url: str) -> None:
     config = alembic(empty_database_url)
     await asyncio.to_thread(migrate, empty_database_url)
     assert "invoice_items" in await objects(empty_database_url)
@@ -49,5 +49,5 @@ async def test_up_and_down_leave_nothing(empty_database_url: str) -> None:
     await asyncio.to_thread(migrate, empty_database_url)
 
 
-async def test_the_tables_are_what_the_models_say(database_url: str) -> None:
+async def test_the_migrated_tables_match_the_models(database_url: str) -> None:
     await asyncio.to_thread(command.check, alembic(database_url))

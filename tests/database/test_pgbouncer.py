@@ -1,4 +1,4 @@
-"""The service behind a real PgBouncer in transaction mode, which has few connections for many."""
+"""The service behind a real PgBouncer in transaction mode, with few connections to the server."""
 
 import asyncio
 import io
@@ -160,7 +160,7 @@ async def test_jobs_run(
     assert [tuple(row) for row in sent] == [("second@example.com", "sent")]
 
 
-async def test_data_goes_out_and_in(
+async def test_export_and_import_run(
     pooled: Settings, behind: Database, second_database_url: str, invoice: Row, tmp_path: Path
 ) -> None:
     file = tmp_path / "data.jsonl"
@@ -197,9 +197,7 @@ async def test_migrations_run(empty_database_url: str) -> None:
             assert done.returncode == 0, done.stderr
 
 
-async def test_limits_hold_in_each_transaction_and_only_there(
-    behind: Database, pooled_url: str
-) -> None:
+async def test_timeouts_are_set_in_each_transaction_only(behind: Database, pooled_url: str) -> None:
     kinds = (behind.reading, behind.transaction, behind.snapshot, behind.streaming)
     for _ in range(3):
         for kind in kinds:
@@ -218,7 +216,7 @@ async def test_limits_hold_in_each_transaction_and_only_there(
     await other.dispose()
 
 
-async def test_a_statement_or_a_lock_that_takes_too_long_is_given_up(
+async def test_a_slow_statement_or_lock_is_cancelled(
     pooled: Settings, database: Database, make: Factories, invoice: Row
 ) -> None:
     headers = (await make.staff()).headers
@@ -236,14 +234,14 @@ async def test_a_statement_or_a_lock_that_takes_too_long_is_given_up(
         assert (await client.post(path, json={"backend_id": "B"})).is_success
 
 
-async def test_a_reading_keeps_what_it_wrote(behind: Database, connection: AsyncConnection) -> None:
+async def test_a_reading_commits_its_writes(behind: Database, connection: AsyncConnection) -> None:
     async with behind.reading() as reading:
         await reading.execute(text("INSERT INTO categories (uuid, title)"
                                    " VALUES (gen_random_uuid(), 'Kept')"))  # fmt: skip
     assert (await connection.execute(text("SELECT title FROM categories"))).scalar_one() == "Kept"
 
 
-async def test_a_pooler_without_a_free_connection_is_told(
+async def test_a_full_pooler_is_reported(
     settings: Settings, database_url: str, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
@@ -261,7 +259,9 @@ async def test_a_pooler_without_a_free_connection_is_told(
             assert (await client.get("/api/invoices/")).status_code == 200
 
 
-async def test_without_the_setting_the_pooler_refuses(settings: Settings, pooled_url: str) -> None:
+async def test_the_pooler_refuses_connections_without_the_setting(
+    settings: Settings, pooled_url: str
+) -> None:
     database = Database(settings.model_copy(update={"database_url": pooled_url}))
     with pytest.raises(DatabaseUnavailable, match="unsupported startup parameter"):
         async with database.reading():
@@ -269,7 +269,7 @@ async def test_without_the_setting_the_pooler_refuses(settings: Settings, pooled
     await database.close()
 
 
-async def test_limits_that_a_pooler_drops_are_missed(
+async def test_dropped_timeouts_are_logged(
     settings: Settings, database_url: str, database: Database
 ) -> None:
     options = f"ignore_startup_parameters = {', '.join(LIMITS[:3])}"

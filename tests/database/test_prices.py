@@ -1,4 +1,4 @@
-"""Prices of items: the database makes what nobody gives, keeps what is given, and holds both."""
+"""Prices of items: the database computes missing ones, stores given ones, and checks both."""
 
 from decimal import Decimal
 from typing import Any
@@ -36,7 +36,7 @@ async def invoice(make: Factories) -> Row:
 
 
 @pytest.mark.parametrize("code", ["EUR", "JPY", "BHD", "CLF"])
-async def test_a_price_that_nobody_gives_is_made_by_the_rules_at_every_size(
+async def test_a_missing_price_is_computed_at_every_size(
     code: str, make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     currency = get_currency(code)
@@ -52,14 +52,14 @@ async def test_a_price_that_nobody_gives_is_made_by_the_rules_at_every_size(
         assert price == money.item_price(unit_price, quantity, currency)
 
 
-async def test_cents_of_a_price_above_ten_to_the_sixteenth_are_kept(
+async def test_a_price_above_ten_to_the_sixteenth_keeps_its_cents(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "123456789012.34", quantity=Decimal("1000000.7"))
     assert str(await price_of(connection, item)) == "123456875432092308.64"
 
 
-async def test_a_given_price_is_kept_when_something_else_changes(
+async def test_a_given_price_is_kept_when_another_column_changes(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "0.0134", price=Decimal("0.01"))
@@ -67,7 +67,7 @@ async def test_a_given_price_is_kept_when_something_else_changes(
     assert await change(connection, item, name="Other") == Decimal("0.01")
 
 
-async def test_a_price_follows_amounts_that_change_alone(
+async def test_a_price_is_computed_again_when_only_the_amounts_change(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "0.0134", price=Decimal("0.01"))
@@ -75,7 +75,7 @@ async def test_a_price_follows_amounts_that_change_alone(
     assert await change(connection, item, quantity=Decimal(2)) == Decimal("14.01")
 
 
-async def test_a_price_given_with_other_amounts_is_kept_also_where_it_is_the_old_one(
+async def test_an_unchanged_price_given_with_new_amounts_is_kept(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "0.0099")
@@ -85,7 +85,7 @@ async def test_a_price_given_with_other_amounts_is_kept_also_where_it_is_the_old
     assert await change(connection, item, **given | {"price": Decimal("0.02")}) == Decimal("0.02")
 
 
-async def test_a_price_that_is_taken_away_is_made(
+async def test_a_price_set_to_null_is_computed(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "0.0134", price=Decimal("0.01"))
@@ -102,7 +102,7 @@ async def test_a_price_that_is_taken_away_is_made(
         (3, "1.236", "is more than 0.001 from unit price times quantity"),
     ],
 )
-async def test_a_price_that_is_no_price_of_the_item_is_refused(
+async def test_a_price_far_from_the_product_is_refused(
     make: Factories,
     connection: AsyncConnection,
     invoice: Row,
@@ -119,7 +119,7 @@ async def test_a_price_that_is_no_price_of_the_item_is_refused(
         await change(connection, item, price=Decimal(price))
 
 
-async def test_what_a_database_held_before_stays_until_its_amounts_change(
+async def test_an_older_price_stays_until_its_amounts_change(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     item = await make.item(invoice, "10.01")
@@ -135,7 +135,7 @@ async def test_what_a_database_held_before_stays_until_its_amounts_change(
         (0, "5", "10", "6"),
         (2, "0.05", "10", "0.06"),
         (3, "0.005", "10", "0.006"),
-        # Exactly 32224053803121.054978: a division would have made .0550 of it, then .06.
+        # Exactly 32224053803121.054978: a division would have rounded it to .0550, then to .06.
         (2, "17908221520018.37", "79.94", "32224053803121.05"),
     ],
 )
@@ -155,7 +155,7 @@ async def test_the_total_is_rounded_half_up_to_the_decimals_of_the_currency(
     assert found == Decimal(total)
 
 
-async def test_a_total_that_is_set_by_hand_is_computed_all_the_same(
+async def test_a_total_set_by_hand_is_computed_again(
     make: Factories, connection: AsyncConnection, invoice: Row
 ) -> None:
     await make.item(invoice, "10")

@@ -1,4 +1,4 @@
-"""The database takes no changes for a while: reads go on, and changes come back by themselves."""
+"""The database is read-only for a while: reads continue, and writes resume by themselves."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -27,7 +27,7 @@ from tests.support.read_only import made_read_only
 from tests.support.worker import until, worker_here
 
 
-async def test_changes_come_back_by_themselves(
+async def test_writes_resume_by_themselves(
     settings: Settings, make: Factories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = (await make.staff()).headers
@@ -58,7 +58,7 @@ async def test_changes_come_back_by_themselves(
             assert (await ready()).json()["status"] == "ok"
 
 
-async def test_the_first_probe_tells_of_it_though_its_connection_was_ended(
+async def test_the_first_probe_reports_it_after_a_lost_connection(
     settings: Settings,
 ) -> None:
     app = create_app(settings)
@@ -74,7 +74,7 @@ async def _is(answering: Awaitable[httpx.Response], key: str, value: str) -> boo
     return bool((await answering).json()[key] == value)
 
 
-async def test_a_session_that_is_read_only_is_kept_for_a_moment_and_then_replaced(
+async def test_a_read_only_session_is_replaced_after_a_moment(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = text("SELECT pg_backend_pid()")
@@ -99,7 +99,7 @@ async def test_a_session_that_is_read_only_is_kept_for_a_moment_and_then_replace
     await database.close()
 
 
-async def test_a_change_that_is_refused_tells_why(database: Database, settings: Settings) -> None:
+async def test_a_refused_write_has_a_reason(database: Database, settings: Settings) -> None:
     async with made_read_only(settings.database_url):
         with pytest.raises(DatabaseReadOnly) as raised:
             async with database.transaction() as connection:
@@ -108,7 +108,7 @@ async def test_a_change_that_is_refused_tells_why(database: Database, settings: 
     assert "cannot execute INSERT in a read-only transaction" in str(raised.value)
 
 
-async def test_the_doctor_says_that_changes_are_refused(
+async def test_the_doctor_reports_a_read_only_database(
     database: Database, settings: Settings
 ) -> None:
     (well,) = await server.changes(database, settings)
@@ -122,7 +122,7 @@ async def test_the_doctor_says_that_changes_are_refused(
     assert result.advice
 
 
-async def test_a_worker_waits_says_so_once_and_goes_on(
+async def test_a_worker_waits_logs_it_once_and_resumes(
     settings: Settings, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arq, "LOOK_EVERY", 1)

@@ -1,4 +1,4 @@
-"""A hot standby serves reads; once it is promoted it takes changes, and the service goes on."""
+"""A hot standby serves reads; after its promotion it accepts writes, and the service continues."""
 
 import asyncio
 import os
@@ -81,7 +81,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         yield Pair(primary, standby, staff.headers, f"/api/invoices/{invoice.uuid}/set_backend_id/")
 
 
-async def test_a_standby_answers_reads_and_takes_changes_once_it_is_promoted(
+async def test_a_standby_serves_reads_and_after_promotion_writes(
     pair: Pair, tmp_path: Path
 ) -> None:
     app = create_app(pair.settings(pair.standby.url, tmp_path))
@@ -105,7 +105,7 @@ async def test_a_standby_answers_reads_and_takes_changes_once_it_is_promoted(
 
 
 @pytest.mark.parametrize("wanted", ["read-write", "any"])
-async def test_the_service_goes_over_to_the_promoted_standby(
+async def test_the_service_switches_to_the_promoted_standby(
     pair: Pair, tmp_path: Path, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.1)
@@ -128,10 +128,10 @@ async def test_the_service_goes_over_to_the_promoted_standby(
         await until(goes)
 
 
-async def test_sessions_do_not_stay_at_a_standby_that_the_address_no_longer_leads_to(
+async def test_sessions_with_a_former_standby_are_replaced(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a name is looked up anew: after a failover the first connections may come late."""
+    """After a failover the first connections may be late, as when a name must be resolved again."""
     monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
     primary, standby = pair.primary.port, pair.standby.port
     settings = pair.settings(f"postgresql://postgres@127.0.0.1:{standby}/postgres", tmp_path)

@@ -1,4 +1,4 @@
-"""What triggers keep beside the invoices says what the invoices say, whatever is done to them."""
+"""The summaries always equal the counts and sums of the invoices."""
 
 import asyncio
 from collections.abc import Callable
@@ -58,11 +58,11 @@ STEPS = st.one_of(
 SHOWN = """
 SELECT id, state, tax_percent, created, month, customer_id, total_price, backend_id FROM invoices
 """
-"""What a step may assign besides what an import notes."""
+"""Columns that a step may assign, apart from the bookkeeping of imports."""
 
 
 class Books:
-    """Invoices of three customers, and what is done to them."""
+    """Invoices of three customers, and steps that change them."""
 
     def __init__(self, database: Database, customers: list[Row], since: date) -> None:
         self._database = database
@@ -71,7 +71,7 @@ class Books:
         self._count = 1000
 
     async def do(self, what: str, how: Any, *, kept: bool) -> set[int]:
-        """Do a step, and keep it or not; return the invoices of which what is shown may differ."""
+        """Do a step, and commit it or not; return the invoices whose representation may differ."""
         if what == "merge":
             await merge_summaries(self._database)
             return set()
@@ -156,7 +156,7 @@ class Books:
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_whatever_is_done(
+async def test_summaries_equal_the_invoices_after_any_actions(
     database: Database,
     connection: AsyncConnection,
     steps: list[tuple[tuple[str, Any], bool]],
@@ -184,7 +184,7 @@ async def invoices(make: Factories) -> list[Row]:
 
 
 @pytest.mark.parametrize("on", ["one invoice", "several"])
-async def test_actions_at_once_all_count(
+async def test_concurrent_actions_all_count(
     database: Database, connection: AsyncConnection, invoices: list[Row], on: str
 ) -> None:
     async def act(number: int) -> None:
@@ -220,7 +220,7 @@ async def test_paying_does_not_wait_for_an_import(
     await check(connection)
 
 
-async def test_a_migration_counts_what_is_there(empty_database_url: str) -> None:
+async def test_the_migration_counts_existing_invoices(empty_database_url: str) -> None:
     await asyncio.to_thread(migrate, empty_database_url, "0001")
     database = Database(Settings(database_url=empty_database_url))
     async with database.transaction() as connection:

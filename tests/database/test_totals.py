@@ -56,7 +56,7 @@ async def test_moving_an_item_changes_both_invoices(
     assert (await totals(connection, other))[0] == 7
 
 
-async def test_two_transactions_at_once_both_count(
+async def test_two_concurrent_transactions_both_count(
     make: Factories, database: Database, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())
@@ -80,7 +80,7 @@ async def test_a_rolled_back_item_does_not_count(
     assert (await totals(connection, invoice))[0] == 0
 
 
-async def test_prices_are_rounded_as_the_rules_say(
+async def test_prices_are_rounded_by_the_rules(
     make: Factories, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())
@@ -97,7 +97,7 @@ async def test_prices_are_rounded_as_the_rules_say(
         assert price == money.item_price(unit_price, quantity, EUR), (unit_price, quantity)
 
 
-async def test_each_change_makes_a_revision_but_noting_an_import_does_not(
+async def test_each_change_raises_the_revision_except_import_bookkeeping(
     make: Factories, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())

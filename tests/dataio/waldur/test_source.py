@@ -133,7 +133,7 @@ async def test_another_programs_database_is_told_apart(
         await import_waldur_database(empty_database_url, database, settings)
 
 
-async def test_encryption_is_asked_for_as_libpq_names_it(
+async def test_sslmode_is_accepted_as_in_libpq(
     waldur: str, database: Database, settings: Settings
 ) -> None:
     plain = make_url(waldur).set(drivername="postgresql").update_query_dict({"sslmode": "disable"})
