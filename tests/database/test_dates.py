@@ -127,6 +127,7 @@ async def test_an_infinite_or_too_early_date_is_refused(
         )
 
 
+@pytest.mark.usefixtures("redis_server")
 async def test_the_migration_repairs_infinite_dates(
     empty_database_url: str,
 ) -> None:

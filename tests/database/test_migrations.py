@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
@@ -36,7 +37,10 @@ async def objects(url: str) -> set[str]:
     return names
 
 
-async def test_upgrade_and_downgrade_leave_nothing(empty_database_url: str) -> None:
+@pytest.mark.usefixtures("redis_server")
+async def test_upgrade_and_downgrade_leave_nothing(
+    empty_database_url: str, redis_server: str
+) -> None:
     config = alembic(empty_database_url)
     await asyncio.to_thread(migrate, empty_database_url)
     assert "invoice_items" in await objects(empty_database_url)

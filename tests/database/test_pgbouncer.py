@@ -286,4 +286,4 @@ async def test_dropped_timeouts_are_logged(
     (warning,) = logged
     assert warning["log_level"] == "warning"
     assert "DATABASE_PGBOUNCER" in warning["event"]
-    assert (warning["wanted"], warning["kept"]) == (30_000, 0)
+    assert (warning["expected"], warning["actual"]) == (30_000, 0)

@@ -125,7 +125,7 @@ async def test_the_doctor_reports_a_read_only_database(
 async def test_a_worker_waits_logs_it_once_and_resumes(
     settings: Settings, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arq, "LOOK_EVERY", 1)
+    monkeypatch.setattr(arq, "POLL_INTERVAL", 1)
     monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.2)
     await outbox.record_job(connection, "purge_answers", {})
     with capture_logs() as logged:

@@ -220,7 +220,10 @@ async def test_paying_does_not_wait_for_an_import(
     await check(connection)
 
 
-async def test_the_migration_counts_existing_invoices(empty_database_url: str) -> None:
+@pytest.mark.usefixtures("redis_server")
+async def test_the_migration_counts_existing_invoices(
+    empty_database_url: str, redis_server: str
+) -> None:
     await asyncio.to_thread(migrate, empty_database_url, "0001")
     database = Database(Settings(database_url=empty_database_url))
     async with database.transaction() as connection:
