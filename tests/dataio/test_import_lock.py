@@ -28,7 +28,7 @@ from app.invoices.models import Invoice, InvoiceItem
 from app.outbox.outcome import RetryAfter
 from app.settings import Settings
 from tests.cli.test_commands import app as app_command
-from tests.dataio.test_loader import item
+from tests.dataio.record_factories import build_item
 from tests.support.factories import Factories, Row
 from tests.support.history import KEY
 from tests.support.worker import until
@@ -140,7 +140,7 @@ async def test_totals_are_mended_once_no_import_runs(
     await make.item(drifted)
     await connection.execute(update(Invoice).values(total_price=Invoice.total_price + 1))
     record = await invoice_of(connection, customer, NOVEMBER)
-    charge = item(record).model_copy(
+    charge = build_item(record).model_copy(
         update={"invoice": await uuid_of(connection, Invoice, drifted)}
     )
     async with import_transaction(database, settings) as loader:
@@ -162,7 +162,7 @@ async def test_adopting_waits_for_the_import(
         await make.item(each)
     items = (await connection.execute(select(InvoiceItem.uuid).order_by(InvoiceItem.id))).scalars()
     charges = [
-        item(await invoice_of(connection, customer, OCTOBER), uuid=uuid).model_copy(
+        build_item(await invoice_of(connection, customer, OCTOBER), uuid=uuid).model_copy(
             update={"invoice": await uuid_of(connection, Invoice, each)}
         )
         for uuid, each in zip(items, invoices, strict=True)
@@ -231,7 +231,7 @@ async def test_a_payment_under_a_key_does_not_hold_its_invoice_while_it_waits_fo
     renamed = records.UserRecord(
         uuid=user["uuid"], username="renamed", is_staff=True, created_at=user["created_at"]
     )
-    charge = item(await invoice_of(connection, customer, OCTOBER)).model_copy(
+    charge = build_item(await invoice_of(connection, customer, OCTOBER)).model_copy(
         update={"invoice": invoice.uuid}
     )
     settings: Settings = app.state.settings
