@@ -26,7 +26,7 @@ from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 from tests.dataio.odd_values import fill
-from tests.support import waldur_sample
+from tests.support import waldur_sample, waldur_schema
 from tests.support.factories import Factories
 from tests.support.history import without_history
 from tests.support.waldur import create_waldur
@@ -229,7 +229,7 @@ async def test_progress_is_shown_on_a_terminal(
 async def test_import_from_a_waldur(
     settings: Settings, empty_database_url: str, connection: AsyncConnection
 ) -> None:
-    await create_waldur(empty_database_url, waldur_sample.COLUMNS, waldur_sample.rows())
+    await create_waldur(empty_database_url, waldur_schema.COLUMNS, waldur_sample.rows())
     answer = await call(settings, "import", "--format", "waldur", empty_database_url)
     assert answer.exit_code == 0
     assert "customer" in answer.stdout

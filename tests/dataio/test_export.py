@@ -116,7 +116,7 @@ async def test_the_api_answers_the_same_after_export_and_import(
     assert sum(len(body) for _, _, body in before) > 200_000
 
 
-async def test_a_proof_that_is_gone_is_told(
+async def test_an_unreadable_proof_ends_the_export(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     await fill(connection, ProofStore(settings.proof_dir, 10**7))
@@ -130,7 +130,7 @@ async def test_a_proof_that_is_gone_is_told(
     assert b'"content"' not in await exported(database, settings, proofs=False)
 
 
-async def test_progress_is_told_in_parts_of_one(
+async def test_the_progress_is_a_fraction(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     await fill(connection, ProofStore(settings.proof_dir, 10**7))

@@ -28,12 +28,12 @@ def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
     ]
 
 
-def test_every_kind_is_told_in_order() -> None:
+def test_the_document_has_every_kind_in_order() -> None:
     told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
     assert told == [kind.name for kind in RECORD_KINDS] + ["history_entry", "history_change"]
 
 
-def test_every_field_is_told() -> None:
+def test_the_document_has_every_field() -> None:
     models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in RECORD_KINDS}
     models["The `proof` of a `payment`"] = ProofRecord
     models |= {"`history_entry`": HistoryEntryRecord, "`history_change`": HistoryChangeRecord}
@@ -42,7 +42,7 @@ def test_every_field_is_told() -> None:
         assert told == fields(model), title
 
 
-def test_what_is_told_to_stand_for_a_field_left_out_does() -> None:
+def test_the_document_has_the_default_of_each_field() -> None:
     for kind in RECORD_KINDS:
         for name, _, left_out in SECTIONS[f"`{kind.name}`"]:
             if left_out != "required":
@@ -54,7 +54,7 @@ def test_what_is_told_to_stand_for_a_field_left_out_does() -> None:
                 )
 
 
-def test_the_example_can_be_read() -> None:
+def test_the_example_is_valid() -> None:
     example = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     assert example is not None
     full = re.sub(r'"(\w{4})…"', r'"\1cafe-0000-4000-8000-000000000000"', example[1])

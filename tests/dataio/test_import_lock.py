@@ -73,7 +73,7 @@ async def settled(job: Awaitable[object]) -> object:
     return outcome
 
 
-async def test_the_close_leaves_its_work_to_a_later_run(
+async def test_the_close_of_the_month_is_postponed_while_an_import_runs(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     first, second = await make.customer(), await make.customer()
@@ -92,7 +92,7 @@ async def test_the_close_leaves_its_work_to_a_later_run(
     assert (await close_month(database, settings)).counts == {"issued": 1}
 
 
-async def test_an_import_waits_for_the_close_that_is_at_work(
+async def test_an_import_waits_for_a_running_close_of_the_month(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     first, second = await make.customer(), await make.customer()
@@ -132,7 +132,7 @@ async def _waits(connection: AsyncConnection, statement: str) -> bool:
     return bool(found.scalar_one())
 
 
-async def test_totals_are_mended_once_no_import_runs(
+async def test_totals_are_repaired_after_the_import(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     customer = await make.customer()
@@ -153,7 +153,7 @@ async def test_totals_are_mended_once_no_import_runs(
     assert (await reconcile_totals(database, settings.audit_key)).counts == {"repaired": 1}
 
 
-async def test_adopting_waits_for_the_import(
+async def test_audit_adopt_waits_for_the_import(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     customer = await make.customer()
@@ -203,7 +203,7 @@ async def _migrates(connection: AsyncConnection) -> bool:
     return bool((await connection.execute(waits)).scalar_one())
 
 
-async def test_jobs_that_wait_for_nobody_run_beside_an_import(
+async def test_jobs_that_skip_locked_rows_run_during_an_import(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     """They lock what nobody holds, and so cannot stand in the way of anyone for long."""
@@ -219,7 +219,7 @@ async def test_jobs_that_wait_for_nobody_run_beside_an_import(
             await merge_summaries(database)
 
 
-async def test_a_payment_under_a_key_does_not_hold_its_invoice_while_it_waits_for_its_user(
+async def test_a_payment_with_an_idempotency_key_locks_its_user_before_its_invoice(
     app: FastAPI, client: httpx.AsyncClient, make: Factories, connection: AsyncConnection
 ) -> None:
     """An import that renames the user goes on with the invoice; the payment is made after it."""

@@ -67,14 +67,14 @@ async def count(connection: AsyncConnection, table: type[Any] = Customer) -> int
     return rows
 
 
-def test_lines_are_read_whatever_ends_them() -> None:
+def test_lines_may_have_any_line_ending() -> None:
     one = customer_line(1).encode()
     data = b"\xef\xbb\xbf" + one + b"\r\n\n  \n" + one + b"\n" + one
     assert contents(data) == [(1, "customer"), (4, "customer"), (5, "customer")]
     assert contents(b"") == contents(b"\xef\xbb\xbf") == contents(b"\n\n") == []
 
 
-def test_what_is_wrong_is_told_by_line_without_the_value() -> None:
+def test_an_error_names_the_line_and_not_the_value() -> None:
     one = customer_line(1).encode()
     data = b"\n".join(
         [
@@ -106,7 +106,7 @@ def test_what_is_wrong_is_told_by_line_without_the_value() -> None:
     assert not any("secret" in fault for _, fault in told)
 
 
-async def test_a_bad_line_in_the_middle(
+async def test_an_invalid_line_ends_the_import_unless_keep_good(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     lines = [customer_line(of) for of in range(1, 21)]
@@ -122,7 +122,7 @@ async def test_a_bad_line_in_the_middle(
     assert (report.rejected_count, await count(connection)) == (1, 19)
 
 
-async def test_packed_files_and_standard_input(
+async def test_compressed_files_and_standard_input_are_imported(
     database: Database,
     settings: Settings,
     connection: AsyncConnection,
@@ -140,7 +140,7 @@ async def test_packed_files_and_standard_input(
     assert await count(connection) == 2
 
 
-async def test_files_that_cannot_be_read(
+async def test_a_file_that_cannot_be_read_is_reported(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     with pytest.raises(UnreadableFile, match="No such file"):
@@ -188,7 +188,7 @@ def many_items(invoices: int, items: int) -> Iterator[str]:
 
 
 @pytest.mark.slow
-async def test_fifty_thousand_lines_in_bounded_memory(
+async def test_fifty_thousand_lines_are_imported_in_bounded_memory(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     file = tmp_path / "large.jsonl"
@@ -266,7 +266,7 @@ asyncio.run(import_file(Database(settings), settings, "-"))
         "javascript:alert(1)",
     ],
 )
-def test_a_payment_url_that_is_none_is_named_by_its_line(url: str) -> None:
+def test_an_invalid_payment_url_is_rejected(url: str) -> None:
     def line(payment_url: str) -> bytes:
         values = {"kind": "invoice", "uuid": number(1), "customer": number(2), "year": 2026,
                   "month": 11, "created": "2026-11-01", "payment_url": payment_url}  # fmt: skip
@@ -292,14 +292,14 @@ ITEM = {
      '{"a":1e5000}', '{"a":0.1,"b":1' + "0" * 4100 + ".5}",
      '{"a":' + "[" * 150 + "]" * 150 + "}", '{"a":' * 190 + "1" + "}" * 190],
 )  # fmt: skip
-def test_details_that_no_answer_could_show_are_named_by_their_line(details: str) -> None:
+def test_details_that_no_response_could_contain_are_rejected(details: str) -> None:
     line = json.dumps(ITEM)[:-1] + f', "details": {details}}}\n'
     ((told, what),) = contents(line.encode(), 100_000)
     assert told == 1
     assert what.startswith("line 1: "), what
 
 
-async def test_details_of_the_most_levels_and_digits_are_shown(
+async def test_details_with_the_maximum_of_levels_and_digits_are_shown(
     database: Database, settings: Settings, tmp_path: Path, make: Factories, client: AsyncClient
 ) -> None:
     invoice, staff = await make.invoice(await make.customer()), await make.staff()

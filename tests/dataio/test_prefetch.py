@@ -83,7 +83,7 @@ class Tap(io.BytesIO):
 
 
 @pytest.mark.parametrize(("size", "at_most"), [(100, BATCH + TURN), (1024 * 1024, 17)])
-async def test_no_more_is_ready_than_a_batch(size: int, at_most: int) -> None:
+async def test_at_most_one_batch_is_prefetched(size: int, at_most: int) -> None:
     made: list[Item] = []
 
     def endless() -> Iterator[Item]:
@@ -103,7 +103,7 @@ async def test_no_more_is_ready_than_a_batch(size: int, at_most: int) -> None:
     assert len(made) == there
 
 
-async def test_a_failure_comes_behind_what_was_read_before_it() -> None:
+async def test_an_error_is_raised_after_the_lines_before_it() -> None:
     def torn() -> Iterator[Item]:
         yield from map(Item, range(2 * BATCH + 3))
         raise EOFError("torn")
@@ -116,7 +116,7 @@ async def test_a_failure_comes_behind_what_was_read_before_it() -> None:
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_lines_are_read_while_others_are_written(
+async def test_lines_are_read_while_earlier_ones_are_written(
     database: Database,
     settings: Settings,
     connection: AsyncConnection,
@@ -152,7 +152,7 @@ async def test_lines_are_read_while_others_are_written(
 
 
 @pytest.mark.parametrize("keep_good", [False, True])
-async def test_faults_are_told_by_line_and_in_the_order_in_which_they_are_found(
+async def test_rejected_lines_are_reported_in_the_order_in_which_they_are_found(
     database: Database,
     settings: Settings,
     connection: AsyncConnection,

@@ -35,7 +35,7 @@ def attributes(value: object) -> Record:
 
 
 @pytest.mark.parametrize("text", ["0", "-0.0000000001", "999999999999.9999999999", "007.50"])
-def test_amounts_are_read_exactly(text: str) -> None:
+def test_amounts_are_parsed_exactly(text: str) -> None:
     record = price(text)
     assert isinstance(record, records.PlanComponentRecord)
     assert record.price == Decimal(text)
@@ -63,12 +63,12 @@ def test_amounts_are_read_exactly(text: str) -> None:
         ["1"],
     ],
 )
-def test_anything_else_is_no_amount(value: object) -> None:
+def test_an_invalid_amount_is_rejected(value: object) -> None:
     with pytest.raises(ValidationError):
         price(value)
 
 
-def test_times_are_kept_in_utc() -> None:
+def test_times_are_converted_to_utc() -> None:
     record = created("2026-01-01T00:00:00.000001+02:00")
     assert isinstance(record, records.ServiceProviderRecord)
     assert record.created_at.isoformat() == "2025-12-31T22:00:00.000001+00:00"
@@ -88,18 +88,18 @@ def test_times_are_kept_in_utc() -> None:
         "9999-12-31T23:59:59-10:00",
     ],
 )
-def test_anything_else_is_no_time(value: object) -> None:
+def test_an_invalid_time_is_rejected(value: object) -> None:
     with pytest.raises(ValidationError):
         created(value)
 
 
 @pytest.mark.parametrize("value", ["10.0.0.0/8", "10.0.0.1", "::/0", "2001:db8::/32", None])
-def test_networks(value: str | None) -> None:
+def test_networks_are_parsed(value: str | None) -> None:
     subnet(value)
 
 
 @pytest.mark.parametrize("value", ["10.0.0.1/8", "fe80::%eth0/64", "everywhere", "", 5])
-def test_anything_else_is_no_network(value: object) -> None:
+def test_an_invalid_network_is_rejected(value: object) -> None:
     with pytest.raises(ValidationError):
         subnet(value)
 
@@ -108,17 +108,17 @@ def test_anything_else_is_no_network(value: object) -> None:
     "value",
     [[], "{}", {"a": float("nan")}, {"a": float("inf")}, {"a": "\0"}, {"a\0": 1}, {"a": ["\0"]}],
 )
-def test_objects_that_cannot_be_stored_are_refused(value: object) -> None:
+def test_objects_that_cannot_be_stored_are_rejected(value: object) -> None:
     with pytest.raises(ValidationError):
         attributes(value)
 
 
-def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
+def test_an_escaped_backslash_before_u0000_is_not_a_nul() -> None:
     attributes({"a": "\\u0000"})
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800"])
-def test_text_that_cannot_be_stored_is_refused(text: str) -> None:
+def test_text_that_cannot_be_stored_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         read(kind="category", title=text)
     with pytest.raises(ValidationError):
@@ -137,12 +137,12 @@ def test_text_that_cannot_be_stored_is_refused(text: str) -> None:
         {"kind": "category", "title": "x", "uuid": "x"},
     ],
 )
-def test_lines_of_another_shape_are_refused(fields: dict[str, object]) -> None:
+def test_lines_that_are_not_records_are_rejected(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         read(**fields)
 
 
-def test_rules_of_the_tables() -> None:
+def test_records_follow_the_constraints_of_the_tables() -> None:
     invoice = {"kind": "invoice", "customer": ID, "year": 2026, "month": 1, "created": "2026-01-01"}
     read(**invoice)
     for wrong in (
@@ -162,13 +162,13 @@ def test_rules_of_the_tables() -> None:
             read(**{**invoice, **wrong})
 
 
-def test_records_do_not_change() -> None:
+def test_records_are_immutable() -> None:
     record = records.CategoryRecord(uuid=UUID(ID), title="Compute")
     with pytest.raises(ValidationError):
         record.title = "Storage"  # type: ignore[misc]  # what is tested
 
 
-def test_objects_keep_every_digit() -> None:
+def test_objects_lose_no_digit() -> None:
     line = b'{"a":1.10,"b":[12345678901234567890.123456789,{"c":1E-7}],"d":"\\ue000decimal\\ue000"}'
     assert has_fractions(line)
     text = dump_object(load_with_decimals(line))
@@ -182,7 +182,7 @@ def test_objects_keep_every_digit() -> None:
     assert not has_fractions(b'{"price":"1.10","count":12,"end":"2026-01-31T23:59:59.999999Z"}')
 
 
-def test_a_text_like_what_stands_in_for_a_number_stays_a_text() -> None:
+def test_a_text_equal_to_the_placeholder_of_a_number_stays_a_text() -> None:
     mark = "\ue000decimal\ue000"
     value = {mark: [Decimal("1.50"), mark, f'"{mark}"', {"a": Decimal("2E+3")}], "b": mark}
     read = json.loads(dump_object(value), parse_float=Decimal)
@@ -191,7 +191,7 @@ def test_a_text_like_what_stands_in_for_a_number_stays_a_text() -> None:
     assert dump_object({"a": mark}) == f'{{"a": "{mark}"}}'
 
 
-def test_a_decimal_that_is_not_finite_is_refused() -> None:
+def test_a_decimal_that_is_not_finite_is_rejected() -> None:
     for value in (Decimal("NaN"), Decimal("1e400")):
         with pytest.raises(ValueError, match="finite"):
             dump_object({"a": value})

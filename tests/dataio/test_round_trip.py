@@ -182,7 +182,7 @@ def plain(record: Record) -> dict[str, Any]:
 
 @given(graphs())
 @configured(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_records_come_back_from_json(graph: list[Record]) -> None:
+def test_records_are_unchanged_after_json(graph: list[Record]) -> None:
     for record in graph:
         read = parse_line(record.model_dump_json().encode(), 1)
         assert isinstance(read, Record), read
@@ -196,7 +196,7 @@ def test_records_come_back_from_json(graph: list[Record]) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_records_come_back_from_the_database(settings: Settings, graph: list[Record]) -> None:
+def test_records_are_unchanged_after_the_database(settings: Settings, graph: list[Record]) -> None:
     async def there_and_back() -> list[Record]:
         database = Database(settings)
         try:

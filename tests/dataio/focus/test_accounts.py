@@ -34,20 +34,20 @@ def test_one_id_of_one_provider_under_two_names_is_two_accounts() -> None:
     assert resolve_account_keys(accounts, set(), {}) == {CLOUD: CLOUD, OTHER: OTHER}
 
 
-def test_the_order_of_charges_makes_no_difference() -> None:
+def test_the_order_of_charges_does_not_matter() -> None:
     one, other = account(charges=2), account(charges=2)
     assert resolve_account_keys({CLOUD: one, BRANCH: other}, set(), {}) == resolve_account_keys(
         {BRANCH: other, CLOUD: one}, set(), {}
     )
 
 
-def test_a_customer_that_is_there_is_used_whoever_charges_most() -> None:
+def test_an_existing_customer_is_used_whatever_the_charges() -> None:
     accounts = {BRANCH: account(charges=9), CLOUD: account(charges=1)}
     assert resolve_account_keys(accounts, {CLOUD}, {}) == {CLOUD: CLOUD, BRANCH: CLOUD}
     assert resolve_account_keys(accounts, {CLOUD, BRANCH}, {}) == {CLOUD: CLOUD, BRANCH: BRANCH}
 
 
-def test_a_customer_of_an_earlier_version_is_used_by_its_account_alone() -> None:
+def test_a_customer_of_an_earlier_release_is_used_only_for_its_account() -> None:
     earlier = {"1": LegacyCustomer("Renamed here", {"Cloud"}, {"sub"})}
     accounts = {CLOUD: account(), OTHER: account("Buyer", ["Other"])}
     assert resolve_account_keys(accounts, set(), earlier) == {CLOUD: "1", OTHER: OTHER}

@@ -19,7 +19,7 @@ bills = st.dictionaries(
 @given(bills)
 @example({1: [Decimal("0.00000000005")], 2: [Decimal("0.00000000005")]})
 @example({1: [Decimal("-0.005")], 2: [Decimal("0.005")]})
-def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
+def test_all_sums_are_equal_to_the_bill(bill: dict[int, list[Decimal]]) -> None:
     result = split_bill(bill, EUR)
     whole = sum((sum(own, Decimal(0)) for own in bill.values()), Decimal(0))
     assert result.billed == whole
@@ -40,5 +40,5 @@ def test_sums_are_kept(bill: dict[int, list[Decimal]]) -> None:
         assert all(abs(own[index]) == max(map(abs, own)) for index in moved)
 
 
-def test_no_bill_at_all() -> None:
+def test_an_empty_bill_has_no_amounts() -> None:
     assert split_bill({}, EUR).billed == 0

@@ -43,29 +43,29 @@ async def stored(connection: AsyncConnection) -> Any:
     return (await connection.execute(invoice)).one()
 
 
-async def test_an_export_and_its_copy(cases: Cases) -> None:
+async def test_an_export_and_its_copy_are_refused(cases: Cases) -> None:
     with pytest.raises(FocusImportError, match="have the same charges"):
         await cases("03-export", "03-export-copy")
     assert (await cases("03-export")).price == 100
 
 
-async def test_taxes_of_the_provider(cases: Cases, connection: AsyncConnection) -> None:
+async def test_tax_rows_become_items(cases: Cases, connection: AsyncConnection) -> None:
     with pytest.raises(FocusImportError, match="--drop-tax-rows"):
         await cases("04-tax-rows", tax_percent=Decimal(19))
     await cases("04-tax-rows")
     assert await stored(connection) == (119, 0, 119)
 
 
-async def test_taxes_of_the_provider_left_out(cases: Cases, connection: AsyncConnection) -> None:
+async def test_tax_rows_can_be_dropped(cases: Cases, connection: AsyncConnection) -> None:
     await cases("04-tax-rows", tax_percent=Decimal(19), drop_tax_rows=True)
     assert await stored(connection) == (100, 19, 119)
 
 
-async def test_a_period_of_another_time_zone(cases: Cases) -> None:
+async def test_a_period_of_another_time_zone_is_imported(cases: Cases) -> None:
     (invoice,) = (await cases("05-period-with-offset")).invoices
     assert (invoice.year, invoice.month) == (2026, 10)
     assert invoice.amounts.price == 5
 
 
-async def test_columns_of_1_0_preview(cases: Cases) -> None:
+async def test_columns_of_1_0_preview_are_imported(cases: Cases) -> None:
     assert (await cases("09-columns-of-1.0-preview")).price == Decimal("0.75")

@@ -23,7 +23,7 @@ from app.dataio.focus import cells
         ("999999999999.9", "999999999999.9"),
     ],
 )
-def test_amounts(cell: str, value: str) -> None:
+def test_amounts_are_parsed(cell: str, value: str) -> None:
     assert cells.parse_money(cell) == Decimal(value)
 
 
@@ -48,7 +48,7 @@ def test_amounts(cell: str, value: str) -> None:
         ("1\0", "has a NUL character"),
     ],
 )
-def test_what_is_no_amount(cell: str, why: str) -> None:
+def test_an_invalid_amount_is_reported(cell: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         cells.parse_money(cell)
 
@@ -69,12 +69,12 @@ def test_quantities_may_be_missing_and_are_larger() -> None:
         "2024-09-01T13:00:00+03:00",
     ],
 )
-def test_moments(cell: str) -> None:
+def test_times_are_parsed(cell: str) -> None:
     assert cells.parse_timestamp(cell) == datetime(2024, 9, 1, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("cell", ["", "NULL", "yesterday", "2024-13-01"])
-def test_what_is_no_moment(cell: str) -> None:
+def test_an_invalid_time_is_reported(cell: str) -> None:
     with pytest.raises(
         ValueError, match=r'is empty|is not a date and time: "(yesterday|2024-13-01)"'
     ):
@@ -94,6 +94,6 @@ def test_a_quoted_value_is_short_and_shows_every_character(value: str) -> None:
     assert len(shown) <= 10 * 60 + 40
 
 
-def test_only_null_and_nothing_are_no_text() -> None:
+def test_only_null_and_empty_cells_have_no_text() -> None:
     assert cells.parse_text("NULL") == cells.parse_text("  ") == ""
     assert cells.parse_text(" null ") == "null"

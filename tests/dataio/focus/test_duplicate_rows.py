@@ -22,7 +22,7 @@ def compared(*paths: Path) -> list[str]:
     return list(equal.describe([path.name for path in paths]))
 
 
-def test_a_copy_is_known_however_it_is_written(tmp_path: Path) -> None:
+def test_a_copy_in_another_notation_is_found(tmp_path: Path) -> None:
     rows = [row(ResourceName="NULL", Tags="a\nb"), row(BilledCost="2", Tags="")]
     columns = [*BASIC, "Tags"]
     first = write(tmp_path / "first.csv", rows, columns)
@@ -39,7 +39,7 @@ def test_a_copy_is_known_however_it_is_written(tmp_path: Path) -> None:
         assert told.startswith(f"first.csv and {copy.name} have the same charges: 2 of the 2 rows")
 
 
-def test_another_name_of_a_column_hides_no_copy(tmp_path: Path) -> None:
+def test_a_copy_with_another_name_of_a_column_is_found(tmp_path: Path) -> None:
     first = write(tmp_path / "first.csv", [row()])
     renamed = {"Provider" if name == "ProviderName" else name: row()[name] for name in BASIC}
     assert compared(first, write(tmp_path / "other.csv", [renamed], list(renamed)))
@@ -51,13 +51,13 @@ def test_columns_that_not_all_files_have_are_not_compared(tmp_path: Path) -> Non
     assert compared(first, more)
 
 
-def test_one_cell_of_any_column_tells_rows_apart(tmp_path: Path) -> None:
+def test_rows_that_differ_in_one_cell_are_different(tmp_path: Path) -> None:
     columns = [*BASIC, "Tags"]
     first = write(tmp_path / "first.csv", [row(Tags="a")], columns)
     assert not compared(first, write(tmp_path / "other.csv", [row(Tags="b")], columns))
 
 
-def test_each_two_files_are_named_with_an_example(tmp_path: Path) -> None:
+def test_each_pair_of_files_is_reported_with_an_example(tmp_path: Path) -> None:
     a = write(tmp_path / "a", [row(ChargeDescription="two\nlines"), row(BilledCost="2")])
     b = write(tmp_path / "b", [row(BilledCost="9"), row(BilledCost="2"), row(BilledCost="2")])
     c = write(tmp_path / "c", [row(BilledCost="9"), row(BilledCost="8")])
@@ -69,7 +69,7 @@ def test_each_two_files_are_named_with_an_example(tmp_path: Path) -> None:
     ]
 
 
-def test_of_many_copies_the_first_are_named(tmp_path: Path) -> None:
+def test_only_the_first_pairs_of_files_are_listed(tmp_path: Path) -> None:
     told = compared(*(write(tmp_path / f"{n}", [row()]) for n in range(30)))
     assert len(told) == 21
     assert told[-1] == "and 9 more pairs of files"

@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.dataio.focus.files import row, write
 
 
-async def test_charges_of_the_first_moment_are_of_that_moment(
+async def test_charges_of_the_first_moment_of_the_calendar_keep_it(
     database: Database, settings: Settings, connection: AsyncConnection, tmp_path: Path
 ) -> None:
     first = row(
@@ -33,7 +33,7 @@ async def test_charges_of_the_first_moment_are_of_that_moment(
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+05:00", "10000-01-01", "infinity"])
-async def test_a_time_outside_of_the_calendar_is_refused_by_its_line(
+async def test_a_time_outside_of_the_calendar_is_refused(
     database: Database, settings: Settings, tmp_path: Path, moment: str
 ) -> None:
     path = write(tmp_path / "costs.csv", [row(ChargePeriodEnd=moment)])

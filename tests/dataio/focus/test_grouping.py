@@ -37,11 +37,13 @@ def grouped(path: Path, rows: list[dict[str, str]], currency: str | None = None)
         ("ChargeClass", "Correction"),
     ],
 )
-def test_what_tells_lines_apart(tmp_path: Path, column: str, value: str) -> None:
+def test_charges_that_differ_in_a_grouping_column_are_separate_lines(
+    tmp_path: Path, column: str, value: str
+) -> None:
     assert len(grouped(tmp_path, [row(), row(**{column: value})]).groups) == 2
 
 
-def test_everything_else_is_summed_up(tmp_path: Path) -> None:
+def test_other_charges_are_one_line(tmp_path: Path) -> None:
     rows = [
         row(BilledCost="0.00000000001", PricingQuantity="0.1", ConsumedQuantity="3"),
         row(
@@ -62,7 +64,7 @@ def test_everything_else_is_summed_up(tmp_path: Path) -> None:
     assert sums.consumed == {"Hours": 4, "Days": 1}
 
 
-def test_the_newest_name_counts_whatever_the_order(tmp_path: Path) -> None:
+def test_the_latest_name_is_used_whatever_the_order(tmp_path: Path) -> None:
     old = row(SubAccountName="Old", ChargePeriodStart="2026-09-01")
     none = row(SubAccountName="NULL", ChargePeriodStart="2026-09-10 10:30:00")
     for rows in ([old, row(), none], [none, row(), old]):
@@ -70,7 +72,7 @@ def test_the_newest_name_counts_whatever_the_order(tmp_path: Path) -> None:
     assert grouped(tmp_path, [none]).names.name_or_id(ACCOUNT, "sub-1") == "sub-1"
 
 
-def test_one_account_under_two_issuers_is_summed_up_as_under_one(tmp_path: Path) -> None:
+def test_an_account_with_two_issuers_is_grouped_as_one(tmp_path: Path) -> None:
     rows = [
         row(ConsumedUnit="Days", ChargePeriodStart="2026-09-02", InvoiceId="1"),
         row(BilledCost="0.004", PricingQuantity="", InvoiceId="2"),
@@ -85,7 +87,7 @@ def test_one_account_under_two_issuers_is_summed_up_as_under_one(tmp_path: Path)
     assert apart.names == together.names
 
 
-def test_only_the_chosen_currency_is_summed_up(tmp_path: Path) -> None:
+def test_only_charges_in_the_chosen_currency_are_grouped(tmp_path: Path) -> None:
     rows = [row(BillingCurrency="usd"), row(BilledCost="7"), row(BillingCurrency="USD")]
     bill = grouped(tmp_path, rows, "USD")
     assert bill.rows == 2
@@ -93,7 +95,7 @@ def test_only_the_chosen_currency_is_summed_up(tmp_path: Path) -> None:
     assert [sums.billed_cost for sums in bill.groups.values()] == [2]
 
 
-def test_corrections_of_each_month_are_summed_up_by_themselves(tmp_path: Path) -> None:
+def test_corrections_of_each_month_are_separate_lines(tmp_path: Path) -> None:
     def correction(start: str, end: str) -> dict[str, str]:
         return row(ChargeClass="Correction", ChargePeriodStart=start, ChargePeriodEnd=end)
 
@@ -116,7 +118,7 @@ def test_corrections_of_each_month_are_summed_up_by_themselves(tmp_path: Path) -
     )
 
 
-def test_invoices_of_the_provider_do_not_tell_lines_apart(tmp_path: Path) -> None:
+def test_charges_with_different_provider_invoices_are_one_line(tmp_path: Path) -> None:
     rows = [row(InvoiceId=invoice) for invoice in ("B", "A", "NULL", "B")]
     (sums,) = grouped(tmp_path, rows).groups.values()
     assert sums.invoice_ids == ("B", "A")

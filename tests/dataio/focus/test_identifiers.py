@@ -21,7 +21,7 @@ KEY = ChargeGroupKey(
 )
 
 
-def test_an_item_keeps_the_uuid_that_it_had_before_corrections_were_told_apart() -> None:
+def test_an_item_has_the_uuid_of_releases_without_separate_corrections() -> None:
     assert identifiers.item_uuid(KEY) == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
 
 

@@ -17,7 +17,7 @@ ROWS = 100_000
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_a_hundred_thousand_charges(
+async def test_a_hundred_thousand_charges_are_imported(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "large.csv", many(ROWS))

@@ -50,7 +50,7 @@ def test_prices_add_up_and_are_near_their_costs(
 
 
 @given(lines, st.randoms(use_true_random=False))
-def test_lines_of_one_cost_and_another_order_get_the_same_prices(
+def test_the_order_of_lines_does_not_change_their_prices(
     costs: list[Decimal], mixer: random.Random
 ) -> None:
     mixed = costs.copy()

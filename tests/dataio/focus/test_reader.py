@@ -23,7 +23,7 @@ def only(path: Path) -> Charge:
     return charge
 
 
-def test_order_of_columns_extra_ones_and_the_way_they_are_written(tmp_path: Path) -> None:
+def test_columns_may_have_any_order_and_spelling(tmp_path: Path) -> None:
     plain = only(write(tmp_path / "plain.csv", [row()]))
     columns = [*reversed(BASIC), "x_Own", "Tags"]
     extra = row(x_Own="1", Tags='{"a": "b,c"}')
@@ -37,7 +37,7 @@ def test_order_of_columns_extra_ones_and_the_way_they_are_written(tmp_path: Path
     assert only(marked) == plain
 
 
-def test_a_packed_file(tmp_path: Path) -> None:
+def test_a_file_compressed_with_gzip_is_read(tmp_path: Path) -> None:
     plain = write(tmp_path / "plain.csv", [row()])
     packed = tmp_path / "packed"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
@@ -46,7 +46,7 @@ def test_a_packed_file(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(packed)
 
 
-def test_empty_cells(tmp_path: Path) -> None:
+def test_empty_cells_have_defaults(tmp_path: Path) -> None:
     charge = only(
         write(
             tmp_path / "f.csv",
@@ -79,7 +79,9 @@ def test_empty_cells(tmp_path: Path) -> None:
         ({"ProviderName": "", "PublisherName": "P", "InvoiceIssuerName": "I"}, "I"),
     ],
 )
-def test_providers_of_every_version(tmp_path: Path, cells: dict[str, str], provider: str) -> None:
+def test_the_provider_is_read_from_the_columns_of_every_version(
+    tmp_path: Path, cells: dict[str, str], provider: str
+) -> None:
     cells = {key: value for key, value in BASIC.items() if key != "ProviderName"} | cells
     assert only(write(tmp_path / "f.csv", [cells], list(cells))).provider == provider
 
@@ -92,7 +94,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     assert "ServiceProviderName (or ProviderName)" in told
 
 
-def test_what_is_no_file_of_charges(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cost_export_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     assert "No such file" in refusal(path)
     path.write_bytes(b"")
@@ -107,7 +109,7 @@ def test_what_is_no_file_of_charges(tmp_path: Path) -> None:
     assert refusal(path) == "The file has the column Billed cost twice."
 
 
-def test_wrong_cells_are_told_by_line_and_column(tmp_path: Path) -> None:
+def test_invalid_cells_are_reported_with_line_and_column(tmp_path: Path) -> None:
     rows = [
         row(),
         row(ChargeDescription="two\nlines"),
@@ -132,20 +134,20 @@ def test_wrong_cells_are_told_by_line_and_column(tmp_path: Path) -> None:
     ]
 
 
-def test_many_wrong_rows_are_counted(tmp_path: Path) -> None:
+def test_invalid_rows_beyond_the_first_are_counted(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "f.csv", [row(BilledCost="x")] * 30)).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 10 more invalid rows"
 
 
-def test_a_quote_that_does_not_end(tmp_path: Path) -> None:
+def test_an_open_quote_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row()])
     with path.open("a") as file:
         file.write('"open')
     assert "unexpected end of data" in refusal(path)
 
 
-def test_long_cells_and_progress(tmp_path: Path) -> None:
+def test_long_cells_are_read_and_the_progress_is_reported(tmp_path: Path) -> None:
     seen: list[float] = []
     rows = [row(Tags="t" * 200_000)] + [row()] * 1500
     charges = list(read_charges(write(tmp_path / "f.csv", rows, [*BASIC, "Tags"]), seen.append))
@@ -169,7 +171,7 @@ OF_PREVIEW = {
 }
 
 
-def test_names_of_columns_in_1_0_preview(tmp_path: Path) -> None:
+def test_the_column_names_of_1_0_preview_are_read(tmp_path: Path) -> None:
     today = row(InvoiceIssuerName="Pilveke AS", PublisherName="Tootja")
     preview = renamed(today, **OF_PREVIEW)
     expected = only(write(tmp_path / "today.csv", [today], list(today)))
@@ -185,7 +187,7 @@ def test_of_two_names_of_one_column_the_newer_is_read(tmp_path: Path) -> None:
     assert (charge.provider, charge.consumed_quantity) == ("Pilveke", Decimal(1))
 
 
-def test_a_credit_of_1_0_preview_is_one(tmp_path: Path) -> None:
+def test_a_credit_of_1_0_preview_is_a_credit(tmp_path: Path) -> None:
     def category(**cells: str) -> str:
         columns = [*BASIC, "ChargeSubcategory"]
         return only(write(tmp_path / "f.csv", [row(**cells)], columns)).charge_category
@@ -195,7 +197,7 @@ def test_a_credit_of_1_0_preview_is_one(tmp_path: Path) -> None:
     assert category(ChargeCategory="Usage", ChargeSubcategory="On-Demand") == "Usage"
 
 
-def test_only_what_billing_needs_must_be_there(tmp_path: Path) -> None:
+def test_only_the_required_columns_must_exist(tmp_path: Path) -> None:
     columns = [*REQUIRED, "ServiceProviderName"]
     charge = only(write(tmp_path / "f.csv", [row(ServiceProviderName="New")], columns))
     assert (charge.provider, charge.category, charge.description) == ("New", "Other", "")
@@ -210,14 +212,14 @@ def test_a_category_is_known_in_any_case(tmp_path: Path, category: str) -> None:
         assert charge.charge_category == category
 
 
-def test_corrections_and_invoices_of_the_provider(tmp_path: Path) -> None:
+def test_corrections_and_provider_invoices_are_read(tmp_path: Path) -> None:
     columns = [*BASIC, "ChargeClass", "InvoiceId"]
     for spelt, known in (("Correction", "Correction"), ("CORRECTION", "Correction"), ("", "")):
         path = write(tmp_path / "f.csv", [row(ChargeClass=spelt, InvoiceId="A-1")], columns)
         assert (only(path).charge_class, only(path).invoice_id) == (known, "A-1")
 
 
-def test_categories_and_classes_that_focus_does_not_know_are_refused(tmp_path: Path) -> None:
+def test_unknown_categories_and_classes_are_refused(tmp_path: Path) -> None:
     rows = [row(ChargeCategory="Taxes"), row(ChargeClass="Late")]
     told = refusal(write(tmp_path / "f.csv", rows, [*BASIC, "ChargeClass"]))
     known = "Usage, Purchase, Tax, Credit, Adjustment"
@@ -231,7 +233,9 @@ def test_categories_and_classes_that_focus_does_not_know_are_refused(tmp_path: P
     ("start", "end"),
     [("2026-09-01", "2026-09-04"), ("2026-09-10", "2026-10-10"), ("2026-09-01", "2026-11-01")],
 )
-def test_a_billing_period_that_is_no_month_is_refused(tmp_path: Path, start: str, end: str) -> None:
+def test_a_billing_period_that_is_not_a_month_is_refused(
+    tmp_path: Path, start: str, end: str
+) -> None:
     bad = row(BillingPeriodStart=start, BillingPeriodEnd=end)
     assert refusal(write(tmp_path / "f.csv", [row(), bad])) == (
         "line 3: BillingPeriodStart to BillingPeriodEnd is not a calendar month: "
@@ -255,7 +259,7 @@ def test_a_billing_period_that_is_no_month_is_refused(tmp_path: Path, start: str
         (b"<!DOCTYPE html><title>Sign in</title>", "XML or a web page"),
     ],
 )
-def test_other_formats_are_named_with_what_to_do(
+def test_other_formats_are_refused_with_a_remedy(
     tmp_path: Path, content: bytes, called: str
 ) -> None:
     path = tmp_path / "costs.csv"
@@ -265,7 +269,7 @@ def test_other_formats_are_named_with_what_to_do(
     assert "CSV" in told[1]
 
 
-def test_a_damaged_gzip_file_is_no_traceback(tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(write(tmp_path / "f.csv", [row()] * 100).read_bytes()))
     packed[20:40] = bytes(20)
     path = tmp_path / "f.csv.gz"
@@ -274,19 +278,19 @@ def test_a_damaged_gzip_file_is_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_other_separators_are_named(tmp_path: Path, separator: str) -> None:
+def test_other_separators_are_refused_with_a_hint(tmp_path: Path, separator: str) -> None:
     path = write(tmp_path / "f.csv", [row()])
     path.write_text(path.read_text(encoding="utf-8").replace(",", separator), encoding="utf-8")
     assert "Its cells are separated by" in refusal(path)
 
 
-def test_titles_in_the_middle_of_a_file_are_told(tmp_path: Path) -> None:
+def test_titles_in_the_middle_of_a_file_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row()])
     path.write_bytes(path.read_bytes() * 2)
     assert refusal(path).startswith("line 3: repeats the column titles")
 
 
-def test_empty_lines_and_empty_cells_behind_the_last_column(tmp_path: Path) -> None:
+def test_empty_lines_and_empty_cells_after_the_last_column_are_ignored(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row(), row(BilledCost="2")])
     header, first, second = path.read_text(encoding="utf-8").splitlines()
     commas = "," * (len(BASIC) - 1)

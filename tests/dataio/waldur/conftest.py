@@ -12,7 +12,7 @@ from app.dataio.waldur.import_report import WaldurImportReport
 from app.dataio.waldur.importer import import_waldur_database
 from app.models import metadata
 from app.settings import Settings
-from tests.support import waldur_sample
+from tests.support import waldur_sample, waldur_schema
 from tests.support.databases import FOLLOWING
 from tests.support.waldur import create_waldur
 
@@ -23,7 +23,7 @@ Dump = dict[str, list[dict[str, Any]]]
 @pytest.fixture
 async def waldur(empty_database_url: str) -> str:
     """The address of a Waldur database with the sample in it."""
-    await create_waldur(empty_database_url, waldur_sample.COLUMNS, waldur_sample.rows())
+    await create_waldur(empty_database_url, waldur_schema.COLUMNS, waldur_sample.rows())
     return empty_database_url
 
 

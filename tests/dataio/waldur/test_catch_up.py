@@ -36,7 +36,9 @@ async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConn
     assert not second.preserved
 
 
-async def test_a_new_invoice_comes(waldur: str, bring: Import, connection: AsyncConnection) -> None:
+async def test_a_new_invoice_is_imported(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
     await bring()
     await add_rows(waldur, "invoices_invoice", invoice(4))
     await add_rows(waldur, "invoices_invoiceitem", item(201, 4))
@@ -45,7 +47,7 @@ async def test_a_new_invoice_comes(waldur: str, bring: Import, connection: Async
     assert await column(connection, "SELECT max(number) FROM invoices") == [100004]
 
 
-async def test_what_only_the_close_opened_here_makes_room(
+async def test_an_untouched_invoice_of_the_close_is_replaced(
     waldur: str, bring: Import, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
     await Factories(connection).customer(name="ours")
@@ -93,7 +95,7 @@ async def test_a_changed_invoice_is_updated_with_its_items(
     assert not +(await bring()).updated
 
 
-async def test_an_invoice_changed_here_is_kept_and_told_of(
+async def test_an_invoice_that_was_changed_here_is_not_overwritten(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -127,7 +129,7 @@ async def test_an_invoice_changed_here_is_kept_and_told_of(
     assert +report.updated == {"invoice": 1}
 
 
-async def test_an_item_is_not_taken_from_an_invoice_changed_here(
+async def test_an_item_does_not_move_from_an_invoice_that_was_changed_here(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -157,7 +159,7 @@ async def test_an_item_moves_between_invoices(
     ) == ["Compensation 100002", "Cores 101 100002", "Cores 102 100001", "Cores 104 100003"]
 
 
-async def test_an_invoice_made_here_for_the_same_month_stands(
+async def test_an_invoice_that_was_created_here_for_the_same_month_stays(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -183,7 +185,7 @@ async def test_an_invoice_made_here_for_the_same_month_stands(
     assert left_out["another invoice has its number here"] == ["number 100004"]
 
 
-async def test_what_is_gone_in_waldur_is_told_of_and_its_key_ends(
+async def test_deleted_rows_are_reported_and_deleted_tokens_are_revoked(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -209,7 +211,7 @@ async def test_what_is_gone_in_waldur_is_told_of_and_its_key_ends(
     ) == ["olga"]
 
 
-async def test_a_new_key_takes_the_place_of_the_old_one(
+async def test_a_new_key_replaces_the_old_one(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -219,7 +221,7 @@ async def test_a_new_key_takes_the_place_of_the_old_one(
     assert await column(connection, "SELECT count(*) FROM tokens") == [3]
 
 
-async def test_a_profile_takes_over_from_another(
+async def test_another_profile_can_become_the_active_one(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()

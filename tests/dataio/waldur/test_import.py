@@ -25,7 +25,7 @@ async def one(connection: AsyncConnection, statement: str) -> dict[str, Any]:
     return row
 
 
-async def test_every_kind_comes_over(bring: Import, connection: AsyncConnection) -> None:
+async def test_every_kind_is_imported(bring: Import, connection: AsyncConnection) -> None:
     report = await bring()
     here = await dump(connection)
     assert {name: len(found) for name, found in here.items() if found} == {
@@ -54,7 +54,9 @@ async def test_every_kind_comes_over(bring: Import, connection: AsyncConnection)
     assert not +report.unchanged
 
 
-async def test_a_customer_keeps_its_address(bring: Import, connection: AsyncConnection) -> None:
+async def test_a_customer_is_imported_with_its_address(
+    bring: Import, connection: AsyncConnection
+) -> None:
     await bring()
     customer = await one(connection, "SELECT * FROM customers WHERE name = 'buyer'")
     del customer["id"]
@@ -78,7 +80,7 @@ async def test_a_customer_keeps_its_address(bring: Import, connection: AsyncConn
     }
 
 
-async def test_keys_come_as_digests_with_their_expiry(
+async def test_keys_are_imported_as_digests_with_their_expiry(
     bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -97,7 +99,7 @@ async def test_keys_come_as_digests_with_their_expiry(
     assert not any(key in everything for key in KEYS.values())
 
 
-async def test_roles_at_customers_come_and_others_are_told_of(
+async def test_roles_at_customers_are_imported_and_others_are_reported(
     bring: Import, connection: AsyncConnection
 ) -> None:
     report = await bring()
@@ -119,7 +121,7 @@ async def test_roles_at_customers_come_and_others_are_told_of(
     assert told["the role CUSTOMER.AUDITOR gives no access to invoices"] == 1
 
 
-async def test_what_cannot_be_brought_is_told(bring: Import) -> None:
+async def test_rows_that_cannot_be_imported_are_reported(bring: Import) -> None:
     report = await bring()
     left_out = {kind: omission for (kind, _), omission in report.skipped.items()}
     assert left_out["project_credit"].count == 2
@@ -128,7 +130,7 @@ async def test_what_cannot_be_brought_is_told(bring: Import) -> None:
     assert "  2 project credit: this service has no credits of projects" in lines
 
 
-async def test_invoices_keep_number_dates_and_totals(
+async def test_invoices_are_imported_with_number_dates_and_totals(
     bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()
@@ -215,7 +217,9 @@ async def test_items_refer_to_what_their_details_tell(
     ]
 
 
-async def test_the_old_profile_comes_inactive(bring: Import, connection: AsyncConnection) -> None:
+async def test_an_inactive_profile_is_imported_as_inactive(
+    bring: Import, connection: AsyncConnection
+) -> None:
     await bring()
     assert await rows(
         connection,
@@ -236,7 +240,7 @@ async def test_the_old_profile_comes_inactive(bring: Import, connection: AsyncCo
     ]
 
 
-async def test_an_invoice_with_a_bad_item_stays_out_whole(
+async def test_an_invoice_with_an_invalid_item_is_not_imported(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await add_rows(waldur, "invoices_invoice", invoice(4), invoice(5), invoice(6, state="odd"))
@@ -265,7 +269,7 @@ async def test_an_invoice_with_a_bad_item_stays_out_whole(
     assert report.skipped["invoice_item", "its invoice was not imported"].count == 3
 
 
-async def test_a_bad_row_takes_with_it_what_needs_it(
+async def test_rows_that_name_an_invalid_row_are_not_imported(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await execute(waldur, "UPDATE structure_customer SET address = repeat('x', 301) WHERE id = 11")
@@ -278,7 +282,9 @@ async def test_a_bad_row_takes_with_it_what_needs_it(
     ]
 
 
-async def test_an_invoice_too_large_to_add_up_stays_out(waldur: str, bring: Import) -> None:
+async def test_an_invoice_with_a_total_that_is_too_large_is_not_imported(
+    waldur: str, bring: Import
+) -> None:
     await add_rows(waldur, "invoices_invoice", invoice(4))
     huge = "999999999999.0000000000"
     await add_rows(waldur, "invoices_invoiceitem", item(201, 4, unit_price=huge, quantity=huge))
@@ -287,7 +293,7 @@ async def test_an_invoice_too_large_to_add_up_stays_out(waldur: str, bring: Impo
     assert report.skipped["invoice", reason].examples == ["number 100004"]
 
 
-async def test_the_old_keys_go_on_working(
+async def test_the_old_keys_remain_valid(
     bring: Import, connection: AsyncConnection, client: httpx.AsyncClient
 ) -> None:
     await bring()
@@ -303,7 +309,7 @@ async def test_the_old_keys_go_on_working(
     assert await numbers("rita") == (401, {"detail": "Token has expired."})
 
 
-async def test_a_user_of_the_same_name_here_stands(
+async def test_a_user_with_the_same_name_here_stays(
     bring: Import, connection: AsyncConnection, make: Factories
 ) -> None:
     await make.user(username="olga", full_name="Another Olga")

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.dataio.waldur.conftest import Import
 from tests.support.waldur import execute
-from tests.support.waldur_sample import COLUMNS, uid
+from tests.support.waldur_sample import uid
+from tests.support.waldur_schema import COLUMNS
 
 THOUSANDS_OF_DIGITS = f"to_jsonb(1{'0' * 5000})"
 NESTED = "repeat('[', 3000) || repeat(']', 3000)"
@@ -90,7 +91,7 @@ async def test_no_odd_value_in_any_column_ends_the_import(
 
 
 @pytest.mark.parametrize("details", ["[]", '"text"', "7", "true", '""'])
-async def test_an_invoice_with_details_that_are_no_object_is_left_out_and_named(
+async def test_an_invoice_with_details_that_are_not_an_object_is_not_imported(
     waldur: str, bring: Import, connection: AsyncConnection, details: str
 ) -> None:
     await execute(
@@ -108,7 +109,7 @@ async def test_an_invoice_with_details_that_are_no_object_is_left_out_and_named(
 @pytest.mark.parametrize(
     "odd", ["infinity", "-infinity", "0044-03-15 BC", "10000-01-01 00:00:00+00"]
 )
-async def test_an_invoice_with_a_time_that_nobody_can_read_is_left_out_and_named(
+async def test_an_invoice_with_an_unreadable_time_is_not_imported(
     waldur: str, bring: Import, odd: str
 ) -> None:
     await execute(waldur, f"UPDATE invoices_invoiceitem SET start = '{odd}' WHERE invoice_id = 1")
@@ -118,7 +119,7 @@ async def test_an_invoice_with_a_time_that_nobody_can_read_is_left_out_and_named
     assert all(why.endswith("start: it is outside of the years 1 to 9999") for why in told)
 
 
-async def test_the_first_and_the_last_day_come_as_they_are(
+async def test_the_first_and_the_last_day_of_the_calendar_are_imported(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
     await execute(

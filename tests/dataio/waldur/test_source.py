@@ -16,7 +16,7 @@ from tests.dataio.waldur.conftest import Import
 from tests.support.waldur import execute
 
 
-async def test_the_snapshot_cannot_be_written_to(waldur: str) -> None:
+async def test_the_snapshot_is_read_only(waldur: str) -> None:
     async with open_waldur_database(waldur) as source:
         connection = source._connection
         settings = await connection.execute(
@@ -30,7 +30,7 @@ async def test_the_snapshot_cannot_be_written_to(waldur: str) -> None:
             await connection.execute(text("UPDATE core_user SET email = ''"))
 
 
-async def test_a_user_who_may_only_read_suffices(
+async def test_a_user_with_select_is_sufficient(
     waldur: str, database: Database, settings: Settings
 ) -> None:
     name = f"reader_{make_url(waldur).database}"
@@ -50,7 +50,7 @@ async def test_a_user_who_may_only_read_suffices(
     assert report.new["invoice"] == 3
 
 
-async def test_all_is_read_from_one_moment(waldur: str) -> None:
+async def test_all_rows_are_of_one_moment(waldur: str) -> None:
     async with open_waldur_database(waldur) as source:
         before = await source.all(billing_selects.invoices(source, after=0, limit=100))
         await execute(waldur, "DELETE FROM invoices_invoice")
@@ -82,7 +82,7 @@ async def test_a_release_without_credits_and_with_other_columns_is_read(
     assert (await bring()).unchanged == before
 
 
-async def test_a_missing_column_is_named(waldur: str, bring: Import) -> None:
+async def test_a_missing_column_is_reported(waldur: str, bring: Import) -> None:
     await execute(
         waldur,
         "ALTER TABLE invoices_invoice DROP COLUMN tax_percent",
@@ -109,7 +109,7 @@ async def test_a_missing_column_is_named(waldur: str, bring: Import) -> None:
         ("postgresql://root:hush@host.invalid/waldur", "host.invalid/waldur cannot be read: "),
     ],
 )
-async def test_a_wrong_address_is_told_in_one_line_without_the_password(
+async def test_an_invalid_address_is_reported_without_the_password(
     url: str, message: str, database: Database, settings: Settings
 ) -> None:
     with pytest.raises(WaldurUnreadable, match=re.escape(message)) as caught:
@@ -118,7 +118,7 @@ async def test_a_wrong_address_is_told_in_one_line_without_the_password(
     assert "hush" not in str(caught.value)
 
 
-async def test_a_missing_database_is_told(
+async def test_a_missing_database_is_reported(
     waldur: str, database: Database, settings: Settings
 ) -> None:
     url = make_url(waldur).set(database="no_such_database").render_as_string(hide_password=False)
@@ -126,7 +126,7 @@ async def test_a_missing_database_is_told(
         await import_waldur_database(url, database, settings)
 
 
-async def test_another_programs_database_is_told_apart(
+async def test_the_database_of_another_program_is_refused(
     empty_database_url: str, database: Database, settings: Settings
 ) -> None:
     with pytest.raises(WaldurUnreadable, match=r"core_user, authtoken_token, .* is missing"):
