@@ -36,7 +36,7 @@ class Item:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.dataio.loader.BATCH_RECORDS", BATCH)
-    monkeypatch.setattr("app.dataio.jsonl.prefetch.BATCH", BATCH)
+    monkeypatch.setattr("app.dataio.jsonl.prefetch.BATCH_RECORDS", BATCH)
 
 
 def uuid(of: int) -> str:

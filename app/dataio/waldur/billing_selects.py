@@ -7,36 +7,28 @@ from sqlalchemy import Select, func, select
 
 from app.dataio.waldur.source_database import WaldurDatabase
 
+_CUSTOMER = ("structure_customer", "customer_id")
+
 
 def profiles(waldur: WaldurDatabase) -> Select[Any]:
     """Select the payment profiles, the active ones after the ones that they replace."""
     profile = waldur.table("invoices_paymentprofile")
-    customer = waldur.table("structure_customer")
-    return (
-        select(
-            *profile.columns("uuid", "name", "payment_type", "attributes", "is_active"),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            profile.table.outerjoin(customer.table, customer["id"] == profile["organization_id"])
-        )
-        .order_by(func.coalesce(profile["is_active"], False), profile["id"])
+    statement = waldur.select(
+        "invoices_paymentprofile",
+        *("uuid", "name", "payment_type", "attributes", "is_active"),
+        customer=("structure_customer", "organization_id"),
     )
+    is_active = func.coalesce(profile["is_active"], False)
+    return statement.order_by(None).order_by(is_active, profile["id"])
 
 
 def customer_credits(waldur: WaldurDatabase) -> Select[Any]:
     """Select the credits of customers."""
-    credit, customer = waldur.table("invoices_customercredit"), waldur.table("structure_customer")
-    return (
-        select(
-            *credit.columns("id", "uuid", "value", "end_date", "minimal_consumption", "created"),
-            *credit.columns("expected_consumption", "minimal_consumption_logic"),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            credit.table.outerjoin(customer.table, customer["id"] == credit["customer_id"])
-        )
-        .order_by(credit["id"])
+    return waldur.select(
+        "invoices_customercredit",
+        *("id", "uuid", "value", "end_date", "minimal_consumption", "created"),
+        *("expected_consumption", "minimal_consumption_logic"),
+        customer=_CUSTOMER,
     )
 
 
@@ -60,64 +52,38 @@ def project_credits(waldur: WaldurDatabase) -> Select[Any]:
 
 def invoices(waldur: WaldurDatabase, *, after: int, limit: int) -> Select[Any]:
     """Select the next invoices, by Waldur's id."""
-    invoice, customer = waldur.table("invoices_invoice"), waldur.table("structure_customer")
-    return (
-        select(
-            *invoice.columns("id", "uuid", "year", "month", "state", "tax_percent", "invoice_date"),
-            *invoice.columns(
-                "created", "backend_id", "payment_url", "reference_number", "total_cost"
-            ),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            invoice.table.outerjoin(customer.table, customer["id"] == invoice["customer_id"])
-        )
-        .where(invoice["id"] > after)
-        .order_by(invoice["id"])
-        .limit(limit)
+    statement = waldur.select(
+        "invoices_invoice",
+        *("id", "uuid", "year", "month", "state", "tax_percent", "invoice_date"),
+        *("created", "backend_id", "payment_url", "reference_number", "total_cost"),
+        customer=_CUSTOMER,
     )
+    return statement.where(waldur.table("invoices_invoice")["id"] > after).limit(limit)
 
 
 def items(waldur: WaldurDatabase, invoice_ids: Sequence[int]) -> Select[Any]:
     """Select the items of invoices, in the order of their creation."""
-    item, project = waldur.table("invoices_invoiceitem"), waldur.table("structure_project")
-    resource = waldur.table("marketplace_resource")
-    columns = [
-        *item.columns("id", "uuid", "invoice_id", "name", "unit_price", "quantity", "unit"),
-        *item.columns("start", "end", "details", "article_code", "measured_unit", "project_id"),
-        *item.columns("project_name", "project_uuid", "resource_id", "backend_uuid", "credit_id"),
-        project["uuid"].label("project"),
-        resource["uuid"].label("resource"),
-    ]
-    joined = item.table.outerjoin(project.table, project["id"] == item["project_id"]).outerjoin(
-        resource.table, resource["id"] == item["resource_id"]
-    )
+    references = {
+        "project": ("structure_project", "project_id"),
+        "resource": ("marketplace_resource", "resource_id"),
+    }
     if waldur.has("invoices_customercredit"):
-        credit = waldur.table("invoices_customercredit")
-        columns.append(credit["uuid"].label("customer_credit"))
-        joined = joined.outerjoin(credit.table, credit["id"] == item["credit_id"])
-    return (
-        select(*columns)
-        .select_from(joined)
-        .where(item["invoice_id"].in_(invoice_ids))
-        .order_by(item["id"])
+        references["customer_credit"] = ("invoices_customercredit", "credit_id")
+    statement = waldur.select(
+        "invoices_invoiceitem",
+        *("id", "uuid", "invoice_id", "name", "unit_price", "quantity", "unit"),
+        *("start", "end", "details", "article_code", "measured_unit", "project_id"),
+        *("project_name", "project_uuid", "resource_id", "backend_uuid", "credit_id"),
+        **references,
     )
+    return statement.where(waldur.table("invoices_invoiceitem")["invoice_id"].in_(invoice_ids))
 
 
 def payments(waldur: WaldurDatabase) -> Select[Any]:
     """Select the payments."""
-    payment, profile = waldur.table("invoices_payment"), waldur.table("invoices_paymentprofile")
-    invoice = waldur.table("invoices_invoice")
-    return (
-        select(
-            *payment.columns("uuid", "sum", "date_of_payment", "created", "proof", "invoice_id"),
-            profile["uuid"].label("profile"),
-            invoice["uuid"].label("invoice"),
-        )
-        .select_from(
-            payment.table.outerjoin(
-                profile.table, profile["id"] == payment["profile_id"]
-            ).outerjoin(invoice.table, invoice["id"] == payment["invoice_id"])
-        )
-        .order_by(payment["id"])
+    return waldur.select(
+        "invoices_payment",
+        *("uuid", "sum", "date_of_payment", "created", "proof", "invoice_id"),
+        profile=("invoices_paymentprofile", "profile_id"),
+        invoice=("invoices_invoice", "invoice_id"),
     )

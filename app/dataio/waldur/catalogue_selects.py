@@ -1,8 +1,4 @@
-"""Selects of Waldur's customers, users and catalogue.
-
-Outer joins resolve references to UUIDs, so that the import can report a row whose reference does
-not exist.
-"""
+"""Selects of Waldur's customers, users and catalogue."""
 
 from typing import Any
 
@@ -10,28 +6,28 @@ from sqlalchemy import Select, and_, select
 
 from app.dataio.waldur.source_database import WaldurDatabase
 
+_CUSTOMER = ("structure_customer", "customer_id")
+_OFFERING = ("marketplace_offering", "offering_id")
+_PLAN = ("marketplace_plan", "plan_id")
+
 
 def customers(waldur: WaldurDatabase) -> Select[Any]:
     """Select the organizations."""
-    customer = waldur.table("structure_customer")
-    return select(
-        *customer.columns(
-            "uuid", "name", "email", "phone_number", "address", "postal", "country", "bank_name"
-        ),
-        *customer.columns(
-            "bank_account", "vat_code", "default_tax_percent", "accounting_start_date"
-        ),
-        *customer.columns("archived", "created"),
-    ).order_by(customer["id"])
+    return waldur.select(
+        "structure_customer",
+        *("uuid", "name", "email", "phone_number", "address", "postal", "country", "bank_name"),
+        *("bank_account", "vat_code", "default_tax_percent", "accounting_start_date"),
+        *("archived", "created"),
+    )
 
 
 def users(waldur: WaldurDatabase) -> Select[Any]:
     """Select the users."""
-    user = waldur.table("core_user")
-    return select(
-        *user.columns("uuid", "username", "email", "first_name", "last_name", "full_name"),
-        *user.columns("is_staff", "is_support", "is_active", "date_joined"),
-    ).order_by(user["id"])
+    return waldur.select(
+        "core_user",
+        *("uuid", "username", "email", "first_name", "last_name", "full_name"),
+        *("is_staff", "is_support", "is_active", "date_joined"),
+    )
 
 
 def tokens(waldur: WaldurDatabase) -> Select[Any]:
@@ -77,16 +73,8 @@ def roles(waldur: WaldurDatabase) -> Select[Any]:
 
 def subnets(waldur: WaldurDatabase) -> Select[Any]:
     """Select the access subnets of customers."""
-    subnet, customer = waldur.table("structure_accesssubnet"), waldur.table("structure_customer")
-    return (
-        select(
-            *subnet.columns("uuid", "inet", "description"),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            subnet.table.outerjoin(customer.table, customer["id"] == subnet["customer_id"])
-        )
-        .order_by(subnet["id"])
+    return waldur.select(
+        "structure_accesssubnet", "uuid", "inet", "description", customer=_CUSTOMER
     )
 
 
@@ -102,125 +90,65 @@ def listed_subnets(waldur: WaldurDatabase) -> Select[Any]:
 
 def projects(waldur: WaldurDatabase) -> Select[Any]:
     """Select the projects, including removed ones."""
-    project, customer = waldur.table("structure_project"), waldur.table("structure_customer")
-    return (
-        select(
-            *project.columns("uuid", "name", "is_removed", "created"),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            project.table.outerjoin(customer.table, customer["id"] == project["customer_id"])
-        )
-        .order_by(project["id"])
+    return waldur.select(
+        "structure_project", "uuid", "name", "is_removed", "created", customer=_CUSTOMER
     )
 
 
 def providers(waldur: WaldurDatabase) -> Select[Any]:
     """Select the service providers."""
-    provider = waldur.table("marketplace_serviceprovider")
-    customer = waldur.table("structure_customer")
-    return (
-        select(*provider.columns("uuid", "created"), customer["uuid"].label("customer"))
-        .select_from(
-            provider.table.outerjoin(customer.table, customer["id"] == provider["customer_id"])
-        )
-        .order_by(provider["id"])
-    )
+    return waldur.select("marketplace_serviceprovider", "uuid", "created", customer=_CUSTOMER)
 
 
 def categories(waldur: WaldurDatabase) -> Select[Any]:
     """Select the categories."""
-    category = waldur.table("marketplace_category")
-    return select(*category.columns("uuid", "title")).order_by(category["id"])
+    return waldur.select("marketplace_category", "uuid", "title")
 
 
 def offerings(waldur: WaldurDatabase) -> Select[Any]:
     """Select the offerings. `customer_id` distinguishes no customer from a missing one."""
-    offering = waldur.table("marketplace_offering")
-    category = waldur.table("marketplace_category")
-    customer = waldur.table("structure_customer")
-    return (
-        select(
-            *offering.columns("uuid", "name", "type", "created", "customer_id"),
-            category["uuid"].label("category"),
-            customer["uuid"].label("customer"),
-        )
-        .select_from(
-            offering.table.outerjoin(
-                category.table, category["id"] == offering["category_id"]
-            ).outerjoin(customer.table, customer["id"] == offering["customer_id"])
-        )
-        .order_by(offering["id"])
+    return waldur.select(
+        "marketplace_offering",
+        *("uuid", "name", "type", "created", "customer_id"),
+        category=("marketplace_category", "category_id"),
+        customer=_CUSTOMER,
     )
 
 
 def components(waldur: WaldurDatabase) -> Select[Any]:
     """Select the components of offerings."""
-    component = waldur.table("marketplace_offeringcomponent")
-    offering = waldur.table("marketplace_offering")
-    return (
-        select(
-            *component.columns(
-                "uuid", "type", "name", "billing_type", "measured_unit", "article_code"
-            ),
-            offering["uuid"].label("offering"),
-        )
-        .select_from(
-            component.table.outerjoin(offering.table, offering["id"] == component["offering_id"])
-        )
-        .order_by(component["id"])
+    return waldur.select(
+        "marketplace_offeringcomponent",
+        *("uuid", "type", "name", "billing_type", "measured_unit", "article_code"),
+        offering=_OFFERING,
     )
 
 
 def plans(waldur: WaldurDatabase) -> Select[Any]:
     """Select the plans."""
-    plan, offering = waldur.table("marketplace_plan"), waldur.table("marketplace_offering")
-    return (
-        select(
-            *plan.columns(
-                "uuid", "name", "unit", "unit_price", "article_code", "archived", "created"
-            ),
-            offering["uuid"].label("offering"),
-        )
-        .select_from(plan.table.outerjoin(offering.table, offering["id"] == plan["offering_id"]))
-        .order_by(plan["id"])
+    return waldur.select(
+        "marketplace_plan",
+        *("uuid", "name", "unit", "unit_price", "article_code", "archived", "created"),
+        offering=_OFFERING,
     )
 
 
 def plan_components(waldur: WaldurDatabase) -> Select[Any]:
     """Select the prices of components in plans, which have no UUID in Waldur."""
-    price, plan = waldur.table("marketplace_plancomponent"), waldur.table("marketplace_plan")
-    component = waldur.table("marketplace_offeringcomponent")
-    return (
-        select(
-            *price.columns("id", "amount", "price", "component_id"),
-            plan["uuid"].label("plan"),
-            component["uuid"].label("component"),
-        )
-        .select_from(
-            price.table.outerjoin(plan.table, plan["id"] == price["plan_id"]).outerjoin(
-                component.table, component["id"] == price["component_id"]
-            )
-        )
-        .order_by(price["id"])
+    return waldur.select(
+        "marketplace_plancomponent",
+        *("id", "amount", "price", "component_id"),
+        plan=_PLAN,
+        component=("marketplace_offeringcomponent", "component_id"),
     )
 
 
 def resources(waldur: WaldurDatabase) -> Select[Any]:
     """Select the resources of projects."""
-    resource, offering = waldur.table("marketplace_resource"), waldur.table("marketplace_offering")
-    plan, project = waldur.table("marketplace_plan"), waldur.table("structure_project")
-    return (
-        select(
-            *resource.columns("uuid", "name", "created", "plan_id"),
-            offering["uuid"].label("offering"),
-            plan["uuid"].label("plan"),
-            project["uuid"].label("project"),
-        )
-        .select_from(
-            resource.table.outerjoin(offering.table, offering["id"] == resource["offering_id"])
-            .outerjoin(plan.table, plan["id"] == resource["plan_id"])
-            .outerjoin(project.table, project["id"] == resource["project_id"])
-        )
-        .order_by(resource["id"])
+    return waldur.select(
+        "marketplace_resource",
+        *("uuid", "name", "created", "plan_id"),
+        offering=_OFFERING,
+        plan=_PLAN,
+        project=("structure_project", "project_id"),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, column, literal, null, table, text
+from sqlalchemy import ColumnElement, FromClause, Select, column, literal, null, select, table, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -41,6 +41,7 @@ class WaldurDatabase:
     def __init__(self, connection: AsyncConnection, columns: Mapping[str, frozenset[str]]) -> None:
         self._connection = connection
         self._columns = columns
+        self._tables: dict[str, SourceTable] = {}
 
     def has(self, name: str) -> bool:
         """Return whether this release has a table."""
@@ -48,7 +49,24 @@ class WaldurDatabase:
 
     def table(self, name: str) -> "SourceTable":
         """Return a table of SOURCE_SCHEMA, with the defaults of the missing columns."""
-        return SourceTable(name, self._columns.get(name))
+        if name not in self._tables:
+            self._tables[name] = SourceTable(name, self._columns.get(name))
+        return self._tables[name]
+
+    def select(self, name: str, *columns: str, **references: tuple[str, str]) -> Select[Any]:
+        """Select columns of a table and the UUIDs of the rows that it names, by id.
+
+        A reference is a table and the foreign key to its id. Outer joins resolve it, so that the
+        import can report a row whose reference does not exist.
+        """
+        own = self.table(name)
+        source: FromClause = own.table
+        selected = own.columns(*columns)
+        for label, (target_name, key) in references.items():
+            target = self.table(target_name)
+            source = source.outerjoin(target.table, target["id"] == own[key])
+            selected.append(target["uuid"].label(label))
+        return select(*selected).select_from(source).order_by(own["id"])
 
     async def rows(self, statement: Select[Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield the rows of a select from a server-side cursor."""
