@@ -18,11 +18,7 @@ from tests.support.factories import Factories, Row
 
 @pytest.fixture
 async def invoice(make: Factories) -> Row:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED, number=100123)
-    await make.item(invoice, "100.19")
-    return invoice
+    return await make.payable_invoice("100.19", number=100123)
 
 
 @pytest.fixture

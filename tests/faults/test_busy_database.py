@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
@@ -46,11 +45,7 @@ async def narrow(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def invoice(make: Factories) -> Row:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
-    await make.item(invoice)
-    return invoice
+    return await make.payable_invoice("10")
 
 
 def unavailable(answer: httpx.Response) -> bool:

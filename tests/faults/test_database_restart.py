@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import func, select
 
 from app.billing.enums import InvoiceState
-from app.billing.periods import Period
 from app.database.engine import Database
 from app.invoices.models import Invoice
 from app.local.embedded.postgresql import EmbeddedPostgresql
@@ -90,10 +89,7 @@ async def test_requests_fail_with_503_and_recover(tmp_path: Path) -> None:
             staff = await make.staff()
             payable = []
             for _ in range(INVOICES):
-                customer = await make.customer()
-                await make.profile(customer)
-                invoice = await make.invoice(customer, Period(2026, 10), InvoiceState.CREATED)
-                await make.item(invoice)
+                invoice = await make.payable_invoice("10")
                 payable.append(invoice.uuid)
         await database.close()
 

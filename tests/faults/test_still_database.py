@@ -10,7 +10,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
@@ -45,9 +44,7 @@ async def test_requests_are_answered_while_it_stands_still(
     distant: Distant, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    invoice = await make.payable_invoice()
     one = f"/api/invoices/{invoice.uuid}/"
     async with client_of(distant.app, headers=headers) as client:
         assert (await client.get(one)).status_code == 200

@@ -12,7 +12,6 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.database.engine import Database
 from app.dataio.jsonl.importer import import_file
@@ -83,9 +82,7 @@ async def test_an_imported_item_of_all_time_is_listed_shown_and_paid(
 async def test_a_payment_of_the_first_or_the_last_day_is_of_that_day(
     client: httpx.AsyncClient, make: Factories, connection: AsyncConnection, day: str
 ) -> None:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    invoice = await make.payable_invoice()
     answer = await client.post(f"/api/invoices/{invoice.uuid}/paid/", json={"date": day})
     assert answer.status_code == 200
     stored = (await connection.execute(select(Payment.date_of_payment))).scalar_one()

@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
-from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from tests.support.factories import Factories, Row
 
@@ -43,9 +42,7 @@ class Case:
 
 @pytest.fixture
 async def case(client: httpx.AsyncClient, make: Factories) -> Case:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    invoice = await make.payable_invoice()
     for number in range(4):  # enough to be compressed
         await make.item(invoice, f"{number}.19", name="x" * 200)
     return Case(client, invoice, (await make.staff()).headers)

@@ -138,10 +138,7 @@ async def test_the_response_is_the_whole_invoice(case: Case) -> None:
 async def test_the_sum_is_rounded_half_up(
     case: Case, make: Factories, price: str, total: str
 ) -> None:
-    customer = await make.customer()
-    await make.profile(customer)
-    case.invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(10))
-    await make.item(case.invoice, price)
+    case.invoice = await make.payable_invoice(price, tax_percent=Decimal(10))
     assert (await case.pay(json={"date": "2026-11-05"})).status_code == 200
     (payment,) = await case.payments()
     assert payment.sum == Decimal(total)
@@ -322,9 +319,7 @@ async def test_a_proof_is_stored_with_other_values_in_its_field(
 
 async def test_two_at_once_pay_once(case: Case, settings: Settings, make: Factories) -> None:
     for round_number in range(15):
-        customer = await make.customer()
-        await make.profile(customer)
-        case.invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+        case.invoice = await make.payable_invoice()
         answers = await asyncio.gather(
             *(
                 case.pay(data={"date": "2026-11-05"}, files={"proof": (f"{n}.pdf", PDF)})

@@ -23,11 +23,7 @@ DATE = date(2026, 11, 5)
 
 @pytest.fixture
 async def invoice(make: Factories) -> Row:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
-    await make.item(invoice, "100.19")
-    return invoice
+    return await make.payable_invoice("100.19")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from tests.support.factories import Factories, Row
@@ -82,9 +81,7 @@ async def case(
     settings = {"DATABASE_URL": database_url, "DATABASE_POOL_SIZE": "1"}
     async with run_server(settings, tmp_path) as server:
         case = Case(server.url, tmp_path, connection, (await make.staff()).key)
-        customer = await make.customer()
-        await make.profile(customer)
-        case.invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+        case.invoice = await make.payable_invoice()
         yield case
 
 

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from tests.support.factories import Factories
@@ -87,9 +86,7 @@ def _parsed(received: bytes) -> list[tuple[int, str]]:
 async def wire(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> AsyncIterator[Wire]:
-    customer = await make.customer()
-    await make.profile(customer)
-    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    invoice = await make.payable_invoice()
     staff = await make.staff()
     head = (
         f"POST /api/invoices/{invoice.uuid}/paid/ HTTP/1.1\r\nHost: x\r\n"

@@ -163,9 +163,7 @@ async def begin_payment(connect: Connect, invoice: Row, size: int = 100) -> RawC
 
 
 async def payable(make: Factories) -> Row:
-    customer = await make.customer()
-    await make.profile(customer)
-    return await make.invoice(customer, state=InvoiceState.CREATED)
+    return await make.payable_invoice()
 
 
 async def test_the_server_is_not_ready_before_it_stops_listening(

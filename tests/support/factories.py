@@ -1,4 +1,4 @@
-"""Rows for tests: each factory fills in what the test does not care about."""
+"""Factories of rows: each fills in the columns that a test does not set."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -34,7 +34,7 @@ EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Row:
-    """What a test needs to know of a row that was made."""
+    """The keys of a row."""
 
     id: int
     uuid: UUID
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class UserRow(Row):
-    """A user and the key of a token of theirs."""
+    """A user, and the key of the user's token."""
 
     key: str
 
@@ -50,6 +50,14 @@ class UserRow(Row):
     def headers(self) -> dict[str, str]:
         """The headers with which this user calls."""
         return {"Authorization": f"Token {self.key}"}
+
+
+@dataclass(frozen=True)
+class PayableInvoice(Row):
+    """An issued invoice, with its customer and the customer's active payment profile."""
+
+    customer: Row
+    profile: Row
 
 
 class Factories:
@@ -66,7 +74,7 @@ class Factories:
         return Row(identifier, values["uuid"])
 
     async def user(self, **values: Any) -> UserRow:
-        """Make a user with a token."""
+        """Insert a user with a token."""
         number = next(self._counter)
         row = await self._insert(
             User,
@@ -82,15 +90,15 @@ class Factories:
         return UserRow(row.id, row.uuid, key)
 
     async def staff(self) -> UserRow:
-        """Make a user who may do everything."""
+        """Insert a user who may do everything."""
         return await self.user(is_staff=True)
 
     async def support(self) -> UserRow:
-        """Make a user who may see everything."""
+        """Insert a user who may see everything."""
         return await self.user(is_support=True)
 
     async def token(self, user: Row, key: str, **values: Any) -> Row:
-        """Make a token of a user from its key."""
+        """Insert a token of a user from its key."""
         digest = sha256(key.encode()).hexdigest()
         return await self._insert(
             Token, {"user_id": user.id, "digest": digest, "created_at": EARLY, **values}
@@ -110,7 +118,7 @@ class Factories:
         )
 
     async def owner(self, customer: Row, **values: Any) -> UserRow:
-        """Make a user who is an owner of the customer."""
+        """Insert a user who is an owner of the customer."""
         user = await self.user(**values)
         await self.role(user, customer)
         return user
@@ -120,7 +128,7 @@ class Factories:
         return await self._insert(AccessSubnet, {"customer_id": customer.id, "network": network})
 
     async def customer(self, **values: Any) -> Row:
-        """Make a customer."""
+        """Insert a customer."""
         number = next(self._counter)
         return await self._insert(
             Customer,
@@ -136,7 +144,7 @@ class Factories:
         )
 
     async def project(self, customer: Row, **values: Any) -> Row:
-        """Make a project of a customer."""
+        """Insert a project of a customer."""
         return await self._insert(
             Project,
             {
@@ -154,11 +162,11 @@ class Factories:
         )
 
     async def category(self, **values: Any) -> Row:
-        """Make a category."""
+        """Insert a category."""
         return await self._insert(Category, {"title": f"Category {next(self._counter)}", **values})
 
     async def offering(self, provider: Row | None = None, **values: Any) -> Row:
-        """Make an offering of a customer, in a category of its own."""
+        """Insert an offering of a customer, in a category of its own."""
         if "category_id" not in values:
             values["category_id"] = (await self.category()).id
         return await self._insert(
@@ -172,7 +180,7 @@ class Factories:
         )
 
     async def component(self, offering: Row, **values: Any) -> Row:
-        """Make a component of an offering."""
+        """Insert a component of an offering."""
         return await self._insert(
             OfferingComponent,
             {
@@ -185,7 +193,7 @@ class Factories:
         )
 
     async def plan(self, offering: Row, **values: Any) -> Row:
-        """Make a plan of an offering."""
+        """Insert a plan of an offering."""
         return await self._insert(
             Plan,
             {
@@ -199,7 +207,7 @@ class Factories:
         )
 
     async def plan_component(self, plan: Row, component: Row | None, **values: Any) -> Row:
-        """Make the price of a component in a plan."""
+        """Insert the price of a component in a plan."""
         return await self._insert(
             PlanComponent,
             {
@@ -211,7 +219,7 @@ class Factories:
         )
 
     async def resource(self, project: Row, offering: Row, **values: Any) -> Row:
-        """Make a resource of a project."""
+        """Insert a resource of a project."""
         return await self._insert(
             Resource,
             {
@@ -230,7 +238,7 @@ class Factories:
         state: InvoiceState = InvoiceState.PENDING,
         **values: Any,
     ) -> Row:
-        """Make an invoice; one that is not pending was issued on the first of the next month."""
+        """Insert an invoice; one that is not pending was issued on the first of the next month."""
         if state is not InvoiceState.PENDING and "invoice_date" not in values:
             values["invoice_date"] = period.shifted(1).first_day
         if values.get("invoice_date") and "due_date" not in values:
@@ -248,8 +256,20 @@ class Factories:
             },
         )
 
+    async def payable_invoice(self, *unit_prices: str, **values: Any) -> PayableInvoice:
+        """Insert an issued invoice with one item for each price, for a customer who can pay it.
+
+        The customer is new and has an active payment profile.
+        """
+        customer = await self.customer()
+        profile = await self.profile(customer)
+        invoice = await self.invoice(customer, state=InvoiceState.CREATED, **values)
+        for unit_price in unit_prices:
+            await self.item(invoice, unit_price)
+        return PayableInvoice(invoice.id, invoice.uuid, customer, profile)
+
     async def item(self, invoice: Row, unit_price: str | Decimal = "10", **values: Any) -> Row:
-        """Make a line item; by default of one unit, for the month of October 2026."""
+        """Insert a line item; by default of one unit, for the month of October 2026."""
         period = Period(2026, 10)
         return await self._insert(
             InvoiceItem,
@@ -266,14 +286,14 @@ class Factories:
         )
 
     async def profile(self, customer: Row, **values: Any) -> Row:
-        """Make a payment profile, active unless said otherwise."""
+        """Insert a payment profile, active unless said otherwise."""
         return await self._insert(
             PaymentProfile,
             {"customer_id": customer.id, "payment_type": PaymentKind.INVOICES, **values},
         )
 
     async def payment(self, profile: Row, **values: Any) -> Row:
-        """Make a payment."""
+        """Insert a payment."""
         return await self._insert(
             Payment,
             {
@@ -286,7 +306,7 @@ class Factories:
         )
 
     async def credit(self, customer: Row, **values: Any) -> Row:
-        """Make a credit of a customer."""
+        """Insert a credit of a customer."""
         return await self._insert(
             CustomerCredit,
             {"customer_id": customer.id, "value": Decimal(100), "created_at": EARLY, **values},
