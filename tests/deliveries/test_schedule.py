@@ -1,4 +1,4 @@
-"""Which deliveries are recorded, and for whom."""
+"""The deliveries that are scheduled for an invoice, and their recipients."""
 
 import pytest
 from sqlalchemy import select, update
@@ -47,7 +47,7 @@ async def test_each_owner_gets_a_delivery_and_a_job(
     ]
 
 
-async def test_only_owners_who_are_active_now_are_written_to(
+async def test_only_active_owners_are_recipients(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     await make.owner(customer, email="ada@example.com", is_active=False)
@@ -67,14 +67,14 @@ async def test_only_owners_who_are_active_now_are_written_to(
     assert await _recipients(connection) == ["for-now@example.com"]
 
 
-async def test_without_owners_the_customer_itself_is_written_to(
+async def test_without_owners_the_customer_is_the_recipient(
     connection: AsyncConnection, settings: Settings, invoice: Row
 ) -> None:
     await schedule_invoice(connection, settings, invoice)
     assert await _recipients(connection) == ["accounts@example.com"]
 
 
-async def test_with_nobody_to_write_to_the_delivery_has_failed(
+async def test_without_any_address_a_failed_delivery_is_recorded(
     connection: AsyncConnection, make: Factories, settings: Settings
 ) -> None:
     customer = await make.customer(email=" ")
@@ -103,7 +103,7 @@ async def test_each_of_the_customers_own_addresses_gets_a_delivery(
     assert [job.arguments["delivery"] for job in jobs] == [str(uuid) for uuid in scheduled]
 
 
-async def test_an_address_that_is_none_has_failed_and_the_others_go_on(
+async def test_an_invalid_address_fails_and_the_others_are_pending(
     connection: AsyncConnection, make: Factories, settings: Settings
 ) -> None:
     customer = await make.customer(
@@ -122,7 +122,7 @@ async def test_an_address_that_is_none_has_failed_and_the_others_go_on(
     assert len((await connection.execute(select(OutboxEntry.id))).all()) == 2
 
 
-async def test_where_no_owner_has_a_usable_address_the_customers_own_are_written_to(
+async def test_without_a_valid_owner_address_the_customers_own_are_used(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     await make.owner(customer, email="unknown")
@@ -136,7 +136,7 @@ async def test_where_no_owner_has_a_usable_address_the_customers_own_are_written
     ]
 
 
-async def test_one_address_is_written_to_once_whatever_its_case(
+async def test_addresses_that_differ_in_case_are_one(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     await make.owner(customer, email="Ada@Example.com")
@@ -146,7 +146,7 @@ async def test_one_address_is_written_to_once_whatever_its_case(
     assert await _recipients(connection) == ["Ada@Example.com"]
 
 
-async def test_nobody_is_written_to_again_while_a_delivery_is_on_its_way(
+async def test_a_recipient_with_an_open_delivery_gets_no_second_one(
     connection: AsyncConnection, make: Factories, settings: Settings, customer: Row, invoice: Row
 ) -> None:
     ada = await make.owner(customer, email="ada@example.com")

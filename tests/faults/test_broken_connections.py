@@ -1,4 +1,4 @@
-"""A client whose connection breaks sends the same request again, until it has its answer."""
+"""A client retries a request over cut connections until it has a response."""
 
 import asyncio
 from hashlib import sha256
@@ -56,7 +56,7 @@ class Payer:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_payment_over_a_connection_that_breaks_anywhere_is_made_once(
+async def test_a_payment_over_a_cut_connection_is_made_once(
     server: Server, connection: AsyncConnection, make: Factories, tmp_path: Path
 ) -> None:
     customer = await make.customer()

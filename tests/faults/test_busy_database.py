@@ -1,4 +1,4 @@
-"""More is asked at once than there are connections, or what another holds: answered, never hung."""
+"""More requests than connections, or locked rows: requests are answered and do not hang."""
 
 import asyncio
 import time
@@ -99,7 +99,7 @@ async def test_many_clients_on_few_connections_are_all_served(
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_an_invoice_that_another_holds_is_not_waited_for_long(  # noqa: PLR0917 - pytest's fixtures
+async def test_a_locked_invoice_is_not_waited_for_long(  # noqa: PLR0917 - pytest's fixtures
     action: str,
     narrow: FastAPI,
     database: Database,

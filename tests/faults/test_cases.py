@@ -2,7 +2,7 @@
 
 Other tests check the same behaviour faster than the remaining quick cases: a restart of PostgreSQL
 under load in `test_database_restart`, an acceptance that the worker never learns of in
-`test_sending` and `tests/notifications/test_deliver.py`.
+`test_sending` and `tests/notifications/test_sending.py`.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The comparison of the fault suite finds what is lost, wrong or doubled."""
+"""The comparison of the fault suite finds lost, wrong and doubled changes."""
 
 import re
 from dataclasses import replace
@@ -40,7 +40,7 @@ async def _nothing(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_for_recovery()
 
 
-async def test_what_is_lost_wrong_or_doubled_is_found() -> None:
+async def test_lost_wrong_and_doubled_changes_are_found() -> None:
     case = Case("nothing", "Nothing", _nothing)
     async with prepared_stack(case, customers=12) as (stack, load):
         outcome = await run_on_stack(case, stack, load, patient=False)

@@ -1,4 +1,4 @@
-"""The database goes away under load: requests fail with 503, and then work again."""
+"""The database restarts under load: requests fail with 503 and then succeed again."""
 
 import asyncio
 import os

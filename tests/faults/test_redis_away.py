@@ -1,4 +1,4 @@
-"""Redis stops and comes back while the API and the worker run: nothing that was asked is lost."""
+"""Redis stops and returns while the API and the worker run; no change is lost."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,10 +21,10 @@ from tests.support.worker import until, worker_process
 PATIENCE = 60
 """Seconds that processes get to start and work, on a machine that is busy with other tests."""
 MOST_SECONDS = 5.0
-"""What a request may take at most; without Redis a nudge costs it a fraction of a second."""
+"""The most seconds of a request; without Redis a notification takes a fraction of one."""
 
 
-async def test_notifications_are_scheduled_without_redis_and_sent_once_it_is_back(
+async def test_notifications_are_scheduled_without_redis_and_sent_later(
     connection: AsyncConnection, make: Factories, settings: Settings, tmp_path: Path
 ) -> None:
     staff = await make.staff()

@@ -1,4 +1,4 @@
-"""Redis answers and refuses to write: probes and doctor tell it, and nothing is lost."""
+"""Redis refuses writes: probes and doctor report it, and no change is lost."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ WAYS: dict[str, tuple[Callable[[Redis, EmbeddedValkey], Awaitable[None]], str]] 
     # A Redis that cannot save takes half a minute to end.
     ["full", "replica", pytest.param("unsaved", marks=pytest.mark.slow)],
 )
-async def test_what_is_asked_is_done_while_redis_refuses_to_write(
+async def test_the_service_works_while_redis_refuses_writes(
     way: str,
     connection: AsyncConnection,
     make: Factories,

@@ -1,4 +1,4 @@
-"""What the fault suite keeps and shows."""
+"""The results of the fault suite: file and table."""
 
 from pathlib import Path
 
@@ -32,13 +32,13 @@ RESULT = SuiteResult(
 )
 
 
-def test_a_result_is_kept(tmp_path: Path) -> None:
+def test_a_result_is_saved_and_loaded(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "result.json"
     RESULT.save(path)
     assert SuiteResult.load(path) == RESULT
 
 
-def test_what_an_earlier_run_found_of_other_cases_stays() -> None:
+def test_results_of_other_cases_are_kept() -> None:
     older = [CaseResult("one", "Old"), CaseResult("three", "The third"), CaseResult("gone", "Gone")]
     merged = RESULT.with_older(older, ["three", "two", "one"])
     assert [outcome.title for outcome in merged.outcomes] == [
@@ -48,7 +48,7 @@ def test_what_an_earlier_run_found_of_other_cases_stays() -> None:
     ]
 
 
-def test_the_table(tmp_path: Path) -> None:
+def test_results_are_a_markdown_table(tmp_path: Path) -> None:
     document = tmp_path / "reliability.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_table(RESULT, document)
@@ -64,7 +64,7 @@ def test_the_table(tmp_path: Path) -> None:
     assert "| The second |  |  |  |  | not run: there is no disk |  |  |  |" in text
 
 
-def test_cases_have_names_of_their_own() -> None:
+def test_case_names_are_unique() -> None:
     names = [case.name for case in all_cases()]
     assert len(set(names)) == len(names)
     assert any(case.quick for case in all_cases())

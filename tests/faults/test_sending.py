@@ -1,4 +1,4 @@
-"""Workers that die while they send, and several that send at once: real processes, real SMTP."""
+"""Workers that are killed while they send, and several that send at the same time."""
 
 import asyncio
 from datetime import timedelta
@@ -47,7 +47,7 @@ async def _number(connection: AsyncConnection, state: DeliveryState) -> int:
     return (await connection.execute(statement)).scalar_one()
 
 
-async def test_a_killed_worker_leaves_its_delivery_to_another_but_not_at_once(
+async def test_the_delivery_of_a_killed_worker_is_taken_over_after_its_lease(
     connection: AsyncConnection, make: Factories, settings: Settings
 ) -> None:
     (message_id,) = await _schedule(connection, make, settings, 1)
@@ -99,7 +99,7 @@ async def test_several_workers_send_each_delivery_once(
     assert len({tuple(mail.recipients) for mail in sink.mailbox}) == RECIPIENTS
 
 
-async def test_a_worker_killed_again_and_again_loses_nothing(
+async def test_a_repeatedly_killed_worker_loses_no_delivery(
     connection: AsyncConnection, make: Factories, settings: Settings
 ) -> None:
     message_ids = await _schedule(connection, make, settings, RECIPIENTS)

@@ -1,4 +1,4 @@
-"""Clients that read slowly, or not at all, or go away, cost nobody else an answer."""
+"""Clients that read slowly, stop reading or disconnect do not delay other requests."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def slow_reader(server: Server, user: UserRow, path: str) -> AsyncIterator
         await asyncio.sleep(0)
 
 
-async def test_slow_readers_of_one_user_leave_room_to_all_others(
+async def test_slow_readers_of_one_user_do_not_block_others(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
     large = await with_items(make, connection, LARGE)
@@ -100,7 +100,7 @@ async def test_slow_readers_of_one_user_leave_room_to_all_others(
     await until(freed)
 
 
-async def test_clients_that_read_no_more_or_go_away_are_no_errors(
+async def test_clients_that_stop_reading_cause_no_errors(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
     large = await with_items(make, connection, LARGE)
@@ -140,7 +140,7 @@ async def test_clients_that_read_no_more_or_go_away_are_no_errors(
     assert [line for line in lines if "exception" in line] == []
 
 
-async def test_a_part_that_is_not_taken_in_time_ends_the_answer_without_an_error(
+async def test_a_response_ends_if_a_client_reads_too_slowly(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
     """Where clients may take longer, an answer still holds no connection to the database longer."""

@@ -1,4 +1,4 @@
-"""The database stands still in the midst of things: requests are answered, and served again."""
+"""The database hangs: requests are answered in time, and succeed again afterwards."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ async def distant(settings: Settings) -> AsyncIterator[Distant]:
             proxy.forwards_replies.set()
 
 
-async def test_requests_are_answered_while_it_stands_still(
+async def test_requests_are_answered_while_the_database_hangs(
     distant: Distant, make: Factories
 ) -> None:
     headers = (await make.staff()).headers
@@ -70,7 +70,7 @@ async def pay(client: httpx.AsyncClient, one: str, day: str) -> httpx.Response:
     )
 
 
-async def test_a_client_may_read_an_answer_for_longer(
+async def test_reading_a_response_may_exceed_the_deadline(
     distant: Distant, make: Factories, connection: AsyncConnection
 ) -> None:
     staff: UserRow = await make.staff()

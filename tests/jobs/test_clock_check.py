@@ -1,4 +1,4 @@
-"""A worker whose own clock is off takes nothing from others, and says how far it is off."""
+"""A worker with a wrong clock takes over no work, and logs the offset."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Move:
 
 
 @pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES])
-async def test_a_claim_is_left_to_who_holds_it(
+async def test_a_fast_clock_does_not_take_over_a_claim(
     connection: AsyncConnection, ahead: Move, off: timedelta
 ) -> None:
     await outbox.record_job(connection, "a", {})
@@ -42,7 +42,7 @@ async def test_a_claim_is_left_to_who_holds_it(
 
 
 @pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES])
-async def test_what_is_recorded_elsewhere_is_due_at_once(
+async def test_an_entry_recorded_with_another_clock_is_due_at_once(
     connection: AsyncConnection, ahead: Move, off: timedelta
 ) -> None:
     ahead(off)
@@ -51,7 +51,7 @@ async def test_what_is_recorded_elsewhere_is_due_at_once(
     assert len(await outbox.claim_due(connection, 1, LEASE)) == 1
 
 
-async def test_the_schedule_is_recorded_once_whatever_the_clocks(
+async def test_the_schedule_is_recorded_once_by_differing_clocks(
     database: Database, connection: AsyncConnection, ahead: Move
 ) -> None:
     for off in (timedelta(), timedelta(days=3), -timedelta(days=3)):
@@ -60,7 +60,7 @@ async def test_the_schedule_is_recorded_once_whatever_the_clocks(
     assert [each.due for each in await outbox.count_open_entries(connection)] == [1] * len(SCHEDULE)
 
 
-async def test_a_worker_says_once_that_its_clock_is_off(
+async def test_a_worker_logs_a_clock_offset_once(
     database: Database, settings: Settings, ahead: Move
 ) -> None:
     runner = JobRunner(database, settings, {})
@@ -79,7 +79,7 @@ async def test_a_worker_says_once_that_its_clock_is_off(
     ("seconds", "uncertain", "is_told"),
     [(5.1, 0, True), (-5.1, 0, True), (4.9, 0, False), (8, 4, False), (-9.1, 4, True)],
 )
-def test_more_than_five_seconds_are_told_as_far_as_they_are_certain(
+def test_an_offset_is_logged_only_beyond_its_uncertainty(
     seconds: float, uncertain: float, is_told: bool
 ) -> None:
     difference = ClockOffset(timedelta(seconds=seconds), timedelta(seconds=uncertain))

@@ -1,4 +1,4 @@
-"""Killed at any point, again and again: what is done is done once."""
+"""Jobs that are killed at random points have the effect of one run."""
 
 from random import Random
 
@@ -18,7 +18,7 @@ from tests.support.worker import kill, open_entries, until, worker_process
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_close_that_is_killed_at_random(
+async def test_a_close_survives_kills_at_random_points(
     make: Factories, connection: AsyncConnection, settings: Settings, seed: int
 ) -> None:
     random = Random(seed)

@@ -1,4 +1,4 @@
-"""The jobs of the registry, as a runner runs them."""
+"""The jobs of the registry, run by a runner."""
 
 import os
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ async def deliveries(connection: AsyncConnection) -> list[Any]:
     return list(await connection.execute(select(Delivery.__table__).order_by(Delivery.recipient)))
 
 
-async def test_a_close_notifies_through_to_the_mail(
+async def test_a_close_sends_notifications(
     make: Factories, runner: JobRunner, connection: AsyncConnection, settings: Settings
 ) -> None:
     customer = await make.customer()
@@ -79,7 +79,7 @@ async def test_a_close_notifies_through_to_the_mail(
 
 
 @pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])
-async def test_what_was_settled_meanwhile_is_not_notified(
+async def test_a_settled_invoice_is_not_notified(
     make: Factories, runner: JobRunner, connection: AsyncConnection, state: InvoiceState
 ) -> None:
     invoice = await make.invoice(await make.customer(), state=state)
@@ -91,7 +91,7 @@ async def test_what_was_settled_meanwhile_is_not_notified(
     assert (entry.done_at, entry.last_error) == (FIRST, "")
 
 
-async def test_what_became_zero_meanwhile_is_not_notified(
+async def test_an_invoice_that_became_zero_is_not_notified(
     make: Factories, runner: JobRunner, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
@@ -100,7 +100,7 @@ async def test_what_became_zero_meanwhile_is_not_notified(
     assert await deliveries(connection) == []
 
 
-async def test_an_invoice_that_is_gone_ends_its_notification(
+async def test_a_deleted_invoice_ends_its_notification(
     runner: JobRunner, connection: AsyncConnection
 ) -> None:
     await outbox.record_job(connection, "notify", {"invoice": str(uuid4())})
@@ -110,7 +110,7 @@ async def test_an_invoice_that_is_gone_ends_its_notification(
     assert "There is no invoice" in entry.last_error
 
 
-async def test_a_delivery_that_failed_is_tried_again_when_it_says(
+async def test_a_failed_delivery_is_retried_at_its_time(
     make: Factories, connection: AsyncConnection, settings: Settings
 ) -> None:
     # Nothing listens on port 1.
@@ -179,7 +179,7 @@ async def test_tallies_are_merged(
     await check(connection)
 
 
-async def test_a_year_is_brought_forward_once_nobody_changes_it(
+async def test_yearly_sums_are_moved_when_no_change_is_in_progress(
     make: Factories, runner: JobRunner, connection: AsyncConnection, database: Database
 ) -> None:
     clock.freeze(FIRST.replace(year=2030))
@@ -246,7 +246,7 @@ async def test_the_outbox_is_purged(runner: JobRunner, connection: AsyncConnecti
     assert len(await entries(connection, "purge_outbox")) == 1
 
 
-async def test_answers_are_forgotten_after_a_day(
+async def test_stored_responses_are_purged_after_a_day(
     runner: JobRunner, connection: AsyncConnection, make: Factories
 ) -> None:
     user = await make.staff()

@@ -69,9 +69,7 @@ async def test_entries_are_run_with_their_arguments_and_done(
     assert open_.all() == []
 
 
-async def test_two_runners_at_once_share_the_work(
-    runner_of: Make, connection: AsyncConnection
-) -> None:
+async def test_two_runners_share_the_work(runner_of: Make, connection: AsyncConnection) -> None:
     runs: Counter[int] = Counter()
 
     async def job(run: JobRun, *, number: int) -> None:
@@ -87,7 +85,7 @@ async def test_two_runners_at_once_share_the_work(
     assert runs == dict.fromkeys(range(30), 1)
 
 
-async def test_a_failure_is_tried_again_after_growing_pauses(
+async def test_a_failure_is_retried_after_growing_delays(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     async def job(run: JobRun) -> None:
@@ -113,14 +111,14 @@ async def test_a_failure_is_tried_again_after_growing_pauses(
     assert (entry.done_at, entry.last_error) == (moment, "ValueError: not today")
 
 
-def test_pauses_grow_to_an_hour() -> None:
+def test_delays_grow_to_an_hour() -> None:
     pauses = [retry_delay(attempt).total_seconds() for attempt in range(1, MAX_ATTEMPTS)]
     assert pauses[:4] == [10, 30, 90, 270]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 3600
 
 
-async def test_what_cannot_succeed_is_given_up_at_once(
+async def test_a_permanent_error_is_not_retried(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     async def job(run: JobRun) -> None:
@@ -135,7 +133,7 @@ async def test_what_cannot_succeed_is_given_up_at_once(
     assert entry.last_error == "There is no such invoice."
 
 
-async def test_what_takes_its_worker_down_each_time_is_given_up(
+async def test_a_job_that_kills_each_worker_is_abandoned(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     runs = []
@@ -154,7 +152,9 @@ async def test_what_takes_its_worker_down_each_time_is_given_up(
     assert not runs
 
 
-async def test_later_is_never_at_once(runner_of: Make, connection: AsyncConnection) -> None:
+async def test_retry_after_has_a_minimum_delay(
+    runner_of: Make, connection: AsyncConnection
+) -> None:
     clock.freeze(NOON)
 
     async def job(run: JobRun) -> None:
@@ -168,9 +168,7 @@ async def test_later_is_never_at_once(runner_of: Make, connection: AsyncConnecti
     assert (entry.attempts, entry.due_at) == (1, NOON + timedelta(seconds=1))
 
 
-async def test_what_asks_for_later_has_not_failed(
-    runner_of: Make, connection: AsyncConnection
-) -> None:
+async def test_retry_after_is_no_failure(runner_of: Make, connection: AsyncConnection) -> None:
     clock.freeze(NOON)
 
     async def job(run: JobRun) -> None:
@@ -215,7 +213,9 @@ async def test_an_unknown_job_waits_for_a_worker_that_knows_it(
     assert "no job of-tomorrow" in entry.last_error
 
 
-async def test_a_job_over_its_limit_is_ended(runner_of: Make, connection: AsyncConnection) -> None:
+async def test_a_job_beyond_its_time_limit_is_cancelled(
+    runner_of: Make, connection: AsyncConnection
+) -> None:
     async def job(run: JobRun) -> None:
         await asyncio.sleep(60)
 
@@ -226,7 +226,7 @@ async def test_a_job_over_its_limit_is_ended(runner_of: Make, connection: AsyncC
     assert "TimeoutError" in (await the_entry(connection)).last_error
 
 
-async def test_a_claim_is_held_as_long_as_its_job_runs(
+async def test_a_claim_is_renewed_while_its_job_runs(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     runs = []
@@ -244,7 +244,7 @@ async def test_a_claim_is_held_as_long_as_its_job_runs(
     assert runs == [1]
 
 
-async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
+async def test_a_stopping_runner_releases_its_jobs(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     started = asyncio.Event()
@@ -268,7 +268,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
     assert (await the_entry(connection)).done_at is not None
 
 
-async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(
+async def test_a_stopping_runner_lets_its_jobs_end(
     runner_of: Make, connection: AsyncConnection
 ) -> None:
     async def job(run: JobRun) -> None:
@@ -283,7 +283,7 @@ async def test_a_worker_that_is_told_to_stop_lets_its_jobs_end(
     assert len(done.all()) == 2
 
 
-async def test_a_jobs_changes_and_its_end_are_one_transaction(
+async def test_a_job_finishes_its_entry_in_its_own_transaction(
     runner_of: Make, database: Database, connection: AsyncConnection
 ) -> None:
     """A worker whose claim lapsed in mid-job cannot repeat what another has done."""

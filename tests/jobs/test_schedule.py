@@ -29,11 +29,11 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
         (at(2, 23, 59), at(2, 6, 5)),
     ],
 )
-def test_the_last_time_that_has_come(now: datetime, last: datetime) -> None:
+def test_the_latest_scheduled_time(now: datetime, last: datetime) -> None:
     assert DailySchedule("j", (time(0, 5), time(6, 5))).last_due(now) == last
 
 
-def test_what_is_scheduled_is_a_job(settings: Settings) -> None:
+def test_every_scheduled_job_is_registered(settings: Settings) -> None:
     assert {daily.job for daily in SCHEDULE} <= build_registry(settings).keys()
 
 
@@ -49,7 +49,7 @@ def test_what_is_scheduled_is_a_job(settings: Settings) -> None:
         ("reconcile_totals", at(2, 2, 29), at(1, 2, 30)),
     ],
 )
-def test_when_jobs_were_last_due(job: str, now: datetime, last: datetime) -> None:
+def test_the_latest_due_times_of_jobs(job: str, now: datetime, last: datetime) -> None:
     (daily,) = [each for each in SCHEDULE if each.job == job]
     assert daily.last_due(now) == last
 
@@ -63,7 +63,7 @@ async def do_all(connection: AsyncConnection) -> None:
         await outbox.finish_entry(connection, claim)
 
 
-async def test_each_time_is_recorded_once_by_all_workers(
+async def test_each_scheduled_time_is_recorded_once_by_all_workers(
     database: Database, connection: AsyncConnection
 ) -> None:
     clock.freeze(at(1, 0, 5))
@@ -84,7 +84,7 @@ async def test_each_time_is_recorded_once_by_all_workers(
     assert await jobs(connection) == ["close", "close"]
 
 
-async def test_a_missed_time_is_made_up_for_at_the_next_start(
+async def test_a_missed_time_is_recorded_at_the_next_start(
     database: Database, connection: AsyncConnection
 ) -> None:
     schedule = (DailySchedule("close", (time(0, 5),)),)

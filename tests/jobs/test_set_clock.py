@@ -1,4 +1,4 @@
-"""The machine's clock is set while the worker runs: it goes on to look and keeps its schedule."""
+"""The clock is set while the worker runs: polling and the schedule go on."""
 
 from datetime import UTC, datetime, time, timedelta
 from itertools import count
@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("off", [timedelta(hours=5), timedelta(minutes=1), timedelta(hours=-5)])
-async def test_a_clock_that_is_set_silences_nothing(
+async def test_setting_the_clock_does_not_stop_polling(
     off: timedelta, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = create_redis_client(settings, timeout=5)
@@ -50,7 +50,7 @@ async def test_a_clock_that_is_set_silences_nothing(
     await redis.aclose(close_connection_pool=True)
 
 
-async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
+async def test_entries_of_a_fast_clock_run_after_its_correction(
     database: Database, connection: AsyncConnection
 ) -> None:
     clock.freeze(NOW + timedelta(hours=2))
@@ -64,7 +64,7 @@ async def test_what_a_fast_clock_has_recorded_is_done_when_it_is_right_again(
     assert not await Scheduler(database, ()).schedule_due_jobs()
 
 
-async def test_what_a_fast_clock_has_scheduled_is_scheduled_again(
+async def test_jobs_scheduled_by_a_fast_clock_are_scheduled_again(
     database: Database, connection: AsyncConnection
 ) -> None:
     daily = DailySchedule("a", (time(12),))

@@ -1,4 +1,4 @@
-"""A worker is asked to end while nothing that it waits for does."""
+"""The worker stops in time although jobs, the database or Redis hang."""
 
 import asyncio
 import signal
@@ -35,7 +35,7 @@ async def ended_in(process: Process) -> float:
 
 
 @pytest.mark.parametrize("limit", [SHORT, IN_EARNEST])
-async def test_jobs_that_do_not_end(
+async def test_a_worker_ends_in_time_despite_hanging_jobs(
     connection: AsyncConnection, settings: Settings, limit: float
 ) -> None:
     settings = settings.model_copy(update={"job_lease": 1})
@@ -52,7 +52,7 @@ async def test_jobs_that_do_not_end(
 
 
 @pytest.mark.parametrize("limit", [SHORT, IN_EARNEST])
-async def test_without_a_database_that_answers_and_without_redis(
+async def test_a_worker_ends_in_time_without_database_and_redis(
     connection: AsyncConnection, settings: Settings, limit: float
 ) -> None:
     async with postgresql_proxy(settings.database_url) as proxy:
@@ -70,7 +70,9 @@ async def test_without_a_database_that_answers_and_without_redis(
     assert await open_entries(connection, "waits") == 1
 
 
-async def test_asked_again_it_ends_at_once(connection: AsyncConnection, settings: Settings) -> None:
+async def test_a_second_signal_ends_the_worker_at_once(
+    connection: AsyncConnection, settings: Settings
+) -> None:
     await outbox.record_job(connection, "ignores", {})
     async with worker_process(settings, *PROGRAM, str(SHUTDOWN_SECONDS), "worker") as process:
         await until(lambda: begun(connection, "ignores"))

@@ -1,4 +1,4 @@
-"""A whole worker on arq: in this process, and as one that is killed."""
+"""A whole worker on arq, in this process and as a process that is killed."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ async def number_of(connection: AsyncConnection, *conditions: object) -> int:
     return (await connection.execute(statement)).scalar_one()
 
 
-async def test_a_nudge_is_heard_and_the_clock_is_kept(
+async def test_a_notification_and_the_schedule_start_jobs(
     make: Factories, connection: AsyncConnection, settings: Settings
 ) -> None:
     await make.customer()
@@ -64,7 +64,7 @@ async def test_a_nudge_is_heard_and_the_clock_is_kept(
         assert monotonic() - start < arq.POLL_INTERVAL + 1
 
 
-async def test_what_no_nudge_announced_is_found(
+async def test_polling_finds_entries_without_a_notification(
     connection: AsyncConnection, settings: Settings
 ) -> None:
     async with worker_here(settings):
@@ -76,7 +76,7 @@ async def test_what_no_nudge_announced_is_found(
         await until(done)
 
 
-async def test_a_worker_outlives_redis(
+async def test_a_worker_survives_an_outage_of_redis(
     connection: AsyncConnection, settings: Settings, tmp_path: Path
 ) -> None:
     async def healthy() -> bool:
@@ -107,7 +107,7 @@ async def test_a_worker_outlives_redis(
         await notifier.aclose()
 
 
-async def test_a_worker_tells_each_outage_of_redis_and_its_end(
+async def test_a_worker_logs_each_outage_of_redis_and_its_end(
     settings: Settings, tmp_path: Path
 ) -> None:
     def told(event: str, times: int) -> Callable[[], Awaitable[bool]]:
@@ -141,7 +141,7 @@ async def test_a_worker_starts_without_redis(
         await until(all_is_done)
 
 
-async def test_a_worker_that_is_killed_in_mid_close_is_taken_over(
+async def test_the_close_of_a_killed_worker_is_taken_over(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
     """Killed while it waits for a lock, with some invoices issued and some not."""
@@ -182,7 +182,7 @@ async def test_a_worker_that_is_killed_in_mid_close_is_taken_over(
     assert len(list(settings.mail_dir.glob("*.eml"))) == 12
 
 
-async def test_a_worker_that_is_terminated_hands_back_and_ends_well(
+async def test_a_terminated_worker_releases_its_jobs(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
     past = Period.containing(clock.today()).shifted(-1)

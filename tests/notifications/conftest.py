@@ -1,4 +1,4 @@
-"""A scheduled delivery, mail servers, and what became of deliveries."""
+"""A scheduled delivery and a mail server to send it to."""
 
 import asyncio
 from collections.abc import AsyncIterator

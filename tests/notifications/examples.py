@@ -1,4 +1,4 @@
-"""Invoices and parts of messages that the tests speak of."""
+"""An example invoice, and the parts of a message."""
 
 from datetime import date
 from decimal import Decimal

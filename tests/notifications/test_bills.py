@@ -1,4 +1,4 @@
-"""Bills on their whole way: imported by the command, issued, mailed by the worker, settled."""
+"""FOCUS bills from the import by the command to the payment of the mailed invoice."""
 
 import json
 import re

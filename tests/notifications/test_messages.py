@@ -1,4 +1,4 @@
-"""What a recipient gets: headers, text, HTML and the attached invoice."""
+"""The rendered message: headers, text, HTML and the attached invoice."""
 
 from dataclasses import replace
 from datetime import date
@@ -32,7 +32,7 @@ def settings() -> Settings:
     return Settings(database_url="postgresql://nowhere/none", redis_url="redis://nowhere")
 
 
-def test_answers_go_to_the_issuer(settings: Settings) -> None:
+def test_replies_go_to_the_issuer(settings: Settings) -> None:
     issuer = IssuerDetails(name="Nördlich OÜ", email="help@issuer.example")
     settings = settings.model_copy(
         update={"issuer_details": issuer, "mail_from": "Nördlich <no-reply@issuer.example>"}
@@ -43,7 +43,7 @@ def test_answers_go_to_the_issuer(settings: Settings) -> None:
     assert b"=?utf-8?q?N=C3=B6rdlich?= <no-reply@issuer.example>" in message.as_bytes()
 
 
-def test_answers_go_to_each_address_of_the_issuer(settings: Settings) -> None:
+def test_replies_go_to_each_address_of_the_issuer(settings: Settings) -> None:
     issuer = IssuerDetails(name="Issuer", email="help@issuer.example; desk 3; ap@issuer.example")
     message = compose(settings.model_copy(update={"issuer_details": issuer}), statement())
     assert message["Reply-To"] == "help@issuer.example, ap@issuer.example"
@@ -57,7 +57,7 @@ def test_a_customer_whose_name_is_abbreviated_ends_no_sentence(settings: Setting
         assert "Ltd.." not in text
 
 
-def test_the_document_tells_everything(settings: Settings) -> None:
+def test_the_document_contains_all_details(settings: Settings) -> None:
     issuer = IssuerDetails(
         name="Northern Cloud",
         address="Ülikooli 18\nTartu",
@@ -115,7 +115,7 @@ def test_amounts_have_the_decimals_of_their_currency(
     assert f"2 items of {nothing} are not listed; without rounding they come to 0.00005." in page
 
 
-def test_the_largest_amounts_are_written_with_all_their_digits(settings: Settings) -> None:
+def test_the_largest_amounts_have_all_digits(settings: Settings) -> None:
     (line,) = statement().lines
     huge = replace(
         line,
@@ -135,7 +135,7 @@ def test_the_largest_amounts_are_written_with_all_their_digits(settings: Setting
     assert "123,456,789,012.1234567891" in document(message)
 
 
-def test_compensations_are_told_apart(settings: Settings) -> None:
+def test_compensations_are_labelled(settings: Settings) -> None:
     lines = [
         InvoiceLine("Climate", "Machine", Decimal(10), Decimal(20), EUR),
         InvoiceLine("Climate", "Outage", Decimal("-2.50"), Decimal(20), EUR, credit=True),
@@ -170,7 +170,7 @@ def test_taxes_that_do_not_add_up_are_explained(settings: Settings) -> None:
     assert "may add up differently" in document(compose(settings, invoice))
 
 
-def test_a_part_of_the_month_is_told(settings: Settings) -> None:
+def test_a_part_of_the_month_is_shown(settings: Settings) -> None:
     line = InvoiceLine(**{**fields(statement().lines[0]), "end": date(2026, 10, 17)})
     assert "Oct 1, 2026 \u2013 Oct 17, 2026" in document(compose(settings, statement(lines=[line])))
     assert "Oct 31" not in document(compose(settings, statement()))
@@ -183,7 +183,7 @@ def test_one_day_is_printed_once(settings: Settings) -> None:
     assert "\u2013" not in page
 
 
-def test_lines_that_share_a_name_tell_their_resource(settings: Settings) -> None:
+def test_lines_with_the_same_name_show_their_resource(settings: Settings) -> None:
     lines = [
         _line(name="Hours", resource=LineResource("1", "web-1")),
         _line(name="Hours", resource=LineResource("2", "web-2")),
@@ -203,7 +203,7 @@ _resources = st.one_of(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), _resources)))
-def test_lines_of_different_resources_are_told_apart(
+def test_lines_of_resources_with_the_same_name_show_the_uuid(
     lines: list[tuple[str, LineResource | None]],
 ) -> None:
     section = ProjectSection("P", [_line(name=name, resource=resource) for name, resource in lines])
@@ -216,7 +216,7 @@ def test_lines_of_different_resources_are_told_apart(
         assert bool(text) == bool(differs and line.resource)
 
 
-def test_what_has_no_project_stands_under_a_heading_of_its_own(settings: Settings) -> None:
+def test_items_without_project_have_their_own_heading(settings: Settings) -> None:
     lines = [_line(project="Climate"), _line(project=None, name="Support")]
     page = document(compose(settings, statement(lines=lines)))
     assert page.index("Climate") < page.index("Other items</th>") < page.index("Support")
@@ -291,7 +291,7 @@ def test_an_invoice_that_charges_nothing_says_so(settings: Settings) -> None:
     assert "Description" not in page
 
 
-def test_a_payment_is_asked_for_where_there_is_one(settings: Settings) -> None:
+def test_an_invoice_above_zero_asks_for_payment(settings: Settings) -> None:
     message = compose(settings.model_copy(update={"issuer_details": _BANK}), statement())
     assert message["Subject"] == "Invoice 100112 for Institute, October 2026"
     assert "€1,481.40, due on Dec 1, 2026\n" in body(message, "plain")
@@ -300,7 +300,7 @@ def test_a_payment_is_asked_for_where_there_is_one(settings: Settings) -> None:
             assert word in text
 
 
-def test_a_date_that_an_import_left_out_is_not_printed(settings: Settings) -> None:
+def test_a_missing_date_is_not_printed(settings: Settings) -> None:
     message = compose(settings, statement(due_date=None, invoice_date=None))
     for text in (body(message, "plain"), body(message, "html"), document(message)):
         for word in ("due on", "Due on", "Due date", "Invoice date"):
@@ -308,7 +308,7 @@ def test_a_date_that_an_import_left_out_is_not_printed(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("summed_up", [False, True])
-def test_tax_of_the_provider_is_shown_as_such(settings: Settings, summed_up: bool) -> None:
+def test_provider_tax_is_labelled(settings: Settings, summed_up: bool) -> None:
     lines = [
         _line(name="Hours", price=Decimal(100), tax_percent=Decimal(0)),
         _line(name="VAT", price=Decimal(19), tax_percent=Decimal(0), is_provider_tax=True),
@@ -335,7 +335,7 @@ def test_tax_of_the_provider_is_shown_as_such(settings: Settings, summed_up: boo
         assert ">Tax<" not in text
 
 
-def test_tax_of_the_provider_that_was_taxed_again_is_no_secret(settings: Settings) -> None:
+def test_tax_on_provider_tax_is_shown(settings: Settings) -> None:
     invoice = statement(
         lines=[_line(price=Decimal(119), is_provider_tax=True)],
         price=Decimal(119),
@@ -348,7 +348,7 @@ def test_tax_of_the_provider_that_was_taxed_again_is_no_secret(settings: Setting
     assert ">Tax<" in page
 
 
-def test_hostile_names_stay_text(settings: Settings) -> None:
+def test_markup_in_names_is_escaped(settings: Settings) -> None:
     line = InvoiceLine(
         HOSTILE, HOSTILE, Decimal(1), Decimal(20), EUR, quantity=Decimal(1), unit_price=Decimal(1)
     )
@@ -382,7 +382,7 @@ def test_names_cannot_add_headers_or_lines(settings: Settings, line_break: str) 
     assert "Customer: Firm Bcc: everyone@example.com Hello\n" in body(message, "plain")
 
 
-def test_a_name_without_end_is_cut(settings: Settings) -> None:
+def test_a_long_name_is_truncated(settings: Settings) -> None:
     customer = CustomerDetails("x" * 100_000, "", "", "", "", "", "")
     message = compose(settings, statement(customer=customer))
     assert len(message["Subject"]) <= 300

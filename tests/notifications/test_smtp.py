@@ -1,4 +1,4 @@
-"""How the mail server is spoken to: encryption, passwords, addresses in other scripts."""
+"""The SMTP transport: encryption, passwords, non-ASCII addresses."""
 
 import ssl
 from email.message import EmailMessage
@@ -76,14 +76,14 @@ async def test_smtps_is_encrypted_from_the_start(certificate: ssl.SSLContext) ->
     assert len(sink.mailbox) == 1
 
 
-async def test_a_certificate_of_elsewhere_is_verified(certificate: ssl.SSLContext) -> None:
+async def test_the_certificate_of_a_remote_server_is_verified(certificate: ssl.SSLContext) -> None:
     async with run_mail_server(tls_context=certificate) as sink:
         with pytest.raises(TemporaryDeliveryError, match="certificate verify failed"):
             await _send(f"smtp://{ELSEWHERE}:{sink.port}")
     assert sink.mailbox == []
 
 
-async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
+async def test_a_password_is_not_sent_unencrypted_to_a_remote_server() -> None:
     door = Door()
     async with run_mail_server(authenticator=door, auth_require_tls=False) as sink:
         with pytest.raises(TemporaryDeliveryError, match="offers no encryption"):
@@ -92,13 +92,13 @@ async def test_a_password_is_never_sent_in_the_clear_to_elsewhere() -> None:
     assert sink.mailbox == []
 
 
-async def test_a_password_may_stay_in_the_clear_on_this_machine() -> None:
+async def test_a_password_may_be_sent_unencrypted_to_localhost() -> None:
     async with run_mail_server(authenticator=Door(), auth_require_tls=False) as sink:
         await _send(f"smtp://user:p%40ss%3Aword%2F1@127.0.0.1:{sink.port}")
     assert len(sink.mailbox) == 1
 
 
-async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
+async def test_a_wrong_password_is_a_temporary_failure_and_is_not_logged() -> None:
     async with run_mail_server(authenticator=Door(), auth_require_tls=False) as sink:
         with pytest.raises(TemporaryDeliveryError, match="535") as refused:
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
@@ -106,13 +106,13 @@ async def test_a_wrong_password_can_be_mended_and_is_not_told() -> None:
     assert sink.mailbox == []
 
 
-async def test_a_server_without_logins_is_a_failure_that_can_be_mended() -> None:
+async def test_a_server_without_login_is_a_temporary_failure() -> None:
     async with run_mail_server() as sink:
         with pytest.raises(TemporaryDeliveryError, match="AUTH extension is not supported"):
             await _send(f"smtp://user:secret@127.0.0.1:{sink.port}")
 
 
-async def test_a_server_may_not_know_other_scripts() -> None:
+async def test_a_server_without_smtputf8_is_a_permanent_failure() -> None:
     async with run_mail_server(enable_SMTPUTF8=False) as sink:
         with pytest.raises(PermanentDeliveryError, match="SMTPUTF8"):
             await _send(sink.url, _message("søren@example.com"))
@@ -121,7 +121,7 @@ async def test_a_server_may_not_know_other_scripts() -> None:
     assert sink.mailbox[0].recipients == ["soren@xn--bcher-kva.example"]
 
 
-async def test_a_message_that_is_too_large_for_the_server_has_failed() -> None:
+async def test_a_message_too_large_for_the_server_is_a_permanent_failure() -> None:
     message = _message()
     message.add_attachment(b"x" * 5000, maintype="text", subtype="html", filename="x.html")
     async with run_mail_server(data_size_limit=3000) as sink:
@@ -129,14 +129,14 @@ async def test_a_message_that_is_too_large_for_the_server_has_failed() -> None:
             await _send(sink.url, message)
 
 
-async def test_a_sender_that_is_refused_can_be_mended() -> None:
+async def test_a_refused_sender_is_a_temporary_failure() -> None:
     async with run_mail_server() as sink:
         sink.refused_sender = "553 5.7.1 Sender not allowed"
         with pytest.raises(TemporaryDeliveryError, match="Sender not allowed"):
             await _send(sink.url)
 
 
-async def test_lines_of_dots_arrive_as_they_are() -> None:
+async def test_lines_of_dots_arrive_unchanged() -> None:
     async with run_mail_server() as sink:
         await _send(sink.url)
     assert sink.mailbox[0].message.get_content().splitlines() == ["Hello", ".", ".."]

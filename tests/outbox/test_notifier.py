@@ -19,14 +19,14 @@ async def queued(settings: Settings) -> list[str]:
         await redis.aclose(close_connection_pool=True)
 
 
-async def test_nudges_become_one_job_as_json(settings: Settings) -> None:
+async def test_notifications_become_one_job_as_json(settings: Settings) -> None:
     notifier = Notifier(settings)
     await asyncio.gather(*(notifier.notify_worker() for _ in range(5)))
     await notifier.aclose()
     assert await queued(settings) == [RUN_DUE_JOBS]
 
 
-async def test_without_redis_a_nudge_is_quick_and_silent(
+async def test_without_redis_a_notification_is_quick_and_silent(
     settings: Settings, tmp_path: Path
 ) -> None:
     notifier = Notifier(
@@ -39,7 +39,7 @@ async def test_without_redis_a_nudge_is_quick_and_silent(
     await notifier.aclose()
 
 
-async def test_a_redis_that_hangs_costs_one_patience(settings: Settings) -> None:
+async def test_a_hanging_redis_costs_one_timeout(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         notifier = Notifier(
@@ -60,7 +60,7 @@ def redis_socket(settings: Settings) -> Path:
     return place
 
 
-async def test_nudges_arrive_again_once_redis_is_back(
+async def test_notifications_resume_when_redis_is_back(
     settings: Settings, redis_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is reached through a path that does not exist at first."""

@@ -29,7 +29,7 @@ async def rows(connection: AsyncConnection) -> list[Any]:
     return list(await connection.execute(select(OutboxEntry.__table__).order_by(OutboxEntry.id)))
 
 
-async def test_an_entry_that_is_rolled_back_was_never_there(
+async def test_a_rollback_removes_the_entry(
     database: Database, connection: AsyncConnection
 ) -> None:
     async with database.engine.connect() as transaction:
@@ -38,7 +38,7 @@ async def test_an_entry_that_is_rolled_back_was_never_there(
     assert await rows(connection) == []
 
 
-async def test_a_claim_takes_what_is_due_longest(connection: AsyncConnection) -> None:
+async def test_the_oldest_due_entry_is_claimed_first(connection: AsyncConnection) -> None:
     second = await outbox.record_job(connection, "b", {"n": 2})
     first = await outbox.record_job(connection, "a", {"n": 1}, NOON - timedelta(hours=1))
     await outbox.record_job(connection, "c", {}, NOON + timedelta(seconds=1))
@@ -48,7 +48,7 @@ async def test_a_claim_takes_what_is_due_longest(connection: AsyncConnection) ->
     assert await outbox.claim_due(connection, 9, LEASE) == []
 
 
-async def test_claims_at_once_never_share_an_entry(
+async def test_concurrent_claims_never_share_an_entry(
     database: Database, connection: AsyncConnection
 ) -> None:
     recorded = {await outbox.record_job(connection, "a", {}) for _ in range(40)}
@@ -64,7 +64,7 @@ async def test_claims_at_once_never_share_an_entry(
     assert set(taken.values()) == {1}
 
 
-async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) -> None:
+async def test_a_claim_expires_unless_renewed(connection: AsyncConnection) -> None:
     await outbox.record_job(connection, "a", {})
     (claim,) = await outbox.claim_due(connection, 1, LEASE)
     later(29)
@@ -87,7 +87,7 @@ async def test_a_claim_lapses_unless_it_is_renewed(connection: AsyncConnection) 
     assert (row.done_at, row.last_error) == (None, "")
 
 
-async def test_a_done_entry_is_done_once(connection: AsyncConnection) -> None:
+async def test_an_entry_is_finished_once(connection: AsyncConnection) -> None:
     await outbox.record_job(connection, "a", {})
     (claim,) = await outbox.claim_due(connection, 1, LEASE)
     await outbox.finish_entry(connection, claim)
@@ -97,7 +97,7 @@ async def test_a_done_entry_is_done_once(connection: AsyncConnection) -> None:
     assert await outbox.claim_due(connection, 1, LEASE) == []
 
 
-async def test_a_failure_keeps_its_error_until_it_is_done(connection: AsyncConnection) -> None:
+async def test_the_error_of_an_attempt_is_stored_until_success(connection: AsyncConnection) -> None:
     await outbox.record_job(connection, "a", {})
     (claim,) = await outbox.claim_due(connection, 1, LEASE)
     await outbox.record_failure(connection, claim, "no route", timedelta(seconds=10))
@@ -112,7 +112,7 @@ async def test_a_failure_keeps_its_error_until_it_is_done(connection: AsyncConne
     assert (row.last_error, row.done_at) == ("", NOON + timedelta(seconds=10))
 
 
-async def test_a_job_is_recorded_once_for_a_moment(
+async def test_a_scheduled_job_is_recorded_once(
     database: Database, connection: AsyncConnection
 ) -> None:
     async def one() -> int | None:

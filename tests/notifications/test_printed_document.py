@@ -1,4 +1,4 @@
-"""The attached invoice in a real browser: on A4, on a wide and on a narrow screen."""
+"""The attached invoice in a browser: on A4, on a wide and on a narrow screen."""
 
 import re
 import shutil
@@ -82,7 +82,7 @@ def _sheets(pdftotext: str, path: Path) -> list[str]:
     return text.rstrip("\f").split("\f")
 
 
-async def test_a_short_invoice_is_one_sheet_of_a4(
+async def test_a_short_invoice_fits_one_a4_page(
     page: Page, settings: Settings, tmp_path: Path
 ) -> None:
     await page.set_content(InvoiceRenderer(settings, statement()).document())
@@ -92,9 +92,7 @@ async def test_a_short_invoice_is_one_sheet_of_a4(
     assert [float(side) for side in box] == pytest.approx([595.3, 841.9], abs=1)
 
 
-async def test_nothing_reaches_beyond_the_paper_or_the_screen(
-    page: Page, settings: Settings
-) -> None:
+async def test_nothing_overflows_the_page_or_the_screen(page: Page, settings: Settings) -> None:
     await page.set_content(InvoiceRenderer(settings, _long_invoice(60)).document())
     # On paper, the margins of 16 mm a side are gone from what the page has.
     await page.set_viewport_size({"width": A4["width"] - 121, "height": A4["height"]})
@@ -107,7 +105,7 @@ async def test_nothing_reaches_beyond_the_paper_or_the_screen(
 
 
 @pytest.mark.parametrize("unit", ["million requests", "percents from half a month"])
-async def test_a_unit_of_several_words_is_not_broken_within_them(
+async def test_the_words_of_a_unit_are_not_broken(
     page: Page, settings: Settings, unit: str
 ) -> None:
     invoice = _long_invoice(1)
@@ -130,7 +128,7 @@ _WIDTH_OF_LONGEST_WORD = """() => {
 }"""
 
 
-async def test_the_head_of_the_table_is_on_every_sheet(
+async def test_the_table_header_repeats_on_every_page(
     page: Page, settings: Settings, tmp_path: Path
 ) -> None:
     pdftotext = shutil.which("pdftotext")
@@ -152,7 +150,7 @@ async def test_the_head_of_the_table_is_on_every_sheet(
         assert "without tax" not in lines[1]
 
 
-async def test_the_document_loads_nothing_from_elsewhere(page: Page, settings: Settings) -> None:
+async def test_the_document_loads_no_external_resources(page: Page, settings: Settings) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []

@@ -1,4 +1,4 @@
-"""An invoice is read as its customer is told it, and arrives so."""
+"""The invoice as its customer sees it, read from the database and delivered."""
 
 import tracemalloc
 from decimal import Decimal
@@ -42,7 +42,7 @@ async def test_a_delivered_message_is_whole(desk: Desk, sink: MailServer) -> Non
     assert "€12.00" in document(message)
 
 
-async def test_names_in_other_scripts_arrive(
+async def test_non_ascii_names_are_delivered(
     desk: Desk, make: Factories, sink: MailServer, customer: Row
 ) -> None:
     names = {"name": "株式会社 Ørsted 🚀", "email": "søren@bücher.example"}
@@ -57,7 +57,7 @@ async def test_names_in_other_scripts_arrive(
     assert "株式会社 Ørsted 🚀" in document(received.message)
 
 
-async def test_items_stand_by_project_and_name_and_those_of_no_project_last(
+async def test_items_are_ordered_by_project_and_name_with_no_project_last(
     database: Database, make: Factories, customer: Row
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
@@ -86,7 +86,7 @@ async def test_items_stand_by_project_and_name_and_those_of_no_project_last(
     assert not read.summed_up
 
 
-async def test_lines_know_their_resource(
+async def test_lines_have_their_resource(
     database: Database, make: Factories, customer: Row
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
@@ -104,7 +104,7 @@ async def test_lines_know_their_resource(
     ]
 
 
-async def test_names_are_read_only_as_far_as_they_are_shown(
+async def test_names_are_truncated_in_the_query(
     database: Database, make: Factories, customer: Row
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
@@ -158,7 +158,7 @@ async def test_hidden_items_are_counted_apart(
     assert (read.items, read.hidden_items, read.hidden_cost) == (1, 6, Decimal("0.0072"))
 
 
-async def test_tax_of_the_provider_is_known_by_its_category(
+async def test_provider_tax_is_recognised_by_its_charge_category(
     database: Database, make: Factories, customer: Row
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
@@ -172,7 +172,7 @@ async def test_tax_of_the_provider_is_known_by_its_category(
     assert (read.provider_tax, read.charges) == (Decimal(17), Decimal(101))
 
 
-async def test_tax_of_the_provider_stays_apart_in_a_summary(
+async def test_provider_tax_has_its_own_line_in_a_summary(
     database: Database, make: Factories, customer: Row, settings: Settings
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED, tax_percent=Decimal(0))
@@ -216,7 +216,7 @@ async def test_a_credit_keeps_its_name_in_a_summary(
     assert "They are summed up by project and service, compensations by their name." in page
 
 
-async def test_units_are_told_in_words(database: Database, make: Factories, customer: Row) -> None:
+async def test_units_are_words(database: Database, make: Factories, customer: Row) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
     for unit in BillingUnit:
         await make.item(invoice, unit=unit)
@@ -227,7 +227,7 @@ async def test_units_are_told_in_words(database: Database, make: Factories, cust
     ]
 
 
-async def test_an_invoice_of_too_many_items_is_summed_up(
+async def test_too_many_items_are_summed_up(
     database: Database, make: Factories, customer: Row, settings: Settings
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)
@@ -260,7 +260,7 @@ async def test_an_invoice_of_too_many_items_is_summed_up(
     assert "This invoice has 14 items, too many to list here." in page
 
 
-async def test_a_summary_has_an_end_too(
+async def test_a_summary_has_a_maximum_of_lines(
     database: Database, make: Factories, customer: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invoice_query, "MAX_SUMMARY_LINES", 2)
@@ -283,7 +283,7 @@ async def test_a_summary_has_an_end_too(
 
 
 @pytest.mark.slow
-async def test_the_largest_invoice_makes_a_message_that_servers_take(
+async def test_the_largest_message_stays_below_the_limit_of_mail_servers(
     database: Database, make: Factories, customer: Row, settings: Settings
 ) -> None:
     invoice = await make.invoice(customer, state=InvoiceState.CREATED)

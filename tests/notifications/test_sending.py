@@ -1,4 +1,4 @@
-"""A delivery is sent once, tried again after what passes, and ended by what does not."""
+"""A delivery is sent once, retried after temporary failures, and ended by permanent ones."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailServer) -> 
     ["http://[::1", "https://exa mple", "https://us\u2100er@pay.example/", "http://a.b:99999/",
      "http://a.b:port/", "http://a.b/\nBcc: c@example.com", "http://[v1.x]/", "\u2028"],
 )  # fmt: skip
-async def test_a_payment_url_that_is_none_does_not_stop_a_mail(
+async def test_an_invalid_payment_url_does_not_stop_a_mail(
     desk: Desk, sink: MailServer, connection: AsyncConnection, url: str
 ) -> None:
     """It may stand there since before it was looked at."""
@@ -59,12 +59,12 @@ async def test_a_repeated_job_sends_nothing_again(desk: Desk, sink: MailServer) 
     assert len(sink.mailbox) == 1
 
 
-async def test_an_unknown_delivery_is_nothing_to_do(desk: Desk, sink: MailServer) -> None:
+async def test_an_unknown_delivery_is_ignored(desk: Desk, sink: MailServer) -> None:
     assert await desk.send_delivery(delivery=uuid4()) is None
     assert sink.sessions == 0
 
 
-async def test_workers_at_once_send_one_message(desk: Desk, sink: MailServer) -> None:
+async def test_concurrent_workers_send_one_message(desk: Desk, sink: MailServer) -> None:
     sink.delay = 0.3
     outcomes = await asyncio.gather(*(desk.send_delivery() for _ in range(3)))
     assert len(sink.mailbox) == 1
@@ -79,7 +79,7 @@ async def test_a_delivery_that_is_not_due_waits(desk: Desk, sink: MailServer) ->
     assert sink.mailbox == []
 
 
-async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailServer) -> None:
+async def test_the_claim_of_a_killed_worker_expires(desk: Desk, sink: MailServer) -> None:
     async with run_mail_server(Fault(Stage.ACCEPTED)) as faulty:
         # Killed while the server holds the message: neither sent nor failed is ever recorded.
         killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
@@ -101,7 +101,7 @@ async def test_the_claim_of_a_killed_worker_lapses(desk: Desk, sink: MailServer)
     assert (await desk.row()).attempts == 2
 
 
-async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: MailServer) -> None:
+async def test_a_lost_claim_cannot_store_a_failure(desk: Desk, sink: MailServer) -> None:
     async with run_mail_server(Fault(Stage.DATA)) as faulty:
         slow = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENDING)
@@ -112,15 +112,13 @@ async def test_who_lost_the_claim_cannot_report_a_failure(desk: Desk, sink: Mail
     assert await desk.state() == DeliveryState.SENT
 
 
-async def test_the_first_attempt_is_due_whatever_clock_has_recorded_it(
-    desk: Desk, sink: MailServer
-) -> None:
+async def test_the_first_attempt_is_always_due(desk: Desk, sink: MailServer) -> None:
     later(-timedelta(hours=2))
     assert await desk.send_delivery() is None
     assert len(sink.mailbox) == 1
 
 
-async def test_a_clock_that_is_set_forward_ends_no_claim(
+async def test_setting_the_clock_forward_ends_no_claim(
     desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = clock.monotonic()
@@ -143,7 +141,7 @@ async def test_a_clock_that_is_set_forward_ends_no_claim(
 
 
 @pytest.mark.parametrize("off", [timedelta(minutes=10), -timedelta(minutes=10)])
-async def test_a_host_whose_clock_is_off_leaves_a_delivery_to_who_sends_it(
+async def test_a_worker_with_a_wrong_clock_does_not_take_over_a_delivery(
     desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch, off: timedelta
 ) -> None:
     clock.freeze(None)
@@ -168,7 +166,7 @@ async def test_a_host_whose_clock_is_off_leaves_a_delivery_to_who_sends_it(
         (Stage.ACCEPTED, True),
     ],
 )
-async def test_a_server_that_fails_is_tried_again_later(
+async def test_a_failing_server_is_retried_later(
     desk: Desk, sink: MailServer, stage: Stage, cuts: bool
 ) -> None:
     async with run_mail_server(Fault(stage, cuts)) as faulty, asyncio.timeout(10):
@@ -184,14 +182,14 @@ async def test_a_server_that_fails_is_tried_again_later(
     assert received.message["Message-ID"] == row.message_id
 
 
-async def test_a_server_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
+async def test_an_unreachable_server_is_retried_later(desk: Desk) -> None:
     assert await desk.send_delivery(server="smtp://127.0.0.1:1") == RETRY_DELAYS[0]
     row = await desk.row()
     assert row.state == DeliveryState.PENDING
     assert "Error connecting to 127.0.0.1 on port 1" in row.last_error
 
 
-async def test_a_farewell_that_hangs_takes_nothing_back(desk: Desk) -> None:
+async def test_a_hanging_quit_does_not_undo_an_acceptance(desk: Desk) -> None:
     async with run_mail_server(Fault(Stage.QUIT)) as faulty:
         sending = asyncio.create_task(desk.send_delivery(server=faulty.url))
         await desk.reaches(DeliveryState.SENT, within=1.5)  # the farewell's end is 2 s away
@@ -200,9 +198,7 @@ async def test_a_farewell_that_hangs_takes_nothing_back(desk: Desk) -> None:
     assert len(faulty.mailbox) == 1
 
 
-async def test_a_worker_told_to_stop_still_records_what_was_accepted(
-    desk: Desk, sink: MailServer
-) -> None:
+async def test_a_stopping_worker_records_an_acceptance(desk: Desk, sink: MailServer) -> None:
     sink.delay = 0.2
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
@@ -218,7 +214,7 @@ async def test_a_worker_told_to_stop_still_records_what_was_accepted(
     assert await desk.state() == DeliveryState.SENT
 
 
-async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
+async def test_a_refused_recipient_does_not_affect_the_other(
     desk: Desk, make: Factories, customer: Row, invoice: Row, sink: MailServer
 ) -> None:
     await make.owner(customer, email="gone@example.com")
@@ -235,7 +231,7 @@ async def test_one_refused_recipient_does_not_keep_the_other_from_the_mail(
     assert [mail.recipients for mail in sink.mailbox] == [["ada@example.com"]]
 
 
-async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailServer) -> None:
+async def test_a_busy_server_is_retried(desk: Desk, sink: MailServer) -> None:
     sink.refused["accounts@example.com"] = "451 4.7.1 Greylisted, try again"
     assert await desk.send_delivery() == RETRY_DELAYS[0]
     row = await desk.row()
@@ -253,7 +249,7 @@ async def test_a_busy_server_is_asked_again(desk: Desk, sink: MailServer) -> Non
     assert (row.state, row.attempts, row.last_error) == (DeliveryState.SENT, 3, "")
 
 
-async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: MailServer) -> None:
+async def test_a_permanently_refused_message_has_failed(desk: Desk, sink: MailServer) -> None:
     sink.replies.append("554 5.7.1 Looks like spam")
     assert await desk.send_delivery() is None
     row = await desk.row()
@@ -261,7 +257,7 @@ async def test_a_message_that_is_refused_for_good_has_failed(desk: Desk, sink: M
     assert row.last_error == "The mail server answered 554 5.7.1 Looks like spam"
 
 
-async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailServer) -> None:
+async def test_retry_delays_grow_and_end(desk: Desk, sink: MailServer) -> None:
     sink.refused["accounts@example.com"] = "450 4.2.1 Mailbox busy"
     pauses = []
     while (again := await desk.send_delivery()) is not None:
@@ -274,7 +270,7 @@ async def test_pauses_grow_and_come_to_an_end(desk: Desk, sink: MailServer) -> N
     assert row.last_error == "The mail server answered 450 4.2.1 Mailbox busy"
 
 
-async def test_a_delivery_that_ends_every_worker_comes_to_an_end(
+async def test_a_delivery_that_kills_every_worker_fails_at_last(
     desk: Desk, sink: MailServer
 ) -> None:
     await desk.set(state=DeliveryState.SENDING, attempts=MAX_ATTEMPTS, last_error="Something")
@@ -297,7 +293,7 @@ async def test_an_invoice_that_is_no_longer_open_is_not_sent(
     assert sink.sessions == 0
 
 
-async def test_an_address_that_is_none_fails_with_the_reason(desk: Desk, sink: MailServer) -> None:
+async def test_an_invalid_address_fails_with_the_reason(desk: Desk, sink: MailServer) -> None:
     hostile = "a@example.com\r\nBcc: everyone@example.com"
     await desk.set(recipient=hostile)
     assert await desk.send_delivery() is None
@@ -311,9 +307,7 @@ async def _deliver_to_files(desk: Desk, settings: Settings) -> object:
     return await send_delivery(desk.database, settings, desk.delivery)
 
 
-async def test_a_fault_of_ours_is_tried_again_and_not_silent(
-    desk: Desk, settings: Settings
-) -> None:
+async def test_an_unexpected_error_is_logged_and_retried(desk: Desk, settings: Settings) -> None:
     settings.mail_dir.write_text("in the way")
     with capture_logs() as logged:
         assert await _deliver_to_files(desk, settings) == RETRY_DELAYS[0]
@@ -322,7 +316,7 @@ async def test_a_fault_of_ours_is_tried_again_and_not_silent(
 
 
 @pytest.mark.skipif(bool(no_small_disk()), reason=no_small_disk())
-async def test_a_full_disk_of_mails_leaves_nothing_half(desk: Desk, settings: Settings) -> None:
+async def test_a_full_mail_dir_leaves_no_partial_file(desk: Desk, settings: Settings) -> None:
     with small_disk(settings.mail_dir, 1_000_000):
         filler = fill(settings.mail_dir)
         assert await _deliver_to_files(desk, settings) == RETRY_DELAYS[0]
@@ -333,7 +327,9 @@ async def test_a_full_disk_of_mails_leaves_nothing_half(desk: Desk, settings: Se
         assert [file.suffix for file in settings.mail_dir.glob("*")] == [".eml"]
 
 
-async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: Settings) -> None:
+async def test_without_a_mail_server_a_message_becomes_a_file(
+    desk: Desk, settings: Settings
+) -> None:
     with capture_logs() as logged:
         assert await _deliver_to_files(desk, settings) is None
     # As if the worker had died after writing.
@@ -347,7 +343,7 @@ async def test_without_a_mail_server_mail_becomes_a_file(desk: Desk, settings: S
     assert await desk.state() == DeliveryState.SENT
 
 
-async def test_an_acceptance_is_recorded_once_the_database_is_back(
+async def test_an_acceptance_is_recorded_after_a_database_outage(
     desk: Desk, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_RECORD_RETRY_DELAYS", (0.02,))  # the last one repeats
