@@ -1,4 +1,4 @@
-"""`delivery`: what became of notifications."""
+"""`delivery`: list deliveries and retry failed ones."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _COLUMNS = {
     "sent_at": "sent",
     "last_error": "last error",
 }
-"""What the table shows of a delivery, and under which heading."""
+"""The columns of the table and their headings."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def register(cli: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     group.command("list")(list_deliveries)
     group.command("retry")(retry_deliveries)
-    cli.add_typer(group, name="delivery", help="Show notifications; try failed ones again.")
+    cli.add_typer(group, name="delivery", help="List notifications; retry failed ones.")
 
 
 def list_deliveries(
@@ -41,7 +41,7 @@ def list_deliveries(
     invoice: Annotated[
         UUID | None, typer.Option(help="Only those of the invoice with this UUID.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of deliveries.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List deliveries, newest first."""
@@ -57,13 +57,15 @@ def list_deliveries(
     if as_json:
         typer.echo(json.dumps(deliveries, default=_plain, ensure_ascii=False, indent=2))
     else:
-        table.show([_brief(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"])
+        table.show(
+            [_format_times(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"]
+        )
 
 
 def retry_deliveries(
     deliveries: Annotated[list[UUID], typer.Argument(help="UUIDs of failed deliveries.")],
 ) -> None:
-    """Try failed deliveries again, from their first attempt."""
+    """Retry failed deliveries, starting with the first attempt."""
 
     async def run(database: Database) -> list[str]:
         problems = []
@@ -86,7 +88,7 @@ def _plain(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _brief(delivery: Mapping[str, Any]) -> Mapping[str, Any]:
+def _format_times(delivery: Mapping[str, Any]) -> Mapping[str, Any]:
     moments = {
         name: delivery[name] and f"{delivery[name]:%Y-%m-%d %H:%M:%SZ}"
         for name in ("next_attempt_at", "sent_at")
