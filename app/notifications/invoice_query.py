@@ -29,6 +29,7 @@ from app.catalogue.models import Offering, Resource
 from app.customers.models import Customer, Project
 from app.database.engine import Database
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.queries import items
 from app.notifications import invoice_view
 from app.notifications.formats import MAX_TEXT_LENGTH
 from app.notifications.invoice_view import InvoiceLine, InvoiceView
@@ -57,8 +58,8 @@ def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
     return func.left(text, MAX_TEXT_LENGTH + 1)
 
 
-_shown_project = _cut(func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name))
-_project_order = collate(_shown_project, "C").asc().nulls_last()
+_shown_project = _cut(items.project_name)
+_project_order = collate(_shown_project, items.CODE_POINTS).asc().nulls_last()
 _is_provider_tax = and_(
     not_(_item.credit),
     func.coalesce(func.lower(_item.details["charge_category"].astext) == "tax", false()),
@@ -84,7 +85,7 @@ async def read_invoice_view(
 
 
 def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
-    is_hidden = _item.price == 0
+    is_hidden = ~items.is_shown
     exact_cost = func.sum(_item.unit_price * _item.quantity)
     counted = (
         select(
@@ -151,8 +152,8 @@ async def _read_items(
         .select_from(InvoiceItem)
         .outerjoin(Project, Project.id == _item.project_id)
         .outerjoin(Resource, Resource.id == _item.resource_id)
-        .where(_item.invoice_id == invoice_id, _item.price != 0)
-        .order_by(_project_order, collate(_item.name, "C"), _item.id)
+        .where(_item.invoice_id == invoice_id, items.is_shown)
+        .order_by(_project_order, *items.ORDER_WITHIN_PROJECT)
     )
     return [
         InvoiceLine(
@@ -201,9 +202,9 @@ async def _read_summary(
         .outerjoin(Resource, Resource.id == _item.resource_id)
         .outerjoin(resource_offering, resource_offering.id == Resource.offering_id)
         .outerjoin(item_offering, item_offering.id == _item.offering_id)
-        .where(_item.invoice_id == invoice_id, _item.price != 0)
+        .where(_item.invoice_id == invoice_id, items.is_shown)
         .group_by(*groups)
-        .order_by(_project_order, collate(name, "C"), _item.credit, _is_provider_tax)
+        .order_by(_project_order, collate(name, items.CODE_POINTS), _item.credit, _is_provider_tax)
     )
     lines: list[InvoiceLine] = []
     rest: dict[str, InvoiceLine] = {}
