@@ -1,4 +1,4 @@
-"""JSON answers."""
+"""JSON responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic_core import to_json
 MEDIA_TYPE = "application/json"
 
 
-def as_json(content: Any) -> bytes:
+def to_json_bytes(content: Any) -> bytes:
     """Return content as JSON in UTF-8."""
     return to_json(content)
 
@@ -17,18 +17,20 @@ def as_json(content: Any) -> bytes:
 def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return content as a JSON answer in UTF-8."""
-    return encoded(as_json(content), status, headers)
+    """Return content as a JSON response in UTF-8."""
+    return json_bytes_response(to_json_bytes(content), status, headers)
 
 
-def encoded(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return what is JSON already as an answer."""
+def json_bytes_response(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return encoded JSON as a response."""
     return Response(body, status, headers, MEDIA_TYPE)
 
 
 def head_response(headers: Mapping[str, str] | None = None) -> Response:
-    """Return the headers of an answer alone, for a HEAD request that builds no body."""
+    """Return a response to HEAD whose body was not rendered."""
     response = Response(None, 200, headers)
-    # Not known without the body; RFC 9110 lets it be left out.
+    # The length is unknown without the body; RFC 9110 allows to omit it.
     del response.headers["content-length"]
     return response

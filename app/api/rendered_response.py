@@ -1,6 +1,6 @@
-"""Answers that are written before the change that they report is committed.
+"""Responses that are rendered before the change that they show is committed.
 
-What is sent is then what was committed, and it can be kept with the change, to be sent again.
+They show the committed state, and can be stored with the change for a repeated request.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
@@ -11,54 +11,51 @@ import zstandard
 from fastapi import Response
 
 from app.api.caching.conditional_get import STREAM_ABOVE
-from app.api.json_response import encoded
+from app.api.json_response import json_bytes_response
 from app.api.streaming import JsonStream
 
 _LEVEL: Final = 3
-_PART: Final = 64 * 1024
+_CHUNK_SIZE: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenAnswer:
-    """A JSON answer, or one without a body, that needs nothing more to be sent.
-
-    One that would be streamed is held compressed.
-    """
+class RenderedResponse:
+    """A JSON response, or one without a body. A body long enough to be streamed is compressed."""
 
     body: bytes = b""
-    is_packed: bool = False
-    """Whether the body is compressed."""
+    is_compressed: bool = False
+    """Whether the body is compressed with Zstandard."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    async def of_parts(cls, parts: AsyncIterable[bytes]) -> Self:
-        """Return an answer whose JSON is made of parts, in little memory however long it is."""
-        begun: list[bytes] = []
+    async def from_parts(cls, parts: AsyncIterable[bytes]) -> Self:
+        """Return a response from the parts of its body, in little memory whatever its length."""
+        chunks: list[bytes] = []
         size = 0
-        packer = None
+        compressor = None
         async for part in parts:
             size += len(part)
-            begun.append(part)
-            if packer is None and size > STREAM_ABOVE:
-                packer = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
-                begun = [packer.compress(b"".join(begun))]
-            elif packer is not None:
-                begun[-1] = packer.compress(part)
-        if packer is not None:
-            begun.append(packer.flush())
-        return cls(b"".join(begun), is_packed=packer is not None)
+            chunks.append(part)
+            if compressor is None and size > STREAM_ABOVE:
+                compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+                chunks = [compressor.compress(b"".join(chunks))]
+            elif compressor is not None:
+                chunks[-1] = compressor.compress(part)
+        if compressor is not None:
+            chunks.append(compressor.flush())
+        return cls(b"".join(chunks), is_compressed=compressor is not None)
 
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
-        """Return what is sent, with further headers."""
-        told = {**self.headers, **(headers or {})}
-        if self.is_packed:
-            return JsonStream(_unpacked(self.body), told)
+        """Return the response to send, with additional headers."""
+        all_headers = {**self.headers, **(headers or {})}
+        if self.is_compressed:
+            return JsonStream(_decompressed(self.body), all_headers)
         if not self.body:
-            return Response(None, self.status, told)
-        return encoded(self.body, self.status, told)
+            return Response(None, self.status, all_headers)
+        return json_bytes_response(self.body, self.status, all_headers)
 
 
-async def _unpacked(body: bytes) -> AsyncGenerator[bytes, None]:
-    for part in zstandard.ZstdDecompressor().read_to_iter(body, write_size=_PART):
+async def _decompressed(body: bytes) -> AsyncGenerator[bytes, None]:
+    for part in zstandard.ZstdDecompressor().read_to_iter(body, write_size=_CHUNK_SIZE):
         yield part

@@ -1,4 +1,4 @@
-"""Answers that are sent while they are made."""
+"""Responses that are sent while they are rendered."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -11,10 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.json_response import MEDIA_TYPE
 from app.logging import get_logger
 
-PATIENCE = 30.0
-"""Seconds in which a client must take a part of an answer."""
-
-
+CLIENT_TIMEOUT = 30.0
+"""Seconds in which a client must read a part of a response."""
 CUT: Final = "cut"
 """In the state of a connection: what ends it at once."""
 
@@ -22,15 +20,14 @@ _logger = get_logger(__name__)
 
 
 class ClientTooSlow(Exception):
-    """A client stopped reading amid an answer, which is cut off."""
+    """A client stopped reading a response, which ends unfinished."""
 
 
 class JsonStream(StreamingResponse):
-    """A JSON answer of parts; what fails before the first part is an ordinary error.
+    """A JSON response in parts. A failure before the first part is an ordinary error response.
 
-    However the answer ends, also when the client goes away or stops reading, the generator is
-    closed, and with it what it holds: a few clients that read nothing must not keep all the
-    connections to the database.
+    The generator is closed however the response ends, also if the client disconnects or stops
+    reading. A few clients that read nothing must not hold all connections to the database.
     """
 
     def __init__(
@@ -40,7 +37,7 @@ class JsonStream(StreamingResponse):
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer; raises `ClientTooSlow` where the server cannot cut the connection."""
+        """Send the response; raises `ClientTooSlow` if the server cannot close the connection."""
         try:
             await super().__call__(scope, receive, send)
         except ClientTooSlow:
@@ -49,29 +46,29 @@ class JsonStream(StreamingResponse):
                 raise
             _logger.info("client too slow", was="to take a part")
             cut()
-            # Once the connection is gone, there is nothing that would still have to be sent.
+            # Nothing can be sent once the connection is closed.
             await self.listen_for_disconnect(receive)
 
     async def stream_response(self, send: Send) -> None:
-        """Send the parts, and nothing at all until there is the first."""
+        """Send the parts, and nothing before the first is rendered."""
 
-        async def taken(message: Message) -> None:
+        async def send_in_time(message: Message) -> None:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(CLIENT_TIMEOUT):
                     await send(message)
             except TimeoutError:
-                raise ClientTooSlow(f"nothing was read in {PATIENCE:g} seconds") from None
+                raise ClientTooSlow(f"nothing was read in {CLIENT_TIMEOUT:g} seconds") from None
 
         async with aclosing(self._parts) as parts:
             first = await anext(parts, b"")
-            await taken(
+            await send_in_time(
                 {
                     "type": "http.response.start",
                     "status": self.status_code,
                     "headers": self.raw_headers,
                 }
             )
-            await taken({"type": "http.response.body", "body": first, "more_body": True})
+            await send_in_time({"type": "http.response.body", "body": first, "more_body": True})
             async for part in parts:
-                await taken({"type": "http.response.body", "body": part, "more_body": True})
-            await taken({"type": "http.response.body", "body": b"", "more_body": False})
+                await send_in_time({"type": "http.response.body", "body": part, "more_body": True})
+            await send_in_time({"type": "http.response.body", "body": b"", "more_body": False})

@@ -227,7 +227,7 @@ class VersionHistory(TypedDict):
     serialized_data: dict[str, Any]
 
 
-FIELDS = tuple(Invoice.__annotations__)
+INVOICE_FIELDS = tuple(Invoice.__annotations__)
 """The keys of an invoice in their documented order."""
 
 Row = dict[str, Any]

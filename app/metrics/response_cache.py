@@ -9,9 +9,9 @@ _LOOKUPS: Final = Counter(
     "Lookups of a document in the cache.",
     ["found"],
 )
-FOUND: Final = _LOOKUPS.labels("yes")
-MISSED: Final = _LOOKUPS.labels("no")
-KEPT_BYTES: Final = Gauge(
+HITS: Final = _LOOKUPS.labels("yes")
+MISSES: Final = _LOOKUPS.labels("no")
+CACHE_BYTES: Final = Gauge(
     "invoicing_kept_documents_bytes",
     "Memory used by the cache (at most DOCUMENT_CACHE_BYTES).",
     multiprocess_mode="liveall",

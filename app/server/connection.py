@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from app.api.json_response import MEDIA_TYPE, as_json
+from app.api.json_response import MEDIA_TYPE, to_json_bytes
 from app.api.middleware.limits import (
     BROKEN_BODY,
     HEADERS_MAX_BYTES,
@@ -243,7 +243,7 @@ class Connection(HttpToolsProtocol):
                 self._send_refusal()
 
     def _error_response(self, status: int, detail: str) -> bytes:
-        body = as_json({"detail": detail})
+        body = to_json_bytes({"detail": detail})
         headers = [
             *self.server_state.default_headers,
             *ERROR_HEADERS,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from app.api.caching.etags import matches
+from app.api.caching.etags import matches_any
 from app.api.middleware.compression import MINIMUM_SIZE, CompressionMiddleware, accepted
 
 TAG = '"abc"'
@@ -29,7 +29,7 @@ DECODED: dict[str | None, Callable[[bytes], bytes]] = {
 async def sized(request: Request) -> Response:
     """Respond with so many bytes, or with 304."""
     headers = {"ETag": request.query_params.get("etag", TAG)}
-    if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if matches_any(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     size = int(request.query_params.get("size", "10000"))
     body = None if request.method == "HEAD" else TEXT[:size]

@@ -149,7 +149,7 @@ async def test_a_response_ends_if_a_client_reads_too_slowly(
     settings = {"DATABASE_URL": database_url, "CLIENT_TIMEOUT": "600"}
     program = (
         "-c",
-        "from app.api import streaming; streaming.PATIENCE = 0.5\n"
+        "from app.api import streaming; streaming.CLIENT_TIMEOUT = 0.5\n"
         "from app.cli.main import main; main()",
     )
     async with run_server(settings, tmp_path, program=program) as server:

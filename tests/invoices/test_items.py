@@ -229,7 +229,7 @@ async def test_a_client_that_goes_away_frees_its_connection(
 async def test_a_client_that_stops_reading_frees_its_connection(
     app: FastAPI, make: Factories, large: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "PATIENCE", 0.2)
+    monkeypatch.setattr(streaming, "CLIENT_TIMEOUT", 0.2)
     user = await make.staff()
     async with asyncio.timeout(20):
         with pytest.raises(streaming.ClientTooSlow):

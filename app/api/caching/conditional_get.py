@@ -80,7 +80,7 @@ class ConditionalGet:
         shown = resource.represent(state)
         headers = {**shown.headers, "ETag": shown.etag, **CACHE_CONTROL}
         if_none_match = self.request.headers.get("if-none-match")
-        if if_none_match is not None and etags.matches(if_none_match, shown.etag):
+        if if_none_match is not None and etags.matches_any(if_none_match, shown.etag):
             return Response(status_code=304, headers=headers)
         if self.request.method == "HEAD" and not shown.headers_need_body:
             return head_response(headers)

@@ -1,8 +1,8 @@
-"""Entity tags: whether a client has an answer already, also where it has it compressed.
+"""Entity tags of responses and of their content codings (RFC 9110, 8.8.3).
 
-Each content coding of an answer is a representation of its own and has a strong validator of its
-own (RFC 9110, 8.8.3.3): `"abc"` compressed by gzip is `"abc-gzip"`. Whoever makes an answer knows
-`"abc"` alone; the compression adds what it did, and takes it off what the client sends back.
+Each content coding of a response is a representation with a strong ETag of its own: `"abc"`
+compressed by gzip is `"abc-gzip"`. Routers know `"abc"` alone. The compression middleware adds the
+coding to the response's ETag and removes it from the request's.
 """
 
 import re
@@ -12,43 +12,44 @@ _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 WEAK = "W/"
 
 
-def parsed(header: str) -> list[str]:
-    """Return the entity tags of If-None-Match or If-Match; none if it is malformed, or `*`."""
-    beside = _TAG.sub("", header).strip(" \t,")
-    return [] if beside else _TAG.findall(header)
+def parse_etags(header: str) -> list[str]:
+    """Return the ETags of If-None-Match or If-Match; none if the header is malformed or `*`."""
+    rest = _TAG.sub("", header).strip(" \t,")
+    return [] if rest else _TAG.findall(header)
 
 
-def matches(if_none_match: str, etag: str) -> bool:
-    """Tell whether the header names the tag, or `*`: then the client has the answer (304).
+def matches_any(if_none_match: str, etag: str) -> bool:
+    """Return whether the client has the response already (304).
 
-    The comparison is the weak one, as If-None-Match asks for.
+    The header matches by `*` or an equal ETag in the weak comparison of RFC 9110, 13.1.2.
     """
     if if_none_match.strip() == "*":
         return True
-    return etag.removeprefix(WEAK) in {tag.removeprefix(WEAK) for tag in parsed(if_none_match)}
+    return etag.removeprefix(WEAK) in {tag.removeprefix(WEAK) for tag in parse_etags(if_none_match)}
 
 
 def permits(if_match: str, etag: str) -> bool:
-    """Tell whether the header names the tag, or `*`: else the client knows another state (412).
+    """Return whether the client knows the current state; otherwise the response is 412.
 
-    The comparison is the strong one, as If-Match asks for: a weak tag matches nothing.
+    The header matches by `*` or an equal ETag in the strong comparison of RFC 9110, 13.1.1, in
+    which a weak ETag matches nothing.
     """
-    return if_match.strip() == "*" or etag in parsed(if_match)
+    return if_match.strip() == "*" or etag in parse_etags(if_match)
 
 
-def coded(etag: str, coding: str) -> str:
-    """Return the tag of an answer once it is compressed; a weak one is the same for both."""
+def add_coding(etag: str, coding: str) -> str:
+    """Return the ETag of a response in a content coding; a weak ETag is equal for all codings."""
     return etag if etag.startswith(WEAK) else f'{etag[:-1]}-{coding}"'
 
 
-def bare(tag: str, codings: Iterable[str]) -> str:
-    """Return the tag as who made the answer knows it.
+def remove_coding(tag: str, codings: Iterable[str]) -> str:
+    """Return the strong ETag of the uncoded response.
 
-    It is without what one of the codings added, and strong, though a proxy may have weakened it.
+    A proxy may have weakened the ETag of the coded response.
     """
     tag = tag.removeprefix(WEAK)
     for coding in codings:
-        added = f'-{coding}"'
-        if tag.endswith(added):
-            return tag.removesuffix(added) + '"'
+        suffix = f'-{coding}"'
+        if tag.endswith(suffix):
+            return tag.removesuffix(suffix) + '"'
     return tag

@@ -12,7 +12,7 @@ from typing import Final
 import babel
 from cachetools import LRUCache
 
-from app.metrics.response_cache import FOUND, KEPT_BYTES, MISSED
+from app.metrics.response_cache import CACHE_BYTES, HITS, MISSES
 from app.settings import Settings
 
 REPRESENTATION_VERSION: Final = 1
@@ -55,7 +55,7 @@ class ResponseCache:
     def get(self, key: Hashable) -> CachedResponse | None:
         """Return the response that is stored under a key."""
         response: CachedResponse | None = self._entries.get(key)
-        (MISSED if response is None else FOUND).inc()
+        (MISSES if response is None else HITS).inc()
         return response
 
     def store(self, key: Hashable, response: CachedResponse) -> None:
@@ -66,7 +66,7 @@ class ResponseCache:
         """
         if _size(response) <= self._entries.maxsize:
             self._entries[key] = response
-            KEPT_BYTES.set(self.size)
+            CACHE_BYTES.set(self.size)
 
     def etag(self, state: Iterable[object]) -> str:
         """Return the strong ETag (RFC 9110, 8.8.1) of a body that the state determines.

@@ -91,16 +91,17 @@ class CompressionMiddleware:
             return
         headers = Headers(scope=scope)
         codings = accepted(", ".join(headers.getlist("accept-encoding")))
-        tags = etags.parsed(", ".join(headers.getlist("if-none-match")))
+        tags = etags.parse_etags(", ".join(headers.getlist("if-none-match")))
         # Tags of codings that this client does not accept stay unchanged, and match nothing.
-        known = {etags.bare(tag, codings): tag for tag in reversed(tags)}
+        known = {etags.remove_coding(tag, codings): tag for tag in reversed(tags)}
         replaced = {}
         if list(known.values()) != list(known):
             replaced["If-None-Match"] = ", ".join(reversed(known))
-        if expected := etags.parsed(", ".join(headers.getlist("if-match"))):
+        if expected := etags.parse_etags(", ".join(headers.getlist("if-match"))):
             # The state is the same in every coding.
             replaced["If-Match"] = ", ".join(
-                tag if tag.startswith(etags.WEAK) else etags.bare(tag, _CODINGS) for tag in expected
+                tag if tag.startswith(etags.WEAK) else etags.remove_coding(tag, _CODINGS)
+                for tag in expected
             )
         if replaced:
             changed = MutableHeaders(raw=list(scope["headers"]))
@@ -160,7 +161,7 @@ class _Response:
                 headers = MutableHeaders(raw=start["headers"])
                 headers["Content-Encoding"] = coding
                 if "etag" in headers:
-                    headers["ETag"] = etags.coded(headers["etag"], coding)
+                    headers["ETag"] = etags.add_coding(headers["etag"], coding)
                 if more:
                     del headers["Content-Length"]
                 else:

@@ -11,7 +11,7 @@ from app.api.dependencies import CurrentDatabase
 from app.api.errors import InvalidFields
 from app.api.operation_docs import NO_BODY, document_action, document_body
 from app.api.query_parameters import QueryParser
-from app.api.rendered_response import WrittenAnswer
+from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody, parse_body
 from app.database.engine import Connection
 from app.idempotency.api.keys import RequestKey
@@ -67,7 +67,7 @@ class NotificationScheduled(BaseModel):
     detail: str
 
 
-_SCHEDULED: Final = WrittenAnswer(
+_SCHEDULED: Final = RenderedResponse(
     NotificationScheduled(detail="Invoice notification sending has been successfully scheduled.")
     .model_dump_json()
     .encode()
@@ -104,7 +104,7 @@ async def send_notification(submission: Submitted, request: Request) -> Response
         return replay
     invoice = submission.invoice
 
-    async def change(connection: Connection) -> WrittenAnswer:
+    async def change(connection: Connection) -> RenderedResponse:
         await notify(
             connection, NotifyInvoice(invoice.id, invoice.customer_id), submission.settings
         )
@@ -135,11 +135,11 @@ async def _set_field(
             raise InvalidFields({field: error.messages}) from None
         command = SetField(submission.invoice.id, field, value)
 
-    async def change(connection: Connection) -> WrittenAnswer:
+    async def change(connection: Connection) -> RenderedResponse:
         await submission.require_match(connection)
         if command is not None:
             await set_field(connection, command)
-        return WrittenAnswer()
+        return RenderedResponse()
 
     return await submission.run_once(change)
 

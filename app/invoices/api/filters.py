@@ -24,7 +24,7 @@ from app.api.query_parameters import (
     order,
     orders,
 )
-from app.api.sparse_fields import array_of, selecting
+from app.api.sparse_fields import array_of, sparse_fieldset
 from app.billing.enums import InvoiceState
 from app.domain_errors import RuleViolation
 from app.formats import find_uuid, parse_integer
@@ -32,7 +32,7 @@ from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
 from app.invoices.queries.growth import GrowthQuery
 from app.invoices.queries.items import ItemFilters
 from app.invoices.repository.reads import SHALLOW_OFFSET, PageQuery
-from app.invoices.schemas import FIELDS
+from app.invoices.schemas import INVOICE_FIELDS
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
 _ITEM_ORDERS = tuple(
@@ -116,9 +116,9 @@ class InvoiceOrder(QueryParameters):
 class FieldSelection(QueryParameters):
     """The sparse fieldset of an invoice."""
 
-    field: Annotated[tuple[str, ...], selecting(FIELDS), array_of(sorted(FIELDS))] = Field(
-        default=FIELDS, examples=[["uuid", "total"]]
-    )
+    field: Annotated[
+        tuple[str, ...], sparse_fieldset(INVOICE_FIELDS), array_of(sorted(INVOICE_FIELDS))
+    ] = Field(default=INVOICE_FIELDS, examples=[["uuid", "total"]])
     """Return only these fields; all by default."""
 
 

@@ -8,7 +8,7 @@ from fastapi import Response
 from app.api import body_validators
 from app.api.errors import REQUIRED, ApiError, InvalidFields, TooLarge
 from app.api.multipart import FilePart
-from app.api.rendered_response import WrittenAnswer
+from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody, parse_body
 from app.database.engine import Connection
 from app.domain_errors import DomainError
@@ -59,9 +59,9 @@ async def pay_invoice(submission: Submission) -> Response:
 
 
 async def _pay(submission: Submission, proofs: ProofStore, command: PayInvoice) -> Response:
-    rendered: WrittenAnswer | None = None
+    rendered: RenderedResponse | None = None
 
-    async def change(connection: Connection) -> WrittenAnswer:
+    async def change(connection: Connection) -> RenderedResponse:
         nonlocal rendered
         await submission.require_match(connection)
         await pay(connection, command)

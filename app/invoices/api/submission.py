@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from app.api.caching import etags
 from app.api.caching.conditional_get import ConditionalGet
 from app.api.errors import PreconditionFailed
-from app.api.rendered_response import WrittenAnswer
+from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody
 from app.audit.api.actor import actor_of_request
 from app.audit.writer import audited_transaction
@@ -57,9 +57,11 @@ class Submission:
         self._digest = request_digest(self._actor.operation, self.invoice.id, self.request, body)
         async with self.database.reading() as connection:
             earlier = await repository.find_response(connection, self._key, self._digest)
-        return None if earlier is None else WrittenAnswer(*earlier).response(REPLAYED)
+        return None if earlier is None else RenderedResponse(*earlier).response(REPLAYED)
 
-    async def run_once(self, change: Callable[[Connection], Awaitable[WrittenAnswer]]) -> Response:
+    async def run_once(
+        self, change: Callable[[Connection], Awaitable[RenderedResponse]]
+    ) -> Response:
         """Make the change in a transaction and return its response; under a key, at most once.
 
         Raises what `change` raises, `KeyInUse`, `KeyReused`, and `DatabaseUnavailable`, after which
@@ -71,10 +73,12 @@ class Submission:
                 await repository.lock_key(connection, self._key)
                 earlier = await repository.find_response(connection, self._key, self._digest)
                 if earlier is not None:
-                    return WrittenAnswer(*earlier).response(REPLAYED)
+                    return RenderedResponse(*earlier).response(REPLAYED)
             answer = await change(connection)
             if self._key is not None:
-                data = ResponseData(answer.body, answer.is_packed, answer.status, answer.headers)
+                data = ResponseData(
+                    answer.body, answer.is_compressed, answer.status, answer.headers
+                )
                 await repository.store_response(connection, self._key, self._digest, data)
         return answer.response()
 
@@ -91,9 +95,9 @@ class Submission:
         if not etags.permits(expected, self._renderer.etag(version)):
             raise PreconditionFailed("The invoice has changed meanwhile.")
 
-    async def render(self, connection: Connection) -> WrittenAnswer:
+    async def render(self, connection: Connection) -> RenderedResponse:
         """Render the invoice, as the transaction sees it, as the response."""
         version = await read_version(connection, self.invoice.id)
         # Not stored: the transaction may roll back.
         async with aclosing(self._renderer.render(connection, [version], store=False)) as parts:
-            return await WrittenAnswer.of_parts(restart_deadline_after_each(parts))
+            return await RenderedResponse.from_parts(restart_deadline_after_each(parts))

@@ -21,7 +21,7 @@ from app.invoices.rendering.json_array import json_array
 from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.rendering.rows import invoice_row
 from app.invoices.repository.reads import Version, read_heads
-from app.invoices.schemas import FIELDS, Row, encode_invoice, encode_invoices
+from app.invoices.schemas import INVOICE_FIELDS, Row, encode_invoice, encode_invoices
 from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
@@ -36,7 +36,7 @@ class InvoiceRenderer:
         settings: Settings,
         cache: ResponseCache,
         links: Links,
-        fields: tuple[str, ...] = FIELDS,
+        fields: tuple[str, ...] = INVOICE_FIELDS,
     ) -> None:
         self._settings = settings
         self._cache = cache
