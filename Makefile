@@ -64,7 +64,7 @@ test-all: lint typecheck ## Check everything on every Python that is found, slow
 		$(VENV)-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m '' $(ARGS); \
 	done
 
-lint: install licences ## Check style, formatting, who imports whom, and the licences of what is shipped.
+lint: install licences ## Check style, formatting, imports between packages, and licences.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PYTHONPATH=. $(BIN)/lint-imports --no-logo

@@ -212,7 +212,7 @@ async def read_heads(
 
 
 async def read_version(connection: AsyncConnection, invoice_id: int) -> Version:
-    """Return the version of an existing invoice, whoever may see it."""
+    """Return the version of an existing invoice, without a check of access."""
     statement = select(*_version_columns, _references).where(Invoice.id == invoice_id)
     return Version(*(await connection.execute(statement)).one())
 

@@ -41,7 +41,7 @@ shows that credits paid for everything."""
 
 
 class FoundByUuid(NamedTuple):
-    """An invoice that was found by its UUID, whoever may see it."""
+    """An invoice, found by its UUID without a check of access."""
 
     id: int
     number: int

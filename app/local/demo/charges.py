@@ -145,8 +145,8 @@ def _standing(
         yield plan.unit, charged_quantity(plan.unit, start, end), start, end, {}
         return
     periods = _limits(subscription, component, start, end, Period.containing(now))
-    told = {"resource_limit_periods": [period.to_details(plan.unit) for period in periods]}
-    yield plan.unit, charged_limit(plan.unit, periods), start, end, told
+    details = {"resource_limit_periods": [period.to_details(plan.unit) for period in periods]}
+    yield plan.unit, charged_limit(plan.unit, periods), start, end, details
 
 
 def _limits(
