@@ -298,4 +298,4 @@ def test_empty_lines_and_empty_cells_after_the_last_column_are_ignored(tmp_path:
     path.write_text("\r\n".join(lines), encoding="utf-8")
     assert [charge.billed_cost for charge in read_charges(path)] == [1, 2]
     path.write_text("\n".join([header, f"{first},,,", f"{second},,x"]), encoding="utf-8")
-    assert refusal(path) == f"line 3: has {len(BASIC) + 2} cells where the header has {len(BASIC)}"
+    assert refusal(path) == f"line 3: has {len(BASIC) + 2} cells, but the header has {len(BASIC)}"
