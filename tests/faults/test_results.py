@@ -59,7 +59,7 @@ def test_results_are_a_markdown_table(tmp_path: Path) -> None:
     assert markdown(RESULT) in text
     assert (
         "| The first | 1 | 0 | 0 | 1,200 | 503: 20, ReadError: 1;"
-        " 2 mails twice, never heard as accepted | 8.0 | 0.2 | 12.0 |"
+        " 2 mails sent twice after a lost reply | 8.0 | 0.2 | 12.0 |"
     ) in text
     assert "| The second |  |  |  |  | not run: there is no disk |  |  |  |" in text
 
