@@ -2,7 +2,7 @@
 VENV ?= .venv
 # The Python of a new virtual environment, such as 3.12; the newest that is found by default.
 VENV_PYTHON ?=
-# The address of `make run`; where the port is busy a free one is taken.
+# The address of `make run`, which takes a free port if this one is busy.
 HOST ?= 127.0.0.1
 PORT ?= 8000
 IMAGE ?= cloud-invoicing
@@ -10,8 +10,8 @@ IMAGE ?= cloud-invoicing
 ARGS ?=
 
 BIN := $(VENV)/bin
-# Each process has pools of its own to the one database server; more of them than this gain nothing.
-# One more than there are processors, since many tests wait for servers.
+# Test processes: one more than processors, since many tests wait for servers. All share one database
+# server, so that more than eight gain nothing.
 PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 PYTEST_OPTIONS := -n $(PROCESSES) --maxprocesses 8
 # A run of one folder is over before further processes have started.
@@ -32,11 +32,11 @@ endif
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-run: ## Start the service here, with a PostgreSQL and a Valkey of its own and demonstration data.
+run: ## Run the service on this machine, with embedded servers and demonstration data.
 	@tools/install $(VENV) requirements/local.txt
 	@$(BIN)/python -m app run --host $(HOST) --port $(PORT) --stop-with-parent
 
-install: ## Make the virtual environment with everything that development needs.
+install: ## Create the virtual environment for development.
 	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
 
 test: lint typecheck tests ## Check everything that a change must pass.
@@ -51,10 +51,10 @@ quick: install ## Check style and types, and run the tests that need no server; 
 tests: install
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(ARGS)
 
-coverage: install ## Tell which lines and branches the tests reach, which takes longer.
+coverage: install ## Measure which lines and branches the tests reach.
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' --cov --cov-report=term $(ARGS)
 
-test-all: lint typecheck ## Check everything on every Python that is found, slow tests too.
+test-all: lint typecheck ## Run all tests, also slow ones, on every Python that is installed.
 	@set -e; for version in $(PYTHONS); do \
 		if ! tools/find-python $$version >/dev/null 2>&1; then \
 			echo "Python $$version is not installed: left out."; continue; \
@@ -72,11 +72,11 @@ lint: install licences ## Check style, formatting, imports between packages, and
 licences: install
 	tools/licences $(BIN) requirements/service.txt
 
-audit: licences ## Look for known vulnerabilities in all that is locked. Needs the network.
+audit: licences ## Look for known vulnerabilities in the locked packages. Needs the network.
 	@tools/install $(VENV) requirements/audit.txt
 	tools/audit $(BIN) requirements/audit.txt requirements/bench.txt requirements/dev.txt
 
-format: install ## Put the code in order.
+format: install ## Format the code, and fix style where that is automatic.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -87,24 +87,24 @@ lock: install ## Write the lock files and check them; ARGS=--upgrade takes newer
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
 	tools/check-locks
 
-check-locks: ## Check that the lock files install with the oldest pip of each Python that is found.
+check-locks: ## Check that the lock files install with the oldest pip of each Python.
 	tools/check-locks
 
-migrate: install ## Bring the database at DATABASE_URL to the newest revision.
+migrate: install ## Migrate the database at DATABASE_URL.
 	$(BIN)/python -m app migrate
 
-revision: install ## Write a migration from what the tables have become; MESSAGE="what it does".
+revision: install ## Write a migration for changed models; MESSAGE="its purpose".
 	$(BIN)/alembic revision --autogenerate --message "$(MESSAGE)"
 
 docs: ## Build the documentation site in var/site; a broken link fails.
 	@tools/install $(VENV) requirements/docs.txt $(VENV_PYTHON)
 	$(BIN)/properdocs build --quiet
 
-openapi: install ## Write openapi.json, the checked-in contract.
+openapi: install ## Write openapi.json, the committed contract.
 	$(BIN)/python -m app openapi > openapi.json.new
 	mv openapi.json.new openapi.json
 
-bench: ## Measure the service, in 25 minutes; ARGS=--fresh makes the data anew. Needs wrk.
+bench: ## Measure the service, in 25 minutes; ARGS=--fresh generates the data again. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m benchmarks run $(ARGS)
 
@@ -112,7 +112,7 @@ bench-quick: ## Check the central figures, in 3 minutes; ARGS="--beside COMMIT" 
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m benchmarks run --quick $(ARGS)
 
-faults: install ## Break the service under load and count what is lost; ARGS="--case NAME" or --quick.
+faults: install ## Break the service under load, and count losses; ARGS="--case NAME" or --quick.
 	$(BIN)/python -m faults run $(ARGS)
 
 image: ## Build the container image.

@@ -1,5 +1,5 @@
-"""The benchmark, `python -m benchmarks`: a program; docs/performance.md tells of it.
+"""The benchmark, `python -m benchmarks`. docs/performance.md explains it.
 
-It measures the real service by HTTP and, in the same run and in alternation, references that say
-what this machine could do at best (`ceiling`, `one-query`) and what is usual (`plain`).
+It measures the real service over HTTP and, in turn in the same run, references: the upper limits of
+this machine (`ceiling`, `one-query`) and a usual implementation (`plain`).
 """

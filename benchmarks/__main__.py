@@ -1,4 +1,4 @@
-"""The commands: `run` measures, `report` writes docs/performance.md from what was measured."""
+"""The commands: `run` measures, `report` writes a result into docs/performance.md."""
 
 import asyncio
 import signal
@@ -22,10 +22,10 @@ from benchmarks.wrk import require_wrk
 _PLACE = ROOT / "var" / "bench"
 _SIZES = "10000,100000,1000000"
 _QUICK_SLACK = 0.85
-"""What part of a target the quick mode is content with: its rounds are short."""
+"""The part of a target that suffices in the quick mode, whose rounds are short."""
 
 cli = typer.Typer(
-    help="Measure the service beside its references; docs/performance.md tells how to read it.",
+    help="Measure the service beside its references; docs/performance.md explains the result.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,10 +39,10 @@ def run(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Only the central figures; ends with 1 where one falls short."
+            "--quick", help="Only the central figures; the exit code is 1 if one misses its target."
         ),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make the databases anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Create the databases again.")] = False,
     sizes: Annotated[
         str | None, typer.Option(help=f"Invoices of each database; by default {_SIZES}.")
     ] = None,
@@ -60,7 +60,7 @@ def run(
             help="Measure the central figures beside the build of this commit instead.",
         ),
     ] = "",
-    output: Annotated[Path, typer.Option(help="Where the result goes.")] = _PLACE / "result.json",
+    output: Annotated[Path, typer.Option(help="The file for the result.")] = _PLACE / "result.json",
 ) -> None:
     """Measure, and show the table of ratios."""
     everything = [Phase.REFERENCES] if quick else [each for each in Phase if each in PHASES]
@@ -96,16 +96,16 @@ def run(
         slack = 1.0 if beside else _QUICK_SLACK
         short = [figure for figure in found if figure.met(slack) is False]
         for figure in short:
-            console.print(f"Fell short: {figure.name}", style="bold", markup=False)
+            console.print(f"Below target: {figure.name}", style="bold", markup=False)
         raise typer.Exit(1 if short else 0)
 
 
 @cli.command()
 def report(
-    result: Annotated[Path, typer.Argument(help="What `run` has written.")],
-    document: Annotated[Path, typer.Option(help="Where the table goes, between its marks.")] = ROOT
-    / "docs"
-    / "performance.md",
+    result: Annotated[Path, typer.Argument(help="A result of `run`.")],
+    document: Annotated[
+        Path, typer.Option(help="The document with the marks between which the table goes.")
+    ] = ROOT / "docs" / "performance.md",
 ) -> None:
     """Write the table and the plots of a result into the documentation."""
     measured = Result.load(result)

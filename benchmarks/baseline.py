@@ -45,7 +45,7 @@ async def _cases(bench: Bench, server: Server) -> list[Case]:
         *reading_cases(subjects, bench.running),
         *(await conditional_cases(server.url, subjects)),
     ]
-    # What writes comes last: it changes what the others respond.
+    # The writing case is last, because it changes the responses of the others.
     return [case for case in cases if case.name in QUICK_CASES] + [writing_case(subjects)]
 
 

@@ -1,4 +1,4 @@
-"""What is asked of the service: each case a request, or several in turn."""
+"""The cases: each is a request to the service, or several in turn."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _MANY_INVOICES = 2_500
 _MANY_PAGES = 300
 _WRITTEN_INVOICES = 500
 _OF_THE_ANSWER = frozenset({"content-type", "x-result-count", "link", "etag", "cache-control"})
-"""Headers that the service gives; others come from the server or the middleware by themselves."""
+"""Headers that the service sets itself; the server and the middleware add others."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered once, for the references to serve."""
+    """A recorded response of the service, which the references serve."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,12 +40,12 @@ class Answer:
 
     @classmethod
     def of(cls, response: httpx.Response) -> Self:
-        """Return what is the service's own of a response."""
+        """Return the parts of a response that the service sets itself."""
         headers = {k: v for k, v in response.headers.items() if k.lower() in _OF_THE_ANSWER}
         return cls(response.status_code, headers, response.content)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the answer as what JSON can hold."""
+        """Return the response as a JSON object."""
         return {
             "status": self.status,
             "headers": dict(self.headers),
@@ -54,7 +54,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Return what `as_json` made."""
+        """Return the response from a result of `as_json`."""
         return cls(value["status"], value["headers"], base64.b64decode(value["body"]))
 
 
@@ -67,21 +67,21 @@ class Case:
     requests: Sequence[Request]
     status: int = 200
     plain: str = ""
-    """The path by which the reference `plain` answers the same; empty where it does not."""
+    """The path of the same response in the reference `plain`; empty without one."""
     referred: bool = True
     """Whether the references `ceiling` and `one-query` are measured beside it."""
     missing: str = ""
-    """Why it cannot be measured; empty where it can."""
+    """The reason why it cannot be measured; empty if it can."""
 
 
 def authorization(key: str) -> dict[str, str]:
-    """Return the header that a caller sends."""
+    """Return the authorization header for a key."""
     return {"Authorization": f"Token {key}"}
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """The UUIDs of what the cases ask for, in one database."""
+    """The UUIDs in one database that the cases request."""
 
     customer: str
     twenty: str
@@ -92,7 +92,7 @@ class Subjects:
 
 
 async def find_subjects(url: str, shape: Shape) -> Subjects:
-    """Look the subjects up in a made database."""
+    """Find the subjects in a generated database."""
     connection = await asyncpg.connect(url)
     try:
 
@@ -153,7 +153,7 @@ def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
 
 
 async def conditional_cases(base: str, subjects: Subjects) -> list[Case]:
-    """Return the cases of unchanged answers; their ETags are asked for now."""
+    """Return the cases of unchanged responses, with their current entity tags."""
     paths = {
         "list": LIST,
         "retrieve-20": f"{LIST}{subjects.twenty}/",
@@ -180,7 +180,7 @@ async def conditional_cases(base: str, subjects: Subjects) -> list[Case]:
 
 
 def cold_cases(subjects: Subjects) -> list[Case]:
-    """Return cases in which hardly any request is for what the one before was."""
+    """Return cases in which consecutive requests rarely request the same."""
     return [
         Case(
             "cold-retrieve-20",
@@ -213,9 +213,9 @@ def writing_case(subjects: Subjects) -> Case:
 
 
 async def record(base: str, cases: Sequence[Case]) -> dict[str, Answer]:
-    """Return what the service answers to the first request of each case.
+    """Return the response to the first request of each case.
 
-    Raises Unusable where that has another status than expected.
+    Raises Unusable if one has an unexpected status.
     """
     answers = {}
     async with httpx.AsyncClient(base_url=base, timeout=60) as client:

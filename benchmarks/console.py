@@ -1,4 +1,4 @@
-"""What a person sees while the benchmark runs."""
+"""Progress messages on the terminal."""
 
 import sys
 
@@ -8,10 +8,10 @@ console = Console(stderr=True, highlight=False)
 
 
 def progress(line: str) -> None:
-    """Tell how far the run is."""
+    """Print a progress message."""
     console.print(line, markup=False, soft_wrap=True)
     sys.stderr.flush()
 
 
 class Unusable(Exception):
-    """The benchmark cannot run or go on; the message is for a person."""
+    """The benchmark cannot run or continue; the message says why."""

@@ -1,4 +1,4 @@
-"""The made-up data, as text that COPY reads: the same for the same shape and month."""
+"""Generated data in the text format of COPY: the same for the same shape and month."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ ITEMS: Final[Table] = ("invoice_items", (
 
 TABLES: Final = (USERS, TOKENS, CUSTOMERS, ROLES, PROJECTS, PROVIDERS, CATEGORIES, OFFERINGS,
                  COMPONENTS, PLANS, PLAN_COMPONENTS, RESOURCES, INVOICES, ITEMS)  # fmt: skip
-"""Every table that has rows, in an order in which none comes before what it refers to."""
+"""Every table with rows; a table comes after those that it references."""
 
 _LOW = (1 << 128) - 1
 _PIECE = 2_000
@@ -266,7 +266,7 @@ class _Catalogue:
         self._charges = [self._charge(number) for number in range(len(self._prices))]
 
     def charge(self, customer: int, position: int) -> _Charge:
-        """Return what a customer's resource is charged by."""
+        """Return the unit by which a customer's resource is charged."""
         return self._charges[(customer * 7 + position) % len(self._charges)]
 
     def rows(self) -> Iterator[tuple[Table, list[str]]]:

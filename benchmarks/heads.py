@@ -103,6 +103,6 @@ def _percentile(ordered: list[float], percent: int) -> float:
 
 if __name__ == "__main__":
     _url, _status, _connections, _seconds, *_headers = sys.argv[1:]
-    print(  # noqa: T201 - what it is for
+    print(  # noqa: T201 - its result
         uvloop.run(run(_url, int(_status), int(_connections), float(_seconds), _headers))
     )

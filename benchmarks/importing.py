@@ -81,7 +81,7 @@ async def time_import(
 
 
 async def _copy_out(url: str, folder: Path) -> int:
-    """Write the rows of each table to a file; return how many there are."""
+    """Write the rows of each table to a file; return their number."""
     connection = await asyncpg.connect(url)
     try:
         for name, columns in TABLES:

@@ -1,4 +1,4 @@
-"""Databases of made-up data: loaded by COPY through the ordinary tables, and kept for next time."""
+"""Databases of generated data: loaded by COPY into the ordinary tables, and reused."""
 
 import asyncio
 import os
@@ -25,16 +25,16 @@ _INVOICES_AT_ONCE = 20_000
 
 @dataclass(frozen=True)
 class Footprint:
-    """How much a database takes on disk, in bytes, with indexes and what is stored aside."""
+    """The disk space of a database in bytes, with indexes and TOAST tables."""
 
     items: int
     invoices: int
     others: int
     """The other tables that data was loaded into."""
     record: int
-    """What the record of changes tells of the items and invoices; no entries seal it here."""
+    """The audit trail of the items and invoices; no entries seal it here."""
     auxiliary: int
-    """Every other table: what the service keeps for itself, and could make anew."""
+    """Every other table: data that the service can compute again."""
 
 
 async def load(connection: asyncpg.Connection, shape: Shape, running: Period) -> None:
@@ -83,7 +83,7 @@ async def _set_sequences(connection: asyncpg.Connection, shape: Shape) -> None:
 
 
 class Databases:
-    """The databases of the benchmark on one server; each is made once and kept.
+    """The databases of the benchmark on one server; each is created once and reused.
 
     `own` says that the server is the benchmark's alone, so that its settings may be changed.
     """
@@ -120,7 +120,7 @@ class Databases:
             await connection.close()
 
     async def make(self, shape: Shape) -> str:
-        """Return the address of the database of a data set, made now unless it is there."""
+        """Return the URL of the database of a data set, and create it if it does not exist."""
         name = self.name_of(shape)
         if not await self._exists(name):
             progress(f"Making {shape.invoices:,} invoices with {shape.items:,} items.")
@@ -134,7 +134,7 @@ class Databases:
                 await connection.close()
             await self._set_wal(None)
             await self._administer("CHECKPOINT")
-            # Renamed once it is whole, so that what was interrupted is never taken for finished.
+            # Renamed at the end, so that an interrupted one never looks complete.
             await self._administer(f'ALTER DATABASE "{name}_new" RENAME TO "{name}"')
         return self.url(name)
 
@@ -154,7 +154,7 @@ class Databases:
         return self.url(name)
 
     async def drop(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database and end its connections."""
         await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     async def server_version(self) -> str:
@@ -170,7 +170,7 @@ class Databases:
         return found is not None
 
     async def _set_wal(self, size: str | None) -> None:
-        """Change what may be written between two checkpoints, or go back to the default.
+        """Set the amount of WAL between two checkpoints, or reset it.
 
         At the default, much loading means a checkpoint every few seconds, and each page is written
         to the log once more after each.
@@ -200,7 +200,7 @@ class Databases:
 
 
 async def footprint(connection: asyncpg.Connection) -> Footprint:
-    """Return what the tables take."""
+    """Return the disk space of the tables."""
     found = await connection.fetch(
         "SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class"
         " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"

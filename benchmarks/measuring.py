@@ -1,4 +1,4 @@
-"""Rounds: everything that is compared runs in turn, so that the machine's moods meet all alike."""
+"""Rounds: series that are compared run in turn, so that noise of the machine affects all alike."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from benchmarks.servers import Server
 from benchmarks.wrk import LoadFailed, Summary, check, generate
 
 _REQUESTS_EACH = 8
-"""A connection should ask about so often in a round, or what is under way at its end counts."""
+"""Requests of a connection in a round; with fewer, those in flight at its end distort the rate."""
 _SETTLE_SECONDS = 120
 _PATIENCE_SECONDS = 32
 
@@ -36,7 +36,7 @@ class Pace:
     seconds: int
     """Of each run of each round."""
     longest: int
-    """What the seconds are at most stretched to where an answer takes long."""
+    """The seconds are extended up to this for slow responses."""
 
 
 async def alternate(
@@ -75,9 +75,9 @@ def _seconds(first: Summary, run: Run, pace: Pace) -> int:
 
 
 async def _measure(run: Run, seconds: int, databases: Databases) -> tuple[Summary, int]:
-    """Return what a run came to and its seconds: more than asked for until anything is answered.
+    """Return the summary of a run and its seconds, extended until there is a response.
 
-    Raises LoadFailed where nothing is even then.
+    Raises LoadFailed if there is none even then.
     """
     name = f"{run.series.case} of {run.series.subject} at {run.series.size:,} invoices"
     while seconds <= _PATIENCE_SECONDS:
@@ -93,7 +93,7 @@ async def _load(run: Run, seconds: int, databases: Databases) -> Summary:
     summary = await generate(
         run.server.url, run.requests, run.status, run.series.connections, seconds
     )
-    # What the load generator left under way must not slow down the next.
+    # Requests that the load generator left in flight must not slow down the next run.
     async with asyncio.timeout(_SETTLE_SECONDS):
         while await run.server.busy() or await databases.busy():
             pass

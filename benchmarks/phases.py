@@ -1,4 +1,4 @@
-"""The parts of a run, one after the other; each adds to the result what it has measured."""
+"""The phases of a run; each adds its measurements to the result."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ _ROUNDS_ALONE = 3
 
 @dataclass(frozen=True)
 class Made:
-    """A database of one size, and what the cases ask for in it."""
+    """A database of one size, and the subjects of the cases in it."""
 
     shape: Shape
     url: str
@@ -59,7 +59,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every phase needs."""
+    """The parts that every phase uses."""
 
     databases: Databases
     environment: Environment
@@ -78,7 +78,7 @@ class Bench:
 async def make(
     databases: Databases, environment: Environment, sizes: Iterable[int], result: Result
 ) -> list[Made]:
-    """Make the databases that are not there yet, smallest first, and bring them to today."""
+    """Create missing databases, smallest first, and run the jobs that bring them up to date."""
     made = []
     for size in sizes:
         shape = Shape(size)
@@ -104,7 +104,7 @@ async def references(bench: Bench) -> None:
         file.write_text(json.dumps({name: one.as_json() for name, one in answers.items()}))
         async with bench.environment.references(made.url, file) as beside:
             await plain_check.compare(beside.url, reading, answers)
-            # What writes comes last: it may change what the others are answered.
+            # The writing case is last, because it may change the responses of the others.
             for cases in (reading, writing):
                 await _with_references(bench, cases, service, beside)
         _remember_memory(bench, Phase.REFERENCES, service)

@@ -1,4 +1,4 @@
-"""Whether the reference `plain` answers what the service answers: else comparing them is vain."""
+"""Checks that the reference `plain` responds as the service does, so that they compare."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _difference(expected: Any, found: Any, where: str) -> str:
-    """Tell the first difference; empty where there is none."""
+    """Return the first difference; empty without one."""
     if isinstance(expected, dict) and isinstance(found, dict) and list(expected) == list(found):
         pairs = [(f"{where}.{key}", expected[key], found[key]) for key in expected]
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):

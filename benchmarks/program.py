@@ -24,7 +24,7 @@ from benchmarks.servers import Environment
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be measured."""
+    """The scope of a run."""
 
     sizes: Sequence[int]
     """Invoices of each database, smallest first."""
@@ -34,15 +34,15 @@ class Options:
     beside: str
     """The commit whose build is measured beside this one; "" for none."""
     fresh: bool
-    """Whether databases that are there are made anew."""
+    """Whether existing databases are created again."""
     place: Path
-    """Where databases, logs and results are kept."""
+    """The folder of databases, logs and results."""
 
 
 def run_benchmark(options: Options) -> Result:
-    """Measure everything that the options ask for; servers are those named or our own.
+    """Measure everything that the options name, on the servers of the environment or embedded ones.
 
-    Raises Unusable or ServerError, whose messages are for a person.
+    Raises Unusable or ServerError, whose messages say what to do.
     """
     files = options.place / "run"
     shutil.rmtree(files, ignore_errors=True)

@@ -45,7 +45,7 @@ def build_router(answers: Mapping[str, Answer]) -> APIRouter:
 def _response(answer: Answer, request: Request) -> Response:
     response = Response(answer.body, answer.status, answer.headers)
     if request.method == "HEAD":
-        # As the service does, which does not know the length of what it does not make.
+        # As the service does, which does not know the length of a response that it does not render.
         response.raw_headers = [
             header for header in response.raw_headers if header[0] != b"content-length"
         ]

@@ -1,4 +1,4 @@
-"""What a result comes to: a table for the terminal, and the generated part of the documentation."""
+"""A result as a table for the terminal, and as the generated part of the documentation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from benchmarks.results import Phase, Result, Series, Subject
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
 _LEAST_WIDTH = 120
-"""Columns of the tables where nobody's terminal is wider."""
+"""Minimum width of the tables in columns."""
 
 
 def show(result: Result, figures: Sequence[Figure]) -> None:
@@ -58,7 +58,7 @@ def write(result: Result, figures: Sequence[Figure], document: Path) -> None:
 
 
 def replaced(text: str, generated: str) -> str:
-    """Return a document with what stands between its marks replaced; raises ValueError for none."""
+    """Replace the text between the marks of a document; raises ValueError without marks."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

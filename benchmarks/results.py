@@ -1,4 +1,4 @@
-"""What a run has measured, and how it is kept: everything that figures and plots are made of."""
+"""The measurements of a run, from which figures and plots are computed, and their file."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from benchmarks.loading import Footprint
 
 
 class Subject(StrEnum):
-    """What was measured: the service, or one of the references."""
+    """The subject of a measurement: the service, or one of the references."""
 
     SERVICE = "service"
     CEILING = "ceiling"
@@ -23,7 +23,7 @@ class Subject(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of a run; what is compared is always of one of them."""
+    """The phases of a run; only measurements of the same phase are compared."""
 
     REFERENCES = "references"
     """Each case beside its references, in the smallest database."""
@@ -41,7 +41,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Series:
-    """What is measured round by round."""
+    """One case of one subject, measured in rounds."""
 
     phase: Phase
     case: str
@@ -54,7 +54,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one round of a series came to."""
+    """The result of one round of a series."""
 
     round: int
     requests: int
@@ -123,7 +123,7 @@ class Memory:
 
 @dataclass
 class Result:
-    """Everything that a run has measured."""
+    """All measurements of a run."""
 
     machine: Mapping[str, Any]
     options: Mapping[str, Any]
@@ -140,12 +140,12 @@ class Result:
     footprints: dict[int, Footprint] = field(default_factory=dict)
 
     def add(self, measured: Mapping[Series, list[Sample]]) -> None:
-        """Add what a phase has measured."""
+        """Add the measurements of a phase."""
         for series, samples in measured.items():
             self.samples.setdefault(series, []).extend(samples)
 
     def rate(self, series: Series) -> float | None:
-        """Return the median of the rates; None where it was not measured."""
+        """Return the median of the rates; None if it was not measured."""
         return _median(sample.rate for sample in self.samples.get(series, []))
 
     def p50(self, series: Series) -> float | None:
@@ -157,7 +157,7 @@ class Result:
         return _median(sample.p99_ms for sample in self.samples.get(series, []))
 
     def tail(self, series: Series) -> float | None:
-        """Return the median of what p99 is of p50."""
+        """Return the median of p99 / p50."""
         samples = self.samples.get(series, [])
         return _median(sample.p99_ms / sample.p50_ms for sample in samples if sample.p50_ms)
 
@@ -188,7 +188,7 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` has written."""
+        """Read a file that `save` wrote."""
         value = json.loads(path.read_text())
         samples = {}
         for one in value["series"]:
@@ -212,7 +212,7 @@ class Result:
 
 
 def median_ratio(measured: Sequence[Sample], against: Sequence[Sample]) -> float | None:
-    """Return the median of rate by rate, of the rounds that both have; None where there is none."""
+    """Return the median of the ratios of rates, over rounds that both have; None without any."""
     rates = {sample.round: sample.rate for sample in against}
     return _median(
         sample.rate / rates[sample.round] for sample in measured if rates.get(sample.round)

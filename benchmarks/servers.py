@@ -1,4 +1,4 @@
-"""The processes that are measured: each with a log of its own, none left behind."""
+"""The processes that are measured. Each has its own log and ends with the run."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class Server:
     log: Path
 
     def serving(self) -> list[int]:
-        """Return the ids of the processes that serve: its workers, or itself where it has none."""
+        """Return the ids of the serving processes: the workers, or the process without any."""
         workers = [pid for pid in _children(self.process.pid) if _is_worker(pid)]
         return workers or [self.process.pid]
 
@@ -43,7 +43,7 @@ class Server:
         return [_status(pid, "VmHWM") for pid in self.serving()]
 
     async def busy(self) -> bool:
-        """Tell whether the serving processes do anything, by a look at them that takes a moment."""
+        """Return whether the serving processes used CPU time during the last moment."""
         before = sum(map(_cpu_ticks, self.serving()))
         await asyncio.sleep(_MOMENT)
         return sum(map(_cpu_ticks, self.serving())) != before
@@ -55,7 +55,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Environment:
-    """What every process of a run gets: the queue, a place for files and logs."""
+    """The queue and the folder for files and logs, for every process of a run."""
 
     redis_url: str
     place: Path
@@ -69,7 +69,7 @@ class Environment:
             "QUEUE_NAME": "benchmark",
             "PROOF_DIR": str(self.place / "proofs"),
             "MAIL_DIR": str(self.place / "mail"),
-            # Requests are counted as ever; nobody is refused.
+            # Requests are counted, but none is refused.
             "RATE_LIMIT_TOKEN": "1000000000/minute",
             "RATE_LIMIT_ADDRESS": "1000000000/minute",
             "PUBLIC_URL": PUBLIC_URL,
@@ -88,7 +88,7 @@ class Environment:
         command = ["-m", "app", "serve", "--workers", str(workers)]
         async with self._server(name, command, self.settings(database_url), build) as server:
             async with asyncio.timeout(_START_SECONDS):
-                while len(server.serving()) < workers:  # noqa: ASYNC110 - they tell nobody
+                while len(server.serving()) < workers:  # noqa: ASYNC110 - there is no event
                     await asyncio.sleep(0.1)
             yield server
 
@@ -179,7 +179,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_worker(pid: int) -> bool:
-    # Beside the workers there is the tracker of multiprocessing, which serves nobody.
+    # The resource tracker of multiprocessing is a child, too, and serves no requests.
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 

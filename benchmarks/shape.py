@@ -1,11 +1,11 @@
-"""What a made data set is to hold; cases and tests rely on these numbers."""
+"""The numbers of a generated data set, on which cases and tests rely."""
 
 from dataclasses import dataclass
 
 from app.billing.periods import Period
 
 GENERATOR = 1
-"""Raised with each change of what is generated, so that kept databases are made anew."""
+"""Increased with each change of the generator, so that databases are created again."""
 SEED = 20_260_101
 MONTHS = 13
 """How many months have invoices: those that growth shows."""
@@ -21,7 +21,7 @@ FIRST_NUMBER = 100_001
 
 STAFF_KEY = "benchmark-staff"
 OWNER_KEY = "benchmark-owner"
-"""Keys of tokens; the databases are made up and reached from this machine alone."""
+"""Keys of tokens; the data is fictitious and reachable from this machine only."""
 OWNED_CUSTOMERS = 3
 
 

@@ -1,4 +1,4 @@
-"""A mail server that tells of each message: `python -m benchmarks.sink`.
+"""A mail server that reports each message: `python -m benchmarks.sink`.
 
 It writes its port, and then the time of each arrival in seconds, one a line.
 """
@@ -15,13 +15,13 @@ async def _tell(sink: MailServer) -> None:
         await sink.arrival.wait()
         sink.arrival.clear()
         for _ in sink.mailbox[told:]:
-            print(time.monotonic(), flush=True)  # noqa: T201 - what it is for
+            print(time.monotonic(), flush=True)  # noqa: T201 - its result
         told = len(sink.mailbox)
 
 
 async def _main() -> None:
     async with run_mail_server() as sink:
-        print(sink.port, flush=True)  # noqa: T201 - what it is for
+        print(sink.port, flush=True)  # noqa: T201 - its result
         await _tell(sink)
 
 

@@ -1,4 +1,4 @@
-"""One answer of very many items: how soon it starts, how long it takes, what the server holds."""
+"""One response of very many items: time to first byte, total time, memory of the server."""
 
 import asyncio
 import socket
@@ -40,7 +40,7 @@ async def measure(environment: Environment, url: str, subjects: Subjects) -> lis
 
 
 async def _warm(server: Server, subjects: Subjects) -> None:
-    """Have the server do what it ordinarily does, so that it has what it keeps for that."""
+    """Send ordinary requests, so that the caches of the server are filled."""
     paths = (LIST, f"{LIST}{subjects.large}/", f"{LIST}{subjects.large}/items/")
     async with httpx.AsyncClient(base_url=server.url, headers=authorization(STAFF_KEY)) as client:
         for _ in range(_WARM):

@@ -21,12 +21,12 @@ _PATIENCE = 30
 
 
 class LoadFailed(Unusable):
-    """Requests were not answered as expected: what was measured means nothing."""
+    """Requests failed or had unexpected responses, so that the measurement is void."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one run of the load generator saw."""
+    """The summary of one run of the load generator."""
 
     requests: int
     seconds: float
@@ -45,7 +45,7 @@ class Summary:
 
 
 def require_wrk() -> None:
-    """Raise Unusable where wrk is not installed."""
+    """Raise Unusable if wrk is not installed."""
     if shutil.which("wrk") is None:
         raise Unusable(
             "It needs the load generator wrk, which is not installed: it is the package"
@@ -56,16 +56,16 @@ def require_wrk() -> None:
 def read_summary(output: str) -> Summary:
     """Return the summary at the end of a load generator's output.
 
-    Raises LoadFailed where there is none.
+    Raises LoadFailed if there is none.
     """
     for line in reversed(output.splitlines()):
         if line.startswith(_MARK):
             return Summary(**json.loads(line.removeprefix(_MARK)))
-    raise LoadFailed(f"The load generator told no result:\n{output}")
+    raise LoadFailed(f"The load generator printed no result:\n{output}")
 
 
 def check(summary: Summary, status: int, name: str) -> None:
-    """Raise LoadFailed unless every answer was as expected, as far as a summary can tell."""
+    """Raise LoadFailed if a summary has failed requests or unexpected statuses."""
     if summary.broken or summary.unexpected:
         raise LoadFailed(
             f"{name}: of {summary.requests} requests {summary.broken} were not answered and"

@@ -1,4 +1,4 @@
-"""A real browser, for tests of what is shown."""
+"""A real browser, for tests of pages."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 @asynccontextmanager
 async def browser_page(*, offline: bool) -> AsyncIterator[Page]:
-    """Yield a page of a Chromium; the test is skipped where there is none."""
+    """Yield a page of a Chromium; skip the test if none is installed."""
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if found is None:
         pytest.skip(f"there is no browser on this machine, none of {', '.join(_BROWSERS)}")

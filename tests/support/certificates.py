@@ -1,4 +1,4 @@
-"""Certificates that nobody else has signed."""
+"""Self-signed certificates."""
 
 import shutil
 import subprocess

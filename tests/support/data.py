@@ -12,7 +12,7 @@ ITEMS = 6
 
 @dataclass
 class Sample:
-    """Who and what the sample holds."""
+    """The rows of the sample."""
 
     staff: UserRow
     owner: UserRow

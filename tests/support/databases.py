@@ -16,7 +16,7 @@ FOLLOWING = {
     "invoice_changes",
     "invoice_history",
 }
-"""Tables that follow from what happens to other tables, or from the settings."""
+"""Tables that triggers or settings fill."""
 
 
 def url_of_database(name: str, server: str | None = None) -> str:

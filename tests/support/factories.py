@@ -90,11 +90,11 @@ class Factories:
         return UserRow(row.id, row.uuid, key)
 
     async def staff(self) -> UserRow:
-        """Insert a user who may do everything."""
+        """Insert a staff user, who may change every record."""
         return await self.user(is_staff=True)
 
     async def support(self) -> UserRow:
-        """Insert a user who may see everything."""
+        """Insert a support user, who may read every record."""
         return await self.user(is_support=True)
 
     async def token(self, user: Row, key: str, **values: Any) -> Row:

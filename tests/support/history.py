@@ -1,4 +1,4 @@
-"""What seals the record of changes in the tests."""
+"""Keys of the audit trail in tests."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""A client of the bare wire: it knows whether it was let in, what it sent, and what came back."""
+"""A client that sends and receives raw bytes."""
 
 import asyncio
 import json
@@ -94,7 +94,7 @@ class RawClient:
         return await self.answer()
 
     async def ended(self) -> bool:
-        """Wait until the server ends the connection; tell whether it did so without a word."""
+        """Wait until the server ends the connection; return whether it sent nothing before."""
         try:
             return not await self._reader.read()
         except ConnectionError:

@@ -19,7 +19,7 @@ async def end_sessions(name: str) -> None:
 async def made_read_only(
     url: str, *, ending_sessions: bool = True
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Make a database read-only for all sessions to come; yields what takes it back."""
+    """Make a database read-only for new sessions; yield a function that reverts it."""
     name = make_url(url).database or ""
 
     async def reset() -> None:

@@ -1,4 +1,4 @@
-"""The real server on a free port, for tests where the wire matters."""
+"""The real server on a free port, for tests of the wire."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class Server:
     url: str
     process: subprocess.Popen[bytes]
     log: Path
-    """What it has written so far."""
+    """The file of its output."""
 
 
 def free_port() -> int:
@@ -47,7 +47,7 @@ async def run_server(
     program: Sequence[str] = ("-m", "app"),
     code: Path = ROOT,
 ) -> AsyncIterator[Server]:
-    """Run `python -m app serve` with these settings; what it logs goes to `place/server.log`.
+    """Run `python -m app serve` with these settings; it logs to `place/server.log`.
 
     It ends without draining and has no rate limits, unless the settings say otherwise. `program`
     is run in place of the application's own; `code` is the folder of another version.
@@ -86,7 +86,7 @@ async def run_server(
 
 
 async def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until the server answers; tell whether it does, or has ended."""
+    """Wait until the server responds; return False if it ended instead."""
     async with asyncio.timeout(PATIENCE), httpx.AsyncClient(base_url=url) as client:
         while process.poll() is None:
             try:

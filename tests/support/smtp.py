@@ -198,7 +198,7 @@ class MailServer:
 
 
 class _Session(SMTP):
-    """A session that can fail before and after the reply to DATA, for which there is no hook."""
+    """A session that can fail before and after the reply to DATA, where aiosmtpd has no hook."""
 
     async def push(self, status: AnyStr) -> None:
         is_reply_to_data = str(status).startswith("354")

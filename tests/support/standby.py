@@ -7,7 +7,7 @@ from typing import Final
 from app.local.embedded.postgresql import EmbeddedPostgresql
 
 STANDBY_NAME: Final = "standby"
-"""What the standby calls itself at its primary, for `synchronous_standby_names`."""
+"""The application name of the standby, for `synchronous_standby_names`."""
 
 
 class Standby(EmbeddedPostgresql):

@@ -1,4 +1,4 @@
-"""What triggers keep beside the invoices, compared with what the invoices say."""
+"""The summaries that triggers maintain, compared with the invoices."""
 
 from datetime import date
 from typing import Any
@@ -34,13 +34,13 @@ async def rows(connection: AsyncConnection, statement: str) -> list[tuple[Any, .
 
 
 async def check(connection: AsyncConnection) -> None:
-    """What is kept is what the invoices say."""
+    """Assert that the summaries agree with the invoices."""
     assert await rows(connection, TALLIED) == await rows(connection, TRUE_TALLIES)
     assert await rows(connection, OF_CUSTOMERS) == await rows(connection, TRUE_OF_CUSTOMERS)
 
 
 async def year_ago(connection: AsyncConnection) -> date:
-    """The day from which the triggers count for a customer who is new to them."""
+    """The day from which the triggers count for a new customer."""
     found: date = await connection.scalar(
         text("SELECT date((now() AT TIME ZONE 'UTC') - interval '1 year')")
     )

@@ -43,7 +43,7 @@ async def execute(url: str, *statements: str) -> None:
 async def insert(
     connection: AsyncConnection, table: str, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert rows written as JSON; what a row leaves out is null."""
+    """Insert rows written as JSON; missing columns are null."""
     await connection.exec_driver_sql(
         f"INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, $1::jsonb)",
         (json.dumps(rows),),
