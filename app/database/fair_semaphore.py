@@ -52,10 +52,10 @@ class FairSemaphore:
         try:
             await acquired
         except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            else:  # the slot was assigned just before the cancellation
+            if not acquired.cancelled():  # the slot was assigned just before the cancellation
                 self.release(holder)
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
             raise
 
     def _wake_waiting(self) -> None:
@@ -63,6 +63,9 @@ class FairSemaphore:
         while self._waiting:
             waiter = min(self._waiting, key=lambda waiting: self._held[waiting[0]])
             holder, acquired = waiter
+            if acquired.cancelled():  # its task was cancelled and has not run since
+                self._waiting.remove(waiter)
+                continue
             if not self.try_acquire(holder):
                 return
             self._waiting.remove(waiter)

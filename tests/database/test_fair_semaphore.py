@@ -89,3 +89,20 @@ async def test_a_cancelled_waiter_leaves_its_slot_to_others() -> None:
     late.cancel()  # it was given the place, and does not know yet
     await asyncio.wait([late])
     assert places.try_acquire("third")
+
+
+async def test_a_release_skips_a_waiter_that_is_being_cancelled() -> None:
+    semaphore = FairSemaphore(1)
+    assert semaphore.try_acquire("a")
+
+    async def wait() -> None:
+        async with semaphore.slot("b"):
+            pass
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()  # its task runs only after the release
+    semaphore.release("a")
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert semaphore.try_acquire("c")
