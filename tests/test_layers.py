@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("child_processes")
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("lint-imports")
 

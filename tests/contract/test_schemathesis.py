@@ -43,10 +43,10 @@ async def explore(server: Server, caller: UserRow, uuid: str, examples: int, fol
 
 
 @pytest.mark.parametrize(
-    ("who", "examples"),
+    ("role", "examples"),
     [
         ("staff", 6),
-        ("stranger", 3),  # who gets 401, 403 and 404 almost everywhere
+        ("stranger", 3),  # gets 401, 403 and 404 almost everywhere
         pytest.param("staff", 150, marks=pytest.mark.slow),
         pytest.param("stranger", 150, marks=pytest.mark.slow),
     ],
