@@ -9,10 +9,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from app.database.engine import Database
+from app.database.engine import Database, read_only_reason
 from app.database.errors import ConnectionLost, DatabaseUnavailable
 from app.database.migration import is_current
-from app.database.read_only import read_only_reason
 from app.redis import connection_pool, find_write_error
 from app.settings import Settings
 

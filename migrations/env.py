@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database import import_lock
-from app.database.errors import translate_statement_errors
+from app.database.errors import unavailable_error
 from app.database.statements import NO_STATEMENT_CACHE
 from app.database.timeouts import set_timeouts_in_transactions
 from app.models import metadata
@@ -110,8 +110,11 @@ async def connect_and_run() -> None:
         {"lock_timeout": limits.LOCK_TIMEOUT, "statement_timeout": limits.STATEMENT_TIMEOUT},
     )
     try:
-        with translate_statement_errors():
-            await run_exclusively(engine)
+        await run_exclusively(engine)
+    except DBAPIError as error:
+        if unavailable := unavailable_error(error):
+            raise unavailable from error
+        raise
     finally:
         await engine.dispose()
 

@@ -6,10 +6,11 @@ Jobs and commands have no deadline.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,107 +18,84 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 _T = TypeVar("_T")
 
 
+@dataclass(slots=True)
 class Deadline:
-    """The time that a request may still spend.
+    """The time that a request may still spend; all times are by the clock of the event loop.
 
     If `counts_all_time` is set, all time counts. Otherwise only the time spent on the database
     counts: use this when the client sets the pace, as with an upload.
     """
 
-    def __init__(self, seconds: float, *, counts_all_time: bool) -> None:
-        self._seconds = seconds
-        self._remaining: float | None = seconds
-        self._counts_all_time = counts_all_time
-        self._updated_at = asyncio.get_running_loop().time()
-        self._timers: dict[AsyncConnection, asyncio.TimerHandle] = {}
+    seconds: float
+    counts_all_time: bool
+    updated_at: float
+    """When time was last counted."""
+    ends_at: float | None
+    """When the time runs out if all time counts from `updated_at`; None if it never does."""
+    _timers: dict[AsyncConnection, asyncio.TimerHandle] = field(default_factory=dict)
 
     def cancel(self) -> None:
         """Remove the deadline: a response that has started goes at its client's pace."""
-        self._remaining = None
+        self.ends_at = None
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     def restart(self) -> None:
         """Start over with the full time. Call it on progress, so that only a hang runs out."""
-        if self._remaining is None:
+        if self.ends_at is None:
             return
-        self._remaining = self._seconds
-        self._updated_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self.updated_at = loop.time()
+        self.ends_at = self.updated_at + self.seconds
         for connection, timer in list(self._timers.items()):
             timer.cancel()
-            self._start_timer(connection, self._remaining)
+            self._timers[connection] = loop.call_at(self.ends_at, _terminate, connection)
 
     @contextmanager
-    def terminating(self, connection: AsyncConnection) -> Iterator[None]:
-        """Close the connection if the time runs out within the context."""
-        with self.spending() as remaining:
-            if remaining is None:
-                yield
-                return
-            self._start_timer(connection, remaining)
-            try:
-                yield
-            finally:
-                if timer := self._timers.pop(connection, None):
-                    timer.cancel()
+    def spending(self, connection: AsyncConnection | None = None) -> Iterator[float | None]:
+        """Yield when the time runs out, and count the time spent within the context.
 
-    def _start_timer(self, connection: AsyncConnection, seconds: float) -> None:
+        A connection is closed if the time runs out within the context.
+        """
+        if self.ends_at is None:
+            yield None
+            return
         loop = asyncio.get_running_loop()
-        self._timers[connection] = loop.call_later(seconds, _terminate, connection)
-
-    @contextmanager
-    def spending(self) -> Iterator[float | None]:
-        """Yield the remaining seconds, and count the time spent within the context."""
-        self._update(self._counts_all_time)
+        if not self.counts_all_time:
+            self.ends_at += loop.time() - self.updated_at
+        if connection is not None:
+            self._timers[connection] = loop.call_at(self.ends_at, _terminate, connection)
         try:
-            yield self._remaining
+            yield self.ends_at
         finally:
-            self._update(True)
-
-    def _update(self, counts: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._remaining is not None and counts:
-            self._remaining = max(0.0, self._remaining - (now - self._updated_at))
-        self._updated_at = now
+            self.updated_at = loop.time()
+            if connection is not None and (timer := self._timers.pop(connection, None)):
+                timer.cancel()
 
 
-_current: ContextVar[Deadline] = ContextVar("deadline")
+_UNLIMITED: Final = Deadline(0.0, counts_all_time=True, updated_at=0.0, ends_at=None)
+current_deadline: Final[ContextVar[Deadline]] = ContextVar("deadline", default=_UNLIMITED)
+"""The deadline of the request that runs; outside of requests there is no limit."""
 
 
 @contextmanager
 def request_deadline(seconds: float, *, counts_all_time: bool) -> Iterator[Deadline]:
     """Set a deadline for the context and for the tasks started within it."""
-    deadline = Deadline(seconds, counts_all_time=counts_all_time)
-    token = _current.set(deadline)
+    now = asyncio.get_running_loop().time()
+    deadline = Deadline(seconds, counts_all_time, updated_at=now, ends_at=now + seconds)
+    token = current_deadline.set(deadline)
     try:
         yield deadline
     finally:
-        _current.reset(token)
-
-
-async def within_deadline(awaitable: Awaitable[_T]) -> _T:
-    """Await a result; raises TimeoutError at the deadline of the request."""
-    deadline = _current.get(None)
-    if deadline is None:
-        return await awaitable
-    with deadline.spending() as remaining:
-        async with asyncio.timeout(remaining):
-            return await awaitable
+        current_deadline.reset(token)
 
 
 async def restart_deadline_after_each(parts: AsyncIterable[_T]) -> AsyncGenerator[_T, None]:
     """Yield the parts of a long stream; the deadline starts over with each part."""
     async for part in parts:
-        if deadline := _current.get(None):
-            deadline.restart()
+        current_deadline.get().restart()
         yield part
-
-
-def terminate_at_deadline(connection: AsyncConnection) -> AbstractContextManager[None]:
-    """Close the connection if the deadline of the request passes within the context."""
-    deadline = _current.get(None)
-    return deadline.terminating(connection) if deadline else nullcontext()
 
 
 def _terminate(connection: AsyncConnection) -> None:

@@ -2,21 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic, perf_counter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.database.dates import register_date_codecs
-from app.database.deadline import terminate_at_deadline, within_deadline
-from app.database.errors import (
-    ConnectionLost,
-    translate_connection_errors,
-    translate_statement_errors,
-)
+from app.database.deadline import current_deadline
+from app.database.errors import CONNECTION_ERRORS, ConnectionLost, unavailable_error
 from app.database.fair_semaphore import FairSemaphore
-from app.database.read_only import replace_read_only_sessions
 from app.database.server_clock import ServerClock
 from app.database.statements import NO_STATEMENT_CACHE
 from app.database.timeouts import (
@@ -29,6 +26,17 @@ from app.settings import DatabaseSettings
 
 Connection: TypeAlias = AsyncConnection
 """A connection, for the type annotations of endpoints, which import nothing of SQLAlchemy."""
+REPLACE_AFTER: Final = 2.0
+"""Seconds after its first use until a read-only session is replaced at its next use.
+
+This limits reconnecting while the database stays read-only: to one new connection per interval for
+each connection of the pool.
+"""
+_REPORTED_SETTINGS: Final = ("default_transaction_read_only", "in_hot_standby")
+_USED_SINCE: Final = "used_since"
+_read_only_state: Final = text(
+    "SELECT current_setting('transaction_read_only')::boolean, pg_is_in_recovery()"
+)
 
 
 class Database:
@@ -62,7 +70,7 @@ class Database:
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             warn_if_timeouts_ignored(self.engine.sync_engine, settings)
-            replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
+            _replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
@@ -75,33 +83,27 @@ class Database:
         self.streams = FairSemaphore(half)
         """A slot for each connection that is held while a client reads a response."""
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Yield an autocommit connection for reads; it saves two round trips.
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open an autocommit connection for reads; it saves two round trips.
 
         Behind PgBouncer, where another client's statements could run in between, it is a
         transaction instead. Raises DatabaseUnavailable.
         """
-        async with self._transaction(self._reading) as connection:
-            yield connection
+        return self._transaction(self._reading)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in a transaction that commits at the end, or rolls back on error.
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection in a transaction that commits at the end, or rolls back on error.
 
         Raises DatabaseUnavailable. If the commit itself raises it, the outcome is unknown.
         """
-        async with self._transaction(self.engine) as connection:
-            yield connection
+        return self._transaction(self.engine)
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in a read-only transaction that sees one snapshot.
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection in a read-only transaction that sees one snapshot.
 
         Raises DatabaseUnavailable.
         """
-        async with self._transaction(self._snapshots) as connection:
-            yield connection
+        return self._transaction(self._snapshots)
 
     @asynccontextmanager
     async def streaming(self, holder: Hashable = None) -> AsyncIterator[AsyncConnection]:
@@ -131,8 +133,9 @@ class Database:
         async with AsyncExitStack() as stack:
             slot = semaphore.slot(object() if holder is None else holder)
             try:
-                async with asyncio.timeout(self._pool_timeout):
-                    await within_deadline(stack.enter_async_context(slot))
+                with current_deadline.get().spending() as ends_at:
+                    async with asyncio.timeout(self._pool_timeout), asyncio.timeout_at(ends_at):
+                        await stack.enter_async_context(slot)
             except TimeoutError as error:
                 message = f"too many responses are being {action}"
                 raise ConnectionLost(TimeoutError(message)) from error
@@ -149,15 +152,52 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
+            deadline = current_deadline.get()
             start = perf_counter()
             try:
-                with translate_connection_errors():
-                    connection = await within_deadline(stack.enter_async_context(engine.connect()))
+                with deadline.spending() as ends_at:
+                    async with asyncio.timeout_at(ends_at):
+                        connection = await stack.enter_async_context(engine.connect())
+            except CONNECTION_ERRORS as error:
+                raise ConnectionLost(error) from error
             finally:
                 CONNECTION_WAIT.observe(perf_counter() - start)
             CONNECTIONS_IN_USE.inc()
             stack.callback(CONNECTIONS_IN_USE.dec)
-            with translate_statement_errors(), terminate_at_deadline(connection):
-                async with connection.begin():
-                    yield connection
+            try:
+                with deadline.spending(connection):
+                    async with connection.begin():
+                        yield connection
+            except DBAPIError as error:
+                if unavailable := unavailable_error(error):
+                    raise unavailable from error
+                raise
         self._succeeded_at = monotonic()
+
+
+async def read_only_reason(connection: AsyncConnection) -> str:
+    """Return why the database is read-only, as text for a person; empty if it accepts writes."""
+    read_only, is_standby = (await connection.execute(_read_only_state)).one()
+    if is_standby:
+        return "it is a standby"
+    return "default_transaction_read_only is on" if read_only else ""
+
+
+def _replace_read_only_sessions(engine: Engine) -> None:
+    """Make the pool replace read-only sessions that are older than `REPLACE_AFTER`.
+
+    A session that started while the database was read-only stays read-only. A session with a
+    standby stays there after the address points to the new primary. PostgreSQL reports the two
+    settings of each session whenever they change, so that reading them costs no round trip.
+    """
+
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        now = monotonic()
+        # Counted from the first use: a session that was just opened is never replaced.
+        since = record.info.setdefault(_USED_SINCE, now)
+        settings = connection.driver_connection.get_settings()
+        is_read_only = any(getattr(settings, name, "off") == "on" for name in _REPORTED_SETTINGS)
+        if is_read_only and now - since > REPLACE_AFTER:
+            raise DisconnectionError("the session is read-only")
+
+    event.listen(engine, "checkout", check)

@@ -1,8 +1,5 @@
 """Errors that mean that the database cannot answer now, although the request was valid."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,9 +12,7 @@ includes the statement timeout), system error such as of the disk."""
 _TEMPORARY_STATES = ("40001", "40P01", "55P03", "25P03", "25P04")
 """Serialization failure, deadlock, lock timeout, idle-in-transaction and transaction timeout."""
 _READ_ONLY = "25006"
-
-
-_CONNECTION_ERRORS = (
+CONNECTION_ERRORS = (
     OSError,
     PoolTimeout,
     DBAPIError,
@@ -26,6 +21,7 @@ _CONNECTION_ERRORS = (
     asyncpg.InternalClientError,
     asyncpg.InterfaceError,
 )
+"""What a failure to connect raises."""
 
 
 class DatabaseUnavailable(SQLAlchemyError):
@@ -47,28 +43,13 @@ class DatabaseReadOnly(DatabaseUnavailable):
         return f"it is read-only ({super().__str__()})"
 
 
-@contextmanager
-def translate_connection_errors() -> Iterator[None]:
-    """Raise every failure to connect as `ConnectionLost`."""
-    try:
-        yield
-    except _CONNECTION_ERRORS as error:
-        raise ConnectionLost(error) from error
-
-
-@contextmanager
-def translate_statement_errors() -> Iterator[None]:
-    """Raise failures that are not the statement's fault as `DatabaseUnavailable`."""
-    try:
-        yield
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise ConnectionLost(error) from error
-        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
-            raise DatabaseReadOnly(error) from error
-        if _is_temporary(error):
-            raise DatabaseUnavailable(error) from error
-        raise
+def unavailable_error(error: DBAPIError) -> DatabaseUnavailable | None:
+    """Return the error to raise instead of a statement's; None if the statement is at fault."""
+    if error.connection_invalidated:
+        return ConnectionLost(error)
+    if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+        return DatabaseReadOnly(error)
+    return DatabaseUnavailable(error) if _is_temporary(error) else None
 
 
 def _is_temporary(error: DBAPIError) -> bool:

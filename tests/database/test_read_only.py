@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.database import read_only
+from app.database import engine
 from app.database.engine import Database
 from app.database.errors import ConnectionLost, DatabaseReadOnly
 from app.doctor import server
@@ -52,7 +52,7 @@ async def test_writes_resume_by_themselves(
                 assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
                 assert (await client.get("/api/invoices/", headers=headers)).status_code == 200
             await reset()
-            monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
+            monkeypatch.setattr(engine, "REPLACE_AFTER", 0.0)
             answers = await asyncio.gather(*(change() for _ in range(8)))
             assert [answer.status_code for answer in answers] == [200] * 8
             assert (await ready()).json()["status"] == "ok"
@@ -90,7 +90,7 @@ async def test_a_read_only_session_is_replaced_after_a_moment(
             await session()
         first = await session()
         assert await session() == first
-        monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
+        monkeypatch.setattr(engine, "REPLACE_AFTER", 0.0)
         second = await session()
         assert second != first
         await reset()
@@ -126,7 +126,7 @@ async def test_a_worker_waits_logs_it_once_and_resumes(
     settings: Settings, connection: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arq, "POLL_INTERVAL", 1)
-    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.2)
+    monkeypatch.setattr(engine, "REPLACE_AFTER", 0.2)
     await outbox.record_job(connection, "purge_answers", {})
     with capture_logs() as logged:
         async with made_read_only(settings.database_url) as reset, worker_here(settings):

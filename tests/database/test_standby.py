@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.database import read_only
+from app.database import engine
 from app.database.engine import Database
 from app.doctor import server
 from app.doctor.check_result import Level
@@ -108,7 +108,7 @@ async def test_a_standby_serves_reads_and_after_promotion_writes(
 async def test_the_service_switches_to_the_promoted_standby(
     pair: Pair, tmp_path: Path, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.1)
+    monkeypatch.setattr(engine, "REPLACE_AFTER", 0.1)
     app = create_app(pair.settings(url_of_both(pair.primary, pair.standby, wanted), tmp_path))
     async with app.router.lifespan_context(app), client_of(app) as client:
 
@@ -132,7 +132,7 @@ async def test_sessions_with_a_former_standby_are_replaced(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failover the first connections may be late, as when a name must be resolved again."""
-    monkeypatch.setattr(read_only, "REPLACE_AFTER", 0.0)
+    monkeypatch.setattr(engine, "REPLACE_AFTER", 0.0)
     primary, standby = pair.primary.port, pair.standby.port
     settings = pair.settings(f"postgresql://postgres@127.0.0.1:{standby}/postgres", tmp_path)
     app = create_app(settings)
@@ -143,7 +143,7 @@ async def test_sessions_with_a_former_standby_are_replaced(
             return answer.status_code
 
         assert await change() == 503
-        engine = app.state.database.engine.sync_engine
-        to_primary = engine.dialect.create_connect_args(engine.url.set(port=primary))[1]
-        event.listen(engine, "do_connect", lambda _d, _r, _a, given: given.update(to_primary))
+        sync_engine = app.state.database.engine.sync_engine
+        to_primary = sync_engine.dialect.create_connect_args(sync_engine.url.set(port=primary))[1]
+        event.listen(sync_engine, "do_connect", lambda _d, _r, _a, given: given.update(to_primary))
         assert await change() == 200
