@@ -3,14 +3,11 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from math import inf
 from typing import Final
 
-
-def _system() -> datetime:
-    return datetime.now(UTC)
-
-
+_system: Final = partial(datetime.now, UTC)
 _source: Callable[[], datetime] = _system
 _seconds: Callable[[], float] = time.monotonic
 _is_frozen = False

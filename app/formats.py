@@ -1,4 +1,4 @@
-"""The text formats of UUIDs, dates and integers that the service reads."""
+"""The text formats of UUIDs and dates that the service reads."""
 
 import re
 from datetime import date
@@ -10,7 +10,6 @@ UUID_FORMAT: Final = re.compile(
 )
 """A UUID with or without hyphens, in upper or lower case."""
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_INT64_DIGITS: Final = 18
 
 
 def parse_uuid(text: str) -> UUID | None:
@@ -31,14 +30,3 @@ def parse_iso_date(text: str) -> date:
     if not _ISO_DATE.fullmatch(text):
         raise ValueError("a date must be a string like 2026-11-01")
     return date.fromisoformat(text)
-
-
-def parse_integer(text: str) -> int:
-    """Return the integer of decimal digits with an optional sign.
-
-    An integer of more than 64 bits is truncated to a larger one than 64 bits hold, because the
-    conversion of many digits takes long.
-    """
-    digits = text.lstrip("+-").lstrip("0") or "0"
-    number = int(digits[: _INT64_DIGITS + 1])
-    return -number if text.startswith("-") else number

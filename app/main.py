@@ -13,8 +13,7 @@ from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
-from app.api.middleware.request_log import RequestLogMiddleware
-from app.api.operations import Operations
+from app.api.middleware.request_log import Operations, RequestLogMiddleware
 from app.database.engine import Database
 from app.disk import DiskUnavailable
 from app.health import Readiness

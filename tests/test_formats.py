@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.formats import find_uuid, parse_integer, parse_iso_date, parse_uuid
+from app.formats import find_uuid, parse_iso_date, parse_uuid
 
 
 @given(st.uuids(), st.booleans(), st.booleans())
@@ -37,12 +37,3 @@ def test_other_forms_of_iso_dates_are_refused(text: str) -> None:
     assert parse_iso_date("2026-11-01") == date(2026, 11, 1)
     with pytest.raises(ValueError, match=r".+"):
         parse_iso_date(text)
-
-
-@given(st.integers(-(10**17), 10**17))
-def test_an_integer_of_64_bits_is_exact(number: int) -> None:
-    assert parse_integer(f"{number:+}") == number
-
-
-def test_a_larger_integer_is_beyond_64_bits() -> None:
-    assert parse_integer("9" * 5000) > 2**59

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from app import domain_errors
 from app.api.json_response import json_response
-from app.api.operations import allowed_methods
 from app.database.errors import DatabaseUnavailable
 from app.disk import DiskUnavailable
 from app.domain_errors import DomainError
@@ -178,3 +179,13 @@ async def _respond_to_http_exception(request: Request, error: Exception) -> Resp
             return Response(status_code=204, headers=headers)
     detail = details.get(error.status_code, error.detail)
     return json_response({"detail": detail}, error.status_code, headers)
+
+
+def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
+    """Return the methods that all routes of a path serve, sorted; empty for an unknown path."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(list(routes)):
+        pattern = getattr(route, "path_regex", None)
+        if route.methods and pattern is not None and pattern.match(path):
+            methods |= {*route.methods, "OPTIONS"}
+    return sorted(methods)

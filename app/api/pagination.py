@@ -1,6 +1,6 @@
 """Pagination: the parameters `page` and `page_size`, the headers `X-Result-Count` and `Link`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -8,12 +8,20 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from app.api.errors import NotFound
 from app.api.links import Links
-from app.api.query_parameters import QueryParameters, invalid
-from app.formats import parse_integer
+from app.api.query_parameters import QueryParameters, invalid, parse_integer
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
-NO_PAGE = "Invalid page."
+NO_PAGE: Final = 0
+"""The number of a page that cannot exist."""
+INVALID_PAGE: Final = "Invalid page."
+
+
+def _page(text: str) -> int | None:
+    if text == "last":
+        return None
+    text = text.strip()
+    return parse_integer(text) if text.isascii() and text.isdigit() else NO_PAGE
 
 
 def _page_size(text: str) -> int:
@@ -29,9 +37,11 @@ def _page_size(text: str) -> int:
 class Paging(QueryParameters):
     """The requested page, which may not exist."""
 
-    page: Annotated[str, WithJsonSchema({"type": "integer", "minimum": 1})] = Field(
-        default="1", examples=[1]
-    )
+    page: Annotated[
+        int | None,
+        PlainValidator(_page),
+        WithJsonSchema({"type": "integer", "minimum": 1}),
+    ] = Field(default=1, examples=[1])
     """A page number within the paginated result set, or `last`."""
     page_size: Annotated[
         int,
@@ -39,16 +49,6 @@ class Paging(QueryParameters):
         WithJsonSchema({"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}),
     ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
     """Number of results to return per page, at most 300."""
-
-    @property
-    def number(self) -> int | None:
-        """The page number from 1, or None for the last page. Raises NotFound if it is invalid."""
-        if self.page == "last":
-            return None
-        text = self.page.strip()
-        if not (text.isascii() and text.isdigit()) or (number := parse_integer(text)) < 1:
-            raise NotFound(NO_PAGE)
-        return number
 
 
 class Page:
@@ -59,9 +59,9 @@ class Page:
         self.count = count
         self.size = paging.page_size
         self.last = max(1, -(-count // self.size))
-        self.number = paging.number or self.last
-        if self.number > self.last:
-            raise NotFound(NO_PAGE)
+        self.number = self.last if paging.page is None else paging.page
+        if not 1 <= self.number <= self.last:
+            raise NotFound(INVALID_PAGE)
 
     @property
     def offset(self) -> int:
@@ -81,13 +81,11 @@ class Page:
         before = urlencode([pair for pair in parameters if pair[0] < "page"])
         after = urlencode([pair for pair in parameters if pair[0] > "page"])
         base = f"{links.base}{request.scope['path']}"
-
-        def url(page: int) -> str:
+        entries = []
+        for rel, page in targets.items():
             parts = (before, f"page={page}" if page > 1 else "", after)
             query = "&".join(filter(None, parts))
-            return f"{base}?{query}" if query else base
-
-        entries = [f'<{url(page)}>; rel="{rel}"' for rel, page in targets.items()]
+            entries.append(f'<{base}{"?" if query else ""}{query}>; rel="{rel}"')
         return {"X-Result-Count": str(self.count), "Link": ", ".join(entries)}
 
 

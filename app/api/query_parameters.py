@@ -17,14 +17,14 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import QueryParams
 
-from app.formats import UUID_FORMAT, parse_integer, parse_uuid
+from app.formats import UUID_FORMAT, parse_uuid
 
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _NUMBER: Final = re.compile(
     r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
 )
+_INT64_DIGITS: Final = 18
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _BEYOND_AMOUNTS: Final = Decimal("1E40")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -60,10 +60,7 @@ class QueryParser(Generic[Parameters]):
 
     async def __call__(self, request: Request) -> Parameters:
         """Return the parameters of a request. Raises RequestValidationError."""
-        return self.parse(request.query_params)
-
-    def parse(self, query: QueryParams) -> Parameters:
-        """Return the parameters of a query. Raises RequestValidationError."""
+        query = request.query_params
         values: dict[str, Any] = {
             name: value for name, value in query.items() if value or name in self._empty_counts
         }
@@ -111,6 +108,17 @@ def _example(parameter: dict[str, Any], value: Any) -> dict[str, Any]:
 def invalid(message: str) -> PydanticCustomError:
     """Return the error with this message, for a validator to raise."""
     return PydanticCustomError("invalid", "{message}", {"message": message})
+
+
+def parse_integer(text: str) -> int:
+    """Return the integer of decimal digits with an optional sign.
+
+    An integer of more than 64 bits is truncated to a larger one than 64 bits hold, because the
+    conversion of many digits takes long.
+    """
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    number = int(digits[: _INT64_DIGITS + 1])
+    return -number if text.startswith("-") else number
 
 
 def _parse_uuid(text: str) -> UUID:

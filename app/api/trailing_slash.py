@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from app.api.operations import allowed_methods
+from app.api.errors import allowed_methods
 
 
 def install(app: FastAPI) -> None:

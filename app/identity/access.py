@@ -23,23 +23,14 @@ class Scope(Enum):
     """The same for a client whose address is unknown."""
 
 
-def scope_of(caller: Caller) -> Scope:
-    """Return the scope of a caller."""
+def visibility_of(caller: Caller, now: datetime) -> tuple[Scope, dict[str, Any]]:
+    """Return the scope of a caller, and the parameters of a statement with its condition."""
     if caller.is_staff or caller.is_support:
-        return Scope.EVERYTHING
-    if caller.address is None:
-        return Scope.OWN_CUSTOMERS_WITHOUT_ADDRESS
-    return Scope.OWN_CUSTOMERS
-
-
-def visibility_parameters(caller: Caller, now: datetime) -> dict[str, Any]:
-    """Return the parameters of a statement with the condition of `visible_customers`."""
-    if scope_of(caller) is Scope.EVERYTHING:
-        return {}
+        return Scope.EVERYTHING, {}
     values: dict[str, Any] = {"viewer": caller.user_id, "viewed_at": now}
-    if caller.address is not None:
-        values["viewed_from"] = str(caller.address)
-    return values
+    if caller.address is None:
+        return Scope.OWN_CUSTOMERS_WITHOUT_ADDRESS, values
+    return Scope.OWN_CUSTOMERS, values | {"viewed_from": str(caller.address)}
 
 
 def visible_customers(customer_id: InstrumentedAttribute[int], scope: Scope) -> ColumnElement[bool]:
@@ -47,7 +38,8 @@ def visible_customers(customer_id: InstrumentedAttribute[int], scope: Scope) -> 
 
     Staff and support see every customer. Other users see the customers where they have a role that
     is active and has not expired. If the customer has access subnets, the client's address must be
-    in one of them. A statement with this condition needs `visibility_parameters`.
+    in one of them. A statement with this condition needs the parameters of
+    `visibility_of`.
     """
     if scope is Scope.EVERYTHING:
         return true()

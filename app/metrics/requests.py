@@ -7,8 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 ABORTED: Final = "aborted"
 """The status of a request that ended before its response started."""
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OTHER: Final = "other"
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD: Final = "other"
+"""Stands for any other method, so that clients cannot add series."""
 
 REQUESTS_IN_PROGRESS: Final = Gauge(
     "invoicing_http_requests_in_progress",
@@ -28,15 +29,12 @@ _SECONDS: Final = Histogram(
 )
 
 
-def count_request(operation: str, method: str, status: int, seconds: float) -> None:
-    """Count a request; `status` is 0 if its response never started."""
-    requests, durations = _series(operation, method if method in _METHODS else _OTHER, status)
-    requests.inc()
-    durations.observe(seconds)
-
-
 @cache
-def _series(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
+def request_series(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the counter and the durations of such requests; the method is a known one.
+
+    `status` is 0 for a request whose response never started.
+    """
     return (
         _REQUESTS.labels(operation, method, str(status or ABORTED)),
         _SECONDS.labels(operation, method),

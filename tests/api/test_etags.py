@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.api.caching.etags import add_coding, matches_any, parse_etags, remove_coding
+from app.api.caching.etags import matches_any, parse_etags
+from app.api.middleware.compression import add_coding, remove_coding
 
 
 @pytest.mark.parametrize(

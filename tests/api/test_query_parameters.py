@@ -1,16 +1,18 @@
 """Query parameters: every value is parsed, or refused with a message."""
 
+import asyncio
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
 from app.api.errors import NotFound, api_error_of
 from app.api.pagination import Page, Paging
-from app.api.query_parameters import Parameters, QueryParameters, QueryParser
+from app.api.query_parameters import Parameters, QueryParameters, QueryParser, parse_integer
 from app.invoices.api.filters import (
     GrowthParameters,
     ItemsParameters,
@@ -39,7 +41,8 @@ values = st.one_of(
 
 
 def parse(model: type[Parameters], query: str) -> Parameters:
-    return QueryParser(model).parse(QueryParams(query))
+    request = Request({"type": "http", "query_string": query.encode()})
+    return asyncio.run(QueryParser(model)(request))
 
 
 def errors_of(model: type[QueryParameters], query: str) -> dict[str, list[str]]:
@@ -57,7 +60,7 @@ def test_any_query_is_parsed_or_refused(
     model: type[QueryParameters], query: list[tuple[str, str]]
 ) -> None:
     try:
-        assert isinstance(QueryParser(model).parse(QueryParams(query)), model)
+        assert isinstance(parse(model, urlencode(query)), model)
     except RequestValidationError as error:
         body = api_error_of(error).body
         assert set(body) <= {name for name, _ in query}
@@ -133,3 +136,12 @@ def test_numbers_may_have_signs_and_leading_zeros() -> None:
 @pytest.mark.parametrize("name", ["year", "min_sum"])
 def test_other_numbers_are_refused(name: str, text: str) -> None:
     assert errors_of(ListParameters, f"{name}={text}") == {name: ["Enter a number."]}
+
+
+@given(st.integers(-(10**17), 10**17))
+def test_an_integer_of_64_bits_is_exact(number: int) -> None:
+    assert parse_integer(f"{number:+}") == number
+
+
+def test_a_larger_integer_is_beyond_64_bits() -> None:
+    assert parse_integer("9" * 5000) > 2**59

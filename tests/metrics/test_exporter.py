@@ -19,10 +19,14 @@ from tests.support.server import free_port
 COUNTING = """
 import os, sys
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from app.metrics.requests import REQUESTS_IN_PROGRESS, count_request
+from app.metrics.requests import OTHER_METHOD, REQUESTS_IN_PROGRESS, request_series
+requests, durations = request_series("o", "GET", 200)
 for milliseconds in (1, 30, 700):
-    count_request("o", "GET", 200, milliseconds / 1000)
-count_request("o", "BREW", 0, 1)
+    requests.inc()
+    durations.observe(milliseconds / 1000)
+requests, durations = request_series("o", OTHER_METHOD, 0)
+requests.inc()
+durations.observe(1)
 REQUESTS_IN_PROGRESS.inc()
 print("counted", flush=True)
 sys.stdin.read()

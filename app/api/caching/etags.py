@@ -1,12 +1,6 @@
-"""Entity tags of responses and of their content codings (RFC 9110, 8.8.3).
-
-Each content coding of a response is a representation with a strong ETag of its own: `"abc"`
-compressed by gzip is `"abc-gzip"`. Routers know `"abc"` alone. The compression middleware adds the
-coding to the response's ETag and removes it from the request's.
-"""
+"""Entity tags, and their comparison in conditional requests (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
-from collections.abc import Iterable
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 WEAK = "W/"
@@ -35,21 +29,3 @@ def permits(if_match: str, etag: str) -> bool:
     which a weak ETag matches nothing.
     """
     return if_match.strip() == "*" or etag in parse_etags(if_match)
-
-
-def add_coding(etag: str, coding: str) -> str:
-    """Return the ETag of a response in a content coding; a weak ETag is equal for all codings."""
-    return etag if etag.startswith(WEAK) else f'{etag[:-1]}-{coding}"'
-
-
-def remove_coding(tag: str, codings: Iterable[str]) -> str:
-    """Return the strong ETag of the uncoded response.
-
-    A proxy may have weakened the ETag of the coded response.
-    """
-    tag = tag.removeprefix(WEAK)
-    for coding in codings:
-        suffix = f'-{coding}"'
-        if tag.endswith(suffix):
-            return tag.removesuffix(suffix) + '"'
-    return tag

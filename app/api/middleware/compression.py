@@ -1,10 +1,15 @@
 """Compresses responses, part by part as the application sends them.
 
+Each content coding of a response is a representation with a strong ETag of its own (RFC 9110,
+8.8.3): `"abc"` compressed by gzip is `"abc-gzip"`. Routers know `"abc"` alone: the coding is added
+to the response's ETag and removed from the request's.
+
 Decision 13 gives the costs and savings of the levels.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
@@ -12,7 +17,7 @@ import zstandard
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.caching import etags
+from app.api.caching.etags import WEAK, parse_etags
 
 MINIMUM_SIZE: Final = 1024
 """Bytes from which a response is compressed."""
@@ -78,6 +83,24 @@ def _qualities(accept_encoding: str) -> Iterator[tuple[str, float]]:
             yield name, 0.0
 
 
+def add_coding(etag: str, coding: str) -> str:
+    """Return the ETag of a response in a content coding; a weak ETag is equal for all codings."""
+    return etag if etag.startswith(WEAK) else f'{etag[:-1]}-{coding}"'
+
+
+def remove_coding(tag: str, codings: Iterable[str]) -> str:
+    """Return the strong ETag of the uncoded response.
+
+    A proxy may have weakened the ETag of the coded response.
+    """
+    tag = tag.removeprefix(WEAK)
+    for coding in codings:
+        suffix = f'-{coding}"'
+        if tag.endswith(suffix):
+            return tag.removesuffix(suffix) + '"'
+    return tag
+
+
 class CompressionMiddleware:
     """Compresses responses that gain by it, and gives each coding an entity tag of its own."""
 
@@ -91,17 +114,20 @@ class CompressionMiddleware:
             return
         headers = Headers(scope=scope)
         codings = accepted(", ".join(headers.getlist("accept-encoding")))
-        tags = etags.parse_etags(", ".join(headers.getlist("if-none-match")))
-        # Tags of codings that this client does not accept stay unchanged, and match nothing.
-        known = {etags.remove_coding(tag, codings): tag for tag in reversed(tags)}
+        known: dict[str, str] = {}
         replaced = {}
-        if list(known.values()) != list(known):
-            replaced["If-None-Match"] = ", ".join(reversed(known))
-        if expected := etags.parse_etags(", ".join(headers.getlist("if-match"))):
+        if if_none_match := ", ".join(headers.getlist("if-none-match")):
+            # Tags of codings that this client does not accept stay unchanged, and match nothing.
+            tags = reversed(parse_etags(if_none_match))
+            known = {remove_coding(tag, codings): tag for tag in tags}
+            if list(known.values()) != list(known):
+                replaced["If-None-Match"] = ", ".join(reversed(known))
+        if (if_match := ", ".join(headers.getlist("if-match"))) and (
+            expected := parse_etags(if_match)
+        ):
             # The state is the same in every coding.
             replaced["If-Match"] = ", ".join(
-                tag if tag.startswith(etags.WEAK) else etags.remove_coding(tag, _CODINGS)
-                for tag in expected
+                tag if tag.startswith(WEAK) else remove_coding(tag, _CODINGS) for tag in expected
             )
         if replaced:
             changed = MutableHeaders(raw=list(scope["headers"]))
@@ -111,17 +137,18 @@ class CompressionMiddleware:
         await self._app(scope, receive, _Response(send, next(iter(codings), None), known))
 
 
+@dataclass(slots=True)
 class _Response:
     """Sends one response; its start waits until the body shows whether it is compressed."""
 
-    def __init__(self, send: Send, coding: str | None, known: dict[str, str]) -> None:
-        self._send = send
-        self._coding = coding
-        self._known = known
-        self._start: Message | None = None
-        """The start, while it waits."""
-        self._buffer = b""
-        self._encoder: _Encoder | None = None
+    _send: Send
+    _coding: str | None
+    _known: dict[str, str]
+    """The client's entity tags, by the tag of the uncoded response."""
+    _start: Message | None = None
+    """The start, while it waits."""
+    _buffer: bytes = b""
+    _encoder: _Encoder | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -161,7 +188,7 @@ class _Response:
                 headers = MutableHeaders(raw=start["headers"])
                 headers["Content-Encoding"] = coding
                 if "etag" in headers:
-                    headers["ETag"] = etags.add_coding(headers["etag"], coding)
+                    headers["ETag"] = add_coding(headers["etag"], coding)
                 if more:
                     del headers["Content-Length"]
                 else:

@@ -35,35 +35,32 @@ class Origin:
 def find_origin(scope: Scope, trusted: Sequence[Network]) -> Origin:
     """Return the origin of a request."""
     headers = Headers(scope=scope)
-    peer = _parse_peer(scope["client"][0]) if scope.get("client") else None
-    if not _is_trusted(peer, trusted):
-        return Origin(peer, _base(scope, scope["scheme"], headers.get("host", ""), ""))
-    address, proxies = _walk(peer, _values(headers, "x-forwarded-for"), trusted)
-
-    def forwarded(name: str) -> str:
-        # Each proxy appends a value: the first trusted proxy's is `proxies` values from the end.
-        values = _values(headers, name)
-        return values[max(0, len(values) - proxies)] if values else ""
-
+    address = _parse_peer(scope["client"][0]) if scope.get("client") else None
     scheme, host, prefix = scope["scheme"], headers.get("host", ""), ""
-    if (forwarded_scheme := forwarded("x-forwarded-proto").lower()) in ("http", "https"):
-        scheme = forwarded_scheme
-    if _HOST.fullmatch(forwarded("x-forwarded-host")):
-        host = forwarded("x-forwarded-host")
-    if _PREFIX.fullmatch(forwarded("x-forwarded-prefix")):
-        prefix = forwarded("x-forwarded-prefix").rstrip("/")
-    return Origin(address, _base(scope, scheme, host, prefix))
+    if trusted and _is_trusted(address, trusted):
+        address, proxies = _walk(address, _values(headers, "x-forwarded-for"), trusted)
+
+        def forwarded(name: str) -> str:
+            # Each proxy appends a value: the first trusted proxy's is `proxies` from the end.
+            values = _values(headers, name)
+            return values[max(0, len(values) - proxies)] if values else ""
+
+        if (forwarded_scheme := forwarded("x-forwarded-proto").lower()) in ("http", "https"):
+            scheme = forwarded_scheme
+        if _HOST.fullmatch(forwarded("x-forwarded-host")):
+            host = forwarded("x-forwarded-host")
+        if _PREFIX.fullmatch(forwarded("x-forwarded-prefix")):
+            prefix = forwarded("x-forwarded-prefix").rstrip("/")
+    if not _HOST.fullmatch(host):
+        name, port = scope.get("server") or ("localhost", None)
+        host = f"{name}:{port}" if port else str(name)
+    return Origin(address, f"{scheme}://{host}{prefix}")
 
 
 def origin(request: Request) -> Origin:
     """Return the origin of a request."""
     found: Origin = request.scope["app.origin"]
     return found
-
-
-def client_address(request: Request) -> Address | None:
-    """Return the client's address; None if it is unknown."""
-    return origin(request).address
 
 
 def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
@@ -101,10 +98,3 @@ def _parse(text: str) -> Address | None:
 
 # Only peers are cached: the addresses in a header are the client's choice.
 _parse_peer = lru_cache(maxsize=4096)(_parse)
-
-
-def _base(scope: Scope, scheme: str, host: str, prefix: str) -> str:
-    if not _HOST.fullmatch(host):
-        name, port = scope.get("server") or ("localhost", None)
-        host = f"{name}:{port}" if port else str(name)
-    return f"{scheme}://{host}{prefix}"

@@ -7,6 +7,7 @@ requests since. Requests are added to the window that all processes share behind
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from math import ceil
@@ -19,7 +20,7 @@ from limits import RateLimitItem
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import Throttled, error_response
-from app.api.middleware.proxy_headers import Address, Origin
+from app.api.middleware.proxy_headers import Address
 from app.api.middleware.sliding_windows import SlidingWindows
 from app.settings import Settings
 
@@ -184,74 +185,37 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or scope["path"].startswith(UNLIMITED):
             await self._app(scope, receive, send)
             return
+        address = scope["app.origin"].address
         limiter = scope["app.request_limiter"] = RequestLimiter(
-            self._limits, scope["app.origin"], send
+            send, self._limits, None if address is None else _address_key(address)
         )
         try:
-            await limiter.check_address()
+            await limiter.check(self._limits.address, limiter.address)
         except Throttled as error:
             await error_response(error)(scope, receive, limiter.send)
         else:
             await self._app(scope, receive, limiter.send)
 
 
+@dataclass(slots=True)
 class RequestLimiter:
     """The limits that apply to one request."""
 
-    __slots__ = ("_address", "_counted", "_limits", "_send", "_shown")
+    _send: Send
+    limits: RateLimits
+    address: str | None
+    """The key of the client's address; None if it is unknown."""
+    _counted: bool = False
+    """Whether the request counts on its token, or was refused and counts on nothing."""
+    _shown: tuple[Limit, Verdict] | None = None
+    """What the `RateLimit` headers show."""
 
-    def __init__(self, limits: RateLimits, origin: Origin, send: Send) -> None:
-        self._limits = limits
-        self._send = send
-        self._address = None if origin.address is None else _address_key(origin.address)
-        self._counted = False
-        """Whether the request counts on its token, or was refused and counts on nothing."""
-        self._shown: tuple[Limit, Verdict] | None = None
-        """What the `RateLimit` headers show."""
+    async def check(self, limit: Limit | None, key: str | None) -> None:
+        """Raise `Throttled` if the key has used up the limit.
 
-    async def check_address(self) -> None:
-        """Raise `Throttled` if the limit of the address is used up."""
-        await self._check(self._limits.address, self._address)
-
-    async def check_failed_logins(self) -> None:
-        """Raise `Throttled` if the address has sent too many invalid tokens.
-
-        To be called before a token is looked up: the answer to a guess must not show whether the
-        token is valid.
+        Check the limit of failed logins before a token is looked up: the answer to a guess must not
+        show whether the token is valid.
         """
-        await self._check(self._limits.failed_logins, self._address)
-
-    def count_failed_login(self) -> None:
-        """Count an invalid token of the address."""
-        if self._limits.failed_logins is not None and self._address is not None:
-            self._limits.failed_logins.count(self._address)
-
-    async def count_on_token(self, token: str) -> None:
-        """Count the request on its valid token; raise `Throttled` if that limit is used up."""
-        self._counted = True
-        limit = self._limits.token
-        if limit is not None:
-            await self._check(limit, token)
-            self._shown = limit, limit.count(token)
-
-    async def send(self, message: Message) -> None:
-        """Send a message of the response; add the `RateLimit` headers to its start."""
-        if message["type"] == "http.response.start":
-            limit = self._limits.address
-            # Failures of the service itself count on nobody.
-            if (
-                not self._counted
-                and limit is not None
-                and self._address is not None
-                and message["status"] < 500
-            ):
-                self._shown = limit, limit.count(self._address)
-            if self._shown is not None:
-                limit, verdict = self._shown
-                message["headers"] = [*message["headers"], *limit.headers(verdict)]
-        await self._send(message)
-
-    async def _check(self, limit: Limit | None, key: str | None) -> None:
         if limit is None or key is None:
             return
         verdict = await limit.refusal(key)
@@ -259,6 +223,36 @@ class RequestLimiter:
             self._counted = True
             self._shown = limit, verdict
             raise Throttled(verdict.seconds)
+
+    def count_failed_login(self) -> None:
+        """Count an invalid token of the address."""
+        if self.limits.failed_logins is not None and self.address is not None:
+            self.limits.failed_logins.count(self.address)
+
+    async def count_on_token(self, token: str) -> None:
+        """Count the request on its valid token; raise `Throttled` if that limit is used up."""
+        self._counted = True
+        limit = self.limits.token
+        if limit is not None:
+            await self.check(limit, token)
+            self._shown = limit, limit.count(token)
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the response; add the `RateLimit` headers to its start."""
+        if message["type"] == "http.response.start":
+            limit = self.limits.address
+            # Failures of the service itself count on nobody.
+            if (
+                not self._counted
+                and limit is not None
+                and self.address is not None
+                and message["status"] < 500
+            ):
+                self._shown = limit, limit.count(self.address)
+            if self._shown is not None:
+                limit, verdict = self._shown
+                message["headers"] = [*message["headers"], *limit.headers(verdict)]
+        await self._send(message)
 
 
 def request_limiter(request: Request) -> RequestLimiter:

@@ -1,26 +1,75 @@
-"""The outermost middleware: request id, log line, metrics, security headers, and HEAD."""
+"""The outermost middleware: request id, log line, metrics, security headers, and HEAD.
+
+Logs and metrics show operations and paths in known words only. A client may write anything into a
+path, even a name or a token.
+"""
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from fastapi import Request
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from app.api.json_response import json_response
 from app.api.middleware.proxy_headers import find_origin
-from app.api.middleware.security_headers import with_security_headers
-from app.api.operations import Operations
+from app.api.middleware.security_headers import missing_headers
+from app.formats import UUID_FORMAT
 from app.logging import get_logger
-from app.metrics.requests import REQUESTS_IN_PROGRESS, count_request
+from app.metrics.requests import METHODS, OTHER_METHOD, REQUESTS_IN_PROGRESS, request_series
 from app.settings import Network
 
+NO_OPERATION: Final = "none"
+"""The name of a request without an operation: an unknown path, or a method not allowed."""
+_HIDDEN: Final = "*"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _logger = get_logger(__name__)
+
+
+class Operations:
+    """The operations of an application that has all its routes."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        contexts = [c for c in iter_route_contexts(routes) if getattr(c, "methods", None)]
+        # HEAD has no operation of its own if GET is served by the same endpoint.
+        ids = {
+            context.endpoint: operation_id
+            for context in contexts
+            if (operation_id := getattr(context, "operation_id", None))
+        }
+        self._names: dict[tuple[Callable[..., Any] | None, str], str] = {
+            (context.endpoint, method): ids.get(context.endpoint) or context.name or NO_OPERATION
+            for context in contexts
+            for method in context.methods or ()
+        }
+        self._words = {word for context in contexts for word in (context.path or "").split("/")}
+
+    def path(self, scope: Scope) -> str:
+        """Return a request's path with `*` for each part that is neither of a route nor a UUID."""
+        path: str = scope["path"]
+        return "/".join(
+            part if part in self._words or UUID_FORMAT.fullmatch(part) else _HIDDEN
+            for part in path.split("/")
+        )
+
+    def log_fields(self, scope: Scope) -> dict[str, Any]:
+        """Return what the log shows of a request; `operation` is its OpenAPI operation id."""
+        user = scope.get("app.user")
+        fields = {
+            "operation": self._names.get((scope.get("endpoint"), scope["method"]), NO_OPERATION),
+            "method": scope["method"],
+            "path": self.path(scope),
+            "user": None if user is None else str(user),
+        }
+        if impersonator := scope.get("app.impersonator"):
+            fields["impersonator"] = str(impersonator)
+        return fields
 
 
 class RequestLogMiddleware:
@@ -42,10 +91,12 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin = scope["app.origin"] = find_origin(scope, self._trusted_proxies)
+        scope["app.origin"] = origin = find_origin(scope, self._trusted_proxies)
+        is_https = origin.base.startswith("https:")
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
         scope["app.request_id"] = request_id
+        operations: Operations = scope["app"].state.operations
         is_head = scope["method"] == "HEAD"
         status = 0
         started = time.perf_counter()
@@ -54,8 +105,13 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = with_security_headers(message["headers"], origin)
-                headers.append((b"x-request-id", request_id.encode()))
+                headers = message["headers"]
+                names = frozenset(name for name, _ in headers)
+                headers = [
+                    *headers,
+                    *missing_headers(names, is_https=is_https),
+                    (b"x-request-id", request_id.encode()),
+                ]
                 if is_head:
                     headers = [each for each in headers if each[0] != b"content-type"]
                 message = {**message, "headers": headers}
@@ -68,7 +124,7 @@ class RequestLogMiddleware:
             try:
                 await self._app(scope, receive, send_response)
             except Exception:
-                _logger.exception("request failed", **_log_fields(scope))
+                _logger.exception("request failed", **operations.log_fields(scope))
                 if status:  # too late for another response: the connection is closed
                     raise
                 detail = f"A server error occurred. It is in the log as request {request_id}."
@@ -76,8 +132,11 @@ class RequestLogMiddleware:
                 await response(scope, receive, send_response)
             finally:
                 seconds = time.perf_counter() - started
-                fields = _log_fields(scope)
-                count_request(fields["operation"], scope["method"], status, seconds)
+                fields = operations.log_fields(scope)
+                method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+                requests, durations = request_series(fields["operation"], method, status)
+                requests.inc()
+                durations.observe(seconds)
                 REQUESTS_IN_PROGRESS.dec()
                 milliseconds = round(seconds * 1000, 1)
                 _logger.info("request", **fields, status=status or None, milliseconds=milliseconds)
@@ -109,17 +168,3 @@ def safe_path(request: Request) -> str:
     """Return the request's path as the log shows it."""
     operations: Operations = request.app.state.operations
     return operations.path(request.scope)
-
-
-def _log_fields(scope: Scope) -> dict[str, Any]:
-    operations: Operations = scope["app"].state.operations
-    user = scope.get("app.user")
-    fields = {
-        "operation": operations.name(scope),
-        "method": scope["method"],
-        "path": operations.path(scope),
-        "user": None if user is None else str(user),
-    }
-    if impersonator := scope.get("app.impersonator"):
-        fields["impersonator"] = str(impersonator)
-    return fields

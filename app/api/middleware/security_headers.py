@@ -4,9 +4,8 @@ The choice follows OWASP's list for REST services. A response that sets one of t
 documentation page does, keeps its own.
 """
 
+from functools import lru_cache
 from typing import Final
-
-from app.api.middleware.proxy_headers import Origin
 
 RawHeader = tuple[bytes, bytes]
 
@@ -17,22 +16,19 @@ _HEADERS: Final[tuple[RawHeader, ...]] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
-_NAMES: Final = frozenset(name for name, _ in _HEADERS)
 _NO_STORE: Final[RawHeader] = (b"cache-control", b"no-store")
 _HTTPS_ONLY: Final[RawHeader] = (b"strict-transport-security", b"max-age=31536000")
 ERROR_HEADERS: Final[tuple[RawHeader, ...]] = (*_HEADERS, _NO_STORE)
 """The security headers of a response that sets none of them."""
 
 
-def with_security_headers(given: list[RawHeader], origin: Origin) -> list[RawHeader]:
-    """Return the headers of a response with those that it does not set itself."""
-    names = {name for name, _ in given}
-    headers = [*given, *_HEADERS]
-    if own := _NAMES & names:
-        headers = [*given, *(header for header in _HEADERS if header[0] not in own)]
+@lru_cache(maxsize=256)
+def missing_headers(names: frozenset[bytes], *, is_https: bool) -> list[RawHeader]:
+    """Return the headers to add to a response that sets those of these names itself."""
+    headers = [header for header in _HEADERS if header[0] not in names]
     # A response with an entity tag may be stored: it is revalidated.
-    if _NO_STORE[0] not in names and b"etag" not in names:
+    if not names & {_NO_STORE[0], b"etag"}:
         headers.append(_NO_STORE)
-    if origin.base.startswith("https:"):
+    if is_https:
         headers.append(_HTTPS_ONLY)
     return headers

@@ -4,14 +4,14 @@ Staff can send `X-Impersonated-User-Uuid` to act as another user. The request th
 access, rights and idempotency keys. Rate limits count the token that was sent.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
 from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenied
-from app.api.middleware.proxy_headers import client_address
+from app.api.middleware.proxy_headers import origin
 from app.api.middleware.rate_limit import request_limiter
 from app.api.middleware.request_log import safe_path, set_impersonator, set_user
 from app.api.permissions import IMPERSONATED_USER, Access, enforces
@@ -53,32 +53,6 @@ def parse_authorization(header: str) -> str:
     return rest[0]
 
 
-async def _authenticate(request: Request) -> Caller:
-    header = request.headers.get("authorization")
-    if header is None:
-        raise NotAuthenticated
-    limiter = request_limiter(request)
-    await limiter.check_failed_logins()
-    state = request.app.state
-    try:
-        digest = token_digest(parse_authorization(header))
-        try:
-            user = await find_caller(state.database, state.token_cache, digest)
-        except InvalidToken as error:
-            raise NotAuthenticated(str(error)) from None
-    except NotAuthenticated as error:
-        limiter.count_failed_login()
-        reason = error.body["detail"]
-        state.failed_logins.record(client_address(request), reason, safe_path(request))
-        raise
-    # Half of the digest identifies the token and is useless for anything else.
-    await limiter.count_on_token(digest[:32])
-    set_user(request, user.user_uuid)
-    caller = replace(user, address=client_address(request))
-    values = request.headers.getlist(IMPERSONATED_USER)
-    return await _impersonate(request, caller, values) if values and caller.is_staff else caller
-
-
 async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Caller:
     """Return the caller of an impersonated request. Raises `ImpersonationFailed`.
 
@@ -107,27 +81,49 @@ async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Ca
     )
 
 
-def _require(
-    access: Access, has_access: Callable[[Caller], bool]
-) -> Callable[[Request], Awaitable[Caller]]:
-    """Return the dependency that admits callers with this access, before all other checks."""
+class _Require:
+    """The dependency that admits the callers with an access, before all other checks."""
 
-    @enforces(access)
-    async def authorize(request: Request) -> Caller:
-        caller = await _authenticate(request)
-        if not has_access(caller):
+    def __init__(self, access: Access, has_access: Callable[[Caller], bool]) -> None:
+        self._has_access = has_access
+        enforces(access)(self)
+
+    async def __call__(self, request: Request) -> Caller:
+        """Return the caller of a request. Raises the `ApiError` of the response otherwise."""
+        header = request.headers.get("authorization")
+        if header is None:
+            raise NotAuthenticated
+        limiter, address = request_limiter(request), origin(request).address
+        await limiter.check(limiter.limits.failed_logins, limiter.address)
+        state = request.app.state
+        try:
+            digest = token_digest(parse_authorization(header))
+            try:
+                user = await find_caller(state.database, state.token_cache, digest)
+            except InvalidToken as error:
+                raise NotAuthenticated(str(error)) from None
+        except NotAuthenticated as error:
+            limiter.count_failed_login()
+            state.failed_logins.record(address, error.body["detail"], safe_path(request))
+            raise
+        # Half of the digest identifies the token and is useless for anything else.
+        await limiter.count_on_token(digest[:32])
+        set_user(request, user.user_uuid)
+        caller = replace(user, address=address)
+        impersonated = request.headers.getlist(IMPERSONATED_USER)
+        if impersonated and caller.is_staff:
+            caller = await _impersonate(request, caller, impersonated)
+        if not self._has_access(caller):
             raise PermissionDenied
         if request.query_params.get("format", "") not in _FORMATS:
             raise NotFound
         return caller
 
-    return authorize
 
-
-Authenticated = Annotated[Caller, Depends(_require(Access.AUTHENTICATED, lambda _: True))]
+Authenticated = Annotated[Caller, Depends(_Require(Access.AUTHENTICATED, lambda _: True))]
 """Any user with a valid token."""
-StaffOnly = Annotated[Caller, Depends(_require(Access.STAFF, lambda caller: caller.is_staff))]
+StaffOnly = Annotated[Caller, Depends(_Require(Access.STAFF, lambda caller: caller.is_staff))]
 StaffOrSupport = Annotated[
     Caller,
-    Depends(_require(Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support)),
+    Depends(_Require(Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support)),
 ]

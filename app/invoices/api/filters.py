@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from app import clock
-from app.api.pagination import Paging
+from app.api.errors import NotFound
+from app.api.pagination import INVALID_PAGE, NO_PAGE, Paging
 from app.api.query_parameters import (
     EMPTY_COUNTS,
     QueryBoolean,
@@ -23,11 +24,12 @@ from app.api.query_parameters import (
     choices,
     order,
     orders,
+    parse_integer,
 )
 from app.api.sparse_fields import array_of, sparse_fieldset
 from app.billing.enums import InvoiceState
 from app.domain_errors import RuleViolation
-from app.formats import find_uuid, parse_integer
+from app.formats import find_uuid
 from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
 from app.invoices.queries.growth import GrowthQuery
 from app.invoices.queries.items import ItemFilters
@@ -230,7 +232,9 @@ def filter_set(filters: InvoiceFilters) -> FilterSet:
 
 def page_query(parameters: ListParameters, columns: tuple[str, ...]) -> PageQuery:
     """Return the page to read with the columns of these fields; raises NotFound."""
-    number, size = parameters.number, parameters.page_size
+    number, size = parameters.page, parameters.page_size
+    if number == NO_PAGE:
+        raise NotFound(INVALID_PAGE)
     return PageQuery(
         filter_set(parameters),
         parameters.o,

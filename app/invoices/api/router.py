@@ -19,7 +19,6 @@ from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
 from app.billing.currencies import get_currency
 from app.identity.api.authentication import Authenticated
-from app.identity.caller import Caller
 from app.invoices.api.filters import (
     FieldSelection,
     GrowthParameters,
@@ -92,23 +91,6 @@ GrowthAsked = Annotated[GrowthParameters, Depends(QueryParser(GrowthParameters))
 )
 async def list_invoices(caller: Authenticated, parameters: Listed, request: Request) -> Response:
     """List the invoices that the caller may see, newest period first."""
-    return await _respond_with_page(caller, parameters, request)
-
-
-@router.head(
-    "/",
-    operation_id="invoices_count",
-    summary="Count invoices",
-    **document_read(NO_BODY, LIST_HEADERS),
-)
-async def count_invoices(caller: Authenticated, parameters: Counted, request: Request) -> Response:
-    """Get number of items in the collection matching the request parameters."""
-    return await _respond_with_page(caller, parameters, request)
-
-
-async def _respond_with_page(
-    caller: Caller, parameters: ListParameters, request: Request
-) -> Response:
     get = ConditionalGet(request)
     renderer = InvoiceRenderer(get.settings, get.cache, get.links, parameters.field)
     query = page_query(parameters, renderer.columns)
@@ -125,6 +107,17 @@ async def _respond_with_page(
 
     select = partial(read_page, caller=caller, query=query)
     return await get.respond(Resource(select, represent, in_snapshot=query.is_deep))
+
+
+@router.head(
+    "/",
+    operation_id="invoices_count",
+    summary="Count invoices",
+    **document_read(NO_BODY, LIST_HEADERS),
+)
+async def count_invoices(caller: Authenticated, parameters: Counted, request: Request) -> Response:
+    """Get number of items in the collection matching the request parameters."""
+    return await list_invoices(caller, parameters, request)
 
 
 @router.get(

@@ -41,7 +41,7 @@ from app import clock
 from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
 from app.database.statements import AnySelect
-from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
+from app.identity.access import Scope, visibility_of, visible_customers
 from app.identity.caller import Caller
 from app.invoices.filter_set import accounting_condition, literal_parameter
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
@@ -101,10 +101,10 @@ async def _execute(
     now: datetime,
 ) -> Sequence[SqlRow[*tuple[Any, ...]]]:
     """Return the rows of a statement, from the sums by customer if these are of today."""
-    scope = scope_of(caller)
+    scope, parameters = visibility_of(caller, now)
     periods = last_thirteen_periods(now.date())
     values = {
-        **visibility_parameters(caller, now),
+        **parameters,
         "now": now,
         "since": one_year_before(now.date()),
         "first_year": periods[0].year,

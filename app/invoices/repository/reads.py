@@ -33,7 +33,7 @@ from app import clock
 from app.billing.enums import InvoiceState
 from app.database.statements import AnySelect
 from app.formats import parse_uuid
-from app.identity.access import Scope, scope_of, visibility_parameters, visible_customers
+from app.identity.access import Scope, visibility_of, visible_customers
 from app.identity.caller import Caller
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.filter_set import (
@@ -146,8 +146,9 @@ async def read_invoice(
     parsed = parse_uuid(uuid)
     if parsed is None:
         raise InvoiceNotFound
-    statement = _one(scope_of(caller), filters.names, fields)
-    values = filters.values | visibility_parameters(caller, clock.now()) | {"uuid": parsed}
+    scope, parameters = visibility_of(caller, clock.now())
+    values = filters.values | parameters | {"uuid": parsed}
+    statement = _one(scope, filters.names, fields)
     row = (await connection.execute(statement, values)).mappings().one_or_none()
     if row is None:
         raise InvoiceNotFound
@@ -158,12 +159,12 @@ async def read_page(
     connection: AsyncConnection, *, caller: Caller, query: PageQuery
 ) -> InvoicePage:
     """Return a page with the columns of the fields, in one statement unless the page is deep."""
-    scope, names = scope_of(caller), query.filters.names
-    values = query.filters.values | visibility_parameters(caller, clock.now())
+    scope, parameters = visibility_of(caller, clock.now())
+    values = query.filters.values | parameters
     if query.is_deep:
         return await _read_deep_page(connection, scope, values, query)
     offset = ((query.number or 1) - 1) * query.size
-    key = _StatementKey(scope, names, query.order, query.fields, query.size, offset)
+    key = _StatementKey(scope, query.filters.names, query.order, query.fields, query.size, offset)
     rows = (await connection.execute(_counted_page(key), values)).mappings().all()
     count, references = rows[0]["count"], rows[0]["references"]
     if rows[0]["id"] is None:
