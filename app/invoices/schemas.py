@@ -31,7 +31,7 @@ from app.formats import parse_uuid
 
 
 def _whole(*left_out: str) -> ConfigDict:
-    """Document a schema whose fields are in every answer, but for those without a value."""
+    """Require every field in the documented schema except those that a row may lack."""
 
     def require(schema: dict[str, Any]) -> None:
         schema["required"] = [name for name in schema["properties"] if name not in left_out]
