@@ -25,5 +25,9 @@ class InvalidArgument(DomainError):
     """An argument of the request is invalid, or contradicts an earlier request."""
 
 
+class LimitExceeded(DomainError):
+    """A file is larger than the service stores."""
+
+
 class RequestInProgress(DomainError):
     """The same request is still in progress. It may be repeated after a second."""

@@ -101,6 +101,11 @@ class Throttled(ApiError):
         super().__init__(429, {"detail": detail}, {"Retry-After": str(wait)})
 
 
+def body_too_long(limit: int) -> str:
+    """Return the message for a body of more than `limit` bytes."""
+    return f"The request body is larger than {limit} bytes."
+
+
 def install(app: FastAPI) -> None:
     """Register the exception handlers. The request log answers any other exception with 500."""
     for error in (
@@ -137,6 +142,8 @@ def api_error_of(error: Exception) -> ApiError:
             api_error = ApiError(400, [str(error)])
         case domain_errors.InvalidArgument():
             api_error = ApiError(400, detail)
+        case domain_errors.LimitExceeded():
+            api_error = TooLarge(str(error))
         case DatabaseUnavailable():
             api_error = _unavailable("The database is not available now. Try again.")
         case DiskUnavailable():

@@ -18,14 +18,7 @@ def json_response(
     content: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return content as a JSON response in UTF-8."""
-    return json_bytes_response(to_json_bytes(content), status, headers)
-
-
-def json_bytes_response(
-    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Return encoded JSON as a response."""
-    return Response(body, status, headers, MEDIA_TYPE)
+    return Response(to_json_bytes(content), status, headers, MEDIA_TYPE)
 
 
 def head_response(headers: Mapping[str, str] | None = None) -> Response:

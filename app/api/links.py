@@ -17,13 +17,10 @@ class Links:
     hex_uuids: bool = False
     """Whether UUIDs are sent as 32 hex digits instead of with hyphens."""
 
-    def to_service(self, collection: str, uuid: UUID) -> str:
-        """Return the link to a record of this service."""
-        return f"{self.base}/api/{collection}/{self.uuid(uuid)}/"
-
-    def to_platform(self, collection: str, uuid: UUID) -> str:
-        """Return the link to a record of the platform."""
-        return f"{self.platform}/api/{collection}/{self.uuid(uuid)}/"
+    def record(self, collection: str, uuid: UUID, *, platform: bool = False) -> str:
+        """Return the link to a record of this service, or of the platform."""
+        base = self.platform if platform else self.base
+        return f"{base}/api/{collection}/{self.uuid(uuid)}/"
 
     def uuid(self, value: UUID) -> str:
         """Return a UUID in the style of the response."""

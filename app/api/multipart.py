@@ -10,6 +10,8 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
+from app.api.errors import MalformedBody, TooLarge, body_too_long
+
 TEXT_MAX_BYTES: Final = 1024 * 1024
 """The total size of the text fields of a body, in bytes."""
 PARTS_MAX_NUMBER: Final = 1000
@@ -23,14 +25,6 @@ _EXTENDED: Final = re.compile(
 
 # The parser handles at most this many bytes between two awaits.
 _SLICE: Final = 64 * 1024
-
-
-class MultipartError(Exception):
-    """The body is not a multipart body, or is incomplete. The message states the reason."""
-
-
-class TooMuchText(Exception):
-    """The text fields together exceed `TEXT_MAX_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,127 +54,135 @@ class FileReceiver(Protocol):
 
 async def read_parts(
     chunks: AsyncIterator[bytes],
-    boundary: bytes,
+    boundary: bytes | None,
     charset: str,
     files: FileReceiver | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of a body. Raises `MultipartError` and `TooMuchText`.
+    """Return the fields of a body. Raises `MalformedBody` and `TooLarge`.
 
     If several parts have the same name, the last file counts, or else the last text. A part with an
     empty file name is a text, or no field at all if it has no content. In the receiver's field, a
     part with content and an empty file name takes precedence over a file.
     """
-    parts = _Parts(charset, files.field if files else None)
+    if not boundary:
+        raise _malformed("Invalid boundary in multipart: None")
+    form = _Form(charset, files)
     try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": parts.begin,
-                "on_header_begin": parts.begin_header,
-                "on_header_field": parts.header_name,
-                "on_header_value": parts.header_value,
-                "on_header_end": parts.end_header,
-                "on_headers_finished": parts.end_headers,
-                "on_part_data": parts.data,
-                "on_part_end": parts.end,
-            },
-        )
+        parser = _Parser(boundary)
         async for chunk in chunks:
             for start in range(0, len(chunk), _SLICE):
                 parser.write(chunk[start : start + _SLICE])
-                await parts.flush(files)
+                for event, data in parser.events:
+                    await form.handle(event, data)
+                parser.events.clear()
     except FormParserError as error:
-        raise MultipartError(str(error)) from None
+        raise _malformed(error) from None
     if parser.state != MultipartState.END:
-        raise MultipartError("The body ends before its last boundary.")
-    return parts.fields
+        raise _malformed("The body ends before its last boundary.")
+    return form.fields
 
 
-class _Parts:
-    """The state of the parser's callbacks."""
+def _malformed(reason: object) -> MalformedBody:
+    return MalformedBody(f"Multipart form parse error - {reason}")
 
-    def __init__(self, charset: str, file_field: str | None) -> None:
-        self.fields: dict[str, Any] = {}
-        self._charset = charset
-        self._file_field = file_field
-        self._parts_left = PARTS_MAX_NUMBER
-        self._text_left = TEXT_MAX_BYTES
-        self._header_name = b""
-        self._header_value = b""
-        self._disposition = b""
-        self._transfer_encoding = b""
-        self._field = ""
-        self._is_optional = False
-        """Whether the part counts as a field only if it has content."""
-        self._text = bytearray()
-        self._file: FilePart | None = None
-        """The part, unless it is a text."""
-        self._has_content = False
-        self._has_nameless = False
-        """Whether a part of the receiver's field had content but an empty file name."""
-        # The parser's callbacks cannot await, so files and their chunks are queued here.
-        self._queue: list[tuple[str, FilePart | bytes]] = []
 
-    def begin(self) -> None:
-        self._parts_left -= 1
-        if self._parts_left < 0:
-            raise MultipartError("There are too many parts.")
-        self._disposition = b""
-        self._transfer_encoding = b""
-        self._has_content = False
+class _Parser(MultipartParser):
+    """Collects its events instead of calling back, because a callback cannot await."""
 
-    def begin_header(self) -> None:
-        self._header_name = b""
-        self._header_value = b""
+    def __init__(self, boundary: bytes) -> None:
+        super().__init__(boundary)
+        self.events: list[tuple[str, bytes]] = []
 
-    def header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
+    def callback(
+        self, name: str, data: bytes | None = None, start: int | None = None, end: int | None = None
+    ) -> None:
+        self.events.append((name, b"" if data is None else data[start:end]))
 
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
 
-    def end_header(self) -> None:
-        match self._header_name.lower():
-            case b"content-disposition":
-                self._disposition = self._header_value
-            case b"content-transfer-encoding":
-                self._transfer_encoding = self._header_value.strip().lower()
+@dataclass(slots=True)
+class _Form:
+    """The fields of a body, from the events of its parser."""
 
-    def end_headers(self) -> None:
-        _, options = parse_options_header(self._disposition)
+    charset: str
+    files: FileReceiver | None
+    fields: dict[str, Any] = field(default_factory=dict)
+    _parts: int = 0
+    _text_bytes: int = 0
+    _name: bytes = b""
+    _value: bytes = b""
+    """The name and the value of a header, while they arrive."""
+    _headers: dict[bytes, bytes] = field(default_factory=dict)
+    _field: str = ""
+    _is_optional: bool = False
+    """Whether the part counts as a field only if it has content."""
+    _text: bytearray = field(default_factory=bytearray)
+    _file: FilePart | None = None
+    """The part, unless it is a text."""
+    _has_content: bool = False
+    _has_nameless: bool = False
+    """Whether a part of the receiver's field had content but an empty file name."""
+
+    async def handle(self, event: str, data: bytes) -> None:
+        match event:
+            case "part_data":
+                await self._add(data)
+            case "part_begin":
+                self._parts += 1
+                if self._parts > PARTS_MAX_NUMBER:
+                    raise _malformed("There are too many parts.")
+                self._headers = {}
+            case "header_field":
+                self._name += data
+            case "header_value":
+                self._value += data
+            case "header_end":
+                self._headers[self._name.lower()] = self._value
+                self._name = self._value = b""
+            case "headers_finished":
+                await self._begin_part()
+            case "part_end":
+                self._end_part()
+
+    async def _begin_part(self) -> None:
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         if b"name" not in options:
-            raise MultipartError("A part has no name.")
-        if self._transfer_encoding not in _PLAIN:
-            raise MultipartError("A part has a Content-Transfer-Encoding that is not read.")
-        self._field = self._decode(options[b"name"])
-        file_name = self._decode(options.get(b"filename", b"")) or _extended_file_name(
-            self._disposition
-        )
+            raise _malformed("A part has no name.")
+        if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in _PLAIN:
+            raise _malformed("A part has a Content-Transfer-Encoding that is not read.")
+        self._field = options[b"name"].decode(self.charset, errors="replace")
+        file_name = options.get(b"filename", b"").decode(self.charset, errors="replace")
+        if not file_name and (extended := _EXTENDED.search(disposition)):
+            charset = extended["charset"].decode()
+            file_name = unquote_to_bytes(extended["name"]).decode(charset, errors="replace")
         # Browsers send an empty file input like this. As in Django, it is not a field.
         self._is_optional = b"filename" in options and not file_name
-        self._text = bytearray()
+        self._has_content = False
+        self._text.clear()
         self._file = None
+        is_received = self.files is not None and self._field == self.files.field
         if file_name:
             self._file = FilePart(file_name)
-            if not self._has_nameless or self._field != self._file_field:
+            if not self._has_nameless or not is_received:
                 self.fields[self._field] = self._file
-            self._queue.append((self._field, self._file))
-        elif self._field == self._file_field:
+            if self.files is not None and is_received:
+                await self.files.begin(file_name)
+        elif is_received:
             self._file = FilePart("")
 
-    def data(self, data: bytes, start: int, end: int) -> None:
-        self._has_content = self._has_content or end > start
+    async def _add(self, data: bytes) -> None:
+        self._has_content = self._has_content or bool(data)
         if self._file is not None:
-            self._file.sha256.update(data[start:end])
-            if self._file.name:
-                self._queue.append((self._field, data[start:end]))
+            self._file.sha256.update(data)
+            if self.files is not None and self._field == self.files.field and self._file.name:
+                await self.files.write(data)
             return
-        self._text_left -= end - start
-        if self._text_left < 0:
-            raise TooMuchText
-        self._text += data[start:end]
+        self._text_bytes += len(data)
+        if self._text_bytes > TEXT_MAX_BYTES:
+            raise TooLarge(body_too_long(TEXT_MAX_BYTES))
+        self._text += data
 
-    def end(self) -> None:
+    def _end_part(self) -> None:
         is_file = self._file is not None and self._file.name
         is_unused = self._is_optional and not self._has_content
         if is_file or is_unused:
@@ -192,27 +194,4 @@ class _Parts:
         if self._file is not None and self._has_content:
             self.fields[self._field] = self._file
         else:
-            self.fields[self._field] = self._decode(bytes(self._text))
-
-    async def flush(self, files: FileReceiver | None) -> None:
-        """Pass the queued files and chunks to the receiver."""
-        for name, piece in self._queue:
-            if files is None or files.field != name:
-                continue
-            if isinstance(piece, FilePart):
-                await files.begin(piece.name)
-            else:
-                await files.write(piece)
-        self._queue.clear()
-
-    def _decode(self, data: bytes) -> str:
-        return data.decode(self._charset, errors="replace")
-
-
-def _extended_file_name(disposition: bytes) -> str:
-    """Return the file name in `filename*` of a Content-Disposition, or an empty text."""
-    found = _EXTENDED.search(disposition)
-    if found is None:
-        return ""
-    charset = found["charset"].decode()
-    return unquote_to_bytes(found["name"]).decode(charset, errors="replace")
+            self.fields[self._field] = self._text.decode(self.charset, errors="replace")

@@ -11,7 +11,7 @@ import zstandard
 from fastapi import Response
 
 from app.api.caching.conditional_get import STREAM_ABOVE
-from app.api.json_response import json_bytes_response
+from app.api.json_response import MEDIA_TYPE
 from app.api.streaming import JsonStream
 
 _LEVEL: Final = 3
@@ -53,7 +53,7 @@ class RenderedResponse:
             return JsonStream(_decompressed(self.body), all_headers)
         if not self.body:
             return Response(None, self.status, all_headers)
-        return json_bytes_response(self.body, self.status, all_headers)
+        return Response(self.body, self.status, all_headers, MEDIA_TYPE)
 
 
 async def _decompressed(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -6,23 +6,24 @@ messages of Django REST framework. A body is measured while it arrives, and not 
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from app.api.errors import ApiError, InvalidFields, MalformedBody, TooLarge, UnsupportedMediaType
-from app.api.middleware.limits import body_too_long
-from app.api.multipart import (
-    PARTS_MAX_NUMBER,
-    TEXT_MAX_BYTES,
-    FileReceiver,
-    MultipartError,
-    TooMuchText,
-    read_parts,
+from app.api.errors import (
+    ApiError,
+    InvalidFields,
+    MalformedBody,
+    TooLarge,
+    UnsupportedMediaType,
+    api_error_of,
+    body_too_long,
 )
+from app.api.multipart import PARTS_MAX_NUMBER, TEXT_MAX_BYTES, FileReceiver, read_parts
+from app.domain_errors import DomainError
 
 _UTF_8: Final = "utf-8"
 # Python has more codecs. Some of them are very slow, or do not decode text.
@@ -49,96 +50,83 @@ async def parse_body(request: Request, files: FileReceiver | None = None) -> Req
 
     The file of a multipart body is passed to `files` while it arrives.
 
-    Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, and `InvalidFields` for JSON that is
-    not an object.
+    Raises `UnsupportedMediaType`, `TooLarge`, `MalformedBody`, `InvalidFields` for JSON that is not
+    an object, and what `files` raises.
     """
-    stream = _Stream(request)
-    try:
-        return await _parse(request, stream, files)
-    except ApiError as error:
-        if not stream.ended:
-            # Otherwise the server would read the rest only to discard it.
-            error.headers["Connection"] = "close"
-        raise
-
-
-async def _parse(request: Request, stream: "_Stream", files: FileReceiver | None) -> RequestBody:
     content_type = request.headers.get("content-type", "")
-    media_type, parameters = _parse_content_type(content_type)
-    charset = _charset(parameters)
-    files_max_bytes = files.max_bytes if files and media_type == "multipart/form-data" else 0
-    if not await stream.start(TEXT_MAX_BYTES + files_max_bytes):
-        return RequestBody({})
-    match media_type:
-        case "application/json":
-            return RequestBody(_parse_json(await stream.read(), charset))
-        case "application/x-www-form-urlencoded":
-            return RequestBody(_parse_form(await stream.read(), charset), from_form=True)
-        case "multipart/form-data":
-            boundary = parameters.get(b"boundary")
-            parts = await _parse_multipart(stream.chunks(), boundary, charset, files)
-            return RequestBody(parts, from_form=True)
-        case _:
-            raise UnsupportedMediaType(content_type)
+    media_type, parameters = parse_options_header(content_type)
+    charset = parameters.get(b"charset", b"").decode("latin-1").lower().replace("_", "-")
+    charset = charset if charset in _CHARSETS else _UTF_8
+    files_max_bytes = files.max_bytes if files and media_type == b"multipart/form-data" else 0
+    stream = _Stream(request, TEXT_MAX_BYTES + files_max_bytes)
+    try:
+        if not await stream.start():
+            return RequestBody({})
+        match media_type:
+            case b"application/json":
+                return RequestBody(_parse_json(await stream.read(), charset))
+            case b"application/x-www-form-urlencoded":
+                return RequestBody(_parse_form(await stream.read(), charset), from_form=True)
+            case b"multipart/form-data":
+                boundary = parameters.get(b"boundary")
+                parts = await read_parts(stream.chunks(), boundary, charset, files)
+                return RequestBody(parts, from_form=True)
+            case _:
+                raise UnsupportedMediaType(content_type)
+    except (ApiError, DomainError, ClientDisconnect) as error:
+        raise _body_error(error, stream) from None
 
 
+def _body_error(error: Exception, stream: "_Stream") -> ApiError:
+    if isinstance(error, ClientDisconnect):
+        error = MalformedBody("The connection ended before the request did.")
+    api_error = api_error_of(error)
+    if not stream.ended:
+        # Otherwise the server would read the rest only to discard it.
+        api_error.headers["Connection"] = "close"
+    return api_error
+
+
+@dataclass(slots=True)
 class _Stream:
     """The request's body as it arrives."""
 
-    def __init__(self, request: Request) -> None:
-        self.ended = False
-        self._declared = request.headers.get("content-length", "")
-        self._expects_continue = "expect" in request.headers
-        self._chunks = aiter(request.stream())
-        self._first = b""
-        self._limit = 0
+    request: Request
+    limit: int
+    ended: bool = False
+    _is_too_long: bool = False
+    """Whether the declared length exceeds the limit."""
+    _first: bytes = b""
+    _chunks: AsyncIterator[bytes] = field(init=False)
 
-    async def start(self, limit: int) -> bool:
+    async def start(self) -> bool:
         """Wait for the first chunk. Return False if the body is empty.
 
-        If the client expects `100 Continue` for more than `limit` bytes, the request is refused.
+        If the client expects `100 Continue` for too long a body, the request is refused.
         """
-        self._limit = limit
-        if self._expects_continue:
-            self._check_declared()
-        self._first = await self._next()
-        return bool(self._first)
-
-    def _check_declared(self) -> None:
-        if self._declared.isdecimal() and int(self._declared) > self._limit:
-            raise TooLarge(body_too_long(self._limit))
-
-    async def _next(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks, b"")
-        except ClientDisconnect:
-            raise MalformedBody("The connection ended before the request did.") from None
-        self.ended = not chunk
-        return chunk
+        headers = self.request.headers
+        declared = headers.get("content-length", "")
+        self._is_too_long = declared.isdecimal() and int(declared) > self.limit
+        if self._is_too_long and "expect" in headers:
+            raise TooLarge(body_too_long(self.limit))
+        self._chunks = aiter(self.request.stream())
+        self._first = await anext(self._chunks, b"")
+        self.ended = not self._first
+        return not self.ended
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        self._check_declared()
         total = 0
         chunk = self._first
         while chunk:
             total += len(chunk)
-            if total > self._limit:
-                raise TooLarge(body_too_long(self._limit))
+            if self._is_too_long or total > self.limit:
+                raise TooLarge(body_too_long(self.limit))
             yield chunk
-            chunk = await self._next()
+            chunk = await anext(self._chunks, b"")
+        self.ended = True
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self.chunks()])
-
-
-def _parse_content_type(content_type: str) -> tuple[str, dict[bytes, bytes]]:
-    media_type, parameters = parse_options_header(content_type)
-    return media_type.decode("latin-1").strip(), parameters
-
-
-def _charset(parameters: dict[bytes, bytes]) -> str:
-    name = parameters.get(b"charset", b"").decode("latin-1").lower().replace("_", "-")
-    return name if name in _CHARSETS else _UTF_8
 
 
 def _refuse_constant(constant: str) -> NoReturn:
@@ -181,19 +169,3 @@ def _parse_form(body: bytes, charset: str) -> dict[str, Any]:
     except ValueError as error:
         raise MalformedBody(f"Form parse error - {error}") from None
     return dict(pairs)
-
-
-async def _parse_multipart(
-    chunks: AsyncIterator[bytes],
-    boundary: bytes | None,
-    charset: str,
-    files: FileReceiver | None,
-) -> dict[str, Any]:
-    if not boundary:
-        raise MalformedBody("Multipart form parse error - Invalid boundary in multipart: None")
-    try:
-        return await read_parts(chunks, boundary, charset, files)
-    except TooMuchText:
-        raise TooLarge(body_too_long(TEXT_MAX_BYTES)) from None
-    except MultipartError as error:
-        raise MalformedBody(f"Multipart form parse error - {error}") from None

@@ -3,9 +3,9 @@
 Serialization takes the `Links` of the response as its context, for links and the style of UUIDs.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import PlainSerializer, SerializationInfo, WithJsonSchema
@@ -25,39 +25,22 @@ def _two_decimals(value: Decimal) -> str:
     return format(quantize(value, _TWO_DECIMALS, ROUND_HALF_EVEN), "f")
 
 
-def _as_rounded(value: Decimal) -> str:
-    return format(value, "f")
-
-
-def _number(value: Decimal) -> float:
-    return float(value or abs(value))
-
-
-def _utc(value: datetime) -> str:
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-
-
-def links_of(info: SerializationInfo) -> Links:
-    """Return the links of the response that is being serialized."""
-    return cast(Links, info.context)
-
-
-def _uuid(value: UUID, info: SerializationInfo) -> str:
-    return links_of(info).uuid(value)
+def _uuid(value: UUID, info: SerializationInfo[Links]) -> str:
+    return info.context.uuid(value)
 
 
 DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=str)]
 """Exactly ten decimals, without an exponent. Document it with `decimal_schema`."""
 DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
 """Exactly two decimals, rounded half to even. Document it with `decimal_schema`."""
-AmountString = Annotated[Decimal, PlainSerializer(_as_rounded, return_type=str)]
+AmountString = Decimal
 """An amount that is already rounded, with all decimals of the currency. Document it with
 `amount_schema`."""
 AMOUNT = "x-amount"
 """Marks the schema of an amount, until the OpenAPI document is completed."""
 JsonNumber = Annotated[
     Decimal,
-    PlainSerializer(_number, return_type=float),
+    PlainSerializer(float, return_type=float),
     WithJsonSchema({"type": "number", "format": "double"}),
 ]
 """A JSON number: a float only in the response."""
@@ -67,21 +50,15 @@ WireUuid = Annotated[
     WithJsonSchema({"type": "string", "format": "uuid"}),
 ]
 """A UUID with hyphens, or as 32 hex digits, as WIRE_UUID_STYLE says."""
-UtcTimestamp = Annotated[
-    datetime,
-    PlainSerializer(_utc, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-"""A time in UTC with `Z`, and with microseconds unless they are zero."""
+UtcTimestamp = datetime
+"""A time in UTC, written with `Z`, and with microseconds unless they are zero."""
 
 
 def link(collection: str, *, platform: bool = False) -> object:
     """Return the serializer of a UUID as the link to a record of a collection."""
 
-    def write(value: UUID, info: SerializationInfo) -> str:
-        links = links_of(info)
-        build = links.to_platform if platform else links.to_service
-        return build(collection, value)
+    def write(value: UUID, info: SerializationInfo[Links]) -> str:
+        return info.context.record(collection, value, platform=platform)
 
     return PlainSerializer(write, return_type=str)
 

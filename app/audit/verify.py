@@ -59,7 +59,7 @@ async def verify(
 ) -> AsyncGenerator[Discrepancy, None]:
     """Yield each discrepancy; update the counts of `result`."""
     keys = (settings.audit_key, *settings.audit_keys_previous)
-    keyed_hashes = tuple(HashChain(key) for key in keys)
+    keyed_hashes = tuple(HashChain(key.get_secret_value().encode()) for key in keys)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
         async with aclosing(_entries(connection, keyed_hashes, result)) as discrepancies:

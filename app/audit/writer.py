@@ -43,7 +43,7 @@ async def seal(connection: AsyncConnection, key: SecretStr, actor: Actor, commen
 
     Call it last before the commit, since it locks the invoices. Returns the number of entries.
     """
-    chain = HashChain(key)
+    chain = HashChain(key.get_secret_value().encode())
     header = {
         "recorded_at": clock.now(),
         "operation": actor.operation,

@@ -2,13 +2,14 @@
 
 import binascii
 from base64 import b64decode
+from contextlib import closing
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dataio.records import PaymentRecord, ProofRecord
 from app.payments.models import Payment
-from app.payments.proofs import Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
 
 class InvalidProof(Exception):
@@ -49,7 +50,8 @@ class ImportedProofFiles:
         except binascii.Error as error:
             raise InvalidProof("the proof's content is not base64") from error
         try:
-            async with self._store.begin(record.name) as incoming:
+            with closing(IncomingProof(self._store)) as incoming:
+                await incoming.begin(record.name)
                 await incoming.write(content)
                 stored = await incoming.finish()
         except (ProofRefused, ProofTooLarge) as error:

@@ -10,15 +10,16 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 from unicodedata import category
 
 from app.disk import DiskUnavailable, translate_disk_errors
+from app.domain_errors import LimitExceeded
 from app.logging import describe_error, get_logger
 
 UNFINISHED: Final = ".part"
@@ -57,7 +58,7 @@ _HEIC_BRANDS: Final = frozenset(
 )
 
 
-class ProofTooLarge(Exception):
+class ProofTooLarge(LimitExceeded):
     """The proof is larger than PROOF_MAX_BYTES."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -84,6 +85,7 @@ class Proof:
         return sha256(content).hexdigest() == self.sha256
 
 
+@dataclass(frozen=True, slots=True)
 class ProofStore:
     """The folder of proofs.
 
@@ -91,19 +93,15 @@ class ProofStore:
     be on a disk that is not mounted, which would hide the files in a new folder later.
     """
 
-    def __init__(self, directory: Path, max_bytes: int, *, creates: bool = True) -> None:
-        self.directory = directory
-        self.max_bytes = max_bytes
-        self._creates = creates
+    directory: Path
+    max_bytes: int
+    """The maximum size of a proof."""
+    creates: bool = field(default=True, kw_only=True)
 
     def create(self) -> None:
         """Create the folder if it is missing; raises `DiskUnavailable`."""
         with translate_disk_errors():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def begin(self, name: str) -> "IncomingProof":
-        """Begin to receive a proof with the sender's name; the first bytes create its file."""
-        return IncomingProof(self, safe_name(name), creates=self._creates)
 
     def path(self, key: str) -> Path:
         """Return the path of the proof with this key; raises `ValueError` for an invalid key."""
@@ -154,25 +152,45 @@ class ProofStore:
 
 
 class IncomingProof:
-    """A proof that is arriving. As a context manager, it leaves no temporary file."""
+    """A proof that is arriving. It is used with `closing`, which leaves no temporary file."""
 
-    def __init__(self, store: ProofStore, name: str, *, creates: bool) -> None:
-        self.name = name
-        self.size = 0
-        self._key = secrets.token_hex(16)
+    field = "proof"
+    """The field of a request that has the proof."""
+
+    def __init__(self, store: ProofStore) -> None:
+        self.max_bytes = store.max_bytes
+        self.count = 0
+        """Files that have begun. Only the last one is received."""
         self._store = store
-        self._unfinished = store.directory / f"{self._key}{UNFINISHED}"
-        self._creates = creates
+        self._name = ""
+        self._size = 0
+        self._key = ""
+        self._unfinished = store.directory
         self._head = b""
         self._digest = sha256()
         self._waiting = bytearray()
         self._file: BinaryIO | None = None
 
+    async def begin(self, name: str) -> None:
+        """Begin a file with the sender's name, which replaces an earlier one.
+
+        The first bytes create the file.
+        """
+        if self.count:
+            await asyncio.to_thread(self.close)
+        self.count += 1
+        self._name = safe_name(name)
+        self._size = 0
+        self._key = secrets.token_hex(16)
+        self._unfinished = self._store.directory / f"{self._key}{UNFINISHED}"
+        self._head = b""
+        self._digest = sha256()
+
     async def write(self, data: bytes) -> None:
         """Write the next piece; raises `ProofTooLarge` and `DiskUnavailable`."""
-        self.size += len(data)
-        if self.size > self._store.max_bytes:
-            raise ProofTooLarge(self._store.max_bytes)
+        self._size += len(data)
+        if self._size > self.max_bytes:
+            raise ProofTooLarge(self.max_bytes)
         if len(self._head) < _HEAD:
             self._head += data[: _HEAD - len(self._head)]
         self._waiting += data
@@ -181,7 +199,7 @@ class IncomingProof:
 
     def check(self) -> str:
         """Return the media type by content; raises `ProofRefused` with a message for the sender."""
-        if not self.size:
+        if not self._size:
             raise ProofRefused("The submitted file is empty.")
         found = media_type(self._head)
         if found is None:
@@ -195,23 +213,28 @@ class IncomingProof:
         """Check the proof and store it durably; raises `ProofRefused` and `DiskUnavailable`."""
         found_type = self.check()
         await asyncio.to_thread(self._make_durable)
-        return Proof(self._key, self.name, found_type, self.size, self._digest.hexdigest())
+        return Proof(self._key, self._name, found_type, self._size, self._digest.hexdigest())
 
-    async def discard(self) -> None:
-        """Remove the temporary file, in a thread; does nothing after `finish`."""
-        await asyncio.to_thread(self.remove_unfinished)
+    def close(self) -> None:
+        """Remove the temporary file; does nothing after `finish`.
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        # Not in a thread: a cancelled request must remove its file, too.
-        self.remove_unfinished()
+        A cancelled request must remove its file, too: call it directly, not in a thread.
+        """
+        self._waiting.clear()
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        with suppress(OSError):  # the unwritten rest is to be dropped
+            file.close()
+        try:
+            self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.warning("proof left to the sweep", key=self._key, error=describe_error(error))
 
     def _write_waiting(self) -> BinaryIO:
         with translate_disk_errors():
             if self._file is None:
-                if self._creates:
+                if self._store.creates:
                     self._store.create()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
                 self._file = os.fdopen(os.open(self._unfinished, flags, mode=0o600), "wb")
@@ -221,7 +244,7 @@ class IncomingProof:
             return self._file
 
     def _make_durable(self) -> None:
-        target = self._store.path(self._key)
+        target = self._store.directory / self._key
         with translate_disk_errors():
             file = self._write_waiting()
             file.flush()
@@ -234,19 +257,6 @@ class IncomingProof:
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
-
-    def remove_unfinished(self) -> None:
-        """Remove the temporary file; does nothing after `finish`."""
-        self._waiting.clear()
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        with suppress(OSError):  # the unwritten rest is to be dropped
-            file.close()
-        try:
-            self._unfinished.unlink(missing_ok=True)
-        except OSError as error:
-            _logger.warning("proof left to the sweep", key=self._key, error=describe_error(error))
 
 
 def _sync_directory(directory: Path) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import exists, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -19,27 +19,21 @@ class NewPayment:
     """A payment of an invoice, to be recorded."""
 
     invoice_id: int
-    profile_id: int
+    customer_id: int
     date_of_payment: date
     sum: Decimal
     proof: Proof | None
 
 
-async def find_active_profile(connection: AsyncConnection, customer_id: int) -> int | None:
-    """Return the id of the customer's active payment profile, or None."""
-    statement = select(PaymentProfile.id).where(
-        PaymentProfile.customer_id == customer_id, PaymentProfile.is_active
-    )
-    return (await connection.execute(statement)).scalar_one_or_none()
+async def record_payment(connection: AsyncConnection, payment: NewPayment) -> UUID | None:
+    """Record a payment in the caller's transaction, with the customer's active payment profile.
 
-
-async def record_payment(connection: AsyncConnection, payment: NewPayment) -> UUID:
-    """Record a payment in the caller's transaction; return its UUID."""
+    Return its UUID; None if the customer has no active profile.
+    """
     proof = payment.proof
     values = {
         "uuid": uuid4(),
         "invoice_id": payment.invoice_id,
-        "profile_id": payment.profile_id,
         "date_of_payment": payment.date_of_payment,
         "sum": payment.sum,
         "proof_key": proof and proof.key,
@@ -49,8 +43,13 @@ async def record_payment(connection: AsyncConnection, payment: NewPayment) -> UU
         "proof_sha256": proof and proof.sha256,
         "created_at": clock.now(),
     }
-    statement = insert(Payment).values(values).returning(Payment.uuid)
-    return (await connection.execute(statement)).scalar_one()
+    columns = Payment.__table__.c
+    profile = select(
+        PaymentProfile.id, *(literal(value, columns[name].type) for name, value in values.items())
+    ).where(PaymentProfile.customer_id == payment.customer_id, PaymentProfile.is_active)
+    statement = insert(Payment).from_select(["profile_id", *values], profile)
+    recorded = await connection.execute(statement.returning(Payment.uuid))
+    return recorded.scalar_one_or_none()
 
 
 async def has_proof(connection: AsyncConnection, key: str) -> bool:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from app.api.errors import body_too_long
 from app.api.json_response import MEDIA_TYPE, to_json_bytes
 from app.api.middleware.limits import (
     BROKEN_BODY,
@@ -24,7 +25,6 @@ from app.api.middleware.limits import (
     URL_MAX_BYTES,
     URL_TOO_LONG,
     body_max_bytes,
-    body_too_long,
 )
 from app.api.middleware.security_headers import ERROR_HEADERS
 from app.api.streaming import CUT

@@ -134,6 +134,7 @@ async def test_options_on_an_unknown_path_is_not_found(path: str, bare: httpx.As
         (domain_errors.WrongState("Late."), 409, {"detail": "Late."}),
         (domain_errors.RuleViolation("No."), 400, ["No."]),
         (domain_errors.InvalidArgument("Other."), 400, {"detail": "Other."}),
+        (domain_errors.LimitExceeded("Big."), 413, {"detail": "Big."}),
         (domain_errors.RequestInProgress("Wait."), 409, {"detail": "Wait."}),
     ],
 )
@@ -151,7 +152,7 @@ async def test_a_domain_error_becomes_a_response(
 
 def test_each_kind_of_domain_error_has_a_status() -> None:
     for kind in domain_errors.DomainError.__subclasses__():
-        assert api_error_of(kind("No.")).status in (400, 404, 409)
+        assert api_error_of(kind("No.")).status in (400, 404, 409, 413)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """How values are written."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -57,7 +57,6 @@ def test_two_decimals_half_even(value: str, text: str) -> None:
 def test_zero_has_no_sign(value: str) -> None:
     assert written(serializers.DecimalString10, Decimal(value)) == "0.0000000000"
     assert written(serializers.DecimalString2, Decimal(value)) == "0.00"
-    assert str(written(serializers.JsonNumber, Decimal("-0.00"))) == "0.0"
 
 
 def test_numbers() -> None:
@@ -69,7 +68,6 @@ def test_numbers() -> None:
     [
         (datetime(2026, 11, 1, tzinfo=UTC), "2026-11-01T00:00:00Z"),
         (datetime(2026, 10, 31, 23, 59, 59, 999999, UTC), "2026-10-31T23:59:59.999999Z"),
-        (datetime(2026, 11, 1, 2, tzinfo=timezone(timedelta(hours=2))), "2026-11-01T00:00:00Z"),
     ],
 )
 def test_times(value: datetime, text: str) -> None:
@@ -79,5 +77,5 @@ def test_times(value: datetime, text: str) -> None:
 def test_uuids_and_links() -> None:
     assert written(serializers.WireUuid, ID) == str(ID)
     assert written(serializers.WireUuid, ID, HEX) == ID.hex
-    assert HEX.to_service("invoices", ID) == f"https://b/api/invoices/{ID.hex}/"
-    assert HYPHENS.to_platform("customers", ID) == f"https://p/api/customers/{ID}/"
+    assert HEX.record("invoices", ID) == f"https://b/api/invoices/{ID.hex}/"
+    assert HYPHENS.record("customers", ID, platform=True) == f"https://p/api/customers/{ID}/"

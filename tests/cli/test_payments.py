@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from app.billing.enums import InvoiceState
 from app.cli.main import cli
 from app.invoices.models import Invoice
-from app.payments.proofs import Proof, ProofStore
+from app.payments.proofs import IncomingProof, Proof, ProofStore
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -35,7 +36,8 @@ async def call(settings: Settings, *arguments: str) -> tuple[int, str, str]:
 
 async def keep(settings: Settings, name: str) -> Proof:
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    async with store.begin(name) as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin(name)
         await incoming.write(PDF)
         return await incoming.finish()
 

@@ -214,12 +214,12 @@ async def _payments(
         body.append(
             {
                 "uuid": NEW if is_new else links.uuid(row["uuid"]),
-                "url": NEW if is_new else links.to_service("payments", row["uuid"]),
-                "profile": links.to_service("payment-profiles", row["profile"]),
+                "url": NEW if is_new else links.record("payments", row["uuid"]),
+                "profile": links.record("payment-profiles", row["profile"]),
                 "date_of_payment": row["date_of_payment"].isoformat(),
                 "sum": row["sum"],
                 "proof": row["proof_name"],
-                "invoice": links.to_service("invoices", row["invoice"]),
+                "invoice": links.record("invoices", row["invoice"]),
                 "invoice_uuid": links.uuid(row["invoice"]),
                 "invoice_period": f"{row['month']:02}-{row['year']}",
                 "customer_uuid": links.uuid(row["customer"]),

@@ -1,6 +1,7 @@
 """A database with many oddities, for what must come through an export and an import whole."""
 
 import hashlib
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from app.billing.periods import Period
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import CustomerCreditOffering
-from app.payments.proofs import ProofStore
+from app.payments.proofs import IncomingProof, ProofStore
 from tests.support.factories import Factories, UserRow
 
 ODD_TEXT = 'Öde "Quelle" \\ \u2028 \U0001f4b6\r\n\t{}<script>'
@@ -98,7 +99,8 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     await make.profile(buyer, is_active=False)
     await make.payment(profile, invoice_id=invoice.id)
     content = b"%PDF-1.7\n" + bytes(range(256)) * 2000
-    async with store.begin("Beleg ü.pdf") as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin("Beleg ü.pdf")
         await incoming.write(content)
         proof = await incoming.finish()
     assert proof.sha256 == hashlib.sha256(content).hexdigest()

@@ -1,5 +1,6 @@
 """The action `pay`, called without a request, as a job or a command calls it."""
 
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from app.invoices.actions.pay import PaidInvoice, PayInvoice, pay, remove_unused
 from app.invoices.errors import NoActiveProfile, WrongInvoiceState
 from app.invoices.models import Invoice
 from app.payments.models import Payment
-from app.payments.proofs import Proof, ProofStore
+from app.payments.proofs import IncomingProof, Proof, ProofStore
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -33,7 +34,8 @@ def proofs(settings: Settings) -> ProofStore:
 
 @pytest.fixture
 async def proof(proofs: ProofStore) -> Proof:
-    async with proofs.begin("receipt.pdf") as incoming:
+    with closing(IncomingProof(proofs)) as incoming:
+        await incoming.begin("receipt.pdf")
         await incoming.write(b"%PDF-1.7\n")
         return await incoming.finish()
 

@@ -1,11 +1,12 @@
 """Downloads of proofs by staff: the same bytes, as an attachment."""
 
+from contextlib import closing
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from app.payments.proofs import Proof, ProofStore
+from app.payments.proofs import IncomingProof, Proof, ProofStore
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -16,7 +17,8 @@ NO_PAYMENT = {"detail": "No Payment with a proof matches the given query."}
 @pytest.fixture
 async def proof(settings: Settings) -> Proof:
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    async with store.begin('quittung "õ".pdf') as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin('quittung "õ".pdf')
         await incoming.write(PDF)
         return await incoming.finish()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from app.payments.proofs import (
     UNFINISHED,
+    IncomingProof,
     Proof,
     ProofRefused,
     ProofStore,
@@ -31,7 +33,8 @@ def files(store: ProofStore) -> list[str]:
 
 
 async def keep(store: ProofStore, content: bytes, name: str = "proof.pdf") -> Proof:
-    async with store.begin(name) as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin(name)
         for at in range(0, len(content), 100_000):
             await incoming.write(content[at : at + 100_000])
         return await incoming.finish()
@@ -105,7 +108,8 @@ async def test_a_proof_is_stored_under_a_random_key(store: ProofStore) -> None:
 
 
 async def test_a_proof_arrives_on_disk_not_in_memory(store: ProofStore) -> None:
-    async with store.begin("p") as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin("p")
         await incoming.write(PDF)
         for _ in range(8):
             await incoming.write(b"x" * 100_000)
@@ -149,7 +153,8 @@ async def test_a_cancelled_upload_leaves_nothing(store: ProofStore) -> None:
     waits = asyncio.Event()
 
     async def upload() -> None:
-        async with store.begin("p") as incoming:
+        with closing(IncomingProof(store)) as incoming:
+            await incoming.begin("p")
             await incoming.write(PDF + b"x" * 300_000)
             waits.set()
             await asyncio.Event().wait()
@@ -164,9 +169,10 @@ async def test_a_cancelled_upload_leaves_nothing(store: ProofStore) -> None:
 
 
 async def test_a_discarded_proof_leaves_nothing_and_a_finished_one_stays(store: ProofStore) -> None:
-    async with store.begin("p") as incoming:
+    with closing(IncomingProof(store)) as incoming:
+        await incoming.begin("p")
         await incoming.write(PDF + b"x" * 300_000)
-        await incoming.discard()
+        incoming.close()
         assert files(store) == []
     proof = await keep(store, PDF)
     await store.remove(proof.key)

@@ -5,11 +5,12 @@ read (`app/api/request_body.py`).
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import ApiError, TooLarge, error_response
+from app.api.errors import ApiError, TooLarge, body_too_long, error_response
 from app.api.middleware.rate_limit import UNLIMITED
 from app.api.multipart import TEXT_MAX_BYTES
 from app.database.deadline import request_deadline
@@ -61,8 +62,9 @@ class LimitsMiddleware:
         length = _content_length(scope)
         if length != 0:
             # A client that waits for 100 Continue may send its next request instead of the body.
-            is_cut = length is None or length > self._body_max_bytes or _expects_continue(scope)
-            body = _RequestBody(scope, receive, send, self._timeout, is_cut=is_cut)
+            expects_continue = any(name == b"expect" for name, _ in scope["headers"])
+            is_cut = length is None or length > self._body_max_bytes or expects_continue
+            body = _RequestBody(scope, receive, send, self._timeout, is_cut)
             receive, send = body.receive, body.send
         error = _head_error(scope) or (self._body_error(scope, length) if length != 0 else None)
         if error is None and scope.get("state", {}).get(TOO_MANY_CONNECTIONS):
@@ -108,11 +110,6 @@ def body_max_bytes(proof_max_bytes: int) -> int:
     return TEXT_MAX_BYTES + proof_max_bytes
 
 
-def body_too_long(limit: int) -> str:
-    """Return the message for a body of more than `limit` bytes."""
-    return f"The request body is larger than {limit} bytes."
-
-
 def _content_length(scope: Scope) -> int | None:
     """Return the length of the body in bytes; None if the head does not say."""
     length = 0
@@ -122,10 +119,6 @@ def _content_length(scope: Scope) -> int | None:
         elif name == b"transfer-encoding":
             return None
     return length
-
-
-def _expects_continue(scope: Scope) -> bool:
-    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _broken_body_error(scope: Scope) -> ApiError | None:
@@ -189,22 +182,20 @@ def _connection_error(scope: Scope) -> ApiError | None:
     return ApiError(503, {"detail": detail}, {"Retry-After": "1", **_CLOSE})
 
 
+@dataclass(slots=True)
 class _RequestBody:
     """The body of one request, which must have a minimum rate while the application waits."""
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, timeout: float, *, is_cut: bool
-    ) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._timeout = timeout
-        self._is_cut = is_cut
-        """Whether a response before the end of the body ends the connection."""
-        self._response_started = False
-        self._ended = False
-        self._waited = 0.0
-        self._received_bytes = 0
+    _scope: Scope
+    _receive: Receive
+    _send: Send
+    _timeout: float
+    _is_cut: bool
+    """Whether a response before the end of the body ends the connection."""
+    _response_started: bool = False
+    _ended: bool = False
+    _waited: float = 0.0
+    _received_bytes: int = 0
 
     async def receive(self) -> Message:
         """Receive the next part. Raises `BodyTooSlow`, or the `ApiError` of a malformed body."""

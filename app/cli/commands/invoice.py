@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -24,7 +24,7 @@ from app.invoices.actions.pay import PayInvoice, remove_unused_proof
 from app.invoices.actions.pay import pay as pay_invoice
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository.writes import find_invoice
-from app.payments.proofs import Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
 _DONE: Final = {"cancel": "canceled", "pay": "paid"}
 _Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]
@@ -94,7 +94,8 @@ async def _store(proofs: ProofStore, path: Path) -> Proof:
     except OSError as error:
         fail(f"The proof cannot be read: {error}.")
     try:
-        async with proofs.begin(path.name) as incoming:
+        with closing(IncomingProof(proofs)) as incoming:
+            await incoming.begin(path.name)
             await incoming.write(content)
             return await incoming.finish()
     except (ProofRefused, ProofTooLarge) as error:

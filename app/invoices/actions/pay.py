@@ -51,20 +51,19 @@ async def pay(connection: AsyncConnection, command: PayInvoice) -> PaidInvoice:
         raise WrongInvoiceState(PAY.valid)
     payment = None
     if command.date_of_payment is not None:
-        profile_id = await payments.find_active_profile(connection, invoice.customer_id)
-        if profile_id is None:
-            raise NoActiveProfile
         # The stored total with tax is rounded half up to cents.
         payment = await payments.record_payment(
             connection,
             payments.NewPayment(
                 command.invoice_id,
-                profile_id,
+                invoice.customer_id,
                 command.date_of_payment,
                 invoice.total_cost,
                 command.proof,
             ),
         )
+        if payment is None:
+            raise NoActiveProfile
     return PaidInvoice(command.invoice_id, payment)
 
 

@@ -1,24 +1,19 @@
 """The operations with which staff change one invoice."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from app.api import body_validators
-from app.api.dependencies import CurrentDatabase
 from app.api.errors import InvalidFields
 from app.api.operation_docs import NO_BODY, document_action, document_body
-from app.api.query_parameters import QueryParser
 from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody, parse_body
-from app.database.engine import Connection
-from app.idempotency.api.keys import RequestKey
-from app.identity.api.authentication import StaffOnly
 from app.invoices.actions.notify import NotifyInvoice, notify
 from app.invoices.actions.set_field import SetField, set_field
-from app.invoices.api.filters import NamedInvoice, filter_set
 from app.invoices.api.paid import pay_invoice
 from app.invoices.api.request_bodies import (
     BackendIdRequest,
@@ -28,37 +23,11 @@ from app.invoices.api.request_bodies import (
     PaymentURLRequest,
     ReferenceNumberRequest,
 )
-from app.invoices.api.router import InvoiceUuid
-from app.invoices.api.submission import Submission
-from app.invoices.repository.reads import FoundInvoice, find_visible_invoice
+from app.invoices.api.submission import Submission, Submitted
 from app.invoices.repository.writes import EDITABLE_TEXTS
 from app.invoices.schemas import Invoice
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
-
-
-async def _found(
-    uuid: InvoiceUuid,
-    caller: StaffOnly,
-    parameters: Annotated[NamedInvoice, Depends(QueryParser(NamedInvoice, hidden=NamedInvoice))],
-    database: CurrentDatabase,
-) -> FoundInvoice:
-    # A connection for this alone: an upload may follow.
-    async with database.reading() as connection:
-        filters = filter_set(parameters)
-        return await find_visible_invoice(connection, caller=caller, uuid=uuid, filters=filters)
-
-
-async def _submission(
-    caller: StaffOnly,
-    key: RequestKey,
-    invoice: Annotated[FoundInvoice, Depends(_found)],
-    request: Request,
-) -> Submission:
-    return Submission(request, caller, invoice, key)
-
-
-Submitted = Annotated[Submission, Depends(_submission)]
 
 
 class NotificationScheduled(BaseModel):
@@ -102,15 +71,9 @@ async def send_notification(submission: Submitted, request: Request) -> Response
     replay = await submission.find_replay(RequestBody({}))
     if replay is not None:
         return replay
-    invoice = submission.invoice
-
-    async def change(connection: Connection) -> RenderedResponse:
-        await notify(
-            connection, NotifyInvoice(invoice.id, invoice.customer_id), submission.settings
-        )
-        return _SCHEDULED
-
-    response = await submission.run_once(change)
+    command = NotifyInvoice(submission.invoice.id, submission.invoice.customer_id)
+    change = partial(notify, command=command, settings=submission.settings)
+    response = await submission.run_once(change, _SCHEDULED, conditional=False)
     await request.app.state.notifier.notify_worker()
     return response
 
@@ -127,21 +90,14 @@ async def _set_field(
     replay = await submission.find_replay(body)
     if replay is not None:
         return replay
-    command = None
+    change = None
     if field in body.fields:
         try:
             value = validator(body.fields[field], EDITABLE_TEXTS[field])
         except body_validators.FieldError as error:
             raise InvalidFields({field: error.messages}) from None
-        command = SetField(submission.invoice.id, field, value)
-
-    async def change(connection: Connection) -> RenderedResponse:
-        await submission.require_match(connection)
-        if command is not None:
-            await set_field(connection, command)
-        return RenderedResponse()
-
-    return await submission.run_once(change)
+        change = partial(set_field, command=SetField(submission.invoice.id, field, value))
+    return await submission.run_once(change, RenderedResponse())
 
 
 @router.post(

@@ -136,7 +136,7 @@ async def growth(
     """
     row = await read_growth(connection, caller, growth_query(parameters))
     headers = {"X-Result-Count": str(len(row["customer_periods"]))}
-    return Response(encode_growth(row, links), 200, headers, MEDIA_TYPE)
+    return Response(encode_growth(row, context=links), 200, headers, MEDIA_TYPE)
 
 
 @router.head(

@@ -1,6 +1,5 @@
 """Items of invoices: which ones are shown, their order, and the filters on one invoice's items."""
 
-from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -9,7 +8,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    RowMapping,
     UnaryExpression,
     any_,
     bindparam,
@@ -18,7 +16,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.catalogue.models import (
@@ -33,7 +30,7 @@ from app.database.statements import AnySelect
 from app.invoices.models import InvoiceItem
 
 BATCH_SIZE: Final = 100
-"""Items that are in memory at a time, for each response."""
+"""Items that are in memory at a time, for each response. The selects come in batches of it."""
 CODE_POINTS: Final = "C"
 """The collation of every order by text, independent of the database's own."""
 
@@ -83,7 +80,16 @@ _ITEMS = (
     .outerjoin(PlanComponent, PlanComponent.id == InvoiceItem.plan_component_id)
     .outerjoin(OfferingComponent, OfferingComponent.id == PlanComponent.component_id)
     .where(is_shown)
+    .execution_options(yield_per=BATCH_SIZE)
 )
+
+_invoices = bindparam("invoices", type_=ARRAY(BigInteger))
+ITEMS_OF_INVOICES: Final = (
+    _ITEMS.add_columns(InvoiceItem.invoice_id)
+    .where(InvoiceItem.invoice_id == any_(_invoices))
+    .order_by(func.array_position(_invoices, InvoiceItem.invoice_id), *ITEM_ORDER)
+)
+"""The shown items of the invoices whose keys the parameter `invoices` lists, in that order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +105,6 @@ class ItemFilters:
     """A service provider's own UUID, or its customer's."""
     order: str | None
     """The name of a documented order, with `-` for descending."""
-
-
-async def item_batches(
-    connection: AsyncConnection, statement: AnySelect
-) -> AsyncGenerator[Sequence[RowMapping], None]:
-    """Yield the rows of a select in batches, over a cursor."""
-    # `async with` on the result would swallow the exit of this generator when it is closed early.
-    result = await connection.stream(statement, execution_options={"yield_per": BATCH_SIZE})
-    async for rows in result.mappings().partitions():
-        yield rows
-
-
-def items_of_invoices(invoices: Sequence[int]) -> AnySelect:
-    """Return the select of the shown items of invoices, in the order of these."""
-    keys = bindparam("invoices", list(invoices), type_=ARRAY(BigInteger))
-    invoice_id = InvoiceItem.invoice_id
-    statement = _ITEMS.add_columns(invoice_id).where(invoice_id == any_(keys))
-    if len(invoices) == 1:
-        return statement.order_by(*ITEM_ORDER)
-    return statement.order_by(func.array_position(keys, invoice_id), *ITEM_ORDER)
 
 
 def filtered_items(invoice_id: int, filters: ItemFilters) -> AnySelect:

@@ -4,24 +4,31 @@ Items are rendered while they are read, so that an invoice of a hundred thousand
 memory than one of a few.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.links import Links
+from app.billing import money
 from app.billing.currencies import get_currency
-from app.invoices.queries.items import item_batches, items_of_invoices
-from app.invoices.rendering.items import render_batches
-from app.invoices.rendering.json_array import json_array
+from app.customers.countries import country_name
+from app.invoices.queries.items import ITEMS_OF_INVOICES
+from app.invoices.rendering.items import json_array, render_batches
 from app.invoices.rendering.response_format import ResponseFormat
-from app.invoices.rendering.rows import invoice_row
 from app.invoices.repository.reads import Version, read_heads
-from app.invoices.schemas import INVOICE_FIELDS, Row, encode_invoice, encode_invoices
+from app.invoices.schemas import (
+    INVOICE_FIELDS,
+    InvoiceStateEnum,
+    Row,
+    encode_invoice,
+    encode_invoices,
+)
 from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
@@ -55,7 +62,9 @@ class InvoiceRenderer:
     def cached_invoice(self, row: RowMapping, version: Version) -> list[bytes] | None:
         """Return a document that is cached, or has no items and needs the row alone."""
         if not self._has_items:
-            return [encode_invoice(self._row(row, self._fields), self._links)]
+            return [
+                encode_invoice(invoice_row(row, self._fields, self._settings), context=self._links)
+            ]
         response = self._cache.get((self._key, version))
         return None if response is None else [response.body]
 
@@ -73,8 +82,8 @@ class InvoiceRenderer:
         key = self.etag(versions)
         response = self._cache.get(key)
         if response is None:
-            content = [self._row(row, self._fields) for row in rows]
-            response = CachedResponse(encode_invoices(content, self._links))
+            content = [invoice_row(row, self._fields, self._settings) for row in rows]
+            response = CachedResponse(encode_invoices(content, context=self._links))
             self._cache.store(key, response)
         return [response.body]
 
@@ -89,38 +98,36 @@ class InvoiceRenderer:
         yield b"]"
 
     async def render(
-        self, connection: AsyncConnection, versions: Sequence[Version], *, store: bool = True
+        self, connection: AsyncConnection, versions: Sequence[Version]
     ) -> AsyncGenerator[bytes, None]:
         """Yield the documents of the versions, with commas between, in parts.
 
-        The versions must be the current ones of the connection's snapshot. Store nothing of a
-        transaction that may roll back.
+        The versions must be the current ones of the connection's snapshot.
         """
         cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
         heads = await read_heads(connection, missing, self._fields)
-        async with aclosing(item_batches(connection, items_of_invoices(missing))) as batches:
-            items = _ItemsByInvoice(batches)
-            comma = b""
-            for version, response in cached.items():
-                if response is not None:
-                    yield comma + response.body
-                else:
-                    document = self._document(heads[version.invoice_id], items)
-                    if store:
-                        document = self._store(version, document)
-                    async with aclosing(document) as parts:
-                        yield comma + await anext(parts)
-                        async for part in parts:
-                            yield part
-                comma = b","
+        result = await connection.stream(ITEMS_OF_INVOICES, {"invoices": missing})
+        items = _ItemsByInvoice(result.mappings().partitions())
+        comma = b""
+        for version, response in cached.items():
+            if response is not None:
+                yield comma + response.body
+            else:
+                head = heads[version.invoice_id]
+                batches = items.of_invoice(head["id"])
+                document = _render_document(
+                    head, batches, self._fields, self._settings, self._format
+                )
+                async with aclosing(self._store(version, document)) as parts:
+                    yield comma + await anext(parts)
+                    async for part in parts:
+                        yield part
+            comma = b","
 
     @cached_property
     def _format(self) -> ResponseFormat:
         return ResponseFormat(self._links, get_currency(self._settings.currency))
-
-    def _row(self, row: RowMapping, fields: Sequence[str]) -> Row:
-        return invoice_row(row, fields, self._settings)
 
     async def _store(
         self, version: Version, document: AsyncGenerator[bytes, None]
@@ -139,37 +146,100 @@ class InvoiceRenderer:
         if size <= CACHED_BYTES:
             self._cache.store((self._key, version), CachedResponse(b"".join(seen)))
 
-    async def _document(
-        self, head: RowMapping, items: "_ItemsByInvoice"
-    ) -> AsyncGenerator[bytes, None]:
-        position = self._fields.index("items")
-        before = self._members(head, self._fields[:position])
-        after = self._members(head, self._fields[position + 1 :])
-        prefix = b"{" + before + (b"," if before else b"") + b'"items":'
-        batches = items.of_invoice(head["id"])
-        rendered = render_batches(batches, head["tax_percent"], self._format)
-        async with aclosing(json_array(rendered, prefix)) as parts:
-            async for part in parts:
-                yield part
-        yield (b"," if after else b"") + after + b"}"
 
-    def _members(self, row: RowMapping, fields: Sequence[str]) -> bytes:
-        """Return some members of the JSON object, without braces."""
-        return encode_invoice(self._row(row, fields), self._links)[1:-1]
+async def render_invoice(
+    connection: AsyncConnection,
+    invoice_id: int,
+    settings: Settings,
+    response_format: ResponseFormat,
+) -> AsyncGenerator[bytes, None]:
+    """Yield the document of an invoice in parts, without the cache.
+
+    It shows the uncommitted state of the connection's transaction.
+    """
+    heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS)
+    result = await connection.stream(ITEMS_OF_INVOICES, {"invoices": [invoice_id]})
+    batches = result.mappings().partitions()
+    document = _render_document(
+        heads[invoice_id], batches, INVOICE_FIELDS, settings, response_format
+    )
+    async with aclosing(document) as parts:
+        async for part in parts:
+            yield part
 
 
+async def _render_document(
+    head: RowMapping,
+    batches: AsyncIterator[Sequence[RowMapping]],
+    fields: tuple[str, ...],
+    settings: Settings,
+    response_format: ResponseFormat,
+) -> AsyncGenerator[bytes, None]:
+    """Yield an invoice with its items in parts."""
+    position = fields.index("items")
+    before, after = (
+        encode_invoice(invoice_row(head, names, settings), context=response_format.links)[1:-1]
+        for names in (fields[:position], fields[position + 1 :])
+    )
+    prefix = b"{" + before + (b"," if before else b"") + b'"items":'
+    items = render_batches(batches, head["tax_percent"], response_format)
+    async with aclosing(json_array(items, prefix)) as parts:
+        async for part in parts:
+            yield part
+    yield (b"," if after else b"") + after + b"}"
+
+
+def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> Row:
+    """Return the fields of an invoice, without its items. A due date that is null is left out."""
+    result: Row = {}
+    for field in fields:
+        if field in _DERIVED:
+            result[field] = _DERIVED[field](row, settings)
+        elif field != "items" and not (field == "due_date" and row[field] is None):
+            result[field] = row[field]
+    return result
+
+
+def _customer_details(row: RowMapping, settings: Settings) -> Row:
+    return {
+        "name": row["name"],
+        "address": row["address"],
+        "country": row["country"],
+        "country_name": country_name(row["country"], settings.locale),
+        "email": row["email"],
+        "postal": row["postal"],
+        "phone_number": row["phone_number"],
+        "bank_name": row["bank_name"],
+        "bank_account": row["bank_account"],
+        "vat_code": row["vat_code"],
+    }
+
+
+_DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {
+    "url": lambda row, _: row["uuid"],
+    "price": lambda row, _: row["total_price"],
+    "tax": lambda row, _: money.tax_on(row["total_price"], row["tax_percent"]),
+    "total": lambda row, _: money.with_tax(row["total_price"], row["tax_percent"]),
+    "state": lambda row, _: InvoiceStateEnum(row["state"]),
+    "issuer_details": lambda _, settings: settings.issuer_details.model_dump(),
+    "customer_details": _customer_details,
+}
+"""The fields that are not the column with their name."""
+
+
+@dataclass(slots=True)
 class _ItemsByInvoice:
     """Splits the items of several invoices, which come over one cursor in the invoices' order."""
 
-    def __init__(self, batches: AsyncIterator[Sequence[RowMapping]]) -> None:
-        self._batches = batches
-        self._pending: Sequence[RowMapping] = ()
+    batches: AsyncIterator[Sequence[RowMapping]]
+    _pending: Sequence[RowMapping] = ()
 
     async def of_invoice(self, invoice_id: int) -> AsyncGenerator[Sequence[RowMapping], None]:
         """Yield the items of the next invoice."""
         while True:
             if not self._pending:
-                async for batch in self._batches:
+                # CPython's `anext` with a default fails with SQLAlchemy's greenlets.
+                async for batch in self.batches:
                     self._pending = batch
                     break
             items = [row for row in self._pending if row["invoice_id"] == invoice_id]

@@ -1,21 +1,34 @@
 """Items of invoices, rendered while they are read."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from decimal import Decimal
+from typing import Any, Final
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.invoices.queries.items import ItemFilters, filtered_items, item_batches
-from app.invoices.rendering.json_array import json_array
+from app.api.links import Links
+from app.billing import money
+from app.billing.enums import BillingUnit
+from app.billing.quantities import displayed_measured_unit, whole_factor
+from app.formats import parse_uuid
+from app.invoices.queries.items import ItemFilters, filtered_items
 from app.invoices.rendering.response_format import ResponseFormat
-from app.invoices.rendering.rows import item_row
 from app.invoices.repository.reads import FoundInvoice
-from app.invoices.schemas import encode_items
+from app.invoices.schemas import Row, encode_items
+
+NO_PROJECT: Final = "N/A"
+"""The project name of an item without a project."""
+_UUIDS_IN_DETAILS: Final = (
+    "resource_uuid",
+    "plan_uuid",
+    "offering_uuid",
+    "service_provider_uuid",
+)
 
 
-def render_items(
+async def render_items(
     connection: AsyncConnection,
     *,
     invoice: FoundInvoice,
@@ -23,17 +36,87 @@ def render_items(
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the array of an invoice's items that match the filters, in parts."""
-    batches = item_batches(connection, filtered_items(invoice.id, filters))
-    return json_array(render_batches(batches, invoice.tax_percent, response_format))
+    result = await connection.stream(filtered_items(invoice.id, filters))
+    batches = result.mappings().partitions()
+    rendered = render_batches(batches, invoice.tax_percent, response_format)
+    async with aclosing(json_array(rendered)) as parts:
+        async for part in parts:
+            yield part
+
+
+async def json_array(
+    parts: AsyncGenerator[bytes, None], prefix: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Yield the prefix and an array of the parts, then close their generator.
+
+    A part is one element or several, with commas between.
+    """
+    separator = prefix + b"["
+    async with aclosing(parts):
+        async for part in parts:
+            yield separator + part
+            separator = b","
+    yield b"]" if separator == b"," else separator + b"]"
 
 
 async def render_batches(
-    batches: AsyncGenerator[Sequence[RowMapping], None],
+    batches: AsyncIterator[Sequence[RowMapping]],
     tax_percent: Decimal,
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield each batch as JSON without brackets, then close the generator of the batches."""
-    async with aclosing(batches):
-        async for rows in batches:
-            items = [item_row(row, tax_percent, response_format.currency) for row in rows]
-            yield encode_items(items, response_format.links)[1:-1]
+    """Yield each batch as JSON without brackets."""
+    async for rows in batches:
+        items = [item_row(row, tax_percent, response_format) for row in rows]
+        yield encode_items(items, context=response_format.links)[1:-1]
+
+
+def item_row(row: RowMapping, tax_percent: Decimal, response_format: ResponseFormat) -> Row:
+    """Return an item that `app.invoices.queries.items` selected; the tax is its invoice's."""
+    currency = response_format.currency
+    price, quantity = row["price"], row["quantity"]
+    result: Row = {
+        "uuid": row["uuid"],
+        "url": row["uuid"],
+        "name": row["name"],
+        "price": price,
+        "tax": money.round_half_even(money.tax_on(price, tax_percent), currency),
+        "total": money.round_half_even(money.with_tax(price, tax_percent), currency),
+        "unit_price": row["unit_price"],
+        "unit": BillingUnit(row["unit"]),
+    }
+    if (factor := whole_factor(quantity)) is not None:
+        result["factor"] = factor
+    result["measured_unit"] = displayed_measured_unit(row["measured_unit"], row["unit"], quantity)
+    result["start"] = row["start"]
+    result["end"] = row["end"]
+    result["article_code"] = row["article_code"]
+    result["project_name"] = row["project_name"] or NO_PROJECT
+    if row["project_uuid"]:
+        result["project_uuid"] = row["project_uuid"]
+    result["quantity"] = quantity
+    result["details"] = _details(row["details"], response_format.links)
+    result["resource"] = row["resource_uuid"]
+    if row["resource_uuid"]:
+        result["resource_uuid"] = row["resource_uuid"]
+        result["resource_name"] = row["resource_name"]
+    if row["billing_type"]:
+        result["billing_type"] = row["billing_type"]
+    result["backend_uuid"] = row["backend_uuid"]
+    result["credit"] = row["credit"]
+    return result
+
+
+def _details(stored: dict[str, Any], links: Links) -> dict[str, Any]:
+    """Return details with the documented UUIDs in the style of the response.
+
+    A Waldur stores hex digits. One that is null or empty is left out: clients that parse UUIDs
+    fail on it.
+    """
+    shown = dict(stored)
+    for key in _UUIDS_IN_DETAILS:
+        value = shown.get(key, "")
+        if value is None or value == "":
+            shown.pop(key, None)
+        elif isinstance(value, str) and (uuid := parse_uuid(value)):
+            shown[key] = links.uuid(uuid)
+    return shown

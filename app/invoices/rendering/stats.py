@@ -44,4 +44,4 @@ async def render_stats(
         }
         for row in sums
     ]
-    yield encode_stats(rows, response_format.links)
+    yield encode_stats(rows, context=response_format.links)

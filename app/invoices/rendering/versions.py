@@ -14,7 +14,7 @@ from app.audit.labels import describe
 from app.audit.models import ChangeKind
 from app.invoices.queries.history import InvoiceHistory, VersionAt
 from app.invoices.rendering.audited_rows import RecordedInvoice, audited_invoice, audited_row
-from app.invoices.rendering.json_array import json_array
+from app.invoices.rendering.items import json_array
 from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.schemas import VersionHistory, encode_version
 
@@ -133,7 +133,7 @@ def _version(entry: RowMapping, changes: "_Changes", response_format: ResponseFo
         revision_comment=describe(entry["operation"], entry["comment"]),
         serialized_data=data | {"changes": changes.as_json()},
     )
-    return encode_version(version, response_format.links)
+    return encode_version(version, context=response_format.links)
 
 
 class _Changes:

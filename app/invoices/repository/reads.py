@@ -73,16 +73,13 @@ class Version(NamedTuple):
 class FoundInvoice:
     """An invoice that the caller may see, with the columns that operations on it need."""
 
+    id: int
+    """The key of its row."""
     uuid: UUID
     version: Version
     customer_id: int
     state: InvoiceState
     tax_percent: Decimal
-
-    @property
-    def id(self) -> int:
-        """The key of its row."""
-        return self.version.invoice_id
 
 
 VersionedRow = tuple[Version, RowMapping]
@@ -126,6 +123,7 @@ async def find_visible_invoice(
         connection, caller=caller, uuid=uuid, filters=filters, fields=()
     )
     return FoundInvoice(
+        row["id"],
         row["uuid"],
         version,
         row["customer_id"],
@@ -204,11 +202,7 @@ async def read_heads(
     connection: AsyncConnection, invoices: Sequence[int], fields: Sequence[str]
 ) -> dict[int, RowMapping]:
     """Return the columns of the fields of invoices, without their items, by the invoices' keys."""
-    columns = (Invoice.id, Invoice.tax_percent, *columns_of(fields))
-    statement = join_customer(select(*columns), fields).where(
-        Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger)))
-    )
-    result = await connection.execute(statement, {"invoices": list(invoices)})
+    result = await connection.execute(_heads(tuple(fields)), {"invoices": list(invoices)})
     return {row["id"]: row for row in result.mappings()}
 
 
@@ -216,6 +210,14 @@ async def read_version(connection: AsyncConnection, invoice_id: int) -> Version:
     """Return the version of an existing invoice, without a check of access."""
     statement = select(*_version_columns, _references).where(Invoice.id == invoice_id)
     return Version(*(await connection.execute(statement)).one())
+
+
+@lru_cache(_STATEMENTS)
+def _heads(fields: tuple[str, ...]) -> AnySelect:
+    columns = (Invoice.id, Invoice.tax_percent, *columns_of(fields))
+    return join_customer(select(*columns), fields).where(
+        Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger)))
+    )
 
 
 @lru_cache(_STATEMENTS)
