@@ -1,24 +1,11 @@
 """Errors of disks, and a check that a directory is writable."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
 
 class DiskUnavailable(OSError):
     """A disk is full, read-only or missing; the same call may succeed later."""
-
-
-@contextmanager
-def translate_disk_errors() -> Iterator[None]:
-    """Raise every OSError in the context as `DiskUnavailable`."""
-    try:
-        yield
-    except DiskUnavailable:
-        raise
-    except OSError as error:
-        raise DiskUnavailable(error.errno, error.strerror) from error
 
 
 def write_problem(directory: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.factories import Factories
 from tests.support.tracing import CASES
 
-LIMITS = {"list": (20, 56), "paid": (48, 172)}
+LIMITS = {"list": (20, 56), "paid": (37, 120)}
 """The modules and functions at most. The target of `paid` is 32 and 120: lower its limits with each
 step towards it."""
 

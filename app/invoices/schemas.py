@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, SerializeAsAny, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from app.api.serializers import (
@@ -116,8 +116,8 @@ class InvoiceItem(TypedDict, total=False):
     project_name: str
     project_uuid: WireUuid
     quantity: Annotated[DecimalString10, _TEN]
-    # No return type, so that the documented schema stays that of the details.
-    details: Annotated[InvoiceItemDetails, PlainSerializer(dict)]
+    # As stored, further keys included; the rows have its UUIDs in the style of the response.
+    details: SerializeAsAny[InvoiceItemDetails]
     resource: Annotated[UUID, link("marketplace-resources", platform=True), URI] | None
     resource_uuid: WireUuid
     resource_name: str
@@ -143,7 +143,7 @@ class Invoice(TypedDict, total=False):
     year: Annotated[int, Field(ge=0, le=32767)]
     month: Annotated[int, Field(ge=1, le=12)]
     # As the operator has set it, further keys included.
-    issuer_details: Annotated[CustomerDetails, PlainSerializer(dict)]
+    issuer_details: SerializeAsAny[CustomerDetails]
     invoice_date: date | None
     """Date then invoice moved from state pending to created."""
     due_date: date

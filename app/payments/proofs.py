@@ -9,7 +9,8 @@ import asyncio
 import os
 import re
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -18,7 +19,7 @@ from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final
 from unicodedata import category
 
-from app.disk import DiskUnavailable, translate_disk_errors
+from app.disk import DiskUnavailable
 from app.domain_errors import LimitExceeded
 from app.logging import describe_error, get_logger
 
@@ -100,7 +101,7 @@ class ProofStore:
 
     def create(self) -> None:
         """Create the folder if it is missing; raises `DiskUnavailable`."""
-        with translate_disk_errors():
+        with _translate_disk_errors():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
@@ -117,7 +118,7 @@ class ProofStore:
         return await asyncio.to_thread(self._check, self.path(key), size)
 
     def _check(self, path: Path, size: int) -> os.stat_result:
-        with translate_disk_errors(), path.open("rb") as file:
+        with _translate_disk_errors(), path.open("rb") as file:
             state = os.fstat(file.fileno())
         if state.st_size != size:
             raise DiskUnavailable(None, "The file of a proof is truncated")
@@ -232,7 +233,7 @@ class IncomingProof:
             _logger.warning("proof left to the sweep", key=self._key, error=describe_error(error))
 
     def _write_waiting(self) -> BinaryIO:
-        with translate_disk_errors():
+        with _translate_disk_errors():
             if self._file is None:
                 if self._store.creates:
                     self._store.create()
@@ -245,7 +246,7 @@ class IncomingProof:
 
     def _make_durable(self) -> None:
         target = self._store.directory / self._key
-        with translate_disk_errors():
+        with _translate_disk_errors():
             file = self._write_waiting()
             file.flush()
             os.fsync(file.fileno())
@@ -267,6 +268,17 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _translate_disk_errors() -> Iterator[None]:
+    """Raise every OSError in the context as `DiskUnavailable`."""
+    try:
+        yield
+    except DiskUnavailable:
+        raise
+    except OSError as error:
+        raise DiskUnavailable(error.errno, error.strerror) from error
 
 
 def media_type(head: bytes) -> str | None:
