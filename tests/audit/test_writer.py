@@ -64,7 +64,7 @@ async def test_a_payment_is_recorded_with_its_actor(
     paid = await client.post(f"{path}/paid/", json={"date": "2026-11-05"}, headers=headers)
     assert paid.status_code == 200
     # Found, settled, the profile, the payment; two seal; three make the answer.
-    assert len(statements) == 9
+    assert len(statements) == 7
 
     noted, payment = await rows(connection, ENTRIES, uuid=invoice.uuid)
     assert noted[:5] == (1, "invoices_set_backend_id", "anna", "console", "")
