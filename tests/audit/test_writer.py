@@ -63,7 +63,8 @@ async def test_a_payment_is_recorded_with_its_actor(
     statements.clear()
     paid = await client.post(f"{path}/paid/", json={"date": "2026-11-05"}, headers=headers)
     assert paid.status_code == 200
-    # Found, settled, the profile, the payment; two seal; three make the answer.
+    # The invoice is found and marked as paid, and the payment recorded; two statements seal the
+    # change; two read the response.
     assert len(statements) == 7
 
     noted, payment = await rows(connection, ENTRIES, uuid=invoice.uuid)
