@@ -17,6 +17,8 @@ WRONG_IMPORTS = {
     "packages": [
         ("app.outbox.repository", "app.invoices.actions.pay"),
         ("app.outbox.repository", "app.invoices.models"),
+        ("app.payments.repository", "app.invoices.models"),
+        ("app.deliveries.schedule", "app.invoices.models"),
         ("app.invoices.actions.pay", "app.notifications.smtp"),
         ("app.invoices.jobs.close_month", "app.jobs.runner"),
         ("app.notifications.messages", "app.dataio.loader"),
@@ -41,6 +43,7 @@ WRONG_IMPORTS = {
         ("app.invoices.jobs.close_month", "app.invoices.api.router"),
     ],
     "web-framework": [
+        ("app.invoices.actions.pay", "fastapi"),
         ("app.jobs.runner", "starlette"),
     ],
     "domain-without-http": [
@@ -54,6 +57,13 @@ WRONG_IMPORTS = {
     "billing-is-pure": [
         ("app.billing.money", "sqlalchemy"),
         ("app.billing.periods", "app.database.base"),
+    ],
+    "libraries": [
+        ("app.invoices.actions.notify", "aiosmtplib"),
+        ("app.invoices.rendering.rows", "jinja2"),
+        ("app.jobs.runner", "typer"),
+        ("app.main", "uvicorn"),
+        ("app.deliveries.schedule", "arq"),
     ],
 }
 """Imports that break each contract: the importing module and the imported one."""
