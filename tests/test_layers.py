@@ -60,7 +60,7 @@ WRONG_IMPORTS = {
     ],
     "libraries": [
         ("app.invoices.actions.notify", "aiosmtplib"),
-        ("app.invoices.rendering.rows", "jinja2"),
+        ("app.invoices.rendering.items", "jinja2"),
         ("app.jobs.runner", "typer"),
         ("app.main", "uvicorn"),
         ("app.deliveries.schedule", "arq"),
