@@ -6,7 +6,7 @@ a body; a command prints the message.
 
 
 class DomainError(Exception):
-    """A rule or the stored data forbids what was asked for; the message is for the caller."""
+    """A rule or the stored data forbids the action; the message is for the caller."""
 
 
 class NotFound(DomainError):

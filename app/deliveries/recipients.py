@@ -26,7 +26,7 @@ async def find_recipients(connection: AsyncConnection, customer_id: int) -> list
 
     An owner counts if the role and the user are active and the role has not expired. A stored text
     may contain several addresses (`split_addresses`). Addresses that differ only in case are one,
-    in the first spelling. The list is empty if nobody has an address.
+    in the first spelling. The list is empty without any address.
     """
     owners = (
         select(User.email)

@@ -222,7 +222,7 @@ class _RequestBody:
         """Send a part of the response; before the body has ended, it may end the connection.
 
         A client that is still sending when the connection ends may lose the response. So the
-        connection ends only if nobody would read the whole body, and `LINGER_SECONDS` after the
+        connection ends only if the whole body would stay unread, and `LINGER_SECONDS` after the
         response. The rest of any other body is read and dropped.
         """
         if message["type"] == "http.response.start":

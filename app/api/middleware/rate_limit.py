@@ -241,7 +241,7 @@ class RequestLimiter:
         """Send a message of the response; add the `RateLimit` headers to its start."""
         if message["type"] == "http.response.start":
             limit = self.limits.address
-            # Failures of the service itself count on nobody.
+            # Failures of the service itself do not count.
             if (
                 not self._counted
                 and limit is not None

@@ -83,7 +83,7 @@ def _validated_date(body: RequestBody, incoming: IncomingProof) -> date:
     except (body_validators.FieldError, ProofRefused) as error:
         errors["proof"] = [str(error)]
     for name, value in body.fields.items():
-        # A file under another name would be lost, and nobody would notice.
+        # A file in another field would be lost without a notice.
         if isinstance(value, FilePart) and name not in ("date", "proof"):
             errors[name] = [_NO_FILE_FIELD]
     if errors or day is None:

@@ -37,7 +37,7 @@ TOTALS: Final = (*_SUMS, "total_cost")
 """The columns that triggers keep."""
 _decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 
-# The triggers compute what is set to null.
+# The triggers compute values that are set to null.
 _REMOVE_PRICES: Final = text(
     "UPDATE invoice_items SET price = NULL FROM invoices"
     " WHERE invoices.id = invoice_id AND state = :open"
