@@ -56,6 +56,14 @@ class CustomerRoleName(StrEnum):
     READER = "reader"
 
 
+class ProjectRoleName(StrEnum):
+    """The role of a user in a project; every role may read the same."""
+
+    ADMIN = "admin"
+    MANAGER = "manager"
+    MEMBER = "member"
+
+
 class DeliveryState(StrEnum):
     """The state of a notification to one recipient."""
 

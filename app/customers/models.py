@@ -33,6 +33,10 @@ class Customer(Base):
     default_tax_percent: Mapped[Percent]
     accounting_start_date: Mapped[datetime] = mapped_column(index=True)
     archived: Mapped[bool] = mapped_column(default=False)
+    display_billing_info_in_projects: Mapped[bool] = mapped_column(
+        default=True, server_default="true"
+    )
+    """Whether users with a role in a project see the invoice items of that project."""
     created_at: Mapped[datetime]
     source: Mapped[str | None]
     """The import that created it: `focus` for an account or a provider of a cost export, which is

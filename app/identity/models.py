@@ -1,4 +1,4 @@
-"""The tables of users, their tokens and their roles at customers."""
+"""The tables of users, their tokens and their roles at customers and in projects."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import CIDR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.billing.enums import CustomerRoleName
+from app.billing.enums import CustomerRoleName, ProjectRoleName
 from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
 
@@ -56,6 +56,27 @@ class CustomerRole(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     customer_id: Mapped[int] = mapped_column(
         ForeignKey("customers.id", ondelete="CASCADE"), index=True
+    )
+    role: Mapped[str]
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+
+
+class ProjectRole(Base):
+    """A user's role in a project. It counts while it is active and has not expired."""
+
+    __tablename__ = "project_roles"
+    __table_args__ = (
+        enum_check("role", ProjectRoleName),
+        Index("ix_project_roles_user_id_project_id", "user_id", "project_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    uuid: Mapped[PublicId]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
     )
     role: Mapped[str]
     is_active: Mapped[bool] = mapped_column(default=True)

@@ -11,7 +11,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import BillingType, BillingUnit, CustomerRoleName, InvoiceState
+from app.billing.enums import (
+    BillingType,
+    BillingUnit,
+    CustomerRoleName,
+    InvoiceState,
+    ProjectRoleName,
+)
 from app.billing.enums import PaymentType as PaymentKind
 from app.billing.periods import Period, due_date
 from app.catalogue.models import (
@@ -25,7 +31,7 @@ from app.catalogue.models import (
 )
 from app.customers.models import Customer, Project
 from app.database.base import Base
-from app.identity.models import AccessSubnet, CustomerRole, Token, User
+from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import CustomerCredit, Payment, PaymentProfile
 
@@ -121,6 +127,25 @@ class Factories:
         """Insert a user who is an owner of the customer."""
         user = await self.user(**values)
         await self.role(user, customer)
+        return user
+
+    async def project_role(self, user: Row, project: Row, **values: Any) -> Row:
+        """Give a user a role in a project, by default the member's."""
+        return await self._insert(
+            ProjectRole,
+            {
+                "user_id": user.id,
+                "project_id": project.id,
+                "role": ProjectRoleName.MEMBER,
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def member(self, project: Row, **values: Any) -> UserRow:
+        """Insert a user who is a member of the project."""
+        user = await self.user(**values)
+        await self.project_role(user, project)
         return user
 
     async def subnet(self, customer: Row, network: str | None) -> Row:
