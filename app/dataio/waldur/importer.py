@@ -8,6 +8,7 @@ the rows that are new or changed since.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,10 @@ from sqlalchemy import Select
 
 from app.audit.actor import Actor
 from app.database.engine import Database
+from app.dataio import records
 from app.dataio.loader import Loader, import_transaction
-from app.dataio.records import Record
-from app.dataio.waldur import billing_selects, catalogue_selects, local_state, mapping
+from app.dataio.registry import RECORD_KIND_BY_MODEL
+from app.dataio.waldur import local_state, mapping, selects
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.invoice_importer import InvoiceImporter
 from app.dataio.waldur.mapping import Row, parse_optional_uuid, parse_uuid
@@ -26,7 +28,7 @@ from app.settings import Settings
 
 Progress = Callable[[str], None]
 """Called with the kind of each row that has been read."""
-_SelectRows = Callable[[WaldurDatabase], Select[Any]]
+_MapRow = Callable[[Row], records.Record]
 
 
 async def import_waldur_database(
@@ -61,24 +63,25 @@ class WaldurImporter:
 
     async def import_all(self) -> None:
         """Import every kind of record."""
-        await self._import("user", catalogue_selects.users, mapping.map_user)
-        await self._import("token", catalogue_selects.tokens, mapping.map_token)
-        await self._import("customer", catalogue_selects.customers, mapping.map_customer)
+        waldur = self._waldur
+        await self._import(records.UserRecord, "core_user", mapping.map_user)
+        await self._import(records.TokenRecord, selects.tokens(waldur), mapping.map_token)
+        await self._import(records.CustomerRecord, "structure_customer", mapping.map_customer)
         await self._import_roles()
         await self._import_subnets()
-        await self._import("project", catalogue_selects.projects, mapping.map_project)
-        await self._import("service_provider", catalogue_selects.providers, mapping.map_provider)
-        await self._import("category", catalogue_selects.categories, mapping.map_category)
-        await self._import("offering", catalogue_selects.offerings, mapping.map_offering)
+        await self._import(records.ProjectRecord, "structure_project")
+        await self._import(records.ServiceProviderRecord, "marketplace_serviceprovider")
+        await self._import(records.CategoryRecord, "marketplace_category")
+        await self._import(records.OfferingRecord, "marketplace_offering")
+        await self._import(records.OfferingComponentRecord, "marketplace_offeringcomponent")
+        await self._import(records.PlanRecord, "marketplace_plan")
         await self._import(
-            "offering_component", catalogue_selects.components, mapping.map_component
+            records.PlanComponentRecord, "marketplace_plancomponent", mapping.map_plan_component
         )
-        await self._import("plan", catalogue_selects.plans, mapping.map_plan)
+        await self._import(records.ResourceRecord, "marketplace_resource")
         await self._import(
-            "plan_component", catalogue_selects.plan_components, mapping.map_plan_component
+            records.PaymentProfileRecord, selects.profiles(waldur), mapping.map_profile
         )
-        await self._import("resource", catalogue_selects.resources, mapping.map_resource)
-        await self._import("payment_profile", billing_selects.profiles, mapping.map_profile)
         await self._import_credits()
         await self._loader.flush()
         invoices = InvoiceImporter(self._waldur, self._loader, self._report, self._interval)
@@ -101,17 +104,23 @@ class WaldurImporter:
         return self._report
 
     async def _import(
-        self, kind: str, select_rows: _SelectRows, map_row: Callable[[Row], Record]
+        self,
+        model: type[records.Record],
+        source: str | Select[Any],
+        map_row: _MapRow | None = None,
     ) -> None:
-        async for row in self._rows(kind, select_rows):
-            await self._add(kind, row, map_row)
+        """Import the rows of a table or select; without `map_row` by the names of the fields."""
+        kind = RECORD_KIND_BY_MODEL[model].name
+        async for row in self._rows(kind, source):
+            await self._add(kind, row, map_row or partial(mapping.map_record, model))
 
-    async def _rows(self, kind: str, select_rows: _SelectRows) -> AsyncIterator[Row]:
-        async for row in self._waldur.rows(select_rows(self._waldur)):
+    async def _rows(self, kind: str, source: str | Select[Any]) -> AsyncIterator[Row]:
+        statement = self._waldur.select(source) if isinstance(source, str) else source
+        async for row in self._waldur.rows(statement):
             self._progress(kind)
             yield row
 
-    async def _add(self, kind: str, row: Row, map_row: Callable[[Row], Record]) -> None:
+    async def _add(self, kind: str, row: Row, map_row: _MapRow) -> None:
         try:
             record = map_row(mapping.require_readable(row))
         except ValueError as error:
@@ -121,7 +130,7 @@ class WaldurImporter:
         await self._loader.add(record)
 
     async def _import_roles(self) -> None:
-        async for row in self._rows("customer_role", catalogue_selects.roles):
+        async for row in self._rows("customer_role", selects.roles(self._waldur)):
             if row["scope"] == "structure.customer":
                 await self._add("customer_role", row, mapping.map_role)
             else:
@@ -130,41 +139,37 @@ class WaldurImporter:
 
     async def _import_subnets(self) -> None:
         if self._waldur.has("structure_accesssubnet"):
-            await self._import("access_subnet", catalogue_selects.subnets, mapping.map_subnet)
+            await self._import(
+                records.AccessSubnetRecord, "structure_accesssubnet", mapping.map_subnet
+            )
             return
-        async for row in self._waldur.rows(catalogue_selects.listed_subnets(self._waldur)):
+        async for row in self._waldur.rows(selects.listed_subnets(self._waldur)):
             for network in filter(None, map(str.strip, row["access_subnets"].split(","))):
-                await self._add(
-                    "access_subnet",
-                    {"uuid": row["customer"], "network": network},
-                    lambda row: mapping.map_listed_subnet(parse_uuid(row["uuid"]), row["network"]),
-                )
+                listed = {"customer": row["customer"], "network": network}
+                await self._add("access_subnet", listed, mapping.map_listed_subnet)
 
     async def _import_credits(self) -> None:
         if self._waldur.has("invoices_projectcredit"):
-            (counted,) = await self._waldur.all(billing_selects.project_credits(self._waldur))
-            if counted["count"]:
-                self._report.skip(
-                    "project_credit",
-                    "this service has no credits of projects",
-                    count=counted["count"],
-                )
+            project_credits = await self._waldur.all(self._waldur.select("invoices_projectcredit"))
+            if project_credits:
+                reason = "this service has no credits of projects"
+                self._report.skip("project_credit", reason, count=len(project_credits))
         if not self._waldur.has("invoices_customercredit"):
             return
         offerings: dict[int, list[UUID]] = defaultdict(list)
         if self._waldur.has("invoices_customercredit_offerings"):
-            async for row in self._waldur.rows(billing_selects.credit_offerings(self._waldur)):
+            async for row in self._waldur.rows(selects.credit_offerings(self._waldur)):
                 if row["offering"] is not None:
                     offerings[row["credit"]].append(parse_uuid(row["offering"]))
         await self._import(
-            "customer_credit",
-            billing_selects.customer_credits,
+            records.CustomerCreditRecord,
+            "invoices_customercredit",
             lambda row: mapping.map_credit(row, offerings[row["id"]]),
         )
 
     async def _import_payments(self, invoices: InvoiceImporter) -> None:
         preserved = await local_state.find_payments_of_changed_invoices(self._loader.connection)
-        async for row in self._rows("payment", billing_selects.payments):
+        async for row in self._rows("payment", "invoices_payment"):
             try:
                 invoice, payment = parse_optional_uuid(row["invoice"]), parse_uuid(row["uuid"])
             except ValueError as error:
@@ -207,4 +212,4 @@ class WaldurImporter:
 
 def _row_name(row: Row) -> str:
     """Return the identifier of a row; of a token its user, never its key."""
-    return str(row.get("uuid") or row.get("user") or row.get("id"))
+    return str(row.get("uuid") or row.get("user") or row.get("id") or row.get("customer"))

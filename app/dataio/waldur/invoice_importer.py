@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.catalogue.models import Offering, PlanComponent
 from app.dataio.loader import Loader
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
-from app.dataio.waldur import billing_selects, local_state, mapping
+from app.dataio.waldur import local_state, mapping, selects
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.mapping import Row, parse_uuid
 from app.dataio.waldur.source_database import WaldurDatabase
@@ -76,7 +76,7 @@ class InvoiceImporter:
         self._offerings = set(await connection.scalars(select(Offering.uuid)))
         last_id = -1
         while rows := await self._waldur.all(
-            billing_selects.invoices(self._waldur, after=last_id, limit=_BATCH_INVOICES)
+            selects.invoices(self._waldur, after=last_id, limit=_BATCH_INVOICES)
         ):
             await self._import_batch(rows)
             last_id = rows[-1]["id"]
@@ -125,7 +125,7 @@ class InvoiceImporter:
                 self._report.skip("invoice", describe_mapping_error(error), f"number {number}")
             if uuid is not None:
                 self.seen.add(uuid)
-        async for row in self._waldur.rows(billing_selects.items(self._waldur, list(invoices))):
+        async for row in self._waldur.rows(selects.items(self._waldur, list(invoices))):
             invoice = invoices[row["invoice_id"]]
             invoice.item_count += 1
             try:

@@ -6,17 +6,19 @@ The functions raise ValueError, with the reason, for a row that cannot be mapped
 from collections.abc import Callable, Container, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import cache, partial
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from app.billing.enums import BillingType, BillingUnit, CustomerRoleName, InvoiceState, PaymentType
+from app.billing.enums import CustomerRoleName
 from app.billing.periods import due_date
 from app.dataio import records
 from app.dataio.waldur.source_database import UnreadableValue
 
 Row = dict[str, Any]
-_Value = TypeVar("_Value", bound=StrEnum)
+_Record = TypeVar("_Record", bound=records.Record)
 
 SOURCE = "waldur"
 NAMESPACE = UUID("2c1d2b0e-6f0c-5d4b-9a35-0b9c4a7d8e61")
@@ -51,14 +53,6 @@ def parse_optional_uuid(value: object) -> UUID | None:
     return None if value is None else parse_uuid(value)
 
 
-def parse_enum(enum: type[_Value], value: str, name: str) -> _Value:
-    """Return the member of an enumeration; raises ValueError for an unknown value."""
-    try:
-        return enum(value)
-    except ValueError:
-        raise ValueError(f"the {name} {value!r} is unknown") from None
-
-
 def required_reference(row: Row, name: str) -> UUID:
     """Return the UUID of a referenced row, which must exist."""
     if row[name] is None:
@@ -66,43 +60,63 @@ def required_reference(row: Row, name: str) -> UUID:
     return parse_uuid(row[name])
 
 
-def optional_reference(row: Row, name: str, key: str) -> UUID | None:
-    """Return the UUID of a referenced row, which must exist if `key`, the foreign key, is set."""
-    return None if row[key] is None else required_reference(row, name)
+def optional_reference(row: Row, name: str) -> UUID | None:
+    """Return the UUID of a referenced row, which must exist if its foreign key is set."""
+    return None if row[f"{name}_id"] is None else required_reference(row, name)
+
+
+def map_record(model: type[_Record], row: Row, **values: Any) -> _Record:
+    """Return the record of a row, with the fields in `values` and the columns of the same name.
+
+    The column of a reference has the UUID of the row that it names. `created_at` is `created`.
+    """
+    for name, (column, read) in _readers(model).items():
+        if name not in values and column in row:
+            values[name] = read(row)
+    return model(**values)
+
+
+@cache
+def _readers(model: type[records.Record]) -> dict[str, tuple[str, Callable[[Row], object]]]:
+    """Return, by field, the column that must exist and the function that reads it."""
+    readers: dict[str, tuple[str, Callable[[Row], object]]] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if name == "uuid":
+            readers[name] = name, lambda row: parse_uuid(row["uuid"])
+        elif name == "created_at":
+            readers[name] = "created", lambda row: row["created"] or UNKNOWN_TIME
+        elif kind is UUID:
+            readers[name] = name, partial(required_reference, name=name)
+        elif kind == UUID | None:
+            readers[name] = name, partial(optional_reference, name=name)
+        elif isinstance(kind, type) and issubclass(kind, StrEnum):
+            readers[name] = name, partial(_read_enum, enum=kind, name=name)
+        else:
+            readers[name] = name, itemgetter(name)
+    return readers
+
+
+def _read_enum(row: Row, enum: type[StrEnum], name: str) -> StrEnum:
+    try:
+        return enum(row[name])
+    except ValueError:
+        raise ValueError(f"the {name.replace('_', ' ')} {row[name]!r} is unknown") from None
 
 
 def map_customer(row: Row) -> records.CustomerRecord:
     """Map an organization."""
-    created = row["created"] or UNKNOWN_TIME
-    return records.CustomerRecord(
-        uuid=parse_uuid(row["uuid"]),
-        name=row["name"],
-        email=row["email"],
-        phone_number=row["phone_number"],
-        address=row["address"],
-        postal=row["postal"],
-        country=row["country"],
-        bank_name=row["bank_name"],
-        bank_account=row["bank_account"],
-        vat_code=row["vat_code"],
-        default_tax_percent=row["default_tax_percent"],
-        accounting_start_date=row["accounting_start_date"] or created,
-        archived=row["archived"],
-        created_at=created,
-    )
+    start = row["accounting_start_date"] or row["created"] or UNKNOWN_TIME
+    return map_record(records.CustomerRecord, row, accounting_start_date=start)
 
 
 def map_user(row: Row) -> records.UserRecord:
     """Map a user."""
     name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
-    return records.UserRecord(
-        uuid=parse_uuid(row["uuid"]),
-        username=row["username"],
+    return map_record(
+        records.UserRecord,
+        row,
         full_name=name or row["full_name"],
-        email=row["email"],
-        is_staff=row["is_staff"],
-        is_support=row["is_support"],
-        is_active=row["is_active"],
         created_at=row["date_joined"] or UNKNOWN_TIME,
     )
 
@@ -141,99 +155,25 @@ def map_role(row: Row) -> records.CustomerRoleRecord:
     name = row["role"]
     if name not in ROLES:
         raise ValueError(f"the role {name} gives no access to invoices")
-    return records.CustomerRoleRecord(
-        uuid=parse_uuid(row["uuid"]),
-        user=required_reference(row, "user"),
-        customer=required_reference(row, "customer"),
+    return map_record(
+        records.CustomerRoleRecord,
+        row,
         role=ROLES[name],
         # Waldur marks an inactive role by null or by false.
         is_active=bool(row["is_active"]),
-        created_at=row["created"] or UNKNOWN_TIME,
         expires_at=row["expiration_time"],
     )
 
 
 def map_subnet(row: Row) -> records.AccessSubnetRecord:
     """Map an access subnet."""
-    return records.AccessSubnetRecord(
-        uuid=parse_uuid(row["uuid"]),
-        customer=required_reference(row, "customer"),
-        network=row["inet"],
-        description=row["description"],
-    )
+    return map_record(records.AccessSubnetRecord, row, network=row["inet"])
 
 
-def map_listed_subnet(customer_uuid: UUID, network: str) -> records.AccessSubnetRecord:
+def map_listed_subnet(row: Row) -> records.AccessSubnetRecord:
     """Map one network of the list that older releases store in the customer."""
-    return records.AccessSubnetRecord(
-        uuid=uuid5(NAMESPACE, f"subnet:{customer_uuid}:{network}"),
-        customer=customer_uuid,
-        network=network,  # type: ignore[arg-type]  # the model parses the text
-    )
-
-
-def map_project(row: Row) -> records.ProjectRecord:
-    """Map a project."""
-    return records.ProjectRecord(
-        uuid=parse_uuid(row["uuid"]),
-        customer=required_reference(row, "customer"),
-        name=row["name"],
-        is_removed=row["is_removed"],
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
-
-
-def map_provider(row: Row) -> records.ServiceProviderRecord:
-    """Map a service provider."""
-    return records.ServiceProviderRecord(
-        uuid=parse_uuid(row["uuid"]),
-        customer=required_reference(row, "customer"),
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
-
-
-def map_category(row: Row) -> records.CategoryRecord:
-    """Map a category."""
-    return records.CategoryRecord(uuid=parse_uuid(row["uuid"]), title=row["title"])
-
-
-def map_offering(row: Row) -> records.OfferingRecord:
-    """Map an offering."""
-    return records.OfferingRecord(
-        uuid=parse_uuid(row["uuid"]),
-        name=row["name"],
-        type=row["type"],
-        category=required_reference(row, "category"),
-        customer=optional_reference(row, "customer", "customer_id"),
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
-
-
-def map_component(row: Row) -> records.OfferingComponentRecord:
-    """Map a component of an offering."""
-    return records.OfferingComponentRecord(
-        uuid=parse_uuid(row["uuid"]),
-        offering=required_reference(row, "offering"),
-        type=row["type"],
-        name=row["name"],
-        billing_type=parse_enum(BillingType, row["billing_type"], "billing type"),
-        measured_unit=row["measured_unit"],
-        article_code=row["article_code"],
-    )
-
-
-def map_plan(row: Row) -> records.PlanRecord:
-    """Map a plan."""
-    return records.PlanRecord(
-        uuid=parse_uuid(row["uuid"]),
-        offering=required_reference(row, "offering"),
-        name=row["name"],
-        unit=parse_enum(BillingUnit, row["unit"], "unit"),
-        unit_price=row["unit_price"],
-        article_code=row["article_code"],
-        archived=row["archived"],
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
+    uuid = uuid5(NAMESPACE, f"subnet:{parse_uuid(row['customer'])}:{row['network']}")
+    return map_record(records.AccessSubnetRecord, row, uuid=uuid)
 
 
 def plan_component_uuid(waldur_id: int) -> UUID:
@@ -243,50 +183,23 @@ def plan_component_uuid(waldur_id: int) -> UUID:
 
 def map_plan_component(row: Row) -> records.PlanComponentRecord:
     """Map the price of a component in a plan."""
-    return records.PlanComponentRecord(
-        uuid=plan_component_uuid(row["id"]),
-        plan=required_reference(row, "plan"),
-        component=optional_reference(row, "component", "component_id"),
-        amount=row["amount"],
-        price=row["price"],
-    )
-
-
-def map_resource(row: Row) -> records.ResourceRecord:
-    """Map a resource."""
-    return records.ResourceRecord(
-        uuid=parse_uuid(row["uuid"]),
-        name=row["name"],
-        offering=required_reference(row, "offering"),
-        plan=optional_reference(row, "plan", "plan_id"),
-        project=required_reference(row, "project"),
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
+    uuid = plan_component_uuid(row["id"])
+    return map_record(records.PlanComponentRecord, row, uuid=uuid)
 
 
 def map_profile(row: Row) -> records.PaymentProfileRecord:
     """Map a payment profile."""
-    return records.PaymentProfileRecord(
-        uuid=parse_uuid(row["uuid"]),
-        customer=required_reference(row, "customer"),
-        name=row["name"],
-        payment_type=parse_enum(PaymentType, row["payment_type"], "payment type"),
-        attributes=row["attributes"] or {},
-        is_active=bool(row["is_active"]),
-    )
+    attributes, is_active = row["attributes"] or {}, bool(row["is_active"])
+    return map_record(records.PaymentProfileRecord, row, attributes=attributes, is_active=is_active)
 
 
 def map_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRecord:
     """Map a customer's credit. Newer releases store its minimal as its expected consumption."""
     consumption = row["expected_consumption"]
-    return records.CustomerCreditRecord(
-        uuid=parse_uuid(row["uuid"]),
-        customer=required_reference(row, "customer"),
-        value=row["value"],
-        end_date=row["end_date"],
+    return map_record(
+        records.CustomerCreditRecord,
+        row,
         minimal_consumption=row["minimal_consumption"] if consumption is None else consumption,
-        minimal_consumption_logic=row["minimal_consumption_logic"],
-        created_at=row["created"] or UNKNOWN_TIME,
         offerings=tuple(offerings),
     )
 
@@ -294,21 +207,13 @@ def map_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRec
 def map_invoice(row: Row, payment_interval_days: int) -> records.InvoiceRecord:
     """Map an invoice. It keeps the number that Waldur shows."""
     issued: date | None = row["invoice_date"]
-    return records.InvoiceRecord(
-        uuid=parse_uuid(row["uuid"]),
+    return map_record(
+        records.InvoiceRecord,
+        row,
         number=FIRST_NUMBER + row["id"],
-        customer=required_reference(row, "customer"),
-        year=row["year"],
-        month=row["month"],
-        state=parse_enum(InvoiceState, row["state"], "state"),
-        tax_percent=row["tax_percent"],
         # Invoices that are older than this column have no date: the first day of their month.
         created=row["created"] or _first_day(row["year"], row["month"]),
-        invoice_date=issued,
         due_date=None if issued is None else due_date(issued, payment_interval_days),
-        backend_id=row["backend_id"],
-        payment_url=row["payment_url"],
-        reference_number=row["reference_number"],
         source=SOURCE,
         unchanged_since_import=True,
     )
@@ -335,21 +240,11 @@ def map_item(
     if not isinstance(details, dict):
         raise ValueError("details: not a JSON object")
     is_credit = row["credit_id"] is not None
-    return records.InvoiceItemRecord(
-        uuid=parse_uuid(row["uuid"]),
+    return map_record(
+        records.InvoiceItemRecord,
+        row,
         invoice=invoice_uuid,
-        name=row["name"],
-        unit_price=row["unit_price"],
-        quantity=row["quantity"],
-        unit=parse_enum(BillingUnit, row["unit"], "unit"),
-        measured_unit=row["measured_unit"],
-        article_code=row["article_code"],
-        start=row["start"],
-        end=row["end"],
-        project=optional_reference(row, "project", "project_id"),
-        project_name=row["project_name"],
         project_uuid=UUID(row["project_uuid"]) if row["project_uuid"] else None,
-        resource=optional_reference(row, "resource", "resource_id"),
         offering=_reference_in_details(details, "offering_uuid", _parse_offering, offerings),
         plan_component=_reference_in_details(
             details, "plan_component_id", _parse_plan_component, plan_components
@@ -357,20 +252,13 @@ def map_item(
         details=details,
         backend_uuid=parse_optional_uuid(row["backend_uuid"]),
         credit=is_credit,
-        customer_credit=parse_optional_uuid(row.get("customer_credit")) if is_credit else None,
+        customer_credit=parse_optional_uuid(row["customer_credit"]) if is_credit else None,
     )
 
 
 def map_payment(row: Row) -> records.PaymentRecord:
     """Map a payment without its proof, whose file is not in the database."""
-    return records.PaymentRecord(
-        uuid=parse_uuid(row["uuid"]),
-        profile=required_reference(row, "profile"),
-        invoice=optional_reference(row, "invoice", "invoice_id"),
-        date_of_payment=row["date_of_payment"],
-        sum=row["sum"],
-        created_at=row["created"] or UNKNOWN_TIME,
-    )
+    return map_record(records.PaymentRecord, row, proof=None)
 
 
 def _reference_in_details(

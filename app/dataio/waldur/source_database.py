@@ -53,19 +53,22 @@ class WaldurDatabase:
             self._tables[name] = SourceTable(name, self._columns.get(name))
         return self._tables[name]
 
-    def select(self, name: str, *columns: str, **references: tuple[str, str]) -> Select[Any]:
-        """Select columns of a table and the UUIDs of the rows that it names, by id.
+    def select(self, name: str) -> Select[Any]:
+        """Select the columns of a table and, by their fields, the UUIDs of the rows that it names.
 
-        A reference is a table and the foreign key to its id. Outer joins resolve it, so that the
-        import can report a row whose reference does not exist.
+        Outer joins resolve the references, so that the import can report a row whose reference does
+        not exist.
         """
         own = self.table(name)
         source: FromClause = own.table
-        selected = own.columns(*columns)
-        for label, (target_name, key) in references.items():
+        selected = list(own.columns)
+        for field, (target_name, key) in SOURCE_SCHEMA[name].references.items():
+            if not self.has(target_name):
+                selected.append(null().label(field))
+                continue
             target = self.table(target_name)
             source = source.outerjoin(target.table, target["id"] == own[key])
-            selected.append(target["uuid"].label(label))
+            selected.append(target["uuid"].label(field))
         return select(*selected).select_from(source).order_by(own["id"])
 
     async def rows(self, statement: Select[Any]) -> AsyncIterator[dict[str, Any]]:
@@ -86,9 +89,9 @@ class SourceTable:
 
     def __init__(self, name: str, existing: frozenset[str] | None) -> None:
         schema = SOURCE_SCHEMA[name]
-        names = (*schema.required, *schema.defaults)
-        found = names if existing is None else tuple(each for each in names if each in existing)
-        self._defaults = {each: schema.defaults[each] for each in names if each not in found}
+        self._names = (*schema.required.split(), *schema.defaults)
+        found = [each for each in self._names if existing is None or each in existing]
+        self._defaults = {each: schema.defaults[each] for each in self._names if each not in found}
         self.table: TableClause = table(
             name, *(column(each, JSONB() if each in JSON_COLUMNS else None) for each in found)
         )
@@ -102,9 +105,10 @@ class SourceTable:
         column_type = JSONB() if name in JSON_COLUMNS else None
         return literal(default, column_type).label(name)
 
-    def columns(self, *names: str) -> list[ColumnElement[Any]]:
-        """Return several columns."""
-        return [self[name] for name in names]
+    @property
+    def columns(self) -> list[ColumnElement[Any]]:
+        """Every column that an import reads."""
+        return [self[name] for name in self._names]
 
 
 @asynccontextmanager
@@ -182,7 +186,9 @@ async def _find_columns(connection: AsyncConnection) -> dict[str, frozenset[str]
     missing = []
     for name, schema in SOURCE_SCHEMA.items():
         if name in columns:
-            missing += [f"{name}.{each}" for each in schema.required if each not in columns[name]]
+            missing += [
+                f"{name}.{each}" for each in schema.required.split() if each not in columns[name]
+            ]
         elif not schema.optional:
             missing.append(name)
     if missing:

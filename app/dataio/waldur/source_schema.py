@@ -15,8 +15,11 @@ from types import MappingProxyType
 class TableSchema:
     """The columns that an import reads from one table."""
 
-    required: tuple[str, ...]
+    required: str
+    """The names, separated by white space."""
     defaults: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    references: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    """By the name of a record's field: the table that it names, and the foreign key to its id."""
     optional: bool = False
     """Whether some releases do not have the table. It then counts as empty."""
 
@@ -24,124 +27,109 @@ class TableSchema:
 ZERO = Decimal(0)
 JSON_COLUMNS = frozenset({"details", "attributes"})
 
+_CUSTOMER = ("structure_customer", "customer_id")
+_OFFERING = ("marketplace_offering", "offering_id")
+_PLAN = ("marketplace_plan", "plan_id")
+_PROJECT = ("structure_project", "project_id")
+
 SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
     {
         "core_user": TableSchema(
-            ("id", "uuid", "username", "email", "is_staff", "is_support", "is_active"),
-            {
-                "first_name": "",
-                "last_name": "",
-                "full_name": "",
-                "date_joined": None,
-                "token_lifetime": None,
-            },
+            "id uuid username email is_staff is_support is_active",
+            dict.fromkeys(("first_name", "last_name", "full_name"), "")
+            | {"date_joined": None, "token_lifetime": None},
         ),
-        "authtoken_token": TableSchema(("key", "created", "user_id")),
-        "django_content_type": TableSchema(("id", "app_label", "model")),
-        "permissions_role": TableSchema(("id", "name")),
+        "authtoken_token": TableSchema("key created user_id"),
+        "django_content_type": TableSchema("id app_label model"),
+        "permissions_role": TableSchema("id name"),
         "permissions_userrole": TableSchema(
-            ("id", "uuid", "user_id", "role_id", "content_type_id", "object_id", "is_active"),
+            "id uuid user_id role_id content_type_id object_id is_active",
             {"created": None, "expiration_time": None},
         ),
         "structure_customer": TableSchema(
-            ("id", "uuid", "name", "email"),
-            {
-                "created": None,
-                "phone_number": "",
-                "address": "",
-                "postal": "",
-                "country": "",
-                "bank_name": "",
-                "bank_account": "",
-                "vat_code": "",
-                "default_tax_percent": ZERO,
-                "accounting_start_date": None,
-                "archived": False,
-                "access_subnets": "",
-            },
+            "id uuid name email",
+            dict.fromkeys(("phone_number", "address", "postal", "country", "vat_code"), "")
+            | dict.fromkeys(("bank_name", "bank_account", "access_subnets"), "")
+            | {"created": None, "accounting_start_date": None, "archived": False}
+            | {"default_tax_percent": ZERO},
         ),
         "structure_accesssubnet": TableSchema(
-            ("id", "uuid", "customer_id", "inet"), {"description": ""}, optional=True
+            "id uuid customer_id inet",
+            {"description": ""},
+            {"customer": _CUSTOMER},
+            optional=True,
         ),
         "structure_project": TableSchema(
-            ("id", "uuid", "name", "customer_id"), {"is_removed": False, "created": None}
+            "id uuid name customer_id",
+            {"is_removed": False, "created": None},
+            {"customer": _CUSTOMER},
         ),
         "marketplace_serviceprovider": TableSchema(
-            ("id", "uuid", "customer_id"), {"created": None}
+            "id uuid customer_id", {"created": None}, {"customer": _CUSTOMER}
         ),
-        "marketplace_category": TableSchema(("id", "uuid", "title")),
+        "marketplace_category": TableSchema("id uuid title"),
         "marketplace_offering": TableSchema(
-            ("id", "uuid", "name", "category_id", "customer_id"), {"type": "", "created": None}
+            "id uuid name category_id customer_id",
+            {"type": "", "created": None},
+            {"category": ("marketplace_category", "category_id"), "customer": _CUSTOMER},
         ),
         "marketplace_offeringcomponent": TableSchema(
-            ("id", "uuid", "offering_id", "type", "name", "billing_type"),
+            "id uuid offering_id type name billing_type",
             {"measured_unit": "", "article_code": ""},
+            {"offering": _OFFERING},
         ),
         "marketplace_plan": TableSchema(
-            ("id", "uuid", "offering_id", "name", "unit"),
+            "id uuid offering_id name unit",
             {"unit_price": ZERO, "article_code": "", "archived": False, "created": None},
+            {"offering": _OFFERING},
         ),
         "marketplace_plancomponent": TableSchema(
-            ("id", "plan_id", "component_id", "price"), {"amount": 0}
+            "id plan_id component_id price",
+            {"amount": 0},
+            {"plan": _PLAN, "component": ("marketplace_offeringcomponent", "component_id")},
         ),
         "marketplace_resource": TableSchema(
-            ("id", "uuid", "name", "offering_id", "plan_id", "project_id"), {"created": None}
+            "id uuid name offering_id plan_id project_id",
+            {"created": None},
+            {"offering": _OFFERING, "plan": _PLAN, "project": _PROJECT},
         ),
         "invoices_paymentprofile": TableSchema(
-            ("id", "uuid", "organization_id", "payment_type", "is_active"),
+            "id uuid organization_id payment_type is_active",
             {"name": "", "attributes": {}},
+            {"customer": ("structure_customer", "organization_id")},
         ),
         "invoices_payment": TableSchema(
-            ("id", "uuid", "profile_id", "invoice_id", "sum", "date_of_payment"),
+            "id uuid profile_id invoice_id sum date_of_payment",
             {"created": None, "proof": None},
+            {
+                "profile": ("invoices_paymentprofile", "profile_id"),
+                "invoice": ("invoices_invoice", "invoice_id"),
+            },
         ),
         "invoices_customercredit": TableSchema(
-            ("id", "uuid", "customer_id", "value"),
-            {
-                "created": None,
-                "end_date": None,
-                "minimal_consumption": ZERO,
-                "expected_consumption": None,
-                "minimal_consumption_logic": "",
-            },
+            "id uuid customer_id value",
+            dict.fromkeys(("created", "end_date", "expected_consumption"))
+            | {"minimal_consumption": ZERO, "minimal_consumption_logic": ""},
+            {"customer": _CUSTOMER},
             optional=True,
         ),
         "invoices_customercredit_offerings": TableSchema(
-            ("id", "customercredit_id", "offering_id"), optional=True
+            "id customercredit_id offering_id", optional=True
         ),
-        "invoices_projectcredit": TableSchema(("id",), optional=True),
+        "invoices_projectcredit": TableSchema("id", optional=True),
         "invoices_invoice": TableSchema(
-            ("id", "uuid", "customer_id", "year", "month", "state", "tax_percent", "invoice_date"),
-            {
-                "created": None,
-                "backend_id": "",
-                "payment_url": "",
-                "reference_number": "",
-                "total_cost": None,
-            },
+            "id uuid customer_id year month state tax_percent invoice_date",
+            {"created": None, "backend_id": "", "payment_url": "", "reference_number": ""},
+            {"customer": _CUSTOMER},
         ),
         "invoices_invoiceitem": TableSchema(
-            (
-                "id",
-                "uuid",
-                "invoice_id",
-                "name",
-                "unit_price",
-                "quantity",
-                "unit",
-                "start",
-                "end",
-                "details",
-                "resource_id",
-            ),
+            "id uuid invoice_id name unit_price quantity unit start end details resource_id",
+            dict.fromkeys(("article_code", "measured_unit", "project_name", "project_uuid"), "")
+            | dict.fromkeys(("project_id", "backend_uuid", "credit_id")),
             {
-                "article_code": "",
-                "measured_unit": "",
-                "project_id": None,
-                "project_name": "",
-                "project_uuid": "",
-                "backend_uuid": None,
-                "credit_id": None,
+                "project": _PROJECT,
+                "resource": ("marketplace_resource", "resource_id"),
+                "customer_credit": ("invoices_customercredit", "credit_id"),
             },
         ),
     }

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio.waldur import billing_selects
+from app.dataio.waldur import selects
 from app.dataio.waldur.importer import import_waldur_database
 from app.dataio.waldur.source_database import WaldurUnreadable, open_waldur_database
 from app.settings import Settings
@@ -52,9 +52,9 @@ async def test_a_user_with_select_is_sufficient(
 
 async def test_all_rows_are_of_one_moment(waldur: str) -> None:
     async with open_waldur_database(waldur) as source:
-        before = await source.all(billing_selects.invoices(source, after=0, limit=100))
+        before = await source.all(selects.invoices(source, after=0, limit=100))
         await execute(waldur, "DELETE FROM invoices_invoice")
-        assert await source.all(billing_selects.invoices(source, after=0, limit=100)) == before
+        assert await source.all(selects.invoices(source, after=0, limit=100)) == before
 
 
 async def test_a_release_without_credits_and_with_other_columns_is_read(
