@@ -4,7 +4,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from app import __version__
 from app.api import errors, health, openapi, trailing_slash
@@ -31,6 +31,14 @@ from app.settings import Settings
 
 _GC_THRESHOLDS = (20_000, 20, 20)
 """Thresholds of the three generations of the cyclic garbage collector."""
+
+_router = APIRouter()
+"""The routes of every application. They depend on no setting: FastAPI compiles them once."""
+_router.include_router(health.router)
+_router.include_router(invoices)
+_router.include_router(invoice_actions)
+_router.include_router(invoice_history)
+_router.include_router(payments)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -60,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             await notifier.aclose()
             await database.close()
 
-    app = openapi.create_application(version=__version__, lifespan=lifespan)
+    app = openapi.create_application(__version__, _router.routes, lifespan)
     app.state.settings = settings
     errors.install(app)
     trailing_slash.install(app)
@@ -75,11 +83,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(RequestLogMiddleware, trusted_proxies=settings.trusted_proxies)
     cors.install(app, settings)
-    app.include_router(health.router)
-    app.include_router(invoices)
-    app.include_router(invoice_actions)
-    app.include_router(invoice_history)
-    app.include_router(payments)
     app.state.operations = Operations(app.routes)
     return app
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: FastAPI's, completed by the conventions of this API."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from app.api import docs_page
 from app.api.operation_docs import (
@@ -37,9 +38,11 @@ _MAX_INTEGER_DIGITS: Final = 20
 
 
 def create_application(
-    version: str, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+    version: str,
+    routes: Sequence[BaseRoute],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
-    """Return an application with its OpenAPI document and documentation page."""
+    """Return an application with these routes, its OpenAPI document and documentation page."""
     app = FastAPI(
         title="Cloud invoicing",
         version=version,
@@ -49,6 +52,7 @@ def create_application(
             {"name": "invoices", "description": "Invoices, their items and totals."},
             {"name": "payments", "description": "Payments of invoices."},
         ],
+        routes=[*routes],
         openapi_url=_SCHEMA_PATH,
         docs_url=None,
         redoc_url=None,
