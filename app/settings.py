@@ -32,7 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.billing.currencies import get_currency
+from app.billing.currencies import Currency, get_currency
 from app.mailbox import Mailbox
 
 Network = IPv4Network | IPv6Network
@@ -128,8 +128,8 @@ def _redis_url(url: str) -> str:
     return url
 
 
-def _known_currency(code: str) -> str:
-    return get_currency(code).code
+def _currency(value: object) -> object:
+    return get_currency(value) if isinstance(value, str) else value
 
 
 def _known_locale(identifier: str) -> str:
@@ -203,7 +203,9 @@ class AuditSettings(DatabaseSettings):
     database and its backups."""
     audit_keys_previous: Annotated[tuple[AuditKey, ...], NoDecode, BeforeValidator(_split)] = ()
     """Keys of earlier entries, comma-separated; `audit verify` accepts them, too."""
-    currency: Annotated[str, AfterValidator(_known_currency)] = "EUR"
+    currency: Annotated[InstanceOf[Currency], NoDecode, BeforeValidator(_currency)] = get_currency(
+        "EUR"
+    )
     """The ISO 4217 code of the currency of all amounts, which sets their decimals. It is fixed once
     the database has an invoice."""
 

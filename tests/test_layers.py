@@ -48,7 +48,7 @@ WRONG_IMPORTS = {
     ],
     "domain-without-http": [
         ("app.invoices.actions.pay", "app.api.json_response"),
-        ("app.invoices.queries.growth", "app.api.links"),
+        ("app.invoices.queries.growth", "app.api.serializers"),
     ],
     "routers-without-sql": [
         ("app.invoices.api.router", "sqlalchemy"),

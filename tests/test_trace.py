@@ -8,9 +8,8 @@ import pytest
 from tests.support.factories import Factories
 from tests.support.tracing import CASES
 
-LIMITS = {"list": (20, 56), "paid": (37, 120)}
-"""The modules and functions at most. The target of `paid` is 32 and 120: lower its limits with each
-step towards it."""
+LIMITS = {"list": (20, 56), "paid": (32, 119)}
+"""The modules and functions at most."""
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring is new in Python 3.12")

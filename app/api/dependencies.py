@@ -10,8 +10,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.links import Links, build_links
 from app.api.middleware.proxy_headers import origin
+from app.api.serializers import Links, build_links
 from app.database.engine import Database
 from app.settings import Settings
 

@@ -24,7 +24,7 @@ from app.api.operation_docs import (
 from app.api.permissions import Access, access_of, dependencies_of
 from app.api.query_parameters import QueryParser
 from app.api.serializers import AMOUNT, decimal_pattern
-from app.billing.currencies import Currency, get_currency
+from app.billing.currencies import Currency
 
 _SCHEMA_PATH: Final = "/api/schema.json"
 _DESCRIPTION: Final = """\
@@ -86,7 +86,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(_own_schemas())
-    _adapt_amounts(schemas, get_currency(app.state.settings.currency))
+    _adapt_amounts(schemas, app.state.settings.currency)
     components["schemas"] = {name: schemas[name] for name in sorted(schemas)}
     components["securitySchemes"] = {
         "tokenAuth": {

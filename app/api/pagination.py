@@ -7,8 +7,8 @@ from fastapi import Request
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from app.api.errors import NotFound
-from app.api.links import Links
 from app.api.query_parameters import QueryParameters, invalid, parse_integer
+from app.api.serializers import Links
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300

@@ -1,1 +1,1 @@
-"""The rules of billing, as pure functions: money, periods, proration, quantities."""
+"""The rules of billing, as pure functions: money, periods, proration."""

@@ -70,7 +70,7 @@ def require_currency(settings: AuditSettings) -> None:
         )
         try:
             async with engine.connect() as connection:
-                (await stored_currency(connection)).require(settings.currency)
+                (await stored_currency(connection)).require(settings.currency.code)
         finally:
             await engine.dispose()
 

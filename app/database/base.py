@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -22,7 +22,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-from app.database.dates import FIRST_DATE, FIRST_TIME, LAST_DATE, LAST_TIME
+_FIRST_DATE: Final = "0001-01-01"
+_LAST_DATE: Final = "9999-12-31"
+_FIRST_TIME: Final = "0001-01-01 00:00:00+00"
+_LAST_TIME: Final = "9999-12-31 23:59:59.999999+00"
+"""The range of Python, as PostgreSQL writes it."""
 
 PrimaryKey = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 """The internal key of a row. It rises, so it also orders rows by creation."""
@@ -70,7 +74,7 @@ class Base(DeclarativeBase):
 
 def date_range_condition(table: Table) -> str:
     """Return the condition that dates and times are in the years 1 to 9999; empty without any."""
-    spans = ((Date, FIRST_DATE, LAST_DATE), (DateTime, FIRST_TIME, LAST_TIME))
+    spans = ((Date, _FIRST_DATE, _LAST_DATE), (DateTime, _FIRST_TIME, _LAST_TIME))
     return " AND ".join(
         f"\"{column.name}\" BETWEEN '{first}' AND '{last}'"
         for column in table.columns

@@ -1,8 +1,9 @@
 """Connections to PostgreSQL for reads, transactions, snapshots and streams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
 from time import monotonic, perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -10,7 +11,6 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.database.dates import register_date_codecs
 from app.database.deadline import current_deadline
 from app.database.errors import CONNECTION_ERRORS, ConnectionLost, unavailable_error
 from app.database.fair_semaphore import FairSemaphore
@@ -37,6 +37,17 @@ _USED_SINCE: Final = "used_since"
 _read_only_state: Final = text(
     "SELECT current_setting('transaction_read_only')::boolean, pg_is_in_recovery()"
 )
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_DAY: Final = _EPOCH.toordinal()
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+OutOfRangeHandler = Callable[[str, int], object]
+"""Returns the replacement for a value outside of Python's range.
+
+The arguments are the name of the type, and the days or microseconds since 2000.
+"""
 
 
 class Database:
@@ -201,3 +212,50 @@ def _replace_read_only_sessions(engine: Engine) -> None:
             raise DisconnectionError("the session is read-only")
 
     event.listen(engine, "checkout", check)
+
+
+def clamp_to_range(kind: str, since_epoch: int) -> date:
+    """Return the first date or time for a value before it, and the last for a value after it."""
+    if kind == "date":
+        return date.max if since_epoch > 0 else date.min
+    return _LAST if since_epoch > 0 else _FIRST
+
+
+def register_date_codecs(engine: Engine, out_of_range: OutOfRangeHandler = clamp_to_range) -> None:
+    """Map every date and time of Python to the same value of PostgreSQL, and back.
+
+    The driver's own codecs write Python's first and last date and time as `-infinity` and
+    `infinity`, and cannot read values outside the years 1 to 9999. These apply to parameters,
+    results and COPY of all connections of the engine. A time must have an offset.
+    """
+
+    def read_date(value: tuple[int]) -> object:
+        try:
+            return date.fromordinal(value[0] + _EPOCH_DAY)
+        except (ValueError, OverflowError):
+            return out_of_range("date", value[0])
+
+    def read_time(value: tuple[int]) -> object:
+        try:
+            return _EPOCH + timedelta(0, 0, value[0])
+        except OverflowError:
+            return out_of_range("timestamptz", value[0])
+
+    async def register(connection: Any) -> None:
+        for name, write, read in (
+            ("date", _write_date, read_date),
+            ("timestamptz", _write_time, read_time),
+        ):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=write, decoder=read, format="tuple"
+            )
+
+    event.listen(engine, "connect", lambda connection, _record: connection.run_async(register))
+
+
+def _write_date(value: date) -> tuple[int]:
+    return (value.toordinal() - _EPOCH_DAY,)
+
+
+def _write_time(value: datetime) -> tuple[int]:
+    return ((value - _EPOCH) // _MICROSECOND,)

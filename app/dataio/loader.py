@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing import money
-from app.billing.currencies import Currency, get_currency
+from app.billing.currencies import Currency
 from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
@@ -82,7 +82,7 @@ async def import_transaction(
                 raise ImportRunning("Another import is running on this database.")
             await timeouts.disable_timeouts(connection)
             await import_lock.lock_out_jobs(connection)
-            currency = get_currency(settings.currency)
+            currency = settings.currency
             await use_currency(connection, currency)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
             loader = Loader(connection, store, currency, keep_good=keep_good)

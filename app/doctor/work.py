@@ -35,7 +35,7 @@ _FREE_PROOFS: Final = 100
 
 async def currency(database: Database, settings: Settings) -> list[CheckResult]:
     """Compare CURRENCY with the currency of the stored invoices."""
-    setting = settings.currency
+    setting = settings.currency.code
     async with database.reading() as connection:
         stored = await stored_currency(connection)
     if stored.code == setting:

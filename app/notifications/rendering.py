@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from app.billing.currencies import get_currency
 from app.notifications.formats import Formats, shorten, to_one_line
 from app.notifications.invoice_view import InvoiceLine, InvoiceView
 from app.settings import IssuerDetails, Settings
@@ -26,7 +25,7 @@ class InvoiceRenderer:
 
     def __init__(self, settings: Settings, invoice: InvoiceView) -> None:
         self.invoice = invoice
-        self.formats = Formats(settings.locale, get_currency(settings.currency))
+        self.formats = Formats(settings.locale, settings.currency)
         self.issuer: IssuerDetails = settings.issuer_details
 
     def subject(self) -> str:

@@ -17,7 +17,6 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.billing.currencies import get_currency
 from app.database.engine import Database
 from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.logging import get_logger
@@ -120,7 +119,7 @@ async def _send(
 
 
 async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
-    currency = get_currency(settings.currency)
+    currency = settings.currency
     invoice = await read_invoice_view(database, claim.invoice_id, currency)
     if not invoice.may_be_sent:
         # It was paid or canceled since: a demand for payment would be wrong.

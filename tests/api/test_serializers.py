@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from app.api import serializers
-from app.api.links import Links
+from app.api.serializers import Links
 
 HYPHENS = Links("https://b", "https://p")
 HEX = Links("https://b", "https://p", hex_uuids=True)

@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 from typer.testing import CliRunner
 
+from app.billing.currencies import get_currency
 from app.cli.main import cli
 from app.main import create_app
 from app.settings import Settings
@@ -19,6 +20,11 @@ from tests.support.clients import client_of
 from tests.support.factories import Factories
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+def in_currency(settings: Settings, code: str) -> Settings:
+    """Return the settings with another currency."""
+    return settings.model_copy(update={"currency": get_currency(code)})
 
 
 def environment(settings: Settings, currency: str) -> dict[str, str]:
@@ -86,7 +92,7 @@ def bill_records(
 @asynccontextmanager
 async def staff_client(settings: Settings, make: Factories, currency: str) -> AsyncIterator[Any]:
     """Yield a client of a deployment with a currency, with the token of a staff user."""
-    app = create_app(settings.model_copy(update={"currency": currency}))
+    app = create_app(in_currency(settings, currency))
     key = "k" * 40
     await make.token(await make.user(is_staff=True), key)
     async with app.router.lifespan_context(app), client_of(app) as client:

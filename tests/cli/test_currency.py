@@ -29,6 +29,7 @@ from tests.cli.currency_deployment import (
     bill_records,
     environment,
     import_records,
+    in_currency,
     run_command,
     write_lines,
 )
@@ -80,7 +81,7 @@ async def test_the_currency_can_change_until_an_invoice_exists(
     settings: Settings, database: Database, connection: AsyncConnection
 ) -> None:
     for code in ("EUR", "BHD", "JPY"):
-        await settle_currency(database, settings.model_copy(update={"currency": code}))
+        await settle_currency(database, in_currency(settings, code))
         found = await stored_currency(connection)
         assert (found.code, found.decimals) == (code, get_currency(code).decimals)
 
@@ -92,7 +93,7 @@ async def test_a_database_with_invoices_and_no_currency_adopts_the_setting(
     await settle_currency(database, settings)
     assert (await stored_currency(connection)).code == "EUR"
     with pytest.raises(WrongCurrency):
-        await settle_currency(database, settings.model_copy(update={"currency": "USD"}))
+        await settle_currency(database, in_currency(settings, "USD"))
 
 
 async def test_pending_items_are_rounded_again_when_a_currency_is_adopted(
@@ -107,7 +108,7 @@ async def test_pending_items_are_rounded_again_when_a_currency_is_adopted(
     )
     await make.item(issued, "1234.56")
 
-    await settle_currency(database, settings.model_copy(update={"currency": "JPY"}))
+    await settle_currency(database, in_currency(settings, "JPY"))
 
     async def amounts(invoice: Row) -> tuple[Any, ...]:
         statement = (
@@ -140,7 +141,7 @@ async def test_a_start_in_another_currency_waits_for_a_transaction_with_the_firs
     adding = asyncio.create_task(add_the_first_invoice())
     await started.wait()
     with pytest.raises(WrongCurrency):
-        await settle_currency(database, settings.model_copy(update={"currency": "JPY"}))
+        await settle_currency(database, in_currency(settings, "JPY"))
     await adding
 
 
@@ -163,7 +164,7 @@ async def test_the_doctor_reports_the_currency(
     await import_records(settings, "EUR", tmp_path, bill_records("1"))
     (result,) = await work.currency(database, settings)
     assert (result.level, result.message) == (Level.WELL, "amounts are in EUR, with 2 decimals")
-    (result,) = await work.currency(database, settings.model_copy(update={"currency": "JPY"}))
+    (result,) = await work.currency(database, in_currency(settings, "JPY"))
     assert result.level is Level.WRONG
     assert result.message == "CURRENCY is JPY, but the invoices in the database are in EUR"
 
@@ -183,7 +184,7 @@ async def test_a_worker_sets_the_currency_of_the_database_when_it_starts(
     async def is_set() -> bool:
         return (await stored_currency(connection)).code is not None
 
-    async with worker_here(settings.model_copy(update={"currency": "BHD"})):
+    async with worker_here(in_currency(settings, "BHD")):
         await until(is_set)
     found = await stored_currency(connection)
     assert (found.code, found.decimals) == ("BHD", 3)

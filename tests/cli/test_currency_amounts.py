@@ -20,6 +20,7 @@ from tests.cli.currency_deployment import (
     bill_records,
     get_json,
     import_records,
+    in_currency,
     run_command,
     staff_client,
     write_lines,
@@ -121,7 +122,7 @@ async def test_documents_and_mail_have_the_decimals_of_the_currency(
     await import_records(settings, currency, tmp_path, bill_records(*costs))
     invoice_id = (await connection.execute(select(Invoice.id))).scalar_one()
     statement = await invoice_query.read_invoice_view(database, invoice_id, get_currency(currency))
-    rendering = InvoiceRenderer(settings.model_copy(update={"currency": currency}), statement)
+    rendering = InvoiceRenderer(in_currency(settings, currency), statement)
     assert shown["due"] in rendering.document()
     assert shown["due"] in rendering.text()
     assert f"{Decimal(str(shown['prices'][0])):,}" in rendering.document()
@@ -215,9 +216,9 @@ async def test_an_invoice_number_that_clients_cannot_read_exactly_is_rejected(
 
 def test_the_openapi_document_has_the_decimals_of_the_currency(settings: Settings) -> None:
     patterns = {
-        code: create_app(settings.model_copy(update={"currency": code})).openapi()["components"][
-            "schemas"
-        ]["InvoiceItem"]["properties"]["total"]["pattern"]
+        code: create_app(in_currency(settings, code)).openapi()["components"]["schemas"][
+            "InvoiceItem"
+        ]["properties"]["total"]["pattern"]
         for code in ("EUR", "JPY", "BHD")
     }
     assert patterns == {

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.api.links import Links
+from app.api.serializers import Links
 from app.database.engine import Database
 from app.dataio.waldur.importer import import_waldur_database
 from app.settings import IssuerDetails, Settings

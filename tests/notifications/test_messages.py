@@ -82,7 +82,7 @@ def test_the_document_contains_all_details(settings: Settings) -> None:
 
 
 def test_amounts_and_dates_follow_the_locale(settings: Settings) -> None:
-    german = settings.model_copy(update={"locale": "de", "currency": "CHF"})
+    german = settings.model_copy(update={"locale": "de", "currency": get_currency("CHF")})
     message = compose(german, statement())
     for text in (body(message, "plain"), body(message, "html"), document(message)):
         assert "1.481,40\xa0CHF" in text
@@ -107,7 +107,7 @@ def test_amounts_have_the_decimals_of_their_currency(
         hidden_items=2,
         hidden_cost=Decimal("0.00005"),
     )
-    message = compose(settings.model_copy(update={"currency": code}), invoice)
+    message = compose(settings.model_copy(update={"currency": get_currency(code)}), invoice)
     for text in (body(message, "plain"), body(message, "html"), document(message)):
         assert told in text
     page = document(message)

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching import etags
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.json_response import MEDIA_TYPE, head_response
-from app.api.links import Links, build_links
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.request_log import user_of
+from app.api.serializers import Links, build_links
 from app.api.streaming import JsonStream
 from app.database.engine import Database
 from app.settings import Settings

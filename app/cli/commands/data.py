@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO, Final, cast
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.billing.currencies import get_currency
+from app.billing.currencies import Currency
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
@@ -179,10 +179,10 @@ def export(
         fail(f"The export failed: {error_message(error)}.")
 
 
-async def _print_unimportable(database: Database, currency: str) -> None:
+async def _print_unimportable(database: Database, currency: Currency) -> None:
     """Print why an import would reject records of the export."""
     async with database.snapshot() as connection:
-        found = find_unimportable_records(connection, get_currency(currency))
+        found = find_unimportable_records(connection, currency)
         reasons = [reason async for reason in found]
     if reasons:
         typer.echo("An import would reject some records of this export:", err=True)

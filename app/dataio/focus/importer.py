@@ -53,8 +53,8 @@ async def import_focus_files(
         paths, lambda part: progress(part / 2), allow_equal_rows=options.allow_equal_rows
     )
     bill = group_charges(charges, options.currency, drop_tax=options.drop_tax_rows)
-    warnings = check_currency(bill, settings.currency, options.currency)
-    currency = options.currency or settings.currency
+    warnings = check_currency(bill, settings.currency.code, options.currency)
+    currency = options.currency or settings.currency.code
     if options.tax_percent and not options.drop_tax_rows:
         reject_tax_rows(bill, currency)
     try:

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import TableClause
 
 from app.database import timeouts
-from app.database.dates import register_date_codecs
+from app.database.engine import register_date_codecs
 from app.dataio.waldur.source_schema import JSON_COLUMNS, SOURCE_SCHEMA
 from app.logging import error_message
 from app.settings import postgresql_url

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.billing.currencies import Currency, get_currency
+from app.billing.currencies import Currency
 from app.database import timeouts
 from app.database.engine import Database
 from app.invoices.models import DatabaseCurrency, Invoice
@@ -29,7 +29,7 @@ async def settle_currency(database: Database, settings: AuditSettings) -> None:
 
     Raises WrongCurrency where the database has invoices in another one.
     """
-    ours = get_currency(settings.currency)
+    ours = settings.currency
     async with database.reading() as connection:
         stored = await stored_currency(connection)
     stored.require(ours.code)

@@ -14,18 +14,13 @@ from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody, parse_body
 from app.invoices.actions.notify import NotifyInvoice, notify
 from app.invoices.actions.set_field import SetField, set_field
-from app.invoices.api.paid import pay_invoice
 from app.invoices.api.request_bodies import (
     BackendIdRequest,
-    PaidRequest,
-    PaidRequestForm,
-    PaidRequestMultipart,
     PaymentURLRequest,
     ReferenceNumberRequest,
 )
 from app.invoices.api.submission import Submission, Submitted
 from app.invoices.repository.writes import EDITABLE_TEXTS
-from app.invoices.schemas import Invoice
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
@@ -41,22 +36,6 @@ _SCHEDULED: Final = RenderedResponse(
     .model_dump_json()
     .encode()
 )
-
-
-@router.post(
-    "/{uuid}/paid/",
-    operation_id="invoices_paid",
-    summary="Mark invoice as paid",
-    response_model=Invoice,
-    **document_action(
-        "The invoice, now paid",
-        document_body(json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart),
-        conditional=True,
-    ),
-)
-async def paid(submission: Submitted) -> Response:
-    """Mark invoice as paid and optionally create payment record with proof of payment."""
-    return await pay_invoice(submission)
 
 
 @router.post(

@@ -10,7 +10,6 @@ from app.api.operation_docs import LIST_HEADERS, document_read
 from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
 from app.audit.queries import TimeRange
-from app.billing.currencies import get_currency
 from app.identity.api.authentication import StaffOrSupport
 from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice, filter_set
 from app.invoices.api.router import InvoiceUuid
@@ -58,7 +57,7 @@ async def list_history(
             history=history,
             limit=page.size,
             offset=page.offset,
-            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+            response_format=ResponseFormat(get.links, get.settings.currency),
         )
         # Entries do not change, so that their number determines them. The links to other pages
         # repeat the whole query.
@@ -97,7 +96,7 @@ async def retrieve_version(
         render = partial(
             render_version_at,
             version=version,
-            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+            response_format=ResponseFormat(get.links, get.settings.currency),
         )
         # The entries before this one do not change either.
         return Representation(get.etag("version", version.uuid, version.entry["id"]), render)

@@ -5,23 +5,44 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 
 from app.api import body_validators
 from app.api.errors import REQUIRED, ApiError, InvalidFields
 from app.api.multipart import FilePart
+from app.api.operation_docs import document_action, document_body
 from app.api.request_body import RequestBody, parse_body
 from app.domain_errors import DomainError
 from app.invoices.actions.pay import PayInvoice, pay, remove_unused_proof
-from app.invoices.api.submission import Submission
+from app.invoices.api.request_bodies import PaidRequest, PaidRequestForm, PaidRequestMultipart
+from app.invoices.api.submission import Submission, Submitted
 from app.invoices.errors import WrongInvoiceState
+from app.invoices.schemas import Invoice
 from app.invoices.states import PAY
 from app.payments.proofs import IncomingProof, ProofRefused, ProofStore
+
+router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
 _NOT_A_FILE: Final = "The submitted data was not a file. Check the encoding type on the form."
 _SEVERAL_FILES: Final = "Only one file can be submitted."
 _NO_FILE_FIELD: Final = "A file can be submitted in the field proof only."
 _REJECTIONS: Final = (ApiError, DomainError)
+
+
+@router.post(
+    "/{uuid}/paid/",
+    operation_id="invoices_paid",
+    summary="Mark invoice as paid",
+    response_model=Invoice,
+    **document_action(
+        "The invoice, now paid",
+        document_body(json=PaidRequest, form=PaidRequestForm, multipart=PaidRequestMultipart),
+        conditional=True,
+    ),
+)
+async def paid(submission: Submitted) -> Response:
+    """Mark invoice as paid and optionally create payment record with proof of payment."""
+    return await pay_invoice(submission)
 
 
 async def pay_invoice(submission: Submission) -> Response:

@@ -17,7 +17,6 @@ from app.api.operation_docs import (
 )
 from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
-from app.billing.currencies import get_currency
 from app.identity.api.authentication import Authenticated
 from app.invoices.api.filters import (
     FieldSelection,
@@ -200,7 +199,7 @@ async def list_items(
     """Retrieve a list of invoice items for the specified invoice."""
     get = ConditionalGet(request)
     filters = item_filters(parameters)
-    response_format = ResponseFormat(get.links, get_currency(get.settings.currency))
+    response_format = ResponseFormat(get.links, get.settings.currency)
 
     def represent(invoice: FoundInvoice) -> Representation:
         return Representation(
@@ -241,7 +240,7 @@ async def list_stats(
             invoice=invoice,
             provider=parameters.provider_uuid,
             limit_and_offset=limit_and_offset,
-            response_format=ResponseFormat(get.links, get_currency(get.settings.currency)),
+            response_format=ResponseFormat(get.links, get.settings.currency),
         )
         # The links to other pages repeat the whole query.
         etag = get.etag("stats", invoice.version, *path_and_query(request))

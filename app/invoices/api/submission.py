@@ -15,15 +15,14 @@ from fastapi import Depends, Request, Response
 from app.api.caching import etags
 from app.api.caching.conditional_get import ConditionalGet
 from app.api.errors import PreconditionFailed
-from app.api.links import build_links
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.request_log import request_id_of
 from app.api.query_parameters import QueryParser
 from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody
+from app.api.serializers import build_links
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.billing.currencies import get_currency
 from app.database.deadline import restart_deadline_after_each
 from app.database.engine import Connection, Database
 from app.idempotency import repository
@@ -117,7 +116,7 @@ class Submission:
     async def _render(self, connection: Connection) -> RenderedResponse:
         """Render the invoice, as the transaction sees it, as the response."""
         links = build_links(self.settings, origin(self.request).base)
-        response_format = ResponseFormat(links, get_currency(self.settings.currency))
+        response_format = ResponseFormat(links, self.settings.currency)
         document = render_invoice(connection, self.invoice.id, self.settings, response_format)
         async with aclosing(document) as parts:
             return await RenderedResponse.from_parts(restart_deadline_after_each(parts))

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.billing.currencies import get_currency
 from app.billing.periods import FIRST_PERIOD, Period
 from app.database import import_lock
 from app.database.batches import read_in_batches
@@ -131,7 +130,7 @@ async def _open_invoices(
     async for customers in batches:
         try:
             async with _transaction(database, settings) as connection:
-                await use_currency(connection, get_currency(settings.currency))
+                await use_currency(connection, settings.currency)
                 opened = await closing.open_invoices(connection, running, customers)
         except (RetryAfter, DatabaseReadOnly):
             raise

@@ -14,9 +14,8 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.response_cache import CachedResponse, ResponseCache
-from app.api.links import Links
+from app.api.serializers import Links
 from app.billing import money
-from app.billing.currencies import get_currency
 from app.customers.countries import country_name
 from app.invoices.queries.items import ITEMS_OF_INVOICES
 from app.invoices.rendering.items import json_array, render_batches
@@ -127,7 +126,7 @@ class InvoiceRenderer:
 
     @cached_property
     def _format(self) -> ResponseFormat:
-        return ResponseFormat(self._links, get_currency(self._settings.currency))
+        return ResponseFormat(self._links, self._settings.currency)
 
     async def _store(
         self, version: Version, document: AsyncGenerator[bytes, None]

@@ -8,10 +8,9 @@ from typing import Any, Final
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.links import Links
+from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import BillingUnit
-from app.billing.quantities import displayed_measured_unit, whole_factor
 from app.formats import parse_uuid
 from app.invoices.queries.items import ItemFilters, filtered_items
 from app.invoices.rendering.response_format import ResponseFormat
@@ -20,6 +19,13 @@ from app.invoices.schemas import Row, encode_items
 
 NO_PROJECT: Final = "N/A"
 """The project name of an item without a project."""
+_SHARES: Final = {
+    BillingUnit.HALF_MONTH: "percents from half a month",
+    BillingUnit.MONTH: "percents from a month",
+    BillingUnit.QUARTER: "percents from a quarter",
+    BillingUnit.QUANTITY: "",
+}
+_COUNTED: Final = {BillingUnit.HOUR: ("hour", "hours"), BillingUnit.DAY: ("day", "days")}
 _UUIDS_IN_DETAILS: Final = (
     "resource_uuid",
     "plan_uuid",
@@ -84,9 +90,9 @@ def item_row(row: RowMapping, tax_percent: Decimal, response_format: ResponseFor
         "unit_price": row["unit_price"],
         "unit": BillingUnit(row["unit"]),
     }
-    if (factor := whole_factor(quantity)) is not None:
+    if (factor := int(quantity)) == quantity:
         result["factor"] = factor
-    result["measured_unit"] = displayed_measured_unit(row["measured_unit"], row["unit"], quantity)
+    result["measured_unit"] = row["measured_unit"] or measured_unit(row["unit"], quantity)
     result["start"] = row["start"]
     result["end"] = row["end"]
     result["article_code"] = row["article_code"]
@@ -104,6 +110,15 @@ def item_row(row: RowMapping, tax_percent: Decimal, response_format: ResponseFor
     result["backend_uuid"] = row["backend_uuid"]
     result["credit"] = row["credit"]
     return result
+
+
+def measured_unit(unit: str, quantity: Decimal) -> str:
+    """Return the measured unit of an item that has none of its own, by its billing unit."""
+    billing_unit = BillingUnit(unit)
+    if billing_unit in _COUNTED:
+        one, many = _COUNTED[billing_unit]
+        return many if quantity > 1 else one
+    return _SHARES[billing_unit]
 
 
 def _details(stored: dict[str, Any], links: Links) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.api.links import Links
+from app.api.serializers import Links
 from app.billing.currencies import Currency
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import exists, select
 from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.billing.currencies import Currency, get_currency
+from app.billing.currencies import Currency
 from app.customers.models import Customer
 from app.database.engine import Database
 from app.identity.models import User
@@ -60,7 +60,7 @@ async def load(database: Database, settings: AuditSettings) -> DemoSummary:
         in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
         if (await connection.execute(in_use)).scalar_one():
             return DemoSummary(loaded=False)
-        currency = get_currency(settings.currency)
+        currency = settings.currency
         await use_currency(connection, currency)
         rows = demonstration(currency)
         return DemoSummary(loaded=True, rows=await rows.insert(connection))

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
 from app.dataio.focus.import_report import InvoiceOutcome
@@ -162,7 +163,7 @@ async def test_the_sample_file_is_imported_exactly(
     connection: AsyncConnection,
     client: httpx.AsyncClient,
 ) -> None:
-    settings = importer.settings.model_copy(update={"currency": "USD"})
+    settings = importer.settings.model_copy(update={"currency": get_currency("USD")})
     path = shared / "data" / "focus_sample.csv"
     report = await import_focus_files(
         importer.database, settings, [path], FocusImportOptions(issue=True)

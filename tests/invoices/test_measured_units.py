@@ -1,10 +1,10 @@
-"""The display of quantities."""
+"""The measured units that items show."""
 
 from decimal import Decimal
 
 import pytest
 
-from app.billing.quantities import displayed_measured_unit, whole_factor
+from app.invoices.rendering.items import measured_unit
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,4 @@ from app.billing.quantities import displayed_measured_unit, whole_factor
 def test_the_measured_unit_is_derived_from_the_billing_unit(
     unit: str, quantity: str, shown: str
 ) -> None:
-    assert displayed_measured_unit("", unit, Decimal(quantity)) == shown
-    assert displayed_measured_unit("cores", unit, Decimal(quantity)) == "cores"
-
-
-def test_only_a_whole_quantity_is_a_factor() -> None:
-    assert whole_factor(Decimal("3.0000000000")) == 3
-    assert whole_factor(Decimal("-2")) == -2
-    assert whole_factor(Decimal("0.97")) is None
+    assert measured_unit(unit, Decimal(quantity)) == shown
