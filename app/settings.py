@@ -7,6 +7,7 @@ builds `Settings` once and passes it on.
 import json
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    PlainSerializer,
     PositiveInt,
     SecretStr,
     UrlConstraints,
@@ -165,6 +167,12 @@ class IssuerDetails(BaseModel):
     vat_code: str = ""
 
 
+CurrencySetting = Annotated[
+    InstanceOf[Currency],
+    NoDecode,
+    BeforeValidator(_currency),
+    PlainSerializer(attrgetter("code"), return_type=str),
+]
 AuditKey = Annotated[SecretStr, Field(min_length=32)]
 Rate = Annotated[InstanceOf[RateLimitItem] | None, NoDecode, BeforeValidator(_rate)]
 BaseUrl = Annotated[AnyHttpUrl | None, AfterValidator(_without_trailing_slash)]
@@ -203,9 +211,7 @@ class AuditSettings(DatabaseSettings):
     database and its backups."""
     audit_keys_previous: Annotated[tuple[AuditKey, ...], NoDecode, BeforeValidator(_split)] = ()
     """Keys of earlier entries, comma-separated; `audit verify` accepts them, too."""
-    currency: Annotated[InstanceOf[Currency], NoDecode, BeforeValidator(_currency)] = get_currency(
-        "EUR"
-    )
+    currency: CurrencySetting = get_currency("EUR")
     """The ISO 4217 code of the currency of all amounts, which sets their decimals. It is fixed once
     the database has an invoice."""
 
