@@ -1,7 +1,6 @@
 """Statements for stored responses. Their age is measured by the database server's clock."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
@@ -88,13 +87,11 @@ async def store_response(
     )
 
 
-async def delete_responses(
-    connection: AsyncConnection, *, older_than: timedelta, limit: int
-) -> int:
-    """Delete at most `limit` responses of a greater age. Return the number deleted."""
+async def delete_expired(connection: AsyncConnection, limit: int) -> int:
+    """Delete at most `limit` responses older than `LIFETIME`. Return the number deleted."""
     old = (
         select(StoredResponse.user_id, StoredResponse.key)
-        .where(StoredResponse.created_at < database_now() - older_than)
+        .where(StoredResponse.created_at < database_now() - LIFETIME)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("old")

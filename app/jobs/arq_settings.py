@@ -51,6 +51,15 @@ class _Worker(Worker):
         await super().run_cron(n, delay, num_windows)
 
 
+async def poll(runner: JobRunner, scheduler: Scheduler) -> None:
+    """Record the jobs of the schedule and start due jobs; log an outage of the database."""
+    try:
+        await scheduler.schedule_due_jobs()
+        await runner.start_due_jobs()
+    except SQLAlchemyError as error:
+        runner.outage.begin(error)
+
+
 def build_arq_worker(
     settings: Settings, redis: ArqRedis, runner: JobRunner, scheduler: Scheduler
 ) -> Worker:
@@ -63,11 +72,7 @@ def build_arq_worker(
             runner.outage.begin(error)
 
     async def schedule_jobs(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
-        try:
-            if await scheduler.schedule_due_jobs():
-                await runner.start_due_jobs()
-        except SQLAlchemyError as error:
-            runner.outage.begin(error)
+        await poll(runner, scheduler)
 
     # arq derives job ids from names; the queue's name separates queues on one server.
     queue = settings.queue_name

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Concatenate, Final, ParamSpec
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,7 @@ _MAX_ERROR_LENGTH: Final = 2000
 _WRITE_RETRY_DELAYS: Final = (0.2, 1.0, 3.0)
 
 _logger = get_logger(__name__)
+_P = ParamSpec("_P")
 
 
 def retry_delay(attempt: int) -> timedelta:
@@ -55,7 +56,7 @@ class ClaimedEntry:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
                 async with self._database.transaction() as connection:
-                    await outbox.renew_claim(connection, self.claim, self._lease)
+                    await outbox.postpone_entry(connection, self.claim, self._lease)
             except outbox.ClaimLost:
                 return  # done already or lost: storing the outcome finds out
             except SQLAlchemyError as error:
@@ -69,19 +70,18 @@ class ClaimedEntry:
 
     async def finish(self) -> None:
         """Mark the entry as done."""
-        await self._write(lambda c: outbox.finish_entry(c, self.claim))
+        await self._write(outbox.finish_entry)
 
     async def postpone(self, delay: timedelta) -> None:
         """Make the entry due again after a delay, without an error."""
-        await self._write(lambda c: outbox.postpone_entry(c, self.claim, delay))
+        await self._write(outbox.postpone_entry, delay)
 
     async def fail(self, error: str) -> JobResult:
         """Store the error of the attempt and schedule the next, or abandon the entry."""
         if self.claim.attempt >= MAX_ATTEMPTS:
             return await self.abandon(error)
         delay = retry_delay(self.claim.attempt)
-        text = _to_stored_text(error)
-        await self._write(lambda c: outbox.record_failure(c, self.claim, text, delay))
+        await self._write(outbox.postpone_entry, delay, _to_stored_text(error))
         return JobResult.FAILED
 
     async def abandon(self, error: str) -> JobResult:
@@ -89,11 +89,15 @@ class ClaimedEntry:
         # The entry holds the error; it may quote data that does not belong in the log.
         claim = self.claim
         _logger.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
-        text = _to_stored_text(error)
-        await self._write(lambda c: outbox.abandon_entry(c, claim, text))
+        await self._write(outbox.finish_entry, _to_stored_text(error))
         return JobResult.GIVEN_UP
 
-    async def _write(self, write: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async def _write(
+        self,
+        write: Callable[Concatenate[AsyncConnection, OutboxClaim, _P], Awaitable[None]],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> None:
         """Store the outcome of an attempt; if that fails, the claim expires.
 
         Retried, because after a restart of the database each pooled connection fails once.
@@ -102,7 +106,7 @@ class ClaimedEntry:
         for delay in (*_WRITE_RETRY_DELAYS, None):
             try:
                 async with self._database.transaction() as connection:
-                    await write(connection)
+                    await write(connection, self.claim, *args, **kwargs)
             except outbox.ClaimLost:
                 _logger.warning("claim lost", **names)
             except SQLAlchemyError as error:

@@ -14,15 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.batches import run_in_batches
 from app.deliveries import schedule
-from app.idempotency import repository as stored_responses
-from app.idempotency.keys import LIFETIME
+from app.idempotency.repository import delete_expired
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.invoices.models import Invoice
 from app.invoices.repository.writes import lock_if_notifiable
-from app.jobs.job import Job, JobRun
+from app.jobs.runner import Job, JobRun
 from app.notifications.sending import longest_attempt, send_delivery
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
@@ -37,8 +36,6 @@ SWEEP_PROOFS: Final = "sweep_proofs"
 PURGE_OUTBOX: Final = "purge_outbox"
 PURGE_ANSWERS: Final = "purge_answers"
 
-_DONE_RETENTION: Final = timedelta(days=7)
-_FAILED_RETENTION: Final = timedelta(days=90)
 _PURGE_BATCH: Final = 5000
 
 
@@ -72,17 +69,6 @@ async def _notify(run: JobRun, *, invoice: str) -> JobSummary:
     return summary
 
 
-async def _close_month(
-    run: JobRun, *, include_imported: bool = False, notify_imported: bool = False
-) -> JobSummary:
-    return await close_month(
-        run.database,
-        run.settings,
-        include_imported=include_imported,
-        notify_imported=notify_imported,
-    )
-
-
 async def _reconcile_totals(run: JobRun) -> JobSummary:
     # The summaries last: they depend on the repaired totals.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
@@ -90,41 +76,11 @@ async def _reconcile_totals(run: JobRun) -> JobSummary:
     return JobSummary(totals.counts + summaries.counts, totals.notes + summaries.notes)
 
 
-async def _merge_summaries(run: JobRun) -> JobSummary:
-    return await merge_summaries(run.database)
-
-
-async def _bring_year_forward(run: JobRun) -> JobSummary:
-    return await advance_year_totals(run.database)
-
-
-async def _sweep_proofs(run: JobRun) -> JobSummary:
-    return await sweep_proofs(run.database, run.settings)
-
-
-async def _purge_outbox(run: JobRun) -> JobSummary:
-    return await _purge_in_batches(
-        run,
-        lambda connection, limit: outbox.purge_done(
-            connection, done_for=_DONE_RETENTION, failed_for=_FAILED_RETENTION, limit=limit
-        ),
-    )
-
-
-async def _purge_stored_responses(run: JobRun) -> JobSummary:
-    return await _purge_in_batches(
-        run,
-        lambda connection, limit: stored_responses.delete_responses(
-            connection, older_than=LIFETIME, limit=limit
-        ),
-    )
-
-
-async def _purge_in_batches(
-    run: JobRun, purge: Callable[[AsyncConnection, int], Awaitable[int]]
+async def _purge(
+    run: JobRun, delete: Callable[[AsyncConnection, int], Awaitable[int]]
 ) -> JobSummary:
     summary = JobSummary()
-    summary.counts["purged"] = await run_in_batches(run.database.transaction, purge, _PURGE_BATCH)
+    summary.counts["purged"] = await run_in_batches(run.database.transaction, delete, _PURGE_BATCH)
     return summary
 
 
@@ -139,7 +95,12 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         ),
         NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
         CLOSE_MONTH: Job(
-            _close_month,
+            lambda run, include_imported=False, notify_imported=False: close_month(
+                run.database,
+                run.settings,
+                include_imported=include_imported,
+                notify_imported=notify_imported,
+            ),
             long,
             "Issues invoices of past months and opens those of the current month.",
         ),
@@ -147,14 +108,26 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             _reconcile_totals, long, "Compares totals with items and summaries, and repairs them."
         ),
         MERGE_TALLIES: Job(
-            _merge_summaries, short, "Merges the rows of the summaries of invoices."
+            lambda run: merge_summaries(run.database),
+            short,
+            "Merges the rows of the summaries of invoices.",
         ),
         BRING_YEAR_FORWARD: Job(
-            _bring_year_forward,
+            lambda run: advance_year_totals(run.database),
             long,
             "Moves the customers' yearly sums to the year ending today.",
         ),
-        SWEEP_PROOFS: Job(_sweep_proofs, long, "Deletes proof files that belong to no payment."),
-        PURGE_OUTBOX: Job(_purge_outbox, long, "Deletes old finished entries of the outbox."),
-        PURGE_ANSWERS: Job(_purge_stored_responses, long, "Deletes expired stored responses."),
+        SWEEP_PROOFS: Job(
+            lambda run: sweep_proofs(run.database, run.settings),
+            long,
+            "Deletes proof files that belong to no payment.",
+        ),
+        PURGE_OUTBOX: Job(
+            lambda run: _purge(run, outbox.purge_done),
+            long,
+            "Deletes old finished entries of the outbox.",
+        ),
+        PURGE_ANSWERS: Job(
+            lambda run: _purge(run, delete_expired), long, "Deletes expired stored responses."
+        ),
     }

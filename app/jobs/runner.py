@@ -5,21 +5,21 @@ that polls the outbox runs the entry again.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
 from typing import Final
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.contextvars import bound_contextvars
 
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from app.jobs.claimed_entry import ClaimedEntry
-from app.jobs.clock_check import ClockCheck
-from app.jobs.database_outage import DatabaseOutage
-from app.jobs.job import Job, JobRun
+from app.jobs.poll_log import ClockCheck, DatabaseOutage
 from app.logging import describe_error, get_logger
 from app.metrics.jobs import (
     JOBS_RUNNING,
@@ -42,6 +42,35 @@ _MIN_DELAY: Final = timedelta(seconds=1)
 _MAX_CONCURRENCY: Final = 8
 
 _logger = get_logger(__name__)
+
+
+@dataclass
+class JobRun:
+    """The context of one run; `claim` is None for a run from the command line."""
+
+    database: Database
+    settings: Settings
+    claim: OutboxClaim | None = None
+    finished: bool = False
+
+    async def finish(self, connection: AsyncConnection) -> None:
+        """Mark the entry as done in the job's own transaction, so that its changes happen once.
+
+        Raises ClaimLost if another worker has claimed or finished the entry.
+        """
+        if self.claim is not None:
+            await outbox.finish_entry(connection, self.claim)
+            self.finished = True
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function that runs entries of the outbox, its time limit, and its description."""
+
+    function: Callable[..., Awaitable[JobSummary | None]]
+    """Called with the run and, as keywords, the arguments of the entry."""
+    time_limit: timedelta
+    description: str
 
 
 class JobRunner:
@@ -118,7 +147,9 @@ class JobRunner:
         name = claim.job if claim.job in self._jobs else OTHER
         entry = ClaimedEntry(self._database, claim, self._lease)
         started = perf_counter()
-        with JOBS_RUNNING.track_inprogress(), _bound_request_id(claim):
+        # Log lines have the id of the request that recorded the entry.
+        request = {"request_id": claim.request_id} if claim.request_id else {}
+        with JOBS_RUNNING.track_inprogress(), bound_contextvars(**request):
             try:
                 result = await self._attempt(entry)
             except asyncio.CancelledError:
@@ -171,13 +202,3 @@ class JobRunner:
             raise LookupError(f"This worker has no job {claim.job}.")
         async with entry.renewing(), asyncio.timeout(job.time_limit.total_seconds()):
             return await job.function(run, **claim.arguments)
-
-
-@contextmanager
-def _bound_request_id(claim: OutboxClaim) -> Iterator[None]:
-    """Add the id of the request that recorded the entry to every log line of the context."""
-    if not claim.request_id:
-        yield
-        return
-    with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
-        yield

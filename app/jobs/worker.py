@@ -79,7 +79,8 @@ class WorkerProcess:
                     if not self._has_lost_queue:
                         _logger.warning("queue unusable", error=describe_error(error))
                     self._has_lost_queue = True
-                    await self._run_until_stop(self._poll(), _CLOSE_TIMEOUT)
+                    work = arq.poll(self._runner, self._scheduler)
+                    await self._run_until_stop(work, _CLOSE_TIMEOUT)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._stop.wait(), arq.POLL_INTERVAL)
         finally:
@@ -137,14 +138,6 @@ class WorkerProcess:
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await redis.aclose(close_connection_pool=True)
-
-    async def _poll(self) -> None:
-        """Start due jobs as arq would, while Redis is unavailable."""
-        try:
-            await self._scheduler.schedule_due_jobs()
-            await self._runner.start_due_jobs()
-        except SQLAlchemyError as error:
-            self._runner.outage.begin(error)
 
 
 async def run_worker(settings: Settings) -> None:

@@ -8,7 +8,7 @@ if its worker dies. Later updates of the entry apply only while the claim is hel
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,6 +27,10 @@ from app import clock
 from app.database.server_clock import database_now, time_between
 from app.logging import current_request_id
 from app.outbox.models import OutboxEntry
+
+DONE_RETENTION: Final = timedelta(days=7)
+FAILED_RETENTION: Final = timedelta(days=90)
+"""How long done entries are kept, without and with an error."""
 
 
 class ClaimLost(Exception):
@@ -172,35 +176,24 @@ async def correct_due_times(connection: AsyncConnection) -> int:
     return (await connection.execute(statement)).rowcount
 
 
-async def renew_claim(connection: AsyncConnection, claim: OutboxClaim, lease: timedelta) -> None:
-    """Extend a claim by a lease from now. Raises ClaimLost."""
-    await _write(connection, claim, due_at=database_now() + lease)
-
-
-async def finish_entry(connection: AsyncConnection, claim: OutboxClaim) -> None:
-    """Mark the entry as done. Raises ClaimLost.
+async def finish_entry(connection: AsyncConnection, claim: OutboxClaim, error: str = "") -> None:
+    """Mark the entry as done, with its error if it cannot succeed. Raises ClaimLost.
 
     In the transaction of the job's own changes this makes them happen exactly once, however often
     the job runs.
     """
-    await _write(connection, claim, done_at=database_now(), last_error="")
-
-
-async def postpone_entry(connection: AsyncConnection, claim: OutboxClaim, delay: timedelta) -> None:
-    """Make the entry due again after a delay, without an error. Raises ClaimLost."""
-    await _write(connection, claim, due_at=database_now() + delay)
-
-
-async def record_failure(
-    connection: AsyncConnection, claim: OutboxClaim, error: str, delay: timedelta
-) -> None:
-    """Store the error of an attempt; the next attempt is due after the delay. Raises ClaimLost."""
-    await _write(connection, claim, due_at=database_now() + delay, last_error=error)
-
-
-async def abandon_entry(connection: AsyncConnection, claim: OutboxClaim, error: str) -> None:
-    """Mark an entry that cannot succeed as done, with its error. Raises ClaimLost."""
     await _write(connection, claim, done_at=database_now(), last_error=error)
+
+
+async def postpone_entry(
+    connection: AsyncConnection, claim: OutboxClaim, delay: timedelta, error: str | None = None
+) -> None:
+    """Make the entry due after a delay from now, which also extends the claim. Raises ClaimLost.
+
+    The error of a failed attempt is stored.
+    """
+    stored = {} if error is None else {"last_error": error}
+    await _write(connection, claim, due_at=database_now() + delay, **stored)
 
 
 async def _write(connection: AsyncConnection, claim: OutboxClaim, **values: Any) -> None:
@@ -209,17 +202,15 @@ async def _write(connection: AsyncConnection, claim: OutboxClaim, **values: Any)
         raise ClaimLost(f"Another worker has claimed entry {claim.id} of the outbox.")
 
 
-async def purge_done(
-    connection: AsyncConnection, *, done_for: timedelta, failed_for: timedelta, limit: int
-) -> int:
-    """Delete at most `limit` entries: done ones older than `done_for`, failed than `failed_for`."""
+async def purge_done(connection: AsyncConnection, limit: int) -> int:
+    """Delete at most `limit` entries whose retention has ended; return the number deleted."""
     now = database_now()
     old = (
         select(OutboxEntry.id)
         .where(
             or_(
-                and_(OutboxEntry.done_at < now - done_for, OutboxEntry.last_error == ""),
-                and_(OutboxEntry.done_at < now - failed_for, OutboxEntry.last_error != ""),
+                and_(OutboxEntry.done_at < now - DONE_RETENTION, OutboxEntry.last_error == ""),
+                and_(OutboxEntry.done_at < now - FAILED_RETENTION, OutboxEntry.last_error != ""),
             )
         )
         .limit(limit)

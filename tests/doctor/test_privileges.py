@@ -21,8 +21,8 @@ from app.dataio.jsonl import exporter
 from app.dataio.jsonl.importer import import_file
 from app.doctor import privileges
 from app.doctor.check_result import CheckResult, Level
-from app.jobs.job import JobRun
 from app.jobs.registry import build_registry
+from app.jobs.runner import JobRun
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of

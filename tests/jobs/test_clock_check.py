@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from app import clock
 from app.database.engine import Database
 from app.database.server_clock import ClockOffset
-from app.jobs.clock_check import ClockCheck
+from app.jobs.poll_log import ClockCheck
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import SCHEDULE, Scheduler
 from app.outbox import repository as outbox

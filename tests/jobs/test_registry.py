@@ -18,9 +18,8 @@ from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency.models import StoredResponse
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
-from app.jobs.job import JobRun
 from app.jobs.registry import build_registry
-from app.jobs.runner import JobRunner
+from app.jobs.runner import JobRun, JobRunner
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings

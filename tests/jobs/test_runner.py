@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.database.engine import Database
 from app.jobs.claimed_entry import MAX_ATTEMPTS, retry_delay
-from app.jobs.job import Job, JobRun
-from app.jobs.runner import JobRunner
+from app.jobs.runner import Job, JobRun, JobRunner
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter

@@ -68,7 +68,7 @@ async def test_a_claim_expires_unless_renewed(connection: AsyncConnection) -> No
     await outbox.record_job(connection, "a", {})
     (claim,) = await outbox.claim_due(connection, 1, LEASE)
     later(29)
-    await outbox.renew_claim(connection, claim, LEASE)
+    await outbox.postpone_entry(connection, claim, LEASE)
     later(58)
     assert await outbox.claim_due(connection, 1, LEASE) == []
     later(59)
@@ -76,10 +76,9 @@ async def test_a_claim_expires_unless_renewed(connection: AsyncConnection) -> No
     assert (again.id, again.attempt) == (claim.id, 2)
     for write in (
         outbox.finish_entry(connection, claim),
-        outbox.renew_claim(connection, claim, LEASE),
         outbox.postpone_entry(connection, claim, LEASE),
-        outbox.record_failure(connection, claim, "too late", LEASE),
-        outbox.abandon_entry(connection, claim, "too late"),
+        outbox.postpone_entry(connection, claim, LEASE, "too late"),
+        outbox.finish_entry(connection, claim, "too late"),
     ):
         with pytest.raises(outbox.ClaimLost):
             await write
@@ -100,7 +99,7 @@ async def test_an_entry_is_finished_once(connection: AsyncConnection) -> None:
 async def test_the_error_of_an_attempt_is_stored_until_success(connection: AsyncConnection) -> None:
     await outbox.record_job(connection, "a", {})
     (claim,) = await outbox.claim_due(connection, 1, LEASE)
-    await outbox.record_failure(connection, claim, "no route", timedelta(seconds=10))
+    await outbox.postpone_entry(connection, claim, timedelta(seconds=10), "no route")
     (row,) = await rows(connection)
     assert (row.last_error, row.done_at) == ("no route", None)
     later(9)
@@ -139,10 +138,8 @@ async def test_a_purge_keeps_open_and_young_entries_and_errors_longer(
         await outbox.record_job(connection, job, {}, NOON - timedelta(hours=1))
     done, given_up, lately = await outbox.claim_due(connection, 3, LEASE)
     await outbox.finish_entry(connection, done)
-    await outbox.abandon_entry(connection, given_up, "no such invoice")
-    later(60)
+    await outbox.finish_entry(connection, given_up, "no such invoice")
+    later(outbox.DONE_RETENTION.total_seconds() + 1)
     await outbox.finish_entry(connection, lately)
-    minute = timedelta(minutes=1)
-    kept = {"done_for": minute - timedelta(seconds=1), "failed_for": minute}
-    assert await outbox.purge_done(connection, **kept, limit=10) == 1
+    assert await outbox.purge_done(connection, limit=10) == 1
     assert [row.job for row in await rows(connection)] == ["open", "given-up", "done-lately"]

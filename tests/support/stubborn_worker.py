@@ -12,7 +12,7 @@ from datetime import timedelta
 from app import shutdown
 from app.cli.main import main
 from app.jobs import registry, runner, worker
-from app.jobs.job import Job, JobRun
+from app.jobs.runner import Job, JobRun
 from app.settings import Settings
 
 LONG = 60.0

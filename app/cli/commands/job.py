@@ -9,18 +9,16 @@ import typer
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
-from app.jobs.job import JobRun
 from app.jobs.registry import CLOSE_MONTH, build_registry
+from app.jobs.runner import JobRun
 from app.logging import configure_logging
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.settings import Settings
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(job)
+cli = typer.Typer()
 
 
+@cli.command()
 def job(
     name: Annotated[str, typer.Argument(help="The job's name, or `list` for all of them.")],
     arguments: Annotated[
