@@ -1,5 +1,5 @@
 """The commands of `python -m app`.
 
-Each module of `app.cli.commands` has a function `register` that adds its commands. `app.cli.main`
-lists the commands and imports a module only when one of its commands is used.
+Each module of `app.cli.commands` has the commands of one name, in a `typer.Typer` named `cli`.
+`app.cli.main` lists the names, and imports a module only when its command is used.
 """

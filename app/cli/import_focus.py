@@ -2,7 +2,6 @@
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
 
 import typer
 
@@ -16,8 +15,6 @@ from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import FocusImportReport
 from app.dataio.focus.importer import import_focus_files
 from app.dataio.focus.options import FocusImportOptions
-
-_PROGRESS_STEPS: Final = 1000
 
 
 def parse_tax_percent(text: str) -> Decimal:
@@ -43,13 +40,10 @@ def import_focus(sources: list[str], options: FocusImportOptions) -> None:
     settings = load_settings()
 
     async def run(database: Database) -> FocusImportReport:
-        with progress_bar(name, _PROGRESS_STEPS) as bar:
-
-            def progress(part: float) -> None:
-                if bar is not None:
-                    bar(int(part * _PROGRESS_STEPS))
-
-            return await import_focus_files(database, settings, paths, options, progress)
+        with progress_bar(name, 1) as progress:
+            return await import_focus_files(
+                database, settings, paths, options, progress or (lambda _: None)
+            )
 
     try:
         with report_import_failures(name):

@@ -41,16 +41,20 @@ class _LazyCommands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        cli = typer.Typer(rich_markup_mode=None)
+        module, line = COMMANDS[cmd_name]
         try:
-            importlib.import_module(f"app.cli.commands.{COMMANDS[cmd_name][0]}").register(cli)
+            commands = importlib.import_module(f"app.cli.commands.{module}").cli
         except ModuleNotFoundError as error:
             if error.name != "app.local":
                 raise
             # `app.local` is for development machines; the container image does not have it.
             typer.echo(f"`{cmd_name}` is not available here: app.local is not installed.", err=True)
             raise typer.Exit(FAILED) from None
-        return get_group(cli).commands[cmd_name]
+        parent = typer.Typer(rich_markup_mode=None)
+        parent.add_typer(commands, name=cmd_name, help=line, no_args_is_help=True)
+        group: Any = get_group(parent).commands[cmd_name]
+        # A module either has a command of this name, or the commands of a group.
+        return group.commands.get(cmd_name, group)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

@@ -10,7 +10,7 @@ from rich.table import Column
 
 
 @contextmanager
-def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+def progress_bar(label: str, total: float | None) -> Iterator[Callable[[float], None] | None]:
     """Show the progress of a command; yield a function that takes the completed part of `total`.
 
     Without a `total` the bar only shows activity. Without a terminal this yields None.

@@ -1,5 +1,6 @@
-"""Rows as a table, for a terminal or for a pipe."""
+"""Rows as a table, for a terminal or for a pipe, or as JSON."""
 
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer import echo
 
 
 def show(
@@ -26,3 +28,12 @@ def show(
         boundless = console.options.update(width=sys.maxsize)
         console.width = console.measure(table, options=boundless).maximum
     console.print(table)
+
+
+def show_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows as a JSON array; amounts as strings, since JSON readers round numbers."""
+    echo(json.dumps(rows, default=_to_text, ensure_ascii=False, indent=2))
+
+
+def _to_text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -12,15 +12,10 @@ from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.database.engine import Database
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command()(verify)
-    group.command()(adopt)
-    cli.add_typer(group, name="audit", help="Verify the record of changes, or backfill it.")
+cli = typer.Typer()
 
 
+@cli.command()
 def verify() -> None:
     """Check every entry of the record, and compare every invoice with it.
 
@@ -40,6 +35,7 @@ def verify() -> None:
         raise typer.Exit(FAILED)
 
 
+@cli.command()
 def adopt(
     why: Annotated[str, typer.Option(help="The reason; it is stored in each new entry.")],
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, BinaryIO, Final, cast
+from typing import Annotated, BinaryIO, cast
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +26,7 @@ from app.dataio.jsonl.exporter import ProofUnreadable, export_lines
 from app.dataio.jsonl.unimportable_records import find_unimportable_records
 from app.logging import error_message
 
-_PROGRESS_STEPS: Final = 1000
+cli = typer.Typer()
 
 
 class Format(StrEnum):
@@ -37,12 +37,7 @@ class Format(StrEnum):
     FOCUS = "focus"
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the commands."""
-    cli.command("import")(import_)
-    cli.command()(export)
-
-
+@cli.command("import")
 def import_(  # noqa: PLR0913, PLR0917 - one for each option
     sources: Annotated[
         list[str],
@@ -132,6 +127,7 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         import_jsonl(source, keep_good=keep_good)
 
 
+@cli.command()
 def export(
     output: Annotated[
         Path | None,
@@ -153,14 +149,7 @@ def export(
 
             async def run(database: Database) -> None:
                 # The lines on a terminal show the progress.
-                with (
-                    nullcontext()
-                    if file.isatty()
-                    else progress_bar("Export", _PROGRESS_STEPS) as bar
-                ):
-                    progress = (
-                        None if bar is None else lambda part: bar(int(part * _PROGRESS_STEPS))
-                    )
+                with nullcontext() if file.isatty() else progress_bar("Export", 1) as progress:
                     lines = export_lines(database, settings, proofs=proofs, progress=progress)
                     async for piece in lines:
                         file.write(piece)

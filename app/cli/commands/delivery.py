@@ -1,6 +1,5 @@
 """`delivery`: list deliveries and retry failed ones."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +14,8 @@ from app.database.engine import Database
 from app.deliveries.retry import CannotRetry, retry_delivery
 from app.notifications import queries
 
+cli = typer.Typer()
+
 _COLUMNS = {
     "uuid": "delivery",
     "state": "state",
@@ -28,14 +29,7 @@ _COLUMNS = {
 """The columns of the table and their headings."""
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command("list")(list_deliveries)
-    group.command("retry")(retry_deliveries)
-    cli.add_typer(group, name="delivery", help="List notifications; retry failed ones.")
-
-
+@cli.command("list")
 def list_deliveries(
     state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
     invoice: Annotated[
@@ -55,13 +49,14 @@ def list_deliveries(
 
     deliveries = with_database(run)
     if as_json:
-        typer.echo(json.dumps(deliveries, default=_plain, ensure_ascii=False, indent=2))
+        table.show_json(deliveries)
     else:
         table.show(
             [_format_times(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"]
         )
 
 
+@cli.command("retry")
 def retry_deliveries(
     deliveries: Annotated[list[UUID], typer.Argument(help="UUIDs of failed deliveries.")],
 ) -> None:
@@ -82,10 +77,6 @@ def retry_deliveries(
     problems = with_database(run)
     if problems:
         fail(*problems)
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _format_times(delivery: Mapping[str, Any]) -> Mapping[str, Any]:

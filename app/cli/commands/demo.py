@@ -6,12 +6,10 @@ from app.cli.context import load_audit_settings
 from app.cli.database import with_database
 from app.local.demo import load
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(demo)
+cli = typer.Typer()
 
 
+@cli.command()
 def demo() -> None:
     """Load fictitious data of thirteen months into an empty database."""
     settings = load_audit_settings()

@@ -13,12 +13,10 @@ from app.doctor.check_result import CheckResult, Level
 from app.doctor.configuration import read
 from app.doctor.runner import run_checks
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(doctor)
+cli = typer.Typer()
 
 
+@cli.command()
 def doctor(
     processes: Annotated[
         int, typer.Option(min=1, help="The planned number of processes, APIs and workers.")

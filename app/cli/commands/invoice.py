@@ -26,18 +26,13 @@ from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
+cli = typer.Typer()
+
 _DONE: Final = {"cancel": "canceled", "pay": "paid"}
 _Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command()(cancel)
-    group.command()(pay)
-    cli.add_typer(group, name="invoice", help="Pay or cancel an invoice.")
-
-
+@cli.command()
 def cancel(
     uuid: _Invoice,
     why: Annotated[str, typer.Option(help="The reason; it is stored with the invoice.")],
@@ -54,6 +49,7 @@ def cancel(
     typer.echo(f"Invoice {_run(run, uuid)} is canceled.")
 
 
+@cli.command()
 def pay(
     uuid: _Invoice,
     date: Annotated[

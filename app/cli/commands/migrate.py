@@ -9,12 +9,10 @@ from app.cli.context import fail
 from app.cli.database import check_database
 from app.database import migration
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(migrate)
+cli = typer.Typer()
 
 
+@cli.command()
 def migrate(
     to: Annotated[str, typer.Option(help="The revision to go to.")] = "head",
     down: Annotated[

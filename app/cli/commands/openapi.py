@@ -7,12 +7,10 @@ import typer
 from app.cli.context import load_settings
 from app.main import create_app
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(openapi)
+cli = typer.Typer()
 
 
+@cli.command()
 def openapi() -> None:
     """Print the OpenAPI document. No server needs to run."""
     # No connection is opened and nothing is sealed: any address and any key will do.

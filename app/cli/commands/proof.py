@@ -13,20 +13,10 @@ from app.database.engine import Database
 from app.payments.proofs import Proof, ProofStore, safe_name
 from app.payments.repository import find_proof
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command("get")(get)
-    group.callback()(_group)
-    cli.add_typer(group, name="proof", help="Read proofs of payment.")
+cli = typer.Typer()
 
 
-def _group() -> None:
-    # A group with a single command needs a callback to stay a group.
-    pass
-
-
+@cli.command("get")
 def get(
     payment: Annotated[UUID, typer.Argument(help="The UUID of the payment.")],
     output: Annotated[

@@ -10,12 +10,10 @@ from app.cli.context import load_settings
 from app.cli.database import check_database
 from app.local.supervisor.run import run_service
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(run)
+cli = typer.Typer()
 
 
+@cli.command()
 def run(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[

@@ -6,12 +6,10 @@ import typer
 
 from app.cli.context import load_settings, require_currency, require_writable
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(serve)
+cli = typer.Typer()
 
 
+@cli.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on.")] = 8000,

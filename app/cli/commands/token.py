@@ -16,6 +16,8 @@ from app.database.engine import Database
 from app.identity import tokens, users
 from app.identity.tokens import create, revoke
 
+cli = typer.Typer()
+
 _COLUMNS: Final = {
     "uuid": "token",
     "username": "user",
@@ -28,15 +30,6 @@ _COLUMNS: Final = {
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command("create")(create_token)
-    group.command("list")(list_tokens)
-    group.command("revoke")(revoke_token)
-    cli.add_typer(group, name="token", help="Create, list and revoke API tokens.")
-
-
 def lifetime(value: str) -> timedelta:
     """Parse a lifetime: a whole number of minutes, hours, days or weeks, such as 90d."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", value)
@@ -45,6 +38,7 @@ def lifetime(value: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+@cli.command("create")
 def create_token(
     username: Annotated[str, typer.Argument(help="The user of the token.")],
     name: Annotated[str, typer.Option(help="A name for its purpose, shown in lists.")] = "",
@@ -76,6 +70,7 @@ def create_token(
     typer.echo(key)
 
 
+@cli.command("list")
 def list_tokens(
     username: Annotated[str | None, typer.Argument(help="Only the tokens of this user.")] = None,
 ) -> None:
@@ -108,6 +103,7 @@ def _format_row(token: Mapping[str, Any]) -> dict[str, Any]:
     return {**token, **times, "state": state}
 
 
+@cli.command("revoke")
 def revoke_token(
     token: Annotated[UUID, typer.Argument(help="The UUID of the token in `token list`.")],
 ) -> None:

@@ -10,20 +10,10 @@ from app.cli.database import with_database
 from app.database.engine import Database
 from app.identity.users import CustomerNotFound, NewUser, UsernameTaken, create
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the group of commands."""
-    group = typer.Typer(no_args_is_help=True)
-    group.command("create")(create_user)
-    group.callback()(_group)
-    cli.add_typer(group, name="user", help="Create users.")
+cli = typer.Typer()
 
 
-def _group() -> None:
-    # A group with a single command needs a callback to stay a group.
-    pass
-
-
+@cli.command("create")
 def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
     username: Annotated[str, typer.Argument(help="A unique name.")],
     full_name: Annotated[str, typer.Option(help="Full name, shown in messages.")] = "",

@@ -9,12 +9,10 @@ from app.cli.context import fail, load_settings, require_currency, require_writa
 from app.jobs.worker import is_alive, run_worker
 from app.logging import configure_logging
 
-
-def register(cli: typer.Typer) -> None:
-    """Add the command."""
-    cli.command()(worker)
+cli = typer.Typer()
 
 
+@cli.command()
 def worker(
     check: Annotated[
         bool,
