@@ -9,6 +9,8 @@ UUID_FORMAT: Final = re.compile(
     "[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 )
 """A UUID with or without hyphens, in upper or lower case."""
+NIL_UUID: Final = UUID(int=0)
+"""The UUID of no record (RFC 9562, 5.9)."""
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

@@ -26,7 +26,9 @@ from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
 from app.metrics.build import set_build_info
 from app.outbox.notifier import Notifier
-from app.payments.api.router import router as payments
+from app.payments.api.payments import router as payments
+from app.payments.api.profiles import router as payment_profiles
+from app.payments.api.proofs import router as payment_proofs
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
@@ -41,6 +43,8 @@ _router.include_router(invoice_payment)
 _router.include_router(invoice_actions)
 _router.include_router(invoice_history)
 _router.include_router(payments)
+_router.include_router(payment_proofs)
+_router.include_router(payment_profiles)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -51,6 +51,7 @@ def create_application(
         openapi_tags=[
             {"name": "invoices", "description": "Invoices, their items and totals."},
             {"name": "payments", "description": "Payments of invoices."},
+            {"name": "payment-profiles", "description": "How organizations pay."},
         ],
         routes=[*routes],
         openapi_url=_SCHEMA_PATH,

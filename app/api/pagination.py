@@ -9,6 +9,8 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from app.api.errors import NotFound
 from app.api.query_parameters import QueryParameters, invalid, parse_integer
 from app.api.serializers import Links
+from app.database.filter_set import FilterSet
+from app.database.lists import PageQuery
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
@@ -49,6 +51,17 @@ class Paging(QueryParameters):
         WithJsonSchema({"type": "integer", "minimum": 1, "default": DEFAULT_PAGE_SIZE}),
     ] = Field(default=DEFAULT_PAGE_SIZE, examples=[10])
     """Number of results to return per page, at most 300."""
+
+
+def page_query(parameters: Paging, filters: FilterSet, fields: tuple[str, ...]) -> PageQuery:
+    """Return the page to read, in the order of the parameter `o`.
+
+    Raises NotFound if a page with that number cannot exist.
+    """
+    if parameters.page == NO_PAGE:
+        raise NotFound(INVALID_PAGE)
+    order = getattr(parameters, "o", ())
+    return PageQuery(filters, order, fields, parameters.page_size, parameters.page)
 
 
 class Page:

@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from app.formats import UUID_FORMAT, parse_uuid
+from app.formats import NIL_UUID, UUID_FORMAT, find_uuid, parse_uuid
 
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
 _NUMBER: Final = re.compile(
@@ -128,6 +128,10 @@ def _parse_uuid(text: str) -> UUID:
     return uuid
 
 
+def _parse_link(text: str) -> UUID:
+    return find_uuid(text) or NIL_UUID
+
+
 def _parse_date(text: str) -> date:
     matched = _DATE.fullmatch(text.strip())
     try:
@@ -179,6 +183,10 @@ def _check_text(text: str) -> str:
 QueryUuid = Annotated[
     UUID | None, PlainValidator(_parse_uuid), WithJsonSchema({"type": "string", "format": "uuid"})
 ]
+QueryLink = Annotated[
+    UUID | None, PlainValidator(_parse_link), WithJsonSchema({"type": "string", "format": "uri"})
+]
+"""The URL of a record, of which the UUID counts; the nil UUID, of no record, if it has none."""
 QueryUuidText = Annotated[
     UUID | None,
     PlainValidator(_parse_uuid),

@@ -82,11 +82,14 @@ UtcTimestamp = datetime
 """A time in UTC, written with `Z`, and with microseconds unless they are zero."""
 
 
-def link(collection: str, *, platform: bool = False) -> object:
-    """Return the serializer of a UUID as the link to a record of a collection."""
+def link(collection: str, *, platform: bool = False, part: str = "") -> object:
+    """Return the serializer of a UUID as the link to a record of a collection.
+
+    `part` is the rest of the path of a part of the record, such as `proof/`.
+    """
 
     def write(value: UUID, info: SerializationInfo[Links]) -> str:
-        return info.context.record(collection, value, platform=platform)
+        return info.context.record(collection, value, platform=platform) + part
 
     return PlainSerializer(write, return_type=str)
 

@@ -3,7 +3,19 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Numeric,
+    SmallInteger,
+    String,
+    Uuid,
+    column,
+    table,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import PaymentType
@@ -64,6 +76,17 @@ class Payment(Base):
     proof_size: Mapped[int | None]
     proof_sha256: Mapped[str | None]
     created_at: Mapped[datetime]
+
+
+paid_invoice = table(
+    "invoices",
+    column("id", BigInteger),
+    column("uuid", Uuid),
+    column("year", SmallInteger),
+    column("month", SmallInteger),
+)
+"""The columns of an invoice that its payments show. `app.invoices`, which imports this package,
+maps the table."""
 
 
 class CustomerCredit(Base):

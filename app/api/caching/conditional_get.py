@@ -5,10 +5,10 @@ cache. Only if the cache lacks something, the state is selected again in a snaps
 there: a response shows a single moment, and carries the ETag of that moment.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, Self, TypeVar, cast
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,7 @@ from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.json_response import MEDIA_TYPE, head_response
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.request_log import user_of
+from app.api.response_format import ResponseFormat
 from app.api.serializers import Links, build_links
 from app.api.streaming import JsonStream
 from app.database.engine import Database
@@ -41,6 +42,18 @@ class Representation:
     cached_parts: Callable[[], Sequence[bytes] | None] | None = None
     """Returns the body if it needs no further read. By default the whole body is cached by its
     ETag."""
+
+    @classmethod
+    def of_body(cls, body: bytes, headers: Mapping[str, str] | None = None) -> Self:
+        """Return the representation of a rendered body, with the ETag of body and headers."""
+        shown = {**(headers or {})}
+        content = [f"{name}: {value}".encode() for name, value in shown.items()]
+        return cls(
+            etags.etag_of(body, *content),
+            lambda _connection: _yield_each([body]),
+            shown,
+            cached_parts=lambda: [body],
+        )
 
 
 State = TypeVar("State")
@@ -67,6 +80,11 @@ class ConditionalGet:
         self.settings = cast(Settings, state.settings)
         self.cache = cast(ResponseCache, state.response_cache)
         self.links: Links = build_links(self.settings, origin(request).base)
+
+    @property
+    def response_format(self) -> ResponseFormat:
+        """The links of the response, and the currency of its amounts."""
+        return ResponseFormat(self.links, self.settings.currency)
 
     def etag(self, *state: object) -> str:
         """Return the strong ETag of a body that is determined by the state and the links."""

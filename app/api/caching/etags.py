@@ -1,9 +1,19 @@
 """Entity tags, and their comparison in conditional requests (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
+from hashlib import blake2b
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 WEAK = "W/"
+
+
+def etag_of(*content: bytes) -> str:
+    """Return the strong ETag (RFC 9110, 8.8.1) of a response with this body and other content."""
+    digest = blake2b(digest_size=16)
+    for part in content:
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return f'"{digest.hexdigest()}"'
 
 
 def parse_etags(header: str) -> list[str]:

@@ -120,10 +120,12 @@ class _Require:
         return caller
 
 
-Authenticated = Annotated[Caller, Depends(_Require(Access.AUTHENTICATED, lambda _: True))]
+require_user: Final = _Require(Access.AUTHENTICATED, lambda _: True)
+require_staff: Final = _Require(Access.STAFF, lambda caller: caller.is_staff)
+require_staff_or_support: Final = _Require(
+    Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support
+)
+Authenticated = Annotated[Caller, Depends(require_user)]
 """Any user with a valid token."""
-StaffOnly = Annotated[Caller, Depends(_Require(Access.STAFF, lambda caller: caller.is_staff))]
-StaffOrSupport = Annotated[
-    Caller,
-    Depends(_Require(Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support)),
-]
+StaffOnly = Annotated[Caller, Depends(require_staff)]
+StaffOrSupport = Annotated[Caller, Depends(require_staff_or_support)]

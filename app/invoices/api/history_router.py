@@ -9,6 +9,7 @@ from app.api.caching.conditional_get import ConditionalGet, Representation, Reso
 from app.api.operation_docs import LIST_HEADERS, document_read
 from app.api.pagination import Page, path_and_query
 from app.api.query_parameters import QueryParser
+from app.api.response_format import ResponseFormat
 from app.audit.queries import TimeRange
 from app.identity.api.authentication import StaffOrSupport
 from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice, filter_set
@@ -19,7 +20,6 @@ from app.invoices.queries.history import (
     find_history,
     find_version_at,
 )
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.rendering.versions import render_history, render_version_at
 from app.invoices.schemas import VersionHistory
 

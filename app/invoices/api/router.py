@@ -35,7 +35,6 @@ from app.invoices.api.filters import (
 from app.invoices.queries.growth import count_major_customers, read_growth
 from app.invoices.rendering.invoices import InvoiceRenderer
 from app.invoices.rendering.items import render_items
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.rendering.stats import render_stats
 from app.invoices.repository.reads import (
     FoundInvoice,
@@ -199,7 +198,7 @@ async def list_items(
     """Retrieve a list of invoice items for the specified invoice."""
     get = ConditionalGet(request)
     filters = item_filters(parameters)
-    response_format = ResponseFormat(get.links, get.settings.currency)
+    response_format = get.response_format
 
     def represent(invoice: FoundInvoice) -> Representation:
         return Representation(
@@ -240,7 +239,7 @@ async def list_stats(
             invoice=invoice,
             provider=parameters.provider_uuid,
             limit_and_offset=limit_and_offset,
-            response_format=ResponseFormat(get.links, get.settings.currency),
+            response_format=get.response_format,
         )
         # The links to other pages repeat the whole query.
         etag = get.etag("stats", invoice.version, *path_and_query(request))

@@ -20,6 +20,7 @@ from app.api.middleware.request_log import request_id_of
 from app.api.query_parameters import QueryParser
 from app.api.rendered_response import RenderedResponse
 from app.api.request_body import RequestBody
+from app.api.response_format import ResponseFormat
 from app.api.serializers import build_links
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
@@ -33,7 +34,6 @@ from app.identity.api.authentication import StaffOnly
 from app.invoices.api.filters import NamedInvoice, filter_set
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.rendering.invoices import InvoiceRenderer, render_invoice
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.repository import writes
 from app.invoices.repository.reads import FoundInvoice, find_visible_invoice, read_version
 from app.settings import Settings

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import PlainSerializer, TypeAdapter
 from typing_extensions import TypedDict
 
+from app.api.response_format import ResponseFormat
 from app.api.serializers import (
     AmountString,
     DecimalString2,
@@ -23,7 +24,6 @@ from app.api.serializers import (
 )
 from app.audit.models import ChangeKind
 from app.billing import money
-from app.invoices.rendering.response_format import ResponseFormat
 
 _INFINITE: Final = {
     "-infinity": ("0001-01-01", "0001-01-01T00:00:00"),

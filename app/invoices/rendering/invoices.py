@@ -14,12 +14,12 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.response_cache import CachedResponse, ResponseCache
+from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
 from app.billing import money
 from app.customers.countries import country_name
 from app.invoices.queries.items import ITEMS_OF_INVOICES
 from app.invoices.rendering.items import json_array, render_batches
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.repository.reads import Version, read_heads
 from app.invoices.schemas import (
     INVOICE_FIELDS,

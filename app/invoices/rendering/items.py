@@ -8,12 +8,12 @@ from typing import Any, Final
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import BillingUnit
 from app.formats import parse_uuid
 from app.invoices.queries.items import ItemFilters, filtered_items
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.repository.reads import FoundInvoice
 from app.invoices.schemas import Row, encode_items
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.response_format import ResponseFormat
 from app.billing import money
 from app.invoices.queries.stats import count_offerings, sums_by_offering
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.repository.reads import FoundInvoice
 from app.invoices.schemas import encode_stats
 

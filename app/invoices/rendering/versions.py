@@ -9,13 +9,13 @@ from pydantic_core import to_json
 from sqlalchemy import Row, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.response_format import ResponseFormat
 from app.audit import queries
 from app.audit.labels import describe
 from app.audit.models import ChangeKind
 from app.invoices.queries.history import InvoiceHistory, VersionAt
 from app.invoices.rendering.audited_rows import RecordedInvoice, audited_invoice, audited_row
 from app.invoices.rendering.items import json_array
-from app.invoices.rendering.response_format import ResponseFormat
 from app.invoices.schemas import VersionHistory, encode_version
 
 _BATCH_SIZE: Final = 100

@@ -1,0 +1,1 @@
+"""Reads of payments and payment profiles."""

@@ -1,0 +1,49 @@
+"""The list of payments."""
+
+from typing import Final
+
+from sqlalchemy import Text, Uuid, case, cast, func, literal
+
+from app.customers.models import Customer
+from app.database.filter_set import equals
+from app.database.lists import Join, RowList
+from app.formats import NIL_UUID
+from app.identity.access import visible_customers
+from app.identity.visible_rows import VisibleRows
+from app.payments.models import Payment, PaymentProfile, paid_invoice
+
+_month = func.lpad(cast(paid_invoice.c.month, Text), 2, "0")
+_year = func.lpad(cast(paid_invoice.c.year, Text), 4, "0")
+
+PAYMENTS: Final = VisibleRows(
+    RowList(
+        table=Payment,
+        uuid=Payment.uuid,
+        columns={
+            "uuid": Payment.uuid,
+            "url": Payment.uuid,
+            "profile": PaymentProfile.uuid,
+            "date_of_payment": Payment.date_of_payment,
+            "sum": Payment.sum,
+            "proof": case((Payment.proof_key.is_not(None), Payment.uuid)),
+            "invoice": paid_invoice.c.uuid,
+            "invoice_uuid": func.coalesce(paid_invoice.c.uuid, literal(NIL_UUID, Uuid)),
+            "invoice_period": _month + "-" + _year,
+            "customer_uuid": Customer.uuid,
+        },
+        joins=(
+            Join(PaymentProfile, PaymentProfile.id == Payment.profile_id),
+            Join(Customer, Customer.id == PaymentProfile.customer_id),
+            Join(paid_invoice, paid_invoice.c.id == Payment.invoice_id, optional=True),
+        ),
+        conditions={
+            "date_of_payment": equals(Payment.date_of_payment, "date_of_payment"),
+            "profile": equals(PaymentProfile.uuid, "profile"),
+            "profile_uuid": equals(PaymentProfile.uuid, "profile_uuid"),
+        },
+        orders={"id": Payment.id},
+        default_order=("id",),
+        visible=lambda scope: visible_customers(PaymentProfile.customer_id, scope),
+    )
+)
+"""In the order of their creation."""
