@@ -35,7 +35,7 @@ PublicId = Annotated[UUID, mapped_column(Uuid, unique=True, default=uuid4)]
 Amount = Annotated[Decimal, mapped_column(Numeric)]
 """An amount in the currency's decimals. The column has two, until `widen_amounts()` lifts that."""
 Money10 = Annotated[Decimal, mapped_column(Numeric(22, 10))]
-Percent = Annotated[Decimal, mapped_column(Numeric(4, 2), default=Decimal(0))]
+Percent = Annotated[Decimal, mapped_column(Numeric(5, 2), default=Decimal(0))]
 """20 stands for 20 %."""
 BlankText = Annotated[str, mapped_column(Text, default="", server_default="")]
 """Text that is empty instead of null."""

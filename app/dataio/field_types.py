@@ -112,5 +112,5 @@ Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _PARSE, _FO
 Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _PARSE, _FORMAT]
 """Money in a currency. No currency has more than 4 decimals; the loader checks the number that the
 deployment's currency has."""
-Percent = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=4, decimal_places=2)]
-"""A percentage from 0 to below 100: "20" is 20 %."""
+Percent = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=5, decimal_places=2)]
+"""A percentage from 0 to below 1000: "20" is 20 %."""

@@ -152,7 +152,7 @@ def test_records_follow_the_constraints_of_the_tables() -> None:
         {"year": 0},
         {"number": 0},
         {"tax_percent": "-1"},
-        {"tax_percent": "100"},
+        {"tax_percent": "1000"},
         {"state": "lost"},
         {"created": "2026-01-01T00:00:00"},
         {"created": "2026-02-30"},

@@ -10,8 +10,8 @@ _MAX_EXAMPLES = 5
 
 
 @dataclass
-class SkippedRows:
-    """Rows that were not imported, for one reason."""
+class NamedRows:
+    """The number of rows with one reason, and the names of the first ones."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -25,10 +25,12 @@ class WaldurImportReport:
     updated: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
     removed: Counter[str] = field(default_factory=Counter)
-    skipped: dict[tuple[str, str], SkippedRows] = field(default_factory=dict)
+    skipped: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
     """Rows that were not imported, by kind and reason."""
-    preserved: dict[tuple[str, str], SkippedRows] = field(default_factory=dict)
+    preserved: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
     """Rows of this service that differ from Waldur and were left unchanged, by kind and reason."""
+    adapted: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
+    """Rows that were imported with another value than Waldur's, by kind and difference."""
 
     def skip(self, kind: str, reason: str, row: str = "", count: int = 1) -> None:
         """Count rows that were not imported."""
@@ -37,6 +39,10 @@ class WaldurImportReport:
     def preserve(self, kind: str, reason: str, row: str = "", count: int = 1) -> None:
         """Count rows of this service that were left unchanged."""
         _add(self.preserved, kind, reason, row, count)
+
+    def adapt(self, kind: str, difference: str, row: str) -> None:
+        """Count a row that was imported with another value than Waldur's."""
+        _add(self.adapted, kind, difference, row, 1)
 
     def lines(self) -> Iterator[str]:
         """Yield the text of the report."""
@@ -49,27 +55,28 @@ class WaldurImportReport:
             )
             removed = f" {self.removed[kind]:>8} removed" if self.removed[kind] else ""
             yield f"{_title(kind):<{width}} {counts}{removed}"
+        yield from _section("Imported with a difference:", self.adapted)
         yield from _section("Left unchanged in this service:", self.preserved)
         yield from _section("Not imported:", self.skipped)
 
 
 def _add(
-    rows: dict[tuple[str, str], SkippedRows], kind: str, reason: str, row: str, count: int
+    rows: dict[tuple[str, str], NamedRows], kind: str, reason: str, row: str, count: int
 ) -> None:
-    same_reason = rows.setdefault((kind, reason), SkippedRows())
+    same_reason = rows.setdefault((kind, reason), NamedRows())
     same_reason.count += count
     if row and len(same_reason.examples) < _MAX_EXAMPLES:
         same_reason.examples.append(row)
 
 
-def _section(title: str, rows: dict[tuple[str, str], SkippedRows]) -> Iterator[str]:
+def _section(title: str, rows: dict[tuple[str, str], NamedRows]) -> Iterator[str]:
     if rows:
         yield title
-    for (kind, reason), skipped in rows.items():
-        line = f"  {skipped.count} {_title(kind)}: {reason}"
-        if skipped.examples:
-            more = ", …" if skipped.count > len(skipped.examples) else ""
-            line += f" ({', '.join(skipped.examples)}{more})"
+    for (kind, reason), named in rows.items():
+        line = f"  {named.count} {_title(kind)}: {reason}"
+        if named.examples:
+            more = ", …" if named.count > len(named.examples) else ""
+            line += f" ({', '.join(named.examples)}{more})"
         yield line
 
 

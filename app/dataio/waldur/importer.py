@@ -60,12 +60,14 @@ class WaldurImporter:
         self._progress = progress
         self._report = WaldurImportReport()
         self._seen: dict[str, set[UUID]] = defaultdict(set)
+        self._subnets_of_offerings: list[str] = []
 
     async def import_all(self) -> None:
         """Import every kind of record."""
         waldur = self._waldur
         await self._import(records.UserRecord, "core_user", mapping.map_user)
         await self._import(records.TokenRecord, selects.tokens(waldur), mapping.map_token)
+        await self._report_personal_access_tokens()
         await self._import(records.CustomerRecord, "structure_customer", mapping.map_customer)
         await self._import_roles()
         await self._import_subnets()
@@ -131,7 +133,7 @@ class WaldurImporter:
 
     async def _import_roles(self) -> None:
         async for row in self._rows("customer_role", selects.roles(self._waldur)):
-            if row["scope"] == "structure.customer":
+            if row["scope"] == mapping.CUSTOMER_SCOPE:
                 await self._add("customer_role", row, mapping.map_role)
             else:
                 scope = row["scope"] or "a missing object"
@@ -139,14 +141,21 @@ class WaldurImporter:
 
     async def _import_subnets(self) -> None:
         if self._waldur.has("structure_accesssubnet"):
-            await self._import(
-                records.AccessSubnetRecord, "structure_accesssubnet", mapping.map_subnet
-            )
+            async for row in self._rows("access_subnet", "structure_accesssubnet"):
+                await self._add("access_subnet", row, mapping.map_subnet)
+                if row["applies_to_portal"] is False:
+                    self._subnets_of_offerings.append(str(row["uuid"]))
             return
         async for row in self._waldur.rows(selects.listed_subnets(self._waldur)):
             for network in filter(None, map(str.strip, row["access_subnets"].split(","))):
                 listed = {"customer": row["customer"], "network": network}
                 await self._add("access_subnet", listed, mapping.map_listed_subnet)
+
+    async def _report_personal_access_tokens(self) -> None:
+        if self._waldur.has("core_personalaccesstoken"):
+            async for row in self._rows("personal_access_token", "core_personalaccesstoken"):
+                reason = "its scopes and networks would not limit it here"
+                self._report.skip("personal_access_token", reason, _row_name(row))
 
     async def _import_credits(self) -> None:
         if self._waldur.has("invoices_projectcredit"):
@@ -188,11 +197,18 @@ class WaldurImporter:
             await self._add("payment", row, mapping.map_payment)
 
     async def _handle_deleted_rows(self, invoices: set[UUID]) -> None:
-        """Revoke the tokens that Waldur has deleted, and report its other deletions."""
+        """Revoke the tokens that Waldur has deleted, and report its other deletions.
+
+        Access subnets that Waldur has since limited to offerings are deleted, too: they would keep
+        the users of their customers out.
+        """
         connection, report = self._loader.connection, self._report
         await self._loader.flush()
         revoked = await local_state.revoke_deleted_tokens(connection, self._seen["token"])
         report.removed["token"] = revoked
+        report.removed["access_subnet"] = await local_state.delete_access_subnets(
+            connection, self._subnets_of_offerings
+        )
         customers, roles = self._seen["customer"], self._seen["customer_role"]
         subnets = self._seen["access_subnet"]
         for kind, deleted in (

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
 
+from app.billing.currencies import Currency
+from app.billing.enums import InvoiceState
+from app.billing.money import item_price, with_tax
 from app.catalogue.models import Offering, PlanComponent
 from app.dataio.loader import Loader
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
@@ -17,6 +21,7 @@ from app.dataio.waldur.source_database import WaldurDatabase
 from app.invoices.repository import imports
 
 _BATCH_INVOICES: Final = 500
+_ROUNDING_OF_ITEM: Final = Decimal("0.02")
 
 
 class IncompleteInvoice(Exception):
@@ -28,6 +33,10 @@ class MappedInvoice:
     """An invoice and its items as records."""
 
     invoice: InvoiceRecord
+    state: str
+    """The state in Waldur."""
+    cached_cost: Decimal | None
+    """The total with tax that Waldur stores beside the items."""
     items: list[InvoiceItemRecord] = field(default_factory=list)
     item_count: int = 0
     """The number of all items, including those that could not be mapped."""
@@ -38,6 +47,20 @@ class MappedInvoice:
     def uuid(self) -> UUID:
         """The UUID of the invoice."""
         return self.invoice.uuid
+
+    def is_cost_outdated(self, currency: Currency) -> bool:
+        """Return whether the items of an issued invoice do not add up to the stored total.
+
+        Waldur has changed items of issued invoices without their totals. It may round the price
+        and the tax of each item, which is no difference.
+        """
+        if self.cached_cost is None or self.invoice.state is InvoiceState.PENDING:
+            return False
+        if not self.cached_cost.is_finite():
+            return True
+        prices = (item_price(each.unit_price, each.quantity, currency) for each in self.items)
+        cost = with_tax(sum(prices, Decimal(0)), self.invoice.tax_percent)
+        return abs(cost - self.cached_cost) > _ROUNDING_OF_ITEM * (len(self.items) + 1)
 
     def __str__(self) -> str:
         return f"number {self.invoice.number}"
@@ -117,7 +140,7 @@ class InvoiceImporter:
             try:
                 uuid = parse_uuid(row["uuid"])
                 record = mapping.map_invoice(mapping.require_readable(row), self._interval)
-                invoices[row["id"]] = MappedInvoice(record)
+                invoices[row["id"]] = MappedInvoice(record, row["state"], row["total_cost"])
             except ValueError as error:
                 if uuid is not None:
                     self.skipped.add(uuid)
@@ -177,6 +200,7 @@ class InvoiceImporter:
         await loader.flush()
         rejected_before = loader.report.rejected_count
         for each in mapped:
+            self._report_differences(each)
             await loader.add(each.invoice)
         for each in mapped:
             for item in each.items:
@@ -190,6 +214,14 @@ class InvoiceImporter:
         if existing:
             self._report.removed["invoice_item"] += await loader.delete_items_not_imported(existing)
             await imports.mark_unchanged_since_import(loader.connection, existing)
+
+    def _report_differences(self, mapped: MappedInvoice) -> None:
+        if mapped.state != mapped.invoice.state:
+            difference = f"the state {mapped.state} is {mapped.invoice.state} here"
+            self._report.adapt("invoice", difference, str(mapped))
+        if mapped.is_cost_outdated(self._loader.currency):
+            difference = "the items do not add up to the total that Waldur stores, and count here"
+            self._report.adapt("invoice", difference, str(mapped))
 
     def _preserve(self, mapped: MappedInvoice) -> None:
         self.preserved.add(mapped.uuid)

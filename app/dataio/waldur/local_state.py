@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import Text, cast, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -140,6 +140,12 @@ async def revoke_deleted_tokens(connection: AsyncConnection, seen: Collection[UU
             update(Token).values(revoked_at=clock.now()).where(Token.id.in_(deleted))
         )
     return len(deleted)
+
+
+async def delete_access_subnets(connection: AsyncConnection, uuids: Sequence[str]) -> int:
+    """Delete access subnets by the text of their UUIDs; return their number."""
+    statement = delete(AccessSubnet).where(cast(AccessSubnet.uuid, Text).in_(uuids))
+    return (await connection.execute(statement)).rowcount
 
 
 async def find_roles_missing_in_waldur(

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from app.billing.enums import CustomerRoleName
+from app.billing.enums import CustomerRoleName, InvoiceState
 from app.billing.periods import due_date
 from app.dataio import records
 from app.dataio.waldur.source_database import UnreadableValue
@@ -25,8 +25,11 @@ NAMESPACE = UUID("2c1d2b0e-6f0c-5d4b-9a35-0b9c4a7d8e61")
 """The namespace of the UUIDs of rows that have none in Waldur, equal in every import."""
 FIRST_NUMBER = 100000
 """Waldur shows this plus the id of an invoice as the number of the invoice."""
+PENDING_FINALIZATION = "pending_finalization"
+"""The state of an invoice in the grace period after its month."""
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The creation time of rows of which a release of Waldur does not store it."""
+CUSTOMER_SCOPE = "structure.customer"
 ROLES = {
     "CUSTOMER.OWNER": CustomerRoleName.OWNER,
     "CUSTOMER.MANAGER": CustomerRoleName.MANAGER,
@@ -152,7 +155,9 @@ def _token_expiry(created: datetime | None, lifetime: int | None) -> datetime | 
 
 def map_role(row: Row) -> records.CustomerRoleRecord:
     """Map a role at an organization."""
-    name = row["role"]
+    name, made_for = row["role"], row["role_scope"]
+    if made_for not in (None, CUSTOMER_SCOPE):
+        raise ValueError(f"the role {name} of {made_for} gives no access to invoices")
     if name not in ROLES:
         raise ValueError(f"the role {name} gives no access to invoices")
     return map_record(
@@ -166,7 +171,9 @@ def map_role(row: Row) -> records.CustomerRoleRecord:
 
 
 def map_subnet(row: Row) -> records.AccessSubnetRecord:
-    """Map an access subnet."""
+    """Map an access subnet of the portal. The others limit the access to offerings."""
+    if not row["applies_to_portal"]:
+        raise ValueError("it limits the access to offerings, not to the organization")
     return map_record(records.AccessSubnetRecord, row, network=row["inet"])
 
 
@@ -205,8 +212,13 @@ def map_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRec
 
 
 def map_invoice(row: Row, payment_interval_days: int) -> records.InvoiceRecord:
-    """Map an invoice. It keeps the number that Waldur shows."""
+    """Map an invoice. It keeps the number that Waldur shows.
+
+    An invoice in the grace period of Waldur, which is not issued and may change, is pending here.
+    """
     issued: date | None = row["invoice_date"]
+    if row["state"] == PENDING_FINALIZATION:
+        row = {**row, "state": InvoiceState.PENDING}
     return map_record(
         records.InvoiceRecord,
         row,
@@ -233,22 +245,31 @@ def map_item(
 ) -> records.InvoiceItemRecord:
     """Map an item of an invoice.
 
-    Only its details name its plan component and offering, which may have been deleted since. The
-    item gets those that are among `plan_components` and `offerings`.
+    Its details name its offering and, in releases without a column for it, its plan component.
+    Both may have been deleted since: the item gets those that are among `plan_components` and
+    `offerings`. A compensation of an older release has no name of its project: it gets today's.
     """
     details = {} if row["details"] is None else row["details"]
     if not isinstance(details, dict):
         raise ValueError("details: not a JSON object")
     is_credit = row["credit_id"] is not None
+    project_name, project_uuid = row["project_name"], row["project_uuid"]
+    if is_credit and row["project"] is not None:
+        project_name = project_name or row["name_of_project"]
+        project_uuid = project_uuid or str(row["project"])
+    plan_component_id = row["plan_component_id"]
+    if plan_component_id is None:
+        plan_component_id = details.get("plan_component_id")
+    plan_component = _parse_plan_component(plan_component_id)
+    offering = _parse_offering(details.get("offering_uuid"))
     return map_record(
         records.InvoiceItemRecord,
         row,
         invoice=invoice_uuid,
-        project_uuid=UUID(row["project_uuid"]) if row["project_uuid"] else None,
-        offering=_reference_in_details(details, "offering_uuid", _parse_offering, offerings),
-        plan_component=_reference_in_details(
-            details, "plan_component_id", _parse_plan_component, plan_components
-        ),
+        project_name=project_name,
+        project_uuid=UUID(project_uuid) if project_uuid else None,
+        offering=offering if offering in offerings else None,
+        plan_component=plan_component if plan_component in plan_components else None,
         details=details,
         backend_uuid=parse_optional_uuid(row["backend_uuid"]),
         credit=is_credit,
@@ -259,13 +280,6 @@ def map_item(
 def map_payment(row: Row) -> records.PaymentRecord:
     """Map a payment without its proof, whose file is not in the database."""
     return map_record(records.PaymentRecord, row, proof=None)
-
-
-def _reference_in_details(
-    details: Row, name: str, parse: Callable[[Any], UUID | None], existing: Container[UUID]
-) -> UUID | None:
-    uuid = parse(details.get(name))
-    return uuid if uuid in existing else None
 
 
 def _parse_offering(value: object) -> UUID | None:

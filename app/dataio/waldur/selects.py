@@ -19,16 +19,23 @@ def tokens(waldur: WaldurDatabase) -> Select[Any]:
 
 
 def roles(waldur: WaldurDatabase) -> Select[Any]:
-    """Select the roles of users. `scope` is the kind of object at which a user has the role."""
+    """Select the roles of users.
+
+    `scope` is the kind of object at which a user has the role, `role_scope` the kind for which the
+    role was made. Only that kind and the name identify a role: a release may give one name to a
+    role of each kind.
+    """
     held, role = waldur.table("permissions_userrole"), waldur.table("permissions_role")
     user, customer = waldur.table("core_user"), waldur.table("structure_customer")
     kind = waldur.table("django_content_type")
+    role_kind = kind.table.alias("role_kind")
     scope = kind["app_label"] + "." + kind["model"]
     is_customer = and_(customer["id"] == held["object_id"], scope == "structure.customer")
     joined = (
         held.table.outerjoin(role.table, role["id"] == held["role_id"])
         .outerjoin(user.table, user["id"] == held["user_id"])
         .outerjoin(kind.table, kind["id"] == held["content_type_id"])
+        .outerjoin(role_kind, role_kind.c.id == role["content_type_id"])
         .outerjoin(customer.table, is_customer)
     )
     return (
@@ -36,6 +43,7 @@ def roles(waldur: WaldurDatabase) -> Select[Any]:
             *held.columns,
             role["name"].label("role"),
             scope.label("scope"),
+            (role_kind.c.app_label + "." + role_kind.c.model).label("role_scope"),
             user["uuid"].label("user"),
             customer["uuid"].label("customer"),
         )
@@ -81,5 +89,8 @@ def invoices(waldur: WaldurDatabase, *, after: int, limit: int) -> Select[Any]:
 
 def items(waldur: WaldurDatabase, invoice_ids: Sequence[int]) -> Select[Any]:
     """Select the items of invoices, in the order of their creation."""
-    statement = waldur.select("invoices_invoiceitem")
+    project = waldur.table("structure_project")
+    statement = waldur.select("invoices_invoiceitem").add_columns(
+        project["name"].label("name_of_project")
+    )
     return statement.where(waldur.table("invoices_invoiceitem")["invoice_id"].in_(invoice_ids))

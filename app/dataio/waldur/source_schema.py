@@ -41,7 +41,8 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         ),
         "authtoken_token": TableSchema("key created user_id"),
         "django_content_type": TableSchema("id app_label model"),
-        "permissions_role": TableSchema("id name"),
+        "core_personalaccesstoken": TableSchema("id uuid", optional=True),
+        "permissions_role": TableSchema("id name", {"content_type_id": None}),
         "permissions_userrole": TableSchema(
             "id uuid user_id role_id content_type_id object_id is_active",
             {"created": None, "expiration_time": None},
@@ -55,7 +56,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         ),
         "structure_accesssubnet": TableSchema(
             "id uuid customer_id inet",
-            {"description": ""},
+            {"description": "", "applies_to_portal": True},
             {"customer": _CUSTOMER},
             optional=True,
         ),
@@ -119,13 +120,14 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         "invoices_projectcredit": TableSchema("id", optional=True),
         "invoices_invoice": TableSchema(
             "id uuid customer_id year month state tax_percent invoice_date",
-            {"created": None, "backend_id": "", "payment_url": "", "reference_number": ""},
+            dict.fromkeys(("backend_id", "payment_url", "reference_number"), "")
+            | {"created": None, "total_cost": None},
             {"customer": _CUSTOMER},
         ),
         "invoices_invoiceitem": TableSchema(
             "id uuid invoice_id name unit_price quantity unit start end details resource_id",
             dict.fromkeys(("article_code", "measured_unit", "project_name", "project_uuid"), "")
-            | dict.fromkeys(("project_id", "backend_uuid", "credit_id")),
+            | dict.fromkeys(("project_id", "backend_uuid", "credit_id", "plan_component_id")),
             {
                 "project": _PROJECT,
                 "resource": ("marketplace_resource", "resource_id"),
