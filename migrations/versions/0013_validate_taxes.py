@@ -1,6 +1,6 @@
 """validate taxes
 
-Validates the constraints of revision 0011 without blocking requests.
+Validates the constraints of revision 0012 without blocking requests.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from alembic import op
 
 from migrations.limits import without_statement_timeout
 
-revision: str = "0012"
-down_revision: str | None = "0011"
+revision: str = "0013"
+down_revision: str | None = "0012"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
