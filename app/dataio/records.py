@@ -20,6 +20,7 @@ from app.billing.enums import (
     DeliveryState,
     InvoiceState,
     PaymentType,
+    ProjectRoleName,
 )
 from app.dataio.field_types import (
     Amount4,
@@ -104,6 +105,8 @@ class CustomerRecord(Record):
     default_tax_percent: Percent = Decimal(0)
     accounting_start_date: Time
     archived: bool = False
+    display_billing_info_in_projects: bool = True
+    """Whether users with a role in a project see the invoice items of that project."""
     created_at: Time
     source: Text | None = None
     """`focus`: only imports of cloud bills invoice this customer. Null: this service does."""
@@ -139,6 +142,18 @@ class ProjectRecord(Record):
     name: Text
     is_removed: bool = False
     created_at: Time
+
+
+class ProjectRoleRecord(Record):
+    """A role of a user in a project."""
+
+    kind: Literal["project_role"] = "project_role"
+    user: UUID
+    project: UUID
+    role: ProjectRoleName
+    is_active: bool = True
+    created_at: Time
+    expires_at: Time | None = None
 
 
 class ServiceProviderRecord(Record):
@@ -409,6 +424,7 @@ AnyRecord = Annotated[
     | CustomerRoleRecord
     | AccessSubnetRecord
     | ProjectRecord
+    | ProjectRoleRecord
     | ServiceProviderRecord
     | CategoryRecord
     | OfferingRecord

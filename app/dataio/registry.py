@@ -114,6 +114,7 @@ RECORD_KINDS: Final = (
     RecordKind(records.CustomerRoleRecord, identity.CustomerRole),
     RecordKind(records.AccessSubnetRecord, identity.AccessSubnet),
     RecordKind(records.ProjectRecord, customers.Project),
+    RecordKind(records.ProjectRoleRecord, identity.ProjectRole),
     RecordKind(records.ServiceProviderRecord, catalogue.ServiceProvider),
     RecordKind(records.CategoryRecord, catalogue.Category),
     RecordKind(records.OfferingRecord, catalogue.Offering),

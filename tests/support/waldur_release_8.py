@@ -5,12 +5,14 @@ from typing import Final
 from tests.support.waldur_sample import uid
 
 UPGRADE: Final = (
-    "ALTER TABLE structure_customer ALTER default_tax_percent TYPE numeric(5,2)",
+    "ALTER TABLE structure_customer ALTER default_tax_percent TYPE numeric(5,2),"
+    " ADD display_billing_info_in_projects boolean NOT NULL DEFAULT true",
     "ALTER TABLE structure_accesssubnet"
     " ADD applies_to_portal boolean NOT NULL DEFAULT true,"
     " ADD is_staff_managed boolean NOT NULL DEFAULT false",
     "ALTER TABLE permissions_role ADD content_type_id integer",
-    "UPDATE permissions_role SET content_type_id = CASE WHEN name ~ '^PROJECT' THEN 8 ELSE 7 END",
+    "UPDATE permissions_role SET content_type_id = CASE"
+    " WHEN name ~ '^PROJECT' THEN 8 WHEN name ~ '^OFFERING' THEN 9 ELSE 7 END",
     "ALTER TABLE permissions_userrole ADD source varchar(150) NOT NULL DEFAULT ''",
     "CREATE TABLE core_personalaccesstoken (id integer NOT NULL, uuid uuid NOT NULL,"
     " name varchar(150) NOT NULL, token_hash varchar(64) NOT NULL, is_active boolean NOT NULL)",

@@ -118,12 +118,14 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
     "django_content_type": [
         {"id": 7, "app_label": "structure", "model": "customer"},
         {"id": 8, "app_label": "structure", "model": "project"},
+        {"id": 9, "app_label": "marketplace", "model": "offering"},
     ],
     "permissions_role": [
         {"id": 1, "name": "CUSTOMER.OWNER"},
         {"id": 2, "name": "PROJECT.ADMIN"},
         {"id": 3, "name": "CUSTOMER.AUDITOR"},
         {"id": 4, "name": "CUSTOMER.READER"},
+        {"id": 5, "name": "OFFERING.MANAGER"},
     ],
     "permissions_userrole": [
         {
@@ -142,6 +144,7 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
             (2, 3, 2, 8, 21, True, None),
             (3, 3, 3, 7, 11, True, None),
             (4, 3, 4, 7, 12, None, "2026-06-01T00:00:00Z"),
+            (5, 3, 5, 9, 31, True, None),
         )
     ],
     "structure_customer": [

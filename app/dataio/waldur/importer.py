@@ -69,9 +69,9 @@ class WaldurImporter:
         await self._import(records.TokenRecord, selects.tokens(waldur), mapping.map_token)
         await self._report_personal_access_tokens()
         await self._import(records.CustomerRecord, "structure_customer", mapping.map_customer)
-        await self._import_roles()
         await self._import_subnets()
         await self._import(records.ProjectRecord, "structure_project")
+        await self._import_roles()
         await self._import(records.ServiceProviderRecord, "marketplace_serviceprovider")
         await self._import(records.CategoryRecord, "marketplace_category")
         await self._import(records.OfferingRecord, "marketplace_offering")
@@ -133,11 +133,13 @@ class WaldurImporter:
 
     async def _import_roles(self) -> None:
         async for row in self._rows("customer_role", selects.roles(self._waldur)):
-            if row["scope"] == mapping.CUSTOMER_SCOPE:
-                await self._add("customer_role", row, mapping.map_role)
+            if row["scope"] == selects.CUSTOMER_SCOPE:
+                await self._add("customer_role", row, mapping.map_customer_role)
+            elif row["scope"] == selects.PROJECT_SCOPE:
+                await self._add("project_role", row, mapping.map_project_role)
             else:
                 scope = row["scope"] or "a missing object"
-                self._report.skip("role", f"a role at {scope} gives no access to invoices")
+                self._report.skip("role", f"a role at {scope} gives no access here")
 
     async def _import_subnets(self) -> None:
         if self._waldur.has("structure_accesssubnet"):
@@ -209,13 +211,21 @@ class WaldurImporter:
         report.removed["access_subnet"] = await local_state.delete_access_subnets(
             connection, self._subnets_of_offerings
         )
-        customers, roles = self._seen["customer"], self._seen["customer_role"]
-        subnets = self._seen["access_subnet"]
+        customers, subnets = self._seen["customer"], self._seen["access_subnet"]
+        roles = self._seen["customer_role"] | self._seen["project_role"]
         for kind, deleted in (
             ("invoice", await local_state.find_deleted_invoices(connection, invoices)),
             (
                 "customer_role",
-                await local_state.find_roles_missing_in_waldur(connection, customers, roles),
+                await local_state.find_customer_roles_missing_in_waldur(
+                    connection, customers, roles
+                ),
+            ),
+            (
+                "project_role",
+                await local_state.find_project_roles_missing_in_waldur(
+                    connection, customers, roles
+                ),
             ),
             (
                 "access_subnet",

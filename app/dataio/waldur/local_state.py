@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.currencies import Currency
 from app.billing.money import item_price
-from app.customers.models import Customer
+from app.customers.models import Customer, Project
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.dataio.waldur.mapping import SOURCE, token_uuid
-from app.identity.models import AccessSubnet, CustomerRole, Token, User
+from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment
 
@@ -148,7 +148,7 @@ async def delete_access_subnets(connection: AsyncConnection, uuids: Sequence[str
     return (await connection.execute(statement)).rowcount
 
 
-async def find_roles_missing_in_waldur(
+async def find_customer_roles_missing_in_waldur(
     connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
 ) -> list[str]:
     """Return the active roles at Waldur's customers that Waldur does not have."""
@@ -156,6 +156,19 @@ async def find_roles_missing_in_waldur(
         select(CustomerRole.uuid, Customer.uuid)
         .join_from(CustomerRole, Customer)
         .where(CustomerRole.is_active)
+    )
+    return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
+
+
+async def find_project_roles_missing_in_waldur(
+    connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
+) -> list[str]:
+    """Return the active roles in projects of Waldur's customers that Waldur does not have."""
+    rows = await connection.execute(
+        select(ProjectRole.uuid, Customer.uuid)
+        .join_from(ProjectRole, Project)
+        .join(Customer, Customer.id == Project.customer_id)
+        .where(ProjectRole.is_active)
     )
     return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
 

@@ -3,7 +3,7 @@
 The functions raise ValueError, with the reason, for a row that cannot be mapped completely.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
@@ -12,13 +12,14 @@ from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from app.billing.enums import CustomerRoleName, InvoiceState
+from app.billing.enums import CustomerRoleName, InvoiceState, ProjectRoleName
 from app.billing.periods import due_date
 from app.dataio import records
 from app.dataio.waldur.source_database import UnreadableValue
 
 Row = dict[str, Any]
 _Record = TypeVar("_Record", bound=records.Record)
+_Role = TypeVar("_Role", CustomerRoleName, ProjectRoleName)
 
 SOURCE = "waldur"
 NAMESPACE = UUID("2c1d2b0e-6f0c-5d4b-9a35-0b9c4a7d8e61")
@@ -29,12 +30,16 @@ PENDING_FINALIZATION = "pending_finalization"
 """The state of an invoice in the grace period after its month."""
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The creation time of rows of which a release of Waldur does not store it."""
-CUSTOMER_SCOPE = "structure.customer"
-ROLES = {
+CUSTOMER_ROLES = {
     "CUSTOMER.OWNER": CustomerRoleName.OWNER,
     "CUSTOMER.MANAGER": CustomerRoleName.MANAGER,
     "CUSTOMER.SUPPORT": CustomerRoleName.SUPPORT,
     "CUSTOMER.READER": CustomerRoleName.READER,
+}
+PROJECT_ROLES = {
+    "PROJECT.ADMIN": ProjectRoleName.ADMIN,
+    "PROJECT.MANAGER": ProjectRoleName.MANAGER,
+    "PROJECT.MEMBER": ProjectRoleName.MEMBER,
 }
 
 
@@ -153,21 +158,31 @@ def _token_expiry(created: datetime | None, lifetime: int | None) -> datetime | 
         raise ValueError("it would expire after the year 9999") from None
 
 
-def map_role(row: Row) -> records.CustomerRoleRecord:
+def map_customer_role(row: Row) -> records.CustomerRoleRecord:
     """Map a role at an organization."""
+    role = _known_role(row, CUSTOMER_ROLES)
+    return map_record(records.CustomerRoleRecord, row, role=role, **_validity(row))
+
+
+def map_project_role(row: Row) -> records.ProjectRoleRecord:
+    """Map a role in a project."""
+    role = _known_role(row, PROJECT_ROLES)
+    return map_record(records.ProjectRoleRecord, row, role=role, **_validity(row))
+
+
+def _known_role(row: Row, roles: Mapping[str, _Role]) -> _Role:
+    """Return the role with the name, if it was made for the kind of object at which it is held."""
     name, made_for = row["role"], row["role_scope"]
-    if made_for not in (None, CUSTOMER_SCOPE):
-        raise ValueError(f"the role {name} of {made_for} gives no access to invoices")
-    if name not in ROLES:
-        raise ValueError(f"the role {name} gives no access to invoices")
-    return map_record(
-        records.CustomerRoleRecord,
-        row,
-        role=ROLES[name],
-        # Waldur marks an inactive role by null or by false.
-        is_active=bool(row["is_active"]),
-        expires_at=row["expiration_time"],
-    )
+    if made_for not in (None, row["scope"]):
+        raise ValueError(f"the role {name} of {made_for} gives no access here")
+    if name not in roles:
+        raise ValueError(f"the role {name} gives no access here")
+    return roles[name]
+
+
+def _validity(row: Row) -> dict[str, Any]:
+    # Waldur marks an inactive role by null or by false.
+    return {"is_active": bool(row["is_active"]), "expires_at": row["expiration_time"]}
 
 
 def map_subnet(row: Row) -> records.AccessSubnetRecord:

@@ -1,11 +1,14 @@
 """The selects of Waldur's rows that are more than one table's columns and references."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, and_, func, select
 
 from app.dataio.waldur.source_database import WaldurDatabase
+
+CUSTOMER_SCOPE: Final = "structure.customer"
+PROJECT_SCOPE: Final = "structure.project"
 
 
 def tokens(waldur: WaldurDatabase) -> Select[Any]:
@@ -27,16 +30,19 @@ def roles(waldur: WaldurDatabase) -> Select[Any]:
     """
     held, role = waldur.table("permissions_userrole"), waldur.table("permissions_role")
     user, customer = waldur.table("core_user"), waldur.table("structure_customer")
+    project = waldur.table("structure_project")
     kind = waldur.table("django_content_type")
     role_kind = kind.table.alias("role_kind")
     scope = kind["app_label"] + "." + kind["model"]
-    is_customer = and_(customer["id"] == held["object_id"], scope == "structure.customer")
+    is_customer = and_(customer["id"] == held["object_id"], scope == CUSTOMER_SCOPE)
+    is_project = and_(project["id"] == held["object_id"], scope == PROJECT_SCOPE)
     joined = (
         held.table.outerjoin(role.table, role["id"] == held["role_id"])
         .outerjoin(user.table, user["id"] == held["user_id"])
         .outerjoin(kind.table, kind["id"] == held["content_type_id"])
         .outerjoin(role_kind, role_kind.c.id == role["content_type_id"])
         .outerjoin(customer.table, is_customer)
+        .outerjoin(project.table, is_project)
     )
     return (
         select(
@@ -46,6 +52,7 @@ def roles(waldur: WaldurDatabase) -> Select[Any]:
             (role_kind.c.app_label + "." + role_kind.c.model).label("role_scope"),
             user["uuid"].label("user"),
             customer["uuid"].label("customer"),
+            project["uuid"].label("project"),
         )
         .select_from(joined)
         .order_by(held["id"])

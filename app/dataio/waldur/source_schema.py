@@ -52,7 +52,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
             dict.fromkeys(("phone_number", "address", "postal", "country", "vat_code"), "")
             | dict.fromkeys(("bank_name", "bank_account", "access_subnets"), "")
             | {"created": None, "accounting_start_date": None, "archived": False}
-            | {"default_tax_percent": ZERO},
+            | {"default_tax_percent": ZERO, "display_billing_info_in_projects": True},
         ),
         "structure_accesssubnet": TableSchema(
             "id uuid customer_id inet",

@@ -35,6 +35,7 @@ async def test_every_kind_is_imported(bring: Import, connection: AsyncConnection
         "customer_roles": 2,
         "access_subnets": 1,
         "projects": 1,
+        "project_roles": 1,
         "service_providers": 1,
         "categories": 1,
         "offerings": 2,
@@ -49,7 +50,7 @@ async def test_every_kind_is_imported(bring: Import, connection: AsyncConnection
         "invoice_items": 4,
         "payments": 1,
     }
-    assert sum(report.new.values()) == 32
+    assert sum(report.new.values()) == 33
     assert not +report.updated
     assert not +report.unchanged
 
@@ -75,6 +76,7 @@ async def test_a_customer_is_imported_with_its_address(
         "default_tax_percent": Decimal("21.00"),
         "accounting_start_date": start,
         "archived": False,
+        "display_billing_info_in_projects": True,
         "created_at": start,
         "source": None,
     }
@@ -99,6 +101,16 @@ async def test_keys_are_imported_as_digests_with_their_expiry(
     assert not any(key in everything for key in KEYS.values())
 
 
+async def test_roles_in_projects_are_imported(bring: Import, connection: AsyncConnection) -> None:
+    await bring()
+    role = await one(
+        connection,
+        "SELECT username, name, role, project_roles.is_active, expires_at FROM project_roles"
+        " JOIN users ON users.id = user_id JOIN projects ON projects.id = project_id",
+    )
+    assert tuple(role.values()) == ("rita", "Sea", "admin", True, None)
+
+
 async def test_roles_at_customers_are_imported_and_others_are_reported(
     bring: Import, connection: AsyncConnection
 ) -> None:
@@ -117,8 +129,8 @@ async def test_roles_at_customers_are_imported_and_others_are_reported(
         },
     ]
     told = {why: omission.count for (_, why), omission in report.skipped.items()}
-    assert told["a role at structure.project gives no access to invoices"] == 1
-    assert told["the role CUSTOMER.AUDITOR gives no access to invoices"] == 1
+    assert told["a role at marketplace.offering gives no access here"] == 1
+    assert told["the role CUSTOMER.AUDITOR gives no access here"] == 1
 
 
 async def test_rows_that_cannot_be_imported_are_reported(bring: Import) -> None:

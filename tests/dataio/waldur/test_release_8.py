@@ -150,8 +150,20 @@ async def test_a_role_is_known_by_its_name_and_its_kind_of_place(
     )
     report = await bring()
     assert await values(connection, "SELECT role FROM customer_roles") == ["reader"]
-    reason = "the role CUSTOMER.OWNER of structure.project gives no access to invoices"
+    reason = "the role CUSTOMER.OWNER of structure.project gives no access here"
     assert skipped(report, "customer_role")[reason].examples == [uid("role-1")]
+
+
+async def test_a_customer_may_hide_its_billing_from_its_projects(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await execute(
+        waldur,
+        "UPDATE structure_customer SET display_billing_info_in_projects = false WHERE id = 11",
+    )
+    await bring()
+    names = "SELECT name FROM customers WHERE NOT display_billing_info_in_projects"
+    assert await values(connection, names) == ["buyer"]
 
 
 async def test_personal_access_tokens_are_named_and_not_imported(
