@@ -22,6 +22,14 @@ class Customer(Base):
     id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     name: Mapped[str] = mapped_column(String(150))
+    native_name: Mapped[BlankText] = mapped_column(String(160))
+    abbreviation: Mapped[BlankText] = mapped_column(String(12))
+    slug: Mapped[BlankText] = mapped_column(String(50))
+    """The name in URLs."""
+    registration_code: Mapped[BlankText] = mapped_column(String(160))
+    agreement_number: Mapped[BlankText] = mapped_column(String(160))
+    backend_id: Mapped[BlankText] = mapped_column(String(255))
+    contact_details: Mapped[BlankText]
     email: Mapped[BlankText] = mapped_column(String(75))
     phone_number: Mapped[BlankText] = mapped_column(String(255))
     address: Mapped[BlankText] = mapped_column(String(300))
@@ -52,5 +60,7 @@ class Project(Base):
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
     name: Mapped[str]
+    slug: Mapped[BlankText] = mapped_column(String(50))
+    """The name in URLs."""
     is_removed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]

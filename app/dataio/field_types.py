@@ -79,11 +79,13 @@ def _parse_network(value: object) -> IPv4Network | IPv6Network:
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 """Text of any length without NUL, which PostgreSQL cannot store."""
 Text2 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=2)]
+Text12 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=12)]
 Text20 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=20)]
 Text30 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=30)]
 Text50 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=50)]
 Text75 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=75)]
 Text150 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=150)]
+Text160 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=160)]
 WebAddress200 = Annotated[
     str, StringConstraints(pattern=_NO_NUL, max_length=200), AfterValidator(_check_web_address)
 ]

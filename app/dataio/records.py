@@ -35,11 +35,13 @@ from app.dataio.field_types import (
     Sha256,
     Text,
     Text2,
+    Text12,
     Text20,
     Text30,
     Text50,
     Text75,
     Text150,
+    Text160,
     Text255,
     Text300,
     Time,
@@ -93,6 +95,14 @@ class CustomerRecord(Record):
 
     kind: Literal["customer"] = "customer"
     name: Text150
+    native_name: Text160 = ""
+    abbreviation: Text12 = ""
+    slug: Text50 = ""
+    """The name in URLs."""
+    registration_code: Text160 = ""
+    agreement_number: Text160 = ""
+    backend_id: Text255 = ""
+    contact_details: Text = ""
     email: Text75 = ""
     phone_number: Text255 = ""
     address: Text300 = ""
@@ -140,6 +150,8 @@ class ProjectRecord(Record):
     kind: Literal["project"] = "project"
     customer: UUID
     name: Text
+    slug: Text50 = ""
+    """The name in URLs."""
     is_removed: bool = False
     created_at: Time
 

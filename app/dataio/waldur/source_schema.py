@@ -51,6 +51,8 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
             "id uuid name email",
             dict.fromkeys(("phone_number", "address", "postal", "country", "vat_code"), "")
             | dict.fromkeys(("bank_name", "bank_account", "access_subnets"), "")
+            | dict.fromkeys(("native_name", "abbreviation", "slug", "registration_code"), "")
+            | dict.fromkeys(("agreement_number", "backend_id", "contact_details"), "")
             | {"created": None, "accounting_start_date": None, "archived": False}
             | {"default_tax_percent": ZERO, "display_billing_info_in_projects": True},
         ),
@@ -62,7 +64,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         ),
         "structure_project": TableSchema(
             "id uuid name customer_id",
-            {"is_removed": False, "created": None},
+            {"slug": "", "is_removed": False, "created": None},
             {"customer": _CUSTOMER},
         ),
         "marketplace_serviceprovider": TableSchema(

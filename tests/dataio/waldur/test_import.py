@@ -65,6 +65,13 @@ async def test_a_customer_is_imported_with_its_address(
     assert customer == {
         "uuid": UUID(uid("buyer")),
         "name": "buyer",
+        "native_name": "Pirc\u0113js",
+        "abbreviation": "B",
+        "slug": "buyer",
+        "registration_code": "40003",
+        "agreement_number": "A-7",
+        "backend_id": "erp-1",
+        "contact_details": "Ask for Olga.",
         "email": "bills@buyer.example",
         "phone_number": "+371 20 00 00 00",
         "address": "Harbour road 3",
