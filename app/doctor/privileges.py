@@ -1,5 +1,6 @@
 """Check of the privileges that the service's role has in the database."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from sqlalchemy import Sequence, text
@@ -71,7 +72,7 @@ ORDER BY relname
 """)
 
 
-async def privileges(database: Database, _settings: Settings) -> list[CheckResult]:
+async def privileges(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Return the privileges that the service needs and the role lacks."""
     required = required_table_privileges() | required_sequence_privileges()
     pairs = [(name, privilege) for name, several in required.items() for privilege in several]
@@ -92,12 +93,12 @@ async def privileges(database: Database, _settings: Settings) -> list[CheckResul
         lacks.append("TEMPORARY on the database, which imports need")
     if not schema.usable:
         lacks.insert(0, f"USAGE on the schema {schema.nspname}")
-    results = [wrong(f"the role {schema.role} lacks {'; '.join(lacks)}", _ADVICE)] if lacks else []
-    results += [
-        wrong(
+    if lacks:
+        yield wrong(f"the role {schema.role} lacks {'; '.join(lacks)}", _ADVICE)
+    for table in hidden:
+        yield wrong(
             f"row security policies hide rows of {table} from the role {schema.role}",
             "Let the service see all rows: DISABLE ROW LEVEL SECURITY, or a policy for its role.",
         )
-        for table in hidden
-    ]
-    return results or [well(f"the role {schema.role} has all {len(pairs)} that it needs")]
+    if not lacks and not hidden:
+        yield well(f"the role {schema.role} has all {len(pairs)} that it needs")

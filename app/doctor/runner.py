@@ -1,7 +1,7 @@
 """Runs all checks at the same time, each under its own timeout."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,8 @@ from app.doctor.configuration import Configuration
 from app.logging import error_message
 from app.settings import Settings
 
-_DatabaseCheck = Callable[[Database, Settings], Awaitable[list[CheckResult]]]
+_Check = AsyncIterator[CheckResult]
+_DatabaseCheck = Callable[[Database, Settings], _Check]
 
 TIMEOUT: Final = 10.0
 """Seconds that one check may take."""
@@ -42,7 +43,7 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "proofs": work.proofs,
 }
 """Checks that need the tables of the service; skipped in an empty database."""
-_OTHER_CHECKS: Final[dict[str, Callable[[Settings], Awaitable[list[CheckResult]]]]] = {
+_OTHER_CHECKS: Final[dict[str, Callable[[Settings], _Check]]] = {
     "redis": services.redis,
     "worker": services.worker,
     "mail": services.mail,
@@ -67,7 +68,7 @@ async def run_checks(usable: Configuration, processes: int) -> CheckResults:
         update={"database_pool_timeout": _CONNECT_TIMEOUT, "database_pool_size": pool_size}
     )
     results = {"settings": list(configuration.check(usable))}
-    checks: dict[str, Awaitable[list[CheckResult]]] = {}
+    checks: dict[str, _Check] = {}
     database = Database(settings)
     if "database_url" not in usable.unusable:
         try:
@@ -91,10 +92,11 @@ async def run_checks(usable: Configuration, processes: int) -> CheckResults:
     return CheckResults(results, timed_out)
 
 
-async def _within_timeout(check: Awaitable[list[CheckResult]]) -> list[CheckResult]:
+async def _within_timeout(check: _Check) -> list[CheckResult]:
     """Run a check; return a result even if it times out or fails."""
     try:
-        return await asyncio.wait_for(check, TIMEOUT)
+        async with asyncio.timeout(TIMEOUT):
+            return [result async for result in check]
     except TimeoutError:
         return [_TIMED_OUT]
     except SQLAlchemyError as error:

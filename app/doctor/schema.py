@@ -1,5 +1,6 @@
 """Checks of the schema: the revision, every index, every trigger and function."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from sqlalchemy import text
@@ -53,49 +54,45 @@ async def _applied_revisions(database: Database) -> frozenset[str]:
         return frozenset(rows.scalars())
 
 
-async def revision(database: Database, _settings: Settings) -> list[CheckResult]:
+async def revision(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Compare the revision of the database with the one that this release needs."""
     ours = ", ".join(sorted(heads()))
     revisions = await _applied_revisions(database)
     theirs = ", ".join(sorted(revisions))
     if not revisions:
-        return [wrong("the database is not migrated, so it has no tables to check", _MIGRATE)]
-    if not is_current(revisions):
-        return [wrong(f"the database is at revision {theirs}, not {ours}", _MIGRATE)]
-    if revisions != heads():
-        return [
-            warning(
-                f"the database is at revision {theirs}, of a newer release than this one",
-                "Finish the upgrade; this release works with it until then.",
-            )
-        ]
-    return [well(f"the database is at revision {ours}")]
+        yield wrong("the database is not migrated, so it has no tables to check", _MIGRATE)
+    elif not is_current(revisions):
+        yield wrong(f"the database is at revision {theirs}, not {ours}", _MIGRATE)
+    elif revisions != heads():
+        yield warning(
+            f"the database is at revision {theirs}, of a newer release than this one",
+            "Finish the upgrade; this release works with it until then.",
+        )
+    else:
+        yield well(f"the database is at revision {ours}")
 
 
-async def indexes(database: Database, _settings: Settings) -> list[CheckResult]:
+async def indexes(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Return each index that is missing or invalid."""
     async with database.reading() as connection:
         rows = await connection.execute(_INDEXES)
         is_valid: dict[str, bool] = dict(rows.all())
     required = _required_indexes()
-    results = [
-        wrong(
+    invalid = [name for name, valid in is_valid.items() if not valid]
+    missing = sorted(required.keys() - is_valid.keys())
+    for name in invalid:
+        yield wrong(
             f"the index {name} is invalid, because its creation did not finish",
             f"REINDEX INDEX CONCURRENTLY {name}; if it is unique and that fails, look for"
             " duplicates.",
         )
-        for name, valid in is_valid.items()
-        if not valid
-    ]
-    results += [
-        wrong(
-            f"the index {name} of {table} is missing",
+    for name in missing:
+        yield wrong(
+            f"the index {name} of {required[name]} is missing",
             "Create it again as the migrations do, with CONCURRENTLY.",
         )
-        for name, table in sorted(required.items())
-        if name not in is_valid
-    ]
-    return results or [well(f"all {len(required)} indexes exist and are valid")]
+    if not invalid and not missing:
+        yield well(f"all {len(required)} indexes exist and are valid")
 
 
 def _required_indexes() -> dict[str, str]:
@@ -111,7 +108,7 @@ def _required_indexes() -> dict[str, str]:
     return required
 
 
-async def triggers(database: Database, _settings: Settings) -> list[CheckResult]:
+async def triggers(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Return each trigger that is missing or disabled, and each function that differs.
 
     A database of a newer release may have other functions; only their absence is reported there.
@@ -122,34 +119,22 @@ async def triggers(database: Database, _settings: Settings) -> list[CheckResult]
         is_enabled = {(table, name): enabled for table, name, enabled in rows}
         rows = await connection.execute(_FUNCTIONS)
         bodies: dict[str, str] = dict(rows.all())
-    results = []
+    problems = []
     for table, name in sorted(ddl.triggers()):
         if (table, name) not in is_enabled:
-            results.append(
-                wrong(
-                    f"the trigger {name} of {table} is missing",
-                    f"Create it again as the migrations do, then run {_CHECK_DATA}.",
-                )
-            )
+            remedy = "Create it again as the migrations do"
+            problems.append((f"the trigger {name} of {table} is missing", remedy))
         elif not is_enabled[table, name]:
-            results.append(
-                wrong(
-                    f"the trigger {name} of {table} is disabled",
-                    f"ALTER TABLE {table} ENABLE TRIGGER {name}, then run {_CHECK_DATA}.",
-                )
-            )
+            remedy = f"ALTER TABLE {table} ENABLE TRIGGER {name}"
+            problems.append((f"the trigger {name} of {table} is disabled", remedy))
     for name, body in sorted(ddl.functions().items()):
+        remedy = "Replace it with the one in app/database/ddl"
         if name not in bodies:
-            problem = "is missing"
+            problems.append((f"the function {name} is missing", remedy))
         elif is_same_release and ddl.normalised(bodies[name]) != body:
-            problem = "differs from this release's"
-        else:
-            continue
-        results.append(
-            wrong(
-                f"the function {name} {problem}",
-                f"Replace it with the one in app/database/ddl, then run {_CHECK_DATA}.",
-            )
-        )
-    counts = f"all {len(ddl.triggers())} triggers and {len(ddl.functions())} functions"
-    return results or [well(f"{counts} exist, and the triggers are enabled")]
+            problems.append((f"the function {name} differs from this release's", remedy))
+    for problem, remedy in problems:
+        yield wrong(problem, f"{remedy}, then run {_CHECK_DATA}.")
+    if not problems:
+        counts = f"all {len(ddl.triggers())} triggers and {len(ddl.functions())} functions"
+        yield well(f"{counts} exist, and the triggers are enabled")

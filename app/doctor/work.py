@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
 
@@ -33,24 +34,23 @@ _FREE_PROOFS: Final = 100
 """Proofs of the largest size for which the disk should have space."""
 
 
-async def currency(database: Database, settings: Settings) -> list[CheckResult]:
+async def currency(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
     """Compare CURRENCY with the currency of the stored invoices."""
     setting = settings.currency.code
     async with database.reading() as connection:
         stored = await stored_currency(connection)
     if stored.code == setting:
-        return [well(f"amounts are in {setting}, with {stored.decimals} decimals")]
-    if not stored.is_fixed:
-        return [well(f"amounts will be in {setting} from the next start on")]
-    return [
-        wrong(
+        yield well(f"amounts are in {setting}, with {stored.decimals} decimals")
+    elif not stored.is_fixed:
+        yield well(f"amounts will be in {setting} from the next start on")
+    else:
+        yield wrong(
             f"CURRENCY is {setting}, but the invoices in the database are in {stored.code}",
             f"Set CURRENCY={stored.code}, or use another database.",
         )
-    ]
 
 
-async def outbox(database: Database, _settings: Settings) -> list[CheckResult]:
+async def outbox(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Check for late jobs, and for jobs that failed for good within seven days."""
     now = database_now()
     waiting = select(func.count(), time_between(func.min(OutboxEntry.due_at), now)).where(
@@ -65,28 +65,25 @@ async def outbox(database: Database, _settings: Settings) -> list[CheckResult]:
     async with database.reading() as connection:
         number, late = (await connection.execute(waiting)).one()
         failures = (await connection.execute(failed)).all()
-    results = []
-    if late is not None and late > _LATE:
+    is_late = late is not None and late > _LATE
+    if is_late:
         level = wrong if late > _VERY_LATE else warning
-        results.append(
-            level(
-                f"{number} jobs are due, the oldest for {late.total_seconds():.0f} s",
-                "Check that a worker runs, and read its log; more workers share the work.",
-            )
+        yield level(
+            f"{number} jobs are due, the oldest for {late.total_seconds():.0f} s",
+            "Check that a worker runs, and read its log; more workers share the work.",
         )
     if failures:
         names = ", ".join(f"{job} ({times})" for job, times in failures)
-        results.append(
-            warning(
-                f"failed for good within seven days: {names}",
-                "The column `last_error` of the table outbox says why; `python -m app job` runs a"
-                " job by hand.",
-            )
+        yield warning(
+            f"failed for good within seven days: {names}",
+            "The column `last_error` of the table outbox says why; `python -m app job` runs a job"
+            " by hand.",
         )
-    return results or [well(f"{number} jobs are due, none is late, and none failed lately")]
+    elif not is_late:
+        yield well(f"{number} jobs are due, none is late, and none failed lately")
 
 
-async def deliveries(database: Database, _settings: Settings) -> list[CheckResult]:
+async def deliveries(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Check for notifications that could not be delivered within seven days."""
     failed = select(func.count()).where(
         Delivery.state == DeliveryState.FAILED, Delivery.created_at > database_now() - _RECENT
@@ -94,60 +91,56 @@ async def deliveries(database: Database, _settings: Settings) -> list[CheckResul
     async with database.reading() as connection:
         number = (await connection.execute(failed)).scalar_one()
     if number:
-        return [
-            warning(
-                f"{number} notifications of the last seven days failed",
-                "`python -m app delivery list --state failed` says why; `delivery retry` tries"
-                " again.",
-            )
-        ]
-    return [well("no notification of the last seven days failed")]
+        yield warning(
+            f"{number} notifications of the last seven days failed",
+            "`python -m app delivery list --state failed` says why; `delivery retry` tries again.",
+        )
+    else:
+        yield well("no notification of the last seven days failed")
 
 
-async def months(database: Database, _settings: Settings) -> list[CheckResult]:
+async def months(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Check that the past months are closed."""
     last = Period.containing(clock.today()).shifted(-1)
     async with database.reading() as connection:
         number = (await find_close_status(connection, _MAX_COUNT)).overdue
     if number == 0:
-        return [well(f"{last.year}-{last.month:02} and all months before are closed")]
-    return [
-        wrong(
+        yield well(f"{last.year}-{last.month:02} and all months before are closed")
+    else:
+        yield wrong(
             f"{number} invoices of {last.year}-{last.month:02} or before are still pending",
             "Check that a worker runs; `python -m app job close_month` issues them and prints what"
             " fails.",
         )
-    ]
 
 
-async def disk(settings: Settings) -> list[CheckResult]:
+async def disk(settings: Settings) -> AsyncIterator[CheckResult]:
     """Check that proofs can be written, and that the disk has space for more.
 
     A missing directory is not created: it may belong to a disk that is not mounted, and a running
     service would then write to the wrong disk.
     """
     if not await asyncio.to_thread(settings.proof_dir.exists):
-        return [
-            warning(
-                f"PROOF_DIR, {settings.proof_dir}, does not exist, so no proof can be stored",
-                "Mount it. If it never existed, restart the service, which creates it.",
-            )
-        ]
+        yield warning(
+            f"PROOF_DIR, {settings.proof_dir}, does not exist, so no proof can be stored",
+            "Mount it. If it never existed, restart the service, which creates it.",
+        )
+        return
     problem = await asyncio.to_thread(write_problem, settings.proof_dir)
     if problem:
-        return [wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or make our user its owner.")]
+        yield wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or make our user its owner.")
+        return
     free = (await asyncio.to_thread(shutil.disk_usage, settings.proof_dir)).free
     message = f"{settings.proof_dir} is writable and has {free / 2**20:,.0f} MiB free"
     if free < settings.proof_max_bytes:
-        return [wrong(message, "Free space: the next proof may not fit.")]
-    if free < settings.proof_max_bytes * _FREE_PROOFS:
-        return [
-            warning(message, f"Free space: {_FREE_PROOFS} proofs of PROOF_MAX_BYTES do not fit.")
-        ]
-    return [well(message)]
+        yield wrong(message, "Free space: the next proof may not fit.")
+    elif free < settings.proof_max_bytes * _FREE_PROOFS:
+        yield warning(message, f"Free space: {_FREE_PROOFS} proofs of PROOF_MAX_BYTES do not fit.")
+    else:
+        yield well(message)
 
 
-async def proofs(database: Database, settings: Settings) -> list[CheckResult]:
+async def proofs(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
     """Check a random sample of the proofs that payments refer to."""
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     # Keys are random, so the keys after a random one are a random sample.
@@ -163,14 +156,13 @@ async def proofs(database: Database, settings: Settings) -> list[CheckResult]:
 
     number = await asyncio.to_thread(missing)
     if number:
-        return [
-            wrong(
-                f"of {len(sampled)} proofs that were checked, {number} are missing or incomplete in"
-                f" {settings.proof_dir}",
-                "All processes must share PROOF_DIR; restore it together with the database.",
-            )
-        ]
-    return [well(f"all {len(sampled)} proofs that were checked exist")]
+        yield wrong(
+            f"of {len(sampled)} proofs that were checked, {number} are missing or incomplete in"
+            f" {settings.proof_dir}",
+            "All processes must share PROOF_DIR; restore it together with the database.",
+        )
+    else:
+        yield well(f"all {len(sampled)} proofs that were checked exist")
 
 
 def _is_complete(store: ProofStore, key: str, size: int) -> bool:

@@ -33,6 +33,7 @@ from tests.cli.currency_deployment import (
     run_command,
     write_lines,
 )
+from tests.doctor.results import collect
 from tests.support.factories import Factories, Row
 from tests.support.paths import ROOT
 from tests.support.worker import until, worker_here
@@ -157,14 +158,14 @@ async def test_a_process_with_an_outdated_currency_adds_no_invoice(
 async def test_the_doctor_reports_the_currency(
     settings: Settings, database: Database, tmp_path: Path
 ) -> None:
-    (result,) = await work.currency(database, settings)
+    (result,) = await collect(work.currency(database, settings))
     assert (result.level, result.message) == (
         Level.WELL, "amounts will be in EUR from the next start on",
     )  # fmt: skip
     await import_records(settings, "EUR", tmp_path, bill_records("1"))
-    (result,) = await work.currency(database, settings)
+    (result,) = await collect(work.currency(database, settings))
     assert (result.level, result.message) == (Level.WELL, "amounts are in EUR, with 2 decimals")
-    (result,) = await work.currency(database, in_currency(settings, "JPY"))
+    (result,) = await collect(work.currency(database, in_currency(settings, "JPY")))
     assert result.level is Level.WRONG
     assert result.message == "CURRENCY is JPY, but the invoices in the database are in EUR"
 

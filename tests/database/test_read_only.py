@@ -21,6 +21,7 @@ from app.main import create_app
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
+from tests.doctor.results import collect
 from tests.support.clients import client_of
 from tests.support.factories import Factories
 from tests.support.read_only import made_read_only
@@ -111,11 +112,11 @@ async def test_a_refused_write_has_a_reason(database: Database, settings: Settin
 async def test_the_doctor_reports_a_read_only_database(
     database: Database, settings: Settings
 ) -> None:
-    (well,) = await server.changes(database, settings)
+    (well,) = await collect(server.changes(database, settings))
     assert well.level is Level.WELL
     async with made_read_only(settings.database_url, ending_sessions=False):
         other = Database(settings)
-        (result,) = await server.changes(other, settings)
+        (result,) = await collect(server.changes(other, settings))
         await other.close()
     assert result.level is Level.WRONG
     assert result.message == "the database is read-only: default_transaction_read_only is on"

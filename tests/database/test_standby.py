@@ -20,6 +20,7 @@ from app.doctor.check_result import Level
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.main import create_app
 from app.settings import DatabaseSettings, Settings
+from tests.doctor.results import collect
 from tests.support.clients import client_of
 from tests.support.databases import migrate
 from tests.support.factories import Factories
@@ -93,7 +94,7 @@ async def test_a_standby_serves_reads_and_after_promotion_writes(
         assert len(listed.json()) == 1
         answer = await client.post(pair.setting, json={"backend_id": "7"}, headers=pair.headers)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        (result,) = await server.changes(app.state.database, app.state.settings)
+        (result,) = await collect(server.changes(app.state.database, app.state.settings))
         assert (result.level, result.message) == (
             Level.WRONG,
             "the database is read-only: it is a standby",

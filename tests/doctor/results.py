@@ -1,6 +1,13 @@
 """Assertions about the results of a check."""
 
+from collections.abc import AsyncIterator
+
 from app.doctor.check_result import CheckResult, Level
+
+
+async def collect(check: AsyncIterator[CheckResult]) -> list[CheckResult]:
+    """Run a check, and return its results."""
+    return [result async for result in check]
 
 
 def is_well(results: list[CheckResult]) -> bool:

@@ -25,6 +25,7 @@ from app.jobs.registry import build_registry
 from app.jobs.runner import JobRun
 from app.main import create_app
 from app.settings import Settings
+from tests.doctor.results import collect
 from tests.support.clients import client_of
 from tests.support.databases import administer
 from tests.support.factories import Factories
@@ -74,7 +75,7 @@ def check_role(
     """The check of the privileges, with one result."""
 
     async def check() -> CheckResult:
-        (result,) = await privileges.privileges(role_database, role_settings)
+        (result,) = await collect(privileges.privileges(role_database, role_settings))
         return result
 
     return check

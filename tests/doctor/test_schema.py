@@ -8,20 +8,20 @@ from app.database.engine import Database
 from app.doctor import schema
 from app.doctor.check_result import Level
 from app.settings import Settings
-from tests.doctor.results import is_well, only
+from tests.doctor.results import collect, is_well, only
 
 
 async def test_a_migrated_database_is_well(database: Database, settings: Settings) -> None:
     assert await schema.has_tables(database)
     for check in (schema.revision, schema.indexes, schema.triggers):
-        assert is_well(await check(database, settings)), check
+        assert is_well(await collect(check(database, settings))), check
 
 
 async def test_a_missing_index_is_reported(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     await connection.execute(text("DROP INDEX ix_outbox_open_due_at"))
-    message = only(await schema.indexes(database, settings), Level.WRONG)
+    message = only(await collect(schema.indexes(database, settings)), Level.WRONG)
     assert "ix_outbox_open_due_at of outbox is missing" in message
 
 
@@ -34,7 +34,7 @@ async def test_an_invalid_index_is_reported(
             " WHERE indexrelid = 'ix_outbox_open_due_at'::regclass"
         )
     )
-    message = only(await schema.indexes(database, settings), Level.WRONG)
+    message = only(await collect(schema.indexes(database, settings)), Level.WRONG)
     assert "REINDEX INDEX CONCURRENTLY ix_outbox_open_due_at" in message
 
 
@@ -43,7 +43,7 @@ async def test_missing_and_disabled_triggers_are_reported(
 ) -> None:
     await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER revise"))
     await connection.execute(text("DROP TRIGGER keep_totals_on_insert ON invoice_items"))
-    results = await schema.triggers(database, settings)
+    results = await collect(schema.triggers(database, settings))
     assert [(each.level, each.message) for each in results] == [
         (Level.WRONG, "the trigger keep_totals_on_insert of invoice_items is missing"),
         (Level.WRONG, "the trigger revise of invoices is disabled"),
@@ -63,7 +63,7 @@ async def test_a_changed_function_is_reported(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     await connection.execute(text(CHANGED))
-    message = only(await schema.triggers(database, settings), Level.WRONG)
+    message = only(await collect(schema.triggers(database, settings)), Level.WRONG)
     assert "the function refuse_to_rewrite_history differs from this release's" in message
 
 
@@ -72,7 +72,7 @@ async def test_a_newer_release_may_have_changed_a_function(
 ) -> None:
     await connection.execute(text(CHANGED))
     await connection.execute(text("UPDATE alembic_version SET version_num = 'of tomorrow'"))
-    assert is_well(await schema.triggers(database, settings))
+    assert is_well(await collect(schema.triggers(database, settings)))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_another_revision_is_reported(
 ) -> None:
     async with database.transaction() as connection:
         await connection.execute(text(statement))
-    assert message in only(await schema.revision(database, settings), level)
+    assert message in only(await collect(schema.revision(database, settings)), level)
 
 
 async def test_an_empty_database_has_no_tables(settings: Settings, empty_database_url: str) -> None:

@@ -11,21 +11,21 @@ from app.doctor import runner, server
 from app.doctor.check_result import Level
 from app.doctor.configuration import Configuration
 from app.settings import Settings
-from tests.doctor.results import is_well, only
+from tests.doctor.results import collect, is_well, only
 from tests.support.databases import administer, url_of_database
 from tests.support.pgbouncer import pgbouncer
 
 
 async def test_the_test_server_is_well(database: Database, settings: Settings) -> None:
     for check in (server.version, server.encoding, server.time, server.timeouts):
-        assert is_well(await check(database, settings)), check
-    assert is_well(await server.connections(database, settings, 2))
+        assert is_well(await collect(check(database, settings))), check
+    assert is_well(await collect(server.connections(database, settings, 2)))
 
 
 async def test_more_processes_than_connections_are_reported(
     database: Database, settings: Settings
 ) -> None:
-    message = only(await server.connections(database, settings, 500), Level.WRONG)
+    message = only(await collect(server.connections(database, settings, 500)), Level.WRONG)
     assert "500 processes take up to 3000" in message
 
 
@@ -33,14 +33,14 @@ async def test_a_nearly_full_server_is_reported(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_NEARLY_FULL", 0)
-    only(await server.connections(database, settings, 2), Level.WARNING)
+    only(await collect(server.connections(database, settings, 2)), Level.WARNING)
 
 
 async def test_an_old_server_is_reported(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "OLDEST", 99)
-    assert "too old" in only(await server.version(database, settings), Level.WRONG)
+    assert "too old" in only(await collect(server.version(database, settings)), Level.WRONG)
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ async def test_a_clock_that_differs_is_reported(
 ) -> None:
     other = datetime.now(UTC) + offset
     monkeypatch.setattr(clock, "_source", lambda: other)
-    assert "differ by" in only(await server.time(database, settings), level)
+    assert "differ by" in only(await collect(server.time(database, settings)), level)
 
 
 async def test_a_pooler_that_drops_settings_is_reported(settings: Settings) -> None:
     dropping = Database(settings, server_settings={"timezone": "Europe/Tallinn"})
     try:
-        message = only(await server.timeouts(dropping, settings), Level.WRONG)
+        message = only(await collect(server.timeouts(dropping, settings)), Level.WRONG)
         assert "statement_timeout, lock_timeout, idle_in" in message
         assert "DATABASE_PGBOUNCER=true" in message
-        assert "Europe/Tallinn" in only(await server.time(dropping, settings), Level.WRONG)
+        assert "Europe/Tallinn" in only(await collect(server.time(dropping, settings)), Level.WRONG)
     finally:
         await dropping.close()
 
@@ -74,7 +74,7 @@ async def test_another_encoding_is_reported(settings: Settings) -> None:
     name = f"ascii_{uuid4().hex}"
     await administer(f"CREATE DATABASE {name} ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0")
     other = Database(settings.model_copy(update={"database_url": url_of_database(name)}))
-    assert "SQL_ASCII" in only(await server.encoding(other, settings), Level.WRONG)
+    assert "SQL_ASCII" in only(await collect(server.encoding(other, settings)), Level.WRONG)
     await other.close()
     await administer(f"DROP DATABASE {name}")
 

@@ -15,7 +15,7 @@ from app.doctor import work
 from app.doctor.check_result import Level
 from app.outbox import repository as outbox
 from app.settings import Settings
-from tests.doctor.results import is_well, only
+from tests.doctor.results import collect, is_well, only
 from tests.support.factories import Factories
 
 
@@ -35,35 +35,35 @@ async def test_missing_and_incomplete_proofs_are_reported(
             proof_size=4,
             proof_sha256="",
         )
-    assert is_well(await work.proofs(database, settings))
+    assert is_well(await collect(work.proofs(database, settings)))
     (settings.proof_dir / ("0" * 32)).unlink()
     (settings.proof_dir / ("1" * 32)).write_bytes(b"%")
-    message = only(await work.proofs(database, settings), Level.WRONG)
+    message = only(await collect(work.proofs(database, settings)), Level.WRONG)
     assert "of 3 proofs that were checked, 2 are missing or incomplete" in message
 
 
 async def test_a_writable_proof_dir_is_well(settings: Settings) -> None:
     settings.proof_dir.mkdir(exist_ok=True)
-    assert is_well(await work.disk(settings))
+    assert is_well(await collect(work.disk(settings)))
 
 
 async def test_an_unusable_proof_dir_is_reported(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     unusable = settings.model_copy(update={"proof_dir": tmp_path / "file"})
-    assert "PROOF_DIR is wrong" in only(await work.disk(unusable), Level.WRONG)
+    assert "PROOF_DIR is wrong" in only(await collect(work.disk(unusable)), Level.WRONG)
 
 
 async def test_a_full_disk_is_reported(settings: Settings) -> None:
     settings.proof_dir.mkdir(exist_ok=True)
     large = settings.model_copy(update={"proof_max_bytes": 2**50})
-    assert "Free space" in only(await work.disk(large), Level.WRONG)
+    assert "Free space" in only(await collect(work.disk(large)), Level.WRONG)
 
 
 async def test_a_missing_proof_dir_is_reported_and_not_created(
     settings: Settings, tmp_path: Path
 ) -> None:
     missing = settings.model_copy(update={"proof_dir": tmp_path / "gone"})
-    message = only(await work.disk(missing), Level.WARNING)
+    message = only(await collect(work.disk(missing)), Level.WARNING)
     assert f"{tmp_path / 'gone'}, does not exist" in message
     assert not (tmp_path / "gone").exists()
 
@@ -80,10 +80,12 @@ async def test_late_jobs_are_reported(
     level: Level,
 ) -> None:
     await outbox.record_job(connection, "notify", {})
-    assert is_well(await work.outbox(database, settings))
+    assert is_well(await collect(work.outbox(database, settings)))
     due = {"due": clock.now() - age}
     await connection.execute(text("UPDATE outbox SET due_at = :due"), due)
-    assert "1 jobs are due, the oldest for" in only(await work.outbox(database, settings), level)
+    assert "1 jobs are due, the oldest for" in only(
+        await collect(work.outbox(database, settings)), level
+    )
 
 
 async def test_failed_jobs_are_reported(
@@ -91,7 +93,7 @@ async def test_failed_jobs_are_reported(
 ) -> None:
     await outbox.record_job(connection, "notify", {})
     await connection.execute(text("UPDATE outbox SET done_at = now(), last_error = 'no use'"))
-    assert "notify (1)" in only(await work.outbox(database, settings), Level.WARNING)
+    assert "notify (1)" in only(await collect(work.outbox(database, settings)), Level.WARNING)
 
 
 async def test_open_months_are_reported(
@@ -100,16 +102,16 @@ async def test_open_months_are_reported(
     last_month = Period.containing(clock.today()).shifted(-1)
     customer = await make.customer()
     await make.invoice(customer, last_month, InvoiceState.CREATED)
-    assert is_well(await work.months(database, settings))
+    assert is_well(await collect(work.months(database, settings)))
     await make.invoice(customer, last_month.shifted(-1))
-    message = only(await work.months(database, settings), Level.WRONG)
+    message = only(await collect(work.months(database, settings)), Level.WRONG)
     assert message.startswith("1 invoices of ")
 
 
 async def test_failed_deliveries_are_reported(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
-    assert is_well(await work.deliveries(database, settings))
+    assert is_well(await collect(work.deliveries(database, settings)))
     invoice = await make.invoice(await make.customer())
     await connection.execute(
         text(
@@ -119,4 +121,6 @@ async def test_failed_deliveries_are_reported(
         ),
         {"invoice": invoice.id, "state": DeliveryState.FAILED},
     )
-    assert "delivery retry" in only(await work.deliveries(database, settings), Level.WARNING)
+    assert "delivery retry" in only(
+        await collect(work.deliveries(database, settings)), Level.WARNING
+    )

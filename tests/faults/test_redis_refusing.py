@@ -20,6 +20,7 @@ from app.doctor.check_result import Level
 from app.identity.tokens import token_digest
 from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
+from tests.doctor.results import collect
 from tests.support.factories import Factories
 from tests.support.server import run_server
 from tests.support.worker import until, worker_process
@@ -104,7 +105,7 @@ async def test_the_service_works_while_redis_refuses_writes(
                 "database": "ok",
                 "redis": "refuses writes",
             }
-            [result] = await services.redis(settings)
+            [result] = await collect(services.redis(settings))
             assert result.level is Level.WRONG
             assert words in result.message
 
