@@ -20,9 +20,7 @@ def parse_charge_category(cell: str) -> str:
     """
     if cell in _CATEGORIES:
         return cell
-    value = cells.parse_text(cell)
-    if not value:
-        raise ValueError("is empty")
+    value = cells.parse_required_text(cell)
     category = _CATEGORY_BY_LOWER_CASE.get(value.casefold())
     if category is None:
         raise ValueError(f"is none of {', '.join(_CATEGORIES)}: {cells.quote(value)}")

@@ -23,6 +23,14 @@ def parse_text(cell: str) -> str:
     return "" if value == "NULL" else value
 
 
+def parse_required_text(cell: str) -> str:
+    """Return the text of a cell, which must not be empty."""
+    value = parse_text(cell)
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
 def parse_money(cell: str) -> Decimal:
     """Return an amount of less than 10^12, which may have an exponent."""
     return _parse_number(cell, _MONEY_DIGITS)
@@ -34,9 +42,7 @@ def parse_quantity(cell: str) -> Decimal | None:
 
 
 def _parse_number(cell: str, digits: int) -> Decimal:
-    value = parse_text(cell)
-    if not value:
-        raise ValueError("is empty")
+    value = parse_required_text(cell)
     if not _NUMBER.fullmatch(value):
         hint = f" ({_NUMBER_FORMAT})" if "," in value else ""
         raise ValueError(f"is not a number: {quote(value)}{hint}")
@@ -54,9 +60,7 @@ def _parse_number(cell: str, digits: int) -> Decimal:
 @lru_cache(maxsize=65536)
 def parse_timestamp(cell: str) -> datetime:
     """Return a time in UTC from ISO 8601 or a frequent variant. A time without an offset is UTC."""
-    value = parse_text(cell)
-    if not value:
-        raise ValueError("is empty")
+    value = parse_required_text(cell)
     try:
         time = datetime.fromisoformat(value.removesuffix(" UTC"))
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

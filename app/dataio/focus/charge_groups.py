@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from app.dataio.focus.categories import CORRECTION, TAX
@@ -49,6 +50,10 @@ class ChargeGroupKey(NamedTuple):
     charge_category: str
     corrected_month: str = ""
     """The month of the charges that a correction corrects, like 2026-08; otherwise empty."""
+
+
+_get_common_values = attrgetter(*ChargeGroupKey._fields[1:-1])
+"""Returns the values between the account and the corrected month, which are fields of a charge."""
 
 
 class InvoiceKey(NamedTuple):
@@ -165,21 +170,9 @@ def group_charges(
 
 
 def _add_charge(bill: Bill, charge: Charge) -> None:
-    account = make_account_key(charge.account, charge.issuer)
-    key = ChargeGroupKey(
-        account,
-        charge.period_start,
-        charge.period_end,
-        charge.sub_account,
-        charge.provider,
-        charge.category,
-        charge.service,
-        charge.resource,
-        charge.description,
-        charge.pricing_unit,
-        charge.charge_category,
-        f"{charge.charge_start:%Y-%m}" if charge.charge_class == CORRECTION else "",
-    )
+    account = make_account_key(charge.account, charge.issuer or charge.provider)
+    corrected = f"{charge.charge_start:%Y-%m}" if charge.charge_class == CORRECTION else ""
+    key = ChargeGroupKey._make((account, *_get_common_values(charge), corrected))
     sums = bill.groups.get(key)
     if sums is None:
         sums = bill.groups[key] = ChargeGroup(Decimal(0), charge.charge_start, charge.charge_end)

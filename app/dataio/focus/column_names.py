@@ -1,8 +1,10 @@
 """The FOCUS columns that an import reads, by their names in every version since 1.0 preview."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from app.dataio.focus import cells
+from app.dataio.focus.categories import parse_charge_category, parse_charge_class
 from app.dataio.focus.errors import FocusImportError
 
 REQUIRED = (
@@ -20,22 +22,45 @@ PROVIDERS = ("ServiceProviderName", "ProviderName", "InvoiceIssuerName", "Publis
 """The columns of the service provider; the first one that is not empty in a row is used. FOCUS 1.3
 replaced ProviderName by ServiceProviderName, and 1.4 removed it. A file must have one of these
 two."""
-OPTIONAL = (
-    "BillingAccountName",
-    "ChargeClass",
-    "ChargeDescription",
-    "ChargeSubcategory",
-    "ConsumedQuantity",
-    "ConsumedUnit",
-    "InvoiceId",
-    "PricingQuantity",
-    "PricingUnit",
-    "ResourceId",
-    "ResourceName",
-    "ServiceCategory",
-    "SubAccountId",
-    "SubAccountName",
-)
+OTHER = "Other"
+"""The service category of FOCUS for services that have no other."""
+
+
+def _parse_service(cell: str) -> str:
+    return cells.parse_text(cell) or OTHER
+
+
+def _parse_currency(cell: str) -> str:
+    return cells.parse_required_text(cell).upper()
+
+
+FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "charge_start": ("ChargePeriodStart", cells.parse_timestamp),
+    "charge_end": ("ChargePeriodEnd", cells.parse_timestamp),
+    "period_start": ("BillingPeriodStart", cells.parse_timestamp),
+    "period_end": ("BillingPeriodEnd", cells.parse_timestamp),
+    "charge_category": ("ChargeCategory", parse_charge_category),
+    "subcategory": ("ChargeSubcategory", cells.parse_text),
+    "billed_cost": ("BilledCost", cells.parse_money),
+    "currency": ("BillingCurrency", _parse_currency),
+    "account": ("BillingAccountId", cells.parse_required_text),
+    "issuer": ("InvoiceIssuerName", cells.parse_text),
+    "account_name": ("BillingAccountName", cells.parse_text),
+    "sub_account": ("SubAccountId", cells.parse_text),
+    "sub_account_name": ("SubAccountName", cells.parse_text),
+    "category": ("ServiceCategory", _parse_service),
+    "service": ("ServiceName", _parse_service),
+    "resource": ("ResourceId", cells.parse_text),
+    "resource_name": ("ResourceName", cells.parse_text),
+    "description": ("ChargeDescription", cells.parse_text),
+    "charge_class": ("ChargeClass", parse_charge_class),
+    "pricing_quantity": ("PricingQuantity", cells.parse_quantity),
+    "pricing_unit": ("PricingUnit", cells.parse_text),
+    "consumed_quantity": ("ConsumedQuantity", cells.parse_quantity),
+    "consumed_unit": ("ConsumedUnit", cells.parse_text),
+    "invoice_id": ("InvoiceId", cells.parse_text),
+}
+"""The column and the parser of each field of a charge, except for the provider."""
 OTHER_NAMES = {
     "Provider": "ProviderName",
     "InvoiceIssuer": "InvoiceIssuerName",
@@ -52,7 +77,9 @@ def normalize_title(title: str) -> str:
     return re.sub(r"[^a-z0-9]", "", title.casefold())
 
 
-_NAMES = {normalize_title(name): name for name in (*REQUIRED, *PROVIDERS, *OPTIONAL)}
+_NAMES = {
+    normalize_title(name): name for name in (*PROVIDERS, *(name for name, _ in FIELDS.values()))
+}
 _NAMES_BY_OTHER = {normalize_title(other): name for other, name in OTHER_NAMES.items()}
 
 

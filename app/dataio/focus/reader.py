@@ -8,26 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
 from app.dataio.focus import cells, column_names
 from app.dataio.focus.billing_month import find_billing_month
-from app.dataio.focus.categories import (
-    ADJUSTMENT,
-    CREDIT,
-    parse_charge_category,
-    parse_charge_class,
-)
+from app.dataio.focus.categories import ADJUSTMENT, CREDIT
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.format_detection import GZIP, require_csv
 
 _MAX_LISTED_ERRORS = 20
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024  # tags and price details can be long
-_OTHER = "Other"
-"""The service category of FOCUS for services that have no other."""
 
 Progress = Callable[[float], object]
 """Called with the fraction that is done, from 0 to 1."""
@@ -40,26 +32,28 @@ _Value = TypeVar("_Value")
 class Charge(NamedTuple):
     """One row. A text that the file does not have is empty."""
 
+    charge_start: datetime
+    charge_end: datetime
+    period_start: datetime
+    period_end: datetime
+    provider: str
+    issuer: str
+    """The issuer of the invoice; empty if it is the provider."""
+    charge_category: str
+    subcategory: str
+    """Only in 1.0 preview."""
+    charge_class: str
     billed_cost: Decimal
     currency: str
     account: str
-    issuer: str
-    """The issuer of the invoice; the provider if the file has no issuer."""
     account_name: str
-    period_start: datetime
-    period_end: datetime
     sub_account: str
     sub_account_name: str
-    provider: str
     category: str
     service: str
     resource: str
     resource_name: str
     description: str
-    charge_category: str
-    charge_class: str
-    charge_start: datetime
-    charge_end: datetime
     pricing_quantity: Decimal | None
     pricing_unit: str
     consumed_quantity: Decimal | None
@@ -157,31 +151,18 @@ class _RowParser:
         self._titled_width = max(
             (i + 1 for i, title in enumerate(titles) if title.strip()), default=0
         )
-        self._positions = positions = column_names.find_columns(titles)
-        self._providers = [self._text(name) for name in column_names.PROVIDERS if name in positions]
-        self._cost = self._column("BilledCost", cells.parse_money)
-        self._currency = self._column("BillingCurrency", _parse_required_text)
-        self._account = self._column("BillingAccountId", _parse_required_text)
-        self._charge_start = self._column("ChargePeriodStart", cells.parse_timestamp)
-        self._charge_end = self._column("ChargePeriodEnd", cells.parse_timestamp)
-        self._category = self._column("ChargeCategory", parse_charge_category)
-        self._class = self._column("ChargeClass", parse_charge_class)
-        self._pricing_quantity = self._column("PricingQuantity", cells.parse_quantity)
-        self._consumed_quantity = self._column("ConsumedQuantity", cells.parse_quantity)
-        self._period = positions["BillingPeriodStart"], positions["BillingPeriodEnd"]
-        self._issuer = self._text("InvoiceIssuerName")
-        self._subcategory = self._text("ChargeSubcategory")
-        self._account_name = self._text("BillingAccountName")
-        self._sub_account = self._text("SubAccountId")
-        self._sub_account_name = self._text("SubAccountName")
-        self._service_category = self._text("ServiceCategory")
-        self._service = self._text("ServiceName")
-        self._resource = self._text("ResourceId")
-        self._resource_name = self._text("ResourceName")
-        self._description = self._text("ChargeDescription")
-        self._pricing_unit = self._text("PricingUnit")
-        self._consumed_unit = self._text("ConsumedUnit")
-        self._invoice_id = self._text("InvoiceId")
+        self._positions = column_names.find_columns(titles)
+        self._parsers = [
+            self._column(*column_names.FIELDS[field])
+            if field in column_names.FIELDS
+            else self._provider
+            for field in Charge._fields
+        ]
+        self._providers = [
+            self._column(name, cells.parse_text)
+            for name in column_names.PROVIDERS
+            if name in self._positions
+        ]
 
     def __call__(self, row: list[str]) -> Charge:
         """Return the charge; raises ValueError with the name of the column."""
@@ -192,40 +173,13 @@ class _RowParser:
                 "repeats the column titles: the file is several files in one; "
                 "import them as separate files, in one command"
             )
-        start, end = self._charge_start(row), self._charge_end(row)
-        if end < start:
+        charge = Charge._make([parse_cell(row) for parse_cell in self._parsers])
+        if charge.charge_end < charge.charge_start:
             raise ValueError("ChargePeriodEnd is before ChargePeriodStart")
-        period_start, period_end = _parse_billing_period(*(row[place] for place in self._period))
-        provider = self._provider(row)
-        charge_category = self._category(row)
-        if charge_category == ADJUSTMENT and self._subcategory(row).casefold() == "credit":
-            charge_category = CREDIT  # 1.0 preview has a subcategory instead of the category
-        return Charge(
-            billed_cost=self._cost(row),
-            currency=self._currency(row).upper(),
-            account=self._account(row),
-            issuer=self._issuer(row) or provider,
-            account_name=self._account_name(row),
-            period_start=period_start,
-            period_end=period_end,
-            sub_account=self._sub_account(row),
-            sub_account_name=self._sub_account_name(row),
-            provider=provider,
-            category=self._service_category(row) or _OTHER,
-            service=self._service(row) or _OTHER,
-            resource=self._resource(row),
-            resource_name=self._resource_name(row),
-            description=self._description(row),
-            charge_category=charge_category,
-            charge_class=self._class(row),
-            charge_start=start,
-            charge_end=end,
-            pricing_quantity=self._pricing_quantity(row),
-            pricing_unit=self._pricing_unit(row),
-            consumed_quantity=self._consumed_quantity(row),
-            consumed_unit=self._consumed_unit(row),
-            invoice_id=self._invoice_id(row),
-        )
+        self._check_billing_period(charge.period_start, charge.period_end, row)
+        if charge.charge_category == ADJUSTMENT and charge.subcategory.casefold() == "credit":
+            return charge._replace(charge_category=CREDIT)  # 1.0 preview has no such category
+        return charge
 
     def _column(
         self, name: str, parse: Callable[[str], _Value]
@@ -245,13 +199,21 @@ class _RowParser:
 
         return parse_cell
 
-    def _text(self, name: str) -> Callable[[Sequence[str]], str]:
-        return self._column(name, cells.parse_text)
-
     def _check_width(self, row: list[str]) -> None:
         """Accept missing or additional empty cells after the last column with a title."""
         if len(row) < self._titled_width or any(row[self._width :]):
             raise ValueError(f"has {len(row)} cells, but the header has {self._width}")
+
+    def _check_billing_period(self, start: datetime, end: datetime, row: list[str]) -> None:
+        """Raise ValueError if a billing period is not a month."""
+        if end <= start:
+            raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
+        try:
+            find_billing_month(start, end)
+        except ValueError as error:
+            names = ("BillingPeriodStart", "BillingPeriodEnd")
+            bounds = [cells.quote(row[self._positions[name]].strip()) for name in names]
+            raise ValueError(f"{' to '.join(names)} {error}: {' to '.join(bounds)}") from error
 
     def _provider(self, row: Sequence[str]) -> str:
         for parse_cell in self._providers:
@@ -259,32 +221,3 @@ class _RowParser:
                 return name
         names = (name for name in column_names.PROVIDERS if name in self._positions)
         raise ValueError(f"{self._titles[self._positions[next(names)]].strip()} is empty")
-
-
-def _parse_required_text(cell: str) -> str:
-    value = cells.parse_text(cell)
-    if not value:
-        raise ValueError("is empty")
-    return value
-
-
-@lru_cache(maxsize=4096)
-def _parse_billing_period(start_cell: str, end_cell: str) -> tuple[datetime, datetime]:
-    """Return the start and end of a billing period, which must be a month."""
-    start = _parse_bound("BillingPeriodStart", start_cell)
-    end = _parse_bound("BillingPeriodEnd", end_cell)
-    if end <= start:
-        raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
-    try:
-        find_billing_month(start, end)
-    except ValueError as error:
-        period = f"{cells.quote(start_cell.strip())} to {cells.quote(end_cell.strip())}"
-        raise ValueError(f"BillingPeriodStart to BillingPeriodEnd {error}: {period}") from error
-    return start, end
-
-
-def _parse_bound(column: str, cell: str) -> datetime:
-    try:
-        return cells.parse_timestamp(cell)
-    except ValueError as error:
-        raise ValueError(f"{column} {error}") from error
