@@ -31,17 +31,7 @@ _BATCH: Final = 100
 """Rows in memory at a time."""
 
 _ENTRY = (
-    AuditEntry.id,
-    AuditEntry.change,
-    AuditEntry.sequence,
-    AuditEntry.recorded_at,
-    AuditEntry.operation,
-    AuditEntry.user_uuid,
-    AuditEntry.username,
-    AuditEntry.token,
-    AuditEntry.impersonator_uuid,
-    AuditEntry.impersonator_username,
-    AuditEntry.comment,
+    *(column for column in AuditEntry.__table__.c if column.name != "data"),
     # As text, so that the caller decides how to parse numbers.
     cast(AuditEntry.data, Text).label("data"),
 )

@@ -3,7 +3,7 @@
 It reads one snapshot, in bounded memory, and yields each discrepancy.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
@@ -120,72 +120,55 @@ class _InvoiceChain:
     def _discrepancy(self, description: str, sequence: int | None = None) -> Discrepancy:
         return Discrepancy(description, self.invoice, self.first["number"], sequence)
 
-    def _missing(self, description: str, following: int) -> list[Discrepancy]:
+    def _missing(self, description: str, following: int) -> Iterator[Discrepancy]:
         """Report the entries that are missing between the last one and the following."""
         first, last = self.sequence + 1, following - 1
-        if first > last:
-            return []
         if last > first:
             description = f"{description}, like all entries up to {last}"
-        return [self._discrepancy(description, first)]
+        if last >= first:
+            yield self._discrepancy(description, first)
 
-    def check_entry(self, row: RowMapping) -> list[Discrepancy]:
+    def check_entry(self, row: RowMapping) -> Iterator[Discrepancy]:
         """Check the next entry."""
         sequence, previous = row["sequence"], row["previous"]
-        discrepancies = self._missing("the entry was removed", sequence)
+        is_next = sequence == self.sequence + 1
+        yield from self._missing("the entry was removed", sequence)
         is_genuine = row["hash"] in {
             each.entry_hash(self.invoice, sequence, previous, row["digest"])
             for each in self.keyed_hashes
         }
         if not is_genuine and row["is_there"] and sequence > row["history_count"]:
-            discrepancies.append(
-                self._discrepancy("the entry was inserted without the key", sequence)
-            )
+            yield self._discrepancy("the entry was inserted without the key", sequence)
         elif not is_genuine:
-            discrepancies.append(
-                self._discrepancy("the entry or its recorded changes were modified", sequence)
-            )
-        elif not discrepancies and previous not in self.heads:
-            discrepancies.append(
-                self._discrepancy("the entry does not continue the one before", sequence)
-            )
+            yield self._discrepancy("the entry or its recorded changes were modified", sequence)
+        elif is_next and previous not in self.heads:
+            yield self._discrepancy("the entry does not continue the one before", sequence)
         if is_genuine and row["unexplained"]:
             fields = ", ".join(row["unexplained"])
-            discrepancies.append(
-                self._discrepancy(f"no recorded change explains its values of {fields}", sequence)
-            )
+            yield self._discrepancy(f"no recorded change explains its values of {fields}", sequence)
         after = {each.head_hash(self.invoice, sequence, row["hash"]) for each in self.keyed_hashes}
         self.heads = after if is_genuine else self.heads | after
         self.sequence, self.last = sequence, row
-        return discrepancies
 
-    def check_end(self) -> list[Discrepancy]:
+    def check_end(self) -> Iterator[Discrepancy]:
         """Compare the last entry with the invoice, and with its count and head."""
         row = self.last or self.first
         if not row["is_there"]:
-            return (
-                []
-                if row["is_end"]
-                else [self._discrepancy("the invoice was deleted, and no entry records it")]
-            )
-        discrepancies = []
+            if not row["is_end"]:
+                yield self._discrepancy("the invoice was deleted, and no entry records it")
+            return
         count = row["history_count"]
         if count > self.sequence:
-            discrepancies = self._missing("the entry was cut off the end", count + 1)
+            yield from self._missing("the entry was cut off the end", count + 1)
         elif count != self.sequence or row["history_head"] not in self.heads:
-            discrepancies.append(
-                self._discrepancy("its count or head does not match its last entry")
-            )
+            yield self._discrepancy("its count or head does not match its last entry")
         if row["is_end"]:
-            discrepancies.append(
-                self._discrepancy("the invoice exists, although its record ends with its deletion")
+            yield self._discrepancy(
+                "the invoice exists, although its record ends with its deletion"
             )
         elif row["differing"]:
             fields = ", ".join(row["differing"])
-            discrepancies.append(
-                self._discrepancy(f"the invoice differs from its last entry in {fields}")
-            )
-        return discrepancies
+            yield self._discrepancy(f"the invoice differs from its last entry in {fields}")
 
 
 # Columns that were added later are not compared: the entry does not have them.

@@ -8,6 +8,7 @@ Triggers have written the changes by then. Sealing takes two statements for each
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any, Final
 from uuid import UUID
 
@@ -44,17 +45,7 @@ async def seal(connection: AsyncConnection, key: SecretStr, actor: Actor, commen
     Call it last before the commit, since it locks the invoices. Returns the number of entries.
     """
     chain = HashChain(key.get_secret_value().encode())
-    header = {
-        "recorded_at": clock.now(),
-        "operation": actor.operation,
-        "user_uuid": actor.user_uuid,
-        "username": actor.username,
-        "token": actor.token,
-        "request_id": actor.request_id,
-        "impersonator_uuid": actor.impersonator_uuid,
-        "impersonator_username": actor.impersonator_username,
-        "comment": comment,
-    }
+    header = asdict(actor) | {"recorded_at": clock.now(), "comment": comment}
     sealed = 0
     values: dict[str, Any] = {}
     statement = _first

@@ -9,42 +9,59 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.verify import UNSEALED
 from app.dataio.copy_rows import copy_rows
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
-from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord
+from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord, kind_of
 
 AuditRecord = HistoryEntryRecord | HistoryChangeRecord
-_MODELS: Final = (HistoryEntryRecord, HistoryChangeRecord)
 _BATCH_RECORDS: Final = 5000
 
-EXPORT_LINES: Final = (
-    text("""
+_TABLES: Final[dict[type[AuditRecord], str]] = {
+    HistoryEntryRecord: "invoice_history",
+    HistoryChangeRecord: "invoice_changes",
+}
+_OTHER_NAMES: Final = {
+    "uuid": "invoice_uuid",
+    "user": "user_uuid",
+    "impersonator": "impersonator_uuid",
+    "of": "kind",
+}
+_COLUMNS: Final = {
+    model: {
+        field: _OTHER_NAMES.get(field, field) for field in model.model_fields if field != "kind"
+    }
+    for model in _TABLES
+}
+"""The column of each field. The head of a chain is a column of the invoice instead."""
+_HASHES: Final = ("previous", "hash", "head")
+_EXPORTED: Final = {
+    **{field: f"encode(e.{field}, 'hex')" for field in _HASHES},
+    **{field: f"e.{field}::text" for field in ("data", "was", "became")},
+    "head": "CASE WHEN i.history_count = e.sequence THEN encode(i.history_head, 'hex') END",
+}
+
+
+def _select_lines(model: type[AuditRecord]) -> TextClause:
+    fields = ", ".join(
+        f'{_EXPORTED.get(field, f"e.{column}")} AS "{field}"'
+        for field, column in _COLUMNS[model].items()
+    )
+    return text(f"""
 SELECT row_to_json(record)::text AS line
 FROM (
-    SELECT 'history_entry' AS kind, e.invoice_uuid AS uuid, e.change, e.sequence, e.recorded_at,
-           e.operation, e.user_uuid AS "user", e.username, e.token, e.request_id,
-           e.impersonator_uuid AS impersonator, e.impersonator_username, e.comment,
-           e.data::text, encode(e.previous, 'hex') AS previous, encode(e.hash, 'hex') AS hash,
-           CASE WHEN i.history_count = e.sequence THEN encode(i.history_head, 'hex') END AS head
-    FROM invoice_history AS e LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
+    SELECT '{kind_of(model)}' AS kind, {fields}
+    FROM {_TABLES[model]} AS e LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
     ORDER BY e.id
 ) AS record
-"""),
-    text("""
-SELECT row_to_json(record)::text AS line
-FROM (
-    SELECT 'history_change' AS kind, invoice_uuid AS uuid, change, kind AS "of", subject,
-           was::text, became::text
-    FROM invoice_changes
-    ORDER BY id
-) AS record
-"""),
-)
+""")  # noqa: S608 - made of constants
+
+
+EXPORT_LINES: Final = tuple(map(_select_lines, _TABLES))
 """Statements that select the lines of an export."""
 
 
@@ -55,7 +72,7 @@ class AuditImport:
         self._connection = connection
         self._report = report
         self._queues: dict[type[AuditRecord], list[tuple[object, ...]]] = {
-            model: [] for model in _MODELS
+            model: [] for model in _TABLES
         }
         self._has_tables = False
 
@@ -68,7 +85,7 @@ class AuditImport:
     async def flush(self) -> list[RejectedRecord]:
         """Write the queued records; return the rejected batches."""
         rejected = []
-        for model in _MODELS:
+        for model in _TABLES:
             queue, self._queues[model] = self._queues[model], []
             if queue:
                 rejected += await self._write(model, queue)
@@ -86,22 +103,23 @@ class AuditImport:
             for statement in _CREATE_TABLES:
                 await self._connection.execute(text(statement))
             self._has_tables = True
-        table, statements = _STATEMENTS[model]
+        table, columns = _TABLES[model], (*_COLUMNS[model].values(), "line")
+        execute = self._connection.execute
+        await execute(text(f"TRUNCATE import_{table}"))
         try:
             async with self._connection.begin_nested():
-                await copy_rows(self._connection, table, rows)
-                row_counts = [
-                    (await self._connection.execute(text(statement))).rowcount
-                    for statement in statements
-                ]
+                await copy_rows(self._connection, f"import_{table}", rows, columns)
+                await execute(_select_invoices(table))
+                created = (await execute(_insert(model))).rowcount
+                if model is HistoryEntryRecord:
+                    await execute(text(_SET_HEADS))
         except Exception as error:
             reason = rejection_reason(error)
             if reason is None:
                 raise
             first, last = int(str(rows[0][-1])), rows[-1][-1]
             return [RejectedRecord(first, f"audit records up to line {last}: {reason}")]
-        created = row_counts[_INSERTION]
-        counts = self._report.counts_for(str(model.model_fields["kind"].default))
+        counts = self._report.counts_for(kind_of(model))
         counts.created += created
         counts.unchanged += len(rows) - created
         return []
@@ -116,24 +134,15 @@ def _values(record: AuditRecord) -> tuple[object, ...]:
     return values[:-3] + tuple(None if each is None else bytes.fromhex(each) for each in hashes)
 
 
-_GET_FIELDS: Final = {
-    model: attrgetter(*(field for field in model.model_fields if field != "kind"))
-    for model in _MODELS
-}
-# The columns of the first two tables are the fields of their models, in the same order.
+_GET_FIELDS: Final = {model: attrgetter(*fields) for model, fields in _COLUMNS.items()}
 _CREATE_TABLES: Final = (
     """
-CREATE TEMPORARY TABLE import_history_entry (
-    invoice_uuid uuid, change uuid, sequence bigint, recorded_at timestamptz, operation text,
-    user_uuid uuid, username text, token text, request_id text, impersonator_uuid uuid,
-    impersonator_username text, comment text, data text, previous bytea, hash bytea,
-    head bytea, line bigint
-) ON COMMIT DROP
+CREATE TEMPORARY TABLE import_invoice_history ON COMMIT DROP AS
+SELECT *, NULL::bytea AS head, NULL::bigint AS line FROM invoice_history WITH NO DATA
 """,
     """
-CREATE TEMPORARY TABLE import_history_change (
-    invoice_uuid uuid, change uuid, kind text, subject uuid, was text, became text, line bigint
-) ON COMMIT DROP
+CREATE TEMPORARY TABLE import_invoice_changes ON COMMIT DROP AS
+SELECT *, NULL::bigint AS line FROM invoice_changes WITH NO DATA
 """,
     # The invoices of which this database has changes that no entry seals yet.
     f"""
@@ -149,61 +158,34 @@ CREATE TEMPORARY TABLE import_history_invoice (
 )
 
 
-def _select_invoices(table: str) -> str:
-    return f"""
+def _select_invoices(table: str) -> TextClause:
+    return text(f"""
 INSERT INTO import_history_invoice (invoice_uuid)
-SELECT DISTINCT invoice_uuid FROM {table} AS imported
+SELECT DISTINCT invoice_uuid FROM import_{table} AS imported
 WHERE NOT EXISTS (
     SELECT FROM invoice_history AS e WHERE e.invoice_uuid = imported.invoice_uuid
 ) AND NOT EXISTS (
     SELECT FROM import_history_unsealed AS u WHERE u.invoice_uuid = imported.invoice_uuid
 )
 ON CONFLICT DO NOTHING
-"""  # noqa: S608 - made of constants
+""")  # noqa: S608 - made of constants
 
 
-_INSERTION: Final = 1
-"""The position of the statement that inserts the records."""
-_STATEMENTS: Final[dict[type[AuditRecord], tuple[str, tuple[str, ...]]]] = {
-    HistoryEntryRecord: (
-        "import_history_entry",
-        (
-            _select_invoices("import_history_entry"),
-            """
-INSERT INTO invoice_history (
-    change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
-    request_id, impersonator_uuid, impersonator_username, comment, data, previous, hash
-)
-SELECT change, invoice_uuid, sequence, recorded_at, operation, user_uuid, username, token,
-       request_id, impersonator_uuid, impersonator_username, comment, data::jsonb, previous, hash
-FROM import_history_entry JOIN import_history_invoice USING (invoice_uuid)
-ORDER BY line
-""",
-            """
+def _insert(model: type[AuditRecord]) -> TextClause:
+    table = _TABLES[model]
+    columns = ", ".join(column for column in _COLUMNS[model].values() if column != "head")
+    return text(f"""
+INSERT INTO {table} ({columns})
+SELECT {columns} FROM import_{table} JOIN import_history_invoice USING (invoice_uuid) ORDER BY line
+""")  # noqa: S608 - made of constants
+
+
+_SET_HEADS: Final = """
 UPDATE import_history_invoice AS chain
 SET history_count = imported.sequence, history_head = imported.head
-FROM import_history_entry AS imported
+FROM import_invoice_history AS imported
 WHERE imported.invoice_uuid = chain.invoice_uuid AND imported.head IS NOT NULL
-""",
-            "TRUNCATE import_history_entry",
-        ),
-    ),
-    HistoryChangeRecord: (
-        "import_history_change",
-        (
-            _select_invoices("import_history_change"),
-            """
-INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
-SELECT change, invoice_uuid, kind, subject, was::jsonb, became::jsonb
-FROM import_history_change JOIN import_history_invoice USING (invoice_uuid)
-ORDER BY line
-""",
-            "TRUNCATE import_history_change",
-        ),
-    ),
-}
-"""By kind: the temporary table, and the statements to execute once the records are in it."""
-
+"""
 _STORE_CHAIN_HEADS: Final = """
 UPDATE invoices
 SET history_count = chain.history_count, history_head = chain.history_head

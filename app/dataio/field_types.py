@@ -78,20 +78,8 @@ def _parse_network(value: object) -> IPv4Network | IPv6Network:
 
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 """Text of any length without NUL, which PostgreSQL cannot store."""
-Text2 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=2)]
-Text12 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=12)]
-Text20 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=20)]
-Text30 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=30)]
-Text50 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=50)]
-Text75 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=75)]
-Text150 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=150)]
-Text160 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=160)]
-WebAddress200 = Annotated[
-    str, StringConstraints(pattern=_NO_NUL, max_length=200), AfterValidator(_check_web_address)
-]
+WebAddress = Annotated[Text, AfterValidator(_check_web_address)]
 """Empty, or a URL with the scheme http, https, ftp or ftps and no white space."""
-Text255 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=255)]
-Text300 = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=300)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """In lower case hexadecimal."""
 MediaType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]

@@ -7,7 +7,9 @@ records, and the readers of the other formats produce them.
 """
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -34,18 +36,8 @@ from app.dataio.field_types import (
     Percent,
     Sha256,
     Text,
-    Text2,
-    Text12,
-    Text20,
-    Text30,
-    Text50,
-    Text75,
-    Text150,
-    Text160,
-    Text255,
-    Text300,
     Time,
-    WebAddress200,
+    WebAddress,
 )
 
 _INTEGER = 2**31 - 1
@@ -62,6 +54,11 @@ class Record(BaseModel):
 
     kind: str
     uuid: UUID
+
+
+def kind_of(model: type[Record]) -> str:
+    """Return the value of the field `kind` of a model's records."""
+    return str(model.model_fields["kind"].default)
 
 
 class UserRecord(Record):
@@ -94,24 +91,24 @@ class CustomerRecord(Record):
     """An organization that receives invoices, sells services, or both."""
 
     kind: Literal["customer"] = "customer"
-    name: Text150
-    native_name: Text160 = ""
-    abbreviation: Text12 = ""
-    slug: Text50 = ""
+    name: Text = Field(max_length=150)
+    native_name: Text = Field("", max_length=160)
+    abbreviation: Text = Field("", max_length=12)
+    slug: Text = Field("", max_length=50)
     """The name in URLs."""
-    registration_code: Text160 = ""
-    agreement_number: Text160 = ""
-    backend_id: Text255 = ""
+    registration_code: Text = Field("", max_length=160)
+    agreement_number: Text = Field("", max_length=160)
+    backend_id: Text = Field("", max_length=255)
     contact_details: Text = ""
-    email: Text75 = ""
-    phone_number: Text255 = ""
-    address: Text300 = ""
-    postal: Text20 = ""
-    country: Text2 = ""
+    email: Text = Field("", max_length=75)
+    phone_number: Text = Field("", max_length=255)
+    address: Text = Field("", max_length=300)
+    postal: Text = Field("", max_length=20)
+    country: Text = Field("", max_length=2)
     """ISO 3166-1 alpha-2."""
-    bank_name: Text150 = ""
-    bank_account: Text50 = ""
-    vat_code: Text20 = ""
+    bank_name: Text = Field("", max_length=150)
+    bank_account: Text = Field("", max_length=50)
+    vat_code: Text = Field("", max_length=20)
     default_tax_percent: Percent = Decimal(0)
     accounting_start_date: Time
     archived: bool = False
@@ -150,7 +147,7 @@ class ProjectRecord(Record):
     kind: Literal["project"] = "project"
     customer: UUID
     name: Text
-    slug: Text50 = ""
+    slug: Text = Field("", max_length=50)
     """The name in URLs."""
     is_removed: bool = False
     created_at: Time
@@ -261,7 +258,7 @@ class PaymentProfileRecord(Record):
 
     kind: Literal["payment_profile"] = "payment_profile"
     customer: UUID
-    name: Text150 = ""
+    name: Text = Field("", max_length=150)
     payment_type: PaymentType
     attributes: JsonObject = {}
     is_active: bool = True
@@ -282,9 +279,9 @@ class InvoiceRecord(Record):
     invoice_date: Day | None = None
     """The date of issue. Both dates are present, or neither."""
     due_date: Day | None = None
-    backend_id: Text255 = ""
-    payment_url: WebAddress200 = ""
-    reference_number: Text300 = ""
+    backend_id: Text = Field("", max_length=255)
+    payment_url: WebAddress = Field("", max_length=200)
+    reference_number: Text = Field("", max_length=300)
     cancel_reason: Text = ""
     source: Text | None = None
     """The source of the first import; null for an invoice that was created here."""
@@ -311,7 +308,7 @@ class InvoiceItemRecord(Record):
     unit price and quantity. Null: the product, rounded away from zero."""
     unit: BillingUnit
     measured_unit: Text = ""
-    article_code: Text30 = ""
+    article_code: Text = Field("", max_length=30)
     start: Time
     end: Time
     project: UUID | None = None
@@ -429,31 +426,6 @@ class HistoryChangeRecord(Record):
     """The row after the change, as JSON text; null for a deleted row."""
 
 
-AnyRecord = Annotated[
-    UserRecord
-    | TokenRecord
-    | CustomerRecord
-    | CustomerRoleRecord
-    | AccessSubnetRecord
-    | ProjectRecord
-    | ProjectRoleRecord
-    | ServiceProviderRecord
-    | CategoryRecord
-    | OfferingRecord
-    | OfferingComponentRecord
-    | PlanRecord
-    | PlanComponentRecord
-    | ResourceRecord
-    | CustomerCreditRecord
-    | PaymentProfileRecord
-    | InvoiceRecord
-    | InvoiceItemRecord
-    | PaymentRecord
-    | DeliveryRecord
-    | HistoryEntryRecord
-    | HistoryChangeRecord,
-    Field(discriminator="kind"),
-]
-"""A record of any kind, which the field `kind` names."""
-
-record_adapter: TypeAdapter[Record] = TypeAdapter(AnyRecord)
+_any_record: Any = Annotated[reduce(or_, Record.__subclasses__()), Field(discriminator="kind")]
+record_adapter: TypeAdapter[Record] = TypeAdapter(_any_record)
+"""Reads a record of any kind, which the field `kind` names."""

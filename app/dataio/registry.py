@@ -5,7 +5,7 @@ is a reference by UUID. The modules that store and export records handle the few
 name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -54,7 +54,7 @@ class RecordKind:
     @cached_property
     def name(self) -> str:
         """The value of a record's field `kind`."""
-        return str(self.model.model_fields["kind"].default)
+        return records.kind_of(self.model)
 
     @cached_property
     def table(self) -> Table:
@@ -67,14 +67,12 @@ class RecordKind:
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """The fields that are foreign keys in the table."""
-        return tuple(self._references())
-
-    def _references(self) -> Iterator[Reference]:
-        for field in self.model.model_fields:
-            column = self.table.c.get(f"{field}_id")
-            if column is not None:
-                (key,) = column.foreign_keys
-                yield Reference(field, column, key.column.table)
+        columns = ((field, self.table.c.get(f"{field}_id")) for field in self.model.model_fields)
+        return tuple(
+            Reference(field, column, next(iter(column.foreign_keys)).column.table)
+            for field, column in columns
+            if column is not None
+        )
 
     @cached_property
     def columns(self) -> tuple[Column[Any], ...]:

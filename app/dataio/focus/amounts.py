@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, localcontext
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from app.billing import money
 from app.billing.currencies import Currency
@@ -36,20 +36,9 @@ class InvoiceAmounts:
             return sum(self.unit_prices, Decimal(0))
 
 
-@dataclass(frozen=True)
-class BillAmounts(Generic[Key]):
-    """The amounts of every invoice of a bill."""
-
-    invoices: Mapping[Key, InvoiceAmounts]
-
-    @property
-    def billed(self) -> Decimal:
-        """The exact sum of all costs."""
-        with localcontext(EXACT_ARITHMETIC):
-            return sum((amounts.billed for amounts in self.invoices.values()), Decimal(0))
-
-
-def split_bill(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> BillAmounts[Key]:
+def split_bill(
+    costs: Mapping[Key, Sequence[Decimal]], currency: Currency
+) -> dict[Key, InvoiceAmounts]:
     """Return the amounts of each invoice, from the costs of its one or more lines.
 
     Each line gets its cost, rounded to 10 decimals. The invoice's largest line gets the remainder,
@@ -64,12 +53,10 @@ def split_bill(costs: Mapping[Key, Sequence[Decimal]], currency: Currency) -> Bi
             remainder = round_to_ten_decimals(sum(billed.values(), Decimal(0))) - charged
             largest = max(billed, key=lambda key: abs(billed[key]))
             _add_to_largest(unit_prices[largest], costs[largest], remainder)
-        return BillAmounts(
-            {
-                key: _invoice_amounts(costs[key], own, billed[key], currency)
-                for key, own in unit_prices.items()
-            }
-        )
+        return {
+            key: _invoice_amounts(costs[key], own, billed[key], currency)
+            for key, own in unit_prices.items()
+        }
 
 
 def round_to_ten_decimals(amount: Decimal) -> Decimal:

@@ -122,8 +122,9 @@ class BillWriter:
         for record in self._mapper.map_references():
             by_kind.setdefault(type(record), []).append(record)
         for model, records in by_kind.items():
+            uuid = RECORD_KIND_BY_MODEL[model].table.c.uuid
             existing = await stored_invoices.find_existing(
-                self._connection, RECORD_KIND_BY_MODEL[model], [record.uuid for record in records]
+                self._connection, uuid, [record.uuid for record in records]
             )
             for record in records:
                 if record.uuid not in existing:

@@ -1,13 +1,13 @@
 """The result of an import of a cost export, and its text for the operator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from uuid import UUID
 
 from app.dataio.focus.amounts import InvoiceAmounts
-from app.dataio.focus.charge_groups import EXACT_ARITHMETIC
+from app.dataio.focus.charge_groups import EXACT_ARITHMETIC, Bill
 
 
 class InvoiceOutcome(StrEnum):
@@ -38,18 +38,10 @@ class FocusImportReport:
     """The result of one import."""
 
     currency: str
-    rows: int
+    bill: Bill
     invoices: list[InvoiceResult]
-    billed: Decimal
-    """The exact sum of the bill."""
-    skipped_rows: dict[str, int] = field(default_factory=dict)
-    """The numbers of rows in other currencies."""
-    tax_rows: int = 0
-    """The number of rows of the category Tax."""
-    tax: Decimal = Decimal(0)
-    """The sum of these rows."""
     tax_dropped: bool = False
-    """Whether these rows were skipped."""
+    """Whether the bill's rows of the category Tax were skipped."""
     warnings: list[str] = field(default_factory=list)
     issued: int = 0
     not_issued: list[str] = field(default_factory=list)
@@ -65,38 +57,47 @@ class FocusImportReport:
         return [each for each in self.invoices if each.outcome is not InvoiceOutcome.REFUSED]
 
     @property
+    def billed(self) -> Decimal:
+        """The exact sum of the bill."""
+        return _sum(each.amounts.billed for each in self.invoices)
+
+    @property
     def charged(self) -> Decimal:
         """The sum of the imported invoices' unit prices, with 10 decimals."""
-        with localcontext(EXACT_ARITHMETIC):
-            return sum((each.amounts.charged for each in self.imported), Decimal(0))
+        return _sum(each.amounts.charged for each in self.imported)
 
     @property
     def price(self) -> Decimal:
         """The sum of the imported invoices without tax, with the decimals of the currency."""
-        with localcontext(EXACT_ARITHMETIC):
-            return sum((each.amounts.price for each in self.imported), Decimal(0))
+        return _sum(each.amounts.price for each in self.imported)
 
     def lines(self) -> Iterator[str]:
         """Yield the text of the report."""
-        invoices = count_noun(len(self.invoices), "invoice")
-        yield f"{count_noun(self.rows, 'charge')} in {self.currency}, {invoices}:"
+        bill, invoices = self.bill, count_noun(len(self.invoices), "invoice")
+        yield f"{count_noun(bill.rows, 'charge')} in {self.currency}, {invoices}:"
         rows = [_cells(each) for each in self.invoices]
         total = ("", "", "all", f"{self.billed:f}", f"{self.charged:f}", f"{self.price:f}")
         yield from _table([_TITLES, *rows, total])
         for each in self.invoices:
             if each.note:
                 yield f"{each.year}-{each.month:02} {each.customer}: {each.note}"
-        for currency, count in sorted(self.skipped_rows.items()):
-            yield f"Not imported: {count_noun(count, 'charge')} in {currency}."
-        taxes = f"{count_noun(self.tax_rows, 'tax row')}, {self.tax:f} {self.currency} in total"
+        for currency, count in sorted(bill.currencies.items()):
+            if currency != self.currency:
+                yield f"Not imported: {count_noun(count, 'charge')} in {currency}."
+        taxes = f"{count_noun(bill.tax_rows, 'tax row')}, {bill.tax:f} {self.currency} in total"
         if self.tax_dropped:
             yield f"Dropped: {taxes}."
-        elif self.tax_rows:
+        elif bill.tax_rows:
             yield f"Imported as items: {taxes}. Their invoices have a tax of 0 %."
         yield from self.warnings
         if self.issued:
             yield f"Issued: {count_noun(self.issued, 'invoice')}."
         yield from self.not_issued
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    with localcontext(EXACT_ARITHMETIC):
+        return sum(amounts, Decimal(0))
 
 
 def count_noun(count: int, noun: str) -> str:

@@ -68,15 +68,7 @@ async def import_focus_files(
     except RecordsRejected as error:
         raise FocusImportError(*(each.reason for each in error.report.rejected)) from error
     report = FocusImportReport(
-        currency=currency,
-        rows=bill.rows,
-        invoices=invoices,
-        billed=mapper.amounts.billed,
-        skipped_rows={name: count for name, count in bill.currencies.items() if name != currency},
-        warnings=warnings + customer_warnings,
-        tax_rows=bill.tax_rows,
-        tax=bill.tax,
-        tax_dropped=options.drop_tax_rows,
+        currency, bill, invoices, options.drop_tax_rows, warnings + customer_warnings
     )
     if options.issue:
         await _issue_past_months(database, settings, report, notify=options.notify)

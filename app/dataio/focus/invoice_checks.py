@@ -10,7 +10,7 @@ from app.billing.enums import ImportSource
 from app.dataio.focus import stored_invoices
 from app.dataio.focus.import_report import count_noun
 from app.dataio.focus.mapping import BillMapper, InvoiceDraft
-from app.dataio.focus.missing_charges import find_missing_charges
+from app.dataio.focus.missing_charges import describe_missing_charges
 from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.invoices.states import OPEN_FOR_ITEMS
@@ -102,7 +102,7 @@ class InvoiceChecker:
         items = await stored_invoices.load_imported_items(self._connection, stored.id)
         lines = stored_invoices.to_invoice_lines(items)
         billed = self._mapper.map_lines(plan.draft)
-        if not self._replace and (missing := find_missing_charges(lines, billed)):
+        if not self._replace and (missing := describe_missing_charges(lines, billed)):
             self.lacks_charges = True
             return f"{missing}, since the file lacks charges of an earlier import"
         self.removed_items += [uuid for uuid in lines if uuid not in billed]

@@ -13,7 +13,7 @@ from app.billing.enums import BillingUnit, ImportSource
 from app.billing.periods import Period
 from app.dataio import records
 from app.dataio.focus import identifiers
-from app.dataio.focus.amounts import BillAmounts, InvoiceAmounts, split_bill
+from app.dataio.focus.amounts import InvoiceAmounts, split_bill
 from app.dataio.focus.billing_month import find_billing_month, last_moment_of_period
 from app.dataio.focus.categories import CORRECTION, CREDIT, TAX
 from app.dataio.focus.charge_groups import (
@@ -88,13 +88,13 @@ class BillMapper:
             month = find_billing_month(line.period_start, line.period_end)
             key = InvoiceKey(month.year, month.month, line.account)
             lines.setdefault(key, []).append(line)
-        self.amounts: BillAmounts[InvoiceKey] = split_bill(
+        amounts = split_bill(
             {key: [bill.groups[line].billed_cost for line in lines[key]] for key in sorted(lines)},
             get_currency(currency),
         )
         self.drafts = [
-            InvoiceDraft(key, tuple(lines[key]), amounts)
-            for key, amounts in self.amounts.invoices.items()
+            InvoiceDraft(key, tuple(lines[key]), own_amounts)
+            for key, own_amounts in amounts.items()
         ]
 
     @cached_property

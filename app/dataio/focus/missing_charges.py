@@ -33,44 +33,27 @@ class InvoiceLine:
         return self.start > earlier.start or self.end < earlier.end or (has_fewer and costs_less)
 
 
-@dataclass(frozen=True)
-class MissingCharges:
-    """The charges that an invoice would lose."""
-
-    removed: tuple[InvoiceLine, ...]
-    """Lines that the bill does not have."""
-    reduced: tuple[tuple[InvoiceLine, InvoiceLine], ...]
-    """Lines that lack charges in the bill: the stored line and the bill's line."""
-
-    def __bool__(self) -> bool:
-        return bool(self.removed or self.reduced)
-
-    def __str__(self) -> str:
-        parts = []
-        if self.removed:
-            items = count_noun(len(self.removed), "item")
-            parts.append(f"{items} of {_sum_prices(self.removed)} would be removed")
-        if self.reduced:
-            before, after = zip(*self.reduced, strict=True)
-            items = count_noun(len(self.reduced), "item")
-            parts.append(
-                f"{items} of {_sum_prices(before)} would lose charges and become"
-                f" {_sum_prices(after)}"
-            )
-        return " and ".join(parts)
-
-
-def find_missing_charges(
+def describe_missing_charges(
     stored: Mapping[UUID, InvoiceLine], billed: Mapping[UUID, InvoiceLine]
-) -> MissingCharges:
-    """Compare the lines of earlier imports with those of a bill, by their UUIDs."""
-    removed = tuple(line for uuid, line in stored.items() if uuid not in billed)
-    reduced = tuple(
+) -> str:
+    """Return which lines of earlier imports, by UUID, a bill lacks or reduces; empty if none."""
+    removed = [line for uuid, line in stored.items() if uuid not in billed]
+    reduced = [
         (line, billed[uuid])
         for uuid, line in stored.items()
         if uuid in billed and billed[uuid].lacks_charges_of(line)
-    )
-    return MissingCharges(removed, reduced)
+    ]
+    parts = []
+    if removed:
+        items = count_noun(len(removed), "item")
+        parts.append(f"{items} of {_sum_prices(removed)} would be removed")
+    if reduced:
+        before, after = zip(*reduced, strict=True)
+        items = count_noun(len(reduced), "item")
+        parts.append(
+            f"{items} of {_sum_prices(before)} would lose charges and become {_sum_prices(after)}"
+        )
+    return " and ".join(parts)
 
 
 def _sum_prices(lines: Iterable[InvoiceLine]) -> str:

@@ -1,6 +1,6 @@
 """Matches the billing accounts of a bill with the stored customers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import exists, or_, select
@@ -18,7 +18,7 @@ from app.dataio.focus.accounts import (
     resolve_account_keys,
 )
 from app.dataio.focus.charge_groups import Bill, account_id, account_issuer
-from app.dataio.focus.stored_invoices import load_customer_names
+from app.dataio.focus.stored_invoices import find_existing, load_customer_names
 from app.invoices.models import Invoice, InvoiceItem
 
 
@@ -36,9 +36,9 @@ async def match_stored_customers(connection: AsyncConnection, bill: Bill) -> tup
     legacy = {
         identifier: await _load_legacy_customer(
             connection,
-            identifiers.customer_uuid(identifier),
+            identifier,
             names[identifiers.customer_uuid(identifier)],
-            {key: account for key, account in accounts.items() if account_id(key) == identifier},
+            [account for key, account in accounts.items() if account_id(key) == identifier],
         )
         for identifier in ids & stored
     }
@@ -69,46 +69,39 @@ async def _find_focus_customer_names(
 
 
 async def _load_legacy_customer(
-    connection: AsyncConnection, uuid: UUID, name: str, accounts: dict[str, Account]
+    connection: AsyncConnection, identifier: str, name: str, accounts: Iterable[Account]
 ) -> LegacyCustomer:
     """Return a customer of an account id, with the providers and sub accounts that it has had."""
-    providers = [each for account in accounts.values() for each in account.providers]
-    sub_accounts = [each for account in accounts.values() for each in account.sub_accounts]
+    providers = set().union(*(account.providers for account in accounts))
+    sub_accounts = set().union(*(account.sub_accounts for account in accounts))
     sellers = {identifiers.seller_uuid(each): each for each in providers}
-    (identifier,) = {account_id(key) for key in accounts}
     projects = {identifiers.project_uuid(identifier, each): each for each in sub_accounts}
+    customer = identifiers.customer_uuid(identifier)
     return LegacyCustomer(
         name,
-        {sellers[seller] for seller in await _find_sellers(connection, uuid, sellers)},
-        {projects[project] for project in await _find_projects(connection, projects)},
+        {sellers[seller] for seller in await _find_sellers(connection, customer, sellers)},
+        {projects[each] for each in await find_existing(connection, Project.uuid, projects)},
     )
 
 
 async def _find_sellers(
     connection: AsyncConnection, customer: UUID, sellers: Collection[UUID]
-) -> Sequence[UUID]:
+) -> Iterable[UUID]:
     """Return those of the sellers that have billed the customer or sold it a resource."""
-    statement = select(Customer.id).where(Customer.uuid == customer)
-    customer_id = (await connection.execute(statement)).scalar_one()
-    has_billed = (
-        exists()
-        .where(InvoiceItem.invoice_id == Invoice.id, InvoiceItem.offering_id == Offering.id)
-        .where(Invoice.customer_id == customer_id)
+    customer_id = select(Customer.id).where(Customer.uuid == customer).scalar_subquery()
+    has_billed = exists().where(
+        InvoiceItem.invoice_id == Invoice.id,
+        InvoiceItem.offering_id == Offering.id,
+        Invoice.customer_id == customer_id,
     )
-    has_sold = (
-        exists()
-        .where(Resource.project_id == Project.id, Resource.offering_id == Offering.id)
-        .where(Project.customer_id == customer_id)
+    has_sold = exists().where(
+        Resource.project_id == Project.id,
+        Resource.offering_id == Offering.id,
+        Project.customer_id == customer_id,
     )
-    found = (
+    return await connection.scalars(
         select(Customer.uuid)
         .join(Offering, Offering.customer_id == Customer.id)
         .where(equals_any(Customer.uuid, sellers), or_(has_sold, has_billed))
         .distinct()
     )
-    return (await connection.execute(found)).scalars().all()
-
-
-async def _find_projects(connection: AsyncConnection, projects: Collection[UUID]) -> Sequence[UUID]:
-    statement = select(Project.uuid).where(equals_any(Project.uuid, projects))
-    return (await connection.execute(statement)).scalars().all()

@@ -1,7 +1,7 @@
 """Queries of the stored invoices and items with which an import compares a bill."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,6 @@ from app.database.array_parameters import equals_any
 from app.dataio.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records import InvoiceItemRecord
-from app.dataio.registry import RecordKind
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.repository.closing import is_overdue
@@ -74,6 +73,9 @@ class StoredInvoice:
         return self.source == ImportSource.FOCUS and self.revision != self.imported_revision
 
 
+_INVOICE_COLUMNS = [each.name for each in fields(StoredInvoice) if hasattr(Invoice, each.name)]
+
+
 async def load_invoices(
     connection: AsyncConnection, customers: Collection[UUID]
 ) -> dict[tuple[UUID, int, int], StoredInvoice]:
@@ -88,16 +90,7 @@ async def load_invoices(
     statement = (
         select(
             Customer.uuid.label("customer"),
-            Invoice.id,
-            Invoice.uuid,
-            Invoice.number,
-            Invoice.year,
-            Invoice.month,
-            Invoice.state,
-            Invoice.tax_percent,
-            Invoice.source,
-            Invoice.revision,
-            Invoice.imported_revision,
+            *(Invoice.__table__.c[name] for name in _INVOICE_COLUMNS),
             HAS_ITEMS.label("has_items"),
             or_(
                 exists().where(Payment.invoice_id == Invoice.id),
@@ -119,13 +112,10 @@ async def load_invoices(
 
 
 async def find_existing(
-    connection: AsyncConnection, kind: RecordKind, uuids: Collection[UUID]
-) -> set[UUID]:
-    """Return those of the UUIDs that rows of a kind have."""
-    column = kind.table.c.uuid
-    return set(
-        (await connection.execute(select(column).where(equals_any(column, uuids)))).scalars()
-    )
+    connection: AsyncConnection, column: Any, values: Collection[Any]
+) -> set[Any]:
+    """Return those of the values that a column has."""
+    return set(await connection.scalars(select(column).where(equals_any(column, values))))
 
 
 async def load_imported_items(

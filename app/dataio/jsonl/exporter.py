@@ -141,22 +141,13 @@ async def _with_proofs(rows: Sequence[Row[Any]], store: ProofStore) -> AsyncIter
         if row.proof_key is None:
             yield line + b"\n"
             continue
-        yield line.removesuffix(_NO_PROOF) + b'"proof":' + _start_of_proof(row)
+        fields = {"name": row.proof_name, "media_type": row.proof_media_type}
+        fields |= {"size": row.proof_size, "sha256": row.proof_sha256, "content": ""}
+        proof = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        yield line.removesuffix(_NO_PROOF) + b'"proof":' + proof.removesuffix(b'"}')
         async for piece in _proof_content(row, store):
             yield piece
         yield b'"}}\n'
-
-
-def _start_of_proof(row: Row[Any]) -> bytes:
-    """Return the JSON of a proof up to its content."""
-    fields = {
-        "name": row.proof_name,
-        "media_type": row.proof_media_type,
-        "size": row.proof_size,
-        "sha256": row.proof_sha256,
-        "content": "",
-    }
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()[: -len('"}')]
 
 
 async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncIterator[bytes]:
@@ -167,12 +158,10 @@ async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncIterator[byte
             while piece := await asyncio.to_thread(file.read, _PROOF_PIECE_BYTES):
                 digest.update(piece)
                 yield b64encode(piece)
-    except FileNotFoundError as error:
-        raise ProofUnreadable(f"The file of the proof {row.proof_key} is missing.") from error
     except OSError as error:
-        raise ProofUnreadable(
-            f"The file of the proof {row.proof_key} cannot be read: {error.strerror}."
-        ) from error
+        is_missing = isinstance(error, FileNotFoundError)
+        problem = "is missing" if is_missing else f"cannot be read: {error.strerror}"
+        raise ProofUnreadable(f"The file of the proof {row.proof_key} {problem}.") from error
     if digest.hexdigest() != row.proof_sha256:
         raise ProofUnreadable(
             f"The file of the proof {row.proof_key} does not match its stored digest."

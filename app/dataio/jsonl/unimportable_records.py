@@ -24,9 +24,7 @@ async def find_unimportable_records(
 ) -> AsyncIterator[str]:
     """Yield one line for each reason for which an import rejects records, with the invoices."""
     await timeouts.disable_timeouts(connection)
-    too_high = select(Invoice.number).where(Invoice.number > MAX_INVOICE_NUMBER)
-    numbers = list((await connection.execute(too_high.order_by(Invoice.number))).scalars())
-    if numbers:
+    if numbers := await _with_rows(connection, Invoice.id, Invoice.number > MAX_INVOICE_NUMBER):
         yield f"The number is above {MAX_INVOICE_NUMBER}: {_invoices(numbers)}."
     if numbers := await _with_invalid_urls(connection):
         yield f"The payment URL is not valid: {_invoices(numbers)}."

@@ -17,6 +17,28 @@ class NamedRows:
     examples: list[str] = field(default_factory=list)
 
 
+class RowsByReason(dict[tuple[str, str], NamedRows]):
+    """Rows by kind and reason."""
+
+    def add(self, kind: str, reason: str, row: str = "", count: int = 1) -> None:
+        """Count rows, of which the report may name `row`."""
+        same_reason = self.setdefault((kind, reason), NamedRows())
+        same_reason.count += count
+        if row and len(same_reason.examples) < _MAX_EXAMPLES:
+            same_reason.examples.append(row)
+
+    def lines(self, title: str) -> Iterator[str]:
+        """Yield the text of a section of the report, which is empty without rows."""
+        if self:
+            yield title
+        for (kind, reason), named in self.items():
+            line = f"  {named.count} {_title(kind)}: {reason}"
+            if named.examples:
+                more = ", …" if named.count > len(named.examples) else ""
+                line += f" ({', '.join(named.examples)}{more})"
+            yield line
+
+
 @dataclass
 class WaldurImportReport:
     """The result of one import: counts by kind, in the order of the import."""
@@ -25,24 +47,12 @@ class WaldurImportReport:
     updated: Counter[str] = field(default_factory=Counter)
     unchanged: Counter[str] = field(default_factory=Counter)
     removed: Counter[str] = field(default_factory=Counter)
-    skipped: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
-    """Rows that were not imported, by kind and reason."""
-    preserved: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
-    """Rows of this service that differ from Waldur and were left unchanged, by kind and reason."""
-    adapted: dict[tuple[str, str], NamedRows] = field(default_factory=dict)
-    """Rows that were imported with another value than Waldur's, by kind and difference."""
-
-    def skip(self, kind: str, reason: str, row: str = "", count: int = 1) -> None:
-        """Count rows that were not imported."""
-        _add(self.skipped, kind, reason, row, count)
-
-    def preserve(self, kind: str, reason: str, row: str = "", count: int = 1) -> None:
-        """Count rows of this service that were left unchanged."""
-        _add(self.preserved, kind, reason, row, count)
-
-    def adapt(self, kind: str, difference: str, row: str) -> None:
-        """Count a row that was imported with another value than Waldur's."""
-        _add(self.adapted, kind, difference, row, 1)
+    skipped: RowsByReason = field(default_factory=RowsByReason)
+    """Rows that were not imported."""
+    preserved: RowsByReason = field(default_factory=RowsByReason)
+    """Rows of this service that differ from Waldur and were left unchanged."""
+    adapted: RowsByReason = field(default_factory=RowsByReason)
+    """Rows that were imported with another value than Waldur's."""
 
     def lines(self) -> Iterator[str]:
         """Yield the text of the report."""
@@ -55,29 +65,9 @@ class WaldurImportReport:
             )
             removed = f" {self.removed[kind]:>8} removed" if self.removed[kind] else ""
             yield f"{_title(kind):<{width}} {counts}{removed}"
-        yield from _section("Imported with a difference:", self.adapted)
-        yield from _section("Left unchanged in this service:", self.preserved)
-        yield from _section("Not imported:", self.skipped)
-
-
-def _add(
-    rows: dict[tuple[str, str], NamedRows], kind: str, reason: str, row: str, count: int
-) -> None:
-    same_reason = rows.setdefault((kind, reason), NamedRows())
-    same_reason.count += count
-    if row and len(same_reason.examples) < _MAX_EXAMPLES:
-        same_reason.examples.append(row)
-
-
-def _section(title: str, rows: dict[tuple[str, str], NamedRows]) -> Iterator[str]:
-    if rows:
-        yield title
-    for (kind, reason), named in rows.items():
-        line = f"  {named.count} {_title(kind)}: {reason}"
-        if named.examples:
-            more = ", …" if named.count > len(named.examples) else ""
-            line += f" ({', '.join(named.examples)}{more})"
-        yield line
+        yield from self.adapted.lines("Imported with a difference:")
+        yield from self.preserved.lines("Left unchanged in this service:")
+        yield from self.skipped.lines("Not imported:")
 
 
 def _title(kind: str) -> str:

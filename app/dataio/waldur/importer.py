@@ -18,7 +18,6 @@ from app.audit.actor import Actor
 from app.database.engine import Database
 from app.dataio import records
 from app.dataio.loader import Loader, import_transaction
-from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.dataio.waldur import local_state, mapping, selects
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.invoice_importer import InvoiceImporter
@@ -99,10 +98,10 @@ class WaldurImporter:
             self._report.updated[kind] = counts.updated
             self._report.unchanged[kind] = counts.unchanged
         for rejected in loaded.rejected:
-            self._report.skip(rejected.kind or "record", rejected.reason, str(rejected.uuid))
+            self._report.skipped.add(rejected.kind or "record", rejected.reason, str(rejected.uuid))
         unlisted = loaded.rejected_count - len(loaded.rejected)
         if unlisted:
-            self._report.skip("record", "too many rejected records to list", count=unlisted)
+            self._report.skipped.add("record", "too many rejected records to list", count=unlisted)
         return self._report
 
     async def _import(
@@ -112,7 +111,7 @@ class WaldurImporter:
         map_row: _MapRow | None = None,
     ) -> None:
         """Import the rows of a table or select; without `map_row` by the names of the fields."""
-        kind = RECORD_KIND_BY_MODEL[model].name
+        kind = records.kind_of(model)
         async for row in self._rows(kind, source):
             await self._add(kind, row, map_row or partial(mapping.map_record, model))
 
@@ -126,7 +125,7 @@ class WaldurImporter:
         try:
             record = map_row(mapping.require_readable(row))
         except ValueError as error:
-            self._report.skip(kind, describe_mapping_error(error), _row_name(row))
+            self._report.skipped.add(kind, describe_mapping_error(error), _row_name(row))
             return
         self._seen[kind].add(record.uuid)
         await self._loader.add(record)
@@ -139,7 +138,7 @@ class WaldurImporter:
                 await self._add("project_role", row, mapping.map_project_role)
             else:
                 scope = row["scope"] or "a missing object"
-                self._report.skip("role", f"a role at {scope} gives no access here")
+                self._report.skipped.add("role", f"a role at {scope} gives no access here")
 
     async def _import_subnets(self) -> None:
         if self._waldur.has("structure_accesssubnet"):
@@ -157,14 +156,14 @@ class WaldurImporter:
         if self._waldur.has("core_personalaccesstoken"):
             async for row in self._rows("personal_access_token", "core_personalaccesstoken"):
                 reason = "its scopes and networks would not limit it here"
-                self._report.skip("personal_access_token", reason, _row_name(row))
+                self._report.skipped.add("personal_access_token", reason, _row_name(row))
 
     async def _import_credits(self) -> None:
         if self._waldur.has("invoices_projectcredit"):
             project_credits = await self._waldur.all(self._waldur.select("invoices_projectcredit"))
             if project_credits:
                 reason = "this service has no credits of projects"
-                self._report.skip("project_credit", reason, count=len(project_credits))
+                self._report.skipped.add("project_credit", reason, count=len(project_credits))
         if not self._waldur.has("invoices_customercredit"):
             return
         offerings: dict[int, list[UUID]] = defaultdict(list)
@@ -184,16 +183,18 @@ class WaldurImporter:
             try:
                 invoice, payment = parse_optional_uuid(row["invoice"]), parse_uuid(row["uuid"])
             except ValueError as error:
-                self._report.skip("payment", describe_mapping_error(error), _row_name(row))
+                self._report.skipped.add("payment", describe_mapping_error(error), _row_name(row))
                 continue
             if invoice in invoices.preserved or payment in preserved:
-                self._report.preserve("payment", "its invoice was changed here", _row_name(row))
+                self._report.preserved.add(
+                    "payment", "its invoice was changed here", _row_name(row)
+                )
                 continue
             if invoice in invoices.skipped:
-                self._report.skip("payment", "its invoice was not imported", _row_name(row))
+                self._report.skipped.add("payment", "its invoice was not imported", _row_name(row))
                 continue
             if row["proof"]:
-                self._report.skip(
+                self._report.skipped.add(
                     "proof_of_payment", "the file is not in Waldur's database", row["proof"]
                 )
             await self._add("payment", row, mapping.map_payment)
@@ -211,29 +212,15 @@ class WaldurImporter:
         report.removed["access_subnet"] = await local_state.delete_access_subnets(
             connection, self._subnets_of_offerings
         )
-        customers, subnets = self._seen["customer"], self._seen["access_subnet"]
-        roles = self._seen["customer_role"] | self._seen["project_role"]
-        for kind, deleted in (
-            ("invoice", await local_state.find_deleted_invoices(connection, invoices)),
-            (
-                "customer_role",
-                await local_state.find_customer_roles_missing_in_waldur(
-                    connection, customers, roles
-                ),
-            ),
-            (
-                "project_role",
-                await local_state.find_project_roles_missing_in_waldur(
-                    connection, customers, roles
-                ),
-            ),
-            (
-                "access_subnet",
-                await local_state.find_subnets_missing_in_waldur(connection, customers, subnets),
-            ),
-        ):
-            for row in deleted:
-                report.preserve(kind, "Waldur does not have it", row)
+        deleted = {"invoice": await local_state.find_deleted_invoices(connection, invoices)}
+        seen = set[UUID]().union(*self._seen.values())
+        for kind, rows in local_state.CUSTOMER_ROWS.items():
+            deleted[kind] = await local_state.find_rows_missing_in_waldur(
+                connection, rows, self._seen["customer"], seen
+            )
+        for kind, names in deleted.items():
+            for name in names:
+                report.preserved.add(kind, "Waldur does not have it", name)
 
 
 def _row_name(row: Row) -> str:

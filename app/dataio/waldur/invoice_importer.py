@@ -145,7 +145,9 @@ class InvoiceImporter:
                 if uuid is not None:
                     self.skipped.add(uuid)
                 number = mapping.FIRST_NUMBER + row["id"]
-                self._report.skip("invoice", describe_mapping_error(error), f"number {number}")
+                self._report.skipped.add(
+                    "invoice", describe_mapping_error(error), f"number {number}"
+                )
             if uuid is not None:
                 self.seen.add(uuid)
         async for row in self._waldur.rows(selects.items(self._waldur, list(invoices))):
@@ -218,22 +220,22 @@ class InvoiceImporter:
     def _report_differences(self, mapped: MappedInvoice) -> None:
         if mapped.state != mapped.invoice.state:
             difference = f"the state {mapped.state} is {mapped.invoice.state} here"
-            self._report.adapt("invoice", difference, str(mapped))
+            self._report.adapted.add("invoice", difference, str(mapped))
         if mapped.is_cost_outdated(self._loader.currency):
             difference = "the items do not add up to the total that Waldur stores, and count here"
-            self._report.adapt("invoice", difference, str(mapped))
+            self._report.adapted.add("invoice", difference, str(mapped))
 
     def _preserve(self, mapped: MappedInvoice) -> None:
         self.preserved.add(mapped.uuid)
-        self._report.preserve("invoice", "it was changed here", str(mapped))
+        self._report.preserved.add("invoice", "it was changed here", str(mapped))
         reason, count = "its invoice was changed here", mapped.item_count
-        self._report.preserve("invoice_item", reason, count=count)
+        self._report.preserved.add("invoice_item", reason, count=count)
 
     def _skip(self, mapped: MappedInvoice) -> None:
         self.skipped.add(mapped.uuid)
-        self._report.skip("invoice", mapped.problem, str(mapped))
+        self._report.skipped.add("invoice", mapped.problem, str(mapped))
         reason, count = "its invoice was not imported", mapped.item_count
-        self._report.skip("invoice_item", reason, count=count)
+        self._report.skipped.add("invoice_item", reason, count=count)
 
 
 def _find_repeated_months(invoices: Sequence[InvoiceRecord]) -> dict[UUID, str]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, or_, select, tuple_, update
+from sqlalchemy import Select, Text, cast, delete, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -20,6 +20,17 @@ from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment
 
 _CHANGED_SINCE_IMPORT: Final = Invoice.imported_revision.is_distinct_from(Invoice.revision)
+CUSTOMER_ROWS: Final = {
+    "customer_role": select(CustomerRole.uuid, Customer.uuid)
+    .join_from(CustomerRole, Customer)
+    .where(CustomerRole.is_active),
+    "project_role": select(ProjectRole.uuid, Customer.uuid)
+    .join_from(ProjectRole, Project)
+    .join(Customer, Customer.id == Project.customer_id)
+    .where(ProjectRole.is_active),
+    "access_subnet": select(AccessSubnet.uuid, Customer.uuid).join_from(AccessSubnet, Customer),
+}
+"""The rows that give access to a customer, with the customer, by kind."""
 _LARGEST_TOTAL: Final = Decimal(10) ** 19
 """An invoice can hold this total with any tax and any order of its items."""
 
@@ -148,36 +159,12 @@ async def delete_access_subnets(connection: AsyncConnection, uuids: Sequence[str
     return (await connection.execute(statement)).rowcount
 
 
-async def find_customer_roles_missing_in_waldur(
-    connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
+async def find_rows_missing_in_waldur(
+    connection: AsyncConnection,
+    rows: Select[UUID, UUID],
+    customers: Collection[UUID],
+    seen: Collection[UUID],
 ) -> list[str]:
-    """Return the active roles at Waldur's customers that Waldur does not have."""
-    rows = await connection.execute(
-        select(CustomerRole.uuid, Customer.uuid)
-        .join_from(CustomerRole, Customer)
-        .where(CustomerRole.is_active)
-    )
-    return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
-
-
-async def find_project_roles_missing_in_waldur(
-    connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
-) -> list[str]:
-    """Return the active roles in projects of Waldur's customers that Waldur does not have."""
-    rows = await connection.execute(
-        select(ProjectRole.uuid, Customer.uuid)
-        .join_from(ProjectRole, Project)
-        .join(Customer, Customer.id == Project.customer_id)
-        .where(ProjectRole.is_active)
-    )
-    return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
-
-
-async def find_subnets_missing_in_waldur(
-    connection: AsyncConnection, customers: Collection[UUID], seen: Collection[UUID]
-) -> list[str]:
-    """Return the subnets of Waldur's customers that Waldur does not have."""
-    rows = await connection.execute(
-        select(AccessSubnet.uuid, Customer.uuid).join_from(AccessSubnet, Customer)
-    )
-    return [str(uuid) for uuid, customer in rows if customer in customers and uuid not in seen]
+    """Return which of the rows, each with its customer, are at Waldur's customers but not seen."""
+    found = await connection.execute(rows)
+    return [str(uuid) for uuid, customer in found if customer in customers and uuid not in seen]

@@ -62,7 +62,7 @@ async def test_tax_rows_can_be_dropped(importer: BillImporter, connection: Async
     report = await importer(*rows, tax_percent=Decimal(22), drop_tax_rows=True)
     assert await load_total_and_tax(connection) == (10, 22)
     assert "Dropped: 1 tax row, 2.20 EUR in total." in list(report.lines())
-    assert (report.rows, report.billed) == (1, Decimal(10))
+    assert (report.bill.rows, report.billed) == (1, Decimal(10))
 
 
 async def test_a_pending_invoice_that_gets_tax_rows_loses_its_tax(
