@@ -13,10 +13,10 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.verify import UNSEALED
-from app.dataio.copy_rows import copy_rows
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
 from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord, kind_of
+from app.dataio.staging import copy_rows
 
 AuditRecord = HistoryEntryRecord | HistoryChangeRecord
 _BATCH_RECORDS: Final = 5000

@@ -24,7 +24,6 @@ from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import AuditImport
-from app.dataio.credit_offerings import CreditOfferingWriter
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import (
     MAX_LISTED_REJECTIONS,
@@ -35,7 +34,6 @@ from app.dataio.import_report import (
 )
 from app.dataio.proof_files import ImportedProofFiles, InvalidProof
 from app.dataio.records import (
-    CustomerCreditRecord,
     DeliveryRecord,
     HistoryChangeRecord,
     HistoryEntryRecord,
@@ -45,7 +43,7 @@ from app.dataio.records import (
     Record,
 )
 from app.dataio.registry import RECORD_KIND_BY_MODEL, RECORD_KINDS, RecordKind
-from app.dataio.staging import BatchResult, StagingTable
+from app.dataio.staging import StagingTable
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.repository import imports
 from app.payments.proofs import ProofStore
@@ -227,10 +225,12 @@ class Loader:
 
         Halves a batch that fails until it finds the records that the database rejects.
         """
-        await (await self._staging_table(kind)).truncate(self.connection)
+        staging = await self._staging_table(kind)
+        await staging.truncate(self.connection)
         try:
             async with self.connection.begin_nested():
-                result = await self._write_rows(kind, batch)
+                rows = [_row(kind, queued) for queued in batch]
+                result = await staging.write(self.connection, rows)
         except Exception as error:
             reason = rejection_reason(error)
             if reason is None:
@@ -246,51 +246,10 @@ class Loader:
         counts.created += result.created
         counts.updated += len(result.updated)
         counts.unchanged += result.existing - len(result.updated)
-        await self._reject_lines(batch, result)
+        for queued in batch:
+            if reason := result.rejected.get(queued.line):
+                await self._reject_queued(queued, reason)
         return []
-
-    async def _reject_lines(self, batch: list[_QueuedRecord], result: BatchResult) -> None:
-        if not (result.rejected or result.missing_references):
-            return
-        for queued in batch:
-            if queued.line in result.rejected:
-                await self._reject_queued(queued, result.rejected[queued.line])
-            elif queued.line in result.missing_references:
-                field = result.missing_references[queued.line]
-                uuid = getattr(queued.record, field)
-                await self._reject_queued(queued, _missing(field, uuid))
-
-    async def _write_rows(self, kind: RecordKind, batch: list[_QueuedRecord]) -> BatchResult:
-        staging = await self._staging_table(kind)
-        if kind.model is CustomerCreditRecord:
-            return await self._write_credits(staging, batch)
-        return await staging.write(self.connection, [_row(kind, queued) for queued in batch])
-
-    async def _write_credits(
-        self, staging: StagingTable, batch: list[_QueuedRecord]
-    ) -> BatchResult:
-        offerings = CreditOfferingWriter(self.connection)
-        missing = await offerings.prepare(_credits(batch))
-        complete = [queued for queued in batch if queued.record.uuid not in missing]
-        rows = [_row(staging.kind, queued) for queued in complete]
-        result = await staging.write(self.connection, rows)
-        rejected = result.rejected.keys() | result.missing_references.keys()
-        written = [queued for queued in complete if queued.line not in rejected]
-        changed = await offerings.store(_credits(written))
-        lines = {queued.line for queued in written if queued.record.uuid in changed}
-        result.updated = sorted(lines.union(result.updated))
-        for queued in batch:
-            if queued.record.uuid in missing:
-                result.rejected[queued.line] = _missing("offering", missing[queued.record.uuid])
-        return result
-
-
-def _credits(batch: list[_QueuedRecord]) -> list[CustomerCreditRecord]:
-    return [queued.record for queued in batch if isinstance(queued.record, CustomerCreditRecord)]
-
-
-def _missing(field: str, uuid: UUID) -> str:
-    return f"there is no {field.replace('_', ' ')} {uuid}"
 
 
 def _row(kind: RecordKind, queued: _QueuedRecord) -> list[object]:

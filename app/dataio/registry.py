@@ -11,7 +11,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnElement, Table, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.catalogue import models as catalogue
@@ -43,6 +43,30 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A field that lists other records by their UUIDs, each with a row of a link table."""
+
+    field: str
+    own: Column[Any]
+    """The column of the link table that names the record."""
+    listed: Column[Any]
+    """The column of the link table that names the listed record."""
+
+    @property
+    def target(self) -> Table:
+        """The table of the listed records."""
+        (key,) = self.listed.foreign_keys
+        return key.column.table
+
+    def stored(self, record_id: Column[Any]) -> ColumnElement[Any]:
+        """Return the sorted UUIDs that a stored row lists."""
+        target = self.target
+        uuids = select(target.c.uuid).join(self.own.table, self.listed == target.c.id)
+        uuids = uuids.where(self.own == record_id).order_by(target.c.uuid)
+        return func.array(uuids.correlate(record_id.table).scalar_subquery())
+
+
+@dataclass(frozen=True)
 class RecordKind:
     """A kind of record and its table."""
 
@@ -50,6 +74,7 @@ class RecordKind:
     entity: type[Base]
     create_only: bool = False
     """Whether an import leaves an existing row unchanged."""
+    links: tuple[Link, ...] = ()
 
     @cached_property
     def name(self) -> str:
@@ -95,16 +120,18 @@ class RecordKind:
         return tuple(position for position, column in columns if isinstance(column.type, JSONB))
 
     def values(self, record: records.Record, proof: Sequence[object] = ()) -> list[object]:
-        """Return the values of `columns`, the proof's at their end, and then of `references`."""
+        """Return the values of `columns` (the proof's at their end), `references` and `links`."""
         values = list(self._get_fields(record))
         for position in self._json_positions:
             values[position] = dump_object(values[position])
         values += proof
         values += [None] * (len(self.columns) - len(values))
-        values += [getattr(record, reference.field) for reference in self.references]
+        values += [getattr(record, each.field) for each in self.references]
+        values += [getattr(record, each.field) for each in self.links]
         return values
 
 
+_credits: Any = payments.CustomerCreditOffering.__table__.c
 RECORD_KINDS: Final = (
     RecordKind(records.UserRecord, identity.User),
     RecordKind(records.TokenRecord, identity.Token),
@@ -120,7 +147,11 @@ RECORD_KINDS: Final = (
     RecordKind(records.PlanRecord, catalogue.Plan),
     RecordKind(records.PlanComponentRecord, catalogue.PlanComponent),
     RecordKind(records.ResourceRecord, catalogue.Resource),
-    RecordKind(records.CustomerCreditRecord, payments.CustomerCredit),
+    RecordKind(
+        records.CustomerCreditRecord,
+        payments.CustomerCredit,
+        links=(Link("offerings", _credits.customer_credit_id, _credits.offering_id),),
+    ),
     RecordKind(records.PaymentProfileRecord, payments.PaymentProfile),
     RecordKind(records.InvoiceRecord, invoices.Invoice),
     RecordKind(records.InvoiceItemRecord, invoices.InvoiceItem),

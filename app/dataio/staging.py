@@ -4,12 +4,13 @@ A row that is equal to its record is not updated, so that a repeated import chan
 even a revision. The temporary tables are dropped at the end of the transaction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
     BigInteger,
     Boolean,
@@ -20,16 +21,17 @@ from sqlalchemy import (
     Select,
     Subquery,
     Table,
+    TableValuedAlias,
     Update,
     Uuid,
     and_,
     case,
     cast,
+    column,
     delete,
-    false,
+    exists,
     func,
     insert,
-    or_,
     select,
     text,
     true,
@@ -41,9 +43,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
-from app.dataio.copy_rows import copy_rows
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord, PaymentRecord, Record, TokenRecord
-from app.dataio.registry import RecordKind, Reference
+from app.dataio.registry import Link, RecordKind
 from app.invoices.models import DatabaseCurrency, invoice_numbers
 from app.invoices.repository.imports import IMPORT_IN_PROGRESS
 
@@ -63,6 +64,24 @@ _ROUNDED_COLUMNS: Final[dict[type[Record], dict[str, Callable[[Table], ColumnEle
 """The columns that are stored with as many decimals as the currency has, by kind."""
 
 
+def _unnest(uuids: ColumnElement[Any]) -> TableValuedAlias:
+    elements = func.unnest(uuids).table_valued(column("uuid", Uuid), with_ordinality="place")
+    return elements.render_derived()
+
+
+async def copy_rows(
+    connection: AsyncConnection,
+    table: str,
+    rows: Iterable[Sequence[object]],
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Copy rows of values to columns of a table, by default to all of them."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:  # pragma: no cover - only after the connection was closed
+        raise RuntimeError("the connection is closed")
+    await driver.copy_records_to_table(table, records=rows, columns=columns)
+
+
 @dataclass
 class BatchResult:
     """The result of one batch."""
@@ -74,8 +93,6 @@ class BatchResult:
     """The lines whose existing rows were updated."""
     rejected: dict[int, str]
     """The reasons for rejection, by line."""
-    missing_references: dict[int, str]
-    """The field that names a record that does not exist, by rejected line."""
 
 
 class StagingTable:
@@ -91,6 +108,7 @@ class StagingTable:
             metadata,
             *(Column(column.name, column.type) for column in kind.columns),
             *(Column(reference.field, Uuid) for reference in kind.references),
+            *(Column(link.field, ARRAY(Uuid)) for link in kind.links),
             *([Column("unchanged_since_import", Boolean)] if self._is_invoice else []),
             Column("line", BigInteger),
             **temporary,
@@ -125,15 +143,14 @@ class StagingTable:
         await copy_rows(connection, self._stage.name, rows, self._stage.c.keys())
         rejected = await self._reject_repeated(connection, len(rows))
         created, existing, *missing = (await connection.execute(self._insert)).one()
-        missing_references = {
-            line: reference.field
-            for reference, lines in zip(self.kind.references, missing, strict=True)
-            for line in lines or ()
-        }
+        for name, found in zip(self._missing_names, missing, strict=True):
+            rejected |= {line: f"there is no {name} {uuid}" for line, uuid in found or ()}
         updated: list[int] = []
         if existing and not self.kind.create_only:
             updated = list((await connection.execute(self._update)).scalars())
-        return BatchResult(created, existing, updated, rejected, missing_references)
+        for link in self.kind.links:
+            await self._store_links(connection, link)
+        return BatchResult(created, existing, updated, rejected)
 
     async def _reject_repeated(self, connection: AsyncConnection, count: int) -> dict[int, str]:
         """Delete staged records whose UUID an earlier line had; return the reasons by line."""
@@ -169,13 +186,30 @@ class StagingTable:
             rounded[column.name](stage).label(column.name) if column.name in rounded else column
             for column in stage.c
         ]
+        for link in self.kind.links:
+            listed, target = _unnest(stage.c[link.field]), link.target.alias(f"of_{link.field}")
+            missing = select(listed.c.uuid).where(~exists().where(target.c.uuid == listed.c.uuid))
+            first = missing.order_by(listed.c.place).limit(1).scalar_subquery()
+            keys.append(first.label(f"missing_{link.field}"))
         return select(*values, *keys, own.c.id.label("own_id")).select_from(source)
 
-    def _is_missing(self, rows: CTE | Subquery, reference: Reference) -> ColumnElement[bool]:
-        return and_(rows.c[reference.field].is_not(None), rows.c[reference.column.name].is_(None))
+    @cached_property
+    def _missing_names(self) -> list[str]:
+        """The names of `_missing_uuids`."""
+        fields = [each.field for each in self.kind.references]
+        fields += [each.field.removesuffix("s") for each in self.kind.links]
+        return [field.replace("_", " ") for field in fields]
 
-    def _any_missing(self, rows: CTE | Subquery) -> ColumnElement[bool]:
-        return or_(false(), *(self._is_missing(rows, each) for each in self.kind.references))
+    def _missing_uuids(self, rows: CTE | Subquery) -> list[ColumnElement[Any]]:
+        """Return, for each reference and link, the UUID that no record has; null if one has it."""
+        references = [
+            case((rows.c[each.column.name].is_(None), rows.c[each.field]))
+            for each in self.kind.references
+        ]
+        return [*references, *(rows.c[f"missing_{each.field}"] for each in self.kind.links)]
+
+    def _is_complete(self, rows: CTE | Subquery) -> ColumnElement[bool]:
+        return and_(true(), *(uuid.is_(None) for uuid in self._missing_uuids(rows)))
 
     @cached_property
     def _column_names(self) -> list[str]:
@@ -186,11 +220,11 @@ class StagingTable:
     def _insert(self) -> Select[Any]:
         """Insert the new rows.
 
-        Returns the number of inserted and of existing rows, and for each reference the lines that
-        name a missing record.
+        Returns the number of inserted and of existing rows, and for each of `_missing_uuids` the
+        lines that name a missing record, with its UUID.
         """
         rows = self._resolved.cte("resolved")
-        is_complete = ~self._any_missing(rows)
+        is_complete = self._is_complete(rows)
         values: dict[str, Any] = {name: rows.c[name] for name in self._column_names}
         if self._is_invoice:
             values["number"] = func.coalesce(rows.c.number, invoice_numbers.next_value())
@@ -210,8 +244,8 @@ class StagingTable:
             select(func.count()).select_from(created).scalar_subquery(),
             func.count().filter(rows.c.own_id.is_not(None), is_complete),
             *(
-                func.array_agg(rows.c.line).filter(self._is_missing(rows, reference))
-                for reference in self.kind.references
+                func.jsonb_agg(func.jsonb_build_array(rows.c.line, uuid)).filter(uuid.is_not(None))
+                for uuid in self._missing_uuids(rows)
             ),
         ).select_from(rows)
 
@@ -227,13 +261,30 @@ class StagingTable:
         if self.kind.model is TokenRecord:  # a token that was revoked here stays revoked
             values["revoked_at"] = func.coalesce(table.c.revoked_at, rows.c.revoked_at)
         stored = tuple_(*(table.c[name] for name in values))
+        differs = stored.is_distinct_from(tuple_(*values.values()))
+        for link in self.kind.links:
+            listed = _unnest(rows.c[link.field])
+            uuids = select(listed.c.uuid).distinct().order_by(listed.c.uuid).scalar_subquery()
+            differs |= link.stored(table.c.id).is_distinct_from(func.array(uuids))
         return (
             update(table)
             .values(values)
-            .where(
-                table.c.id == rows.c.own_id,
-                ~self._any_missing(rows),
-                stored.is_distinct_from(tuple_(*values.values())),
-            )
+            .where(table.c.id == rows.c.own_id, self._is_complete(rows), differs)
             .returning(rows.c.line)
         )
+
+    async def _store_links(self, connection: AsyncConnection, link: Link) -> None:
+        """Make the link table's rows of the stored records equal to their lists."""
+        rows, table, target = self._resolved.cte("resolved"), link.own.table, link.target
+        listed = _unnest(rows.c[link.field])
+        new = (
+            select(rows.c.own_id, target.c.id)
+            .select_from(rows.join(listed, true()).join(target, target.c.uuid == listed.c.uuid))
+            .where(self._is_complete(rows))
+            .distinct()
+        )
+        own = select(rows.c.own_id).where(self._is_complete(rows))
+        is_listed = tuple_(link.own, link.listed).in_(new)
+        await connection.execute(delete(table).where(link.own.in_(own), ~is_listed))
+        insertion = postgresql_insert(table).from_select([link.own, link.listed], new)
+        await connection.execute(insertion.on_conflict_do_nothing())

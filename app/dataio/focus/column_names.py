@@ -7,17 +7,6 @@ from app.dataio.focus import cells
 from app.dataio.focus.categories import parse_charge_category, parse_charge_class
 from app.dataio.focus.errors import FocusImportError
 
-REQUIRED = (
-    "BilledCost",
-    "BillingAccountId",
-    "BillingCurrency",
-    "BillingPeriodStart",
-    "BillingPeriodEnd",
-    "ChargeCategory",
-    "ChargePeriodStart",
-    "ChargePeriodEnd",
-    "ServiceName",
-)
 PROVIDERS = ("ServiceProviderName", "ProviderName", "InvoiceIssuerName", "PublisherName")
 """The columns of the service provider; the first one that is not empty in a row is used. FOCUS 1.3
 replaced ProviderName by ServiceProviderName, and 1.4 removed it. A file must have one of these
@@ -34,22 +23,25 @@ def _parse_currency(cell: str) -> str:
     return cells.parse_required_text(cell).upper()
 
 
-FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
-    "charge_start": ("ChargePeriodStart", cells.parse_timestamp),
-    "charge_end": ("ChargePeriodEnd", cells.parse_timestamp),
+_Fields = dict[str, tuple[str, Callable[[str], object]]]
+_REQUIRED_FIELDS: _Fields = {
+    "billed_cost": ("BilledCost", cells.parse_money),
+    "account": ("BillingAccountId", cells.parse_required_text),
+    "currency": ("BillingCurrency", _parse_currency),
     "period_start": ("BillingPeriodStart", cells.parse_timestamp),
     "period_end": ("BillingPeriodEnd", cells.parse_timestamp),
     "charge_category": ("ChargeCategory", parse_charge_category),
+    "charge_start": ("ChargePeriodStart", cells.parse_timestamp),
+    "charge_end": ("ChargePeriodEnd", cells.parse_timestamp),
+    "service": ("ServiceName", _parse_service),
+}
+FIELDS: _Fields = _REQUIRED_FIELDS | {
     "subcategory": ("ChargeSubcategory", cells.parse_text),
-    "billed_cost": ("BilledCost", cells.parse_money),
-    "currency": ("BillingCurrency", _parse_currency),
-    "account": ("BillingAccountId", cells.parse_required_text),
     "issuer": ("InvoiceIssuerName", cells.parse_text),
     "account_name": ("BillingAccountName", cells.parse_text),
     "sub_account": ("SubAccountId", cells.parse_text),
     "sub_account_name": ("SubAccountName", cells.parse_text),
     "category": ("ServiceCategory", _parse_service),
-    "service": ("ServiceName", _parse_service),
     "resource": ("ResourceId", cells.parse_text),
     "resource_name": ("ResourceName", cells.parse_text),
     "description": ("ChargeDescription", cells.parse_text),
@@ -61,6 +53,7 @@ FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "invoice_id": ("InvoiceId", cells.parse_text),
 }
 """The column and the parser of each field of a charge, except for the provider."""
+REQUIRED = tuple(name for name, _ in _REQUIRED_FIELDS.values())
 OTHER_NAMES = {
     "Provider": "ProviderName",
     "InvoiceIssuer": "InvoiceIssuerName",

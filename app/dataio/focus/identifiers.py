@@ -1,7 +1,7 @@
 """UUIDs that are derived from the identifiers in a cost export, equal in every import."""
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from app.dataio.focus.categories import CORRECTION
@@ -16,24 +16,14 @@ def _derive(kind: str, *parts: object) -> UUID:
     return uuid5(_NAMESPACE, json.dumps([kind, *map(str, parts)]))
 
 
-def customer_uuid(account: str) -> UUID:
-    """Return the UUID of the customer of a billing account, by the account's key."""
-    return _derive("customer", account)
-
-
-def seller_uuid(provider: str) -> UUID:
-    """Return the UUID of a provider as a customer that sells."""
-    return _derive("seller", provider)
-
-
-def service_provider_uuid(provider: str) -> UUID:
-    """Return the UUID of a provider as a service provider."""
-    return _derive("service_provider", provider)
-
-
-def category_uuid(title: str) -> UUID:
-    """Return the UUID of a service category."""
-    return _derive("category", title)
+customer_uuid = partial(_derive, "customer")
+"""Returns the UUID of the customer of a billing account, by the account's key."""
+seller_uuid = partial(_derive, "seller")
+"""Returns the UUID of a provider as a customer that sells."""
+service_provider_uuid = partial(_derive, "service_provider")
+"""Returns the UUID of a provider as a service provider."""
+category_uuid = partial(_derive, "category")
+"""Returns the UUID of a service category."""
 
 
 def offering_uuid(key: ChargeGroupKey) -> UUID:

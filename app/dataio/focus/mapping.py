@@ -199,32 +199,27 @@ class BillMapper:
         for key, unit_price, price in zip(
             draft.lines, amounts.unit_prices, amounts.prices, strict=True
         ):
-            yield self._map_item(key, unit_price, price, invoice)
-
-    def _map_item(
-        self, key: ChargeGroupKey, unit_price: Decimal, price: Decimal, invoice: UUID
-    ) -> records.InvoiceItemRecord:
-        group = self._bill.groups[key]
-        start, end = _charged_period(key, group)
-        project = identifiers.project_uuid(key.account, key.sub_account)
-        return records.InvoiceItemRecord(
-            uuid=identifiers.item_uuid(key),
-            invoice=invoice,
-            name=key.description or f"{key.service}: {key.charge_category}",
-            unit_price=unit_price,
-            quantity=Decimal(1),
-            price=price,
-            unit=BillingUnit.QUANTITY,
-            start=start,
-            end=end,
-            project=project,
-            project_name=self.project_name(key),
-            project_uuid=project,
-            resource=identifiers.resource_uuid(key) if key.resource else None,
-            offering=identifiers.offering_uuid(key),
-            details=self._map_details(key, group),
-            credit=key.charge_category == CREDIT,
-        )
+            group = self._bill.groups[key]
+            start, end = _charged_period(key, group)
+            project = identifiers.project_uuid(key.account, key.sub_account)
+            yield records.InvoiceItemRecord(
+                uuid=identifiers.item_uuid(key),
+                invoice=invoice,
+                name=key.description or f"{key.service}: {key.charge_category}",
+                unit_price=unit_price,
+                quantity=Decimal(1),
+                price=price,
+                unit=BillingUnit.QUANTITY,
+                start=start,
+                end=end,
+                project=project,
+                project_name=self.project_name(key),
+                project_uuid=project,
+                resource=identifiers.resource_uuid(key) if key.resource else None,
+                offering=identifiers.offering_uuid(key),
+                details=self._map_details(key, group),
+                credit=key.charge_category == CREDIT,
+            )
 
     def _map_details(self, key: ChargeGroupKey, group: ChargeGroup) -> dict[str, Any]:
         details: dict[str, Any] = {

@@ -30,14 +30,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.audit.models import AuditChange, AuditEntry
-from app.catalogue.models import Offering
 from app.database import timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import EXPORT_LINES
-from app.dataio.records import CustomerCreditRecord, InvoiceRecord, PaymentRecord
+from app.dataio.records import InvoiceRecord, PaymentRecord
 from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
 from app.invoices.models import Invoice
-from app.payments.models import CustomerCredit, CustomerCreditOffering
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
@@ -99,6 +97,7 @@ def _select_lines(kind: RecordKind) -> Select[Any]:
     values: dict[str, ColumnElement[Any]] = {
         "kind": literal(kind.name),
         **_fields_without_column(kind),
+        **{link.field: link.stored(table.c.id) for link in kind.links},
     }
     for column in kind.columns:
         values[column.name] = _as_json(column)
@@ -123,15 +122,6 @@ def _fields_without_column(kind: RecordKind) -> dict[str, ColumnElement[Any]]:
     if kind.model is InvoiceRecord:
         is_unchanged = Invoice.imported_revision == Invoice.revision
         return {"unchanged_since_import": func.coalesce(is_unchanged, false())}
-    if kind.model is CustomerCreditRecord:
-        offerings = (
-            select(Offering.uuid)
-            .join(CustomerCreditOffering, CustomerCreditOffering.offering_id == Offering.id)
-            .where(CustomerCreditOffering.customer_credit_id == CustomerCredit.id)
-            .order_by(Offering.uuid)
-            .correlate(CustomerCredit)
-        )
-        return {"offerings": func.array(offerings.scalar_subquery())}
     return {"proof": null()} if kind.model is PaymentRecord else {}
 
 

@@ -15,7 +15,7 @@ from app.catalogue.models import Offering, PlanComponent
 from app.dataio.loader import Loader
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
 from app.dataio.waldur import local_state, mapping, selects
-from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
+from app.dataio.waldur.import_report import RowsByReason, WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.mapping import Row, parse_uuid
 from app.dataio.waldur.source_database import WaldurDatabase
 from app.invoices.repository import imports
@@ -111,12 +111,11 @@ class InvoiceImporter:
         stored = await local_state.lock_stored_invoices(
             self._loader.connection, [each.uuid for each in mapped]
         )
-        unchanged = []
         for invoice in mapped:
             if stored.get(invoice.uuid):
-                self._preserve(invoice)
-            else:
-                unchanged.append(invoice)
+                self.preserved.add(invoice.uuid)
+                _omit(self._report.preserved, invoice, "it was changed here", "changed here")
+        unchanged = [each for each in mapped if each.uuid not in self.preserved]
         records = [each.invoice for each in unchanged]
         self._report.removed["invoice"] += await imports.delete_untouched_invoices(
             self._loader.connection,
@@ -124,12 +123,11 @@ class InvoiceImporter:
             [each.number for each in records],
         )
         await self._check(unchanged)
-        valid = []
         for invoice in unchanged:
             if invoice.problem:
-                self._skip(invoice)
-            else:
-                valid.append(invoice)
+                self.skipped.add(invoice.uuid)
+                _omit(self._report.skipped, invoice, invoice.problem, "not imported")
+        valid = [each for each in unchanged if not each.problem]
         await self._store(valid, [each.uuid for each in valid if each.uuid in stored])
 
     async def _map(self, rows: Sequence[Row]) -> list[MappedInvoice]:
@@ -178,18 +176,15 @@ class InvoiceImporter:
         missing = await local_state.find_missing_references(connection, items)
         changed = await local_state.find_items_of_changed_invoices(connection, items)
         for each in mapped:
+            own = [item.uuid for item in each.items]
             problems = [
                 each.problem,
                 *(problems.get(each.uuid, "") for problems in problems_by_invoice),
+                *(f"its item {uuid}: {missing[uuid]}" for uuid in own if uuid in missing),
                 *(
-                    f"its item {item.uuid}: {missing[item.uuid]}"
-                    for item in each.items
-                    if item.uuid in missing
-                ),
-                *(
-                    f"its item {item.uuid} is on an invoice that was changed here"
-                    for item in each.items
-                    if item.uuid in changed
+                    f"its item {uuid} is on an invoice that was changed here"
+                    for uuid in own
+                    if uuid in changed
                 ),
                 "its items add up to more than an invoice can hold"
                 if local_state.exceeds_largest_total(each.items, self._loader.currency)
@@ -225,17 +220,10 @@ class InvoiceImporter:
             difference = "the items do not add up to the total that Waldur stores, and count here"
             self._report.adapted.add("invoice", difference, str(mapped))
 
-    def _preserve(self, mapped: MappedInvoice) -> None:
-        self.preserved.add(mapped.uuid)
-        self._report.preserved.add("invoice", "it was changed here", str(mapped))
-        reason, count = "its invoice was changed here", mapped.item_count
-        self._report.preserved.add("invoice_item", reason, count=count)
 
-    def _skip(self, mapped: MappedInvoice) -> None:
-        self.skipped.add(mapped.uuid)
-        self._report.skipped.add("invoice", mapped.problem, str(mapped))
-        reason, count = "its invoice was not imported", mapped.item_count
-        self._report.skipped.add("invoice_item", reason, count=count)
+def _omit(rows: RowsByReason, mapped: MappedInvoice, reason: str, participle: str) -> None:
+    rows.add("invoice", reason, str(mapped))
+    rows.add("invoice_item", f"its invoice was {participle}", count=mapped.item_count)
 
 
 def _find_repeated_months(invoices: Sequence[InvoiceRecord]) -> dict[UUID, str]:

@@ -24,7 +24,7 @@ async def test_a_hundred_thousand_charges_are_imported(
     began = process_time()
     outcome = await import_focus_files(database, settings, [path])
     assert process_time() - began < 60
-    assert outcome.rows == ROWS
+    assert outcome.bill.rows == ROWS
     whole = sum((Decimal(row["BilledCost"]) for row in many(ROWS)), Decimal(0))
     assert outcome.billed == whole
     assert outcome.charged == whole.quantize(Decimal("1e-10"))

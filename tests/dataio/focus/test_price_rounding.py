@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from app.billing import money
 from app.billing.currencies import Currency, get_currency
-from app.dataio.focus.amounts import TEN_DECIMALS, split_bill
-from app.dataio.focus.price_rounding import apportion_total
+from app.dataio.focus.amounts import TEN_DECIMALS, apportion_total, split_bill
 
 currencies = st.sampled_from([get_currency(code) for code in ("EUR", "JPY", "BHD")])
 costs = st.decimals(min_value=-10_000, max_value=10_000, places=13)
