@@ -73,9 +73,9 @@ async def copy_rows(
     connection: AsyncConnection,
     table: str,
     rows: Iterable[Sequence[object]],
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str],
 ) -> None:
-    """Copy rows of values to columns of a table, by default to all of them."""
+    """Copy rows of values to columns of a table."""
     driver = (await connection.get_raw_connection()).driver_connection
     if driver is None:  # pragma: no cover - only after the connection was closed
         raise RuntimeError("the connection is closed")
