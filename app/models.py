@@ -2,6 +2,7 @@
 
 from app.audit import models as audit
 from app.catalogue import models as catalogue
+from app.credits import models as credits
 from app.customers import models as customers
 from app.database.base import Base
 from app.deliveries import models as deliveries
@@ -14,6 +15,7 @@ from app.payments import models as payments
 __all__ = [
     "audit",
     "catalogue",
+    "credits",
     "customers",
     "deliveries",
     "idempotency",

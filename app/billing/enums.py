@@ -71,3 +71,28 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
+
+
+class MinimalConsumptionLogic(StrEnum):
+    """How the expected consumption of a credit changes from month to month."""
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+
+
+class CreditTransactionType(StrEnum):
+    """The cause of a movement in the ledger of credits."""
+
+    STAFF_GRANT = "staff_grant"
+    COMPENSATION = "compensation"
+    MINIMAL_DRAW = "minimal_draw"
+    """A part of the minimal consumption that was not used is forfeited."""
+    AFFILIATE_FEE = "affiliate_fee"
+    TRANSFER_IN = "transfer_in"
+    TRANSFER_OUT = "transfer_out"
+    PAYOUT = "payout"
+    EXPIRY = "expiry"
+    ROLLBACK = "rollback"
+    """Compensations of an invoice were given back."""
+    ADJUSTMENT = "adjustment"
+    WITHDRAWABLE_ADJUSTMENT = "withdrawable_adjustment"

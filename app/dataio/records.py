@@ -12,7 +12,15 @@ from operator import or_
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from app.audit.models import ChangeKind
 from app.billing.enums import (
@@ -21,13 +29,14 @@ from app.billing.enums import (
     CustomerRoleName,
     DeliveryState,
     InvoiceState,
+    MinimalConsumptionLogic,
     PaymentType,
     ProjectRoleName,
 )
 from app.dataio.field_types import (
     Amount4,
-    Amount5,
     Amount10,
+    Balance,
     Base64,
     Day,
     JsonObject,
@@ -38,6 +47,7 @@ from app.dataio.field_types import (
     Text,
     Time,
     WebAddress,
+    WholePercent,
 )
 
 _INTEGER = 2**31 - 1
@@ -240,17 +250,33 @@ class ResourceRecord(Record):
 
 
 class CustomerCreditRecord(Record):
-    """A credit that a customer may spend on offerings."""
+    """A credit that pays items of a customer's invoices."""
 
     kind: Literal["customer_credit"] = "customer_credit"
     customer: UUID
-    value: Amount5
+    value: Balance
     end_date: Day | None = None
-    minimal_consumption: Amount5 = Decimal(0)
-    minimal_consumption_logic: Text = ""
+    """The day on which the value becomes zero."""
+    expected_consumption: Balance = Field(
+        default=Decimal(0),
+        # Exports had the second name while the minimal consumption was not computed.
+        validation_alias=AliasChoices("expected_consumption", "minimal_consumption"),
+    )
+    """The amount that the customer is expected to use each month."""
+    minimal_consumption_logic: MinimalConsumptionLogic = MinimalConsumptionLogic.FIXED
+    grace_coefficient: WholePercent = Decimal(0)
+    """The percentage by which the consumption may be below the expected one."""
+    apply_as_minimal_consumption: bool = True
+    """Whether a part of the expected consumption that is not used is forfeited."""
     created_at: Time
     offerings: tuple[UUID, ...] = ()
-    """The offerings on which the customer may spend the credit, in any order."""
+    """The offerings whose items the credit pays, in any order; none means every item."""
+
+    @field_validator("minimal_consumption_logic", mode="before")
+    @classmethod
+    def _default_logic(cls, value: object) -> object:
+        """Accept the empty text of earlier exports."""
+        return MinimalConsumptionLogic.FIXED if value == "" else value
 
 
 class PaymentProfileRecord(Record):

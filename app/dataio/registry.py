@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, Table, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.catalogue import models as catalogue
+from app.credits import models as credits
 from app.customers import models as customers
 from app.database.base import Base
 from app.dataio import records
@@ -131,7 +132,7 @@ class RecordKind:
         return values
 
 
-_credits: Any = payments.CustomerCreditOffering.__table__.c
+_credits: Any = credits.CustomerCreditOffering.__table__.c
 RECORD_KINDS: Final = (
     RecordKind(records.UserRecord, identity.User),
     RecordKind(records.TokenRecord, identity.Token),
@@ -149,7 +150,7 @@ RECORD_KINDS: Final = (
     RecordKind(records.ResourceRecord, catalogue.Resource),
     RecordKind(
         records.CustomerCreditRecord,
-        payments.CustomerCredit,
+        credits.CustomerCredit,
         links=(Link("offerings", _credits.customer_credit_id, _credits.offering_id),),
     ),
     RecordKind(records.PaymentProfileRecord, payments.PaymentProfile),

@@ -1,14 +1,12 @@
-"""Payment profiles, payments, and credits that customers may spend."""
+"""Payment profiles and payments."""
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
-    Numeric,
     SmallInteger,
     String,
     Uuid,
@@ -87,31 +85,3 @@ paid_invoice = table(
 )
 """The columns of an invoice that its payments show. `app.invoices`, which imports this package,
 maps the table."""
-
-
-class CustomerCredit(Base):
-    """A credit that a customer may spend on offerings instead of money."""
-
-    __tablename__ = "customer_credits"
-
-    id: Mapped[PrimaryKey]
-    uuid: Mapped[PublicId]
-    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
-    value: Mapped[Decimal] = mapped_column(Numeric(16, 5))
-    end_date: Mapped[date | None]
-    minimal_consumption: Mapped[Decimal] = mapped_column(Numeric(16, 5), default=Decimal(0))
-    minimal_consumption_logic: Mapped[BlankText]
-    created_at: Mapped[datetime]
-
-
-class CustomerCreditOffering(Base):
-    """An offering on which a customer credit may be spent."""
-
-    __tablename__ = "customer_credit_offerings"
-
-    customer_credit_id: Mapped[int] = mapped_column(
-        ForeignKey("customer_credits.id", ondelete="CASCADE"), primary_key=True
-    )
-    offering_id: Mapped[int] = mapped_column(
-        ForeignKey("offerings.id", ondelete="CASCADE"), primary_key=True, index=True
-    )

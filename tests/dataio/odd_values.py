@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingType, BillingUnit, DeliveryState, InvoiceState
 from app.billing.periods import Period
+from app.credits.models import CustomerCreditOffering
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
-from app.payments.models import CustomerCreditOffering
 from app.payments.proofs import IncomingProof, ProofStore
 from tests.support.factories import Factories, UserRow
 

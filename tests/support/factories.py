@@ -29,11 +29,12 @@ from app.catalogue.models import (
     Resource,
     ServiceProvider,
 )
+from app.credits.models import CustomerCredit
 from app.customers.models import Customer, Project
 from app.database.base import Base
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
-from app.payments.models import CustomerCredit, Payment, PaymentProfile
+from app.payments.models import Payment, PaymentProfile
 
 EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 

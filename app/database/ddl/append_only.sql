@@ -1,4 +1,4 @@
--- The tables of the audit record only grow.
+-- The tables of the audit record and the ledger of credits only grow.
 
 -- Holds true: no statement updates, deletes or truncates them while the triggers are enabled.
 CREATE FUNCTION refuse_to_rewrite_history() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -12,4 +12,7 @@ CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_changes
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
 
 CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
+
+CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON credit_transactions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();

@@ -216,12 +216,12 @@ def map_profile(row: Row) -> records.PaymentProfileRecord:
 
 
 def map_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRecord:
-    """Map a customer's credit. Newer releases store its minimal as its expected consumption."""
+    """Map a customer's credit. Older releases call the expected consumption the minimal one."""
     consumption = row["expected_consumption"]
     return map_record(
         records.CustomerCreditRecord,
         row,
-        minimal_consumption=row["minimal_consumption"] if consumption is None else consumption,
+        expected_consumption=row["minimal_consumption"] if consumption is None else consumption,
         offerings=tuple(offerings),
     )
 

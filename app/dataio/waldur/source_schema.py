@@ -112,7 +112,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         "invoices_customercredit": TableSchema(
             "id uuid customer_id value",
             dict.fromkeys(("created", "end_date", "expected_consumption"))
-            | {"minimal_consumption": ZERO, "minimal_consumption_logic": ""},
+            | {"minimal_consumption": ZERO, "minimal_consumption_logic": "fixed"},
             {"customer": _CUSTOMER},
             optional=True,
         ),

@@ -12,13 +12,14 @@ from app.billing.currencies import Currency
 from app.billing.enums import BillingUnit, InvoiceState, PaymentType
 from app.billing.periods import Period, due_date, last_thirteen_periods
 from app.catalogue.models import Offering
+from app.credits.models import CustomerCredit, CustomerCreditOffering
 from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
 from app.local.demo.charges import Charge, charges
 from app.local.demo.people import ORGANIZATIONS, Organization
 from app.local.demo.rows import Rows, identifier, seeded_random
 from app.local.demo.subscriptions import Subscription, buyer_of, subscriptions
-from app.payments.models import CustomerCredit, CustomerCreditOffering, Payment, PaymentProfile
+from app.payments.models import Payment, PaymentProfile
 
 CREDITED = "tammelinna"
 CREDITED_SERVICES = ("cluster", "vserver")
@@ -86,9 +87,7 @@ class _Credit:
             CREDITED,
             customer_id=identifier(Customer, CREDITED),
             value=self._left,
-            end_date=running.shifted(9).last_day,
-            minimal_consumption=Decimal(0),
-            minimal_consumption_logic="fixed",
+            end_date=running.shifted(10).first_day,
             created_at=running.shifted(-_CREDIT_SINCE).start,
         )
         for service in CREDITED_SERVICES:

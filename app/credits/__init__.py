@@ -1,0 +1,1 @@
+"""Credits of customers and projects, their ledger, and the fees of affiliates."""
