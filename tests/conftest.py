@@ -9,6 +9,7 @@ quick test runs, DATABASE_URL and REDIS_URL are not set, and to start a process 
 that needs more than its fixtures say fails by itself.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -21,9 +22,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import event, make_url
+from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -31,7 +33,7 @@ from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
-from tests.support.databases import administer, url_of_database
+from tests.support.databases import administration, url_of_database
 from tests.support.factories import Factories
 from tests.support.history import KEY
 from tests.support.paths import ROOT
@@ -70,6 +72,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test as quick if none of its fixtures takes a server or a process."""
     if isinstance(item, pytest.Function) and not _NOT_QUICK.intersection(item.fixturenames):
         item.add_marker(pytest.mark.quick)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt modules and collected tests from the cyclic garbage collections of the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _refuse_processes(event: str, _arguments: object) -> None:
@@ -135,37 +143,48 @@ def _only_what_fixtures_provide(
     _running_quick_test = False
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def administrator(postgresql_server: str) -> AsyncIterator[AsyncConnection]:
+    """The connection that creates and drops the databases of this process's tests."""
+    async with administration(postgresql_server) as connection:
+        yield connection
+
+
 @asynccontextmanager
-async def _clone(template: str) -> AsyncIterator[str]:
+async def _create(administrator: AsyncConnection, options: str = "") -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
-    await administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    await administrator.execute(text(f"CREATE DATABASE {name} {options}"))
     try:
         yield url_of_database(name)
     finally:
-        await administer(f"DROP DATABASE {name} WITH (FORCE)")
+        await administrator.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest.fixture
-async def database_url(template_database: str) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def database_url(
+    administrator: AsyncConnection, template_database: str
+) -> AsyncIterator[str]:
     """The URL of a database of the test's own, migrated and empty."""
-    async with _clone(template_database) as url:
+    async with _create(administrator, f"TEMPLATE {template_database} STRATEGY FILE_COPY") as url:
         yield url
 
 
-@pytest.fixture
-async def second_database_url(template_database: str) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def second_database_url(
+    administrator: AsyncConnection, template_database: str
+) -> AsyncIterator[str]:
     """The URL of another such database."""
-    async with _clone(template_database) as url:
+    async with _create(administrator, f"TEMPLATE {template_database} STRATEGY FILE_COPY") as url:
         yield url
 
 
-@pytest.fixture
-async def empty_database_url(postgresql_server: str, redis_server: str) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_database_url(
+    administrator: AsyncConnection, redis_server: str
+) -> AsyncIterator[str]:
     """The URL of a database of the test's own without any table."""
-    name = f"empty_{uuid4().hex}"
-    await administer(f"CREATE DATABASE {name}")
-    yield url_of_database(name)
-    await administer(f"DROP DATABASE {name} WITH (FORCE)")
+    async with _create(administrator) as url:
+        yield url
 
 
 @pytest.fixture

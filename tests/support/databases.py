@@ -1,9 +1,12 @@
 """The databases of the server that the tests use."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.settings import DatabaseSettings, postgresql_url
 from tests.support.paths import ROOT
@@ -31,15 +34,22 @@ def migrate(url: str, revision: str = "head") -> None:
     command.upgrade(config, revision)
 
 
-async def administer(*statements: str, server: str | None = None) -> None:
-    """Execute statements outside of a transaction; by default on the server at DATABASE_URL."""
+@asynccontextmanager
+async def administration(server: str | None = None) -> AsyncIterator[AsyncConnection]:
+    """Connect outside of a transaction; by default to the server at DATABASE_URL."""
     engine = create_async_engine(_server_url(server), isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
-            for statement in statements:
-                await connection.execute(text(statement))
+            yield connection
     finally:
         await engine.dispose()
+
+
+async def administer(*statements: str, server: str | None = None) -> None:
+    """Execute statements outside of a transaction; by default on the server at DATABASE_URL."""
+    async with administration(server) as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
 
 
 def _server_url(server: str | None) -> str:
