@@ -6,6 +6,7 @@ builds `Settings` once and passes it on.
 
 import json
 import re
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from operator import attrgetter
 from pathlib import Path
@@ -259,6 +260,9 @@ class Settings(AuditSettings):
     bank_account, vat_code, and any further keys."""
     payment_interval_days: int = Field(default=30, ge=0)
     """Days from the invoice date to the due date."""
+    finalization_grace_hours: int = Field(default=0, ge=0, le=672)
+    """Hours after the end of a month in which its invoices wait for late usage, in the state
+    `pending_finalization`, before they are issued; 0 for none, at most 28 days."""
     notify_on_issue: bool = False
     """Whether the customer is notified of each newly issued invoice."""
 
@@ -292,6 +296,11 @@ class Settings(AuditSettings):
     """The TCP port of the metrics of all API processes; 0 for none."""
     worker_metrics_port: int = Field(default=9465, ge=0, le=65535)
     """The TCP port of a worker's metrics; 0 for none."""
+
+    @property
+    def finalization_grace(self) -> timedelta:
+        """The time that a month waits for late usage after its end."""
+        return timedelta(hours=self.finalization_grace_hours)
 
     @model_validator(mode="after")
     def _fill_in_country_name(self) -> Self:

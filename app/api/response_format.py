@@ -12,3 +12,5 @@ class ResponseFormat:
 
     links: Links
     currency: Currency
+    has_grace_period: bool = False
+    """Whether the history shows invoices in their grace period as such; else they are pending."""

@@ -4,9 +4,10 @@ from enum import StrEnum
 
 
 class InvoiceState(StrEnum):
-    """The state of an invoice: of the current month, issued, settled, withdrawn."""
+    """The state of an invoice: of the current month, of a past one, issued, settled, withdrawn."""
 
     PENDING = "pending"
+    PENDING_FINALIZATION = "pending_finalization"
     CREATED = "created"
     PAID = "paid"
     CANCELED = "canceled"

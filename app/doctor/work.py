@@ -99,13 +99,15 @@ async def deliveries(database: Database, _settings: Settings) -> AsyncIterator[C
         yield well("no notification of the last seven days failed")
 
 
-async def months(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
-    """Check that the past months are closed."""
+async def months(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check that the past months are closed, but for those that wait for late usage."""
     last = Period.containing(clock.today()).shifted(-1)
     async with database.reading() as connection:
-        number = (await find_close_status(connection, _MAX_COUNT)).overdue
+        status = await find_close_status(connection, _MAX_COUNT, settings.finalization_grace)
+    closed, number = status.last_closed, status.overdue
     if number == 0:
-        yield well(f"{last.year}-{last.month:02} and all months before are closed")
+        message = f"{closed.year}-{closed.month:02} and all months before are closed"
+        yield well(message if closed == last else f"{message}; later ones wait for late usage")
     else:
         yield wrong(
             f"{number} invoices of {last.year}-{last.month:02} or before are still pending",

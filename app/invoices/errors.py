@@ -25,7 +25,8 @@ class WrongInvoiceState(WrongState):
 
     def __init__(self, valid: Collection[InvoiceState]) -> None:
         self.valid = valid
-        super().__init__(f"Valid states for operation: {', '.join(s.capitalize() for s in valid)}.")
+        names = ", ".join(state.replace("_", " ").capitalize() for state in valid)
+        super().__init__(f"Valid states for operation: {names}.")
 
 
 class NotificationNotAllowed(RuleViolation):

@@ -43,6 +43,7 @@ class InvoiceStateEnum(StrEnum):
     """The states of an invoice, under the name in the documented API."""
 
     PENDING = InvoiceState.PENDING
+    PENDING_FINALIZATION = InvoiceState.PENDING_FINALIZATION
     CREATED = InvoiceState.CREATED
     PAID = InvoiceState.PAID
     CANCELED = InvoiceState.CANCELED

@@ -1,11 +1,13 @@
 """The states of an invoice: the one table of what each state allows.
 
-    pending           --issue-->  created, or paid if nothing is to be paid
-    created           --pay---->  paid
-    pending, created  --cancel->  canceled
+    pending                                 --end-month->  pending_finalization
+    pending, pending_finalization           --issue----->  created, or paid if nothing is to be paid
+    created                                 --pay------->  paid
+    pending, pending_finalization, created  --cancel---->  canceled
 
-An invoice also returns to pending: an import of a cost export adopts one that was issued without
-items and brings its charges.
+The month of an invoice ends in pending_finalization where it waits for late usage, for
+FINALIZATION_GRACE_HOURS. An invoice also returns to pending: an import of a cost export adopts one
+that was issued without items and brings its charges.
 """
 
 from dataclasses import dataclass
@@ -24,18 +26,31 @@ class Transition:
     to: InvoiceState
 
 
-ISSUE: Final = Transition((InvoiceState.PENDING,), InvoiceState.CREATED)
+OPENED: Final = InvoiceState.PENDING
+"""The state of a new invoice."""
+CHANGEABLE: Final = (InvoiceState.PENDING, InvoiceState.PENDING_FINALIZATION)
+"""The states in which an invoice's items may change, and it waits to be issued."""
+
+END_MONTH: Final = Transition((OPENED,), InvoiceState.PENDING_FINALIZATION)
+ISSUE: Final = Transition(CHANGEABLE, InvoiceState.CREATED)
 ISSUE_AS_PAID: Final = Transition(ISSUE.valid, InvoiceState.PAID)
 """Nothing is to be paid, or a fixed price contract covers it."""
 PAY: Final = Transition((InvoiceState.CREATED,), InvoiceState.PAID)
-CANCEL: Final = Transition((InvoiceState.PENDING, InvoiceState.CREATED), InvoiceState.CANCELED)
+CANCEL: Final = Transition((*CHANGEABLE, InvoiceState.CREATED), InvoiceState.CANCELED)
 
-OPEN_FOR_ITEMS: Final = InvoiceState.PENDING
-"""The state of a new invoice: its items may change, and it waits to be issued."""
 ISSUED: Final = (ISSUE.to, ISSUE_AS_PAID.to)
 """The states of an invoice that its customer has received."""
 UNSETTLED: Final = CANCEL.valid
 """The states in which the total is still to be paid."""
+
+
+def shown_state(state: str, *, has_grace_period: bool) -> InvoiceState:
+    """Return the state that clients see: without a grace period none waits for its end.
+
+    Such an invoice is left over from a deployment that had one, until the next close of the month.
+    """
+    waits = state == InvoiceState.PENDING_FINALIZATION and not has_grace_period
+    return InvoiceState.PENDING if waits else InvoiceState(state)
 
 
 def notifiable_states(total: Decimal) -> tuple[InvoiceState, ...]:

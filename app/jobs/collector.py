@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from prometheus_client import REGISTRY
@@ -48,9 +49,12 @@ class _Snapshot:
 class DatabaseCollector:
     """Queries the database for metrics and caches them."""
 
-    def __init__(self, database: Database, jobs: Collection[str]) -> None:
+    def __init__(
+        self, database: Database, jobs: Collection[str], grace: timedelta = timedelta()
+    ) -> None:
         self._database = database
         self._jobs = jobs
+        self._grace = grace
         self._lock = asyncio.Lock()
         self._queried_at = -MAX_AGE
         self._snapshot: _Snapshot | None = None
@@ -85,7 +89,9 @@ class DatabaseCollector:
             async with asyncio.timeout(_QUERY_TIMEOUT), self._database.reading() as connection:
                 open_entries = await outbox.count_open_entries(connection)
                 open_deliveries = await deliveries.count_open(connection)
-                closed = await close_month.find_close_status(connection, MAX_OVERDUE_COUNT)
+                closed = await close_month.find_close_status(
+                    connection, MAX_OVERDUE_COUNT, self._grace
+                )
                 if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
                     self._finished = await deliveries.count_finished(connection)
                     self._finished_at = clock.monotonic()
@@ -127,7 +133,7 @@ class DatabaseCollector:
         )
         yield GaugeMetricFamily(
             "invoicing_overdue_invoices",
-            f"Pending invoices of past months to be issued, counted up to {MAX_OVERDUE_COUNT}.",
+            f"Invoices of past months that are to be issued, counted up to {MAX_OVERDUE_COUNT}.",
             value=snapshot.closed.overdue,
         )
 

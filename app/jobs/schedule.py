@@ -37,9 +37,9 @@ _EVERY_TEN_MINUTES: Final = tuple(time(h, m) for h in range(24) for m in range(5
 _EVERY_HOUR: Final = tuple(time(h, 15) for h in range(24))
 
 SCHEDULE: Final = (
-    # Daily, not monthly: customers whose accounting starts in mid-month get their invoice, and a
-    # month that could not be closed on the first day is closed as soon as possible.
-    DailySchedule(registry.CLOSE_MONTH, (time(0, 5), time(6, 5))),
+    # Hourly, not monthly: customers whose accounting starts in mid-month get their invoice, and a
+    # month is closed as soon as possible after its grace period or after what prevented it.
+    DailySchedule(registry.CLOSE_MONTH, tuple(time(h, 5) for h in range(24))),
     DailySchedule(registry.RECONCILE_TOTALS, (time(2, 30),)),
     DailySchedule(registry.MERGE_TALLIES, _EVERY_TEN_MINUTES),
     DailySchedule(registry.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),

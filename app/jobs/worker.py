@@ -45,7 +45,7 @@ class WorkerProcess:
         self._database = Database(settings)
         jobs = build_registry(settings)
         self._runner = JobRunner(self._database, settings, jobs)
-        self._collector = DatabaseCollector(self._database, jobs)
+        self._collector = DatabaseCollector(self._database, jobs, settings.finalization_grace)
         self._scheduler = Scheduler(self._database)
         self._stop = asyncio.Event()
         self._stopped_at = float("inf")

@@ -1,6 +1,6 @@
 """The checks of jobs, deliveries, months, proofs and disk space."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,20 @@ async def test_open_months_are_reported(
     await make.invoice(customer, last_month.shifted(-1))
     message = only(await collect(work.months(database, settings)), Level.WRONG)
     assert message.startswith("1 invoices of ")
+
+
+async def test_a_month_in_its_grace_period_is_not_reported_as_open(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    clock.freeze(datetime(2026, 11, 2, tzinfo=UTC))
+    await make.invoice(await make.customer(), Period(2026, 10))
+    assert not is_well(await collect(work.months(database, settings)))
+    with_grace = settings.model_copy(update={"finalization_grace_hours": 48})
+    (result,) = await collect(work.months(database, with_grace))
+    assert result.level is Level.WELL
+    assert result.message == (
+        "2026-09 and all months before are closed; later ones wait for late usage"
+    )
 
 
 async def test_failed_deliveries_are_reported(

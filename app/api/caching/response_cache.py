@@ -43,6 +43,8 @@ class ResponseCache:
             settings.document_cache_bytes, getsizeof=_size
         )
         shown = settings.model_dump_json(include={"issuer_details", "locale"})
+        if settings.finalization_grace_hours:
+            shown += " with grace periods"
         # Babel has the names of countries.
         seed = f"{REPRESENTATION_VERSION} {babel.__version__} {shown}"
         self._seed = blake2b(seed.encode(), digest_size=16).digest()

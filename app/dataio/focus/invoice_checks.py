@@ -13,7 +13,7 @@ from app.dataio.focus.mapping import BillMapper, InvoiceDraft
 from app.dataio.focus.missing_charges import describe_missing_charges
 from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.stored_invoices import StoredInvoice
-from app.invoices.states import OPEN_FOR_ITEMS
+from app.invoices.states import CHANGEABLE
 
 
 @dataclass
@@ -86,8 +86,8 @@ class InvoiceChecker:
         for number, state, count, price in await stored_invoices.find_items_on_other_invoices(
             self._connection, plan.uuid, items
         ):
-            if state != OPEN_FOR_ITEMS or not self._replace:
-                self.lacks_charges |= state == OPEN_FOR_ITEMS
+            if state not in CHANGEABLE or not self._replace:
+                self.lacks_charges |= state in CHANGEABLE
                 return (
                     f"{count_noun(count, 'item')} of {price:f} would move here from invoice "
                     f"{number}, which is {state}"

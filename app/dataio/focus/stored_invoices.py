@@ -18,9 +18,9 @@ from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records import InvoiceItemRecord
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.repository.closing import is_overdue
+from app.invoices.repository.closing import is_unissued_before
 from app.invoices.repository.imports import HAS_ITEMS
-from app.invoices.states import ISSUED, OPEN_FOR_ITEMS
+from app.invoices.states import CHANGEABLE, ISSUED
 from app.payments.models import Payment
 
 _NOT_COMPARED = ("resource_name", "service_provider_name", INVOICE_IDS)
@@ -56,7 +56,7 @@ class StoredInvoice:
     @property
     def is_open(self) -> bool:
         """Whether an import can add items."""
-        return self.state is OPEN_FOR_ITEMS or self.was_issued_empty
+        return self.state in CHANGEABLE or self.was_issued_empty
 
     @property
     def was_issued_empty(self) -> bool:
@@ -231,7 +231,7 @@ async def find_pending_before(
     """Return the id and number of those invoices that are pending and of an earlier period."""
     statement = (
         select(Invoice.id, Invoice.number)
-        .where(equals_any(Invoice.uuid, uuids), is_overdue(period))
+        .where(equals_any(Invoice.uuid, uuids), is_unissued_before(period))
         .order_by(Invoice.number)
     )
     return [(row.id, row.number) for row in await connection.execute(statement)]

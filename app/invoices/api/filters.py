@@ -50,8 +50,6 @@ _ITEM_ORDERS = tuple(
     )
     for sign in ("", "-")
 )
-_FINALIZATION = "pending_finalization"
-"""A state of Waldur 8. No invoice has it here: there is no grace period after a month."""
 _ROUNDING = Decimal(1)
 """More than any currency's total is rounded by."""
 _YEARS = range(1, 10_000)
@@ -95,7 +93,7 @@ class InvoiceFilters(AccountingFilter):
     """Created after this date."""
     state: Annotated[
         tuple[str, ...],
-        choices([*InvoiceState, _FINALIZATION]),
+        choices(InvoiceState),
         EMPTY_COUNTS,
         array_of(sorted(InvoiceState), style="form", explode=True),
     ] = Field(default=(), examples=[["created"]])
@@ -210,13 +208,12 @@ def filter_set(filters: InvoiceFilters) -> FilterSet:
         if (value := getattr(filters, name)) is not None:
             names.append(name if value in possible else NOTHING)
             values[name] = value
-    states = [state for state in filters.state if state != _FINALIZATION]
-    if len(states) == 1:
+    if len(filters.state) == 1:
         names.append("state")
-        values["state"] = states[0]
+        values["state"] = filters.state[0]
     elif filters.state:
-        names.append("states" if states else NOTHING)
-        values["states"] = states
+        names.append("states")
+        values["states"] = filters.state
     if filters.customer is not None:
         values["customer"] = find_uuid(filters.customer)
         names.append("customer" if values["customer"] else NOTHING)

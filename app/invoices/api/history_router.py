@@ -31,6 +31,12 @@ MomentAsked = Annotated[
 ]
 
 
+def _response_format(get: ConditionalGet) -> ResponseFormat:
+    settings = get.settings
+    has_grace_period = settings.finalization_grace_hours > 0
+    return ResponseFormat(get.links, settings.currency, has_grace_period)
+
+
 @router.get(
     "/{uuid}/history/",
     operation_id="invoices_history_list",
@@ -57,7 +63,7 @@ async def list_history(
             history=history,
             limit=page.size,
             offset=page.offset,
-            response_format=ResponseFormat(get.links, get.settings.currency),
+            response_format=_response_format(get),
         )
         # Entries do not change, so that their number determines them. The links to other pages
         # repeat the whole query.
@@ -96,7 +102,7 @@ async def retrieve_version(
         render = partial(
             render_version_at,
             version=version,
-            response_format=ResponseFormat(get.links, get.settings.currency),
+            response_format=_response_format(get),
         )
         # The entries before this one do not change either.
         return Representation(get.etag("version", version.uuid, version.entry["id"]), render)

@@ -1,5 +1,8 @@
 """Close a month: issue the invoices of past months, and open those of the running month.
 
+Where months have a grace period for late usage, their invoices wait for its end before they are
+issued.
+
 Each step stands alone, looks for what is still to be done, and does it at most once. So the close
 may run at any time, twice at once, and be killed at any point.
 """
@@ -7,6 +10,7 @@ may run at any time, twice at once, and be killed at any point.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import select
@@ -42,8 +46,9 @@ async def close_month(
     include_imported: bool = False,
     notify_imported: bool = False,
 ) -> JobSummary:
-    """Issue the pending invoices of past months, and open the invoices of the running month.
+    """Issue the invoices of past months, and open the invoices of the running month.
 
+    An invoice waits for the grace period of its month in the state pending_finalization.
     Customers of cost exports are left to the imports of these, which may come days after the month.
     Imported invoices are issued only with `include_imported`, and their customers are notified only
     with `notify_imported`. An invoice that cannot be issued does not stop the others: the summary
@@ -52,7 +57,8 @@ async def close_month(
     """
     summary = JobSummary()
     running = Period.containing(clock.today())
-    async for invoice_id, number in _overdue(database, running, include_imported):
+    waiting = _first_waiting(settings.finalization_grace)
+    async for invoice_id, number in _overdue(database, waiting, include_imported):
         try:
             async with _transaction(database, settings) as connection:
                 issued = await issue(
@@ -68,8 +74,15 @@ async def close_month(
             summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
         summary.counts["issued as paid" if issued.state == ISSUE_AS_PAID.to else "issued"] += 1
+    if waiting < running:
+        await _end_months(database, settings, running, summary)
     await _open_invoices(database, settings, running, summary)
     return summary
+
+
+def _first_waiting(grace: timedelta) -> Period:
+    """Return the first month that has not ended for so long; earlier ones are to be issued."""
+    return Period.containing(clock.now() - grace)
 
 
 @asynccontextmanager
@@ -82,13 +95,13 @@ async def _transaction(database: Database, settings: Settings) -> AsyncIterator[
 
 
 async def _overdue(
-    database: Database, running: Period, include_imported: bool
+    database: Database, before: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
     """Yield id and number of each overdue invoice, in order of creation."""
     batches = read_in_batches(
         database,
         lambda connection, after: closing.find_overdue_batch(
-            connection, running, after=after, limit=_BATCH, include_imported=include_imported
+            connection, before, after=after, limit=_BATCH, include_imported=include_imported
         ),
         key=lambda row: row[0],
         size=_BATCH,
@@ -103,16 +116,36 @@ class CloseStatus:
     """How far months are closed. Imported invoices do not count: the close does not issue them."""
 
     last_closed: Period
-    """The newest past month up to which no invoice is pending."""
+    """The newest past month up to which every invoice was issued."""
     overdue: int
-    """The number of pending invoices of past months, up to a limit."""
+    """The number of invoices that the next close has to issue, up to a limit."""
 
 
-async def find_close_status(connection: AsyncConnection, count_to: int) -> CloseStatus:
-    """Return the last closed month, and the number of invoices that the next close has to issue."""
+async def find_close_status(
+    connection: AsyncConnection, count_to: int, grace: timedelta = timedelta()
+) -> CloseStatus:
+    """Return how far months are closed; `grace` is the time that each waits after its end."""
     running = Period.containing(clock.today())
-    count, first = await closing.count_overdue(connection, running, count_to)
+    waiting = _first_waiting(grace)
+    count, first = await closing.count_unissued(connection, running, waiting, count_to)
     return CloseStatus(max((first or running).shifted(-1), FIRST_PERIOD), count)
+
+
+async def _end_months(
+    database: Database, settings: Settings, running: Period, summary: JobSummary
+) -> None:
+    """Let the invoices of past months wait for the end of their grace period."""
+    batches = read_in_batches(
+        database,
+        lambda connection, after: closing.find_invoices_to_finalize(
+            connection, running, after=after, limit=_BATCH
+        ),
+        key=int,
+        size=_BATCH,
+    )
+    async for invoices in batches:
+        async with _transaction(database, settings) as connection:
+            summary.counts["waiting"] += await closing.end_month(connection, invoices)
 
 
 async def _open_invoices(

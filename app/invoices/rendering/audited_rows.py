@@ -24,6 +24,7 @@ from app.api.serializers import (
 )
 from app.audit.models import ChangeKind
 from app.billing import money
+from app.invoices.states import shown_state
 
 _INFINITE: Final = {
     "-infinity": ("0001-01-01", "0001-01-01T00:00:00"),
@@ -156,6 +157,8 @@ def audited_row(kind: ChangeKind, text: str, response_format: ResponseFormat) ->
             row[names[name]] = Decimal(value)
         elif name in names:
             row[names[name]] = value
+    if "state" in row:
+        row["state"] = shown_state(row["state"], has_grace_period=response_format.has_grace_period)
     if "sum" in row:
         row["sum"] = money.round_half_even(row["sum"], response_format.currency)
     if "details" in row:

@@ -28,6 +28,7 @@ from app.invoices.schemas import (
     encode_invoice,
     encode_invoices,
 )
+from app.invoices.states import shown_state
 from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
@@ -219,7 +220,9 @@ _DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {
     "price": lambda row, _: row["total_price"],
     "tax": lambda row, _: money.tax_on(row["total_price"], row["tax_percent"]),
     "total": lambda row, _: money.with_tax(row["total_price"], row["tax_percent"]),
-    "state": lambda row, _: InvoiceStateEnum(row["state"]),
+    "state": lambda row, settings: InvoiceStateEnum(
+        shown_state(row["state"], has_grace_period=settings.finalization_grace_hours > 0)
+    ),
     "issuer_details": lambda _, settings: settings.issuer_details.model_dump(),
     "customer_details": _customer_details,
 }

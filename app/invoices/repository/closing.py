@@ -17,6 +17,8 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
+    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,14 +28,17 @@ from app.billing.enums import ImportSource
 from app.billing.periods import Period
 from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.states import ISSUE, OPEN_FOR_ITEMS
+from app.invoices.states import END_MONTH, ISSUE, OPENED
 
 
-def is_overdue(running: Period) -> ColumnElement[bool]:
-    """Return the condition of an invoice that is pending though its month is before `running`."""
+def is_unissued_before(period: Period) -> ColumnElement[bool]:
+    """Return the condition of an invoice of a month before `period` that was not issued."""
+    return and_(Invoice.state.in_(ISSUE.valid), _is_before(period))
+
+
+def _is_before(period: Period) -> ColumnElement[bool]:
     # As a row, the period can be looked up in the index of states.
-    past = tuple_(Invoice.year, Invoice.month) < tuple_(running.year, running.month)
-    return and_(Invoice.state.in_(ISSUE.valid), past)
+    return tuple_(Invoice.year, Invoice.month) < tuple_(period.year, period.month)
 
 
 def _is_billed_here() -> ColumnElement[bool]:
@@ -48,13 +53,16 @@ def _is_issued_here() -> ColumnElement[bool]:
 
 async def find_overdue_batch(
     connection: AsyncConnection,
-    running: Period,
+    before: Period,
     *,
     after: int,
     limit: int,
     include_imported: bool,
 ) -> Sequence[Row[int, int]]:
-    """Return `id` and `number` of the next overdue invoices, by id, after the id `after`."""
+    """Return `id` and `number` of the next invoices to issue, by id, after the id `after`.
+
+    They are of months before `before`.
+    """
     due = _is_issued_here()
     if include_imported:
         # An invoice without items, which an earlier version opened, waits for its charges.
@@ -62,30 +70,74 @@ async def find_overdue_batch(
     statement = (
         select(Invoice.id, Invoice.number)
         .join(Customer, Customer.id == Invoice.customer_id)
-        .where(is_overdue(running), due, Invoice.id > after)
+        .where(is_unissued_before(before), due, Invoice.id > after)
         .order_by(Invoice.id)
         .limit(limit)
     )
     return (await connection.execute(statement)).all()
 
 
-async def count_overdue(
-    connection: AsyncConnection, running: Period, limit: int
-) -> tuple[int, Period | None]:
-    """Return the number of overdue invoices, at most `limit`, and the first of their months.
-
-    Imported invoices, which the close does not issue, do not count.
-    """
-    overdue = (
-        select(Invoice.year, Invoice.month)
+async def find_invoices_to_finalize(
+    connection: AsyncConnection, running: Period, *, after: int, limit: int
+) -> Sequence[int]:
+    """Return the next invoices, by id, of months before `running` that have not ended."""
+    statement = (
+        select(Invoice.id)
         .join(Customer, Customer.id == Invoice.customer_id)
-        .where(is_overdue(running), _is_issued_here())
-        .order_by(Invoice.year, Invoice.month)
+        .where(
+            Invoice.state.in_(END_MONTH.valid),
+            _is_before(running),
+            _is_issued_here(),
+            Invoice.id > after,
+        )
+        .order_by(Invoice.id)
         .limit(limit)
-        .subquery()
     )
-    oldest = func.min(cast(overdue.c.year, Integer) * 100 + overdue.c.month)
-    count, first = (await connection.execute(select(func.count(), oldest))).one()
+    return (await connection.execute(statement)).scalars().all()
+
+
+async def end_month(connection: AsyncConnection, invoice_ids: Sequence[int]) -> int:
+    """Let invoices wait for late usage, unless they were issued meanwhile; return how many."""
+    # Locked in one order, since two closes may run at once.
+    locked = (
+        select(Invoice.id)
+        .where(Invoice.id.in_(invoice_ids), Invoice.state.in_(END_MONTH.valid))
+        .order_by(Invoice.id)
+        .with_for_update()
+        .cte("locked")
+    )
+    statement = (
+        update(Invoice).where(Invoice.id.in_(select(locked.c.id))).values(state=END_MONTH.to)
+    )
+    return (await connection.execute(statement)).rowcount
+
+
+async def count_unissued(
+    connection: AsyncConnection, running: Period, overdue_before: Period, limit: int
+) -> tuple[int, Period | None]:
+    """Return how many invoices of months before `overdue_before` are to be issued, and more.
+
+    The number is at most `limit`. The second value is the first month before `running` with an
+    invoice that was not issued. Imported invoices, which the close does not issue, do not count.
+    """
+    # The index of states has the months of each state in order, so that few rows are read.
+    unissued = union_all(
+        *(
+            select(Invoice.year, Invoice.month)
+            .join(Customer, Customer.id == Invoice.customer_id)
+            .where(Invoice.state == state, _is_before(running), _is_issued_here())
+            .order_by(Invoice.year, Invoice.month)
+            .limit(limit)
+            .subquery()
+            .select()
+            for state in ISSUE.valid
+        )
+    ).subquery()
+    month = cast(unissued.c.year, Integer) * 100 + cast(unissued.c.month, Integer)
+    is_overdue = month < overdue_before.year * 100 + overdue_before.month
+    number = func.least(func.count().filter(is_overdue), limit)
+    statement = select(number, func.min(month))
+    count, first = (await connection.execute(statement)).one()
     return count, None if first is None else Period(*divmod(first, 100))
 
 
@@ -111,7 +163,7 @@ async def open_invoices(
         "customer_id": Customer.id,
         "year": literal(running.year, SmallInteger),
         "month": literal(running.month, SmallInteger),
-        "state": literal(OPEN_FOR_ITEMS.value),
+        "state": literal(OPENED.value),
         "tax_percent": Customer.default_tax_percent,
         "created": literal(clock.today(), Date),
     }

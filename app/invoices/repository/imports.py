@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    and_,
     case,
     delete,
     exists,
@@ -25,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.customers.models import Customer
 from app.database.array_parameters import equals_any
 from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.states import OPEN_FOR_ITEMS
+from app.invoices.states import END_MONTH, OPENED
 
 IMPORT_IN_PROGRESS: Final = 0
 """The imported revision of a new invoice until the import that inserted it has ended. Revisions
@@ -74,7 +75,7 @@ async def adopt_invoices(
         .values(
             source=source,
             tax_percent=case((HAS_ITEMS, Invoice.tax_percent), else_=tax_percent),
-            state=OPEN_FOR_ITEMS,
+            state=OPENED,
             invoice_date=None,
             due_date=None,
         )
@@ -100,15 +101,18 @@ async def delete_untouched_invoices(
     """Delete the invoices that only the close of the month has touched; return their number.
 
     Selects invoices of the given months (customer, year, month) or numbers that were created here
-    and are pending at their first revision, and therefore have no items.
+    and are pending at their first revision, or at their second one if the end of their month made
+    it, and therefore have no items.
     """
     untouched = (
         select(Invoice.id)
         .join_from(Invoice, Customer)
         .where(
             Invoice.source.is_(None),
-            Invoice.state == OPEN_FOR_ITEMS,
-            Invoice.revision == 1,
+            or_(
+                and_(Invoice.state == OPENED, Invoice.revision == 1),
+                and_(Invoice.state == END_MONTH.to, Invoice.revision == 2),
+            ),
             or_(
                 tuple_(Customer.uuid, Invoice.year, Invoice.month).in_(months),
                 Invoice.number.in_(numbers),

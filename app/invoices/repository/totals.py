@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import DatabaseCurrency, Invoice, InvoiceItem
-from app.invoices.states import OPEN_FOR_ITEMS, UNSETTLED
+from app.invoices.states import CHANGEABLE, UNSETTLED
 
 _exact = InvoiceItem.unit_price * InvoiceItem.quantity
 _SUMS: Final = {
@@ -40,9 +40,9 @@ _decimals = select(cast(DatabaseCurrency.decimals, Integer)).scalar_subquery()
 # The triggers compute values that are set to null.
 _REMOVE_PRICES: Final = text(
     "UPDATE invoice_items SET price = NULL FROM invoices"
-    " WHERE invoices.id = invoice_id AND state = :open"
+    " WHERE invoices.id = invoice_id AND state IN :changeable"
     " AND price <> item_price(unit_price, quantity, :decimals)"
-).bindparams(open=OPEN_FOR_ITEMS)
+).bindparams(bindparam("changeable", CHANGEABLE, expanding=True))
 _REMOVE_TOTALS: Final = text(
     "UPDATE invoices SET total_cost = NULL"
     " WHERE state IN :unsettled AND total_cost <> round(total_cost, :decimals)"
@@ -111,7 +111,7 @@ async def round_open_amounts(connection: AsyncConnection, decimals: int) -> None
     unchanged = (
         await connection.execute(
             select(Invoice.id).where(
-                Invoice.state == OPEN_FOR_ITEMS, Invoice.imported_revision == Invoice.revision
+                Invoice.state.in_(CHANGEABLE), Invoice.imported_revision == Invoice.revision
             )
         )
     ).scalars()
