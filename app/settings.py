@@ -7,6 +7,7 @@ builds `Settings` once and passes it on.
 import json
 import re
 from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from operator import attrgetter
 from pathlib import Path
@@ -38,7 +39,7 @@ from sqlalchemy.exc import ArgumentError
 from app.billing.currencies import Currency, get_currency
 from app.mailbox import Mailbox
 
-Network = IPv4Network | IPv6Network
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
 
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
 
@@ -65,20 +66,10 @@ def _split(value: object) -> object:
     return value
 
 
-def _split_networks(value: object) -> object:
-    if isinstance(value, str):
-        return [ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()]
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError(f"{value} is neither an origin such as https://example.com nor *")
     return value
-
-
-def _split_origins(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    origins = [part.strip() for part in value.split(",") if part.strip()]
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin} is neither an origin such as https://example.com nor *")
-    return origins
 
 
 def _rate(value: object) -> object:
@@ -168,6 +159,7 @@ class IssuerDetails(BaseModel):
     vat_code: str = ""
 
 
+Origin = Annotated[str, AfterValidator(_origin)]
 CurrencySetting = Annotated[
     InstanceOf[Currency],
     NoDecode,
@@ -246,7 +238,7 @@ class Settings(AuditSettings):
     """The base URL of links to this service; by default the request's scheme and host."""
     platform_url: BaseUrl = None
     """The base URL of links to customers and resources; by default the same as PUBLIC_URL."""
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_networks)] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)] = ()
     """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are trusted."""
     wire_uuid_style: Literal["hyphens", "hex"] = "hyphens"
     """The form of UUIDs in responses: hyphens (RFC 9562), or 32 hex digits as in a Waldur."""
@@ -284,7 +276,7 @@ class Settings(AuditSettings):
     read more of a response."""
     max_connections: PositiveInt = 1000
     """The maximum number of client connections of a process; requests on further ones get a 503."""
-    cors_allow_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_origins)] = ()
+    cors_allow_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = ()
     """Origins, comma-separated, whose pages may call the API from a browser; `*` for all."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -315,7 +307,7 @@ def error_messages(error: ValidationError) -> list[str]:
     """Return a line for each setting that is missing or wrong, with the reason."""
     lines = []
     for detail in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in detail["loc"]).upper()
+        name = ".".join(part for part in detail["loc"] if isinstance(part, str)).upper()
         if detail["type"] == "missing":
             lines.append(f"{name} is not set.")
         else:

@@ -36,17 +36,15 @@ def load_settings(**known: str) -> Settings:
 
     The settings in `known` override the environment.
     """
-    return _load(Settings, **known)
+    return load(Settings, **known)
 
 
-def load_audit_settings() -> AuditSettings:
-    """Return the settings of database and audit record, or end with a line for each problem."""
-    return _load(AuditSettings)
-
-
-def load_database_settings() -> DatabaseSettings:
-    """Return the settings of the database, or end with a line for each problem."""
-    return _load(DatabaseSettings)
+def load(kind: type[_Settings], **known: Any) -> _Settings:
+    """Return settings of one kind, or end with a line for each missing or wrong setting."""
+    try:
+        return kind(**known)
+    except ValidationError as error:
+        fail(*error_messages(error), code=MISUSED)
 
 
 def require_writable(name: str, directory: Path) -> None:
@@ -80,10 +78,3 @@ def require_currency(settings: AuditSettings) -> None:
         fail(str(error))
     except (OSError, SQLAlchemyError):
         return
-
-
-def _load(kind: type[_Settings], **known: Any) -> _Settings:
-    try:
-        return kind(**known)
-    except ValidationError as error:
-        fail(*error_messages(error), code=MISUSED)

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.cli.context import fail, load_database_settings
+from app.cli.context import fail, load
 from app.database.engine import Database
 from app.invoices.actions.set_currency import settle_currency
 from app.invoices.queries.stored_currency import WrongCurrency
 from app.logging import error_message
-from app.settings import AuditSettings
+from app.settings import AuditSettings, DatabaseSettings
 
 _Result = TypeVar("_Result")
 _NOT_MIGRATED = ("42P01", "42703")
@@ -27,7 +27,7 @@ def with_database(
     invoices in another currency. An action that may add invoices passes its `settings`: their
     currency is checked first.
     """
-    database_settings = load_database_settings()
+    database_settings = load(DatabaseSettings)
 
     async def run() -> _Result:
         database = Database(database_settings)

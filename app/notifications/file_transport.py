@@ -6,34 +6,30 @@ from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
-from uuid import UUID
 
 from app.logging import get_logger
 
 _logger = get_logger(__name__)
 
 
-class FileTransport:
-    """Writes a message to a file named after its delivery, so that a retry replaces it."""
+async def write_message(path: Path, message: EmailMessage) -> None:
+    """Write the message atomically; a retry replaces the file."""
+    written = await asyncio.to_thread(_write, path, message.as_bytes(policy=SMTPUTF8))
+    _logger.info("mail written", path=str(written))
 
-    def __init__(self, directory: Path, delivery: UUID) -> None:
-        self._path = directory / f"{delivery}.eml"
 
-    async def send(self, message: EmailMessage) -> None:
-        """Write the message atomically."""
-        await asyncio.to_thread(self._write, message.as_bytes(policy=SMTPUTF8))
-        _logger.info("mail written", path=str(self._path.absolute()))
-
-    def _write(self, content: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_suffix(".part")
-        try:
-            with unfinished.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
+def _write(path: Path, content: bytes) -> Path:
+    """Write the file and return its absolute path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    return path.absolute()

@@ -1,6 +1,6 @@
 """Reads an invoice as its customer sees it, with two statements for any size."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -50,6 +50,7 @@ _UNITS = {
     BillingUnit.QUANTITY: "",
 }
 
+_CUSTOMER = [field.name for field in fields(invoice_view.CustomerDetails)]
 _item = InvoiceItem.__table__.c
 
 
@@ -78,10 +79,13 @@ async def read_invoice_view(
     """
     async with database.snapshot() as connection:
         invoice = (await connection.execute(_select_invoice(invoice_id))).one()
-        summed_up = invoice.item_count > listed_items
+        values = dict(invoice._mapping)
+        summed_up = values["items"] > listed_items
         read_lines = _read_summary if summed_up else _read_items
         lines = await read_lines(connection, invoice_id, invoice, currency)
-    return _build_view(invoice, lines, summed_up=summed_up)
+    customer = invoice_view.CustomerDetails(**{name: values.pop(name) for name in _CUSTOMER})
+    period = Period(values.pop("year"), values.pop("month"))
+    return InvoiceView(**values, period=period, customer=customer, lines=lines, summed_up=summed_up)
 
 
 def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
@@ -89,7 +93,7 @@ def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
     exact_cost = func.sum(_item.unit_price * _item.quantity)
     counted = (
         select(
-            func.count().filter(~is_hidden).label("item_count"),
+            func.count().filter(~is_hidden).label("items"),
             func.coalesce(func.sum(_item.price).filter(_item.credit), 0).label("compensations"),
             func.sum(_item.price).filter(_is_provider_tax).label("provider_tax"),
             func.count().filter(is_hidden).label("hidden_items"),
@@ -109,16 +113,10 @@ def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
             Invoice.payment_url,
             Invoice.reference_number,
             Invoice.tax_percent,
-            Invoice.total_price,
-            Invoice.total_cost,
+            Invoice.total_price.label("price"),
+            Invoice.total_cost.label("total"),
             *counted.c,
-            Customer.name,
-            Customer.address,
-            Customer.postal,
-            Customer.country,
-            Customer.email,
-            Customer.phone_number,
-            Customer.vat_code,
+            *(getattr(Customer, name) for name in _CUSTOMER),
         )
         .join(Customer, Customer.id == Invoice.customer_id)
         .join(counted, literal(True))
@@ -245,35 +243,4 @@ def _add_to_rest(rest: dict[str, InvoiceLine], line: InvoiceLine) -> None:
         name=name,
         price=line.price + (total.price if total else 0),
         items=line.items + (total.items if total else 0),
-    )
-
-
-def _build_view(invoice: Row[Any], lines: list[InvoiceLine], *, summed_up: bool) -> InvoiceView:
-    return InvoiceView(
-        number=invoice.number,
-        state=invoice.state,
-        period=Period(invoice.year, invoice.month),
-        invoice_date=invoice.invoice_date,
-        due_date=invoice.due_date,
-        payment_url=invoice.payment_url,
-        reference_number=invoice.reference_number,
-        tax_percent=invoice.tax_percent,
-        price=invoice.total_price,
-        total=invoice.total_cost,
-        compensations=invoice.compensations,
-        provider_tax=invoice.provider_tax,
-        items=invoice.item_count,
-        hidden_items=invoice.hidden_items,
-        hidden_cost=invoice.hidden_cost,
-        customer=invoice_view.CustomerDetails(
-            name=invoice.name,
-            address=invoice.address,
-            postal=invoice.postal,
-            country=invoice.country,
-            email=invoice.email,
-            phone_number=invoice.phone_number,
-            vat_code=invoice.vat_code,
-        ),
-        lines=lines,
-        summed_up=summed_up,
     )

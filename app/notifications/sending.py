@@ -7,12 +7,11 @@ is sent again with the same Message-ID.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from email.message import EmailMessage
 from itertools import chain, repeat
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,7 +26,7 @@ from app.notifications.errors import (
     PermanentDeliveryError,
     TemporaryDeliveryError,
 )
-from app.notifications.file_transport import FileTransport
+from app.notifications.file_transport import write_message
 from app.notifications.invoice_query import read_invoice_view
 from app.notifications.messages import compose_message
 from app.notifications.smtp import open_connection
@@ -51,13 +50,6 @@ _LEASE_MARGIN = timedelta(minutes=1)
 """The part of a lease that remains after the longest attempt, to store the outcome."""
 _RECORD_RETRY_DELAYS = (0.5, 1, 2, 4, 8)
 """Seconds between tries to record an acceptance during an outage; the last one repeats."""
-
-
-class Transport(Protocol):
-    """A mail server, or a substitute."""
-
-    async def send(self, message: EmailMessage) -> None:
-        """Return once the message is accepted; raise a DeliveryError otherwise."""
 
 
 def longest_attempt(settings: Settings) -> timedelta:
@@ -105,8 +97,12 @@ async def _send(
     try:
         async with asyncio.timeout(limit):
             message = await _compose(database, settings, claim)
-            transport = await connections.enter_async_context(_open_transport(settings, claim))
-            await transport.send(message)
+            if settings.smtp_url is None:
+                await write_message(settings.mail_dir / f"{claim.uuid}.eml", message)
+            else:
+                opened = open_connection(settings.smtp_url, settings.smtp_timeout)
+                transport = await connections.enter_async_context(opened)
+                await transport.send(message)
     except DeliveryError:
         raise
     except TimeoutError as error:
@@ -119,28 +115,21 @@ async def _send(
 
 
 async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
-    currency = settings.currency
-    invoice = await read_invoice_view(database, claim.invoice_id, currency)
+    invoice = await read_invoice_view(database, claim.invoice_id, settings.currency)
     if not invoice.may_be_sent:
         # It was paid or canceled since: a demand for payment would be wrong.
         raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
-    recipient, message_id = claim.recipient, claim.message_id
     try:
         return await asyncio.to_thread(
-            compose_message, settings, invoice, recipient=recipient, message_id=message_id
+            compose_message,
+            settings,
+            invoice,
+            recipient=claim.recipient,
+            message_id=claim.message_id,
         )
     except InvalidAddress as error:
         logged = "The recipient is not an e-mail address."
         raise PermanentDeliveryError(str(error), logged) from error
-
-
-@asynccontextmanager
-async def _open_transport(settings: Settings, claim: DeliveryClaim) -> AsyncIterator[Transport]:
-    if settings.smtp_url is None:
-        yield FileTransport(settings.mail_dir, claim.uuid)
-        return
-    async with open_connection(settings.smtp_url, settings.smtp_timeout) as transport:
-        yield transport
 
 
 async def _record_acceptance(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
-from app.invoices.actions.cancel import CanceledInvoice, CancelInvoice, cancel
+from app.invoices.actions.cancel import CancelInvoice, cancel
 from app.invoices.errors import MissingReason, WrongInvoiceState
 from app.invoices.models import Invoice
 from tests.support.factories import Factories
@@ -28,7 +28,7 @@ async def test_a_pending_or_created_invoice_is_canceled_with_its_reason(
     invoice = await make.invoice(await make.customer(), state=state)
     command = CancelInvoice(invoice.id, "  Billed twice ")
     async with database.transaction() as transaction:
-        assert await cancel(transaction, command) == CanceledInvoice(invoice.id)
+        await cancel(transaction, command)
     assert await stored(connection, invoice.uuid) == ("canceled", "Billed twice")
 
 

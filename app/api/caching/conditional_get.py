@@ -96,7 +96,7 @@ class ConditionalGet:
         async with database.snapshot() if resource.in_snapshot else database.reading() as reader:
             state = await resource.select(reader)
         shown = resource.represent(state)
-        headers = {**shown.headers, "ETag": shown.etag, **CACHE_CONTROL}
+        headers = _headers(shown)
         if_none_match = self.request.headers.get("if-none-match")
         if if_none_match is not None and etags.matches_any(if_none_match, shown.etag):
             return Response(status_code=304, headers=headers)
@@ -131,13 +131,13 @@ class ConditionalGet:
                 held = AsyncExitStack()
                 held.callback(self.database.streams.release, user)
                 held.push_async_exit(stack.pop_all())
-                return _stream(start, start.rest, held)
+                return JsonStream(_resume(start, held), _headers(start.shown))
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.streaming(user))
             start = await _start(resource, connection, stack)
             if start.rest is None:
                 return self._whole(start)
-            return _stream(start, start.rest, stack.pop_all())
+            return JsonStream(_resume(start, stack.pop_all()), _headers(start.shown))
 
     def _whole(self, start: "_Start") -> Response:
         shown, body = start.shown, b"".join(start.parts)
@@ -176,21 +176,16 @@ async def _start(
     return _Start(shown, parts, None)
 
 
-def _stream(start: _Start, rest: AsyncGenerator[bytes, None], held: AsyncExitStack) -> Response:
-    return JsonStream(_resume(start.parts, rest, held), _headers(start.shown))
-
-
 async def _yield_each(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
     for part in parts:
         yield part
 
 
-async def _resume(
-    parts: list[bytes], rest: AsyncGenerator[bytes, None], held: AsyncExitStack
-) -> AsyncGenerator[bytes, None]:
+async def _resume(start: _Start, held: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """Yield the rendered parts, then the rest, and release what the stack holds."""
     async with held:
-        while parts:
-            yield parts.pop(0)
-        async for part in rest:
-            yield part
+        while start.parts:
+            yield start.parts.pop(0)
+        if start.rest is not None:
+            async for part in start.rest:
+                yield part

@@ -7,10 +7,11 @@ import typer
 from app.audit.backfill import BackfillResult, backfill
 from app.audit.verify import VerificationResult
 from app.audit.verify import verify as find_discrepancies
-from app.cli.context import fail, load_audit_settings
+from app.cli.context import fail, load
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.database.engine import Database
+from app.settings import AuditSettings
 
 cli = typer.Typer()
 
@@ -21,7 +22,7 @@ def verify() -> None:
 
     Prints one line for each discrepancy. Exits with code 1 if there is any.
     """
-    settings = load_audit_settings()
+    settings = load(AuditSettings)
 
     async def run(database: Database) -> VerificationResult:
         result = VerificationResult()
@@ -46,7 +47,7 @@ def adopt(
     """
     if not why.strip():
         fail("A reason is needed.", code=MISUSED)
-    key = load_audit_settings().audit_key
+    key = load(AuditSettings).audit_key
 
     async def run(database: Database) -> BackfillResult:
         return await backfill(database, key, why.strip())

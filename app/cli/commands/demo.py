@@ -2,9 +2,10 @@
 
 import typer
 
-from app.cli.context import load_audit_settings
+from app.cli.context import load
 from app.cli.database import with_database
-from app.local.demo import load
+from app.local import demo as demonstration
+from app.settings import AuditSettings
 
 cli = typer.Typer()
 
@@ -12,5 +13,7 @@ cli = typer.Typer()
 @cli.command()
 def demo() -> None:
     """Load fictitious data of thirteen months into an empty database."""
-    settings = load_audit_settings()
-    typer.echo(with_database(lambda database: load(database, settings), settings=settings))
+    settings = load(AuditSettings)
+    typer.echo(
+        with_database(lambda database: demonstration.load(database, settings), settings=settings)
+    )

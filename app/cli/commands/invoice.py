@@ -12,7 +12,7 @@ import typer
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.cli.context import fail, load_audit_settings, load_settings
+from app.cli.context import fail, load, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
 from app.database.engine import Connection, Database
@@ -25,6 +25,7 @@ from app.invoices.actions.pay import pay as pay_invoice
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.settings import AuditSettings
 
 cli = typer.Typer()
 
@@ -38,7 +39,7 @@ def cancel(
     why: Annotated[str, typer.Option(help="The reason; it is stored with the invoice.")],
 ) -> None:
     """Cancel a pending or created invoice."""
-    key = load_audit_settings().audit_key
+    key = load(AuditSettings).audit_key
 
     async def run(database: Database) -> int:
         transaction = audited_transaction(database, key, Actor("cancel"), comment=why)

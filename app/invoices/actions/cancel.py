@@ -18,18 +18,10 @@ class CancelInvoice:
     """Stored with the invoice."""
 
 
-@dataclass(frozen=True, slots=True)
-class CanceledInvoice:
-    """An invoice that was canceled."""
-
-    invoice_id: int
-
-
-async def cancel(connection: AsyncConnection, command: CancelInvoice) -> CanceledInvoice:
+async def cancel(connection: AsyncConnection, command: CancelInvoice) -> None:
     """Cancel the invoice; raises `MissingReason` and `WrongInvoiceState`."""
     reason = command.reason.strip()
     if not reason:
         raise MissingReason
     if not await writes.mark_canceled(connection, command.invoice_id, reason):
         raise WrongInvoiceState(CANCEL.valid)
-    return CanceledInvoice(command.invoice_id)

@@ -20,26 +20,17 @@ class NotifyInvoice:
     customer_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledNotification:
-    """The deliveries that were recorded; a recipient with one under way gets no second."""
-
-    deliveries: tuple[UUID, ...]
-
-
 async def notify(
     connection: AsyncConnection, command: NotifyInvoice, settings: Settings
-) -> ScheduledNotification:
+) -> list[UUID]:
     """Record a delivery and its job for each recipient; raises `NotificationNotAllowed`.
+
+    Returns the deliveries; a recipient with one under way gets no second.
 
     The invoice stays locked, so that it is not paid or canceled before the transaction ends.
     """
     if await writes.lock_state(connection, command.invoice_id) not in PAY.valid:
         raise NotificationNotAllowed
-    deliveries = await schedule_deliveries(
-        connection,
-        settings,
-        invoice_id=command.invoice_id,
-        customer_id=command.customer_id,
+    return await schedule_deliveries(
+        connection, settings, invoice_id=command.invoice_id, customer_id=command.customer_id
     )
-    return ScheduledNotification(tuple(deliveries))

@@ -31,17 +31,10 @@ class PayInvoice:
     """The stored proof of the payment."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaidInvoice:
-    """An invoice that was marked as paid."""
-
-    invoice_id: int
-    payment: UUID | None
-    """The recorded payment, if any."""
-
-
-async def pay(connection: AsyncConnection, command: PayInvoice) -> PaidInvoice:
+async def pay(connection: AsyncConnection, command: PayInvoice) -> UUID | None:
     """Mark the invoice as paid and record the payment, of its total with tax.
+
+    Returns the UUID of the payment; None without a date.
 
     Raises `WrongInvoiceState` if the invoice is not created, and `NoActiveProfile` if a payment is
     to be recorded and the customer has no active payment profile.
@@ -49,22 +42,20 @@ async def pay(connection: AsyncConnection, command: PayInvoice) -> PaidInvoice:
     invoice = await writes.mark_paid(connection, command.invoice_id)
     if invoice is None:
         raise WrongInvoiceState(PAY.valid)
-    payment = None
-    if command.date_of_payment is not None:
-        # The stored total with tax is rounded half up to cents.
-        payment = await payments.record_payment(
-            connection,
-            payments.NewPayment(
-                command.invoice_id,
-                invoice.customer_id,
-                command.date_of_payment,
-                invoice.total_cost,
-                command.proof,
-            ),
-        )
-        if payment is None:
-            raise NoActiveProfile
-    return PaidInvoice(command.invoice_id, payment)
+    if command.date_of_payment is None:
+        return None
+    # The stored total with tax is rounded half up to cents.
+    payment = payments.NewPayment(
+        command.invoice_id,
+        invoice.customer_id,
+        command.date_of_payment,
+        invoice.total_cost,
+        command.proof,
+    )
+    uuid = await payments.record_payment(connection, payment)
+    if uuid is None:
+        raise NoActiveProfile
+    return uuid
 
 
 @asynccontextmanager

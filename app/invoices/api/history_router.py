@@ -1,7 +1,8 @@
 """The history of an invoice, for staff and support."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -14,13 +15,8 @@ from app.audit.queries import TimeRange
 from app.identity.api.authentication import StaffOrSupport
 from app.invoices.api.filters import HistoryParameters, MomentParameters, NamedInvoice, filter_set
 from app.invoices.api.router import InvoiceUuid
-from app.invoices.queries.history import (
-    InvoiceHistory,
-    VersionAt,
-    find_history,
-    find_version_at,
-)
-from app.invoices.rendering.versions import render_history, render_version_at
+from app.invoices.queries.history import InvoiceHistory, find_history, find_version_at
+from app.invoices.rendering.versions import render_history, render_version
 from app.invoices.schemas import VersionHistory
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
@@ -98,14 +94,16 @@ async def retrieve_version(
     """
     get = ConditionalGet(request)
 
-    def represent(version: VersionAt) -> Representation:
+    def represent(version: tuple[UUID, Any]) -> Representation:
+        invoice, entry = version
         render = partial(
-            render_version_at,
-            version=version,
+            render_version,
+            uuid=invoice,
+            entry=entry,
             response_format=_response_format(get),
         )
         # The entries before this one do not change either.
-        return Representation(get.etag("version", version.uuid, version.entry["id"]), render)
+        return Representation(get.etag("version", invoice, entry["id"]), render)
 
     select = partial(
         find_version_at,

@@ -24,14 +24,6 @@ class InvoiceHistory:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class VersionAt:
-    """The last entry of one invoice up to a time."""
-
-    uuid: UUID
-    entry: RowMapping
-
-
 async def find_history(
     connection: AsyncConnection,
     *,
@@ -48,8 +40,8 @@ async def find_history(
 
 async def find_version_at(
     connection: AsyncConnection, *, caller: Caller, uuid: str, filters: FilterSet, time: datetime
-) -> VersionAt:
-    """Find the version of an invoice in two statements.
+) -> tuple[UUID, RowMapping]:
+    """Return an invoice and its last entry up to a time, by two statements.
 
     Raises InvoiceNotFound, and VersionNotFound if the invoice has no entry yet at that time.
     """
@@ -57,4 +49,4 @@ async def find_version_at(
     entries = await queries.list_entries(connection, invoice.uuid, TimeRange(before=time))
     if not entries:
         raise VersionNotFound
-    return VersionAt(invoice.uuid, entries[0])
+    return invoice.uuid, entries[0]

@@ -13,7 +13,7 @@ from app.api.response_format import ResponseFormat
 from app.audit import queries
 from app.audit.labels import describe
 from app.audit.models import ChangeKind
-from app.invoices.queries.history import InvoiceHistory, VersionAt
+from app.invoices.queries.history import InvoiceHistory
 from app.invoices.rendering.audited_rows import RecordedInvoice, audited_invoice, audited_row
 from app.invoices.rendering.items import json_array
 from app.invoices.schemas import VersionHistory, encode_version
@@ -22,7 +22,7 @@ _BATCH_SIZE: Final = 100
 """Items or payments that are rendered at a time."""
 
 
-def render_history(
+async def render_history(
     connection: AsyncConnection,
     *,
     history: InvoiceHistory,
@@ -30,45 +30,39 @@ def render_history(
     offset: int,
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield a page of the history, newest version first."""
-    return json_array(_page(connection, history, limit, offset, response_format))
+    """Yield a page of the history of an invoice, newest version first."""
+    entries = await queries.list_entries(
+        connection, history.uuid, history.time_range, limit=limit, offset=offset
+    )
+    versions = _versions(connection, history.uuid, entries, response_format)
+    async with aclosing(json_array(versions)) as parts:
+        async for part in parts:
+            yield part
 
 
-async def render_version_at(
-    connection: AsyncConnection, *, version: VersionAt, response_format: ResponseFormat
+async def render_version(
+    connection: AsyncConnection,
+    *,
+    uuid: UUID,
+    entry: RowMapping,
+    response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield a version with all its items and payments.
+    """Yield the version of an entry with all its items and payments.
 
     These are null if the log does not reach back to them.
     """
-    uuid, entry = version.uuid, version.entry
     (rendered,) = [part async for part in _versions(connection, uuid, [entry], response_format)]
     # `serialized_data` stays open for the items and payments.
     yield rendered.removesuffix(b"}}")
     if await queries.is_complete(connection, uuid, entry["sequence"]):
         for name, kind in (("items", ChangeKind.ITEM), ("payments", ChangeKind.PAYMENT)):
-            rows = _rows(connection, version, kind, response_format)
+            rows = _rows(connection, uuid, entry, kind, response_format)
             async with aclosing(json_array(rows, f',"{name}":'.encode())) as parts:
                 async for part in parts:
                     yield part
     else:
         yield b',"items":null,"payments":null'
     yield b"}}"
-
-
-async def _page(
-    connection: AsyncConnection,
-    history: InvoiceHistory,
-    limit: int,
-    offset: int,
-    response_format: ResponseFormat,
-) -> AsyncGenerator[bytes, None]:
-    entries = await queries.list_entries(
-        connection, history.uuid, history.time_range, limit=limit, offset=offset
-    )
-    async with aclosing(_versions(connection, history.uuid, entries, response_format)) as versions:
-        async for version in versions:
-            yield version
 
 
 async def _versions(
@@ -94,13 +88,14 @@ async def _versions(
 
 async def _rows(
     connection: AsyncConnection,
-    version: VersionAt,
+    uuid: UUID,
+    entry: RowMapping,
     kind: ChangeKind,
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the items or payments of a version in batches, without brackets."""
     batch = []
-    found = queries.rows_as_of(connection, version.uuid, version.entry["sequence"], kind)
+    found = queries.rows_as_of(connection, uuid, entry["sequence"], kind)
     async with aclosing(found) as rows:
         async for row in rows:
             batch.append(audited_row(kind, row.became, response_format))
