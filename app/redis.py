@@ -1,10 +1,80 @@
 """Connections to Redis."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Final, TypeVar
+
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
+from app.logging import describe_error
 from app.settings import Settings
+
+RETRY_AFTER: Final = 5.0
+"""Seconds in which Redis is not used after it failed."""
+_T = TypeVar("_T")
+
+
+class RedisUnavailable(Exception):
+    """Redis failed, now or less than `RETRY_AFTER` seconds ago."""
+
+
+class CircuitBreaker:
+    """Spares callers the wait for Redis while it fails: then one call at a time tries it again.
+
+    It logs the first failure and the recovery, each as an event of the caller's logger.
+    """
+
+    def __init__(self, logger: Any, *, failed: str, recovered: str) -> None:
+        self._logger = logger
+        self._failed = failed
+        self._recovered = recovered
+        self._retry_at: float | None = None
+        """When Redis is used again after it failed."""
+
+    async def call(self, work: Callable[[], Awaitable[_T]], seconds: float) -> _T:
+        """Return the result of calls to Redis that take at most `seconds`.
+
+        Raises RedisUnavailable.
+        """
+        failed_before = self._retry_at is not None
+        if self._retry_at is not None and monotonic() < self._retry_at:
+            raise RedisUnavailable
+        self._retry_at = monotonic() + RETRY_AFTER if failed_before else None
+        try:
+            with _reraise_cancellation():
+                async with asyncio.timeout(seconds):
+                    result = await work()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._retry_at = monotonic() + RETRY_AFTER
+            if not failed_before:
+                # The message may quote a key: an address, or half of a digest.
+                self._logger.warning(self._failed, error=describe_error(error))
+            raise RedisUnavailable from error
+        self._retry_at = None
+        if failed_before:
+            self._logger.info(self._recovered)
+        return result
+
+
+@contextmanager
+def _reraise_cancellation() -> Iterator[None]:
+    """Raise CancelledError at the end of the context if the current task was cancelled within it.
+
+    On Python 3.11, redis-py (5.3 to 7.0) hides up to half of the cancellations of a task that waits
+    for Redis: it raises its own TimeoutError or ConnectionError, or reconnects and continues. A
+    loop that continues after errors of Redis would then never end. Enter the context outside of
+    `asyncio.timeout`, which cancels the task itself.
+    """
+    try:
+        yield
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
 
 def connection_pool(settings: Settings, *, timeout: float) -> ConnectionPool:

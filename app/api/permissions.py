@@ -1,16 +1,13 @@
-"""The access that a route requires, declared by the dependency that enforces it."""
+"""The access that a route requires: `admitted` of the dependency that enforces it."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
 
 IMPERSONATED_USER: Final = "X-Impersonated-User-Uuid"
 """The header by which staff act as another user, in every operation that requires a token."""
-_ATTRIBUTE = "access_policy"
-
-Check = TypeVar("Check", bound=Callable[..., Any])
 
 
 class Access(StrEnum):
@@ -19,16 +16,6 @@ class Access(StrEnum):
     AUTHENTICATED = "authenticated"
     STAFF = "staff"
     STAFF_OR_SUPPORT = "staff or support"
-
-
-def enforces(access: Access) -> Callable[[Check], Check]:
-    """Declare that a dependency admits only these callers."""
-
-    def mark(check: Check) -> Check:
-        setattr(check, _ATTRIBUTE, access)
-        return check
-
-    return mark
 
 
 def dependencies_of(dependant: Dependant) -> Iterator[Callable[..., Any]]:
@@ -42,7 +29,7 @@ def dependencies_of(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 def access_of(dependant: Dependant) -> Access | None:
     """Return the access that a route requires, or None if it declares none."""
     for call in dependencies_of(dependant):
-        access: Access | None = getattr(call, _ATTRIBUTE, None)
+        access: Access | None = getattr(call, "admitted", None)
         if access is not None:
             return access
     return None

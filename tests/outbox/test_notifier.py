@@ -64,7 +64,7 @@ async def test_notifications_resume_when_redis_is_back(
     settings: Settings, redis_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis is reached through a path that does not exist at first."""
-    monkeypatch.setattr(module, "BACKOFF", 0.05)
+    monkeypatch.setattr("app.redis.RETRY_AFTER", 0.05)
     door = tmp_path / "redis.sock"
     notifier = Notifier(settings.model_copy(update={"redis_url": f"unix://{door}"}))
     await notifier.notify_worker()

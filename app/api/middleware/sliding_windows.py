@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from time import monotonic, time
+from time import time
 from typing import Final
 
 from limits import RateLimitItem, WindowStats
@@ -10,15 +10,12 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
-from app.cancellation import reraise_cancellation
-from app.logging import describe_error, get_logger
-from app.redis import connection_pool
+from app.logging import get_logger
+from app.redis import CircuitBreaker, RedisUnavailable, connection_pool
 from app.settings import Settings
 
 TIMEOUT: Final = 0.3
 """Seconds that Redis may take to count."""
-RETRY_AFTER: Final = 5.0
-"""Seconds in which Redis is not used after it failed."""
 MEMORY_MAX_KEYS: Final = 1000
 """Keys in memory, after which all are dropped: each use of the library's memory visits all keys."""
 
@@ -39,29 +36,16 @@ class SlidingWindows:
         self._redis = SlidingWindowCounterRateLimiter(storage)
         self._memory_storage = MemoryStorage()
         self._memory = SlidingWindowCounterRateLimiter(self._memory_storage)
-        self._retry_at: float | None = None
-        """When Redis is used again after it failed."""
+        self._breaker = CircuitBreaker(
+            _logger, failed="rate limits not shared", recovered="rate limits shared again"
+        )
 
     async def add(self, rate: RateLimitItem, name: str, key: str, requests: int) -> WindowStats:
         """Count requests of a key of the limit `name`, and return what remains of the limit."""
-        failed_before = self._retry_at is not None
-        if self._retry_at is None or monotonic() >= self._retry_at:
-            # While Redis fails, one call at a time finds out whether it is back.
-            self._retry_at = monotonic() + RETRY_AFTER if failed_before else None
-            try:
-                with reraise_cancellation():
-                    async with asyncio.timeout(TIMEOUT):
-                        stats = await _add(self._redis, rate, name, key, requests)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._retry_at = monotonic() + RETRY_AFTER
-                if not failed_before:
-                    # The message may quote the key: an address, or half of a digest.
-                    _logger.warning("rate limits not shared", error=describe_error(error))
-            else:
-                self._retry_at = None
-                if failed_before:
-                    _logger.info("rate limits shared again")
-                return stats
+        with suppress(RedisUnavailable):
+            return await self._breaker.call(
+                lambda: _add(self._redis, rate, name, key, requests), TIMEOUT
+            )
         if len(self._memory_storage.storage) > MEMORY_MAX_KEYS:
             await self._memory_storage.reset()
         return await _add(self._memory, rate, name, key, requests)

@@ -29,6 +29,6 @@ def serve(
     configure_logging(settings)
     serve_shared_metrics(settings.metrics_host, settings.metrics_port)
 
-    from app.server.run import run  # noqa: PLC0415 - imports metrics, which are shared by now
+    from app.server.processes import run  # noqa: PLC0415 - imports metrics, which are shared by now
 
     raise typer.Exit(run(host, port, workers, settings.drain_seconds))

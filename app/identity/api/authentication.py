@@ -14,7 +14,7 @@ from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenie
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.rate_limit import request_limiter
 from app.api.middleware.request_log import safe_path, set_impersonator, set_user
-from app.api.permissions import IMPERSONATED_USER, Access, enforces
+from app.api.permissions import IMPERSONATED_USER, Access
 from app.formats import parse_uuid
 from app.identity import users
 from app.identity.caller import Caller, Impersonator
@@ -86,7 +86,7 @@ class _Require:
 
     def __init__(self, access: Access, has_access: Callable[[Caller], bool]) -> None:
         self._has_access = has_access
-        enforces(access)(self)
+        self.admitted = access
 
     async def __call__(self, request: Request) -> Caller:
         """Return the caller of a request. Raises the `ApiError` of the response otherwise."""

@@ -17,8 +17,8 @@ class Time:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_800_000_000.0
+        monkeypatch.setattr(limit_module, "monotonic", lambda: self.now)
         for module in (limit_module, sliding_windows):
-            monkeypatch.setattr(module, "monotonic", lambda: self.now)
             monkeypatch.setattr(module, "time", lambda: self.now)
         monkeypatch.setattr("time.time", lambda: self.now)
 

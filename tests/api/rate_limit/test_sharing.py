@@ -10,7 +10,7 @@ from limits import parse
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.api.middleware import rate_limit, sliding_windows
+from app.api.middleware import rate_limit
 from app.api.middleware.rate_limit import Limit, RateLimits
 from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
@@ -91,7 +91,7 @@ async def test_keys_in_redis_expire_and_have_the_name_of_the_queue(settings: Set
 async def test_each_counts_for_itself_while_redis_is_away(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sliding_windows, "RETRY_AFTER", 0.0)
+    monkeypatch.setattr("app.redis.RETRY_AFTER", 0.0)
     place = tmp_path / "valkey"
     with EmbeddedValkey(place) as server:
         settings = settings.model_copy(update={"redis_url": server.url})
