@@ -1,29 +1,15 @@
 """Imports every table of the service, so that the metadata is complete."""
 
-from app.audit import models as audit
-from app.catalogue import models as catalogue
-from app.credits import models as credits
-from app.customers import models as customers
-from app.database.base import Base
-from app.deliveries import models as deliveries
-from app.idempotency import models as idempotency
-from app.identity import models as identity
-from app.invoices import models as invoices
-from app.outbox import models as outbox
-from app.payments import models as payments
+import app.audit.models
+import app.catalogue.models
+import app.credits.models
+import app.customers.models
+import app.database.base
+import app.deliveries.models
+import app.idempotency.models
+import app.identity.models
+import app.invoices.models
+import app.outbox.models
+import app.payments.models
 
-__all__ = [
-    "audit",
-    "catalogue",
-    "credits",
-    "customers",
-    "deliveries",
-    "idempotency",
-    "identity",
-    "invoices",
-    "metadata",
-    "outbox",
-    "payments",
-]
-
-metadata = Base.metadata
+metadata = app.database.base.Base.metadata

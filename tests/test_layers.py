@@ -21,7 +21,7 @@ WRONG_IMPORTS = {
         ("app.deliveries.schedule", "app.invoices.models"),
         ("app.invoices.actions.pay", "app.notifications.smtp"),
         ("app.invoices.jobs.close_month", "app.jobs.runner"),
-        ("app.notifications.messages", "app.dataio.loader"),
+        ("app.notifications.rendering", "app.dataio.loader"),
         ("app.dataio.loader", "app.cli.main"),
         ("app.jobs.runner", "app.main"),
         ("app.server.server", "app.local.embedded"),

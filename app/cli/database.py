@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.cli.context import fail, load
-from app.database.engine import Database
+from app.database.engine import Connection, Database
 from app.invoices.actions.set_currency import settle_currency
 from app.invoices.queries.stored_currency import WrongCurrency
 from app.logging import error_message
@@ -49,6 +49,26 @@ def with_database(
             await database.close()
 
     return asyncio.run(run())
+
+
+def read(query: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+    """Return the result of a query, as `with_database` does."""
+
+    async def run(database: Database) -> _Result:
+        async with database.reading() as connection:
+            return await query(connection)
+
+    return with_database(run)
+
+
+def change(action: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+    """Run an action in one transaction and return its result, as `with_database` does."""
+
+    async def run(database: Database) -> _Result:
+        async with database.transaction() as connection:
+            return await action(connection)
+
+    return with_database(run)
 
 
 def check_database() -> None:

@@ -12,7 +12,7 @@ from typer import echo
 
 
 def show(
-    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, right: Iterable[str] = ()
+    rows: Iterable[Mapping[Any, Any]], columns: Mapping[str, str], *, right: Iterable[str] = ()
 ) -> None:
     """Print the named columns of rows under their headings; those in `right` are right-aligned.
 
@@ -30,9 +30,9 @@ def show(
     console.print(table)
 
 
-def show_json(rows: Iterable[Mapping[str, Any]]) -> None:
+def show_json(rows: Iterable[Mapping[Any, Any]]) -> None:
     """Print rows as a JSON array; amounts as strings, since JSON readers round numbers."""
-    echo(json.dumps(rows, default=_to_text, ensure_ascii=False, indent=2))
+    echo(json.dumps([dict(row) for row in rows], default=_to_text, ensure_ascii=False, indent=2))
 
 
 def _to_text(value: Any) -> str:

@@ -1,10 +1,11 @@
-"""Record the deliveries of an invoice in the transaction of the change that causes them."""
+"""Record the deliveries of an invoice, and retry failed ones, in the caller's transaction."""
 
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import DeliveryState
@@ -19,6 +20,10 @@ DELIVER = "deliver"
 """The job that sends one delivery; its argument `delivery` is the delivery's UUID."""
 
 NO_ADDRESS = "Neither an owner of the customer nor the customer itself has an e-mail address."
+
+
+class CannotRetry(Exception):
+    """The delivery cannot be retried; the message gives the reason."""
 
 
 async def schedule_deliveries(
@@ -36,12 +41,43 @@ async def schedule_deliveries(
         if recipient.problem:
             await _record(connection, row | _failed(recipient.problem))
         elif uuid := await _record(connection, row):
-            await enqueue_delivery(connection, uuid)
+            await _enqueue(connection, uuid)
             scheduled.append(uuid)
     return scheduled
 
 
-async def enqueue_delivery(connection: AsyncConnection, delivery: UUID) -> None:
+async def retry_delivery(connection: AsyncConnection, uuid: UUID) -> None:
+    """Make a failed delivery pending, with no attempts and a new job, in the caller's transaction.
+
+    The delivery keeps its Message-ID. Raises CannotRetry if it has not failed, if it has no
+    recipient, or if another delivery of the invoice to the same recipient is open.
+    """
+    locked = select(Delivery.state, Delivery.recipient).where(Delivery.uuid == uuid)
+    row = (await connection.execute(locked.with_for_update())).one_or_none()
+    if row is None:
+        raise CannotRetry(f"There is no delivery {uuid}.")
+    if row.state != DeliveryState.FAILED:
+        raise CannotRetry(f"The delivery {uuid} has not failed: it is {row.state}.")
+    if not row.recipient:
+        raise CannotRetry(
+            f"The delivery {uuid} has no recipient. Add an address and notify again instead."
+        )
+    statement = (
+        update(Delivery)
+        .where(Delivery.uuid == uuid)
+        .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=database_now())
+    )
+    try:
+        async with connection.begin_nested():
+            await connection.execute(statement)
+    except IntegrityError as error:
+        raise CannotRetry(
+            f"Another delivery of the invoice to {row.recipient} is pending or being sent."
+        ) from error
+    await _enqueue(connection, uuid)
+
+
+async def _enqueue(connection: AsyncConnection, delivery: UUID) -> None:
     """Record the job that sends a delivery, in the caller's transaction."""
     await outbox.record_job(connection, DELIVER, {"delivery": str(delivery)})
 

@@ -10,8 +10,11 @@ from redis.exceptions import RedisError
 from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.jobs.worker import is_alive
-from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
-from app.notifications.smtp import open_connection
+from app.notifications.smtp import (
+    PermanentDeliveryError,
+    TemporaryDeliveryError,
+    open_connection,
+)
 from app.redis import find_write_error
 from app.settings import Settings
 

@@ -10,12 +10,13 @@ from typing import Any, Final
 from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker, func
+from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
-from app.outbox.redis import RUN_DUE_JOBS, deserialize, serialize
+from app.outbox.redis import RUN_DUE_JOBS, serialize
 from app.settings import Settings
 
 POLL_INTERVAL: Final = 2
@@ -86,7 +87,7 @@ def build_arq_worker(
         queue_name=queue,
         job_timeout=_TIMEOUT,
         job_serializer=serialize,
-        job_deserializer=deserialize,
+        job_deserializer=from_json,
         health_check_interval=_HEALTH_CHECK_INTERVAL,
         health_check_key=health_check_key(settings),
         handle_signals=False,

@@ -1,9 +1,15 @@
-"""Renders the texts of a notification and the attached document from templates."""
+"""Renders the e-mail of a delivery: its texts and the attached document, from templates."""
 
 from decimal import Decimal
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from app import clock
+from app.deliveries.recipients import distinct_recipients
+from app.mailbox import Mailbox
 from app.notifications.formats import Formats, shorten, to_one_line
 from app.notifications.invoice_view import InvoiceLine, InvoiceView
 from app.settings import IssuerDetails, Settings
@@ -18,6 +24,42 @@ _templates = Environment(
 )
 _templates.filters["shorten"] = shorten
 _templates.filters["to_one_line"] = to_one_line
+
+
+def compose_message(
+    settings: Settings, invoice: InvoiceView, *, recipient: str, message_id: str
+) -> EmailMessage:
+    """Return the notification of an invoice, with the invoice attached as an HTML document.
+
+    Raises InvalidAddress if the recipient is not an e-mail address.
+    """
+    renderer = InvoiceRenderer(settings, invoice)
+    message = EmailMessage()
+    message["From"] = Mailbox.parse(settings.mail_from).for_header
+    message["To"] = Mailbox.parse(recipient).for_header
+    reply_to = _reply_to(settings)
+    if reply_to:
+        message["Reply-To"] = reply_to
+    message["Subject"] = renderer.subject()
+    message["Date"] = format_datetime(clock.now())
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(renderer.text(), cte="quoted-printable")
+    message.add_alternative(renderer.html(), subtype="html", cte="quoted-printable")
+    message.add_attachment(
+        renderer.document().encode(),
+        maintype="text",
+        subtype="html",
+        params={"charset": "utf-8"},
+        filename=f"invoice-{invoice.number}.html",
+    )
+    return message
+
+
+def _reply_to(settings: Settings) -> list[Address]:
+    """Return the issuer's valid addresses, which receive replies."""
+    recipients = distinct_recipients([settings.issuer_details.email])
+    return [Mailbox.parse(each.address).for_header for each in recipients if not each.problem]
 
 
 class InvoiceRenderer:

@@ -21,15 +21,15 @@ from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
-from app.notifications.errors import (
+from app.notifications.file_transport import write_message
+from app.notifications.invoice_query import read_invoice_view
+from app.notifications.rendering import compose_message
+from app.notifications.smtp import (
     DeliveryError,
     PermanentDeliveryError,
     TemporaryDeliveryError,
+    open_connection,
 )
-from app.notifications.file_transport import write_message
-from app.notifications.invoice_query import read_invoice_view
-from app.notifications.messages import compose_message
-from app.notifications.smtp import open_connection
 from app.settings import Settings
 
 _logger = get_logger(__name__)

@@ -20,7 +20,6 @@ from aiosmtplib import SMTP
 from pydantic_core import Url
 
 from app.logging import describe_error
-from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
 
 QUIT_TIMEOUT = 2
 """Seconds to wait for the reply to QUIT; the message has been accepted by then."""
@@ -29,6 +28,25 @@ _UPLOAD_RATE = 50_000
 _TOO_LARGE = 552
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 """The enhanced status code of RFC 3463 at the start of a reply."""
+
+
+class DeliveryError(Exception):
+    """A failed attempt, with its message and the part of the message that may be logged.
+
+    Mail servers often repeat the recipient's address in their replies; addresses are not logged.
+    """
+
+    def __init__(self, message: str, logged: str | None = None) -> None:
+        super().__init__(message)
+        self.logged = message if logged is None else logged
+
+
+class TemporaryDeliveryError(DeliveryError):
+    """The attempt failed, or its outcome is unknown; a later attempt may succeed."""
+
+
+class PermanentDeliveryError(DeliveryError):
+    """No later attempt can succeed."""
 
 
 class SmtpTransport:

@@ -1,9 +1,10 @@
 """The arq queue on Redis that notifies the worker of new outbox entries; jobs are JSON."""
 
-import json
-from typing import Any
+from functools import partial
+from typing import Final
 
 from arq.connections import ArqRedis
+from pydantic_core import from_json, to_json
 
 from app.redis import connection_pool
 from app.settings import Settings
@@ -12,15 +13,8 @@ RUN_DUE_JOBS = "relay"
 """The arq function that starts the due jobs of the outbox. Releases share the name on Redis."""
 
 
-def serialize(job: dict[str, Any]) -> bytes:
-    """Encode an arq job or its result as JSON; values that JSON lacks become their repr."""
-    return json.dumps(job, default=repr).encode()
-
-
-def deserialize(job: bytes) -> dict[str, Any]:
-    """Decode an arq job or its result."""
-    decoded: dict[str, Any] = json.loads(job)
-    return decoded
+serialize: Final = partial(to_json, fallback=repr)
+"""Encodes an arq job or its result as JSON; values that JSON lacks become their repr."""
 
 
 def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
@@ -31,6 +25,6 @@ def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
     return ArqRedis(
         connection_pool(settings, timeout=timeout),
         job_serializer=serialize,
-        job_deserializer=deserialize,
+        job_deserializer=from_json,
         default_queue_name=settings.queue_name,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.notifications import messages
+from app.notifications import rendering
 from app.notifications.invoice_view import CustomerDetails, InvoiceLine, InvoiceView
 from app.settings import Settings
 
@@ -17,7 +17,7 @@ EUR = get_currency("EUR")
 
 def compose(settings: Settings, invoice: InvoiceView) -> EmailMessage:
     """Compose the message to some recipient."""
-    return messages.compose_message(
+    return rendering.compose_message(
         settings, invoice, recipient="ada@example.com", message_id="<1@billing.example>"
     )
 

@@ -9,8 +9,11 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic_core import Url
 
 from app.mailbox import Mailbox
-from app.notifications.errors import PermanentDeliveryError, TemporaryDeliveryError
-from app.notifications.smtp import open_connection
+from app.notifications.smtp import (
+    PermanentDeliveryError,
+    TemporaryDeliveryError,
+    open_connection,
+)
 from tests.support.certificates import make_certificate
 from tests.support.smtp import run_mail_server
 

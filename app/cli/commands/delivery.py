@@ -1,6 +1,6 @@
 """`delivery`: list deliveries and retry failed ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,9 +9,9 @@ import typer
 from app.billing.enums import DeliveryState
 from app.cli import table
 from app.cli.context import fail
-from app.cli.database import with_database
+from app.cli.database import read, with_database
 from app.database.engine import Database
-from app.deliveries.retry import CannotRetry, retry_delivery
+from app.deliveries.schedule import CannotRetry, retry_delivery
 from app.notifications import queries
 
 cli = typer.Typer()
@@ -39,15 +39,9 @@ def list_deliveries(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List deliveries, newest first."""
-
-    async def run(database: Database) -> Sequence[Mapping[str, Any]]:
-        async with database.reading() as connection:
-            rows = await queries.list_deliveries(
-                connection, state=state, invoice=invoice, limit=limit
-            )
-            return [dict(row) for row in rows]
-
-    deliveries = with_database(run)
+    deliveries = read(
+        lambda c: queries.list_deliveries(c, state=state, invoice=invoice, limit=limit)
+    )
     if as_json:
         table.show_json(deliveries)
     else:
@@ -79,7 +73,7 @@ def retry_deliveries(
         fail(*problems)
 
 
-def _format_times(delivery: Mapping[str, Any]) -> Mapping[str, Any]:
+def _format_times(delivery: Mapping[Any, Any]) -> Mapping[Any, Any]:
     moments = {
         name: delivery[name] and f"{delivery[name]:%Y-%m-%d %H:%M:%SZ}"
         for name in ("next_attempt_at", "sent_at")

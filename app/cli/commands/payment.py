@@ -1,14 +1,12 @@
 """`payment`: list payments."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from app.cli import table
-from app.cli.database import with_database
-from app.database.engine import Database
+from app.cli.database import read
 from app.invoices.queries import payments as queries
 
 cli = typer.Typer()
@@ -31,13 +29,7 @@ def list_payments(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List payments, newest first."""
-
-    async def run(database: Database) -> Sequence[Mapping[str, Any]]:
-        async with database.reading() as connection:
-            rows = await queries.list_payments(connection, customer=customer, invoice=invoice)
-            return [dict(row) for row in rows]
-
-    payments = with_database(run)
+    payments = read(lambda c: queries.list_payments(c, customer=customer, invoice=invoice))
     if as_json:
         table.show_json(payments)
     else:

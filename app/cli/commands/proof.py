@@ -8,9 +8,8 @@ from uuid import UUID
 import typer
 
 from app.cli.context import fail, load_settings
-from app.cli.database import with_database
-from app.database.engine import Database
-from app.payments.proofs import Proof, ProofStore, safe_name
+from app.cli.database import read
+from app.payments.proofs import ProofStore, safe_name
 from app.payments.repository import find_proof
 
 cli = typer.Typer()
@@ -31,12 +30,7 @@ def get(
 ) -> None:
     """Write the proof of a payment to a file."""
     settings = load_settings()
-
-    async def run(database: Database) -> Proof | None:
-        async with database.reading() as connection:
-            return await find_proof(connection, payment)
-
-    proof = with_database(run)
+    proof = read(lambda connection: find_proof(connection, payment))
     if proof is None:
         fail(f"There is no payment {payment} with a proof.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)

@@ -11,8 +11,8 @@ import typer
 from app import clock
 from app.cli import table
 from app.cli.context import fail
-from app.cli.database import with_database
-from app.database.engine import Database
+from app.cli.database import change, read
+from app.database.engine import Connection
 from app.identity import tokens, users
 from app.identity.tokens import create, revoke
 
@@ -56,14 +56,11 @@ def create_token(
     if "\0" in name:
         raise typer.BadParameter("NUL characters cannot be stored")
 
-    async def run(database: Database) -> str | None:
-        async with database.transaction() as connection:
-            user = await users.find(connection, username)
-            if user is None:
-                return None
-            return await create(connection, user.id, name=name, lifetime=valid)
+    async def run(connection: Connection) -> str | None:
+        user = await users.find(connection, username)
+        return user and await create(connection, user.id, name=name, lifetime=valid)
 
-    key = with_database(run)
+    key = change(run)
     if key is None:
         fail(f"There is no user {username}.")
     typer.echo("This key is shown only once:", err=True)
@@ -76,19 +73,18 @@ def list_tokens(
 ) -> None:
     """List tokens, newest first. Keys are stored as digests and cannot be listed."""
 
-    async def run(database: Database) -> Sequence[Mapping[str, Any]] | None:
-        async with database.reading() as connection:
-            if username is not None and await users.find(connection, username) is None:
-                return None
-            return [dict(token) for token in await tokens.find_all(connection, username)]
+    async def run(connection: Connection) -> Sequence[Mapping[Any, Any]] | None:
+        if username is not None and await users.find(connection, username) is None:
+            return None
+        return await tokens.find_all(connection, username)
 
-    found = with_database(run)
+    found = read(run)
     if found is None:
         fail(f"There is no user {username}.")
     table.show([_format_row(token) for token in found], _COLUMNS)
 
 
-def _format_row(token: Mapping[str, Any]) -> dict[str, Any]:
+def _format_row(token: Mapping[Any, Any]) -> dict[str, Any]:
     state = "active"
     if token["revoked_at"] is not None:
         state = "revoked"
@@ -108,11 +104,6 @@ def revoke_token(
     token: Annotated[UUID, typer.Argument(help="The UUID of the token in `token list`.")],
 ) -> None:
     """Revoke a token at once."""
-
-    async def run(database: Database) -> bool:
-        async with database.transaction() as connection:
-            return await revoke(connection, token)
-
-    if not with_database(run):
+    if not change(lambda connection: revoke(connection, token)):
         fail(f"There is no valid token {token}.")
     typer.echo(f"The token {token} is revoked.")

@@ -6,8 +6,7 @@ from uuid import UUID
 import typer
 
 from app.cli.context import fail
-from app.cli.database import with_database
-from app.database.engine import Database
+from app.cli.database import change
 from app.identity.users import CustomerNotFound, NewUser, UsernameTaken, create
 
 cli = typer.Typer()
@@ -30,13 +29,8 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
     if not username.strip() or "\0" in username + full_name + email:
         raise typer.BadParameter("a username cannot be blank or contain NUL characters")
     user = NewUser(username, full_name, email, staff, support, tuple(owner_of or ()))
-
-    async def run(database: Database) -> UUID:
-        async with database.transaction() as connection:
-            return await create(connection, user)
-
     try:
-        uuid = with_database(run)
+        uuid = change(lambda connection: create(connection, user))
     except (UsernameTaken, CustomerNotFound) as error:
         fail(str(error))
     typer.echo(str(uuid))
