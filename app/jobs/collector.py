@@ -5,8 +5,7 @@ If the database does not answer, only `invoicing_database_up` is exported, as 0.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -60,19 +59,6 @@ class DatabaseCollector:
         self._snapshot: _Snapshot | None = None
         self._finished_at = -FINISHED_MAX_AGE
         self._finished: dict[str, int] = {}
-
-    def from_threads(self, loop: asyncio.AbstractEventLoop) -> "_WorkerCollector":
-        """Return a collector, for use in other threads, of these and the process's own metrics."""
-
-        def fetch() -> list[Metric]:
-            future = asyncio.run_coroutine_threadsafe(self.metrics(), loop)
-            try:
-                return future.result(_SCRAPE_TIMEOUT)
-            except FutureTimeoutError:
-                future.cancel()
-                return [_database_up(False)]
-
-        return _WorkerCollector(fetch)
 
     async def metrics(self) -> list[Metric]:
         """Return the metrics, at most `MAX_AGE` seconds old."""
@@ -146,16 +132,22 @@ class DatabaseCollector:
         return [(job, due, later) for job, (due, later) in sums.items()]
 
 
-class _WorkerCollector:
+class WorkerCollector:
     """All metrics of the worker, for the thread of the exporter."""
 
-    def __init__(self, fetch: Callable[[], list[Metric]]) -> None:
-        self._fetch = fetch
+    def __init__(self, database: DatabaseCollector, loop: asyncio.AbstractEventLoop) -> None:
+        self._database = database
+        self._loop = loop
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics of the process and those from the database."""
+        """Yield the metrics of the process and those from the database."""
         yield from REGISTRY.collect()
-        yield from self._fetch()
+        future = asyncio.run_coroutine_threadsafe(self._database.metrics(), self._loop)
+        try:
+            yield from future.result(_SCRAPE_TIMEOUT)
+        except TimeoutError:
+            future.cancel()
+            yield _database_up(False)
 
 
 def _database_up(is_up: bool) -> Metric:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.database.engine import Database
 from app.invoices.actions.set_currency import settle_currency
 from app.jobs import arq_settings as arq
-from app.jobs.collector import DatabaseCollector
+from app.jobs.collector import DatabaseCollector, WorkerCollector
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
@@ -60,7 +60,7 @@ class WorkerProcess:
     async def run(self) -> None:
         """Run until stopped; running jobs end, or their entries are released."""
         set_build_info()
-        collector = self._collector.from_threads(asyncio.get_running_loop())
+        collector = WorkerCollector(self._collector, asyncio.get_running_loop())
         with metrics_server(
             self._settings.metrics_host, self._settings.worker_metrics_port, collector
         ):

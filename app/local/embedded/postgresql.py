@@ -30,11 +30,13 @@ class EmbeddedPostgresql(EmbeddedServer):
     # Fast shutdown, then immediate shutdown: the next start recovers from the log.
     stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 
+    _programs: PostgresqlPrograms
+    """Found by `prepare`."""
+
     def __init__(self, data_dir: Path, *, port: int | None = None, durable: bool = True) -> None:
         super().__init__(data_dir)
         self.port = _free_port() if port == 0 else port
         self._durable = durable
-        self._programs: PostgresqlPrograms | None = None
 
     @property
     def url(self) -> str:
@@ -48,7 +50,7 @@ class EmbeddedPostgresql(EmbeddedServer):
         major = int(recorded.read_text()) if recorded.exists() else None
         self._programs = find_postgresql(self.account, major)
         if major is None:
-            self._create_cluster(self._programs)
+            self._create_cluster()
 
     def command(self, directory: str) -> list[str]:
         """Return the server's program and arguments, for data in `directory`."""
@@ -81,7 +83,7 @@ class EmbeddedPostgresql(EmbeddedServer):
             return False
         return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
-    def _create_cluster(self, programs: PostgresqlPrograms) -> None:
+    def _create_cluster(self) -> None:
         # Created under another name and then renamed: an interrupted cluster never looks complete.
         fresh = self.home / "data.new"
         if fresh.exists():
@@ -94,7 +96,7 @@ class EmbeddedPostgresql(EmbeddedServer):
             "--locale=C",
             "--no-instructions",
         ]
-        if programs.major >= _BUILTIN_LOCALES_SINCE:
+        if self._programs.major >= _BUILTIN_LOCALES_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self._durable:
             options.append("--no-sync")
@@ -115,8 +117,6 @@ class EmbeddedPostgresql(EmbeddedServer):
         fresh.rename(self.data)
 
     def _program(self, name: str) -> str:
-        if self._programs is None:
-            raise ServerError("PostgreSQL has not been prepared.")
         return str(self._programs.directory / name)
 
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from app.local.embedded.binaries import find_valkey
-from app.local.embedded.server import EmbeddedServer, ServerError
+from app.local.embedded.server import EmbeddedServer
 
 
 class EmbeddedValkey(EmbeddedServer):
@@ -15,9 +15,8 @@ class EmbeddedValkey(EmbeddedServer):
     socket_name = "valkey.sock"
     stop_signals = ((signal.SIGTERM, 30.0),)
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir)
-        self._program: Path | None = None
+    _program: Path
+    """Found by `prepare`."""
 
     @property
     def url(self) -> str:
@@ -31,8 +30,6 @@ class EmbeddedValkey(EmbeddedServer):
 
     def command(self, directory: str) -> list[str]:
         """Return the server's program and arguments, for data in `directory`."""
-        if self._program is None:
-            raise ServerError("Valkey has not been prepared.")
         return [
             str(self._program),
             *("--port", "0"),

@@ -85,10 +85,11 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
         typer.echo(f"{server.name} runs in {server.home}.")
     if not os.environ.get("AUDIT_KEY"):
         os.environ["AUDIT_KEY"] = _read_or_create_key(data / _KEY)
-    for name, folder in (("PROOF_DIR", "proofs"), ("MAIL_DIR", "mail")):
-        if not os.environ.get(name):
-            os.environ[name] = str((data / folder).absolute())
-    for name, value in _DEFAULT_SETTINGS.items():
+    folders = {
+        "PROOF_DIR": str(data.absolute() / "proofs"),
+        "MAIL_DIR": str(data.absolute() / "mail"),
+    }
+    for name, value in (folders | _DEFAULT_SETTINGS).items():
         if not os.environ.get(name):
             os.environ[name] = value
     return servers
