@@ -15,7 +15,6 @@ from time import monotonic, time
 from typing import Final, NamedTuple
 
 from cachetools import LRUCache
-from fastapi import Request
 from limits import RateLimitItem
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -253,12 +252,6 @@ class RequestLimiter:
                 limit, verdict = self._shown
                 message["headers"] = [*message["headers"], *limit.headers(verdict)]
         await self._send(message)
-
-
-def request_limiter(request: Request) -> RequestLimiter:
-    """Return the limiter of the request."""
-    limiter: RequestLimiter = request.scope["app.request_limiter"]
-    return limiter
 
 
 @lru_cache(maxsize=4096)

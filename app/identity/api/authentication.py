@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenied
 from app.api.middleware.proxy_headers import origin
-from app.api.middleware.rate_limit import request_limiter
+from app.api.middleware.rate_limit import RequestLimiter
 from app.api.middleware.request_log import safe_path, set_impersonator, set_user
 from app.api.permissions import IMPERSONATED_USER, Access
 from app.formats import parse_uuid
@@ -93,7 +93,8 @@ class _Require:
         header = request.headers.get("authorization")
         if header is None:
             raise NotAuthenticated
-        limiter, address = request_limiter(request), origin(request).address
+        limiter: RequestLimiter = request.scope["app.request_limiter"]
+        address = origin(request).address
         await limiter.check(limiter.limits.failed_logins, limiter.address)
         state = request.app.state
         try:
