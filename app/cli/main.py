@@ -33,7 +33,10 @@ COMMANDS: Final = {
 
 
 class _LazyCommands(TyperGroup):
-    """The commands, imported one by one, so that `--help` and each command start quickly."""
+    """The commands, imported one by one, so that `--help` and each command start quickly.
+
+    If the database becomes unavailable, a command prints one line.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -56,6 +59,17 @@ class _LazyCommands(TyperGroup):
         # A module either has a command of this name, or the commands of a group.
         return group.commands.get(cmd_name, group)
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Imported by now, if a command used the database.
+            errors = sys.modules.get("app.database.errors")
+            if errors is None or not isinstance(error, errors.DatabaseUnavailable):
+                raise
+            typer.echo(f"The database is unavailable: {error}.", err=True)
+            raise typer.Exit(FAILED) from None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
@@ -77,16 +91,5 @@ def _options() -> None:
 
 
 def main() -> None:
-    """Run the command that the arguments name.
-
-    If the database becomes unavailable, print one line.
-    """
-    try:
-        cli(prog_name="python -m app")
-    except Exception as error:
-        # Imported by now, if a command used the database.
-        errors = sys.modules.get("app.database.errors")
-        if errors is None or not isinstance(error, errors.DatabaseUnavailable):
-            raise
-        typer.echo(f"The database is unavailable: {error}.", err=True)
-        sys.exit(FAILED)
+    """Run the command that the arguments name."""
+    cli(prog_name="python -m app")

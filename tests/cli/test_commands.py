@@ -1,8 +1,7 @@
-"""The commands as a person calls them: in a process of their own."""
+"""The commands as a person calls them."""
 
 import asyncio
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -10,18 +9,19 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli import commands
 from app.cli.exit_codes import MISUSED
 from app.cli.main import COMMANDS, cli
 from app.database.engine import Database
 from app.settings import DatabaseSettings
+from tests.support.commands import run_command, run_process
 from tests.support.history import KEY
+from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.usefixtures("child_processes")
+pytestmark = pytest.mark.usefixtures("child_processes", "own_logs")
 
-ROOT = Path(__file__).parents[2]
 NOBODY = "a4f5b6c7-0000-4000-8000-000000000000"
 SETTINGS = {
     "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/nothing",
@@ -30,24 +30,8 @@ SETTINGS = {
 }
 
 
-def app(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with these settings and no others."""
-    environment = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=ROOT,
-        env=environment | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_help_shows_each_command() -> None:
-    answer = app("--help")
+    answer = run_process("--help")
     assert answer.returncode == 0
     for command in COMMANDS:
         assert f"  {command} " in answer.stdout
@@ -94,8 +78,8 @@ def test_an_unknown_command_is_refused() -> None:
 def test_a_setting_that_is_missing_or_wrong_ends_the_start(
     settings: dict[str, str], line: str
 ) -> None:
-    answer = app("serve", **settings)
-    assert answer.returncode == 2
+    answer = run_command("serve", **settings)
+    assert answer.exit_code == 2
     assert answer.stderr.startswith(line)
     assert answer.stderr.count("\n") == 1
 
@@ -106,13 +90,13 @@ def test_a_folder_that_cannot_be_written_to_ends_the_start(
 ) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "folder"
-    answer = app(command, **SETTINGS | {name: str(folder)})
-    assert answer.returncode == 2
+    answer = run_command(command, **SETTINGS | {name: str(folder)})
+    assert answer.exit_code == 2
     assert answer.stderr == f"{name} is wrong: {folder} is not writable: Not a directory.\n"
 
 
 def test_every_problem_is_named() -> None:
-    answer = app("serve")
+    answer = run_process("serve")
     assert answer.stderr.splitlines() == [
         "DATABASE_URL is not set.",
         "AUDIT_KEY is not set.",
@@ -121,13 +105,13 @@ def test_every_problem_is_named() -> None:
 
 
 def test_a_worker_that_nobody_heard_of_is_not_alive() -> None:
-    answer = app("worker", "--check", **SETTINGS)
-    assert answer.returncode == 1
+    answer = run_command("worker", "--check", **SETTINGS)
+    assert answer.exit_code == 1
     assert answer.stderr == "No worker has reported to Redis in the last half minute.\n"
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_line() -> None:
-    answer = app("migrate", DATABASE_URL="postgresql://someone:secret@127.0.0.1:1/nothing")
+    answer = run_process("migrate", DATABASE_URL="postgresql://someone:secret@127.0.0.1:1/nothing")
     assert answer.returncode == 1
     assert answer.stderr.startswith("The database postgresql+asyncpg://someone:***@127.0.0.1:1/")
     assert answer.stderr.count("\n") == 1
@@ -148,14 +132,17 @@ async def test_migrate_goes_up_and_down(empty_database_url: str) -> None:
         finally:
             await database.close()
 
-    assert app("migrate", DATABASE_URL=url).returncode == 0
+    async def migrate(*arguments: str) -> Result:
+        return await asyncio.to_thread(run_command, "migrate", *arguments, DATABASE_URL=url)
+
+    assert (await migrate()).exit_code == 0
     assert await tables() > 10
-    assert app("migrate", DATABASE_URL=url).returncode == 0
-    assert app("migrate", "--to", "base", "--down", DATABASE_URL=url).returncode == 0
+    assert (await migrate()).exit_code == 0
+    assert (await migrate("--to", "base", "--down")).exit_code == 0
     assert await tables() == 1  # Alembic's own
 
-    unknown = app("migrate", "--to", "nowhere", DATABASE_URL=url)
-    assert unknown.returncode == 1
+    unknown = await migrate("--to", "nowhere")
+    assert unknown.exit_code == 1
     assert unknown.stderr == "Can't locate revision identified by 'nowhere'.\n"
 
 
@@ -176,8 +163,8 @@ async def test_migrate_goes_up_and_down(empty_database_url: str) -> None:
 def test_a_database_that_is_not_migrated_is_said_in_one_line(
     empty_database_url: str, command: str
 ) -> None:
-    answer = app(*command.split(), **SETTINGS | {"DATABASE_URL": empty_database_url})
-    assert answer.returncode == 1
+    answer = run_command(*command.split(), **SETTINGS | {"DATABASE_URL": empty_database_url})
+    assert answer.exit_code == 1
     assert answer.stderr.startswith("The database is not migrated (")
     assert answer.stderr.endswith("): run `python -m app migrate`.\n")
     assert answer.stderr.count("\n") == 1
@@ -188,33 +175,34 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(
     ["postgresql://someone:geheim@{}", "postgresql://{}?user=someone&password=geheim"],
 )
 def test_a_password_is_never_told(url: str) -> None:
-    answer = app("token", "list", DATABASE_URL=url.format("127.0.0.1:1/nothing"))
+    answer = run_process("token", "list", DATABASE_URL=url.format("127.0.0.1:1/nothing"))
     assert answer.returncode == 1
     assert "geheim" not in answer.stdout + answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "limits"),
+    [
+        ("token list", {"DATABASE_STATEMENT_TIMEOUT": "1"}),
+        ("migrate --down --to base --patience 1", {}),
+    ],
+)
 async def test_an_unavailable_database_is_reported_in_one_line(
-    database: Database, database_url: str
+    database: Database, database_url: str, command: str, limits: dict[str, str]
 ) -> None:
-    settings = {"DATABASE_URL": database_url.replace("+asyncpg", "")}
+    settings = {"DATABASE_URL": database_url.replace("+asyncpg", ""), **limits}
     async with database.transaction() as connection:
         await connection.exec_driver_sql("LOCK TABLE tokens")
-        reading = asyncio.to_thread(
-            app, "token", "list", DATABASE_STATEMENT_TIMEOUT="1", **settings
-        )
-        migrating = asyncio.to_thread(
-            app, "migrate", "--down", "--to", "base", "--patience", "1", **settings
-        )
-        for answer in await asyncio.gather(reading, migrating):
-            assert answer.returncode == 1
-            assert answer.stderr.startswith("The database is unavailable: ")
-            assert answer.stderr.endswith(" timeout.\n")
-            assert answer.stderr.count("\n") == 1
+        answer = await asyncio.to_thread(run_command, *command.split(), **settings)
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("The database is unavailable: ")
+    assert answer.stderr.endswith(" timeout.\n")
+    assert answer.stderr.count("\n") == 1
 
 
 def test_the_contract_is_printed_without_any_setting() -> None:
-    answer = app("openapi")
-    assert answer.returncode == 0, answer.stderr
+    answer = run_command("openapi")
+    assert answer.exit_code == 0, answer.stderr
     document = json.loads(answer.stdout)
     assert document["openapi"].startswith("3.1")
     assert "/api/invoices/" in document["paths"]

@@ -2,18 +2,18 @@
 
 import asyncio
 import json
-import subprocess
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typer.testing import Result
 
 from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
-from tests.cli.test_commands import app
+from tests.support.commands import run_command
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 
@@ -36,8 +36,8 @@ async def failed(connection: AsyncConnection, invoice: Row, settings: Settings) 
     return uuid
 
 
-async def _app(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(app, *arguments, DATABASE_URL=settings.database_url)
+async def _app(settings: Settings, *arguments: str) -> Result:
+    return await asyncio.to_thread(run_command, *arguments, DATABASE_URL=settings.database_url)
 
 
 async def test_deliveries_are_listed(
@@ -64,7 +64,7 @@ async def test_a_failed_delivery_is_tried_again(
     connection: AsyncConnection, settings: Settings, failed: UUID
 ) -> None:
     answer = await _app(settings, "delivery", "retry", str(failed))
-    assert (answer.returncode, answer.stderr) == (0, "")
+    assert (answer.exit_code, answer.stderr) == (0, "")
     assert answer.stdout == f"The delivery {failed} is pending again.\n"
 
     row = (await connection.execute(select(Delivery.__table__))).one()
@@ -74,7 +74,7 @@ async def test_a_failed_delivery_is_tried_again(
     assert tuple(entry) == ("deliver", {"delivery": str(failed)})
 
     again = await _app(settings, "delivery", "retry", str(failed))
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert again.stderr == f"The delivery {failed} has not failed: it is pending.\n"
 
 
@@ -84,7 +84,7 @@ async def test_a_delivery_is_not_retried_beside_another(
     await schedule_invoice(connection, settings, invoice)
     unknown = uuid4()
     answer = await _app(settings, "delivery", "retry", str(failed), str(unknown))
-    assert answer.returncode == 1
+    assert answer.exit_code == 1
     assert answer.stderr.splitlines() == [
         "Another delivery of the invoice to accounts@example.com is pending or being sent.",
         f"There is no delivery {unknown}.",
@@ -99,5 +99,5 @@ async def test_what_nobody_was_to_get_cannot_be_retried(
     await schedule_invoice(connection, settings, invoice)
     uuid = (await connection.execute(select(Delivery.uuid))).scalar_one()
     answer = await _app(settings, "delivery", "retry", str(uuid))
-    assert answer.returncode == 1
+    assert answer.exit_code == 1
     assert "has no recipient" in answer.stderr

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.cli.test_commands import app
+from tests.support.commands import run_command
 from tests.support.factories import Factories
 from tests.support.history import KEY
 from tests.support.read_only import made_read_only
+
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 CUSTOMER = (
     '{"kind": "customer", "uuid": "8a2b0d9e-3c7f-4d54-9c4e-0d4c1f0a5b61", "name": "A",'
@@ -48,8 +50,8 @@ async def test_a_command_that_changes_something_ends_with_one_line(
     environment: dict[str, str], tmp_path: Path, command: tuple[str, ...], begins: str
 ) -> None:
     arguments = [str(tmp_path / each) if each == "a.jsonl" else each for each in command]
-    answer = await asyncio.to_thread(app, *arguments, **environment)
-    assert answer.returncode == 1, answer.stderr
+    answer = await asyncio.to_thread(run_command, *arguments, **environment)
+    assert answer.exit_code == 1, answer.stderr
     told = answer.stderr
     assert told.count("\n") == 1, told
     (line,) = told.replace(f"{tmp_path}/", "").splitlines()
@@ -61,5 +63,5 @@ async def test_a_command_that_changes_something_ends_with_one_line(
 async def test_a_command_that_reads_goes_on(
     environment: dict[str, str], command: tuple[str, ...]
 ) -> None:
-    answer = await asyncio.to_thread(app, *command, **environment)
-    assert answer.returncode == 0, answer.stderr
+    answer = await asyncio.to_thread(run_command, *command, **environment)
+    assert answer.exit_code == 0, answer.stderr

@@ -27,8 +27,8 @@ from app.invoices.jobs.summaries import advance_year_totals, merge_summaries
 from app.invoices.models import Invoice, InvoiceItem
 from app.outbox.outcome import RetryAfter
 from app.settings import Settings
-from tests.cli.test_commands import app as app_command
 from tests.dataio.record_factories import build_item
+from tests.support.commands import run_process
 from tests.support.factories import Factories, Row
 from tests.support.history import KEY
 from tests.support.worker import until
@@ -184,7 +184,7 @@ async def test_a_migration_waits_for_the_import(database: Database, settings: Se
         "REDIS_URL": settings.redis_url,
     }
     async with import_transaction(database, settings):
-        migrating = asyncio.create_task(asyncio.to_thread(app_command, "migrate", **environment))
+        migrating = asyncio.create_task(asyncio.to_thread(run_process, "migrate", **environment))
         async with database.reading() as connection:
             await until(lambda: _migrates(connection))
         await asyncio.sleep(0.5)

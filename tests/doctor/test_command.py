@@ -1,5 +1,6 @@
 """`python -m app doctor`, as an operator calls it."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -10,10 +11,11 @@ from app.doctor import runner
 from app.doctor.check_result import Level
 from app.doctor.configuration import Configuration
 from app.settings import Settings
-from tests.cli.test_commands import SETTINGS, app
+from tests.cli.test_commands import SETTINGS
+from tests.support.commands import run_command
 from tests.support.proxy import postgresql_proxy
 
-pytestmark = pytest.mark.usefixtures("child_processes")
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 
 async def test_a_working_service_is_well(
@@ -27,8 +29,8 @@ async def test_a_working_service_is_well(
         "MAIL_DIR": str(tmp_path / "mail"),
         "MAIL_FROM": "billing@cloud.example",
     }
-    answer = app("doctor", **environment)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    answer = await asyncio.to_thread(run_command, "doctor", **environment)
+    assert answer.exit_code == 0, answer.stdout + answer.stderr
     lines = [line.split()[:2] for line in answer.stdout.splitlines()]
     assert lines[:2] == [["warning", "settings"], ["well", "database"]]
     assert {level for level, _ in lines} == {"well", "warning"}
@@ -44,8 +46,8 @@ async def test_an_empty_database_is_reported_in_one_line(
         "REDIS_URL": redis_server,
         "PROOF_DIR": str(tmp_path),
     }
-    answer = app("doctor", "--json", **environment)
-    assert answer.returncode == 1
+    answer = await asyncio.to_thread(run_command, "doctor", "--json", **environment)
+    assert answer.exit_code == 1
     findings = json.loads(answer.stdout)["findings"]
     assert [(each["check"], each["found"]) for each in findings if each["level"] == "wrong"] == [
         ("revision", "the database is not migrated, so it has no tables to check")
@@ -54,15 +56,15 @@ async def test_an_empty_database_is_reported_in_one_line(
 
 
 def test_a_line_has_one_full_stop_at_the_end_of_a_sentence() -> None:
-    answer = app("doctor", **SETTINGS | {"CURRENCY": "XAU"})
+    answer = run_command("doctor", **SETTINGS | {"CURRENCY": "XAU"})
     (line,) = [each for each in answer.stdout.splitlines() if "CURRENCY is wrong" in each]
     assert ". See `Settings`" in line
     assert ".." not in line
 
 
 def test_unreachable_servers_and_an_invalid_setting_are_reported() -> None:
-    answer = app("doctor", "--json", **SETTINGS | {"PROOF_MAX_BYTES": "0"})
-    assert answer.returncode == 1
+    answer = run_command("doctor", "--json", **SETTINGS | {"PROOF_MAX_BYTES": "0"})
+    assert answer.exit_code == 1
     document = json.loads(answer.stdout)
     assert not document["well"]
     findings = document["findings"]
