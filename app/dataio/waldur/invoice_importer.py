@@ -12,6 +12,7 @@ from app.billing.currencies import Currency
 from app.billing.enums import InvoiceState
 from app.billing.money import item_price, with_tax
 from app.catalogue.models import Offering, PlanComponent
+from app.customers.models import Project
 from app.dataio.loader import Loader
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
 from app.dataio.waldur import local_state, mapping, selects
@@ -80,8 +81,7 @@ class InvoiceImporter:
         self._loader = loader
         self._report = report
         self._interval = payment_interval_days
-        self._plan_components: set[UUID] = set()
-        self._offerings: set[UUID] = set()
+        self._existing = mapping.ExistingRecords()
         self.seen: set[UUID] = set()
         """Every invoice of the Waldur."""
         self.preserved: set[UUID] = set()
@@ -95,8 +95,12 @@ class InvoiceImporter:
         Raises IncompleteInvoice if the database rejects a record that passed all checks.
         """
         connection = self._loader.connection
-        self._plan_components = set(await connection.scalars(select(PlanComponent.uuid)))
-        self._offerings = set(await connection.scalars(select(Offering.uuid)))
+        names = await connection.execute(select(Project.uuid, Project.name))
+        self._existing = mapping.ExistingRecords(
+            set(await connection.scalars(select(PlanComponent.uuid))),
+            set(await connection.scalars(select(Offering.uuid))),
+            {row.uuid: row.name for row in names},
+        )
         last_id = -1
         while rows := await self._waldur.all(
             selects.invoices(self._waldur, after=last_id, limit=_BATCH_INVOICES)
@@ -155,8 +159,7 @@ class InvoiceImporter:
                 item = mapping.map_item(
                     mapping.require_readable(row),
                     invoice.uuid,
-                    self._plan_components,
-                    self._offerings,
+                    self._existing,
                 )
                 invoice.items.append(item)
             except ValueError as error:

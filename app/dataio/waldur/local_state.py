@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.currencies import Currency
 from app.billing.money import item_price
+from app.credits.models import CustomerAffiliate, CustomerCredit, ProjectCredit
 from app.customers.models import Customer, Project
 from app.dataio.records import InvoiceItemRecord, InvoiceRecord
 from app.dataio.registry import RECORD_KIND_BY_MODEL
@@ -29,8 +30,17 @@ CUSTOMER_ROWS: Final = {
     .join(Customer, Customer.id == Project.customer_id)
     .where(ProjectRole.is_active),
     "access_subnet": select(AccessSubnet.uuid, Customer.uuid).join_from(AccessSubnet, Customer),
+    "customer_credit": select(CustomerCredit.uuid, Customer.uuid).join_from(
+        CustomerCredit, Customer
+    ),
+    "project_credit": select(ProjectCredit.uuid, Customer.uuid)
+    .join_from(ProjectCredit, Project)
+    .join(Customer, Customer.id == Project.customer_id),
+    "customer_affiliate": select(CustomerAffiliate.uuid, Customer.uuid)
+    .join(Customer, Customer.id == CustomerAffiliate.customer_id)
+    .where(CustomerAffiliate.is_active),
 }
-"""The rows that give access to a customer, with the customer, by kind."""
+"""The rows that give access to a customer or money, with the customer, by kind."""
 _LARGEST_TOTAL: Final = Decimal(10) ** 19
 """An invoice can hold this total with any tax and any order of its items."""
 

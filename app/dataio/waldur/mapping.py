@@ -4,11 +4,13 @@ The functions raise ValueError, with the reason, for a row that cannot be mapped
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
 from hashlib import sha256
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -252,17 +254,25 @@ def _first_day(year: int | None, month: int | None) -> date:
     return date(year, month, 1)
 
 
+@dataclass(frozen=True)
+class ExistingRecords:
+    """The stored records that items may name."""
+
+    plan_components: Container[UUID] = ()
+    offerings: Container[UUID] = ()
+    project_names: Mapping[UUID, str] = MappingProxyType({})
+
+
 def map_item(
     row: Row,
     invoice_uuid: UUID,
-    plan_components: Container[UUID],
-    offerings: Container[UUID],
+    existing: ExistingRecords,
 ) -> records.InvoiceItemRecord:
     """Map an item of an invoice.
 
     Its details name its offering and, in releases without a column for it, its plan component.
-    Both may have been deleted since: the item gets those that are among `plan_components` and
-    `offerings`. A compensation of an older release has no name of its project: it gets today's.
+    Both may have been deleted since: the item gets those that exist. A compensation of an older
+    release has no name of its project: it gets today's.
     """
     details = {} if row["details"] is None else row["details"]
     if not isinstance(details, dict):
@@ -270,8 +280,9 @@ def map_item(
     is_credit = row["credit_id"] is not None
     project_name, project_uuid = row["project_name"], row["project_uuid"]
     if is_credit and row["project"] is not None:
-        project_name = project_name or row["name_of_project"]
-        project_uuid = project_uuid or str(row["project"])
+        project = parse_uuid(row["project"])
+        project_name = project_name or existing.project_names.get(project, "")
+        project_uuid = project_uuid or str(project)
     plan_component_id = row["plan_component_id"]
     if plan_component_id is None:
         plan_component_id = details.get("plan_component_id")
@@ -283,8 +294,8 @@ def map_item(
         invoice=invoice_uuid,
         project_name=project_name,
         project_uuid=UUID(project_uuid) if project_uuid else None,
-        offering=offering if offering in offerings else None,
-        plan_component=plan_component if plan_component in plan_components else None,
+        offering=offering if offering in existing.offerings else None,
+        plan_component=plan_component if plan_component in existing.plan_components else None,
         details=details,
         backend_uuid=parse_optional_uuid(row["backend_uuid"]),
         credit=is_credit,

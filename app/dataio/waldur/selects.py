@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, Text, and_, cast, func, select
 
 from app.dataio.waldur.source_database import WaldurDatabase
 
 CUSTOMER_SCOPE: Final = "structure.customer"
 PROJECT_SCOPE: Final = "structure.project"
+INVOICE_KIND: Final = "invoices.invoice"
 
 
 def tokens(waldur: WaldurDatabase) -> Select[Any]:
@@ -88,6 +89,69 @@ def credit_offerings(waldur: WaldurDatabase) -> Select[Any]:
     )
 
 
+def ledger(waldur: WaldurDatabase) -> Select[Any]:
+    """Select the movements of credits, with the UUIDs of the rows that they name by id.
+
+    A movement of a project credit that was deleted since names only its project, by 32 hexadecimal
+    digits. `cause` is the kind of object that caused the movement.
+    """
+    entry, kind = waldur.table("invoices_credittransaction"), waldur.table("django_content_type")
+    credit = waldur.table("invoices_customercredit")
+    share = waldur.table("invoices_projectcredit")
+    invoice = waldur.table("invoices_invoice")
+    customers = waldur.table("structure_customer").table
+    projects = waldur.table("structure_project").table
+    of_credit, of_project = customers.alias("of_credit"), customers.alias("of_project")
+    of_share, named = projects.alias("of_share"), projects.alias("named")
+    cause = kind["app_label"] + "." + kind["model"]
+    is_orphan = and_(credit["id"].is_(None), share["id"].is_(None))
+    digits = func.replace(cast(named.c.uuid, Text), "-", "")
+    customer_id = func.coalesce(of_share.c.customer_id, named.c.customer_id)
+    joined = (
+        entry.table.outerjoin(credit.table, credit["id"] == entry["credit_id"])
+        .outerjoin(of_credit, of_credit.c.id == credit["customer_id"])
+        .outerjoin(share.table, share["id"] == entry["project_credit_id"])
+        .outerjoin(of_share, of_share.c.id == share["project_id"])
+        .outerjoin(named, and_(is_orphan, digits == entry["project_uuid"]))
+        .outerjoin(of_project, of_project.c.id == customer_id)
+        .outerjoin(kind.table, kind["id"] == entry["content_type_id"])
+        .outerjoin(invoice.table, and_(invoice["id"] == entry["object_id"], cause == INVOICE_KIND))
+    )
+    return (
+        select(
+            *entry.columns,
+            credit["uuid"].label("customer_credit"),
+            share["uuid"].label("project_credit"),
+            func.coalesce(of_credit.c.uuid, of_project.c.uuid).label("customer"),
+            of_share.c.uuid.label("project"),
+            cause.label("cause"),
+            invoice["uuid"].label("invoice"),
+        )
+        .select_from(joined)
+        .order_by(entry["id"])
+    )
+
+
+def ledger_uuids(waldur: WaldurDatabase) -> Select[Any]:
+    """Select the UUIDs of all movements of credits."""
+    return select(waldur.table("invoices_credittransaction")["uuid"])
+
+
+def affiliates(waldur: WaldurDatabase) -> Select[Any]:
+    """Select the affiliates of customers, the active ones after the ones that they replace.
+
+    `is_newest` is whether an active affiliate is the newest one of its customer: older releases
+    allow several.
+    """
+    affiliate = waldur.table("invoices_customeraffiliate")
+    newest = func.max(affiliate["id"]).filter(affiliate["is_active"])
+    is_newest = affiliate["id"] == newest.over(partition_by=affiliate["customer_id"])
+    statement = waldur.select("invoices_customeraffiliate").add_columns(
+        func.coalesce(is_newest, False).label("is_newest")
+    )
+    return statement.order_by(None).order_by(affiliate["is_active"], affiliate["id"])
+
+
 def invoices(waldur: WaldurDatabase, *, after: int, limit: int) -> Select[Any]:
     """Select the next invoices, by Waldur's id."""
     statement = waldur.select("invoices_invoice")
@@ -96,8 +160,5 @@ def invoices(waldur: WaldurDatabase, *, after: int, limit: int) -> Select[Any]:
 
 def items(waldur: WaldurDatabase, invoice_ids: Sequence[int]) -> Select[Any]:
     """Select the items of invoices, in the order of their creation."""
-    project = waldur.table("structure_project")
-    statement = waldur.select("invoices_invoiceitem").add_columns(
-        project["name"].label("name_of_project")
-    )
+    statement = waldur.select("invoices_invoiceitem")
     return statement.where(waldur.table("invoices_invoiceitem")["invoice_id"].in_(invoice_ids))

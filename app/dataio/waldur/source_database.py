@@ -66,9 +66,9 @@ class WaldurDatabase:
             if not self.has(target_name):
                 selected.append(null().label(field))
                 continue
-            target = self.table(target_name)
-            source = source.outerjoin(target.table, target["id"] == own[key])
-            selected.append(target["uuid"].label(field))
+            target = self.table(target_name).table.alias(f"of_{field}")
+            source = source.outerjoin(target, target.c.id == own[key])
+            selected.append(target.c.uuid.label(field))
         return select(*selected).select_from(source).order_by(own["id"])
 
     async def rows(self, statement: Select[Any]) -> AsyncIterator[dict[str, Any]]:

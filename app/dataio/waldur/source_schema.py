@@ -112,14 +112,46 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
         "invoices_customercredit": TableSchema(
             "id uuid customer_id value",
             dict.fromkeys(("created", "end_date", "expected_consumption"))
-            | {"minimal_consumption": ZERO, "minimal_consumption_logic": "fixed"},
+            | {"minimal_consumption": ZERO, "minimal_consumption_logic": "fixed"}
+            | {"grace_coefficient": ZERO, "apply_as_minimal_consumption": True},
             {"customer": _CUSTOMER},
             optional=True,
         ),
         "invoices_customercredit_offerings": TableSchema(
             "id customercredit_id offering_id", optional=True
         ),
-        "invoices_projectcredit": TableSchema("id", optional=True),
+        "invoices_projectcredit": TableSchema(
+            "id uuid project_id value",
+            dict.fromkeys(("created", "end_date"))
+            | {"expected_consumption": ZERO, "minimal_consumption_logic": "fixed"}
+            | {"grace_coefficient": ZERO, "apply_as_minimal_consumption": True}
+            | {"mark_unused_credit_as_spent_on_project_termination": False}
+            | {"use_organisation_credit": False},
+            {"project": _PROJECT},
+            optional=True,
+        ),
+        "invoices_credittransaction": TableSchema(
+            "id uuid created amount transaction_type credit_id",
+            dict.fromkeys(("comment", "project_uuid", "project_name"), "")
+            | dict.fromkeys(("project_credit_id", "billing_period"))
+            | dict.fromkeys(("content_type_id", "object_id")),
+            optional=True,
+        ),
+        "invoices_customeraffiliate": TableSchema(
+            "id uuid customer_id affiliate_id fee_percent",
+            dict.fromkeys(("created", "start_date", "end_date")) | {"is_active": True},
+            {"customer": _CUSTOMER, "affiliate": ("structure_customer", "affiliate_id")},
+            optional=True,
+        ),
+        "invoices_affiliatefeeaccrual": TableSchema(
+            "id uuid affiliate_link_id invoice_id amount",
+            {"created": None},
+            {
+                "affiliate_link": ("invoices_customeraffiliate", "affiliate_link_id"),
+                "invoice": ("invoices_invoice", "invoice_id"),
+            },
+            optional=True,
+        ),
         "invoices_invoice": TableSchema(
             "id uuid customer_id year month state tax_percent invoice_date",
             dict.fromkeys(("backend_id", "payment_url", "reference_number"), "")

@@ -1,0 +1,85 @@
+"""Queries of the ledger of credits, for an import from a Waldur."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, literal, null, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.credits.models import CreditTransaction, CustomerCredit, ProjectCredit
+from app.customers.models import Customer, Project
+
+
+class UnexplainedBalance(NamedTuple):
+    """A credit whose balance is not the sum of its ledger."""
+
+    credit: UUID
+    customer: UUID
+    project: UUID | None
+    """Null for the credit of a customer."""
+    project_name: str
+    difference: Decimal
+    """The balance less the sum of the ledger."""
+
+
+async def find_own_movements(
+    connection: AsyncConnection, imported: Collection[UUID]
+) -> dict[UUID, list[UUID]]:
+    """Return the movements of each credit that are not `imported`, those of Waldur's ledger."""
+    credit = func.coalesce(
+        CreditTransaction.customer_credit_uuid, CreditTransaction.project_credit_uuid
+    )
+    movements: dict[UUID, list[UUID]] = defaultdict(list)
+    result = await connection.stream(select(credit, CreditTransaction.uuid))
+    async for moved, movement in result:
+        if moved is not None and movement not in imported:
+            movements[moved].append(movement)
+    return movements
+
+
+async def find_unexplained_balances(
+    connection: AsyncConnection, uuids: Collection[UUID]
+) -> list[UnexplainedBalance]:
+    """Return those of the credits of customers and projects whose ledger has another sum."""
+    found = []
+    for statement in (_customer_credits(), _project_credits()):
+        rows = await connection.execute(statement)
+        found += [UnexplainedBalance(*row) for row in rows if row.credit in uuids]
+    return found
+
+
+def _customer_credits() -> Select[Any]:
+    movement = CreditTransaction.customer_credit_uuid == CustomerCredit.uuid
+    difference = CustomerCredit.value - _ledger_sum(movement)
+    return (
+        select(CustomerCredit.uuid.label("credit"), Customer.uuid, null(), literal(""), difference)
+        .join_from(CustomerCredit, Customer)
+        .where(difference != 0)
+        .order_by(CustomerCredit.id)
+    )
+
+
+def _project_credits() -> Select[Any]:
+    movement = CreditTransaction.project_credit_uuid == ProjectCredit.uuid
+    difference = ProjectCredit.value - _ledger_sum(movement)
+    return (
+        select(
+            ProjectCredit.uuid.label("credit"),
+            Customer.uuid,
+            Project.uuid,
+            Project.name,
+            difference,
+        )
+        .join_from(ProjectCredit, Project)
+        .join(Customer, Customer.id == Project.customer_id)
+        .where(difference != 0)
+        .order_by(ProjectCredit.id)
+    )
+
+
+def _ledger_sum(movement: ColumnElement[bool]) -> ColumnElement[Decimal]:
+    amounts = select(func.sum(CreditTransaction.amount)).where(movement).scalar_subquery()
+    return func.coalesce(amounts, 0)
