@@ -12,6 +12,12 @@ _REASON_BY_CONSTRAINT = {
     "uq_tokens_digest": "another token has this digest",
     "uq_service_providers_customer_id": "the customer has another service provider",
     "uq_customer_credits_customer_id": "the customer has another credit",
+    "uq_project_credits_project_id": "the project has another credit",
+    "uq_customer_affiliates_customer_id_affiliate_id": "the customer has this affiliate twice",
+    "uq_customer_affiliates_active_customer_id": "the customer has another active affiliate",
+    "uq_affiliate_fee_accruals_affiliate_link_id_invoice_id": (
+        "the affiliate has another fee from this invoice"
+    ),
     "uq_invoices_customer_id_year_month": "the customer has another invoice for this month",
     "uq_invoices_number": "another invoice has this number",
     "uq_payment_profiles_active_customer_id": "the customer has another active payment profile",

@@ -100,11 +100,17 @@ Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _PARSE, _
 """Money or a quantity, with up to 12 digits before the point and 10 after it."""
 Balance = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=16, decimal_places=5)]
 """Money that is not negative, with up to 11 digits before the point and 5 after it."""
+Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _PARSE, _FORMAT]
+"""Money with up to 11 digits before the point and 5 after it."""
 Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _PARSE, _FORMAT]
 """Money in a currency. No currency has more than 4 decimals; the loader checks the number that the
 deployment's currency has."""
 Percent = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=5, decimal_places=2)]
 """A percentage from 0 to below 1000: "20" is 20 %."""
+FeePercent = Annotated[
+    Decimal, _PARSE, _FORMAT, Field(ge=0, le=100, max_digits=8, decimal_places=5)
+]
+"""A percentage from 0 to 100 with up to 5 decimals."""
 WholePercent = Annotated[
     Decimal, _PARSE, _FORMAT, Field(ge=0, le=100, max_digits=3, decimal_places=0)
 ]

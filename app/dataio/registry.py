@@ -153,9 +153,13 @@ RECORD_KINDS: Final = (
         credits.CustomerCredit,
         links=(Link("offerings", _credits.customer_credit_id, _credits.offering_id),),
     ),
+    RecordKind(records.ProjectCreditRecord, credits.ProjectCredit),
+    RecordKind(records.CustomerAffiliateRecord, credits.CustomerAffiliate),
     RecordKind(records.PaymentProfileRecord, payments.PaymentProfile),
     RecordKind(records.InvoiceRecord, invoices.Invoice),
     RecordKind(records.InvoiceItemRecord, invoices.InvoiceItem),
+    RecordKind(records.CreditTransactionRecord, credits.CreditTransaction, create_only=True),
+    RecordKind(records.AffiliateFeeAccrualRecord, credits.AffiliateFeeAccrual),
     RecordKind(records.PaymentRecord, payments.Payment),
     RecordKind(records.DeliveryRecord, deliveries.Delivery, create_only=True),
 )

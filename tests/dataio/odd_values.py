@@ -4,6 +4,7 @@ import hashlib
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from uuid import uuid4
 
 from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,7 +35,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     seller = await make.customer(name=ODD_TEXT[:20], source="focus")
     await make.service_provider(seller)
     buyer = await make.customer(
-        name="Käufer", country="", default_tax_percent=Decimal("99.99"), archived=True
+        name="Käufer", country="", default_tax_percent=Decimal("999.99"), archived=True
     )
     owner = await make.owner(buyer, full_name=ODD_TEXT, is_active=False)
     await make.role(owner, seller, role="reader", is_active=False, expires_at=datetime.now(UTC))
@@ -51,7 +52,23 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     gone = await make.plan_component(plan, None)
     project = await make.project(buyer, name=ODD_TEXT, is_removed=True)
     resource = await make.resource(project, offering, plan_id=plan.id)
-    credit = await make.credit(buyer, value=Decimal("-5.00001"), end_date=date.max)
+    await make.project_role(owner, project, is_active=False)
+    credit = await make.credit(buyer, value=Decimal("5.00001"), end_date=date.max)
+    share = await make.project_credit(project, value=Decimal("99999999999.99999"))
+    await make.credit_transaction(
+        customer_uuid=buyer.uuid,
+        project_credit_uuid=share.uuid,
+        project_uuid=project.uuid,
+        project_name=ODD_TEXT,
+        amount=Decimal("-99999999999.99999"),
+        comment=ODD_TEXT,
+        billing_period=date.min,
+        invoice_uuid=uuid4(),
+    )
+    await make.credit_transaction()
+    affiliate = await make.affiliate(
+        buyer, seller, fee_percent=Decimal("0.00001"), end_date=date.max
+    )
     await connection.execute(
         insert(CustomerCreditOffering),
         [{"customer_credit_id": credit.id, "offering_id": each.id} for each in (lonely, offering)],
@@ -95,6 +112,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     await connection.execute(
         update(Invoice).where(Invoice.month == 5).values(imported_revision=Invoice.revision)
     )
+    await make.fee_accrual(affiliate, invoice, amount=Decimal("0.00001"))
     profile = await make.profile(buyer, attributes={"contract": 7})
     await make.profile(buyer, is_active=False)
     await make.payment(profile, invoice_id=invoice.id)

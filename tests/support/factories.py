@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import (
     BillingType,
     BillingUnit,
+    CreditTransactionType,
     CustomerRoleName,
     InvoiceState,
     ProjectRoleName,
@@ -29,7 +30,13 @@ from app.catalogue.models import (
     Resource,
     ServiceProvider,
 )
-from app.credits.models import CustomerCredit
+from app.credits.models import (
+    AffiliateFeeAccrual,
+    CreditTransaction,
+    CustomerAffiliate,
+    CustomerCredit,
+    ProjectCredit,
+)
 from app.customers.models import Customer, Project
 from app.database.base import Base
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
@@ -336,4 +343,49 @@ class Factories:
         return await self._insert(
             CustomerCredit,
             {"customer_id": customer.id, "value": Decimal(100), "created_at": EARLY, **values},
+        )
+
+    async def project_credit(self, project: Row, **values: Any) -> Row:
+        """Insert a project's share of the customer's credit."""
+        return await self._insert(
+            ProjectCredit,
+            {"project_id": project.id, "value": Decimal(10), "created_at": EARLY, **values},
+        )
+
+    async def credit_transaction(self, **values: Any) -> Row:
+        """Insert a movement of the ledger."""
+        return await self._insert(
+            CreditTransaction,
+            {
+                "amount": Decimal(10),
+                "transaction_type": CreditTransactionType.STAFF_GRANT,
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def affiliate(self, customer: Row, affiliate: Row, **values: Any) -> Row:
+        """Insert an organization that earns a fee from a customer's invoices."""
+        return await self._insert(
+            CustomerAffiliate,
+            {
+                "customer_id": customer.id,
+                "affiliate_id": affiliate.id,
+                "fee_percent": Decimal(5),
+                "created_at": EARLY,
+                **values,
+            },
+        )
+
+    async def fee_accrual(self, affiliate: Row, invoice: Row, **values: Any) -> Row:
+        """Insert the fee that an affiliate earned from an invoice."""
+        return await self._insert(
+            AffiliateFeeAccrual,
+            {
+                "affiliate_link_id": affiliate.id,
+                "invoice_id": invoice.id,
+                "amount": Decimal("0.50000"),
+                "created_at": EARLY,
+                **values,
+            },
         )

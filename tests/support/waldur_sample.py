@@ -275,7 +275,16 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "invoices_customercredit_offerings": [{"id": 1, "customercredit_id": 1, "offering_id": 31}],
-    "invoices_projectcredit": [{"id": 1}, {"id": 2}],
+    "invoices_projectcredit": [
+        {
+            "id": 1,
+            "uuid": uid("share"),
+            "created": EPOCH,
+            "project_id": 21,
+            "value": "20.50000",
+            "use_organisation_credit": True,
+        }
+    ],
     "invoices_invoice": [
         invoice(1, state="paid", reference_number="R-1", total_cost="15.13"),
         invoice(2, total_cost="14.53", created=None),

@@ -162,7 +162,14 @@ COLUMNS: dict[str, dict[str, str]] = {
         "customercredit_id": _ID,
         "offering_id": _ID,
     },
-    "invoices_projectcredit": {"id": _ID},
+    "invoices_projectcredit": {
+        "id": _ID,
+        "uuid": _UUID,
+        "created": _TIME,
+        "project_id": _ID,
+        "value": "numeric(11,5) not null",
+        "use_organisation_credit": _BOOL,
+    },
     "invoices_invoice": {
         "id": _ID,
         "uuid": _UUID,

@@ -1,6 +1,7 @@
 """Imports credits, their ledger and affiliates, and never overwrites a balance that moved here."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -41,12 +42,8 @@ class CreditImporter:
                 if row["offering"] is not None:
                     offerings[row["credit"]].append(parse_uuid(row["offering"]))
         async for row in rows.rows("customer_credit", "invoices_customercredit"):
-            of_credit = offerings[row["id"]]
-            await self._add_credit(
-                "customer_credit",
-                row,
-                lambda row, own=of_credit: credit_mapping.map_customer_credit(row, own),
-            )
+            map_row = partial(credit_mapping.map_customer_credit, offerings=offerings[row["id"]])
+            await self._add_credit("customer_credit", row, map_row)
         async for row in rows.rows("project_credit", "invoices_projectcredit"):
             await self._add_credit("project_credit", row, credit_mapping.map_project_credit)
             if row["use_organisation_credit"]:

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, null, select
+from sqlalchemy import ColumnElement, func, literal, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credits.models import CreditTransaction, CustomerCredit, ProjectCredit
 from app.customers.models import Customer, Project
+from app.database.statements import AnySelect
 
 
 class UnexplainedBalance(NamedTuple):
@@ -51,7 +52,7 @@ async def find_unexplained_balances(
     return found
 
 
-def _customer_credits() -> Select[Any]:
+def _customer_credits() -> AnySelect:
     movement = CreditTransaction.customer_credit_uuid == CustomerCredit.uuid
     difference = CustomerCredit.value - _ledger_sum(movement)
     return (
@@ -62,7 +63,7 @@ def _customer_credits() -> Select[Any]:
     )
 
 
-def _project_credits() -> Select[Any]:
+def _project_credits() -> AnySelect:
     movement = CreditTransaction.project_credit_uuid == ProjectCredit.uuid
     difference = ProjectCredit.value - _ledger_sum(movement)
     return (

@@ -3,7 +3,7 @@
 The functions raise ValueError, with the reason, for a row that cannot be mapped completely.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -215,17 +215,6 @@ def map_profile(row: Row) -> records.PaymentProfileRecord:
     """Map a payment profile."""
     attributes, is_active = row["attributes"] or {}, bool(row["is_active"])
     return map_record(records.PaymentProfileRecord, row, attributes=attributes, is_active=is_active)
-
-
-def map_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRecord:
-    """Map a customer's credit. Older releases call the expected consumption the minimal one."""
-    consumption = row["expected_consumption"]
-    return map_record(
-        records.CustomerCreditRecord,
-        row,
-        expected_consumption=row["minimal_consumption"] if consumption is None else consumption,
-        offerings=tuple(offerings),
-    )
 
 
 def map_invoice(row: Row, payment_interval_days: int) -> records.InvoiceRecord:
