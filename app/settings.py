@@ -209,7 +209,16 @@ class AuditSettings(DatabaseSettings):
     the database has an invoice."""
 
 
-class Settings(AuditSettings):
+class ProofSettings(AuditSettings):
+    """Settings of commands that store payments with their proofs."""
+
+    proof_dir: Path = Path("var/proofs")
+    """The directory of proofs of payment, shared by all processes."""
+    proof_max_bytes: PositiveInt = 10 * 1024 * 1024
+    """The largest proof that is accepted, in bytes."""
+
+
+class Settings(ProofSettings):
     """The settings of the API and the worker."""
 
     redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(repr=False)
@@ -257,11 +266,6 @@ class Settings(AuditSettings):
     `pending_finalization`, before they are issued; 0 for none, at most 28 days."""
     notify_on_issue: bool = False
     """Whether the customer is notified of each newly issued invoice."""
-
-    proof_dir: Path = Path("var/proofs")
-    """The directory of proofs of payment, shared by all processes."""
-    proof_max_bytes: PositiveInt = 10 * 1024 * 1024
-    """The largest proof that is accepted, in bytes."""
 
     drain_seconds: float = Field(default=5, ge=0, le=15)
     """Seconds after SIGTERM in which a process reports not ready, but still accepts requests."""

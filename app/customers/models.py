@@ -8,6 +8,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.base import Base, BlankText, Percent, PrimaryKey, PublicId
 
 
+class OrganizationGroup(Base):
+    """A group of customers, by which reports filter."""
+
+    __tablename__ = "organization_groups"
+
+    id: Mapped[PrimaryKey]
+    uuid: Mapped[PublicId]
+    name: Mapped[str]
+
+
 class Customer(Base):
     """An organization that is invoiced, sells offerings, or both."""
 
@@ -49,6 +59,19 @@ class Customer(Base):
     source: Mapped[str | None]
     """The import that created it: `focus` for an account or a provider of a cost export, which is
     invoiced by such imports only; null for a customer that this service invoices."""
+
+
+class CustomerOrganizationGroup(Base):
+    """A customer's membership in a group."""
+
+    __tablename__ = "customer_organization_groups"
+
+    customer_id: Mapped[int] = mapped_column(
+        ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True
+    )
+    organization_group_id: Mapped[int] = mapped_column(
+        ForeignKey("organization_groups.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class Project(Base):

@@ -100,6 +100,13 @@ class TokenRecord(Record):
     revoked_at: Time | None = None
 
 
+class OrganizationGroupRecord(Record):
+    """A group of customers, by which reports filter."""
+
+    kind: Literal["organization_group"] = "organization_group"
+    name: Text
+
+
 class CustomerRecord(Record):
     """An organization that receives invoices, sells services, or both."""
 
@@ -130,6 +137,8 @@ class CustomerRecord(Record):
     created_at: Time
     source: Text | None = None
     """`focus`: only imports of cloud bills invoice this customer. Null: this service does."""
+    organization_groups: tuple[UUID, ...] = ()
+    """The groups of the customer, in any order."""
 
 
 class CustomerRoleRecord(Record):

@@ -133,10 +133,16 @@ class RecordKind:
 
 
 _credits: Any = credits.CustomerCreditOffering.__table__.c
+_groups: Any = customers.CustomerOrganizationGroup.__table__.c
 RECORD_KINDS: Final = (
     RecordKind(records.UserRecord, identity.User),
     RecordKind(records.TokenRecord, identity.Token),
-    RecordKind(records.CustomerRecord, customers.Customer),
+    RecordKind(records.OrganizationGroupRecord, customers.OrganizationGroup),
+    RecordKind(
+        records.CustomerRecord,
+        customers.Customer,
+        links=(Link("organization_groups", _groups.customer_id, _groups.organization_group_id),),
+    ),
     RecordKind(records.CustomerRoleRecord, identity.CustomerRole),
     RecordKind(records.AccessSubnetRecord, identity.AccessSubnet),
     RecordKind(records.ProjectRecord, customers.Project),

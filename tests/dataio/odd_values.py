@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingType, BillingUnit, DeliveryState, InvoiceState
 from app.billing.periods import Period
-from app.credits.models import CustomerCreditOffering
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.proofs import IncomingProof, ProofStore
@@ -37,6 +36,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     buyer = await make.customer(
         name="Käufer", country="", default_tax_percent=Decimal("999.99"), archived=True
     )
+    await make.organization_group(buyer, seller, name=ODD_TEXT)
     owner = await make.owner(buyer, full_name=ODD_TEXT, is_active=False)
     await make.role(owner, seller, role="reader", is_active=False, expires_at=datetime.now(UTC))
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -53,8 +53,8 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     project = await make.project(buyer, name=ODD_TEXT, is_removed=True)
     resource = await make.resource(project, offering, plan_id=plan.id)
     await make.project_role(owner, project, is_active=False)
-    credit = await make.credit(buyer, value=Decimal("5.00001"), end_date=date.max)
-    share = await make.project_credit(project, value=Decimal("99999999999.99999"))
+    credit = await make.credit(buyer, value="5.00001", end_date=date.max)
+    share = await make.project_credit(project, value="99999999999.99999")
     await make.credit_transaction(
         customer_uuid=buyer.uuid,
         project_credit_uuid=share.uuid,
@@ -69,10 +69,8 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
     affiliate = await make.affiliate(
         buyer, seller, fee_percent=Decimal("0.00001"), end_date=date.max
     )
-    await connection.execute(
-        insert(CustomerCreditOffering),
-        [{"customer_credit_id": credit.id, "offering_id": each.id} for each in (lonely, offering)],
-    )
+    for each in (lonely, offering):
+        await make.credit_offering(credit, each)
     states = [*InvoiceState]
     for month in range(1, 13):
         invoice = await make.invoice(

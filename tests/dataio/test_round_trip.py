@@ -93,8 +93,9 @@ def of_type(kind: Any, metadata: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
         numbers = st.integers(limit(metadata, "ge", -9), highest)
         return numbers if kind is int else st.text(WORDS, max_size=longest)
     if kind is Decimal:
-        most = 10 ** limit(metadata, "max_digits", 0) - 1
         places = limit(metadata, "decimal_places", 0)
+        most = 10 ** limit(metadata, "max_digits", 0) - 1
+        most = min(most, limit(metadata, "le", most) * 10**places)
         digits = st.integers(limit(metadata, "ge", -most), most)
         return digits.map(lambda number: EXACT.scaleb(Decimal(number), -places))
     if isinstance(kind, type) and issubclass(kind, StrEnum):

@@ -35,9 +35,15 @@ from app.credits.models import (
     CreditTransaction,
     CustomerAffiliate,
     CustomerCredit,
+    CustomerCreditOffering,
     ProjectCredit,
 )
-from app.customers.models import Customer, Project
+from app.customers.models import (
+    Customer,
+    CustomerOrganizationGroup,
+    OrganizationGroup,
+    Project,
+)
 from app.database.base import Base
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
@@ -175,6 +181,14 @@ class Factories:
                 **values,
             },
         )
+
+    async def organization_group(self, *members: Row, **values: Any) -> Row:
+        """Insert a group of customers."""
+        group = await self._insert(OrganizationGroup, {"name": "Universities", **values})
+        for member in members:
+            link = {"customer_id": member.id, "organization_group_id": group.id}
+            await self._connection.execute(insert(CustomerOrganizationGroup).values(link))
+        return group
 
     async def project(self, customer: Row, **values: Any) -> Row:
         """Insert a project of a customer."""
@@ -338,18 +352,31 @@ class Factories:
             },
         )
 
-    async def credit(self, customer: Row, **values: Any) -> Row:
-        """Insert a credit of a customer."""
+    async def credit(self, customer: Row, value: str = "100", **values: Any) -> Row:
+        """Insert a credit of a customer, without a row in the ledger."""
         return await self._insert(
             CustomerCredit,
-            {"customer_id": customer.id, "value": Decimal(100), "created_at": EARLY, **values},
+            {
+                "customer_id": customer.id,
+                "value": Decimal(value),
+                "created_at": EARLY,
+                **values,
+            },
         )
 
-    async def project_credit(self, project: Row, **values: Any) -> Row:
-        """Insert a project's share of the customer's credit."""
+    async def credit_offering(self, credit: Row, offering: Row) -> None:
+        """Let a credit pay items of an offering, and of others that were added."""
+        await self._connection.execute(
+            insert(CustomerCreditOffering).values(
+                customer_credit_id=credit.id, offering_id=offering.id
+            )
+        )
+
+    async def project_credit(self, project: Row, value: str = "100", **values: Any) -> Row:
+        """Insert a credit of a project, without a row in the ledger."""
         return await self._insert(
             ProjectCredit,
-            {"project_id": project.id, "value": Decimal(10), "created_at": EARLY, **values},
+            {"project_id": project.id, "value": Decimal(value), "created_at": EARLY, **values},
         )
 
     async def credit_transaction(self, **values: Any) -> Row:
@@ -365,13 +392,13 @@ class Factories:
         )
 
     async def affiliate(self, customer: Row, affiliate: Row, **values: Any) -> Row:
-        """Insert an organization that earns a fee from a customer's invoices."""
+        """Let an affiliate earn a fee from a customer, by default of 10 %."""
         return await self._insert(
             CustomerAffiliate,
             {
                 "customer_id": customer.id,
                 "affiliate_id": affiliate.id,
-                "fee_percent": Decimal(5),
+                "fee_percent": Decimal(10),
                 "created_at": EARLY,
                 **values,
             },

@@ -4,6 +4,11 @@ from typing import Any, Final
 
 from tests.support.waldur_sample import EPOCH, uid
 
+GROUPS: Final = (
+    "CREATE TABLE structure_organizationgroup"
+    " (id integer NOT NULL, uuid uuid NOT NULL, name varchar(150) NOT NULL)"
+)
+"""The table of groups, which older releases have, too."""
 UPGRADE: Final = (
     "ALTER TABLE structure_customer ALTER default_tax_percent TYPE numeric(5,2),"
     " ADD display_billing_info_in_projects boolean NOT NULL DEFAULT true",
@@ -43,6 +48,9 @@ UPGRADE: Final = (
     " created timestamptz NOT NULL, amount numeric(16,5) NOT NULL, invoice_id integer NOT NULL,"
     " affiliate_link_id integer NOT NULL)",
     "INSERT INTO django_content_type VALUES (10, 'invoices', 'invoice')",
+    GROUPS,
+    "CREATE TABLE structure_customer_organization_groups"
+    " (id integer NOT NULL, customer_id integer NOT NULL, organizationgroup_id integer NOT NULL)",
 )
 """SQL statements, each by itself."""
 TOKEN_DIGEST: Final = "e" * 64

@@ -2,10 +2,11 @@
 
 import typer
 
-from app.cli.context import load
+from app.cli.context import fail, load
 from app.cli.database import with_database
+from app.disk import DiskUnavailable
 from app.local import demo as demonstration
-from app.settings import AuditSettings
+from app.settings import ProofSettings
 
 cli = typer.Typer()
 
@@ -13,7 +14,11 @@ cli = typer.Typer()
 @cli.command()
 def demo() -> None:
     """Load fictitious data of thirteen months into an empty database."""
-    settings = load(AuditSettings)
-    typer.echo(
-        with_database(lambda database: demonstration.load(database, settings), settings=settings)
-    )
+    settings = load(ProofSettings)
+    try:
+        summary = with_database(
+            lambda database: demonstration.load(database, settings), settings=settings
+        )
+    except DiskUnavailable as error:
+        fail(f"The proof of a payment cannot be stored: {error}.")
+    typer.echo(summary)

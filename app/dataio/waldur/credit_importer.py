@@ -1,6 +1,5 @@
 """Imports credits, their ledger and affiliates, and never overwrites a balance that moved here."""
 
-from collections import defaultdict
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -11,7 +10,7 @@ from app.dataio import records
 from app.dataio.waldur import credit_ledger, credit_mapping, selects
 from app.dataio.waldur.credit_ledger import UnexplainedBalance
 from app.dataio.waldur.credit_mapping import explanation_uuid
-from app.dataio.waldur.mapping import Row, parse_uuid
+from app.dataio.waldur.mapping import Row
 from app.dataio.waldur.row_importer import MapRow, RowImporter, name_row
 
 _CHANGED_HERE: Final = "the balance of the credit has moved here"
@@ -34,13 +33,9 @@ class CreditImporter:
 
     async def import_credits(self) -> None:
         """Import the credits of customers and projects, and the affiliates."""
-        rows, waldur = self._rows, self._rows.waldur
+        rows = self._rows
         await self._find_changes()
-        offerings: dict[int, list[UUID]] = defaultdict(list)
-        if waldur.has("invoices_customercredit_offerings"):
-            async for row in waldur.rows(selects.credit_offerings(waldur)):
-                if row["offering"] is not None:
-                    offerings[row["credit"]].append(parse_uuid(row["offering"]))
+        offerings = await rows.lists(selects.credit_offerings(rows.waldur))
         async for row in rows.rows("customer_credit", "invoices_customercredit"):
             map_row = partial(credit_mapping.map_customer_credit, offerings=offerings[row["id"]])
             await self._add_credit("customer_credit", row, map_row)

@@ -6,6 +6,7 @@ The import reads one snapshot of the Waldur and writes in one transaction. A rep
 the rows that are new or changed since.
 """
 
+from functools import partial
 from uuid import UUID
 
 from app.audit.actor import Actor
@@ -34,7 +35,7 @@ async def import_waldur_database(
         async with import_transaction(
             database, settings, Actor("import_waldur"), keep_good=True
         ) as loader:
-            importer = WaldurImporter(waldur, loader, settings.payment_interval_days, progress)
+            importer = WaldurImporter(waldur, loader, settings, progress)
             await importer.import_all()
         return importer.complete_report()
 
@@ -43,11 +44,11 @@ class WaldurImporter:
     """Imports one kind of record after the other, each after the kinds that it names."""
 
     def __init__(
-        self, waldur: WaldurDatabase, loader: Loader, payment_interval_days: int, progress: Progress
+        self, waldur: WaldurDatabase, loader: Loader, settings: Settings, progress: Progress
     ) -> None:
         self._waldur = waldur
         self._loader = loader
-        self._interval = payment_interval_days
+        self._settings = settings
         self._report = WaldurImportReport()
         self._rows = RowImporter(waldur, loader, self._report, progress)
         self._subnets_of_offerings: list[str] = []
@@ -62,7 +63,7 @@ class WaldurImporter:
         credit = CreditImporter(self._rows)
         await credit.import_credits()
         await self._loader.flush()
-        invoices = InvoiceImporter(self._waldur, self._loader, self._report, self._interval)
+        invoices = InvoiceImporter(self._waldur, self._loader, self._report, self._settings)
         await invoices.import_all(self._rows.progress)
         await self._import_payments(invoices)
         await credit.import_ledger()
@@ -89,7 +90,11 @@ class WaldurImporter:
         async for row in rows.rows("personal_access_token", "core_personalaccesstoken"):
             reason = "its scopes and networks would not limit it here"
             self._report.skipped.add("personal_access_token", reason, name_row(row))
-        await rows.import_rows(records.CustomerRecord, "structure_customer", mapping.map_customer)
+        await rows.import_rows(records.OrganizationGroupRecord, "structure_organizationgroup")
+        groups = await rows.lists(selects.customer_groups(waldur))
+        async for row in rows.rows("customer", "structure_customer"):
+            map_row = partial(mapping.map_customer, groups=groups[row["id"]])
+            await rows.add("customer", row, map_row)
         await self._import_subnets()
         await rows.import_rows(records.ProjectRecord, "structure_project")
         await self._import_roles()

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.billing.currencies import Currency
-from app.billing.enums import InvoiceState
 from app.billing.money import item_price, with_tax
 from app.catalogue.models import Offering, PlanComponent
 from app.customers.models import Project
@@ -20,6 +19,8 @@ from app.dataio.waldur.import_report import RowsByReason, WaldurImportReport, de
 from app.dataio.waldur.mapping import Row, parse_uuid
 from app.dataio.waldur.source_database import WaldurDatabase
 from app.invoices.repository import imports
+from app.invoices.states import CHANGEABLE
+from app.settings import Settings
 
 _BATCH_INVOICES: Final = 500
 _ROUNDING_OF_ITEM: Final = Decimal("0.02")
@@ -55,7 +56,7 @@ class MappedInvoice:
         Waldur has changed items of issued invoices without their totals. It may round the price
         and the tax of each item, which is no difference.
         """
-        if self.cached_cost is None or self.invoice.state is InvoiceState.PENDING:
+        if self.cached_cost is None or self.invoice.state in CHANGEABLE:
             return False
         if not self.cached_cost.is_finite():
             return True
@@ -75,12 +76,13 @@ class InvoiceImporter:
         waldur: WaldurDatabase,
         loader: Loader,
         report: WaldurImportReport,
-        payment_interval_days: int,
+        settings: Settings,
     ) -> None:
         self._waldur = waldur
         self._loader = loader
         self._report = report
-        self._interval = payment_interval_days
+        self._interval = settings.payment_interval_days
+        self._has_grace_period = settings.finalization_grace_hours > 0
         self._existing = mapping.ExistingRecords()
         self.seen: set[UUID] = set()
         """Every invoice of the Waldur."""
@@ -141,7 +143,11 @@ class InvoiceImporter:
             uuid: UUID | None = None
             try:
                 uuid = parse_uuid(row["uuid"])
-                record = mapping.map_invoice(mapping.require_readable(row), self._interval)
+                record = mapping.map_invoice(
+                    mapping.require_readable(row),
+                    self._interval,
+                    has_grace_period=self._has_grace_period,
+                )
                 invoices[row["id"]] = MappedInvoice(record, row["state"], row["total_cost"])
             except ValueError as error:
                 if uuid is not None:

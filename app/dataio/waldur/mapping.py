@@ -3,7 +3,7 @@
 The functions raise ValueError, with the reason, for a row that cannot be mapped completely.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -28,8 +28,6 @@ NAMESPACE = UUID("2c1d2b0e-6f0c-5d4b-9a35-0b9c4a7d8e61")
 """The namespace of the UUIDs of rows that have none in Waldur, equal in every import."""
 FIRST_NUMBER = 100000
 """Waldur shows this plus the id of an invoice as the number of the invoice."""
-PENDING_FINALIZATION = "pending_finalization"
-"""The state of an invoice in the grace period after its month."""
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The creation time of rows of which a release of Waldur does not store it."""
 CUSTOMER_ROLES = {
@@ -114,10 +112,14 @@ def _read_enum(row: Row, enum: type[StrEnum], name: str) -> StrEnum:
         raise ValueError(f"the {name.replace('_', ' ')} {row[name]!r} is unknown") from None
 
 
-def map_customer(row: Row) -> records.CustomerRecord:
+def map_customer(row: Row, groups: Sequence[UUID]) -> records.CustomerRecord:
     """Map an organization."""
-    start = row["accounting_start_date"] or row["created"] or UNKNOWN_TIME
-    return map_record(records.CustomerRecord, row, accounting_start_date=start)
+    return map_record(
+        records.CustomerRecord,
+        row,
+        accounting_start_date=row["accounting_start_date"] or row["created"] or UNKNOWN_TIME,
+        organization_groups=tuple(groups),
+    )
 
 
 def map_user(row: Row) -> records.UserRecord:
@@ -217,13 +219,16 @@ def map_profile(row: Row) -> records.PaymentProfileRecord:
     return map_record(records.PaymentProfileRecord, row, attributes=attributes, is_active=is_active)
 
 
-def map_invoice(row: Row, payment_interval_days: int) -> records.InvoiceRecord:
+def map_invoice(
+    row: Row, payment_interval_days: int, *, has_grace_period: bool
+) -> records.InvoiceRecord:
     """Map an invoice. It keeps the number that Waldur shows.
 
-    An invoice in the grace period of Waldur, which is not issued and may change, is pending here.
+    An invoice in the grace period of Waldur, which is not issued and may change, is pending here
+    without a grace period.
     """
     issued: date | None = row["invoice_date"]
-    if row["state"] == PENDING_FINALIZATION:
+    if row["state"] == InvoiceState.PENDING_FINALIZATION and not has_grace_period:
         row = {**row, "state": InvoiceState.PENDING}
     return map_record(
         records.InvoiceRecord,

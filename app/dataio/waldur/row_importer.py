@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -57,6 +58,18 @@ class RowImporter:
         async for row in self.waldur.rows(source):
             self.progress(kind)
             yield row
+
+    async def lists(self, statement: Select[Any] | None) -> dict[int, list[UUID]]:
+        """Return the UUIDs that a select of `owner` and `uuid` lists, by owner.
+
+        The import of the listed rows reports a UUID that cannot be read.
+        """
+        listed: dict[int, list[UUID]] = defaultdict(list)
+        if statement is not None:
+            async for row in self.waldur.rows(statement):
+                with suppress(ValueError):
+                    listed[row["owner"]].append(mapping.parse_uuid(row["uuid"]))
+        return listed
 
     async def add(self, kind: str, row: Row, map_row: MapRow) -> bool:
         """Map a row and add its record, or report why it cannot be mapped.

@@ -78,13 +78,39 @@ def profiles(waldur: WaldurDatabase) -> Select[Any]:
     return statement.order_by(is_active, profile["id"])
 
 
-def credit_offerings(waldur: WaldurDatabase) -> Select[Any]:
-    """Select the offerings of each credit, by the id of the credit."""
+def customer_groups(waldur: WaldurDatabase) -> Select[Any] | None:
+    """Select the groups of organizations: `owner` is the id of the organization, `uuid` a group's.
+
+    In older releases an organization has only one group. Returns None for a release without any.
+    """
+    group = waldur.table("structure_organizationgroup")
+    if not waldur.has("structure_organizationgroup"):
+        return None
+    if waldur.has("structure_customer_organization_groups"):
+        link = waldur.table("structure_customer_organization_groups")
+        owner, key = link["customer_id"], link["organizationgroup_id"]
+    else:
+        link = waldur.table("structure_customer")
+        owner, key = link["id"], link["organization_group_id"]
+    return (
+        select(owner.label("owner"), group["uuid"])
+        .select_from(link.table.join(group.table, group["id"] == key))
+        .order_by(link["id"], group["id"])
+    )
+
+
+def credit_offerings(waldur: WaldurDatabase) -> Select[Any] | None:
+    """Select the offerings of credits: `owner` is the id of the credit, `uuid` an offering's.
+
+    Returns None for a release without them.
+    """
+    if not waldur.has("invoices_customercredit_offerings"):
+        return None
     link = waldur.table("invoices_customercredit_offerings")
     offering = waldur.table("marketplace_offering")
     return (
-        select(link["customercredit_id"].label("credit"), offering["uuid"].label("offering"))
-        .select_from(link.table.outerjoin(offering.table, offering["id"] == link["offering_id"]))
+        select(link["customercredit_id"].label("owner"), offering["uuid"])
+        .select_from(link.table.join(offering.table, offering["id"] == link["offering_id"]))
         .order_by(link["id"])
     )
 

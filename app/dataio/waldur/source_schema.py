@@ -54,7 +54,12 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
             | dict.fromkeys(("native_name", "abbreviation", "slug", "registration_code"), "")
             | dict.fromkeys(("agreement_number", "backend_id", "contact_details"), "")
             | {"created": None, "accounting_start_date": None, "archived": False}
-            | {"default_tax_percent": ZERO, "display_billing_info_in_projects": True},
+            | {"default_tax_percent": ZERO, "display_billing_info_in_projects": True}
+            | {"organization_group_id": None},
+        ),
+        "structure_organizationgroup": TableSchema("id uuid name", optional=True),
+        "structure_customer_organization_groups": TableSchema(
+            "id customer_id organizationgroup_id", optional=True
         ),
         "structure_accesssubnet": TableSchema(
             "id uuid customer_id inet",

@@ -1,7 +1,6 @@
-"""Thirteen months of invoices, with payments and a customer credit."""
+"""Thirteen months of invoices, with payments and compensations."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -9,23 +8,16 @@ from typing import Any
 from app import clock
 from app.billing import money
 from app.billing.currencies import Currency
-from app.billing.enums import BillingUnit, InvoiceState, PaymentType
+from app.billing.enums import InvoiceState, PaymentType
 from app.billing.periods import Period, due_date, last_thirteen_periods
-from app.catalogue.models import Offering
-from app.credits.models import CustomerCredit, CustomerCreditOffering
 from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
 from app.local.demo.charges import Charge, charges
+from app.local.demo.credits import DemoCredits, given_back
 from app.local.demo.people import ORGANIZATIONS, Organization
 from app.local.demo.rows import Rows, identifier, seeded_random
 from app.local.demo.subscriptions import Subscription, buyer_of, subscriptions
 from app.payments.models import Payment, PaymentProfile
-
-CREDITED = "tammelinna"
-CREDITED_SERVICES = ("cluster", "vserver")
-_GRANTED = Decimal(2000)
-_SPENT_A_MONTH = Decimal(150)
-_CREDIT_SINCE = 8
 
 _CANCELED = {
     ("farol", 6): "The contract ended in dispute; settled outside of this service.",
@@ -41,12 +33,12 @@ _PAYMENT_INTERVAL_DAYS = 30
 
 
 def add_invoices(rows: Rows, now: datetime, currency: Currency) -> None:
-    """Add invoices with items, payments and the credit, oldest first."""
+    """Add invoices with items and payments, oldest first, and the credits."""
     bought: defaultdict[str, list[Subscription]] = defaultdict(list)
     for subscription in subscriptions():
         bought[buyer_of(subscription)].append(subscription)
-    credit = _Credit()
     running = Period.containing(now)
+    credit = DemoCredits(rows, running)
     for period in last_thirteen_periods(now.date()):
         age = (running.year - period.year) * 12 + running.month - period.month
         for organization in ORGANIZATIONS:
@@ -57,45 +49,7 @@ def add_invoices(rows: Rows, now: datetime, currency: Currency) -> None:
             ]
             if lines:
                 _Month(rows, organization, period, age, currency).add(lines, credit)
-    credit.add(rows, running)
-
-
-class _Credit:
-    """A customer credit for some services, spent in monthly parts."""
-
-    def __init__(self) -> None:
-        self._left = _GRANTED
-
-    def compensate(
-        self, organization: Organization, age: int, lines: Iterable[Charge]
-    ) -> Iterator[tuple[Charge, Decimal]]:
-        """Yield each compensated line with its compensation."""
-        if organization.key != CREDITED or age > _CREDIT_SINCE:
-            return
-        allowance = min(_SPENT_A_MONTH, self._left)
-        for line in lines:
-            amount = min(line.price, allowance)
-            if line.subscription.service in CREDITED_SERVICES and amount > 0:
-                allowance -= amount
-                self._left -= amount
-                yield line, amount
-
-    def add(self, rows: Rows, running: Period) -> None:
-        """Add the credit with its remaining value."""
-        credit = rows.add(
-            CustomerCredit,
-            CREDITED,
-            customer_id=identifier(Customer, CREDITED),
-            value=self._left,
-            end_date=running.shifted(10).first_day,
-            created_at=running.shifted(-_CREDIT_SINCE).start,
-        )
-        for service in CREDITED_SERVICES:
-            rows.link(
-                CustomerCreditOffering,
-                customer_credit_id=credit,
-                offering_id=identifier(Offering, service),
-            )
+    credit.add()
 
 
 class _Month:
@@ -112,7 +66,7 @@ class _Month:
         self._key = f"{organization.key}/{age}"
         self._items: list[dict[str, Any]] = []
 
-    def add(self, lines: list[Charge], credit: _Credit) -> None:
+    def add(self, lines: list[Charge], credit: DemoCredits) -> None:
         """Add the invoice with a line for each charge and each compensation."""
         state = self._state()
         issued = None if state is InvoiceState.PENDING else self._period.shifted(1).first_day
@@ -133,8 +87,8 @@ class _Month:
         )
         for line in lines:
             self._add_item(invoice, line.values())
-        for line, amount in credit.compensate(self._organization, self._age, lines):
-            self._add_item(invoice, _compensation(line, amount))
+        for compensation in credit.pay(self._key, self._age, lines):
+            self._add_item(invoice, compensation)
         if (self._organization.key, self._age) == _REFUNDED:
             self._add_item(invoice, _refund(lines[0]))
         if state is InvoiceState.PAID and issued:
@@ -189,25 +143,5 @@ class _Month:
         )
 
 
-def _given_back(line: Charge, name: str, amount: Decimal) -> dict[str, Any]:
-    return {
-        **line.values(),
-        "name": name,
-        "unit_price": -amount,
-        "quantity": Decimal(1),
-        "unit": BillingUnit.QUANTITY,
-        "measured_unit": "",
-        "credit": True,
-    }
-
-
-def _compensation(line: Charge, amount: Decimal) -> dict[str, Any]:
-    name = f"Compensation. {line.values()['name']}"
-    return {
-        **_given_back(line, name, amount),
-        "customer_credit_id": identifier(CustomerCredit, CREDITED),
-    }
-
-
 def _refund(line: Charge) -> dict[str, Any]:
-    return _given_back(line, "Gutschrift: Ausfall im Rechenraum", Decimal("45.5"))
+    return given_back(line, "Gutschrift: Ausfall im Rechenraum", Decimal("45.5"))

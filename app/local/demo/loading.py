@@ -14,10 +14,13 @@ from app.identity.models import User
 from app.invoices.actions.set_currency import use_currency
 from app.local.demo.catalogue import add_catalogue
 from app.local.demo.invoicing import add_invoices
+from app.local.demo.payments import PROVEN, add_payments, store_proof
 from app.local.demo.people import add_people
-from app.local.demo.rows import Rows
+from app.local.demo.rows import Rows, identifier
 from app.local.demo.subscriptions import add_resources
-from app.settings import AuditSettings
+from app.payments.models import Payment
+from app.payments.proofs import ProofStore
+from app.settings import ProofSettings
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
 """Users for whom `run` creates tokens."""
@@ -48,19 +51,30 @@ def demonstration(currency: Currency) -> Rows:
     add_catalogue(rows, now)
     add_resources(rows, now)
     add_invoices(rows, now, currency)
+    add_payments(rows, now)
     return rows
 
 
-async def load(database: Database, settings: AuditSettings) -> DemoSummary:
+async def load(database: Database, settings: ProofSettings) -> DemoSummary:
     """Load the demonstration into a database without users and customers; else do nothing.
 
-    Raises WrongCurrency if it has invoices in another currency.
+    Raises WrongCurrency if it has invoices in another currency, and `DiskUnavailable` if the proof
+    of payment cannot be stored.
     """
-    async with audited_transaction(database, settings.audit_key, Actor("demo")) as connection:
-        in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
-        if (await connection.execute(in_use)).scalar_one():
-            return DemoSummary(loaded=False)
-        currency = settings.currency
-        await use_currency(connection, currency)
-        rows = demonstration(currency)
-        return DemoSummary(loaded=True, rows=await rows.insert(connection))
+    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    proof = ""
+    try:
+        async with audited_transaction(database, settings.audit_key, Actor("demo")) as connection:
+            in_use = select(exists(select(User.id)) | exists(select(Customer.id)))
+            if (await connection.execute(in_use)).scalar_one():
+                return DemoSummary(loaded=False)
+            currency = settings.currency
+            await use_currency(connection, currency)
+            rows = demonstration(currency)
+            payment = identifier(Payment, "/".join(map(str, PROVEN)))
+            proof = await store_proof(rows, store, payment)
+            return DemoSummary(loaded=True, rows=await rows.insert(connection))
+    except BaseException:
+        if proof:
+            await store.remove(proof)
+        raise

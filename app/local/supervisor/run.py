@@ -23,7 +23,7 @@ from app.local.embedded.valkey import EmbeddedValkey
 from app.local.supervisor import children, welcome
 from app.local.supervisor.addresses import free_port, reachable_host, wait_until_ok
 from app.server.child_process import set_parent_death_signal
-from app.settings import AuditSettings, Settings
+from app.settings import ProofSettings, Settings
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SUPPLIED_SETTINGS = ("DATABASE_URL", "REDIS_URL", "AUDIT_KEY", "PROOF_DIR", "MAIL_DIR")
@@ -164,7 +164,7 @@ def _choose_metrics_ports() -> list[str]:
 async def _prepare_database(
     address: str, environment: Mapping[str, str], metrics: Sequence[str]
 ) -> str:
-    settings = AuditSettings()
+    settings = ProofSettings()
     database = Database(settings)
     try:
         await settle_currency(database, settings)

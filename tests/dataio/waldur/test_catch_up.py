@@ -1,5 +1,6 @@
 """Running the import again: what changed in Waldur comes, what was changed here stays."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConn
     before = await dump(connection)
     second = await bring()
     assert await dump(connection) == before
-    assert second.unchanged == first.new
+    assert second.unchanged == first.new - Counter({"credit_transaction": 2})
     assert not +second.new
     assert not +second.updated
     assert not second.preserved
