@@ -25,6 +25,28 @@ class InvalidArgument(DomainError):
     """An argument of the request is invalid, or contradicts an earlier request."""
 
 
+class InvalidField(DomainError):
+    """A value is well-formed, but a rule or the stored data forbids it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownReference(InvalidField):
+    """A field names a record that does not exist, or that may not be chosen."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, "Invalid hyperlink - Object does not exist.")
+
+
+class PermissionDenied(DomainError):
+    """The caller's role at the record's organization does not allow the action."""
+
+    def __init__(self) -> None:
+        super().__init__("You do not have permission to perform this action.")
+
+
 class LimitExceeded(DomainError):
     """A file is larger than the service stores."""
 

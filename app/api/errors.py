@@ -4,7 +4,7 @@ Wire code raises an `ApiError`. The layers below raise their own exceptions, whi
 maps to a status and a documented body.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any, Final
 
@@ -25,6 +25,16 @@ _logger = get_logger(__name__)
 REQUIRED: Final = "This field is required."
 
 
+_DETAIL_STATUSES: Final = (
+    (domain_errors.PermissionDenied, 403),
+    (domain_errors.NotFound, 404),
+    (domain_errors.WrongState, 409),
+    (domain_errors.LimitExceeded, 413),
+    (domain_errors.InvalidArgument, 400),
+)
+"""The kinds of domain errors whose message is the detail, and their statuses."""
+
+
 class ApiError(Exception):
     """An error response: a status, a JSON body and headers."""
 
@@ -36,9 +46,12 @@ class ApiError(Exception):
 
 
 class InvalidFields(ApiError):
-    """400: the errors of every invalid field or parameter."""
+    """400: the errors of every invalid field or parameter.
 
-    def __init__(self, fields: dict[str, list[str]]) -> None:
+    They are a list of messages, or for a list or an object the errors of its elements.
+    """
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
         super().__init__(400, fields)
 
 
@@ -132,18 +145,15 @@ def api_error_of(error: Exception) -> ApiError:
             api_error = error
         case RequestValidationError():
             api_error = InvalidFields(_messages_by_field(error.errors()))
-        case domain_errors.NotFound():
-            api_error = NotFound(str(error))
-        case domain_errors.WrongState():
-            api_error = ApiError(409, detail)
         case domain_errors.RequestInProgress():
             api_error = ApiError(409, detail, {"Retry-After": "1"})
         case domain_errors.RuleViolation():
             api_error = ApiError(400, [str(error)])
-        case domain_errors.InvalidArgument():
-            api_error = ApiError(400, detail)
-        case domain_errors.LimitExceeded():
-            api_error = TooLarge(str(error))
+        case domain_errors.InvalidField():
+            api_error = InvalidFields({error.field: [str(error)]})
+        case DomainError():
+            statuses = (status for kind, status in _DETAIL_STATUSES if isinstance(error, kind))
+            api_error = ApiError(next(statuses), detail)
         case DatabaseUnavailable():
             api_error = _unavailable("The database is not available now. Try again.")
         case DiskUnavailable():

@@ -44,12 +44,17 @@ class FileReceiver(Protocol):
     """The name of the field. Files of other fields are discarded."""
     max_bytes: int
     """The total size of the body's files."""
+    count: int
+    """The files of the field that have begun."""
 
     async def begin(self, name: str) -> None:
         """Begin a file, which replaces an earlier one of the same field."""
 
     async def write(self, data: bytes) -> None:
         """Receive a further chunk of the file."""
+
+    def check(self) -> object:
+        """Raise `ValueError` with a message for the sender unless the file is valid."""
 
 
 async def read_parts(

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from fastapi import Response
 from pydantic import BaseModel, RootModel
 
 from app.api.permissions import IMPERSONATED_USER
@@ -15,9 +16,9 @@ _STATUSES: Final = {
     401: "The token is missing or invalid.",
     403: "The caller's role does not permit the operation.",
     404: "The resource or page does not exist, or the caller may not see it.",
-    409: "The invoice's state does not permit the action, or a request with the same key is still"
-    " in progress.",
-    412: "The invoice does not match `If-Match`.",
+    409: "The state of the record does not permit the action, or a request with the same key is"
+    " still in progress.",
+    412: "The record does not match `If-Match`.",
     413: "The body is too large.",
     415: "The operation does not accept this media type.",
     416: "The file does not have the requested `Range`.",
@@ -33,8 +34,11 @@ class ErrorDetail(BaseModel):
     detail: str
 
 
-class FieldErrors(RootModel[dict[str, list[str]]]):
-    """The error messages of each invalid field or parameter."""
+class FieldErrors(RootModel[dict[str, list[Any] | dict[str, Any]]]):
+    """The error messages of each invalid field or parameter.
+
+    Of a list or an object they are the errors of its elements.
+    """
 
 
 class RuleErrors(RootModel[list[str]]):
@@ -86,6 +90,7 @@ _RATE_LIMIT_HEADERS: Final = {
         "The remaining quota, and the seconds until it is renewed", '"token";r=5999;t=42'
     ),
 }
+_LOCATION_HEADER: Final = {"Location": _header("The URL of the new record", format="uri")}
 _REPLAYED_HEADER: Final = {
     "Idempotent-Replayed": _header(
         "`true` if the response is the stored one of an earlier request with the same key"
@@ -103,7 +108,7 @@ _IF_NONE_MATCH: Final = _header_parameter(
 )
 _IF_MATCH: Final = _header_parameter(
     "If-Match",
-    "The `ETag` of the whole invoice as the client read it. If the invoice has changed since, the"
+    "The `ETag` of the whole record as the client read it. If the record has changed since, the"
     " response is 412",
 )
 _IDEMPOTENCY_KEY: Final = _header_parameter(
@@ -156,12 +161,36 @@ def document_read(description: str, headers: dict[str, Any] | None = None) -> di
     }
 
 
-def document_action(
-    description: str, body: dict[str, Any] | None = None, *, conditional: bool = False
-) -> dict[str, Any]:
-    """Return the arguments of a route that changes one invoice.
+def document_create(record: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a route that creates a record; `record` is its name in prose."""
+    arguments = document_action(f"The new {record}", body, status=201)
+    arguments["responses"].pop(404)
+    arguments["responses"][201]["headers"] |= _LOCATION_HEADER
+    return arguments
 
-    `body` comes from `document_body`. A `conditional` route supports `If-Match`.
+
+def document_update(record: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a route that changes fields of a record."""
+    return document_action(f"The {record} after the change", body, conditional=True)
+
+
+def document_destroy() -> dict[str, Any]:
+    """Return the arguments of a route that deletes a record."""
+    arguments = document_action(NO_BODY, conditional=True, status=204)
+    return {"response_class": Response} | arguments
+
+
+def document_action(
+    description: str,
+    body: dict[str, Any] | None = None,
+    *,
+    conditional: bool = False,
+    status: int = 200,
+) -> dict[str, Any]:
+    """Return the arguments of a route that changes data.
+
+    `body` comes from `document_body`. A `conditional` route supports `If-Match`. `status` is that
+    of success.
     """
     statuses = [400, 404, 409]
     if body is not None:
@@ -169,8 +198,9 @@ def document_action(
     if conditional:
         statuses.append(412)
     return {
+        "status_code": status,
         "responses": {
-            200: {"description": description, "headers": _REPLAYED_HEADER},
+            status: {"description": description, "headers": {**_REPLAYED_HEADER}},
             **document_errors(*statuses),
         },
         "openapi_extra": {
@@ -181,20 +211,27 @@ def document_action(
 
 
 def document_body(
+    model: type[BaseModel],
     *,
-    json: type[BaseModel],
     form: type[BaseModel] | None = None,
     multipart: type[BaseModel] | None = None,
+    required: bool | None = None,
 ) -> dict[str, Any]:
-    """Return the `openapi_extra` of an optional body that a route parses itself."""
+    """Return the `openapi_extra` of a body that a route parses itself, in any media type.
+
+    `form` and `multipart` are the models of forms, if they differ. By default the body is required
+    if one of its fields is.
+    """
+    form = form or model
     models = {
-        "application/json": json,
+        "application/json": model,
         "application/x-www-form-urlencoded": form,
-        "multipart/form-data": multipart,
+        "multipart/form-data": multipart or form,
     }
     content = {}
-    for media_type, model in models.items():
-        if model is not None:
-            BODY_MODELS[model.__name__] = model
-            content[media_type] = {"schema": reference(model)}
-    return {"requestBody": {"content": content, "required": False}}
+    for media_type, documented in models.items():
+        BODY_MODELS[documented.__name__] = documented
+        content[media_type] = {"schema": reference(documented)}
+    if required is None:
+        required = any(field.is_required() for field in model.model_fields.values())
+    return {"requestBody": {"content": content, "required": required}}

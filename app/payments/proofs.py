@@ -66,7 +66,7 @@ class ProofTooLarge(LimitExceeded):
         super().__init__(f"The proof is larger than {max_bytes} bytes.")
 
 
-class ProofRefused(Exception):
+class ProofRefused(ValueError):
     """The file is empty or of another media type than `MEDIA_TYPES`."""
 
 

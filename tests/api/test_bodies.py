@@ -60,14 +60,20 @@ class Files:
     def __init__(self, max_bytes: int = 1024) -> None:
         self.max_bytes = max_bytes
         self.names: list[str] = []
+        self.count = 0
         self.content = b""
 
     async def begin(self, name: str) -> None:
         self.names.append(name)
+        self.count += 1
         self.content = b""
 
     async def write(self, data: bytes) -> None:
         self.content += data
+
+    def check(self) -> None:
+        if not self.content:
+            raise ValueError("empty")
 
 
 async def read(

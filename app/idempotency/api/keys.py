@@ -7,15 +7,15 @@ Stripe's API.
 import json
 import re
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from app.api.errors import ApiError
 from app.api.multipart import FilePart
 from app.api.request_body import RequestBody
 from app.idempotency.keys import IdempotencyKey
-from app.identity.api.authentication import Authenticated
+from app.identity.caller import Caller
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -30,23 +30,18 @@ class MalformedKey(ApiError):
         super().__init__(400, {"detail": f"{HEADER} must be 1 to 255 printable ASCII characters."})
 
 
-async def _key_of_request(request: Request, caller: Authenticated) -> IdempotencyKey | None:
+def key_of_request(request: Request, caller: Caller) -> IdempotencyKey:
+    """Return the idempotency key in the header of a request. Raises `MalformedKey`."""
     values = request.headers.getlist(HEADER)
-    if not values:
-        return None
     if len(values) > 1 or not _KEY.fullmatch(values[0]):
         raise MalformedKey
     return IdempotencyKey(caller.user_id, values[0])
 
 
-RequestKey = Annotated[IdempotencyKey | None, Depends(_key_of_request)]
-"""The idempotency key of the request, or None. Raises `MalformedKey`."""
-
-
-def request_digest(operation: str, subject: int, request: Request, body: RequestBody) -> bytes:
+def request_digest(operation: str, subject: str, request: Request, body: RequestBody) -> bytes:
     """Return the SHA-256 digest that identifies a request.
 
-    It covers the operation, the primary key of the record, the query and the body's fields. Bodies
+    It covers the operation, the UUID of the record, the query and the body's fields. Bodies
     with equal fields have equal digests in any media type. A file counts by its name and content.
     """
     query = sorted(request.query_params.multi_items())

@@ -81,7 +81,7 @@ async def _impersonate(request: Request, staff: Caller, values: list[str]) -> Ca
     )
 
 
-class _Require:
+class Require:
     """The dependency that admits the callers with an access, before all other checks."""
 
     def __init__(self, access: Access, has_access: Callable[[Caller], bool]) -> None:
@@ -121,9 +121,9 @@ class _Require:
         return caller
 
 
-require_user: Final = _Require(Access.AUTHENTICATED, lambda _: True)
-require_staff: Final = _Require(Access.STAFF, lambda caller: caller.is_staff)
-require_staff_or_support: Final = _Require(
+require_user: Final = Require(Access.AUTHENTICATED, lambda _: True)
+require_staff: Final = Require(Access.STAFF, lambda caller: caller.is_staff)
+require_staff_or_support: Final = Require(
     Access.STAFF_OR_SUPPORT, lambda caller: caller.is_staff or caller.is_support
 )
 Authenticated = Annotated[Caller, Depends(require_user)]

@@ -1,17 +1,14 @@
-"""The operations with which staff change one invoice."""
+"""The operations with which staff change one invoice, apart from `paid`."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api import body_validators
-from app.api.errors import InvalidFields
 from app.api.operation_docs import NO_BODY, document_action, document_body
-from app.api.rendered_response import RenderedResponse
-from app.api.request_body import RequestBody, parse_body
+from app.api.request_model import RequestModel
+from app.database.engine import Connection
+from app.idempotency.api.submission import Submission
 from app.invoices.actions.notify import NotifyInvoice, notify
 from app.invoices.actions.set_field import SetField, set_field
 from app.invoices.api.request_bodies import (
@@ -19,8 +16,8 @@ from app.invoices.api.request_bodies import (
     PaymentURLRequest,
     ReferenceNumberRequest,
 )
-from app.invoices.api.submission import Submission, Submitted
-from app.invoices.repository.writes import EDITABLE_TEXTS
+from app.invoices.api.submission import Submitted
+from app.invoices.repository.reads import FoundInvoice
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
@@ -31,10 +28,8 @@ class NotificationScheduled(BaseModel):
     detail: str
 
 
-_SCHEDULED: Final = RenderedResponse(
-    NotificationScheduled(detail="Invoice notification sending has been successfully scheduled.")
-    .model_dump_json()
-    .encode()
+_SCHEDULED: Final = NotificationScheduled(
+    detail="Invoice notification sending has been successfully scheduled."
 )
 
 
@@ -45,38 +40,25 @@ _SCHEDULED: Final = RenderedResponse(
     response_model=NotificationScheduled,
     **document_action("Notifications will be sent"),
 )
-async def send_notification(submission: Submitted, request: Request) -> Response:
+async def send_notification(submission: Submitted) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
-    replay = await submission.find_replay(RequestBody({}))
-    if replay is not None:
-        return replay
-    command = NotifyInvoice(submission.invoice.id, submission.invoice.customer_id)
-    change = partial(notify, command=command, settings=submission.settings)
-    response = await submission.run_once(change, _SCHEDULED, conditional=False)
-    await request.app.state.notifier.notify_worker()
-    return response
+    invoice, settings = submission.record, submission.request.app.state.settings
+
+    async def schedule(connection: Connection) -> NotificationScheduled:
+        await notify(connection, NotifyInvoice(invoice.id, invoice.customer_id), settings)
+        return _SCHEDULED
+
+    return await submission.act_without_body(schedule, conditional=False, notifies_worker=True)
 
 
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    return document_body(json=model, form=model, multipart=model)
+async def _set_field(submission: Submission[FoundInvoice], model: type[RequestModel]) -> Response:
+    """Set the fields of the body; a body without them changes nothing."""
 
+    async def change(connection: Connection, body: RequestModel) -> None:
+        for field, value in body.values().items():
+            await set_field(connection, SetField(submission.record.id, field, value))
 
-async def _set_field(
-    submission: Submission, field: str, validator: Callable[[Any, int], str]
-) -> Response:
-    """Set the field to its value in the body; a body without the field changes nothing."""
-    body = await parse_body(submission.request)
-    replay = await submission.find_replay(body)
-    if replay is not None:
-        return replay
-    change = None
-    if field in body.fields:
-        try:
-            value = validator(body.fields[field], EDITABLE_TEXTS[field])
-        except body_validators.FieldError as error:
-            raise InvalidFields({field: error.messages}) from None
-        change = partial(set_field, command=SetField(submission.invoice.id, field, value))
-    return await submission.run_once(change, RenderedResponse())
+    return await submission.act(model, change)
 
 
 @router.post(
@@ -84,11 +66,11 @@ async def _set_field(
     operation_id="invoices_set_backend_id",
     summary="Set backend ID",
     response_class=Response,
-    **document_action(NO_BODY, _body(BackendIdRequest), conditional=True),
+    **document_action(NO_BODY, document_body(BackendIdRequest), conditional=True),
 )
 async def set_backend_id(submission: Submitted) -> Response:
     """Set backend ID for invoice."""
-    return await _set_field(submission, "backend_id", body_validators.validate_text)
+    return await _set_field(submission, BackendIdRequest)
 
 
 @router.post(
@@ -96,11 +78,11 @@ async def set_backend_id(submission: Submitted) -> Response:
     operation_id="invoices_set_payment_url",
     summary="Set payment URL",
     response_class=Response,
-    **document_action(NO_BODY, _body(PaymentURLRequest), conditional=True),
+    **document_action(NO_BODY, document_body(PaymentURLRequest), conditional=True),
 )
 async def set_payment_url(submission: Submitted) -> Response:
     """Set payment URL for invoice."""
-    return await _set_field(submission, "payment_url", body_validators.validate_url)
+    return await _set_field(submission, PaymentURLRequest)
 
 
 @router.post(
@@ -108,8 +90,8 @@ async def set_payment_url(submission: Submitted) -> Response:
     operation_id="invoices_set_reference_number",
     summary="Set reference number",
     response_class=Response,
-    **document_action(NO_BODY, _body(ReferenceNumberRequest), conditional=True),
+    **document_action(NO_BODY, document_body(ReferenceNumberRequest), conditional=True),
 )
 async def set_reference_number(submission: Submitted) -> Response:
     """Set reference number for invoice."""
-    return await _set_field(submission, "reference_number", body_validators.validate_text)
+    return await _set_field(submission, ReferenceNumberRequest)

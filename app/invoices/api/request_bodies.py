@@ -1,42 +1,18 @@
-"""The request bodies of the operations on one invoice, as the OpenAPI document describes them.
-
-The operations read their bodies themselves, after the checks that need none.
-"""
+"""The request bodies of the operations on one invoice."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-
-from app.api.serializers import text_schema
+from app.api.body_fields import Date, File, Text, Url
+from app.api.multipart import FilePart
+from app.api.request_model import OPTIONAL, RequestModel
 from app.invoices.repository.writes import EDITABLE_TEXTS
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    # An absent field changes nothing; a default would say otherwise.
-    schema.pop("default", None)
-
-
-def _text(field: str) -> Any:
-    return Field(default="", max_length=EDITABLE_TEXTS[field], json_schema_extra=_without_default)
-
-
-_URI = text_schema("uri", EDITABLE_TEXTS["payment_url"])
-_Proof = Annotated[
-    bytes,
-    WithJsonSchema({"type": "string", "format": "binary"}),
-    Field(default=b"", json_schema_extra=_without_default),
-]
-
-
-class _Documented(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class PaidRequest(_Documented):
+class PaidRequest(RequestModel):
     """A payment. A body without any field marks the invoice as paid and records no payment."""
 
-    date: date
+    date: Annotated[date, Date()]
     """The date of the payment."""
 
 
@@ -47,25 +23,27 @@ class PaidRequestForm(PaidRequest):
 class PaidRequestMultipart(PaidRequest):
     """A payment. A body without any field marks the invoice as paid and records no payment."""
 
-    proof: _Proof
+    proof: Annotated[FilePart, File()] = OPTIONAL
     """A proof of payment: a PDF, PNG, JPEG, TIFF, WebP or HEIC file."""
 
 
-class BackendIdRequest(_Documented):
+class BackendIdRequest(RequestModel):
     """The invoice's identifier in another system."""
 
-    backend_id: str = _text("backend_id")
+    backend_id: Annotated[str, Text(EDITABLE_TEXTS["backend_id"], blank=True)] = OPTIONAL
 
 
-class PaymentURLRequest(_Documented):
+class PaymentURLRequest(RequestModel):
     """The page where the invoice can be paid."""
 
-    payment_url: Annotated[str, _URI] = _text("payment_url")
+    payment_url: Annotated[str, Url(EDITABLE_TEXTS["payment_url"])] = OPTIONAL
     """URL for initiating payment via payment gateway."""
 
 
-class ReferenceNumberRequest(_Documented):
+class ReferenceNumberRequest(RequestModel):
     """The invoice's reference number in another system."""
 
-    reference_number: str = _text("reference_number")
+    reference_number: Annotated[str, Text(EDITABLE_TEXTS["reference_number"], blank=True)] = (
+        OPTIONAL
+    )
     """Reference number associated with the invoice."""

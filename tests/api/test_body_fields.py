@@ -1,6 +1,5 @@
 """Validators of body fields: the valid values, and the message of each error."""
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -8,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api import body_validators
+from app.api.body_fields import Date, Text, Url
 from app.api.multipart import FilePart
+from app.api.request_model import BodyContext, FieldError
 
+CONTEXT = BodyContext()
+TEXT = Text(10, blank=True)
 TOO_LONG = "Ensure this field has no more than 10 characters."
 INVALID_URL = "Enter a valid URL."
 INVALID_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
@@ -31,13 +33,12 @@ INVALID_DATE = "Date has wrong format. Use one of these formats instead: YYYY-MM
     ],
 )
 def test_a_valid_text_is_stripped(value: Any, validated: str) -> None:
-    assert body_validators.validate_text(value, 10) == validated
+    assert TEXT.parse(value, CONTEXT) == validated
 
 
 @pytest.mark.parametrize(
     ("value", "messages"),
     [
-        (None, ["This field may not be null."]),
         (True, ["Not a valid string."]),
         (["a"], ["Not a valid string."]),
         ({}, ["Not a valid string."]),
@@ -57,8 +58,8 @@ def test_a_valid_text_is_stripped(value: Any, validated: str) -> None:
     ],
 )
 def test_an_invalid_text_is_refused(value: Any, messages: list[str]) -> None:
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_text(value, 10)
+    with pytest.raises(FieldError) as caught:
+        TEXT.parse(value, CONTEXT)
     assert caught.value.messages == messages
 
 
@@ -82,7 +83,7 @@ def test_an_invalid_text_is_refused(value: Any, messages: list[str]) -> None:
     ],
 )
 def test_a_valid_url_is_returned_unchanged(url: str) -> None:
-    assert body_validators.validate_url(f" {url}\n", 200) == url
+    assert Url(200).parse(f" {url}\n", CONTEXT) == url
 
 
 @pytest.mark.parametrize(
@@ -132,32 +133,30 @@ def test_a_valid_url_is_returned_unchanged(url: str) -> None:
     ],
 )
 def test_an_invalid_url_is_refused(url: str) -> None:
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_url(url, 200)
+    with pytest.raises(FieldError) as caught:
+        Url(200).parse(url, CONTEXT)
     assert caught.value.messages == [INVALID_URL]
 
 
 @pytest.mark.parametrize("value", [False, [], {}, 5, FilePart("f")])
 def test_a_url_must_be_a_text(value: Any) -> None:
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_url(value, 200)
+    with pytest.raises(FieldError) as caught:
+        Url(200).parse(value, CONTEXT)
     assert caught.value.messages == [INVALID_URL]
 
 
 def test_a_url_has_a_maximum_length() -> None:
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_url("x" * 11, 10)
+    with pytest.raises(FieldError) as caught:
+        Url(10).parse("x" * 11, CONTEXT)
     assert caught.value.messages == [TOO_LONG, INVALID_URL]
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_url("https://example.com/", 10)
+    with pytest.raises(FieldError) as caught:
+        Url(10).parse("https://example.com/", CONTEXT)
     assert caught.value.messages == [TOO_LONG]
 
 
 def test_a_valid_date_is_parsed() -> None:
-    assert body_validators.validate_date("2026-11-05") == date(2026, 11, 5)
-    assert body_validators.validate_date("2024-02-29") == date(2024, 2, 29)
-    with pytest.raises(body_validators.FieldError, match="may not be null"):
-        body_validators.validate_date(None)
+    assert Date().parse("2026-11-05", CONTEXT) == date(2026, 11, 5)
+    assert Date().parse("2024-02-29", CONTEXT) == date(2024, 2, 29)
 
 
 @pytest.mark.parametrize(
@@ -182,27 +181,27 @@ def test_a_valid_date_is_parsed() -> None:
     ],
 )
 def test_an_invalid_date_is_refused(value: Any) -> None:
-    with pytest.raises(body_validators.FieldError) as caught:
-        body_validators.validate_date(value)
+    with pytest.raises(FieldError) as caught:
+        Date().parse(value, CONTEXT)
     assert caught.value.messages == [INVALID_DATE]
 
 
-def validate_or_none(validator: Callable[[str, int], str], value: str) -> str | None:
+def validate_or_none(kind: Text | Url, value: str) -> str | None:
     try:
-        return validator(value, 200)
-    except body_validators.FieldError:
+        return kind.parse(value, CONTEXT)
+    except FieldError:
         return None
 
 
 @given(st.text())
 def test_any_text_is_valid_or_refused(value: str) -> None:
-    validated = validate_or_none(body_validators.validate_text, value)
+    validated = validate_or_none(Text(200, blank=True), value)
     assert validated in (None, value.strip())
     assert validated is None or validated.encode()[:0] == b""  # no surrogates
 
 
 @given(st.one_of(st.text(), st.text().map("https://{}".format), st.from_regex(r"https?://.*")))
 def test_any_url_is_valid_or_refused(value: str) -> None:
-    validated = validate_or_none(body_validators.validate_url, value)
+    validated = validate_or_none(Url(200), value)
     assert validated in (None, value.strip())
     assert not validated or validated.lower().startswith("http")

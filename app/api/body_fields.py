@@ -1,0 +1,400 @@
+"""The fields of request bodies: their values, error messages and schemas.
+
+A field is declared in the annotation of a `RequestModel`:
+
+    name: Annotated[str, Text(max_length=150)]
+    end_date: Annotated[date | None, Date()] = OPTIONAL
+
+`None` in the annotation makes a field nullable. The values and messages are those of Django REST
+framework's serializer fields.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+from unicodedata import category
+from uuid import UUID
+
+from app.api.multipart import FilePart
+from app.api.request_model import BodyContext, BodyField, FieldError
+from app.api.serializers import AMOUNT, decimal_pattern
+from app.formats import parse_iso_date, parse_uuid
+from app.mailbox import InvalidAddress, Mailbox
+from app.urls import is_web_url
+
+BLANK: Final = "This field may not be blank."
+_NOT_A_STRING: Final = "Not a valid string."
+_INVALID_URL: Final = "Enter a valid URL."
+_INVALID_EMAIL: Final = "Enter a valid email address."
+_INVALID_DATE: Final = "Date has wrong format. Use one of these formats instead: YYYY-MM-DD."
+_INVALID_TIME: Final = (
+    "Datetime has wrong format. Use one of these formats instead:"
+    " YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
+)
+_INVALID_NUMBER: Final = "A valid number is required."
+_INVALID_INTEGER: Final = "A valid integer is required."
+_INVALID_UUID: Final = "Must be a valid UUID."
+NOT_A_FILE: Final = "The submitted data was not a file. Check the encoding type on the form."
+_SEVERAL_FILES: Final = "Only one file can be submitted."
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.0*)?")
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_NUMBER_MAX_LENGTH: Final = 1000
+_TRUE: Final = frozenset({"t", "y", "yes", "true", "on", "1"})
+_FALSE: Final = frozenset({"f", "n", "no", "false", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Text(BodyField):
+    """A text without surrounding white space. A number counts as its text."""
+
+    max_length: int | None = None
+    blank: bool = False
+    """Whether it may be empty."""
+
+    @property
+    def takes_empty(self) -> bool:
+        """Whether an empty text is a value."""
+        return self.blank
+
+    def parse(self, value: Any, _context: BodyContext) -> str:
+        """Return the text."""
+        text = _text(value, _NOT_A_STRING)
+        if not text and not self.blank:
+            raise FieldError(BLANK)
+        _raise_errors(_text_errors(text, self.max_length))
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a string."""
+        schema: dict[str, Any] = {"type": "string"}
+        if not self.blank:
+            schema["minLength"] = 1
+        if self.max_length is not None:
+            schema["maxLength"] = self.max_length
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class Url(BodyField):
+    """An absolute http, https, ftp or ftps URL, or an empty text."""
+
+    max_length: int
+
+    @property
+    def takes_empty(self) -> bool:
+        """An empty text is a value."""
+        return True
+
+    def parse(self, value: Any, _context: BodyContext) -> str:
+        """Return the URL without surrounding white space."""
+        text = _text(value, _INVALID_URL)
+        errors = _text_errors(text, self.max_length)
+        if text and not is_web_url(text):
+            errors.append(_INVALID_URL)
+        _raise_errors(errors)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a URL or an empty string."""
+        filled = {"type": "string", "format": "uri", "maxLength": self.max_length}
+        return {"anyOf": [filled, {"type": "string", "maxLength": 0}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Email(BodyField):
+    """An email address."""
+
+    max_length: int = 254
+
+    def parse(self, value: Any, _context: BodyContext) -> str:
+        """Return the address without surrounding white space."""
+        text = _text(value, _NOT_A_STRING)
+        if not text:
+            raise FieldError(BLANK)
+        errors = _text_errors(text, self.max_length)
+        try:
+            is_bare = not errors and Mailbox.parse(text).name == "" and "<" not in text
+        except InvalidAddress:
+            is_bare = False
+        if not is_bare:
+            errors.append(_INVALID_EMAIL)
+        _raise_errors(errors)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of an email address."""
+        return {"type": "string", "format": "email", "maxLength": self.max_length}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(BodyField):
+    """One of the values of an enumeration."""
+
+    choices: type[StrEnum]
+
+    def parse(self, value: Any, _context: BodyContext) -> StrEnum:
+        """Return the member of the enumeration."""
+        try:
+            return self.choices(value)
+        except ValueError:
+            raise FieldError(f'"{value}" is not a valid choice.') from None
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of the values."""
+        return {"type": "string", "enum": [choice.value for choice in self.choices]}
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean(BodyField):
+    """True or false, also as a number or a text."""
+
+    null_texts: ClassVar[frozenset[str]] = frozenset({"", "null", "Null", "NULL"})
+
+    def parse(self, value: Any, _context: BodyContext) -> bool:
+        """Return the boolean."""
+        text = str(value).lower() if isinstance(value, str | int) else ""
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise FieldError("Must be a valid boolean.")
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(BodyField):
+    """A whole number, also as a text."""
+
+    minimum: int
+    maximum: int
+
+    def parse(self, value: Any, _context: BodyContext) -> int:
+        """Return the integer."""
+        text = str(value).strip() if isinstance(value, str | int | float) else ""
+        if isinstance(value, bool) or not _INTEGER.fullmatch(text):
+            raise FieldError(_INVALID_INTEGER)
+        number = int(text.split(".")[0])
+        _raise_errors(_range_errors(number, self.minimum, self.maximum))
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of an integer."""
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalNumber(BodyField):
+    """An exact number, as a text or a JSON number."""
+
+    max_digits: int
+    """Digits in total."""
+    decimals: int
+    """Digits after the decimal point."""
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+
+    def parse(self, value: Any, _context: BodyContext) -> Decimal:
+        """Return the number."""
+        number = _decimal(value, self.max_digits, self.decimals)
+        _raise_errors(_range_errors(number, self.minimum, self.maximum))
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a decimal string."""
+        pattern = decimal_pattern(self.max_digits - self.decimals, self.decimals)
+        return {"type": "string", "format": "decimal", "pattern": pattern}
+
+
+@dataclass(frozen=True, slots=True)
+class AmountNumber(BodyField):
+    """An amount of money, with at most the decimals of the currency."""
+
+    max_digits: int
+    """Digits in total, in a currency with two decimals."""
+
+    def parse(self, value: Any, context: BodyContext) -> Decimal:
+        """Return the amount."""
+        return _decimal(value, self.max_digits - 2 + context.decimals, context.decimals)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a decimal string; the OpenAPI document adapts it to the currency."""
+        pattern = decimal_pattern(self.max_digits - 2, 2)
+        return {"type": "string", "format": "decimal", "pattern": pattern, AMOUNT: True}
+
+
+@dataclass(frozen=True, slots=True)
+class Date(BodyField):
+    """A date `YYYY-MM-DD`."""
+
+    def parse(self, value: Any, _context: BodyContext) -> date:
+        """Return the date."""
+        if isinstance(value, str):
+            try:
+                return parse_iso_date(value)
+            except ValueError:
+                pass
+        raise FieldError(_INVALID_DATE)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a date."""
+        return {"type": "string", "format": "date"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp(BodyField):
+    """A date and time, in UTC if it has no offset. A date alone is its first moment."""
+
+    def parse(self, value: Any, _context: BodyContext) -> datetime:
+        """Return the time in UTC."""
+        if isinstance(value, str) and _TIME.fullmatch(value):
+            try:
+                moment = datetime.fromisoformat(value)
+                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            except (ValueError, OverflowError):
+                pass
+        raise FieldError(_INVALID_TIME)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a time."""
+        return {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Uuid(BodyField):
+    """A UUID, with or without hyphens."""
+
+    def parse(self, value: Any, _context: BodyContext) -> UUID:
+        """Return the UUID."""
+        uuid = parse_uuid(value) if isinstance(value, str) else None
+        if uuid is None:
+            raise FieldError(_INVALID_UUID)
+        return uuid
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a UUID."""
+        return {"type": "string", "format": "uuid"}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject(BodyField):
+    """A JSON object with any keys. `properties` are the schemas of those that are known."""
+
+    properties: Mapping[str, dict[str, Any]]
+
+    def parse(self, value: Any, _context: BodyContext) -> dict[str, Any]:
+        """Return the object, whose texts the database can store."""
+        if not isinstance(value, dict):
+            kind = type(value).__name__
+            raise FieldError(f'Expected a dictionary of items but got type "{kind}".')
+        _raise_errors(_content_errors(value))
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of an object."""
+        return {"type": "object", "properties": dict(self.properties)}
+
+
+@dataclass(frozen=True, slots=True)
+class File(BodyField):
+    """A file of a multipart body, which the context's receiver has."""
+
+    def parse(self, value: Any, context: BodyContext) -> FilePart:
+        """Return the part of the file; raises also what the receiver's `check` raises."""
+        if not isinstance(value, FilePart) or not value.name or context.files is None:
+            raise FieldError(NOT_A_FILE)
+        if context.files.count > 1:
+            raise FieldError(_SEVERAL_FILES)
+        context.files.check()
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a file."""
+        return {"type": "string", "format": "binary"}
+
+
+def _raise_errors(errors: list[str]) -> None:
+    if errors:
+        raise FieldError(*errors)
+
+
+def _text(value: Any, message: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise FieldError(message)
+    return str(value).strip()
+
+
+def _text_errors(text: str, max_length: int | None) -> list[str]:
+    errors = []
+    if max_length is not None and len(text) > max_length:
+        errors.append(f"Ensure this field has no more than {max_length} characters.")
+    return errors + _character_errors(text)
+
+
+def _character_errors(text: str) -> list[str]:
+    errors = []
+    if "\0" in text:
+        errors.append("Null characters are not allowed.")
+    if surrogate := next((c for c in text if category(c) == "Cs"), None):
+        errors.append(f"Surrogate characters are not allowed: U+{ord(surrogate):X}.")
+    return errors
+
+
+def _content_errors(value: Any) -> list[str]:
+    """Return the errors of the first text in a JSON value that the database cannot store."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as content:
+                waiting += [*content, *content.values()]
+            case list() as content:
+                waiting += content
+            case str() as text:
+                if errors := _character_errors(text):
+                    return errors
+    return []
+
+
+def _range_errors(number: Any, minimum: Any, maximum: Any) -> list[str]:
+    errors = []
+    if maximum is not None and number > maximum:
+        errors.append(f"Ensure this value is less than or equal to {maximum}.")
+    if minimum is not None and number < minimum:
+        errors.append(f"Ensure this value is greater than or equal to {minimum}.")
+    return errors
+
+
+def _decimal(value: Any, max_digits: int, decimals: int) -> Decimal:
+    """Return an exact number with so many digits at most; of the errors, the first counts."""
+    text = str(value).strip() if isinstance(value, str | int | float) else ""
+    if len(text) > _NUMBER_MAX_LENGTH:
+        raise FieldError("String value too large.")
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
+        raise FieldError(_INVALID_NUMBER)
+    number = Decimal(text)
+    _sign, digits, exponent = number.as_tuple()
+    places = max(0, -int(exponent))
+    whole = max(0, len(digits) + int(exponent))
+    if not number:
+        whole = min(whole, 1)
+    if whole + places > max_digits:
+        raise FieldError(f"Ensure that there are no more than {max_digits} digits in total.")
+    if places > decimals:
+        raise FieldError(f"Ensure that there are no more than {decimals} decimal places.")
+    if whole > max_digits - decimals:
+        raise FieldError(
+            f"Ensure that there are no more than {max_digits - decimals} digits before the"
+            " decimal point."
+        )
+    return number.quantize(Decimal(1).scaleb(-decimals)) + 0  # a negative zero becomes zero
