@@ -21,7 +21,6 @@ from app.identity.failed_logins import FailedLogins
 from app.identity.tokens import new_token_cache
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
-from app.invoices.api.paid import router as invoice_payment
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
 from app.metrics.build import set_build_info
@@ -39,7 +38,6 @@ _router = APIRouter()
 """The routes of every application. They depend on no setting: FastAPI compiles them once."""
 _router.include_router(health.router)
 _router.include_router(invoices)
-_router.include_router(invoice_payment)
 _router.include_router(invoice_actions)
 _router.include_router(invoice_history)
 _router.include_router(payments)
