@@ -182,8 +182,13 @@ async def test_many_closes_at_once_do_everything_once(
 
 
 async def test_more_customers_than_a_batch(
-    database: Database, connection: AsyncConnection, settings: Settings
+    database: Database,
+    connection: AsyncConnection,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(module, "_BATCH", 20)
+    customers = 2 * module._BATCH + 1
     values = {
         "default_tax_percent": 0,
         "accounting_start_date": EARLY,
@@ -192,25 +197,25 @@ async def test_more_customers_than_a_batch(
     }
     rows = select(
         func.gen_random_uuid(),
-        func.concat("Customer ", func.generate_series(1, 2 * module._BATCH + 1)),
+        func.concat("Customer ", func.generate_series(1, customers)),
         *(text(f":{name}").bindparams(**{name: value}) for name, value in values.items()),
     )
     await connection.execute(
         insert(Customer).from_select(["uuid", "name", *values], rows, include_defaults=False)
     )
-    assert (await close_month(database, settings)).counts["opened"] == 2 * module._BATCH + 1
+    assert (await close_month(database, settings)).counts["opened"] == customers
     clock.freeze(datetime(2026, 12, 1, 0, 5, tzinfo=UTC))
     summary = await close_month(database, settings)
     assert summary.counts == {
-        "issued as paid": 2 * module._BATCH + 1,  # nothing was charged
-        "opened": 2 * module._BATCH + 1,
+        "issued as paid": customers,  # nothing was charged
+        "opened": customers,
     }
     states = await connection.execute(
         select(Invoice.state, func.count()).group_by(Invoice.state).order_by(Invoice.state)
     )
     assert [tuple(row) for row in states] == [
-        ("paid", 2 * module._BATCH + 1),
-        ("pending", 2 * module._BATCH + 1),
+        ("paid", customers),
+        ("pending", customers),
     ]
 
 
