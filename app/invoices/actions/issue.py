@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.enums import InvoiceState
 from app.billing.periods import due_date
+from app.invoices.actions.apply_compensations import ApplyCompensations, apply_compensations
 from app.invoices.errors import WrongInvoiceState
 from app.invoices.repository import writes
 from app.invoices.states import ISSUE
@@ -43,14 +44,24 @@ async def issue(
 ) -> IssuedInvoice:
     """Issue the invoice; raises `WrongInvoiceState` if it is not pending.
 
-    It becomes created. It becomes paid at once, without a payment, if its total with tax is zero or
-    the customer's active payment profile is a fixed price contract. With NOTIFY_ON_ISSUE the job
-    that notifies the customer is recorded in the outbox, if `writes.lock_if_notifiable` would
-    allow it.
+    Before, the customer's credits pay items of it. It becomes created. It becomes paid at once,
+    without a payment, if its total with tax is zero or the customer's active payment profile is a
+    fixed price contract. With NOTIFY_ON_ISSUE the job that notifies the customer is recorded in the
+    outbox, if `writes.lock_if_notifiable` would allow it.
     """
     today = clock.today()
     due = due_date(today, settings.payment_interval_days)
-    issued = await writes.mark_issued(connection, command.invoice_id, today, due)
+    # Most customers have no credit; one statement issues their invoices.
+    issued = await writes.mark_issued(
+        connection, command.invoice_id, today, due, credits_applied=False
+    )
+    if issued is None:
+        await apply_compensations(
+            connection, ApplyCompensations(command.invoice_id, is_final=True), settings.currency
+        )
+        issued = await writes.mark_issued(
+            connection, command.invoice_id, today, due, credits_applied=True
+        )
     if issued is None:
         raise WrongInvoiceState(ISSUE.valid)
     notifies = settings.notify_on_issue and (issued.source is None or command.notify_imported)

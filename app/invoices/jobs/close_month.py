@@ -24,10 +24,11 @@ from app.database import import_lock
 from app.database.batches import read_in_batches
 from app.database.engine import Database
 from app.database.errors import DatabaseReadOnly
+from app.invoices.actions.expire_credits import ExpireCredits, expire_credits
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.errors import WrongInvoiceState
-from app.invoices.repository import closing
+from app.invoices.repository import closing, compensations
 from app.invoices.states import ISSUE_AS_PAID
 from app.logging import error_message, get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
@@ -51,9 +52,9 @@ async def close_month(
     An invoice waits for the grace period of its month in the state pending_finalization.
     Customers of cost exports are left to the imports of these, which may come days after the month.
     Imported invoices are issued only with `include_imported`, and their customers are notified only
-    with `notify_imported`. An invoice that cannot be issued does not stop the others: the summary
-    lists it among the failures. An unavailable database ends the run. Raises `RetryAfter` while an
-    import runs.
+    with `notify_imported`. Balances of credits that have ended become zero. An invoice that cannot
+    be issued does not stop the others: the summary lists it among the failures. An unavailable
+    database ends the run. Raises `RetryAfter` while an import runs.
     """
     summary = JobSummary()
     running = Period.containing(clock.today())
@@ -74,6 +75,7 @@ async def close_month(
             summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
         summary.counts["issued as paid" if issued.state == ISSUE_AS_PAID.to else "issued"] += 1
+    await _expire_credits(database, settings, summary)
     if waiting < running:
         await _end_months(database, settings, running, summary)
     await _open_invoices(database, settings, running, summary)
@@ -146,6 +148,33 @@ async def _end_months(
     async for invoices in batches:
         async with _transaction(database, settings) as connection:
             summary.counts["waiting"] += await closing.end_month(connection, invoices)
+
+
+async def _expire_credits(database: Database, settings: Settings, summary: JobSummary) -> None:
+    """Zero the balances of credits that have ended, after the invoices that they still pay."""
+    batches = read_in_batches(
+        database,
+        lambda connection, after: compensations.find_customers_with_ended_credits(
+            connection, after=after, limit=_BATCH
+        ),
+        key=int,
+        size=_BATCH,
+    )
+    async for customers in batches:
+        for customer_id in customers:
+            try:
+                async with _transaction(database, settings) as connection:
+                    expired = await expire_credits(connection, ExpireCredits(customer_id))
+            except (RetryAfter, DatabaseReadOnly):
+                raise
+            except Exception as error:
+                await _check_database(database)
+                _logger.exception("credits not expired", customer=customer_id)
+                summary.failures.append(
+                    f"credits of customer {customer_id}: {error_message(error)}"
+                )
+            else:
+                summary.counts["credits expired"] += expired.count
 
 
 async def _open_invoices(

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, and_, case, exists, not_, or_, select, update
+from sqlalchemy import Row, and_, case, exists, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState, PaymentType
+from app.credits.models import CustomerCredit
 from app.invoices import states
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceItem
@@ -25,6 +26,9 @@ _HAS_FIXED_PRICE: Final = (
         PaymentProfile.payment_type == PaymentType.FIXED_PRICE,
     )
     .correlate(Invoice)
+)
+_HAS_CREDIT: Final = (
+    exists().where(CustomerCredit.customer_id == Invoice.customer_id).correlate(Invoice)
 )
 _HAS_CHARGES: Final = (
     exists().where(InvoiceItem.invoice_id == Invoice.id, InvoiceItem.price > 0).correlate(Invoice)
@@ -69,16 +73,26 @@ async def lock_state(connection: AsyncConnection, invoice_id: int) -> InvoiceSta
 
 
 async def mark_issued(
-    connection: AsyncConnection, invoice_id: int, invoice_date: date, due_date: date
+    connection: AsyncConnection,
+    invoice_id: int,
+    invoice_date: date,
+    due_date: date,
+    *,
+    credits_applied: bool,
 ) -> Row[Any] | None:
     """Mark a pending invoice as issued; return `uuid`, `state`, `source`, `is_notifiable`.
 
     It becomes paid if its total with tax is zero or the customer's active payment profile is a
-    fixed price contract, else created. Returns None if the invoice is not pending.
+    fixed price contract, else created. Returns None if the invoice is not pending; and unless
+    `credits_applied`, if the customer has a credit, which must be applied before.
     """
     statement = (
         update(Invoice)
-        .where(Invoice.id == invoice_id, Invoice.state.in_(states.ISSUE.valid))
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.state.in_(states.ISSUE.valid),
+            true() if credits_applied else not_(_HAS_CREDIT),
+        )
         .values(
             state=case(
                 (or_(Invoice.total_cost == 0, _HAS_FIXED_PRICE), states.ISSUE_AS_PAID.to),

@@ -1,0 +1,1 @@
+"""Actions on credits. Each runs in the transaction of its caller."""

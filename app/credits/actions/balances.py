@@ -1,0 +1,142 @@
+"""Movements of balances that an invoice or a date causes. The caller has locked the credits."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.compensation import CompensationPlan, CreditTerms, Draw, terms_after
+from app.billing.enums import CreditTransactionType
+from app.billing.periods import Period
+from app.credits import repository
+from app.credits.repository import Credit, CustomerCredits, Movement
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BilledInvoice:
+    """The invoice that a movement is about."""
+
+    uuid: UUID
+    period: Period
+
+
+def terms_before(credit: Credit, taken: Mapping[UUID, Decimal]) -> CreditTerms:
+    """Return the terms of a credit without the amounts that an invoice took from it."""
+    return replace(credit.terms, value=credit.terms.value + taken.get(credit.uuid, _ZERO))
+
+
+def draw_of(credit: Credit, plan: CompensationPlan) -> Draw:
+    """Return the amounts that a plan takes from a credit."""
+    if credit.project_id is None:
+        return plan.customer
+    return plan.projects.get(credit.project_id, Draw())
+
+
+def is_settled(
+    credits: CustomerCredits, taken: Mapping[UUID, Decimal], plan: CompensationPlan
+) -> bool:
+    """Return whether an invoice took exactly the amounts of a plan."""
+    return all(
+        taken.get(credit.uuid, _ZERO) == draw_of(credit, plan).total for credit in credits.all
+    )
+
+
+async def give_back(
+    connection: AsyncConnection,
+    credits: CustomerCredits,
+    taken: Mapping[UUID, Decimal],
+    invoice: BilledInvoice,
+) -> None:
+    """Return to each balance the amount that an invoice took from it."""
+    await repository.move(
+        connection,
+        credits,
+        [
+            Movement(
+                credit,
+                taken.get(credit.uuid, _ZERO),
+                CreditTransactionType.ROLLBACK,
+                period=invoice.period,
+                invoice_uuid=invoice.uuid,
+            )
+            for credit in credits.all
+        ],
+    )
+
+
+async def draw(
+    connection: AsyncConnection,
+    credits: CustomerCredits,
+    plan: CompensationPlan,
+    invoice: BilledInvoice,
+) -> None:
+    """Take the amounts of a plan from the balances."""
+
+    def movements() -> Iterator[Movement]:
+        for credit in credits.all:
+            amounts = draw_of(credit, plan)
+            for amount, kind in (
+                (amounts.paid, CreditTransactionType.COMPENSATION),
+                (amounts.forfeited, CreditTransactionType.MINIMAL_DRAW),
+            ):
+                yield Movement(
+                    credit, -amount, kind, period=invoice.period, invoice_uuid=invoice.uuid
+                )
+
+    await repository.move(connection, credits, list(movements()))
+
+
+async def advance_expectations(
+    connection: AsyncConnection,
+    credits: CustomerCredits,
+    taken: Mapping[UUID, Decimal],
+    plan: CompensationPlan,
+    period: Period,
+) -> None:
+    """Set the expected consumption of the month after an invoice, as linear credits have it.
+
+    `taken` are the amounts that the invoice had taken when the credits were locked.
+    """
+    for credit in credits.all:
+        after = terms_after(terms_before(credit, taken), draw_of(credit, plan), period)
+        if after.expected_consumption != credit.terms.expected_consumption:
+            await repository.set_expected_consumption(
+                connection, credit, after.expected_consumption
+            )
+
+
+async def expire(
+    connection: AsyncConnection, credits: CustomerCredits, ended: frozenset[UUID]
+) -> int:
+    """Zero the balances of the credits with these UUIDs; return how many were not zero.
+
+    The balance of a removed project is taken from the customer's credit, too, if the project's
+    credit says so, as far as that reaches.
+    """
+    movements: list[Movement] = []
+    left = credits.credit.terms.value
+    for credit in credits.project_credits:
+        if credit.uuid not in ended or not credit.terms.value:
+            continue
+        movements.append(Movement(credit, -credit.terms.value, CreditTransactionType.EXPIRY))
+        if credit.project_is_removed and credit.spends_rest_with_project:
+            spent = min(left, credit.terms.value)
+            left -= spent
+            movements.append(
+                Movement(
+                    credits.credit,
+                    -spent,
+                    CreditTransactionType.EXPIRY,
+                    f"Unused credit of the project {credit.project_name}.",
+                )
+            )
+    expired = sum(movement.credit.project_id is not None for movement in movements)
+    if credits.credit.uuid in ended and credits.credit.terms.value:
+        expired += 1
+        movements.append(Movement(credits.credit, -left, CreditTransactionType.EXPIRY))
+    await repository.move(connection, credits, movements)
+    return expired

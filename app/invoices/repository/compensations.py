@@ -1,0 +1,258 @@
+"""The statements on compensations: items by which credits pay other items of an invoice."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Numeric,
+    Row,
+    Text,
+    Uuid,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app import clock
+from app.billing.compensation import Charge, Compensation
+from app.billing.enums import BillingUnit
+from app.catalogue.models import Resource
+from app.credits.models import CustomerCredit, ProjectCredit
+from app.customers.models import Project
+from app.database.array_parameters import equals_any
+from app.invoices import states
+from app.invoices.models import Invoice, InvoiceItem
+
+NAME_PREFIX: Final = "Credit compensation. "
+IS_COMPENSATION: Final = "is_compensation"
+PAID_ITEM: Final = "compensation_of_item"
+"""The key in `details` of a compensation: the UUID of the paid item, hexadecimal."""
+DISCOUNTED_ITEM: Final = "discount_of_item"
+"""The key in `details` of a discount: the UUID of its item, hexadecimal."""
+
+
+async def find_customer(connection: AsyncConnection, invoice_id: int) -> int | None:
+    """Return the id of the invoice's customer; None if the invoice does not exist."""
+    statement = select(Invoice.customer_id).where(Invoice.id == invoice_id)
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def find_newest_pending(connection: AsyncConnection, customer_id: int) -> int | None:
+    """Return the id of the customer's newest invoice that is not issued; None without one."""
+    statement = (
+        select(Invoice.id)
+        .where(Invoice.customer_id == customer_id, Invoice.state.in_(states.ISSUE.valid))
+        .order_by(Invoice.year.desc(), Invoice.month.desc())
+        .limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def lock_invoice(connection: AsyncConnection, invoice_id: int) -> Row[*tuple[Any, ...]]:
+    """Lock an invoice and return its `uuid`, `state`, `year`, `month` and `tax_percent`."""
+    statement = (
+        select(Invoice.uuid, Invoice.state, Invoice.year, Invoice.month, Invoice.tax_percent)
+        .where(Invoice.id == invoice_id)
+        .with_for_update()
+    )
+    return (await connection.execute(statement)).one()
+
+
+async def find_charges(
+    connection: AsyncConnection, invoice_id: int, offering_ids: Sequence[int]
+) -> list[Charge]:
+    """Return the items of an invoice that a credit may pay, with their discounts deducted.
+
+    Without `offering_ids` all items are meant. Compensations, discounts and items that cost nothing
+    are none.
+    """
+    offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
+    statement = (
+        select(
+            InvoiceItem.uuid,
+            func.coalesce(InvoiceItem.project_id, Resource.project_id).label("project_id"),
+            InvoiceItem.price,
+            InvoiceItem.details[DISCOUNTED_ITEM].astext.label("discounted"),
+            (equals_any(offering_id, offering_ids) if offering_ids else true()).label("is_paid"),
+        )
+        .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
+        .where(InvoiceItem.invoice_id == invoice_id, ~InvoiceItem.credit)
+        .order_by(InvoiceItem.id)
+    )
+    rows = (await connection.execute(statement)).all()
+    discounts: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        if row.discounted is not None and row.price < 0:
+            discounts[row.discounted] += row.price
+    charges = (
+        Charge(row.uuid, row.project_id, row.price + discounts[row.uuid.hex])
+        for row in rows
+        if row.is_paid and row.price > 0
+    )
+    return [charge for charge in charges if charge.price > 0]
+
+
+async def find_compensations(
+    connection: AsyncConnection, invoice_id: int, customer_credit_id: int
+) -> Counter[tuple[str | None, Decimal]]:
+    """Return the compensations by a credit: the paid item's UUID in hex, and the amount."""
+    statement = select(InvoiceItem.details[PAID_ITEM].astext, -InvoiceItem.price).where(
+        InvoiceItem.invoice_id == invoice_id, InvoiceItem.customer_credit_id == customer_credit_id
+    )
+    return Counter((row[0], row[1]) for row in await connection.execute(statement))
+
+
+async def insert_compensations(
+    connection: AsyncConnection,
+    invoice_id: int,
+    customer_credit_id: int,
+    compensations: Sequence[Compensation],
+) -> None:
+    """Add an item with a negative price for each compensation, in their order.
+
+    It shows the project, the resource, the time and the details of the item that it pays.
+    """
+    if not compensations:
+        return
+    given = (
+        func.unnest(
+            literal([each.item for each in compensations], ARRAY(Uuid)),
+            literal([each.amount for each in compensations], ARRAY(Numeric)),
+        )
+        .table_valued("item", "amount", with_ordinality="place")
+        .render_derived()
+    )
+    hexadecimal = func.replace(cast(InvoiceItem.uuid, Text), "-", "")
+    link = func.jsonb_build_object(
+        literal(IS_COMPENSATION, Text), true(), literal(PAID_ITEM, Text), hexadecimal
+    )
+    columns: dict[str, Any] = {
+        "uuid": func.gen_random_uuid(),
+        "invoice_id": InvoiceItem.invoice_id,
+        "name": literal(NAME_PREFIX, Text) + InvoiceItem.name,
+        "unit_price": -given.c.amount,
+        "quantity": literal(1, Numeric),
+        "unit": literal(BillingUnit.QUANTITY.value, Text),
+        "measured_unit": literal("", Text),
+        "article_code": literal("", Text),
+        "start": InvoiceItem.start,
+        "end": InvoiceItem.end,
+        "project_id": func.coalesce(InvoiceItem.project_id, Resource.project_id),
+        "project_name": func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name, ""),
+        "project_uuid": func.coalesce(InvoiceItem.project_uuid, Project.uuid),
+        "resource_id": InvoiceItem.resource_id,
+        "offering_id": InvoiceItem.offering_id,
+        "details": InvoiceItem.details.op("||")(link),
+        "credit": true(),
+        "customer_credit_id": literal(customer_credit_id, BigInteger),
+    }
+    rows = (
+        select(*columns.values())
+        .select_from(given)
+        .join(InvoiceItem, InvoiceItem.uuid == given.c.item)
+        .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
+        .outerjoin(
+            Project, Project.id == func.coalesce(InvoiceItem.project_id, Resource.project_id)
+        )
+        .where(InvoiceItem.invoice_id == invoice_id)
+        .order_by(given.c.place)
+    )
+    await connection.execute(insert(InvoiceItem).from_select(list(columns), rows))
+
+
+async def delete_compensations(
+    connection: AsyncConnection, invoice_id: int, customer_credit_id: int
+) -> None:
+    """Delete the items of an invoice by which a credit paid others."""
+    await connection.execute(
+        delete(InvoiceItem).where(
+            InvoiceItem.invoice_id == invoice_id,
+            InvoiceItem.customer_credit_id == customer_credit_id,
+        )
+    )
+
+
+async def find_customers_with_ended_credits(
+    connection: AsyncConnection, *, after: int, limit: int
+) -> Sequence[int]:
+    """Return the next customers, by id, with a balance that is to become zero."""
+    ended = _ended_credits().subquery()
+    statement = (
+        select(ended.c.customer_id)
+        .where(ended.c.customer_id > after)
+        .distinct()
+        .order_by(ended.c.customer_id)
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).scalars().all()
+
+
+async def find_ended_credits(connection: AsyncConnection, customer_id: int) -> frozenset[UUID]:
+    """Return the UUIDs of the customer's credits whose balances are to become zero."""
+    ended = _ended_credits().subquery()
+    statement = select(ended.c.uuid).where(ended.c.customer_id == customer_id)
+    return frozenset((await connection.execute(statement)).scalars())
+
+
+def _ended_credits() -> CompoundSelect[Any]:
+    """Select the customer's id and the UUID of credits that have ended and have a balance.
+
+    Those of a customer without a credit of its own are left out, since nothing uses them.
+    """
+    today = clock.today()
+    of_customers = select(CustomerCredit.customer_id, CustomerCredit.uuid).where(
+        CustomerCredit.value > 0,
+        CustomerCredit.end_date <= today,
+        ~_is_awaited(CustomerCredit.customer_id, CustomerCredit.end_date),
+    )
+    of_projects = (
+        select(Project.customer_id, ProjectCredit.uuid)
+        .join(Project, Project.id == ProjectCredit.project_id)
+        .join(CustomerCredit, CustomerCredit.customer_id == Project.customer_id)
+        .where(
+            ProjectCredit.value > 0,
+            or_(
+                and_(
+                    ProjectCredit.end_date <= today,
+                    ~_is_awaited(Project.customer_id, ProjectCredit.end_date),
+                ),
+                and_(Project.is_removed, ~_has_unissued_items(Project.id)),
+            ),
+        )
+    )
+    return union_all(of_customers, of_projects)
+
+
+def _is_awaited(customer_id: Any, end_date: Any) -> ColumnElement[bool]:
+    """Return the condition that a month before the end of a credit is still to be invoiced."""
+    return exists().where(
+        Invoice.customer_id == customer_id,
+        Invoice.state.in_(states.ISSUE.valid),
+        Invoice.source.is_(None),
+        func.make_date(Invoice.year, Invoice.month, 1) < end_date,
+    )
+
+
+def _has_unissued_items(project_id: Any) -> ColumnElement[bool]:
+    """Return the condition that a project has items on an invoice that is not issued."""
+    return exists().where(
+        InvoiceItem.project_id == project_id,
+        Invoice.id == InvoiceItem.invoice_id,
+        Invoice.state.in_(states.ISSUE.valid),
+    )
