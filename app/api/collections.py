@@ -89,6 +89,8 @@ class Collection(Generic[CallerT]):
     """Returns the conditions of the parameters of the list."""
     record: Callable[[Row, tuple[str, ...], ResponseFormat], dict[str, Any]] = select_fields
     """Returns a row as a record with these fields."""
+    noun: str = ""
+    """The kind of record in error messages; by default the name of the schema."""
 
     @cached_property
     def _record_adapter(self) -> TypeAdapter[Any]:
@@ -118,7 +120,7 @@ class Collection(Generic[CallerT]):
             query = RowQuery(parsed, fields or self.rows.fields)
             row = await self.rows.read_one(connection, caller, query)
         if row is None:
-            raise NotFound(f"No {self.schema.__name__} matches the given query.")
+            raise NotFound(f"No {self.noun or self.schema.__name__} matches the given query.")
         return row
 
     async def list(

@@ -183,6 +183,9 @@ def _check_text(text: str) -> str:
 QueryUuid = Annotated[
     UUID | None, PlainValidator(_parse_uuid), WithJsonSchema({"type": "string", "format": "uuid"})
 ]
+RequiredUuid = Annotated[
+    UUID, PlainValidator(_parse_uuid), WithJsonSchema({"type": "string", "format": "uuid"})
+]
 QueryLink = Annotated[
     UUID | None, PlainValidator(_parse_link), WithJsonSchema({"type": "string", "format": "uri"})
 ]

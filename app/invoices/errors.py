@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from app.billing.enums import InvoiceState
+from app.billing.periods import Period
 from app.domain_errors import NotFound, RuleViolation, WrongState
 
 
@@ -48,3 +49,68 @@ class MissingReason(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("A reason is needed.")
+
+
+class ItemNotFound(NotFound):
+    """The item does not exist, or the caller may not see it."""
+
+    def __init__(self) -> None:
+        super().__init__("No InvoiceItem matches the given query.")
+
+
+class IssuedInvoiceChange(WrongState):
+    """An invoice does not change after it was issued or canceled."""
+
+    def __init__(self, state: InvoiceState) -> None:
+        super().__init__(
+            f"The invoice of this item is {state} and does not change. To give its price back,"
+            " create a compensation of the item, or a credit note."
+        )
+
+
+class ClosedTarget(WrongState):
+    """An item cannot be added to an invoice that was issued or canceled."""
+
+    def __init__(self, period: Period, state: InvoiceState) -> None:
+        super().__init__(
+            f"The invoice of {period.year}-{period.month:02} is {state} and takes no more items."
+            " Add them to an invoice that is not issued, or create a credit note."
+        )
+
+
+class ItemOfCredit(WrongState):
+    """An item by which a credit paid changes with the credit only."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A customer credit paid by this item. To take it back, clear the compensations of the"
+            " credit."
+        )
+
+
+class NegativeUnitPrice(RuleViolation):
+    """An item that gives money back cannot be compensated."""
+
+    def __init__(self) -> None:
+        super().__init__("Can not create compensation for invoice item with negative unit price.")
+
+
+class OtherCustomer(RuleViolation):
+    """Items stay on invoices of their customer."""
+
+    def __init__(self) -> None:
+        super().__init__("Moving of items is possible only between invoices of same the customer.")
+
+
+class SameInvoice(RuleViolation):
+    """The item is on the invoice that it is to be moved to."""
+
+    def __init__(self) -> None:
+        super().__init__("The item is on this invoice already.")
+
+
+class TotalTooLarge(RuleViolation):
+    """An invoice's total has at most twenty digits before the point."""
+
+    def __init__(self) -> None:
+        super().__init__("The total of the invoice would have more than 20 digits.")

@@ -7,6 +7,7 @@ keep the summaries at the end, which save reads a scan of all invoices.
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -38,6 +39,10 @@ from app.database.base import (
 )
 
 invoice_numbers = Sequence("invoice_numbers", start=100001, metadata=Base.metadata)
+
+
+TOTAL_LIMIT: Final = Decimal("1e20")
+"""The total price of an invoice is nearer to zero than this amount."""
 
 
 class Invoice(Base):

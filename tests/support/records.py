@@ -1,9 +1,40 @@
 """A record for each list of the API, for tests that walk all lists."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
-from tests.support.factories import Factories
+from app.billing.periods import Period
+from tests.support.factories import Factories, Row
+
+
+@dataclass
+class _Project:
+    customer: Row
+    row: Row
+    months: int = 0
+
+
+_PROJECTS: Final[WeakKeyDictionary[Factories, _Project]] = WeakKeyDictionary()
+"""The project that a test charges."""
+
+
+async def _item(make: Factories) -> str:
+    await make.item(await make.invoice(await make.customer()))
+    return ""
+
+
+async def _cost(make: Factories) -> str:
+    """Charge one project in a further month."""
+    if make not in _PROJECTS:
+        customer = await make.customer()
+        _PROJECTS[make] = _Project(customer, await make.project(customer))
+    known = _PROJECTS[make]
+    invoice = await make.invoice(known.customer, Period(2026, 10).shifted(-known.months))
+    await make.item(invoice, project_id=known.row.id)
+    known.months += 1
+    return f"project_uuid={known.row.uuid}"
 
 
 async def _payment(make: Factories) -> str:
@@ -17,8 +48,11 @@ async def _profile(make: Factories) -> str:
 
 
 RECORDS: Final[dict[str, Callable[[Factories], Awaitable[str]]]] = {
+    "/api/invoice-items/": _item,
+    "/api/invoice-items/costs/": _cost,
     "/api/payment-profiles/": _profile,
     "/api/payments/": _payment,
+    "/api/provider-invoice-items/": _item,
 }
 """By the path of a list, a function that inserts one record more for staff to see.
 

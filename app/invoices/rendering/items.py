@@ -31,6 +31,7 @@ _UUIDS_IN_DETAILS: Final = (
     "plan_uuid",
     "offering_uuid",
     "service_provider_uuid",
+    "original_invoice_item_uuid",
 )
 
 
@@ -100,7 +101,7 @@ def item_row(row: RowMapping, tax_percent: Decimal, response_format: ResponseFor
     if row["project_uuid"]:
         result["project_uuid"] = row["project_uuid"]
     result["quantity"] = quantity
-    result["details"] = _details(row["details"], response_format.links)
+    result["details"] = shown_details(row["details"], response_format.links)
     result["resource"] = row["resource_uuid"]
     if row["resource_uuid"]:
         result["resource_uuid"] = row["resource_uuid"]
@@ -121,8 +122,8 @@ def measured_unit(unit: str, quantity: Decimal) -> str:
     return _SHARES[billing_unit]
 
 
-def _details(stored: dict[str, Any], links: Links) -> dict[str, Any]:
-    """Return details with the documented UUIDs in the style of the response.
+def shown_details(stored: dict[str, Any], links: Links) -> dict[str, Any]:
+    """Return details with their UUIDs in the style of the response.
 
     A Waldur stores hex digits. One that is null or empty is left out: clients that parse UUIDs
     fail on it.
