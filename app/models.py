@@ -5,6 +5,7 @@ import app.catalogue.models
 import app.credits.models
 import app.customers.models
 import app.database.base
+import app.database.row_counts
 import app.deliveries.models
 import app.idempotency.models
 import app.identity.models

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+import httpx
+
 from benchmarks import importing
 from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.cases import Case, conditional_cases, reading_cases, record, writing_case
@@ -23,7 +25,8 @@ async def measure(bench: Bench, baseline: Build) -> None:
         bench.environment.service(made.url) as service,
         bench.environment.service(made.url, build=baseline) as other,
     ):
-        pairs = list(zip(await _cases(bench, service), await _cases(bench, other), strict=True))
+        both = zip(await _cases(bench, service), await _cases(bench, other), strict=True)
+        pairs = [pair for pair in both if await _is_served(other, pair[1])]
         progress(f"{len(pairs)} cases beside {baseline.commit}, {CONNECTIONS} connections.")
         await _compare(service, other, pairs)
         runs = []
@@ -47,6 +50,16 @@ async def _cases(bench: Bench, server: Server) -> list[Case]:
     ]
     # The writing case is last, because it changes the responses of the others.
     return [case for case in cases if case.name in QUICK_CASES] + [writing_case(subjects)]
+
+
+async def _is_served(server: Server, case: Case) -> bool:
+    """Return whether a build has the operation of a case; an older one may lack it."""
+    if case.requests[0].method != "GET":
+        return True
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        request = case.requests[0]
+        response = await client.get(request.path, headers=dict(request.headers))
+    return response.status_code != 404
 
 
 async def _compare(service: Server, other: Server, pairs: Sequence[tuple[Case, Case]]) -> None:

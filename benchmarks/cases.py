@@ -13,6 +13,7 @@ from benchmarks.console import Unusable
 from benchmarks.shape import CANCELED_MONTH, DEAR_SUM, OWNER_KEY, STAFF_KEY, Shape
 
 LIST: Final = "/api/invoices/"
+PAYMENTS: Final = "/api/payments/"
 _MANY_INVOICES = 2_500
 _MANY_PAGES = 300
 _WRITTEN_INVOICES = 500
@@ -84,6 +85,8 @@ class Subjects:
     """The UUIDs in one database that the cases request."""
 
     customer: str
+    profile: str
+    """The payment profile of the customer."""
     twenty: str
     large: str
     huge: str
@@ -105,8 +108,12 @@ async def find_subjects(url: str, shape: Shape) -> Subjects:
         # Of a customer whose invoices of 20 items are ordinary ones.
         ordinary = shape.twenties
         customer = await connection.fetchval("SELECT uuid FROM customers WHERE id = $1", ordinary)
+        profile = await connection.fetchval(
+            "SELECT uuid FROM payment_profiles WHERE customer_id = $1", ordinary
+        )
         return Subjects(
             customer=str(customer),
+            profile=str(profile),
             twenty=(await uuids("customer_id = $1", ordinary))[0],
             large=(await uuids("customer_id = $1", shape.large_customer))[0],
             huge=(await uuids("customer_id = $1", shape.huge_customer))[0],
@@ -124,6 +131,7 @@ def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
     fields = "&".join(f"field={name}" for name in ("uuid", "number", "state", "total"))
     canceled = running.shifted(-CANCELED_MONTH)
     twenty, large = f"{LIST}{subjects.twenty}/", f"{LIST}{subjects.large}/"
+    of_profile = f"{PAYMENTS}?profile_uuid={subjects.profile}"
     return [
         _get("list", "list, 10 invoices of 20 items", LIST, plain="/bench/plain/invoices/"),
         _get("list-fields", "list, four fields", f"{LIST}?{fields}"),
@@ -143,6 +151,9 @@ def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
         _get("stats-20", "stats of 20 items", f"{twenty}stats/"),
         _get("stats-500", "stats of 500 items", f"{large}stats/"),
         _get("growth", "growth", f"{LIST}growth/"),
+        _get("payments", "payments", PAYMENTS),
+        _get("payments-profile", "payments of a profile", of_profile),
+        _get("payments-last", "payments, last page", f"{PAYMENTS}?page=last"),
         Case("head-staff", "count, for staff", [Request(LIST, "HEAD")]),
         Case(
             "head-owner",

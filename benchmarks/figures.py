@@ -51,6 +51,8 @@ _AGAINST_REFERENCES = (
     ("retrieve-500", Subject.PLAIN, 20.0),
     ("stats-500", Subject.ONE_QUERY, 0.5),
     ("growth", Subject.ONE_QUERY, 0.5),
+    ("payments", Subject.ONE_QUERY, 0.5),
+    ("payments-profile", Subject.ONE_QUERY, 0.5),
     ("head-staff", Subject.ONE_QUERY, 0.75),
     ("head-owner", Subject.ONE_QUERY, 0.75),
     ("304-list", Subject.ONE_QUERY, 0.75),
@@ -60,7 +62,7 @@ _AGAINST_REFERENCES = (
 )
 _EQUALLY_MANY = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "head-staff",
-    "head-owner",
+    "head-owner", "payments", "payments-profile",
 )  # fmt: skip
 """Page 1, filters and counts that match as many rows at every size, or count them all."""
 

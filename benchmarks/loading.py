@@ -19,6 +19,18 @@ from benchmarks.shape import FIRST_NUMBER, GENERATOR, MONTHS, Shape
 PREFIX = "invoicing_benchmark_"
 """What the names of our databases begin with; any other database is left alone."""
 _LOADING_WAL = "8GB"
+_PROFILES = """
+INSERT INTO payment_profiles (uuid, customer_id, name, payment_type, is_active)
+SELECT md5('profile ' || customer_id)::uuid, customer_id, 'Invoices', 'invoices', true
+FROM invoices GROUP BY customer_id ORDER BY customer_id
+"""
+_PAYMENTS = """
+INSERT INTO payments (uuid, profile_id, invoice_id, date_of_payment, sum, created_at)
+SELECT md5('payment ' || invoices.id)::uuid, payment_profiles.id, invoices.id,
+       invoices.invoice_date + 7, invoices.total_cost, invoices.invoice_date + 7
+FROM invoices JOIN payment_profiles USING (customer_id)
+WHERE invoices.state = 'paid' AND invoices.id BETWEEN $1 AND $2 ORDER BY invoices.id
+"""
 _INVOICES_AT_ONCE = 20_000
 """Invoices, and their items, that one transaction loads."""
 
@@ -53,6 +65,9 @@ async def load(connection: asyncpg.Connection, shape: Shape, running: Period) ->
             first_item += sum(shape.items_of(customer) for _, customer in part)
             progress(f"  {part[-1][0]:,} of {shape.invoices:,} invoices, {first_item - 1:,} items")
     await _set_sequences(connection, shape)
+    await connection.execute(_PROFILES)
+    for first in range(1, shape.invoices + 1, _INVOICES_AT_ONCE):
+        await connection.execute(_PAYMENTS, first, first + _INVOICES_AT_ONCE - 1)
 
 
 async def _load_part(
@@ -208,7 +223,7 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     sizes = {row["relname"]: row["size"] for row in found}
     items, invoices = sizes.pop("invoice_items"), sizes.pop("invoices")
     record = sizes.pop("invoice_changes") + sizes.pop("invoice_history")
-    loaded = {name for name, _ in TABLES}
+    loaded = {name for name, _ in TABLES} | {"payment_profiles", "payments"}
     others = sum(size for name, size in sizes.items() if name in loaded)
     return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
 

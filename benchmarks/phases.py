@@ -32,13 +32,15 @@ CONNECTIONS: Final = 16
 QUICK_CASES: Final = frozenset(
     {
         "list", "list-fields", "retrieve-20", "retrieve-500", "stats-500", "growth", "head-staff",
-        "head-owner", "304-list", "304-retrieve-20", "304-items-20", "304-stats-500",
+        "head-owner", "payments", "payments-profile", "304-list", "304-retrieve-20",
+        "304-items-20", "304-stats-500",
     }
 )  # fmt: skip
 """What the quick mode measures: the cases that targets are set for."""
 SIZE_CASES: Final = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "list-page-100",
-    "list-last", "retrieve-20", "growth", "head-staff", "head-owner",
+    "list-last", "retrieve-20", "growth", "head-staff", "head-owner", "payments",
+    "payments-profile", "payments-last",
 )  # fmt: skip
 """Cases that are measured at every size."""
 PROCESS_CASES: Final = ("list", "list-fields", "retrieve-20")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.billing.periods import Period
 
-GENERATOR = 1
+GENERATOR = 2
 """Increased with each change of the generator, so that databases are created again."""
 SEED = 20_260_101
 MONTHS = 13

@@ -10,7 +10,7 @@ from app.api.errors import NotFound
 from app.api.query_parameters import QueryParameters, invalid, parse_integer
 from app.api.serializers import Links
 from app.database.filter_set import FilterSet
-from app.database.lists import PageQuery
+from app.database.lists import SHALLOW_OFFSET, PageQuery
 
 DEFAULT_PAGE_SIZE = 10
 LARGEST_PAGE_SIZE = 300
@@ -61,7 +61,9 @@ def page_query(parameters: Paging, filters: FilterSet, fields: tuple[str, ...]) 
     if parameters.page == NO_PAGE:
         raise NotFound(INVALID_PAGE)
     order = getattr(parameters, "o", ())
-    return PageQuery(filters, order, fields, parameters.page_size, parameters.page)
+    size, number = parameters.page_size, parameters.page
+    is_deep = number is None or (number - 1) * size > SHALLOW_OFFSET
+    return PageQuery(filters, order, fields, size, number, is_deep)
 
 
 class Page:

@@ -4,7 +4,7 @@ A statement is built once for each combination of condition names. The parameter
 the name of the condition, unless the declaration of its list says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,9 +35,11 @@ class FilterSet:
 NO_FILTERS: Final = FilterSet()
 
 
-def matches_nothing() -> ColumnElement[bool]:
-    """Return the condition `NOTHING`."""
-    return false()
+def conditions_of(
+    names: Sequence[str], conditions: Mapping[str, ColumnElement[bool]]
+) -> list[ColumnElement[bool]]:
+    """Return the conditions with these names, of those of a list and `NOTHING`."""
+    return [false() if name == NOTHING else conditions[name] for name in names]
 
 
 def equals(column: Any, name: str) -> ColumnElement[bool]:

@@ -26,16 +26,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.filter_set import NO_FILTERS, NOTHING, FilterSet, matches_nothing
+from app.database.filter_set import NO_FILTERS, NOTHING, FilterSet, conditions_of
 from app.database.statements import AnySelect
 
 SHALLOW_OFFSET: Final = 1000
 """The largest offset of a shallow page. A deeper page is read from the nearer end of the list."""
+ROW_UUID: Final = "row_uuid"
+"""The parameter of `select_one` with the UUID of the row."""
 _STATEMENTS: Final = 512
 """Statements that are cached."""
 _KEY: Final = "row_key"
 _COUNT: Final = "row_count"
-_UUID: Final = "row_uuid"
 
 Row: TypeAlias = RowMapping
 """The columns of a row by name, for modules that import nothing of SQLAlchemy."""
@@ -98,11 +99,8 @@ class PageQuery:
     size: int
     number: int | None
     """From 1; None for the last page."""
-
-    @property
-    def is_deep(self) -> bool:
-        """Whether the page may lie beyond the shallow offset: two statements need a snapshot."""
-        return self.number is None or (self.number - 1) * self.size > SHALLOW_OFFSET
+    is_deep: bool
+    """Whether the page may lie beyond the shallow offset: two statements need a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +190,25 @@ async def read_one(
 ) -> Row | None:
     """Return the row with a UUID; None if it is not within the scope or a filter excludes it."""
     scope, parameters = visibility
-    statement = _one(rows, scope, query.filters.names, query.fields)
-    values = {**query.filters.values, **parameters, _UUID: query.uuid}
+    statement = select_one(rows, scope, query.filters.names, query.fields)
+    values = {**query.filters.values, **parameters, ROW_UUID: query.uuid}
     return (await connection.execute(statement, values)).mappings().one_or_none()
 
 
+def select_rows(
+    rows: RowList[Any], fields: tuple[str, ...], *conditions: ColumnElement[bool]
+) -> AnySelect:
+    """Return a select of the columns of the fields, whoever may see the rows."""
+    return _select(rows, [*_columns(rows, fields).values()], conditions)
+
+
 @lru_cache(_STATEMENTS)
-def _one(
+def select_one(
     rows: RowList[Any], scope: Any, names: tuple[str, ...], fields: tuple[str, ...]
 ) -> AnySelect:
+    """Return the select of one row within a scope and the filters with these names."""
     columns = [*_columns(rows, fields).values(), *_constants(rows)]
-    conditions = [rows.uuid == bindparam(_UUID), *_visible(rows, scope, names)]
+    conditions = [rows.uuid == bindparam(ROW_UUID), *_visible(rows, scope, names)]
     return _select(rows, columns, conditions)
 
 
@@ -214,7 +220,7 @@ def _counted(
 
     The rows are counted in the CTE that has the columns of this order.
     """
-    count = rows.known_count(scope, names)
+    count = _known_count(rows, scope, names)
     if count is None:
         matching = _matching(rows, scope, names, order_names)
         count = select(func.count()).select_from(matching).scalar_subquery()
@@ -247,14 +253,14 @@ def _page(key: _StatementKey) -> AnySelect:
     page = [*columns.values()]
     conditions = _visible(rows, key.scope, key.names)
     order = _ordering(key)
-    if rows.known_count(key.scope, key.names) is None:
+    if _known_count(rows, key.scope, key.names) is None:
         matching = _matching(rows, key.scope, key.names, names).c
         keys = select(matching[_KEY]).order_by(*_ordering(key, matching))
-    elif not key.offset:
+    elif not key.offset and not _joins(rows, page):
         return _limited(_select(rows, page, conditions, order), key)
     else:
         # A deferred join: an index has the keys in the order, so that the rows before the page are
-        # not read.
+        # not read, nor joined.
         keys = _select(rows, [row_key], conditions, order)
     return _select(rows, page, [row_key.in_(_limited(keys, key))], order)
 
@@ -282,16 +288,21 @@ def _select(
 ) -> AnySelect:
     """Return a select with those joins that it needs."""
     statement: AnySelect = select(*columns).where(*conditions).order_by(*order)
-    needed = _tables([*columns, *conditions, *(each.element for each in order)])
+    statement = statement.select_from(rows.table)
+    for join in _joins(rows, [*columns, *conditions, *(each.element for each in order)]):
+        statement = statement.join(join.target, join.on, isouter=join.optional)
+    return statement
+
+
+def _joins(rows: RowList[Any], expressions: Iterable[Any]) -> list[Join]:
+    """Return the joins that expressions need."""
+    needed = _tables(expressions)
     joins: list[Join] = []
     for join in reversed(rows.joins):
         if inspect(join.target).selectable.name in needed:
             joins.insert(0, join)
             needed |= _tables([join.on])
-    statement = statement.select_from(rows.table)
-    for join in joins:
-        statement = statement.join(join.target, join.on, isouter=join.optional)
-    return statement
+    return joins
 
 
 def _tables(expressions: Iterable[Any]) -> set[str]:
@@ -302,8 +313,13 @@ def _tables(expressions: Iterable[Any]) -> set[str]:
 
 def _visible(rows: RowList[Any], scope: Any, names: tuple[str, ...]) -> list[ColumnElement[bool]]:
     """Return the conditions of the scope and of the filters."""
-    filters = [matches_nothing() if name == NOTHING else rows.conditions[name] for name in names]
-    return [rows.visible(scope), *filters]
+    return [rows.visible(scope), *conditions_of(names, rows.conditions)]
+
+
+def _known_count(
+    rows: RowList[Any], scope: Any, names: tuple[str, ...]
+) -> ScalarSelect[int] | None:
+    return None if NOTHING in names else rows.known_count(scope, names)
 
 
 def _columns(rows: RowList[Any], fields: tuple[str, ...]) -> dict[str, Any]:

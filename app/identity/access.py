@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app import clock
 from app.billing.enums import CustomerRoleName
 from app.customers.models import Customer, Project
 from app.identity.caller import Caller
@@ -43,11 +44,14 @@ class Scope(Enum):
     """The same for a client whose address is unknown."""
 
 
-def visibility_of(caller: Caller, now: datetime) -> tuple[Scope, dict[str, Any]]:
-    """Return the scope of a caller, and the parameters of a statement with its condition."""
+def visibility_of(caller: Caller, now: datetime | None = None) -> tuple[Scope, dict[str, Any]]:
+    """Return the scope of a caller, and the parameters of a statement with its condition.
+
+    `now` decides which roles have expired; it is the current time by default.
+    """
     if caller.is_staff or caller.is_support:
         return Scope.EVERYTHING, {}
-    values: dict[str, Any] = {"viewer": caller.user_id, "viewed_at": now}
+    values: dict[str, Any] = {"viewer": caller.user_id, "viewed_at": now or clock.now()}
     if caller.address is None:
         return Scope.OWN_WITHOUT_ADDRESS, values
     return Scope.OWN, values | {"viewed_from": str(caller.address)}

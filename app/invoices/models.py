@@ -146,6 +146,7 @@ class InvoiceItem(Base):
         CheckConstraint("unit_price <> 'NaN' AND quantity <> 'NaN'", name="amounts_are_numbers"),
         CheckConstraint("jsonb_typeof(details) = 'object'", name="details_are_an_object"),
         Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
+        Index("ix_invoice_items_start_id", "start", "id"),
     )
 
     id: Mapped[PrimaryKey]

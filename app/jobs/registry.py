@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.batches import run_in_batches
+from app.database.row_counts import merge_row_counts, repair_row_counts
 from app.deliveries import schedule
 from app.idempotency.repository import delete_expired
 from app.invoices.actions.issue import NOTIFY
@@ -73,7 +74,19 @@ async def _reconcile_totals(run: JobRun) -> JobSummary:
     # The summaries last: they depend on the repaired totals.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
     summaries = await repair_summaries(run.database)
-    return JobSummary(totals.counts + summaries.counts, totals.notes + summaries.notes)
+    summary = JobSummary(totals.counts + summaries.counts, totals.notes + summaries.notes)
+    async with run.database.transaction() as connection:
+        for counted_table, number in (await repair_row_counts(connection)).items():
+            summary.counts["row counts repaired"] += 1
+            summary.notes.append(f"the row count of {counted_table} lacked {number}")
+    return summary
+
+
+async def _merge_summaries(run: JobRun) -> JobSummary:
+    summary = await merge_summaries(run.database)
+    async with run.database.transaction() as connection:
+        summary.counts["rows fewer"] += await merge_row_counts(connection)
+    return summary
 
 
 async def _purge(
@@ -105,12 +118,14 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             "Issues invoices of past months and opens those of the current month.",
         ),
         RECONCILE_TOTALS: Job(
-            _reconcile_totals, long, "Compares totals with items and summaries, and repairs them."
+            _reconcile_totals,
+            long,
+            "Compares totals with items, summaries and row counts, and repairs them.",
         ),
         MERGE_TALLIES: Job(
-            lambda run: merge_summaries(run.database),
+            _merge_summaries,
             short,
-            "Merges the rows of the summaries of invoices.",
+            "Merges the rows of the summaries of invoices and of row counts.",
         ),
         BRING_YEAR_FORWARD: Job(
             lambda run: advance_year_totals(run.database),

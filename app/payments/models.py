@@ -66,7 +66,7 @@ class Payment(Base):
     uuid: Mapped[PublicId]
     profile_id: Mapped[int] = mapped_column(ForeignKey("payment_profiles.id"), index=True)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
-    date_of_payment: Mapped[date]
+    date_of_payment: Mapped[date] = mapped_column(index=True)
     sum: Mapped[Amount]
     proof_key: Mapped[str | None] = mapped_column(unique=True)
     proof_name: Mapped[str | None]

@@ -32,6 +32,10 @@ async def subjects(plain_url: str) -> Subjects:
     return await find_subjects(plain_url, _SHAPE)
 
 
+def _states(age: int) -> list[str]:
+    return [_SHAPE.state(customer, age) for customer in _SHAPE.invoiced(age)]
+
+
 async def _get(client: httpx.AsyncClient, cases: list[Case], name: str) -> httpx.Response:
     (case,) = [case for case in cases if case.name == name]
     request = case.requests[0]
@@ -53,6 +57,9 @@ async def test_lists_counts_and_growth_are_as_the_shape_says(
     assert await count("list-customer") == MONTHS
     assert await count("list-state") == _SHAPE.canceled
     assert await count("list-min-sum") == _SHAPE.dear
+    paid = [state for age in range(MONTHS) for state in _states(age) if state == "paid"]
+    assert await count("payments") == len(paid)
+    assert 0 < await count("payments-profile") <= MONTHS
     newest = (await _get(client, cases, "list")).json()
     assert [len(invoice["items"]) for invoice in newest[:5]] == [20, 20, 5, 5, 20]
     oldest = (await _get(client, cases, "list-last")).json()

@@ -1,21 +1,18 @@
 """Among a hundred thousand invoices, an index leads to what is asked for, and to little else."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.database.engine import Database
 from app.invoices.jobs.summaries import advance_year_totals
-from tests.support.factories import Factories, Row, UserRow
+from tests.support.factories import Factories, Row
+from tests.support.plans import Plans
 
 MANY = (
     """
@@ -58,23 +55,6 @@ FROM invoices
     "ALTER TABLE invoice_items ENABLE TRIGGER USER",
 )
 TODAY = datetime(2026, 4, 15, tzinfo=UTC)
-
-Executed = list[tuple[str, tuple[Any, ...]]]
-
-
-@pytest.fixture
-def executed(app: FastAPI) -> Iterator[Executed]:
-    """What the API has executed, with its parameters."""
-    seen: Executed = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
-        seen.append((statement, tuple(values)))
-
-    engine = app.state.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
-
 
 FEW = 1500
 """Rows that a statement may read at most where nothing else is said: a page, and those skipped."""
@@ -127,83 +107,6 @@ STAFF: dict[str, int] = {
 GROWTH = ("", "accounting_is_running=true", "accounting_is_running=false", "customers_count=20")
 
 
-@dataclass
-class Plans:
-    """How PostgreSQL finds what a request asks for."""
-
-    client: httpx.AsyncClient
-    connection: AsyncConnection
-    executed: Executed
-    faults: list[str]
-
-    async def check(self, path: str, user: UserRow, most: int) -> None:
-        """Note as a fault what scans a table, or reads more rows than `most`."""
-        self.executed.clear()
-        answer = await self.client.get(path, headers=user.headers)
-        if answer.status_code != 200:
-            self.faults.append(f"{answer.status_code}: {path}")
-        looked = [each for each in self.executed if "invoice" in each[0]]
-        if not looked:
-            self.faults.append(f"nothing was read: {path}")
-        for statement, values in looked:
-            for kind, plan in (
-                ("custom", await self._custom(statement, values)),
-                ("generic", await self._generic(statement, values)),
-            ):
-                found = "; ".join(self._reads(plan, most))
-                if found:
-                    self.faults.append(f"{path}, {kind} plan: {found}")
-
-    async def _custom(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
-        return await self._explained(statement, values)
-
-    async def _generic(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
-        """Return the plan to which PostgreSQL may change after some executions."""
-        execute = self.connection.exec_driver_sql
-        await execute(f"PREPARE once AS {statement}")
-        await execute("SET plan_cache_mode = force_generic_plan")
-        arguments = f"({', '.join(map(literal, values))})" if values else ""
-        plan = await self._explained(f"EXECUTE once{arguments}", ())
-        await execute("RESET plan_cache_mode")
-        await execute("DEALLOCATE once")
-        return plan
-
-    async def _explained(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}"
-        found = (await self.connection.exec_driver_sql(explain, values)).scalar_one()
-        plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-        return plan
-
-    def _reads(self, plan: dict[str, Any], most: int) -> Iterator[str]:
-        """Yield what is wrong with a plan."""
-        for node in nodes(plan):
-            table = node.get("Relation Name")
-            if table not in ("invoices", "invoice_items"):
-                continue
-            passed_over = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
-            rows = node["Actual Rows"] + sum(node.get(each, 0) for each in passed_over)
-            rows *= node["Actual Loops"]
-            # Rows that an index passes over are not counted, but are seen in the pages read.
-            pages = node["Shared Hit Blocks"] + node["Shared Read Blocks"]
-            kind = node["Node Type"]
-            if kind == "Seq Scan" or rows > most or pages > 100 + 4 * most:
-                yield f"{kind} on {table} of {rows:.0f} rows and {pages} pages, at most {most}"
-
-
-def literal(value: Any) -> str:
-    """Return a parameter as it stands in a statement."""
-    if value is None:
-        return "NULL"
-    written = f"{{{','.join(map(str, value))}}}" if isinstance(value, (list, tuple)) else value
-    return "'" + str(written).replace("'", "''") + "'"
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
 @pytest.fixture
 async def customer(connection: AsyncConnection, database: Database) -> Row:
     """Make the many; return one of the customers."""
@@ -216,9 +119,9 @@ async def customer(connection: AsyncConnection, database: Database) -> Row:
 
 
 async def test_an_index_leads_to_what_is_asked_for(
+    app: FastAPI,
     client: httpx.AsyncClient,
     connection: AsyncConnection,
-    executed: Executed,
     make: Factories,
     customer: Row,
 ) -> None:
@@ -226,7 +129,7 @@ async def test_an_index_leads_to_what_is_asked_for(
     for number in range(3):
         await make.role(owner, Row(customer.id + number, customer.uuid))
     await connection.execute(text("VACUUM ANALYZE"))
-    plans = Plans(client, connection, executed, [])
+    plans = Plans(app, client, connection, ("invoices", "invoice_items"))
     for query, most in STAFF.items():
         asked = query.format(customer=customer.uuid)
         await plans.check(f"/api/invoices/?{asked}", staff, most)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api import pagination
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
-from app.invoices.api import filters as query_filters
 from app.invoices.models import Invoice
 from tests.support.factories import EARLY, Factories, Row, UserRow
 
@@ -174,7 +174,7 @@ async def test_pages_are_the_whole_list(
         ways = []
         for forward in (1000, data.draw(st.integers(0, 10))):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(query_filters, "SHALLOW_OFFSET", forward)
+                patch.setattr(pagination, "SHALLOW_OFFSET", forward)
                 answers = [await page(number) for number in range(1, last + 1)]
                 assert (await page(last + 1)).status_code == 404
                 assert (await page("last")).content == answers[-1].content

@@ -7,6 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from tests.support.clients import BASE
@@ -69,7 +70,7 @@ async def test_a_payment_without_an_invoice_has_the_nil_uuid(
 async def test_the_sum_has_the_decimals_of_the_currency(
     currency: str, shown: str, make: Factories, app: object, client: httpx.AsyncClient
 ) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"currency": currency})  # type: ignore[attr-defined]
+    app.state.settings = app.state.settings.model_copy(update={"currency": get_currency(currency)})  # type: ignore[attr-defined]
     await make.payment(await make.profile(await make.customer()))
     answer = await client.get(URL, headers=(await make.staff()).headers)
     assert answer.json()[0]["sum"] == shown

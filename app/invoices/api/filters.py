@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from app import clock
-from app.api.errors import NotFound
-from app.api.pagination import INVALID_PAGE, NO_PAGE, Paging
+from app.api.pagination import Paging
 from app.api.query_parameters import (
     EMPTY_COUNTS,
     QueryBoolean,
@@ -28,12 +27,12 @@ from app.api.query_parameters import (
 )
 from app.api.sparse_fields import array_of, sparse_fieldset
 from app.billing.enums import InvoiceState
+from app.database.filter_set import NOTHING, FilterSet
 from app.domain_errors import RuleViolation
 from app.formats import find_uuid
-from app.invoices.filter_set import NOTHING, RUNNING, WAITING, FilterSet
+from app.invoices.filter_set import RUNNING, WAITING
 from app.invoices.queries.growth import GrowthQuery
 from app.invoices.queries.items import ItemFilters
-from app.invoices.repository.reads import SHALLOW_OFFSET, PageQuery
 from app.invoices.schemas import INVOICE_FIELDS
 
 _ORDERS = ("-created", "-month", "-year", "created", "month", "year")
@@ -225,21 +224,6 @@ def filter_set(filters: InvoiceFilters) -> FilterSet:
     if filters.max_sum is not None:
         values["most_cost"] = filters.max_sum + _ROUNDING
     return FilterSet(tuple(names), values)
-
-
-def page_query(parameters: ListParameters, columns: tuple[str, ...]) -> PageQuery:
-    """Return the page to read with the columns of these fields; raises NotFound."""
-    number, size = parameters.page, parameters.page_size
-    if number == NO_PAGE:
-        raise NotFound(INVALID_PAGE)
-    return PageQuery(
-        filter_set(parameters),
-        parameters.o,
-        columns,
-        size,
-        number,
-        is_deep=number is None or (number - 1) * size > SHALLOW_OFFSET,
-    )
 
 
 def item_filters(parameters: ItemsParameters) -> ItemFilters:

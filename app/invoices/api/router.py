@@ -15,8 +15,10 @@ from app.api.operation_docs import (
     document_errors,
     document_read,
 )
-from app.api.pagination import Page, path_and_query
+from app.api.pagination import Page, page_query, path_and_query
 from app.api.query_parameters import QueryParser
+from app.database.lists import RowPage, read_page
+from app.identity.access import visibility_of
 from app.identity.api.authentication import Authenticated
 from app.invoices.api.filters import (
     FieldSelection,
@@ -30,19 +32,18 @@ from app.invoices.api.filters import (
     filter_set,
     growth_query,
     item_filters,
-    page_query,
 )
 from app.invoices.queries.growth import count_major_customers, read_growth
 from app.invoices.rendering.invoices import InvoiceRenderer
 from app.invoices.rendering.items import render_items
 from app.invoices.rendering.stats import render_stats
 from app.invoices.repository.reads import (
+    INVOICES,
     FoundInvoice,
-    InvoicePage,
+    Version,
     VersionedRow,
     find_visible_invoice,
     read_invoice,
-    read_page,
 )
 from app.invoices.schemas import (
     Invoice,
@@ -91,19 +92,20 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
     """List the invoices that the caller may see, newest period first."""
     get = ConditionalGet(request)
     renderer = InvoiceRenderer(get.settings, get.cache, get.links, parameters.field)
-    query = page_query(parameters, renderer.columns)
+    query = page_query(parameters, filter_set(parameters), renderer.columns)
 
-    def represent(page: InvoicePage) -> Representation:
+    def represent(page: RowPage) -> Representation:
         headers = Page(parameters, page.count).headers(request, get.links)
-        etag = renderer.etag(page.count, page.versions)
+        references = page.constants["references"]
+        versions = tuple([Version(row["id"], row["revision"], references) for row in page.rows])
         return Representation(
-            etag,
-            partial(renderer.render_page, versions=page.versions),
+            renderer.etag(page.count, versions),
+            partial(renderer.render_page, versions=versions),
             headers,
-            cached_parts=partial(renderer.cached_page, page.rows, page.versions),
+            cached_parts=partial(renderer.cached_page, page.rows, versions),
         )
 
-    select = partial(read_page, caller=caller, query=query)
+    select = partial(read_page, rows=INVOICES, visibility=visibility_of(caller), query=query)
     return await get.respond(Resource(select, represent, in_snapshot=query.is_deep))
 
 

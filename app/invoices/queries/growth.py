@@ -40,10 +40,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.periods import last_thirteen_periods, one_year_before
 from app.customers.models import Customer
+from app.database.filter_set import literal_parameter
 from app.database.statements import AnySelect
 from app.identity.access import Scope, visibility_of, visible_customers
 from app.identity.caller import Caller
-from app.invoices.filter_set import accounting_condition, literal_parameter
+from app.invoices.filter_set import accounting_condition
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.invoices.schemas import Row
 

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit import queries
 from app.audit.queries import TimeRange
+from app.database.filter_set import FilterSet
 from app.identity.caller import Caller
 from app.invoices.errors import VersionNotFound
-from app.invoices.filter_set import FilterSet
 from app.invoices.repository.reads import find_visible_invoice
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.periods import Period
 from app.customers.models import Customer, Project
-from app.database.filter_set import NOTHING, FilterSet, matches_nothing
+from app.database.filter_set import FilterSet, conditions_of
 from app.database.statements import AnySelect
 from app.domain_errors import NotFound
 from app.identity.access import (
@@ -182,7 +182,7 @@ async def _read_span(
 
 @lru_cache
 def _exact_total(scope: Scope, names: tuple[str, ...]) -> AnySelect:
-    conditions = [matches_nothing() if name == NOTHING else ITEM_CONDITIONS[name] for name in names]
+    conditions = conditions_of(names, ITEM_CONDITIONS)
     return (
         select(func.coalesce(func.sum(_exact), 0), func.count())
         .select_from(InvoiceItem)

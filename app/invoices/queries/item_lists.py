@@ -28,7 +28,7 @@ from app.database.lists import Join, RowList
 from app.formats import NIL_UUID
 from app.identity.access import Scope, visibility_of, visible_customers, visible_projects
 from app.identity.caller import Caller
-from app.identity.visible_rows import VisibleRows
+from app.identity.visible_rows import VisibleRows, count_of_all
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.queries.items import offering_id, project_name
 
@@ -167,6 +167,7 @@ INVOICE_ITEMS: Final = VisibleRows(
         orders={"start": InvoiceItem.start, "id": InvoiceItem.id},
         default_order=("start", "id"),
         visible=visible_items,
+        known_count=count_of_all(InvoiceItem),
     )
 )  # fmt: skip
 """The items of the invoices and projects that a caller may see, in the order of their start."""
@@ -217,6 +218,7 @@ PROVIDER_INVOICE_ITEMS: Final = VisibleRows(
         },
         default_order=("-year", "-month", "-id"),
         visible=sold_items,
+        known_count=count_of_all(InvoiceItem),
     ),
     visibility_of=_visibility_of_sales,
 )  # fmt: skip

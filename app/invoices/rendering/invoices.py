@@ -20,6 +20,7 @@ from app.billing import money
 from app.customers.countries import country_name
 from app.invoices.queries.items import ITEMS_OF_INVOICES
 from app.invoices.rendering.items import json_array, render_batches
+from app.invoices.repository.columns import VERSION
 from app.invoices.repository.reads import Version, read_heads
 from app.invoices.schemas import (
     INVOICE_FIELDS,
@@ -50,7 +51,7 @@ class InvoiceRenderer:
         self._links = links
         self._fields = fields
         self._has_items = "items" in fields
-        self.columns = () if self._has_items else fields
+        self.columns = (VERSION,) if self._has_items else (VERSION, *fields)
         """The fields to select with the versions: those of documents without items."""
         self._key = self.etag()
         """The part of a cache key that is not the version."""

@@ -1,10 +1,8 @@
 """The columns behind the documented fields of an invoice."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.customers.models import Customer
-from app.database.statements import AnySelect
 from app.invoices.models import Invoice
 
 _ADDRESS = (
@@ -18,7 +16,14 @@ _ADDRESS = (
     Customer.bank_account,
     Customer.vat_code,
 )
-_COLUMNS: dict[str, tuple[Any, ...]] = {
+VERSION: Final = "version"
+"""The key of an invoice and its revision."""
+IDENTITY: Final = "identity"
+"""The columns of a `FoundInvoice`, besides those of the version."""
+
+COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
+    VERSION: (Invoice.id, Invoice.revision),
+    IDENTITY: (Invoice.uuid, Invoice.customer_id, Invoice.state, Invoice.tax_percent),
     "url": (Invoice.uuid,),
     "uuid": (Invoice.uuid,),
     "number": (Invoice.number,),
@@ -38,17 +43,3 @@ _COLUMNS: dict[str, tuple[Any, ...]] = {
     "compensations": (Invoice.compensations,),
     "incurred_costs": (Invoice.incurred_costs,),
 }
-_CUSTOMER_FIELDS = frozenset({"customer", "customer_details"})
-
-
-def columns_of(fields: Sequence[str]) -> tuple[Any, ...]:
-    """Return the columns of an invoice and its customer behind the fields, without repetition."""
-    columns = {column.key: column for field in fields for column in _COLUMNS.get(field, ())}
-    return tuple(columns.values())
-
-
-def join_customer(statement: AnySelect, fields: Sequence[str]) -> AnySelect:
-    """Return a select of invoices, joined with their customers if a field needs that."""
-    if _CUSTOMER_FIELDS.isdisjoint(fields):
-        return statement.select_from(Invoice)
-    return statement.join(Customer, Customer.id == Invoice.customer_id)

@@ -9,7 +9,7 @@ from app.database.filter_set import equals
 from app.database.lists import Join, RowList
 from app.formats import NIL_UUID
 from app.identity.access import visible_customers
-from app.identity.visible_rows import VisibleRows
+from app.identity.visible_rows import VisibleRows, count_of_all
 from app.payments.models import Payment, PaymentProfile, paid_invoice
 
 _month = func.lpad(cast(paid_invoice.c.month, Text), 2, "0")
@@ -44,6 +44,7 @@ PAYMENTS: Final = VisibleRows(
         orders={"id": Payment.id},
         default_order=("id",),
         visible=lambda scope: visible_customers(PaymentProfile.customer_id, scope),
+        known_count=count_of_all(Payment),
     )
 )
 """In the order of their creation."""

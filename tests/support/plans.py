@@ -1,0 +1,105 @@
+"""How PostgreSQL executes the statements of requests."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.support.factories import UserRow
+
+
+@dataclass
+class Plans:
+    """How PostgreSQL executes the reads of large tables by requests."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    connection: AsyncConnection
+    tables: tuple[str, ...]
+    faults: list[str] = field(default_factory=list)
+
+    async def check(self, path: str, user: UserRow, most: int) -> None:
+        """Record a fault if a table is scanned, or more rows of it are read than `most`."""
+        with self._executed() as executed:
+            answer = await self.client.get(path, headers=user.headers)
+        if answer.status_code != 200:
+            self.faults.append(f"{answer.status_code}: {path}")
+        looked = [each for each in executed if any(name in each[0] for name in self.tables)]
+        if not looked:
+            self.faults.append(f"nothing was read: {path}")
+        for statement, values in looked:
+            for kind, plan in (
+                ("custom", await self._custom(statement, values)),
+                ("generic", await self._generic(statement, values)),
+            ):
+                found = "; ".join(self._reads(plan, most))
+                if found:
+                    self.faults.append(f"{path}, {kind} plan: {found}")
+
+    @contextmanager
+    def _executed(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+        """Yield a list that receives the statements of the API with their parameters."""
+        seen: list[tuple[str, tuple[Any, ...]]] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
+            seen.append((statement, tuple(values)))
+
+        engine = self.app.state.database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        yield seen
+        event.remove(engine, "before_cursor_execute", note)
+
+    async def _custom(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
+        return await self._explained(statement, values)
+
+    async def _generic(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the plan to which PostgreSQL may change after some executions."""
+        execute = self.connection.exec_driver_sql
+        await execute(f"PREPARE once AS {statement}")
+        await execute("SET plan_cache_mode = force_generic_plan")
+        arguments = f"({', '.join(map(literal, values))})" if values else ""
+        plan = await self._explained(f"EXECUTE once{arguments}", ())
+        await execute("RESET plan_cache_mode")
+        await execute("DEALLOCATE once")
+        return plan
+
+    async def _explained(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}"
+        found = (await self.connection.exec_driver_sql(explain, values)).scalar_one()
+        plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        return plan
+
+    def _reads(self, plan: dict[str, Any], most: int) -> Iterator[str]:
+        """Yield what is wrong with a plan."""
+        for node in nodes(plan):
+            table = node.get("Relation Name")
+            if table not in self.tables:
+                continue
+            passed_over = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+            rows = node["Actual Rows"] + sum(node.get(each, 0) for each in passed_over)
+            rows *= node["Actual Loops"]
+            # Rows that an index passes over are not counted, but are seen in the pages read.
+            pages = node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+            kind = node["Node Type"]
+            if kind == "Seq Scan" or rows > most or pages > 100 + 4 * most:
+                yield f"{kind} on {table} of {rows:.0f} rows and {pages} pages, at most {most}"
+
+
+def literal(value: Any) -> str:
+    """Return a parameter as it stands in a statement."""
+    if value is None:
+        return "NULL"
+    written = f"{{{','.join(map(str, value))}}}" if isinstance(value, (list, tuple)) else value
+    return "'" + str(written).replace("'", "''") + "'"
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
