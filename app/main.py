@@ -21,6 +21,8 @@ from app.identity.failed_logins import FailedLogins
 from app.identity.tokens import new_token_cache
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.history_router import router as invoice_history
+from app.invoices.api.item_actions import router as invoice_item_actions
+from app.invoices.api.item_actions import usage_router as usage
 from app.invoices.api.item_costs import router as invoice_item_costs
 from app.invoices.api.items import router as invoice_items
 from app.invoices.api.provider_items import router as provider_invoice_items
@@ -43,8 +45,10 @@ _router.include_router(health.router)
 _router.include_router(invoices)
 _router.include_router(invoice_actions)
 _router.include_router(invoice_history)
+_router.include_router(usage)
 _router.include_router(invoice_item_costs)
 _router.include_router(invoice_items)
+_router.include_router(invoice_item_actions)
 _router.include_router(provider_invoice_items)
 _router.include_router(payments)
 _router.include_router(payment_proofs)

@@ -199,10 +199,15 @@ async def _respond_to_http_exception(request: Request, error: Exception) -> Resp
 
 
 def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
-    """Return the methods that all routes of a path serve, sorted; empty for an unknown path."""
+    """Return the methods that all routes of a path serve, sorted; empty for an unknown path.
+
+    A path that a route names literally has the methods of such routes only: `costs/` is no UUID.
+    """
     methods: set[str] = set()
+    literal: set[str] = set()
     for route in iter_route_contexts(list(routes)):
         pattern = getattr(route, "path_regex", None)
         if route.methods and pattern is not None and pattern.match(path):
-            methods |= {*route.methods, "OPTIONS"}
-    return sorted(methods)
+            chosen = literal if route.path == path else methods
+            chosen |= {*route.methods, "OPTIONS"}
+    return sorted(literal or methods)

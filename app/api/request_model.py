@@ -202,6 +202,8 @@ def _errors_by_field(
             case (_,):
                 found.setdefault(name, messages)
             case (_, int(index)):
+                if item and error["type"] == "value_error":
+                    messages = {NON_FIELD: messages}
                 found.setdefault(name, {})[index] = messages
             case (_, int(index), field):
                 found.setdefault(name, {}).setdefault(index, {})[str(field)] = messages

@@ -27,7 +27,14 @@ PUBLIC = {
     "/api/docs/assets",
 }
 """Paths without authentication."""
-STAFF = {"paid", "send_notification", "set_backend_id", "set_payment_url", "set_reference_number"}
+STAFF = {
+    "import_usage",
+    "paid",
+    "send_notification",
+    "set_backend_id",
+    "set_payment_url",
+    "set_reference_number",
+}
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
