@@ -3,6 +3,7 @@
 import binascii
 from base64 import b64decode
 from contextlib import closing
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +25,11 @@ class ImportedProofFiles:
         self._store = store
         self._written: set[str] = set()
 
+    @property
+    def max_bytes(self) -> int:
+        """The size of the largest proof."""
+        return self._store.max_bytes
+
     async def store(self, payment: PaymentRecord) -> tuple[object, ...]:
         """Store the proof unless the payment has it already; return the values of its columns.
 
@@ -32,17 +38,20 @@ class ImportedProofFiles:
         if payment.proof is None:
             return ()
         proof = payment.proof
-        existing = select(Payment.proof_key).where(
-            Payment.uuid == payment.uuid, Payment.proof_sha256 == proof.sha256
-        )
-        key = (await self._connection.execute(existing)).scalar_one_or_none()
-        if key is not None and self._store.path(key).is_file():
-            name = proof.name
-        else:
+        key, name = await self.find(payment.uuid, proof.sha256), proof.name
+        if key is None:
             stored = await self._write(proof)
             self._written.add(stored.key)
             key, name = stored.key, stored.name
         return (key, name, proof.media_type, proof.size, proof.sha256)
+
+    async def find(self, payment: UUID, digest: str) -> str | None:
+        """Return the key of a payment's stored proof if it has this SHA-256 digest."""
+        existing = select(Payment.proof_key).where(
+            Payment.uuid == payment, Payment.proof_sha256 == digest
+        )
+        key = (await self._connection.execute(existing)).scalar_one_or_none()
+        return key if key is not None and self._store.path(key).is_file() else None
 
     async def _write(self, record: ProofRecord) -> Proof:
         try:

@@ -153,6 +153,9 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     values: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "token": {"digest": st.text("0123456789abcdef", min_size=64, max_size=64)},
         "customer_credit": {"offerings": st.sampled_from([(), (uuid_of("offering"),)])},
+        "customer": {
+            "organization_groups": st.sampled_from([(), (uuid_of("organization_group"),)])
+        },
         "customer_affiliate": {
             "affiliate": st.just(AFFILIATE),
             "start_date": st.dates(max_value=date(5000, 1, 1)),

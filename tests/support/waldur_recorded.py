@@ -58,7 +58,8 @@ def _converted(row: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
     if "minimal_consumption" in row:
         row = {**row, "expected_consumption": row["minimal_consumption"]}
     return {
-        name: row[name] if name in row else _neutral(name, kind) for name, kind in columns.items()
+        name: _neutral(name, kind) if row.get(name) is None else row[name]
+        for name, kind in columns.items()
     }
 
 

@@ -18,6 +18,7 @@ from app.dataio.waldur.credit_importer import CreditImporter
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.invoice_importer import InvoiceImporter
 from app.dataio.waldur.mapping import parse_optional_uuid, parse_uuid
+from app.dataio.waldur.proof_reader import read_proof
 from app.dataio.waldur.row_importer import Progress, RowImporter, name_row
 from app.dataio.waldur.source_database import WaldurDatabase, open_waldur_database
 from app.settings import Settings
@@ -147,11 +148,15 @@ class WaldurImporter:
             if invoice in invoices.skipped:
                 self._report.skipped.add("payment", "its invoice was not imported", name_row(row))
                 continue
+            proof = None
             if row["proof"]:
-                self._report.skipped.add(
-                    "proof_of_payment", "the file is not in Waldur's database", row["proof"]
-                )
-            await self._rows.add("payment", row, mapping.map_payment)
+                try:
+                    proof = await read_proof(
+                        self._waldur, self._loader.proofs, payment, row["proof"]
+                    )
+                except ValueError as error:
+                    self._report.skipped.add("proof_of_payment", str(error), row["proof"])
+            await self._rows.add("payment", row, partial(mapping.map_payment, proof=proof))
 
     async def _handle_deleted_rows(self, invoices: set[UUID]) -> None:
         """Revoke the tokens that Waldur has deleted, and report its other deletions.

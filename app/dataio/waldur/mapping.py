@@ -297,9 +297,9 @@ def map_item(
     )
 
 
-def map_payment(row: Row) -> records.PaymentRecord:
-    """Map a payment without its proof, whose file is not in the database."""
-    return map_record(records.PaymentRecord, row, proof=None)
+def map_payment(row: Row, proof: records.ProofRecord | None) -> records.PaymentRecord:
+    """Map a payment."""
+    return map_record(records.PaymentRecord, row, proof=proof)
 
 
 def _parse_offering(value: object) -> UUID | None:

@@ -114,6 +114,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
                 "invoice": ("invoices_invoice", "invoice_id"),
             },
         ),
+        "media_file": TableSchema("id name content size hash", optional=True),
         "invoices_customercredit": TableSchema(
             "id uuid customer_id value",
             dict.fromkeys(("created", "end_date", "expected_consumption"))
