@@ -9,12 +9,13 @@ from tests.support.waldur import Columns, Rows, recorded
 from tests.support.waldur_sample import uid
 
 Row = dict[str, Any]
-_TRUE: Final = {
-    "applies_to_portal",
-    "apply_as_minimal_consumption",
-    "display_billing_info_in_projects",
+_DEFAULTS: Final = {
+    "applies_to_portal": True,
+    "apply_as_minimal_consumption": True,
+    "display_billing_info_in_projects": True,
+    "minimal_consumption_logic": "fixed",
 }
-"""The new columns that releases 8 set to true in the rows that were there."""
+"""The values of new columns that the releases 8 set in the rows that were there."""
 
 
 def release_2024(shared: Path) -> tuple[Columns, Rows]:
@@ -66,8 +67,10 @@ def _converted(row: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
 def _neutral(name: str, kind: str) -> Any:
     if not kind.endswith("not null"):
         return None
+    if name in _DEFAULTS:
+        return _DEFAULTS[name]
     if kind.startswith("boolean"):
-        return name in _TRUE
+        return False
     if kind.startswith(("integer", "bigint", "smallint", "numeric", "double")):
         return 0
     if kind.startswith("jsonb"):

@@ -1,11 +1,13 @@
 """Imports credits, their ledger and affiliates, and never overwrites a balance that moved here."""
 
+from collections import defaultdict
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from app import clock
 from app.billing.enums import CreditTransactionType
+from app.credits.models import CustomerAffiliate
 from app.dataio import records
 from app.dataio.waldur import credit_ledger, credit_mapping, selects
 from app.dataio.waldur.credit_ledger import UnexplainedBalance
@@ -13,6 +15,10 @@ from app.dataio.waldur.credit_mapping import explanation_uuid
 from app.dataio.waldur.mapping import Row
 from app.dataio.waldur.row_importer import MapRow, RowImporter, name_row
 
+_TABLES: Final = {
+    "customer_credit": "invoices_customercredit",
+    "project_credit": "invoices_projectcredit",
+}
 _CHANGED_HERE: Final = "the balance of the credit has moved here"
 _COMMENT: Final = "The balance in Waldur that its ledger does not explain."
 
@@ -30,11 +36,16 @@ class CreditImporter:
         """Credits whose balance has moved in this service."""
         self._explanations: dict[UUID, int] = {}
         """The number of movements by which imports have explained a balance, by credit."""
+        self._stored: dict[str, dict[UUID, UUID]] = {}
+        """The stored credits by customer or project, by kind."""
+        self._known: dict[str, set[UUID]] = defaultdict(set)
+        """The credits of Waldur, by kind."""
 
     async def import_credits(self) -> None:
         """Import the credits of customers and projects, and the affiliates."""
         rows = self._rows
         await self._find_changes()
+        await self._find_stored_credits()
         offerings = await rows.lists(selects.credit_offerings(rows.waldur))
         async for row in rows.rows("customer_credit", "invoices_customercredit"):
             map_row = partial(credit_mapping.map_customer_credit, offerings=offerings[row["id"]])
@@ -58,9 +69,9 @@ class CreditImporter:
                 await self._add_transaction(row)
         await rows.import_rows(records.AffiliateFeeAccrualRecord, "invoices_affiliatefeeaccrual")
         await rows.loader.flush()
-        seen = rows.seen["customer_credit"] | rows.seen["project_credit"]
+        imported = (rows.seen["customer_credit"] | rows.seen["project_credit"]) - self._changed
         for unexplained in await credit_ledger.find_unexplained_balances(
-            rows.loader.connection, seen
+            rows.loader.connection, imported
         ):
             await rows.loader.add(self._explain(unexplained))
 
@@ -94,17 +105,41 @@ class CreditImporter:
             else:
                 self._changed.add(credit)
 
+    async def _find_stored_credits(self) -> None:
+        waldur = self._rows.waldur
+        for kind, table in _TABLES.items():
+            self._stored[kind] = await credit_ledger.find_credits(
+                self._rows.loader.connection, kind
+            )
+            if waldur.has(table):
+                known = await waldur.all(waldur.select(table))
+                self._known[kind] = {row["uuid"] for row in known}
+
     async def _add_credit(self, kind: str, row: Row, map_row: MapRow) -> None:
         report = self._rows.report
         if row["uuid"] in self._changed:
+            self._rows.seen[kind].add(row["uuid"])
             report.preserved.add(kind, _CHANGED_HERE, name_row(row))
             return
+        await self._replace(kind, row)
         if not await self._rows.add(kind, row, map_row):
             return
         if row["value"] < 0:
             report.adapted.add(kind, "its balance below zero is zero here", name_row(row))
         if credit_mapping.credit_end(row["end_date"]) != row["end_date"]:
             report.adapted.add(kind, "it ends on the first day of the next month", name_row(row))
+
+    async def _replace(self, kind: str, row: Row) -> None:
+        """Let a credit replace that of the same customer or project, if Waldur has deleted it."""
+        owner, uuid = row["customer" if kind == "customer_credit" else "project"], row["uuid"]
+        stored = self._stored[kind].get(owner)
+        if stored is None or stored in self._changed or stored in self._known[kind]:
+            return
+        if isinstance(uuid, UUID):
+            connection = self._rows.loader.connection
+            await credit_ledger.replace_credit(connection, kind, stored, uuid)
+            difference = "it replaces one that Waldur has deleted"
+            self._rows.report.adapted.add(kind, difference, name_row(row))
 
     async def _add_transaction(self, row: Row) -> None:
         report = self._rows.report
@@ -121,7 +156,9 @@ class CreditImporter:
         rows, waldur = self._rows, self._rows.waldur
         if not waldur.has("invoices_customeraffiliate"):
             return
-        async for row in rows.rows("customer_affiliate", selects.affiliates(waldur)):
+        affiliates = selects.affiliates(waldur)
+        await rows.deactivate_others(CustomerAffiliate, "customer_affiliate", affiliates)
+        async for row in rows.rows("customer_affiliate", affiliates):
             if row["is_active"] and not row["is_newest"]:
                 difference = "it is not active, since the customer has a newer active one"
                 rows.report.adapted.add("customer_affiliate", difference, name_row(row))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, null, select
+from sqlalchemy import ColumnElement, func, literal, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credits.models import CreditTransaction, CustomerCredit, ProjectCredit
@@ -39,6 +39,25 @@ async def find_own_movements(
         if moved is not None and movement not in imported:
             movements[moved].append(movement)
     return movements
+
+
+async def find_credits(connection: AsyncConnection, kind: str) -> dict[UUID, UUID]:
+    """Return the credits of a kind, by the UUID of their customer or project."""
+    if kind == "customer_credit":
+        statement = select(Customer.uuid, CustomerCredit.uuid).join_from(CustomerCredit, Customer)
+    else:
+        statement = select(Project.uuid, ProjectCredit.uuid).join_from(ProjectCredit, Project)
+    rows = await connection.execute(statement)
+    return {row[0]: row[1] for row in rows}
+
+
+async def replace_credit(connection: AsyncConnection, kind: str, old: UUID, new: UUID) -> None:
+    """Give a credit the UUID of the one that replaces it. The old ledger keeps the old UUID.
+
+    A customer or a project has only one credit, and items refer to it.
+    """
+    table = CustomerCredit if kind == "customer_credit" else ProjectCredit
+    await connection.execute(update(table).where(table.uuid == old).values(uuid=new))
 
 
 async def find_unexplained_balances(

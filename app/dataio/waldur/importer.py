@@ -21,6 +21,7 @@ from app.dataio.waldur.mapping import parse_optional_uuid, parse_uuid
 from app.dataio.waldur.proof_reader import read_proof
 from app.dataio.waldur.row_importer import Progress, RowImporter, name_row
 from app.dataio.waldur.source_database import WaldurDatabase, open_waldur_database
+from app.payments.models import PaymentProfile
 from app.settings import Settings
 
 
@@ -58,9 +59,9 @@ class WaldurImporter:
         """Import every kind of record."""
         await self._import_users_and_customers()
         await self._import_catalogue()
-        await self._rows.import_rows(
-            records.PaymentProfileRecord, selects.profiles(self._waldur), mapping.map_profile
-        )
+        profiles = selects.profiles(self._waldur)
+        await self._rows.deactivate_others(PaymentProfile, "payment_profile", profiles)
+        await self._rows.import_rows(records.PaymentProfileRecord, profiles, mapping.map_profile)
         credit = CreditImporter(self._rows)
         await credit.import_credits()
         await self._loader.flush()

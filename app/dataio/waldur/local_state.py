@@ -18,7 +18,7 @@ from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.dataio.waldur.mapping import SOURCE, token_uuid
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.models import Invoice, InvoiceItem
-from app.payments.models import Payment
+from app.payments.models import Payment, PaymentProfile
 
 _CHANGED_SINCE_IMPORT: Final = Invoice.imported_revision.is_distinct_from(Invoice.revision)
 CUSTOMER_ROWS: Final = {
@@ -167,6 +167,29 @@ async def delete_access_subnets(connection: AsyncConnection, uuids: Sequence[str
     """Delete access subnets by the text of their UUIDs; return their number."""
     statement = delete(AccessSubnet).where(cast(AccessSubnet.uuid, Text).in_(uuids))
     return (await connection.execute(statement)).rowcount
+
+
+async def deactivate_others(
+    connection: AsyncConnection,
+    entity: type[PaymentProfile] | type[CustomerAffiliate],
+    customers: Collection[UUID],
+    known: Collection[UUID],
+) -> list[str]:
+    """Deactivate the rows of customers that are not `known`; return their UUIDs.
+
+    A customer has at most one active row of the entity, and Waldur has another active one.
+    """
+    rows = await connection.execute(
+        select(entity.uuid, Customer.uuid)
+        .join(Customer, Customer.id == entity.customer_id)
+        .where(entity.is_active)
+    )
+    others = [uuid for uuid, customer in rows if customer in customers and uuid not in known]
+    if others:
+        await connection.execute(
+            update(entity).where(entity.uuid.in_(others)).values(is_active=False)
+        )
+    return [str(uuid) for uuid in others]
 
 
 async def find_rows_missing_in_waldur(

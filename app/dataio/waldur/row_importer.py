@@ -9,12 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import Select
 
+from app.credits.models import CustomerAffiliate
 from app.dataio.loader import Loader
 from app.dataio.records import Record, kind_of
-from app.dataio.waldur import mapping
+from app.dataio.waldur import local_state, mapping
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.mapping import Row
 from app.dataio.waldur.source_database import WaldurDatabase
+from app.payments.models import PaymentProfile
 
 Progress = Callable[[str], None]
 """Called with the kind of each row that has been read."""
@@ -58,6 +60,23 @@ class RowImporter:
         async for row in self.waldur.rows(source):
             self.progress(kind)
             yield row
+
+    async def deactivate_others(
+        self,
+        entity: type[PaymentProfile] | type[CustomerAffiliate],
+        kind: str,
+        source: Select[Any],
+    ) -> None:
+        """Deactivate rows of this service beside which Waldur's active ones could not be stored."""
+        rows = await self.waldur.all(source)
+        customers = {row["customer"] for row in rows if row["is_active"]}
+        known = {row["uuid"] for row in rows}
+        for name in await local_state.deactivate_others(
+            self.loader.connection, entity, customers, known
+        ):
+            self.report.adapted.add(
+                kind, "it is not active any more, since Waldur has another active one", name
+            )
 
     async def lists(self, statement: Select[Any] | None) -> dict[int, list[UUID]]:
         """Return the UUIDs that a select of `owner` and `uuid` lists, by owner.

@@ -273,3 +273,40 @@ async def test_the_link_of_a_compensation_stays_in_its_details(
     assert await rows(connection, details) == [
         ({"is_compensation": True, "compensation_of_item": link},)
     ]
+
+
+async def test_a_new_credit_replaces_one_that_was_deleted_in_waldur(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        f"UPDATE invoices_customercredit SET uuid = '{uid('new-credit')}', value = 7, id = 2",
+        "UPDATE invoices_invoiceitem SET credit_id = 2 WHERE id = 103",
+    )
+    report = await bring()
+    assert await rows(connection, "SELECT uuid, value FROM customer_credits") == [
+        (UUID(uid("new-credit")), 7)
+    ]
+    assert not [kind for kind, _ in report.skipped if kind == "invoice"]
+    difference = "it replaces one that Waldur has deleted"
+    assert report.adapted["customer_credit", difference].examples == [uid("new-credit")]
+    sums = "SELECT sum(amount) FROM credit_transactions WHERE customer_credit_uuid = '{}'"
+    assert await rows(connection, sums.format(uid("new-credit"))) == [(7,)]
+
+
+async def test_a_new_profile_replaces_an_active_one_that_was_deleted_in_waldur(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await execute(
+        waldur,
+        f"UPDATE invoices_paymentprofile SET uuid = '{uid('new-profile')}' WHERE id = 1",
+    )
+    report = await bring()
+    assert await rows(connection, "SELECT uuid FROM payment_profiles WHERE is_active") == [
+        (UUID(uid("new-profile")),)
+    ]
+    difference = "it is not active any more, since Waldur has another active one"
+    assert report.adapted["payment_profile", difference].examples == [uid("profile")]
+    assert not [kind for kind, _ in report.skipped if kind == "payment"]
