@@ -16,6 +16,19 @@ _DEFAULTS: Final = {
     "minimal_consumption_logic": "fixed",
 }
 """The values of new columns that the releases 8 set in the rows that were there."""
+_NEUTRAL: Final[dict[str, Any]] = {
+    "boolean": False,
+    "integer": 0,
+    "bigint": 0,
+    "smallint": 0,
+    "numeric": 0,
+    "double": 0,
+    "jsonb": {},
+    "timestamp": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "uuid": uid("neutral"),
+}
+"""The values of other columns, by the first word of their type; a text is empty."""
 
 
 def release_2024(shared: Path) -> tuple[Columns, Rows]:
@@ -65,19 +78,10 @@ def _converted(row: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
 
 
 def _neutral(name: str, kind: str) -> Any:
-    if not kind.endswith("not null"):
-        return None
-    if name in _DEFAULTS:
-        return _DEFAULTS[name]
-    if kind.startswith("boolean"):
-        return False
-    if kind.startswith(("integer", "bigint", "smallint", "numeric", "double")):
-        return 0
-    if kind.startswith("jsonb"):
-        return {}
-    if kind.startswith(("timestamp", "date")):
-        return "2026-01-01T00:00:00Z"
-    return uid("neutral") if kind.startswith("uuid") else ""
+    if not kind.endswith("not null") or name in _DEFAULTS:
+        return _DEFAULTS.get(name)
+    first_word = kind.split()[0].partition("(")[0]
+    return _NEUTRAL.get(first_word, "")
 
 
 _NEW_ROWS: Final[dict[str, list[Row]]] = {
