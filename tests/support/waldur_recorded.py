@@ -80,7 +80,7 @@ def _converted(row: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
 def _neutral(name: str, kind: str) -> Any:
     if not kind.endswith("not null") or name in _DEFAULTS:
         return _DEFAULTS.get(name)
-    first_word = kind.split()[0].partition("(")[0]
+    first_word = kind.split(maxsplit=1)[0].partition("(")[0]
     return _NEUTRAL.get(first_word, "")
 
 
