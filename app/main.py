@@ -14,6 +14,9 @@ from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
+from app.credits.api.customer_credits import router as customer_credits
+from app.credits.api.project_credits import router as project_credits
+from app.credits.api.transactions import router as credit_transactions
 from app.database.engine import Database
 from app.disk import DiskUnavailable
 from app.health import Readiness
@@ -53,6 +56,9 @@ _router.include_router(provider_invoice_items)
 _router.include_router(payments)
 _router.include_router(payment_proofs)
 _router.include_router(payment_profiles)
+_router.include_router(customer_credits)
+_router.include_router(project_credits)
+_router.include_router(credit_transactions)
 
 
 def create_app(settings: Settings) -> FastAPI:

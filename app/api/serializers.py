@@ -15,6 +15,7 @@ from app.billing.money import quantize
 from app.settings import Settings
 
 _TEN_DECIMALS = Decimal("1E-10")
+_FIVE_DECIMALS = Decimal("0.00001")
 _TWO_DECIMALS = Decimal("0.01")
 
 
@@ -49,6 +50,10 @@ def _ten_decimals(value: Decimal) -> str:
     return format(quantize(value, _TEN_DECIMALS, ROUND_HALF_EVEN), "f")
 
 
+def _five_decimals(value: Decimal) -> str:
+    return format(quantize(value, _FIVE_DECIMALS, ROUND_HALF_EVEN), "f")
+
+
 def _two_decimals(value: Decimal) -> str:
     return format(quantize(value, _TWO_DECIMALS, ROUND_HALF_EVEN), "f")
 
@@ -59,6 +64,8 @@ def _uuid(value: UUID, info: SerializationInfo[Links]) -> str:
 
 DecimalString10 = Annotated[Decimal, PlainSerializer(_ten_decimals, return_type=str)]
 """Exactly ten decimals, without an exponent. Document it with `decimal_schema`."""
+DecimalString5 = Annotated[Decimal, PlainSerializer(_five_decimals, return_type=str)]
+"""Exactly five decimals, as balances of credits have. Document it with `decimal_schema`."""
 DecimalString2 = Annotated[Decimal, PlainSerializer(_two_decimals, return_type=str)]
 """Exactly two decimals, rounded half to even. Document it with `decimal_schema`."""
 AmountString = Decimal

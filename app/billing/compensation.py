@@ -217,3 +217,8 @@ def affiliate_fee(price: Decimal, fee_percent: Decimal) -> Decimal:
     """
     fee = EXACT.divide(EXACT.multiply(max(_ZERO, price), fee_percent), _HUNDRED)
     return quantize(fee, BALANCE_UNIT, ROUND_HALF_UP)
+
+
+def withdrawable_balance(earned: Decimal, value: Decimal) -> Decimal:
+    """Return the part of a balance that its owner earned, by the sum of the earned movements."""
+    return max(_ZERO, min(earned, value))

@@ -1,6 +1,7 @@
 """The enumerations of billing. Their values are stored and sent unchanged."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class InvoiceState(StrEnum):
@@ -97,3 +98,13 @@ class CreditTransactionType(StrEnum):
     """Compensations of an invoice were given back."""
     ADJUSTMENT = "adjustment"
     WITHDRAWABLE_ADJUSTMENT = "withdrawable_adjustment"
+
+
+EARNED: Final = (
+    CreditTransactionType.AFFILIATE_FEE,
+    CreditTransactionType.TRANSFER_IN,
+    CreditTransactionType.TRANSFER_OUT,
+    CreditTransactionType.PAYOUT,
+    CreditTransactionType.WITHDRAWABLE_ADJUSTMENT,
+)
+"""The movements whose sum is the withdrawable part of a credit."""

@@ -9,7 +9,19 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Numeric,
+    SmallInteger,
+    UniqueConstraint,
+    column,
+    table,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import CreditTransactionType, MinimalConsumptionLogic
@@ -199,3 +211,25 @@ class AffiliateFeeAccrual(Base):
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"), index=True)
     amount: Mapped[Amount5]
     created_at: Mapped[datetime]
+
+
+billed_invoice = table(
+    "invoices",
+    column("id", BigInteger),
+    column("customer_id", BigInteger),
+    column("year", SmallInteger),
+    column("month", SmallInteger),
+)
+"""The columns of an invoice that credits show. `app.invoices`, which imports this package, maps the
+table."""
+billed_item = table(
+    "invoice_items",
+    column("invoice_id", BigInteger),
+    column("project_id", BigInteger),
+    column("resource_id", BigInteger),
+    column("offering_id", BigInteger),
+    column("price", Numeric),
+    column("credit", Boolean),
+    column("customer_credit_id", BigInteger),
+)
+"""The columns of an invoice's item, likewise."""

@@ -47,11 +47,31 @@ async def _profile(make: Factories) -> str:
     return ""
 
 
+async def _credit(make: Factories) -> str:
+    await make.credit(await make.customer())
+    return ""
+
+
+async def _project_credit(make: Factories) -> str:
+    customer = await make.customer()
+    await make.credit(customer)
+    await make.project_credit(await make.project(customer))
+    return ""
+
+
+async def _credit_transaction(make: Factories) -> str:
+    await make.credit_transaction(customer_uuid=(await make.customer()).uuid)
+    return ""
+
+
 RECORDS: Final[dict[str, Callable[[Factories], Awaitable[str]]]] = {
+    "/api/credit-transactions/": _credit_transaction,
+    "/api/customer-credits/": _credit,
     "/api/invoice-items/": _item,
     "/api/invoice-items/costs/": _cost,
     "/api/payment-profiles/": _profile,
     "/api/payments/": _payment,
+    "/api/project-credits/": _project_credit,
     "/api/provider-invoice-items/": _item,
 }
 """By the path of a list, a function that inserts one record more for staff to see.

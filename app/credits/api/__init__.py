@@ -1,0 +1,1 @@
+"""Endpoints of credits and their ledger."""
