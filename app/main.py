@@ -28,12 +28,15 @@ from app.invoices.api.item_actions import router as invoice_item_actions
 from app.invoices.api.item_actions import usage_router as usage
 from app.invoices.api.item_costs import router as invoice_item_costs
 from app.invoices.api.items import router as invoice_items
+from app.invoices.api.payment_links import router as payment_links
 from app.invoices.api.provider_items import router as provider_invoice_items
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
 from app.metrics.build import set_build_info
 from app.outbox.notifier import Notifier
+from app.payments.api.payment_changes import router as payment_changes
 from app.payments.api.payments import router as payments
+from app.payments.api.profile_changes import router as profile_changes
 from app.payments.api.profiles import router as payment_profiles
 from app.payments.api.proofs import router as payment_proofs
 from app.payments.proofs import ProofStore
@@ -54,8 +57,11 @@ _router.include_router(invoice_items)
 _router.include_router(invoice_item_actions)
 _router.include_router(provider_invoice_items)
 _router.include_router(payments)
+_router.include_router(payment_changes)
+_router.include_router(payment_links)
 _router.include_router(payment_proofs)
 _router.include_router(payment_profiles)
+_router.include_router(profile_changes)
 _router.include_router(customer_credits)
 _router.include_router(project_credits)
 _router.include_router(credit_transactions)

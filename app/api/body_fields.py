@@ -10,7 +10,6 @@ framework's serializer fields.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -73,7 +72,7 @@ class Text(BodyField):
         _raise_errors(_text_errors(text, self.max_length))
         return text
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a string."""
         schema: dict[str, Any] = {"type": "string"}
         if not self.blank:
@@ -103,7 +102,7 @@ class Url(BodyField):
         _raise_errors(errors)
         return text
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a URL or an empty string."""
         filled = {"type": "string", "format": "uri", "maxLength": self.max_length}
         return {"anyOf": [filled, {"type": "string", "maxLength": 0}]}
@@ -130,14 +129,14 @@ class Email(BodyField):
         _raise_errors(errors)
         return text
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of an email address."""
         return {"type": "string", "format": "email", "maxLength": self.max_length}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice(BodyField):
-    """One of the values of an enumeration."""
+    """One of the values of an enumeration, whose name is that of the component."""
 
     choices: type[StrEnum]
 
@@ -148,9 +147,9 @@ class Choice(BodyField):
         except ValueError:
             raise FieldError(f'"{value}" is not a valid choice.') from None
 
-    def schema(self) -> dict[str, Any]:
-        """Return the schema of the values."""
-        return {"type": "string", "enum": [choice.value for choice in self.choices]}
+    def schema(self) -> dict[str, Any] | type:
+        """Return the enumeration."""
+        return self.choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ class Boolean(BodyField):
             return False
         raise FieldError("Must be a valid boolean.")
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a boolean."""
         return {"type": "boolean"}
 
@@ -189,7 +188,7 @@ class Integer(BodyField):
         _raise_errors(_range_errors(number, self.minimum, self.maximum))
         return number
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of an integer."""
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
@@ -211,7 +210,7 @@ class DecimalNumber(BodyField):
         _raise_errors(_range_errors(number, self.minimum, self.maximum))
         return number
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a decimal string."""
         pattern = decimal_pattern(self.max_digits - self.decimals, self.decimals)
         return {"type": "string", "format": "decimal", "pattern": pattern}
@@ -228,7 +227,7 @@ class AmountNumber(BodyField):
         """Return the amount."""
         return _decimal(value, self.max_digits - 2 + context.decimals, context.decimals)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a decimal string; the OpenAPI document adapts it to the currency."""
         pattern = decimal_pattern(self.max_digits - 2, 2)
         return {"type": "string", "format": "decimal", "pattern": pattern, AMOUNT: True}
@@ -247,7 +246,7 @@ class Date(BodyField):
                 pass
         raise FieldError(_INVALID_DATE)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a date."""
         return {"type": "string", "format": "date"}
 
@@ -266,7 +265,7 @@ class Timestamp(BodyField):
                 pass
         raise FieldError(_INVALID_TIME)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a time."""
         return {"type": "string", "format": "date-time"}
 
@@ -282,16 +281,16 @@ class Uuid(BodyField):
             raise FieldError(_INVALID_UUID)
         return uuid
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a UUID."""
         return {"type": "string", "format": "uuid"}
 
 
 @dataclass(frozen=True, slots=True)
 class JsonObject(BodyField):
-    """A JSON object with any keys. `properties` are the schemas of those that are known."""
+    """A JSON object with any keys. `documented` is a TypedDict of those that are known."""
 
-    properties: Mapping[str, dict[str, Any]]
+    documented: type
 
     def parse(self, value: Any, _context: BodyContext) -> dict[str, Any]:
         """Return the object, whose texts the database can store."""
@@ -301,9 +300,9 @@ class JsonObject(BodyField):
         _raise_errors(_content_errors(value))
         return value
 
-    def schema(self) -> dict[str, Any]:
-        """Return the schema of an object."""
-        return {"type": "object", "properties": dict(self.properties)}
+    def schema(self) -> dict[str, Any] | type:
+        """Return the documented type."""
+        return self.documented
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +318,7 @@ class File(BodyField):
         context.files.check()
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a file."""
         return {"type": "string", "format": "binary"}
 

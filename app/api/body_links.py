@@ -29,7 +29,7 @@ class Link(BodyField):
         """Return the UUID of the record."""
         return _linked_uuid(value, self.collections)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a URL."""
         return {"type": "string", "format": "uri"}
 
@@ -48,7 +48,7 @@ class Links(BodyField):
             raise FieldError(NULL)
         return list(dict.fromkeys(_linked_uuid(item, self.collections) for item in value))
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any] | type:
         """Return the schema of a list of URLs."""
         return {"type": "array", "items": {"type": "string", "format": "uri"}}
 

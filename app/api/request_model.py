@@ -72,11 +72,11 @@ class BodyField(ABC):
         """Return the value of the field, which is not null; raises `FieldError`."""
 
     @abstractmethod
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of a value that is not null."""
+    def schema(self) -> dict[str, Any] | type:
+        """Return the JSON schema of a value that is not null, or the type that documents it."""
 
     def __get_pydantic_core_schema__(
-        self, source: Any, _handler: GetCoreSchemaHandler
+        self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Return the schema by which Pydantic calls `parse`."""
         nullable = NoneType in get_args(source)
@@ -88,15 +88,21 @@ class BodyField(ABC):
                 raise FieldError(NULL)
             return self.parse(value, info.context)
 
+        schema = self.schema()
         return core_schema.with_info_plain_validator_function(
-            validate, metadata={"nullable": nullable}
+            validate,
+            metadata={"nullable": nullable},
+            json_schema_input_schema=(
+                None if isinstance(schema, dict) else handler.generate_schema(schema)
+            ),
         )
 
     def __get_pydantic_json_schema__(
-        self, core: CoreSchema, _handler: GetJsonSchemaHandler
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Return the JSON schema of the field."""
-        schema = self.schema()
+        own = self.schema()
+        schema = own if isinstance(own, dict) else handler(core)
         if core.get("metadata", {}).get("nullable"):
             return {"anyOf": [schema, {"type": "null"}]}
         return schema

@@ -114,3 +114,10 @@ class TotalTooLarge(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("The total of the invoice would have more than 20 digits.")
+
+
+class OtherCustomersInvoice(RuleViolation):
+    """The invoice is of another customer than the payment."""
+
+    def __init__(self) -> None:
+        super().__init__("The passed invoice does not belong to the selected customer.")

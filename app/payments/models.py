@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    Numeric,
     SmallInteger,
     String,
     Uuid,
@@ -82,6 +83,7 @@ paid_invoice = table(
     column("uuid", Uuid),
     column("year", SmallInteger),
     column("month", SmallInteger),
+    column("total_cost", Numeric),
 )
-"""The columns of an invoice that its payments show. `app.invoices`, which imports this package,
-maps the table."""
+"""The columns of an invoice that its payments show or depend on. `app.invoices`, which imports this
+package, maps the table."""

@@ -1,15 +1,33 @@
 """Validators of body fields: the valid values, and the message of each error."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import TypedDict
 
-from app.api.body_fields import Date, Text, Url
+from app.api.body_fields import (
+    AmountNumber,
+    Boolean,
+    Choice,
+    Date,
+    DecimalNumber,
+    Email,
+    Integer,
+    JsonObject,
+    Text,
+    Timestamp,
+    Url,
+    Uuid,
+)
+from app.api.body_links import Link, Links
 from app.api.multipart import FilePart
-from app.api.request_model import BodyContext, FieldError
+from app.api.request_model import BodyContext, BodyField, FieldError
 
 CONTEXT = BodyContext()
 TEXT = Text(10, blank=True)
@@ -186,7 +204,7 @@ def test_an_invalid_date_is_refused(value: Any) -> None:
     assert caught.value.messages == [INVALID_DATE]
 
 
-def validate_or_none(kind: Text | Url, value: str) -> str | None:
+def validate_or_none(kind: BodyField, value: str) -> Any:
     try:
         return kind.parse(value, CONTEXT)
     except FieldError:
@@ -205,3 +223,141 @@ def test_any_url_is_valid_or_refused(value: str) -> None:
     validated = validate_or_none(Url(200), value)
     assert validated in (None, value.strip())
     assert not validated or validated.lower().startswith("http")
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=2))
+def test_a_decimal_of_few_digits_is_kept_exactly(value: Decimal) -> None:
+    field = DecimalNumber(10, 2)
+    if abs(value) < 10**8:
+        parsed = field.parse(f"{value:f}", CONTEXT)
+        assert parsed == value
+        assert parsed.as_tuple().exponent == -2
+        assert not (parsed.is_signed() and parsed.is_zero())
+    else:
+        with pytest.raises(FieldError):
+            field.parse(f"{value:f}", CONTEXT)
+
+
+@given(st.text(alphabet="0123456789.eE+- \x00_n"))
+def test_any_number_is_refused_or_fits(text: str) -> None:
+    parsed = validate_or_none(DecimalNumber(6, 3), text)
+    if parsed is not None:
+        assert abs(parsed) < 1000
+        assert parsed == Decimal(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("", "A valid number is required."),
+        ("x", "A valid number is required."),
+        (True, "A valid number is required."),
+        ([], "A valid number is required."),
+        ("1_000", "A valid number is required."),
+        ("\u0661", "A valid number is required."),
+        ("Infinity", "A valid number is required."),
+        ("1" * 1001, "String value too large."),
+        ("1e999999", "Ensure that there are no more than 6 digits in total."),
+        ("1e-999999", "Ensure that there are no more than 6 digits in total."),
+        ("1.2345", "Ensure that there are no more than 3 decimal places."),
+        ("1234", "Ensure that there are no more than 3 digits before the decimal point."),
+        ("-1", "Ensure this value is greater than or equal to 0."),
+        ("101", "Ensure this value is less than or equal to 100."),
+    ],
+)
+def test_an_invalid_number_is_refused(value: Any, message: str) -> None:
+    field = DecimalNumber(6, 3, minimum=Decimal(0), maximum=Decimal(100))
+    with pytest.raises(FieldError) as caught:
+        field.parse(value, CONTEXT)
+    assert caught.value.messages == [message]
+
+
+@pytest.mark.parametrize(
+    ("decimals", "valid", "invalid"),
+    [(0, "12", "1.5"), (2, "99999999.99", "0.001"), (3, "1.234", "0.0001")],
+)
+def test_an_amount_has_the_decimals_of_the_currency(
+    decimals: int, valid: str, invalid: str
+) -> None:
+    context = BodyContext(decimals=decimals)
+    assert AmountNumber(10).parse(valid, context) == Decimal(valid)
+    with pytest.raises(FieldError):
+        AmountNumber(10).parse(invalid, context)
+
+
+RECORD = UUID("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
+
+
+class Kind(StrEnum):
+    """An enumeration."""
+
+    ONE = "one"
+
+
+class Attributes(TypedDict):
+    """The known keys of an object."""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "parsed"),
+    [
+        (Boolean(), True, True),
+        (Boolean(), "FALSE", False),
+        (Boolean(), 0, False),
+        (Integer(0, 12), "12", 12),
+        (Integer(0, 12), 7.0, 7),
+        (Choice(Kind), "one", Kind.ONE),
+        (Email(), " a@example.com ", "a@example.com"),
+        (Uuid(), RECORD.hex, RECORD),
+        (JsonObject(Attributes), {"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}),
+        (Timestamp(), "2026-11-05", datetime(2026, 11, 5, tzinfo=UTC)),
+        (Timestamp(), "2026-11-05T10:00:00+02:00", datetime(2026, 11, 5, 8, tzinfo=UTC)),
+        (Timestamp(), "2026-11-30T23:59:59.5Z", datetime(2026, 11, 30, 23, 59, 59, 500000, UTC)),
+        (Link(("things",)), f"/api/things/{RECORD}/", RECORD),
+        (Link(("things",)), f"https://any.example/prefix/api/things/{RECORD.hex}/?a=b", RECORD),
+        (Links(("things",)), [f"/api/things/{RECORD}/", f"/api/things/{RECORD.hex}/"], [RECORD]),
+    ],
+)
+def test_a_valid_value_is_parsed(field: BodyField, value: Any, parsed: Any) -> None:
+    assert field.parse(value, CONTEXT) == parsed
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (Boolean(), 1.5, "Must be a valid boolean."),
+        (Boolean(), [], "Must be a valid boolean."),
+        (Integer(1, 12), "13", "Ensure this value is less than or equal to 12."),
+        (Integer(1, 12), 0, "Ensure this value is greater than or equal to 1."),
+        (Integer(1, 12), "1.5", "A valid integer is required."),
+        (Integer(1, 12), True, "A valid integer is required."),
+        (Choice(Kind), [], '"[]" is not a valid choice.'),
+        (Email(), "a", "Enter a valid email address."),
+        (Email(), "A <a@example.com>", "Enter a valid email address."),
+        (Email(), 5, "Enter a valid email address."),
+        (Email(), {}, "Not a valid string."),
+        (Uuid(), "x", "Must be a valid UUID."),
+        (JsonObject(Attributes), {"a": "\0"}, "Null characters are not allowed."),
+        (
+            JsonObject(Attributes),
+            [],
+            'Expected a dictionary of items but got type "list".',
+        ),
+        (
+            Timestamp(),
+            "yesterday",
+            "Datetime has wrong format. Use one of these formats instead:"
+            " YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
+        ),
+        (Link(("things",)), f"/api/things/{RECORD}", "Invalid hyperlink - No URL match."),
+        (Link(("things",)), f"/api/others/{RECORD}/", "Invalid hyperlink - Incorrect URL match."),
+        (Link(("things",)), {}, "Incorrect type. Expected URL string, received dict."),
+        (Links(("things",)), {}, 'Expected a list of items but got type "dict".'),
+        (Links(("things",)), [None], "This field may not be null."),
+        (Links(("things",)), ["x", "y"], "Invalid hyperlink - No URL match."),
+    ],
+)
+def test_an_invalid_value_is_refused(field: BodyField, value: Any, message: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        field.parse(value, CONTEXT)
+    assert caught.value.messages == [message]

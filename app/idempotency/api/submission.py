@@ -89,9 +89,9 @@ class Submission(Generic[RecordT]):
     """The record in the path, as it was before the body was read; of a collection, None."""
     subject: str = ""
     """The UUID of the record in the path, or an empty text."""
-    missing: NotFound | None = None
-    """The error if the record does not exist, but an earlier request with the key may have deleted
-    it."""
+    refusal: Exception | None = None
+    """The error of a check that precedes the body. An earlier request with the key may have passed
+    the check."""
     rendered: RenderedResponse | None = None
     """The response to the change, once it is made; its transaction may not be committed yet."""
     _digest: bytes = b""
@@ -193,6 +193,15 @@ class Submission(Generic[RecordT]):
             await self.request.app.state.notifier.notify_worker()
         return response
 
+    def refuse(self, error: Exception) -> None:
+        """Refuse the request for the state of its record, before the body is read.
+
+        Under a key the error is raised later, unless the request repeats an earlier one.
+        """
+        if self.key is None:
+            raise error
+        self.refusal = error
+
     async def read(self, model: type[BodyT], files: FileReceiver | None = None) -> BodyT | Response:
         """Return the validated body, or the stored response if the request is a repetition.
 
@@ -209,7 +218,7 @@ class Submission(Generic[RecordT]):
         """Return the stored response to the same request under the same key, if any.
 
         Call it as soon as the body is read, before any check that the first request passed and its
-        repetition might not. Raises `KeyReused`, and `NotFound` if the record does not exist.
+        repetition might not. Raises `KeyReused` and the refusal of the request, if any.
         """
         if self.key is None:
             return None
@@ -219,8 +228,8 @@ class Submission(Generic[RecordT]):
             earlier = await repository.find_response(connection, self.key, self._digest)
         if earlier is not None:
             return RenderedResponse(*earlier).response(REPLAYED)
-        if self.missing is not None:
-            raise self.missing
+        if self.refusal is not None:
+            raise self.refusal
         return None
 
     async def run_once(
@@ -329,9 +338,7 @@ def submission_on(
             async with request.app.state.database.reading() as connection:
                 found.record = await find(connection, caller, uuid)
         except NotFound as error:
-            if key is None:
-                raise
-            found.missing = error
+            found.refuse(error)
         return found
 
     return submission

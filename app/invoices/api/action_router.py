@@ -85,16 +85,6 @@ async def _submission(
     return Submission(request, caller, key, INVOICES, invoice, str(invoice.uuid))
 
 
-async def _render(submission: Submission[FoundInvoice], connection: Connection) -> RenderedResponse:
-    """Render the invoice, as the transaction sees it."""
-    request, settings = submission.request, submission.request.app.state.settings
-    links = build_links(settings, origin(request).base)
-    response_format = ResponseFormat(links, settings.currency)
-    document = render_invoice(connection, submission.record.id, settings, response_format)
-    async with aclosing(document) as parts:
-        return await RenderedResponse.from_parts(restart_deadline_after_each(parts))
-
-
 Submitted = Annotated[Submission[FoundInvoice], Depends(_submission)]
 
 
@@ -140,12 +130,18 @@ async def paid(submission: Submitted) -> Response:
 async def _pay(
     submission: Submission[FoundInvoice], proofs: ProofStore, command: PayInvoice
 ) -> Response:
+    request, settings = submission.request, submission.request.app.state.settings
+    links = build_links(settings, origin(request).base)
+    response_format = ResponseFormat(links, settings.currency)
+
     async def change(connection: Connection) -> RenderedResponse:
         await pay(connection, command)
-        return await _render(submission, connection)
+        document = render_invoice(connection, command.invoice_id, settings, response_format)
+        async with aclosing(document) as parts:
+            return await RenderedResponse.from_parts(restart_deadline_after_each(parts))
 
     response = None
-    database = submission.request.app.state.database
+    database = request.app.state.database
     async with remove_unused_proof(database, proofs, command, rejections=_REJECTIONS):
         response = await submission.run_once(change, conditional=True)
     if submission.rendered is None and command.proof is not None:

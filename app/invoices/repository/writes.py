@@ -72,6 +72,26 @@ async def lock_state(connection: AsyncConnection, invoice_id: int) -> InvoiceSta
     return None if state is None else InvoiceState(state)
 
 
+class PayableInvoice(NamedTuple):
+    """An invoice to which a payment may be linked, locked until the transaction ends."""
+
+    id: int
+    customer_id: int
+    state: str
+    total_cost: Decimal
+
+
+async def lock_for_payment(connection: AsyncConnection, uuid: UUID) -> PayableInvoice | None:
+    """Lock an invoice to which a payment is linked; None if it does not exist."""
+    statement = (
+        select(Invoice.id, Invoice.customer_id, Invoice.state, Invoice.total_cost)
+        .where(Invoice.uuid == uuid)
+        .with_for_update(key_share=True)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return row and PayableInvoice(*row)
+
+
 async def mark_issued(
     connection: AsyncConnection,
     invoice_id: int,
