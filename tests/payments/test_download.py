@@ -1,4 +1,4 @@
-"""Downloads of proofs by staff: the same bytes, as an attachment."""
+"""Downloads of proofs by those who see the payment: the same bytes, as an attachment."""
 
 from contextlib import closing
 from uuid import uuid4
@@ -24,9 +24,14 @@ async def proof(settings: Settings) -> Proof:
 
 
 @pytest.fixture
-async def payment(make: Factories, proof: Proof) -> Row:
+async def customer(make: Factories) -> Row:
+    return await make.customer()
+
+
+@pytest.fixture
+async def payment(make: Factories, customer: Row, proof: Proof) -> Row:
     return await make.payment(
-        await make.profile(await make.customer()),
+        await make.profile(customer),
         proof_key=proof.key,
         proof_name=proof.name,
         proof_media_type=proof.media_type,
@@ -98,11 +103,20 @@ async def test_a_missing_payment_or_proof_is_not_found(
         assert (answer.status_code, answer.json()) == (404, NO_PAYMENT)
 
 
+async def test_those_who_see_the_payment_download_its_proof(
+    client: httpx.AsyncClient, make: Factories, customer: Row, payment: Row
+) -> None:
+    path = f"/api/payments/{payment.uuid}/proof/"
+    for user in (await make.support(), await make.owner(customer)):
+        answer = await client.get(path, headers=user.headers)
+        assert (answer.status_code, answer.content) == (200, PDF)
+
+
 async def test_nobody_else_downloads_it(
     client: httpx.AsyncClient, make: Factories, payment: Row
 ) -> None:
-    for uuid in (payment.uuid, uuid4()):
-        path = f"/api/payments/{uuid}/proof/"
-        assert (await client.get(path)).status_code == 401
-        for user in (await make.support(), await make.owner(await make.customer())):
-            assert (await client.get(path, headers=user.headers)).status_code == 403
+    path = f"/api/payments/{payment.uuid}/proof/"
+    assert (await client.get(path)).status_code == 401
+    stranger = await make.owner(await make.customer())
+    answer = await client.get(path, headers=stranger.headers)
+    assert (answer.status_code, answer.json()) == (404, NO_PAYMENT)

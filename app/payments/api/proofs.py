@@ -1,4 +1,4 @@
-"""Downloads of proofs of payment, for staff."""
+"""Downloads of proofs of payment, for those who may see the payment."""
 
 from typing import Annotated, Any, Final
 
@@ -10,9 +10,9 @@ from app.api.dependencies import CurrentDatabase, CurrentSettings
 from app.api.errors import ApiError, NotFound
 from app.api.operation_docs import document_errors
 from app.formats import parse_uuid
-from app.identity.api.authentication import StaffOnly
+from app.identity.api.authentication import Authenticated
 from app.payments.proofs import MEDIA_TYPES, ProofStore
-from app.payments.repository import find_proof
+from app.payments.queries.payments import find_visible_proof
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 
@@ -77,7 +77,7 @@ async def download_proof(
             json_schema_extra={"format": "uuid"},
         ),
     ],
-    _caller: StaffOnly,
+    caller: Authenticated,
     database: CurrentDatabase,
     settings: CurrentSettings,
 ) -> FileResponse:
@@ -86,7 +86,7 @@ async def download_proof(
     proof = None
     if payment is not None:
         async with database.reading() as connection:
-            proof = await find_proof(connection, payment)
+            proof = await find_visible_proof(connection, caller, payment)
     if proof is None:
         raise NotFound("No Payment with a proof matches the given query.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
