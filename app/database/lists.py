@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     RowMapping,
     ScalarSelect,
+    Subquery,
     UnaryExpression,
     bindparam,
     func,
@@ -261,8 +262,8 @@ def _page(key: _StatementKey) -> AnySelect:
     else:
         # A deferred join: an index has the keys in the order, so that the rows before the page are
         # not read, nor joined.
-        keys = _select(rows, [row_key], conditions, order)
-    return _select(rows, page, [row_key.in_(_limited(keys, key))], order)
+        keys = _select(rows, [row_key.label(_KEY)], conditions, order)
+    return _select(rows, page, [], order, _limited(keys, key).subquery("keys"))
 
 
 @lru_cache(_STATEMENTS)
@@ -285,10 +286,17 @@ def _select(
     columns: Sequence[Any],
     conditions: Sequence[ColumnElement[bool]],
     order: Sequence[UnaryExpression[Any]] = (),
+    keys: Subquery | None = None,
 ) -> AnySelect:
-    """Return a select with those joins that it needs."""
+    """Return a select with those joins that it needs, of the rows with these keys or of all.
+
+    The keys come first, because the planner keeps the order of more than eight joins.
+    """
     statement: AnySelect = select(*columns).where(*conditions).order_by(*order)
-    statement = statement.select_from(rows.table)
+    if keys is None:
+        statement = statement.select_from(rows.table)
+    else:
+        statement = statement.select_from(keys).join(rows.table, _row_key(rows) == keys.c[_KEY])
     for join in _joins(rows, [*columns, *conditions, *(each.element for each in order)]):
         statement = statement.join(join.target, join.on, isouter=join.optional)
     return statement
