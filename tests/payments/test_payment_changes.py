@@ -1,5 +1,6 @@
 """Changes of payments: create, update, partial update, destroy."""
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.database.engine import Database
+from app.payments.jobs.sweep_proofs import sweep_proofs
 from app.payments.models import Payment
 from app.settings import Settings
 from tests.support.clients import BASE
@@ -297,6 +300,21 @@ async def test_if_match_compares_the_etag_of_the_retrieval(case: Case, make: Fac
             {"detail": "The payment has changed meanwhile."},
         )
     assert (await case.send("GET", path)).json()["sum"] == "1.00"
+
+
+async def test_the_proof_of_a_deleted_payment_is_swept(
+    case: Case, database: Database, settings: Settings
+) -> None:
+    files = {"proof": ("slip.pdf", PDF)}
+    deleted, kept = [
+        (await case.send("POST", data=case.body(), files=files)).json()["uuid"] for _ in range(2)
+    ]
+    assert (await case.send("DELETE", f"{deleted}/")).status_code == 204
+    for path in case.proof_dir.glob("*"):
+        os.utime(path, (0, 0))
+    await sweep_proofs(database, settings)
+    assert case.files() == await case.proof_keys()
+    assert (await case.send("GET", f"{kept}/")).json()["proof"] is not None
 
 
 @pytest.mark.parametrize("role", ["owner", "support", "nobody"])
