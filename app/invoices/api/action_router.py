@@ -4,9 +4,9 @@ from contextlib import aclosing, closing
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
 
 from app.api.caching.conditional_get import ConditionalGet
+from app.api.confirmations import Detail
 from app.api.errors import ApiError
 from app.api.middleware.proxy_headers import origin
 from app.api.operation_docs import NO_BODY, document_action, document_body
@@ -48,15 +48,7 @@ router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 _REJECTIONS: Final = (ApiError, DomainError)
 
 
-class NotificationScheduled(BaseModel):
-    """The confirmation that notifications will be sent."""
-
-    detail: str
-
-
-_SCHEDULED: Final = NotificationScheduled(
-    detail="Invoice notification sending has been successfully scheduled."
-)
+_SCHEDULED: Final = Detail(detail="Invoice notification sending has been successfully scheduled.")
 
 
 _Parameters = Annotated[NamedInvoice, Depends(QueryParser(NamedInvoice, hidden=NamedInvoice))]
@@ -158,14 +150,14 @@ async def _pay(
     "/{uuid}/send_notification/",
     operation_id="invoices_send_notification",
     summary="Send invoice notification",
-    response_model=NotificationScheduled,
+    response_model=Detail,
     **document_action("Notifications will be sent"),
 )
 async def send_notification(submission: Submitted) -> Response:
     """Schedule sending of a notification for the specified invoice. A body is ignored."""
     invoice, settings = submission.record, submission.request.app.state.settings
 
-    async def schedule(connection: Connection) -> NotificationScheduled:
+    async def schedule(connection: Connection) -> Detail:
         await notify(connection, NotifyInvoice(invoice.id, invoice.customer_id), settings)
         return _SCHEDULED
 

@@ -4,9 +4,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from app.api.body_links import Link
+from app.api.confirmations import Detail
 from app.api.operation_docs import document_action, document_body
 from app.api.request_model import RequestModel
 from app.api.serializers import URI, link
@@ -23,12 +23,6 @@ class LinkToInvoiceRequest(RequestModel):
 
     invoice: Annotated[UUID, Link(("invoices",))]
     """The URL of a paid invoice of the same organization."""
-
-
-class Detail(BaseModel):
-    """The confirmation of an action."""
-
-    detail: str
 
 
 class LinkedInvoice(Detail):

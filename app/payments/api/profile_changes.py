@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel
 
+from app.api.confirmations import Status
 from app.api.operation_docs import (
     document_action,
     document_body,
@@ -43,11 +43,15 @@ Created = Annotated[Submission[None], Depends(submission_to(PROFILES))]
 Changed = Annotated[Submission[Row], Depends(submission_on(PROFILES, collection.find))]
 
 
-class ProfileEnabled(BaseModel):
-    """The confirmation that a profile is active."""
+class EnabledProfile(Status):
+    """The confirmation that a profile is active, under both names that clients know."""
 
-    status: str = "Payment profile has been enabled."
-    detail: str = "Payment profile has been enabled."
+    detail: str
+
+
+_ENABLED: Final = EnabledProfile(
+    status="Payment profile has been enabled.", detail="Payment profile has been enabled."
+)
 
 
 def _columns(body: PaymentProfileRequest) -> dict[str, Any]:
@@ -126,14 +130,14 @@ async def destroy(submission: Changed) -> Response:
     "/{uuid}/enable/",
     operation_id="payment_profiles_enable",
     summary="Enable payment profile",
-    response_model=ProfileEnabled,
+    response_model=EnabledProfile,
     **document_action("The profile is active", conditional=True),
 )
 async def enable(submission: Changed) -> Response:
     """Make a payment profile active and the organization's others inactive. A body is ignored."""
 
-    async def change(connection: Connection) -> ProfileEnabled:
+    async def change(connection: Connection) -> EnabledProfile:
         await enable_profile(connection, submission.record["uuid"])
-        return ProfileEnabled()
+        return _ENABLED
 
     return await submission.act_without_body(change)
