@@ -14,6 +14,7 @@ from benchmarks.shape import CANCELED_MONTH, DEAR_SUM, OWNER_KEY, STAFF_KEY, Sha
 
 LIST: Final = "/api/invoices/"
 PAYMENTS: Final = "/api/payments/"
+ITEMS: Final = "/api/invoice-items/"
 _MANY_INVOICES = 2_500
 _MANY_PAGES = 300
 _WRITTEN_INVOICES = 500
@@ -85,6 +86,8 @@ class Subjects:
     """The UUIDs in one database that the cases request."""
 
     customer: str
+    project: str
+    """The project of the customer."""
     profile: str
     """The payment profile of the customer."""
     twenty: str
@@ -108,11 +111,15 @@ async def find_subjects(url: str, shape: Shape) -> Subjects:
         # Of a customer whose invoices of 20 items are ordinary ones.
         ordinary = shape.twenties
         customer = await connection.fetchval("SELECT uuid FROM customers WHERE id = $1", ordinary)
+        project = await connection.fetchval(
+            "SELECT uuid FROM projects WHERE customer_id = $1", ordinary
+        )
         profile = await connection.fetchval(
             "SELECT uuid FROM payment_profiles WHERE customer_id = $1", ordinary
         )
         return Subjects(
             customer=str(customer),
+            project=str(project),
             profile=str(profile),
             twenty=(await uuids("customer_id = $1", ordinary))[0],
             large=(await uuids("customer_id = $1", shape.large_customer))[0],
@@ -154,6 +161,17 @@ def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
         _get("payments", "payments", PAYMENTS),
         _get("payments-profile", "payments of a profile", of_profile),
         _get("payments-last", "payments, last page", f"{PAYMENTS}?page=last"),
+        _get("invoice-items", "items of all invoices", ITEMS),
+        _get(
+            "invoice-items-customer",
+            "items of a customer",
+            f"{ITEMS}?customer_uuid={subjects.customer}",
+        ),
+        _get(
+            "project-costs",
+            "costs of a project over 12 months",
+            f"{ITEMS}project_costs_for_period/?project_uuid={subjects.project}&period=4",
+        ),
         Case("head-staff", "count, for staff", [Request(LIST, "HEAD")]),
         Case(
             "head-owner",

@@ -53,6 +53,8 @@ _AGAINST_REFERENCES = (
     ("growth", Subject.ONE_QUERY, 0.5),
     ("payments", Subject.ONE_QUERY, 0.5),
     ("payments-profile", Subject.ONE_QUERY, 0.5),
+    ("invoice-items-customer", Subject.ONE_QUERY, 0.5),
+    ("project-costs", Subject.ONE_QUERY, 0.5),
     ("head-staff", Subject.ONE_QUERY, 0.75),
     ("head-owner", Subject.ONE_QUERY, 0.75),
     ("304-list", Subject.ONE_QUERY, 0.75),
@@ -62,7 +64,8 @@ _AGAINST_REFERENCES = (
 )
 _EQUALLY_MANY = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "head-staff",
-    "head-owner", "payments", "payments-profile",
+    "head-owner", "payments", "payments-profile", "invoice-items", "invoice-items-customer",
+    "project-costs",
 )  # fmt: skip
 """Page 1, filters and counts that match as many rows at every size, or count them all."""
 

@@ -32,7 +32,8 @@ CONNECTIONS: Final = 16
 QUICK_CASES: Final = frozenset(
     {
         "list", "list-fields", "retrieve-20", "retrieve-500", "stats-500", "growth", "head-staff",
-        "head-owner", "payments", "payments-profile", "304-list", "304-retrieve-20",
+        "head-owner", "payments", "payments-profile", "invoice-items-customer", "project-costs",
+        "304-list", "304-retrieve-20",
         "304-items-20", "304-stats-500",
     }
 )  # fmt: skip
@@ -40,7 +41,7 @@ QUICK_CASES: Final = frozenset(
 SIZE_CASES: Final = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "list-page-100",
     "list-last", "retrieve-20", "growth", "head-staff", "head-owner", "payments",
-    "payments-profile", "payments-last",
+    "payments-profile", "payments-last", "invoice-items", "invoice-items-customer", "project-costs",
 )  # fmt: skip
 """Cases that are measured at every size."""
 PROCESS_CASES: Final = ("list", "list-fields", "retrieve-20")

@@ -379,9 +379,10 @@ def _ordering(key: _StatementKey, columns: Any = None) -> list[UnaryExpression[A
 
 
 def _may_be_null(rows: RowList[Any], column: Any) -> bool:
-    """Return whether a column may have no value; one of a joined table always may."""
-    table = inspect(rows.table).selectable
-    return getattr(column, "table", None) is not table or getattr(column, "nullable", True)
+    """Return whether a column may have no value; one of an optional table always may."""
+    inner = [rows.table, *(join.target for join in rows.joins if not join.optional)]
+    tables = {inspect(each).selectable for each in inner}
+    return getattr(column, "table", None) not in tables or getattr(column, "nullable", True)
 
 
 def _limited(statement: AnySelect, key: _StatementKey) -> AnySelect:

@@ -60,6 +60,9 @@ async def test_lists_counts_and_growth_are_as_the_shape_says(
     paid = [state for age in range(MONTHS) for state in _states(age) if state == "paid"]
     assert await count("payments") == len(paid)
     assert 0 < await count("payments-profile") <= MONTHS
+    assert await count("invoice-items-customer") == 20 * MONTHS
+    costs = (await _get(client, cases, "project-costs")).json()
+    assert float(costs["total_price"]) > 0
     newest = (await _get(client, cases, "list")).json()
     assert [len(invoice["items"]) for invoice in newest[:5]] == [20, 20, 5, 5, 20]
     oldest = (await _get(client, cases, "list-last")).json()
