@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import DeliveryState, InvoiceState
+from app.billing.enums import CreditTransactionType, DeliveryState, InvoiceState
+from app.credits.models import CreditTransaction
 from app.database.engine import Database
 from app.dataio import records
 from app.dataio.import_report import ImportRunning, RecordsRejected
@@ -172,6 +173,23 @@ async def test_an_open_delivery_is_imported_as_failed_and_a_stored_one_does_not_
     report = await import_records(database, settings, [delivery])
     assert counts_by_kind(report)["delivery"] == (0, 0, 1)
     assert (await connection.execute(state)).one()[0] == "pending"
+
+
+async def test_a_stored_movement_of_a_credit_does_not_change(
+    database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    grant = records.CreditTransactionRecord(
+        uuid=uuid4(),
+        amount=Decimal("12.34567"),
+        transaction_type=CreditTransactionType.STAFF_GRANT,
+        created_at=EARLY,
+    )
+    await import_records(database, settings, [grant])
+    larger = grant.model_copy(update={"amount": Decimal(99)})
+    report = await import_records(database, settings, [larger])
+    assert counts_by_kind(report) == {"credit_transaction": (0, 0, 1)}
+    amounts = await connection.scalars(select(CreditTransaction.amount))
+    assert list(amounts) == [Decimal("12.34567")]
 
 
 async def test_a_revoked_token_stays_revoked(

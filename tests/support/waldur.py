@@ -75,3 +75,20 @@ def recorded(shared: Path) -> tuple[Columns, Rows]:
     place = shared / "recorded"
     columns = json.loads((place / "waldur_columns.json").read_text())
     return columns, json.loads((place / "waldur_tables.json").read_text())["tables"]
+
+
+async def columns_of(url: str, table: str) -> Mapping[str, str]:
+    """Return the columns of a table with their types."""
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            rows = await connection.exec_driver_sql(
+                "SELECT attname, format_type(atttypid, atttypmod)"
+                " || CASE WHEN attnotnull THEN ' not null' ELSE '' END AS kind FROM pg_attribute"
+                " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped"
+                " ORDER BY attnum",
+                (table,),
+            )
+            return {row.attname: row.kind for row in rows}
+    finally:
+        await engine.dispose()

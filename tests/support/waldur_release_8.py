@@ -88,3 +88,43 @@ def affiliate(number: int, affiliate_id: int, **values: Any) -> dict[str, Any]:
         "customer_id": 11,
         **values,
     }
+
+
+NEW_ROWS: Final[dict[str, dict[str, Any]]] = {
+    "core_personalaccesstoken": {
+        "id": 1,
+        "uuid": uid("personal-token"),
+        "name": "script",
+        "token_hash": TOKEN_DIGEST,
+        "is_active": True,
+    },
+    "structure_organizationgroup": {"id": 1, "uuid": uid("group"), "name": "Ports"},
+    "structure_customer_organization_groups": {
+        "id": 1,
+        "customer_id": 11,
+        "organizationgroup_id": 1,
+    },
+    "invoices_credittransaction": movement(1, "50.12345", content_type_id=10, object_id=1),
+    "invoices_customeraffiliate": affiliate(1, 12),
+    "invoices_affiliatefeeaccrual": {
+        "id": 1,
+        "uuid": uid("fee"),
+        "created": EPOCH,
+        "amount": "0.31250",
+        "invoice_id": 1,
+        "affiliate_link_id": 1,
+    },
+    "invoices_projectcredit": {
+        "id": 2,
+        "uuid": uid("second-share"),
+        "created": EPOCH,
+        "project_id": 21,
+        "value": "1.00000",
+        "expected_consumption": "0.00000",
+        "minimal_consumption_logic": "fixed",
+        "grace_coefficient": 0,
+        "apply_as_minimal_consumption": True,
+        "mark_unused_credit_as_spent_on_project_termination": False,
+    },
+}
+"""A row of each table that the releases 8 have added or changed much."""

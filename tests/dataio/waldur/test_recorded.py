@@ -31,6 +31,10 @@ PATHS = (
     "/api/invoices/growth/",
     "/api/payments/?page_size=100",
     "/api/payment-profiles/?page_size=100",
+    "/api/invoice-items/?page_size=100",
+    "/api/customer-credits/?page_size=100",
+    "/api/project-credits/?page_size=100",
+    "/api/credit-transactions/?page_size=100",
 )
 RELEASES = [pytest.param(release_2024, id="2024"), pytest.param(release_8, id="8")]
 Release = Callable[[Path], tuple[Columns, Rows]]
