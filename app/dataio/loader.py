@@ -34,6 +34,7 @@ from app.dataio.import_report import (
 )
 from app.dataio.proof_files import ImportedProofFiles, InvalidProof
 from app.dataio.records import (
+    CustomerRecord,
     DeliveryRecord,
     HistoryChangeRecord,
     HistoryEntryRecord,
@@ -56,6 +57,7 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 """The loader writes all queued records once their lines have this size. Also the size of the
 prefetched lines."""
 _STAGING_TABLES: Final = {kind: StagingTable(kind) for kind in RECORD_KINDS}
+_WIDE_TAX: Final = 100
 NOT_SENT_ERROR: Final = "Was not sent yet when it was exported."
 
 
@@ -121,6 +123,7 @@ class Loader:
         self._queues: dict[RecordKind, list[_QueuedRecord]] = {kind: [] for kind in RECORD_KINDS}
         self._queued_bytes = 0
         self._line = 0
+        self._has_wide_taxes = False
 
     async def add(self, record: Record, line: int | None = None, *, size: int = 0) -> None:
         """Queue a record from a line of its source, by default the next line.
@@ -132,6 +135,9 @@ class Loader:
         if isinstance(record, HistoryEntryRecord | HistoryChangeRecord):
             self._reject_all(await self._audit.add(record, self._line))
             return
+        if not self._has_wide_taxes and _is_wide_tax(record):
+            await imports.widen_taxes(self.connection)
+            self._has_wide_taxes = True
         queued = _QueuedRecord(record, self._line)
         if reason := _amount_error(record, self.currency):
             await self._reject_queued(queued, reason)
@@ -259,6 +265,17 @@ def _row(kind: RecordKind, queued: _QueuedRecord) -> list[object]:
         row.append(record.unchanged_since_import)
     row.append(queued.line)
     return row
+
+
+def _is_wide_tax(record: Record) -> bool:
+    """Return whether an invoice has a tax of 100 % or more, or a customer's next one will."""
+    match record:
+        case CustomerRecord():
+            return record.default_tax_percent >= _WIDE_TAX
+        case InvoiceRecord():
+            return record.tax_percent >= _WIDE_TAX
+        case _:
+            return False
 
 
 def _amount_error(record: Record, currency: Currency) -> str | None:

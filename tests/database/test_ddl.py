@@ -77,5 +77,13 @@ async def test_widening_the_amounts_leaves_the_triggers_as_they_were(
     assert await definitions(connection) == migrated
 
 
+async def test_widening_the_taxes_leaves_the_triggers_as_they_were(
+    connection: AsyncConnection, migrated: dict[str, str]
+) -> None:
+    await connection.execute(text("SELECT widen_taxes()"))
+    await connection.execute(text("SELECT widen_taxes()"))
+    assert await definitions(connection) == migrated
+
+
 def test_normalised_sql_has_no_comments_and_one_space() -> None:
     assert ddl.normalised(" SELECT f(a,\n  b)  -- why\nFROM t ;\n") == "SELECT f(a,b)FROM t;"

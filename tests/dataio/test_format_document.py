@@ -87,8 +87,9 @@ def test_records_are_as_long_and_as_precise_as_their_columns() -> None:
                     for name in ("max_digits", "decimal_places")
                     if getattr(each, name, None) is not None
                 }
-                if column.type.precision is None:  # as precise as the currency is
-                    assert limits == {"max_digits": 30, "decimal_places": 4}, column
+                if column.type.precision is None:  # as precise as the currency is, or as a tax
+                    digits, places = (5, 2) if column.name == "tax_percent" else (30, 4)
+                    assert limits == {"max_digits": digits, "decimal_places": places}, column
                     continue
                 assert limits == {
                     "max_digits": column.type.precision,

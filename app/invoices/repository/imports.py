@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     or_,
     select,
     text,
@@ -143,3 +144,12 @@ SELECT setval('invoice_numbers', highest.number)
 FROM invoice_numbers AS numbers, (SELECT max(number) AS number FROM invoices) AS highest
 WHERE highest.number >= numbers.last_value + numbers.is_called::int
 """
+
+
+async def widen_taxes(connection: AsyncConnection) -> None:
+    """Let invoices have taxes of 100 % and more, if they cannot yet.
+
+    Requests then wait for the end of the caller's transaction. After it, each connection of a
+    running process may fail once.
+    """
+    await connection.execute(select(func.widen_taxes()))

@@ -1,6 +1,7 @@
 """The differences of the releases 8 that change the result of an import."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app import clock
 from app.database.engine import Database
 from app.dataio.waldur.import_report import NamedRows, WaldurImportReport
 from app.dataio.waldur.importer import import_waldur_database
+from app.invoices.jobs.close_month import close_month
 from app.settings import Settings
 from tests.dataio.waldur.conftest import Import, dump
 from tests.support.waldur import add_rows, execute
@@ -82,14 +85,18 @@ async def test_a_subnet_that_no_longer_applies_to_the_portal_is_deleted(
     assert not report.preserved
 
 
-async def test_a_customer_with_a_tax_of_100_percent_is_imported_with_its_invoices(
-    waldur: str, bring: Import, connection: AsyncConnection
+async def test_a_customer_with_a_tax_of_100_percent_is_imported_and_invoiced(
+    waldur: str, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     await execute(waldur, "UPDATE structure_customer SET default_tax_percent = 150 WHERE id = 11")
-    report = await bring()
+    report = await import_waldur_database(waldur, database, settings)
     taxes = "SELECT default_tax_percent FROM customers WHERE name = 'buyer'"
     assert await values(connection, taxes) == [Decimal("150.00")]
     assert report.new["invoice"] == 3
+    clock.freeze(datetime(2026, 4, 10, tzinfo=UTC))
+    await close_month(database, settings)
+    opened = "SELECT tax_percent FROM invoices WHERE month = 4"
+    assert await values(connection, opened) == [Decimal("150.00")]
 
 
 async def test_the_plan_component_in_the_column_precedes_the_one_in_the_details(
