@@ -14,6 +14,7 @@ from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
+from app.credits.api.customer_credit_changes import router as customer_credit_changes
 from app.credits.api.customer_credits import router as customer_credits
 from app.credits.api.project_credits import router as project_credits
 from app.credits.api.transactions import router as credit_transactions
@@ -23,6 +24,7 @@ from app.health import Readiness
 from app.identity.failed_logins import FailedLogins
 from app.identity.tokens import new_token_cache
 from app.invoices.api.action_router import router as invoice_actions
+from app.invoices.api.credit_actions import router as credit_actions
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.item_actions import router as invoice_item_actions
 from app.invoices.api.item_actions import usage_router as usage
@@ -63,6 +65,8 @@ _router.include_router(payment_proofs)
 _router.include_router(payment_profiles)
 _router.include_router(profile_changes)
 _router.include_router(customer_credits)
+_router.include_router(customer_credit_changes)
+_router.include_router(credit_actions)
 _router.include_router(project_credits)
 _router.include_router(credit_transactions)
 

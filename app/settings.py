@@ -261,6 +261,8 @@ class Settings(ProofSettings):
     bank_account, vat_code, and any further keys."""
     payment_interval_days: int = Field(default=30, ge=0)
     """Days from the invoice date to the due date."""
+    customer_affiliates: bool = False
+    """Whether affiliates of customers earn fees from issued invoices."""
     finalization_grace_hours: int = Field(default=0, ge=0, le=672)
     """Hours after the end of a month in which its invoices wait for late usage, in the state
     `pending_finalization`, before they are issued; 0 for none, at most 28 days."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     UniqueConstraint,
+    Uuid,
     column,
     table,
     text,
@@ -219,6 +220,8 @@ billed_invoice = table(
     column("customer_id", BigInteger),
     column("year", SmallInteger),
     column("month", SmallInteger),
+    column("uuid", Uuid),
+    column("total_price", Numeric),
 )
 """The columns of an invoice that credits show. `app.invoices`, which imports this package, maps the
 table."""

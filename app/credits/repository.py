@@ -3,27 +3,46 @@
 Each change of a balance, and of the set of a customer's credits, first locks the customer's credit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    Row,
+    cast,
+    delete,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app import clock
 from app.billing.compensation import CreditTerms
-from app.billing.enums import CreditTransactionType, MinimalConsumptionLogic
+from app.billing.enums import EARNED, CreditTransactionType, MinimalConsumptionLogic
 from app.billing.periods import Period
+from app.catalogue.models import Offering
 from app.credits.models import (
+    AffiliateFeeAccrual,
     CreditTransaction,
     CustomerAffiliate,
     CustomerCredit,
     CustomerCreditOffering,
     ProjectCredit,
+    billed_invoice,
 )
 from app.customers.models import Customer, Project
+from app.database.array_parameters import equals_any
 
 _OF_AN_INVOICE: Final = (
     CreditTransactionType.COMPENSATION,
@@ -80,7 +99,9 @@ class Movement:
     invoice_uuid: UUID | None = None
 
 
-async def lock_credits(connection: AsyncConnection, customer_id: int) -> CustomerCredits | None:
+async def lock_credits(
+    connection: AsyncConnection, customer_id: int, *, with_affiliates: bool = True
+) -> CustomerCredits | None:
     """Lock the credits of a customer; return None if the customer has none of its own.
 
     The credit of an affiliate, whose fee may raise it in the same transaction, is locked with it,
@@ -95,7 +116,7 @@ async def lock_credits(connection: AsyncConnection, customer_id: int) -> Custome
         .where(
             or_(
                 CustomerCredit.customer_id == customer_id,
-                CustomerCredit.customer_id.in_(affiliates),
+                CustomerCredit.customer_id.in_(affiliates) if with_affiliates else false(),
             )
         )
         .order_by(CustomerCredit.id)
@@ -206,11 +227,133 @@ async def taken_by_invoice(connection: AsyncConnection, invoice_uuid: UUID) -> d
     return {row.credit_uuid: row.taken for row in await connection.execute(statement)}
 
 
-async def set_expected_consumption(
-    connection: AsyncConnection, credit: Credit, expected: Decimal
-) -> None:
-    """Set the expected consumption of a locked credit."""
-    table = CustomerCredit if credit.project_id is None else ProjectCredit
-    await connection.execute(
-        update(table).where(table.id == credit.id).values(expected_consumption=expected)
+async def sum_earned(connection: AsyncConnection, credit: Credit) -> Decimal:
+    """Return the sum of the earned movements of a customer's credit."""
+    statement = select(func.coalesce(func.sum(CreditTransaction.amount), 0)).where(
+        CreditTransaction.customer_credit_uuid == credit.uuid,
+        CreditTransaction.transaction_type.in_(EARNED),
     )
+    return Decimal((await connection.execute(statement)).scalar_one())
+
+
+async def set_columns(
+    connection: AsyncConnection, credit: Credit, values: Mapping[str, Any]
+) -> None:
+    """Set columns of a locked credit; not the balance, which `move` changes."""
+    table = CustomerCredit if credit.project_id is None else ProjectCredit
+    await connection.execute(update(table).where(table.id == credit.id).values(**values))
+
+
+async def lock_customer(connection: AsyncConnection, uuid: UUID) -> int | None:
+    """Lock a customer and return its id; None if it does not exist.
+
+    The lock lets changes take turns that give the customer a credit.
+    """
+    statement = select(Customer.id).where(Customer.uuid == uuid).with_for_update(key_share=True)
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def find_owner(connection: AsyncConnection, uuid: UUID) -> int | None:
+    """Return the id of the customer with a credit; None if the credit does not exist."""
+    statement = select(CustomerCredit.customer_id).where(CustomerCredit.uuid == uuid)
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
+async def lock_credit(connection: AsyncConnection, uuid: UUID) -> None:
+    """Lock a customer's credit, if it exists."""
+    statement = select(CustomerCredit.id).where(CustomerCredit.uuid == uuid).with_for_update()
+    await connection.execute(statement)
+
+
+async def add_credit(
+    connection: AsyncConnection, customer_id: int, values: Mapping[str, Any]
+) -> bool:
+    """Give a customer a credit of zero; return False if the customer has one."""
+    statement = insert(CustomerCredit).values(
+        uuid=uuid4(), customer_id=customer_id, value=Decimal(0), created_at=clock.now(), **values
+    )
+    return bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
+
+
+async def delete_credits(connection: AsyncConnection, credits: CustomerCredits) -> None:
+    """Delete the locked credits of a customer and its projects. The ledger remains."""
+    ids = [each.id for each in credits.project_credits]
+    await connection.execute(delete(ProjectCredit).where(ProjectCredit.id.in_(ids)))
+    await connection.execute(delete(CustomerCredit).where(CustomerCredit.id == credits.credit.id))
+
+
+async def set_customer(connection: AsyncConnection, credit: Credit, customer_id: int) -> bool:
+    """Give a locked credit to another customer; return False if that one has a credit."""
+    other = aliased(CustomerCredit)
+    statement = (
+        update(CustomerCredit)
+        .where(
+            CustomerCredit.id == credit.id,
+            ~exists().where(other.customer_id == customer_id),
+        )
+        .values(customer_id=customer_id)
+    )
+    return bool((await connection.execute(statement)).rowcount)
+
+
+async def set_offerings(connection: AsyncConnection, credit: Credit, uuids: Sequence[UUID]) -> bool:
+    """Replace the offerings of a locked credit; return False if one does not exist."""
+    found = select(literal(credit.id, BigInteger), Offering.id).where(
+        equals_any(Offering.uuid, uuids)
+    )
+    await connection.execute(
+        delete(CustomerCreditOffering).where(CustomerCreditOffering.customer_credit_id == credit.id)
+    )
+    added = await connection.execute(
+        insert(CustomerCreditOffering).from_select(["customer_credit_id", "offering_id"], found)
+    )
+    return added.rowcount == len(uuids)
+
+
+async def find_links(connection: AsyncConnection, invoice_id: int) -> Sequence[Row[Any]]:
+    """Return the affiliates that earn a fee from an invoice.
+
+    A link earns in the months whose last day lies between its dates. Each row has the `id` of the
+    link, `affiliate_id`, `fee_percent`, and of the invoice `uuid`, `year`, `month`, `total_price`.
+    """
+    last_day = cast(
+        func.make_date(billed_invoice.c.year, billed_invoice.c.month, 1)
+        + func.make_interval(0, 1)
+        - func.make_interval(0, 0, 0, 1),
+        Date,
+    )
+    invoice = billed_invoice.c
+    statement = (
+        select(
+            CustomerAffiliate.id,
+            CustomerAffiliate.affiliate_id,
+            CustomerAffiliate.fee_percent,
+            *(invoice.uuid, invoice.year, invoice.month, invoice.total_price),
+        )
+        .join(billed_invoice, invoice.customer_id == CustomerAffiliate.customer_id)
+        .where(
+            invoice.id == invoice_id,
+            CustomerAffiliate.is_active,
+            or_(CustomerAffiliate.start_date.is_(None), CustomerAffiliate.start_date <= last_day),
+            or_(CustomerAffiliate.end_date.is_(None), CustomerAffiliate.end_date > last_day),
+        )
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def add_accrual(
+    connection: AsyncConnection, link_id: int, invoice_id: int, amount: Decimal
+) -> bool:
+    """Record the fee of a link and an invoice; return False if it is recorded already."""
+    statement = (
+        insert(AffiliateFeeAccrual)
+        .values(
+            uuid=uuid4(),
+            affiliate_link_id=link_id,
+            invoice_id=invoice_id,
+            amount=amount,
+            created_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    return bool((await connection.execute(statement)).rowcount)

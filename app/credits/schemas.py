@@ -95,6 +95,28 @@ class CustomerCredit(TypedDict):
     """The part of the value that the organization earned."""
 
 
+class CreateCustomerCredit(TypedDict):
+    """A credit as the response to its creation or update shows it."""
+
+    uuid: WireUuid
+    url: Annotated[UUID, link("customer-credits"), URI]
+    value: Balance
+    customer: Annotated[UUID, link("customers", platform=True), URI]
+    customer_name: str
+    customer_uuid: WireUuid
+    customer_slug: str
+    offerings: list[Annotated[UUID, link("marketplace-provider-offerings", platform=True), URI]]
+    end_date: date | None
+    expected_consumption: Balance
+    minimal_consumption: JsonNumber
+    minimal_consumption_logic: MinimalConsumptionLogicEnum
+    grace_coefficient: GracePercent
+    apply_as_minimal_consumption: bool
+    allocated_to_projects: JsonNumber
+    consumption_last_month: JsonNumber | None
+    withdrawable_balance: JsonNumber
+
+
 @with_config(ConfigDict(use_attribute_docstrings=True))
 class ProjectCredit(TypedDict):
     """A project's share of the organization's credit."""

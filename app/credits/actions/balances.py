@@ -104,9 +104,8 @@ async def advance_expectations(
     for credit in credits.all:
         after = terms_after(terms_before(credit, taken), draw_of(credit, plan), period)
         if after.expected_consumption != credit.terms.expected_consumption:
-            await repository.set_expected_consumption(
-                connection, credit, after.expected_consumption
-            )
+            values = {"expected_consumption": after.expected_consumption}
+            await repository.set_columns(connection, credit, values)
 
 
 async def expire(

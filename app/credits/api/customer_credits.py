@@ -1,5 +1,6 @@
 """Reads of customer credits: list, count, retrieve, consumption by month."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,7 +16,11 @@ from app.api.sparse_fields import array_of
 from app.billing.compensation import withdrawable_balance
 from app.credits.api.terms import computed_terms, with_links
 from app.credits.queries.customer_credits import CONSUMPTIONS, CUSTOMER_CREDITS
-from app.credits.schemas import CustomerCredit, CustomerCreditConsumption
+from app.credits.schemas import (
+    CreateCustomerCredit,
+    CustomerCredit,
+    CustomerCreditConsumption,
+)
 from app.database.filter_set import FilterSet
 from app.database.lists import Row
 from app.identity.api.authentication import Authenticated, require_user
@@ -61,6 +66,15 @@ collection: Final = Collection(
     require=require_user,
     record=_record,
 )
+
+
+def _written(row: Row, fields: tuple[str, ...], response_format: ResponseFormat) -> dict[str, Any]:
+    record = _record(row, fields, response_format)
+    return record | {"offerings": [each["uuid"] for each in record["offerings"]]}
+
+
+written_collection: Final = replace(collection, schema=CreateCustomerCredit, record=_written)
+"""The credits as the responses to changes show them."""
 add_list(router, collection, CustomerCreditParameters, summary="List customer credits")
 add_retrieve(router, collection, summary="Retrieve customer credit")
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     true,
     union_all,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -53,15 +54,14 @@ async def find_customer(connection: AsyncConnection, invoice_id: int) -> int | N
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
-async def find_newest_pending(connection: AsyncConnection, customer_id: int) -> int | None:
-    """Return the id of the customer's newest invoice that is not issued; None without one."""
+async def find_pending(connection: AsyncConnection, customer_id: int) -> Sequence[int]:
+    """Return the ids of the customer's invoices that are not issued, newest first."""
     statement = (
         select(Invoice.id)
         .where(Invoice.customer_id == customer_id, Invoice.state.in_(states.ISSUE.valid))
         .order_by(Invoice.year.desc(), Invoice.month.desc())
-        .limit(1)
     )
-    return (await connection.execute(statement)).scalar_one_or_none()
+    return (await connection.execute(statement)).scalars().all()
 
 
 async def lock_invoice(connection: AsyncConnection, invoice_id: int) -> Row[*tuple[Any, ...]]:
@@ -185,6 +185,15 @@ async def delete_compensations(
             InvoiceItem.invoice_id == invoice_id,
             InvoiceItem.customer_credit_id == customer_credit_id,
         )
+    )
+
+
+async def unlink_credit(connection: AsyncConnection, customer_credit_id: int) -> None:
+    """Let compensations by a credit name no credit; they remain compensations."""
+    await connection.execute(
+        update(InvoiceItem)
+        .where(InvoiceItem.customer_credit_id == customer_credit_id)
+        .values(customer_credit_id=None)
     )
 
 

@@ -1,0 +1,35 @@
+"""Accrue the fees that affiliates earn from an issued invoice."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.compensation import affiliate_fee
+from app.billing.enums import CreditTransactionType
+from app.billing.periods import Period
+from app.credits import repository
+from app.credits.repository import Movement
+
+
+async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
+    """Add the fee of an invoice to the credit of each of its customer's affiliates, once.
+
+    The fee is a share of the price after compensations, without tax. An affiliate without a credit
+    gets one.
+    """
+    for link in await repository.find_links(connection, invoice_id):
+        amount = affiliate_fee(link.total_price, link.fee_percent)
+        if not amount or not await repository.add_accrual(connection, link.id, invoice_id, amount):
+            continue
+        await repository.add_credit(connection, link.affiliate_id, {})
+        credits = await repository.lock_credits(
+            connection, link.affiliate_id, with_affiliates=False
+        )
+        if credits is None:
+            raise RuntimeError("a credit was deleted while it was locked")
+        movement = Movement(
+            credits.credit,
+            amount,
+            CreditTransactionType.AFFILIATE_FEE,
+            period=Period(link.year, link.month),
+            invoice_uuid=link.uuid,
+        )
+        await repository.move(connection, credits, [movement])

@@ -1,0 +1,47 @@
+"""The bodies of requests that change credits."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from app.api.body_fields import Boolean, Choice, Date, DecimalNumber, Text
+from app.api.body_links import Link, Links
+from app.api.request_model import OPTIONAL, RequestModel, partial_model
+from app.billing.enums import MinimalConsumptionLogic
+
+_Balance = DecimalNumber(16, 5, minimum=Decimal(0))
+_Percent = DecimalNumber(3, 0, minimum=Decimal(0), maximum=Decimal(100))
+
+
+class CreateCustomerCreditRequest(RequestModel):
+    """The credit of an organization."""
+
+    value: Annotated[Decimal, _Balance] = OPTIONAL
+    customer: Annotated[UUID, Link(("customers",))]
+    offerings: Annotated[
+        list[UUID], Links(("marketplace-provider-offerings", "marketplace-public-offerings"))
+    ] = OPTIONAL
+    """The offerings whose items are paid; none means every item."""
+    end_date: Annotated[date | None, Date()] = OPTIONAL
+    """The first day of a month, on which the value becomes zero."""
+    expected_consumption: Annotated[Decimal, _Balance] = OPTIONAL
+    """Below the value. Without it, a linear credit is spread over the months until its end."""
+    minimal_consumption_logic: Annotated[
+        MinimalConsumptionLogic, Choice(MinimalConsumptionLogic)
+    ] = OPTIONAL
+    grace_coefficient: Annotated[Decimal, _Percent] = OPTIONAL
+    """The percentage by which the consumption may be below the expected one."""
+    apply_as_minimal_consumption: Annotated[bool, Boolean()] = OPTIONAL
+    """Whether a part of the expected consumption that is not used is forfeited."""
+
+
+PatchedCreateCustomerCreditRequest = partial_model(CreateCustomerCreditRequest)
+
+
+class WithdrawableAdjustmentRequest(RequestModel):
+    """A change of the withdrawable balance."""
+
+    amount: Annotated[Decimal, DecimalNumber(16, 5)]
+    """Positive if the balance rises."""
+    comment: Annotated[str, Text()]

@@ -1,0 +1,31 @@
+"""Errors of credits. The messages are part of the documented API."""
+
+from app.domain_errors import InvalidField, NotFound, RuleViolation, WrongState
+
+
+class CreditNotFound(NotFound):
+    """The credit does not exist."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No {kind} matches the given query.")
+
+
+class CreditExists(InvalidField):
+    """The customer or the project has a credit already."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner, f"{owner} credit with this {owner} already exists.")
+
+
+class ProjectsExceedCredit(RuleViolation):
+    """The projects of a customer would have more credit than the customer."""
+
+    def __init__(self) -> None:
+        super().__init__("The sum of project credits cannot exceed the credit for organization.")
+
+
+class ProjectsHaveCredit(WrongState):
+    """A customer's credit cannot be deleted while its projects have credit."""
+
+    def __init__(self) -> None:
+        super().__init__("Projects of the organization have credit: set it to 0 before.")
