@@ -27,6 +27,7 @@ from app.settings import Settings
 from tests.database.test_migrations import alembic
 from tests.support.databases import migrate
 from tests.support.factories import Factories, Row
+from tests.support.former_factories import FormerFactories
 from tests.support.summaries import ACTIONS, check, rows, twelve_invoices, year_ago
 
 PICKS = st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True)
@@ -227,13 +228,13 @@ async def test_the_migration_counts_existing_invoices(
     await asyncio.to_thread(migrate, empty_database_url, "0001")
     database = Database(Settings(database_url=empty_database_url))
     async with database.transaction() as connection:
-        make = Factories(connection)
+        make = FormerFactories(connection)
         since = await year_ago(connection)
         for number in range(3):
             customer = await make.customer()
             for month in range(1, 4):
                 created = since + timedelta(days=month - 1 - number)
-                state = [*InvoiceState][month]
+                state = (InvoiceState.CREATED, InvoiceState.PAID, InvoiceState.CANCELED)[month - 1]
                 invoice = await make.invoice(customer, Period(2026, month), state, created=created)
                 await make.item(invoice, "1.005")
         before = await rows(connection, "SELECT id, revision FROM invoices ORDER BY id")

@@ -67,17 +67,7 @@ DECLARE
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
     SELECT this, n.uuid, 'invoice', n.uuid,
-           jsonb_build_object(
-               'uuid', n."uuid", 'number', n."number", 'year', n."year", 'month', n."month",
-               'state', n."state", 'tax_percent', n."tax_percent", 'created', n."created",
-               'invoice_date', n."invoice_date", 'due_date', n."due_date",
-               'backend_id', n."backend_id",
-               'payment_url', n."payment_url", 'reference_number', n."reference_number",
-               'cancel_reason', n."cancel_reason", 'source', n."source",
-               'total_price', n."total_price",
-               'incurred_costs', n."incurred_costs", 'compensations', n."compensations",
-               'customer', (SELECT uuid FROM customers WHERE id = n.customer_id)
-           )
+           invoice_as_recorded(n::invoices)
     FROM new_rows AS n;
     RETURN NULL;
 END
@@ -90,20 +80,7 @@ DECLARE
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
     SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'item', n.uuid,
-           jsonb_build_object(
-               'uuid', n."uuid", 'name', n."name", 'unit_price', n."unit_price",
-               'quantity', n."quantity", 'unit', n."unit", 'measured_unit', n."measured_unit",
-               'article_code', n."article_code", 'start', n."start", 'end', n."end",
-               'project_name', n."project_name", 'project_uuid', n."project_uuid",
-               'details', n."details", 'backend_uuid', n."backend_uuid", 'credit', n."credit",
-               'price', n."price",
-               'project', (SELECT uuid FROM projects WHERE id = n.project_id),
-               'resource', (SELECT uuid FROM resources WHERE id = n.resource_id),
-               'offering', (SELECT uuid FROM offerings WHERE id = n.offering_id),
-               'plan_component', (SELECT uuid FROM plan_components WHERE id = n.plan_component_id),
-               'customer_credit',
-               (SELECT uuid FROM customer_credits WHERE id = n.customer_credit_id)
-           )
+           item_as_recorded(n::invoice_items)
     FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
     RETURN NULL;
 END
@@ -116,13 +93,7 @@ DECLARE
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
     SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'payment', n.uuid,
-           jsonb_build_object(
-               'uuid', n."uuid", 'date_of_payment', n."date_of_payment", 'sum', n."sum",
-               'proof_key', n."proof_key", 'proof_name', n."proof_name",
-               'proof_media_type', n."proof_media_type", 'proof_size', n."proof_size",
-               'proof_sha256', n."proof_sha256", 'created_at', n."created_at",
-               'profile', (SELECT uuid FROM payment_profiles WHERE id = n.profile_id)
-           )
+           payment_as_recorded(n::payments)
     FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
     RETURN NULL;
 END
@@ -153,21 +124,7 @@ CREATE FUNCTION record_gone_invoice() RETURNS trigger LANGUAGE plpgsql
 SET timezone = 'UTC' AS $$
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
-    SELECT current_change(), OLD.uuid, 'item', n.uuid,
-           jsonb_build_object(
-               'uuid', n."uuid", 'name', n."name", 'unit_price', n."unit_price",
-               'quantity', n."quantity", 'unit', n."unit", 'measured_unit', n."measured_unit",
-               'article_code', n."article_code", 'start', n."start", 'end', n."end",
-               'project_name', n."project_name", 'project_uuid', n."project_uuid",
-               'details', n."details", 'backend_uuid', n."backend_uuid", 'credit', n."credit",
-               'price', n."price",
-               'project', (SELECT uuid FROM projects WHERE id = n.project_id),
-               'resource', (SELECT uuid FROM resources WHERE id = n.resource_id),
-               'offering', (SELECT uuid FROM offerings WHERE id = n.offering_id),
-               'plan_component', (SELECT uuid FROM plan_components WHERE id = n.plan_component_id),
-               'customer_credit',
-               (SELECT uuid FROM customer_credits WHERE id = n.customer_credit_id)
-           )
+    SELECT current_change(), OLD.uuid, 'item', n.uuid, item_as_recorded(n)
     FROM invoice_items AS n WHERE n.invoice_id = OLD.id ORDER BY n.id;
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
     VALUES (current_change(), OLD.uuid, 'invoice', OLD.uuid,
@@ -178,32 +135,29 @@ BEGIN
 END
 $$;
 
+-- Records a change of an item or a payment of an invoice, unless what is recorded stays the same.
+CREATE FUNCTION record_change(invoice bigint, kind text, subject uuid, was jsonb, became jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
+    SELECT current_change(), i.uuid, $2, $3, $4, $5
+    FROM invoices AS i WHERE i.id = invoice AND $4 IS DISTINCT FROM $5;
+END
+$$;
+
 -- Hold true: each update and delete of an item or a payment records the whole row, before and
 -- after. A row that moves to another invoice is recorded as removed there and added here.
 CREATE FUNCTION record_changed_item() RETURNS trigger LANGUAGE plpgsql
 SET timezone = 'UTC' AS $$
-DECLARE
-    before jsonb := item_as_recorded(OLD);
-    after jsonb;
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        after := item_as_recorded(NEW);
-        IF OLD.invoice_id = NEW.invoice_id THEN
-            IF before <> after THEN
-                INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
-                SELECT current_change(), uuid, 'item', NEW.uuid, before, after
-                FROM invoices WHERE id = NEW.invoice_id;
-            END IF;
-            RETURN NULL;
-        END IF;
-    END IF;
-    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
-    SELECT current_change(), uuid, 'item', OLD.uuid, before
-    FROM invoices WHERE id = OLD.invoice_id;
-    IF TG_OP = 'UPDATE' THEN
-        INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
-        SELECT current_change(), uuid, 'item', NEW.uuid, after
-        FROM invoices WHERE id = NEW.invoice_id;
+    IF TG_OP = 'DELETE' THEN
+        PERFORM record_change(OLD.invoice_id, 'item', OLD.uuid, item_as_recorded(OLD), NULL);
+    ELSIF OLD.invoice_id = NEW.invoice_id THEN
+        PERFORM record_change(NEW.invoice_id, 'item', NEW.uuid,
+            item_as_recorded(OLD), item_as_recorded(NEW));
+    ELSE
+        PERFORM record_change(OLD.invoice_id, 'item', OLD.uuid, item_as_recorded(OLD), NULL);
+        PERFORM record_change(NEW.invoice_id, 'item', NEW.uuid, NULL, item_as_recorded(NEW));
     END IF;
     RETURN NULL;
 END
@@ -211,28 +165,15 @@ $$;
 
 CREATE FUNCTION record_changed_payment() RETURNS trigger LANGUAGE plpgsql
 SET timezone = 'UTC' AS $$
-DECLARE
-    before jsonb := payment_as_recorded(OLD);
-    after jsonb;
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        after := payment_as_recorded(NEW);
-        IF OLD.invoice_id = NEW.invoice_id THEN
-            IF before <> after THEN
-                INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was, became)
-                SELECT current_change(), uuid, 'payment', NEW.uuid, before, after
-                FROM invoices WHERE id = NEW.invoice_id;
-            END IF;
-            RETURN NULL;
-        END IF;
-    END IF;
-    INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, was)
-    SELECT current_change(), uuid, 'payment', OLD.uuid, before
-    FROM invoices WHERE id = OLD.invoice_id;
-    IF TG_OP = 'UPDATE' THEN
-        INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
-        SELECT current_change(), uuid, 'payment', NEW.uuid, after
-        FROM invoices WHERE id = NEW.invoice_id;
+    IF TG_OP = 'DELETE' THEN
+        PERFORM record_change(OLD.invoice_id, 'payment', OLD.uuid, payment_as_recorded(OLD), NULL);
+    ELSIF OLD.invoice_id = NEW.invoice_id THEN
+        PERFORM record_change(NEW.invoice_id, 'payment', NEW.uuid,
+            payment_as_recorded(OLD), payment_as_recorded(NEW));
+    ELSE
+        PERFORM record_change(OLD.invoice_id, 'payment', OLD.uuid, payment_as_recorded(OLD), NULL);
+        PERFORM record_change(NEW.invoice_id, 'payment', NEW.uuid, NULL, payment_as_recorded(NEW));
     END IF;
     RETURN NULL;
 END

@@ -86,6 +86,7 @@ CREATE TRIGGER keep_total_cost_on_insert BEFORE INSERT ON invoices
 
 CREATE TRIGGER keep_total_cost_on_update BEFORE UPDATE ON invoices
     FOR EACH ROW
-    WHEN ((NEW.total_price, NEW.tax_percent, NEW.total_cost)
-          IS DISTINCT FROM (OLD.total_price, OLD.tax_percent, OLD.total_cost))
+    WHEN (NEW.total_price IS DISTINCT FROM OLD.total_price
+          OR NEW.tax_percent IS DISTINCT FROM OLD.tax_percent
+          OR NEW.total_cost IS DISTINCT FROM OLD.total_cost)
     EXECUTE FUNCTION keep_total_cost();

@@ -9,7 +9,7 @@ from app.billing.periods import Period
 from app.database.engine import Database
 from app.settings import Settings
 from tests.support.databases import migrate
-from tests.support.factories import Factories
+from tests.support.former_factories import FormerFactories
 
 NAMESPACE = uuid4()
 
@@ -18,7 +18,7 @@ async def test_customers_of_earlier_imports_are_marked(empty_database_url: str) 
     await asyncio.to_thread(migrate, empty_database_url, "0005")
     database = Database(Settings(database_url=empty_database_url))
     async with database.transaction() as connection:
-        make = Factories(connection)
+        make = FormerFactories(connection)
         account = await make.customer(name="account", uuid=uuid5(NAMESPACE, "account"))
         await make.invoice(account, Period(2026, 9), source="focus")
         seller = await make.customer(name="seller", uuid=uuid5(NAMESPACE, "seller"))
