@@ -44,15 +44,6 @@ UNSETTLED: Final = CANCEL.valid
 """The states in which the total is still to be paid."""
 
 
-def shown_state(state: str, *, has_grace_period: bool) -> InvoiceState:
-    """Return the state that clients see: without a grace period none waits for its end.
-
-    Such an invoice is left over from a deployment that had one, until the next close of the month.
-    """
-    waits = state == InvoiceState.PENDING_FINALIZATION and not has_grace_period
-    return InvoiceState.PENDING if waits else InvoiceState(state)
-
-
 def notifiable_states(total: Decimal) -> tuple[InvoiceState, ...]:
     """Return the states in which the customer may be notified of an invoice with this total.
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from app.billing.enums import InvoiceState
+from app.invoices.rendering.invoices import shown_state
 from app.invoices.states import (
     CANCEL,
     END_MONTH,
@@ -10,7 +11,6 @@ from app.invoices.states import (
     ISSUE_AS_PAID,
     PAY,
     notifiable_states,
-    shown_state,
 )
 
 

@@ -17,6 +17,7 @@ from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
 from app.billing import money
+from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
 from app.invoices.queries.items import ITEMS_OF_INVOICES
 from app.invoices.rendering.items import json_array, render_batches
@@ -29,7 +30,6 @@ from app.invoices.schemas import (
     encode_invoice,
     encode_invoices,
 )
-from app.invoices.states import shown_state
 from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
@@ -214,6 +214,15 @@ def _customer_details(row: RowMapping, settings: Settings) -> Row:
         "bank_account": row["bank_account"],
         "vat_code": row["vat_code"],
     }
+
+
+def shown_state(state: str, *, has_grace_period: bool) -> InvoiceState:
+    """Return the state that clients see: without a grace period none waits for its end.
+
+    Such an invoice is left over from a deployment that had one, until the next close of the month.
+    """
+    waits = state == InvoiceState.PENDING_FINALIZATION and not has_grace_period
+    return InvoiceState.PENDING if waits else InvoiceState(state)
 
 
 _DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {

@@ -26,7 +26,6 @@ CATEGORIES = {
     "hpc": "High-performance computing",
     "containers": "Containers",
     "software": "Software licences",
-    "consulting": "Consulting and training",
 }
 
 
@@ -184,22 +183,6 @@ SERVICES = (
                 "Mensuelle",
                 BillingUnit.MONTH,
                 {"base": "55", "nodes": "34.9", "setup": "120", "switch": "25"},
-            ),
-        ),
-    ),
-    Service(
-        "architecture",
-        "brume",
-        "consulting",
-        "Atelier d'architecture",
-        "Services.Consulting",
-        (
-            Component("hours", "Heures de conseil", _USAGE, "hours"),
-            Component("workshop", "Journée d'atelier", _ONCE),
-        ),
-        (
-            PriceList(
-                "standard", "À la demande", BillingUnit.MONTH, {"hours": "95", "workshop": "1250"}
             ),
         ),
     ),

@@ -34,13 +34,7 @@ ORGANIZATIONS = (
     # Sellers; some of them buy as well.
     Organization("virmalis", "Virmalispilv OÜ", "Tuulekoja põik 7, Tartu", "50999", "EE", "24"),
     Organization(
-        "fjordlys",
-        "Fjordlys Beregning ApS",
-        "Måneskinsvej 12, Aarhus",
-        "8099",
-        "DK",
-        "25",
-        projects=(("fjordlys-site", "Hjemmeside"),),
+        "fjordlys", "Fjordlys Beregning ApS", "Måneskinsvej 12, Aarhus", "8099", "DK", "25"
     ),
     Organization(
         "brume",
@@ -105,7 +99,7 @@ ORGANIZATIONS = (
         "GB",
         "20",
         profile=PaymentType.GATEWAY_MONTHLY,
-        projects=(("dash", "Dashboards"), ("dash-test", "Dashboards, test")),
+        projects=(("dash", "Dashboards"),),
     ),
     Organization(
         "anemos",

@@ -95,14 +95,6 @@ _SUBSCRIPTIONS = (
         usage={"stored": "18450", "requests": "3.7"},
     ),
     Subscription("genoom-2", "genome", "cluster", "academic", usage={"cpu": "5200", "gpu": "61"}),
-    Subscription(
-        "järjestused",
-        "genome",
-        "bucket",
-        "payg",
-        starts=When(6, 20),
-        usage={"stored": "7100", "requests": "0.4"},
-    ),
     Subscription("eiskern", "ice", "cluster", "academic", usage={"cpu": "11800", "gpu": "402"}),
     Subscription(
         "eiskern-sichtung", "ice", "gpu", "daily", starts=When(4, 6), ends=When(2, 19, 12)
@@ -122,27 +114,12 @@ _SUBSCRIPTIONS = (
     ),
     Subscription("CAD-Server", "plant", "designer", "quarter", limits={"seats": 25}),
     Subscription(
-        "Fertigungsplanung",
-        "plant",
-        "vserver",
-        "month",
-        limits={"cores": 16, "ram": 64, "disk": 1000},
-    ),
-    Subscription(
         "Teikningar",
         "fleet",
         "designer",
         "quarter",
         starts=When(9, 15),
         limits={"seats": 4},
-    ),
-    Subscription(
-        "floti-vöktun",
-        "fleet",
-        "vserver",
-        "day",
-        starts=When(9, 15),
-        limits={"cores": 2, "ram": 8, "disk": 80},
     ),
     Subscription(
         "dashboards-live",
@@ -152,24 +129,6 @@ _SUBSCRIPTIONS = (
         limits={"nodes": 6},
         switches=When(3),
         former_plan="half",
-    ),
-    Subscription(
-        "dashboards-try",
-        "dash-test",
-        "kubernetes",
-        "half",
-        starts=When(2, 3),
-        ends=When(1, 10),
-        limits={"nodes": 1},
-    ),
-    Subscription(
-        "Architecture review",
-        "dash",
-        "architecture",
-        "standard",
-        starts=When(5, 4),
-        ends=When(4, 20),
-        usage={"hours": "14"},
     ),
     Subscription(
         "Μετρήσεις ανέμου",
@@ -186,14 +145,6 @@ _SUBSCRIPTIONS = (
         "month",
         ends=When(6, 18),
         limits={"cores": 2, "ram": 4, "disk": 40},
-    ),
-    Subscription(
-        "hjemmeside",
-        "fjordlys-site",
-        "kubernetes",
-        "month",
-        starts=When(12, 5),
-        limits={"nodes": 1},
     ),
     Subscription(
         "Sauvegardes « été »",
