@@ -42,6 +42,8 @@ from app.payments.api.profile_changes import router as profile_changes
 from app.payments.api.profiles import router as payment_profiles
 from app.payments.api.proofs import router as payment_proofs
 from app.payments.proofs import ProofStore
+from app.reports.api.financial_reports import router as financial_reports
+from app.reports.api.total_cost import router as billing_total_cost
 from app.settings import Settings
 
 _GC_THRESHOLDS = (20_000, 20, 20)
@@ -69,6 +71,8 @@ _router.include_router(customer_credit_changes)
 _router.include_router(credit_actions)
 _router.include_router(project_credits)
 _router.include_router(credit_transactions)
+_router.include_router(financial_reports)
+_router.include_router(billing_total_cost)
 
 
 def create_app(settings: Settings) -> FastAPI:

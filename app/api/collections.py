@@ -19,7 +19,7 @@ from app.api.pagination import Page, Paging, page_query
 from app.api.query_parameters import QueryParameters, QueryParser
 from app.api.response_format import ResponseFormat
 from app.database.engine import Connection
-from app.database.filter_set import FilterSet
+from app.database.filter_set import NO_FILTERS, FilterSet
 from app.database.lists import PageQuery, Row, RowPage, RowQuery
 from app.formats import parse_uuid
 
@@ -111,13 +111,18 @@ class Collection(Generic[CallerT]):
         return self._record_adapter.dump_json(record, context=response_format.links)
 
     async def find(
-        self, connection: Connection, caller: CallerT, uuid: str, fields: tuple[str, ...] = ()
+        self,
+        connection: Connection,
+        caller: CallerT,
+        uuid: str,
+        fields: tuple[str, ...] = (),
+        filters: FilterSet = NO_FILTERS,
     ) -> Row:
         """Return the row with a UUID; raises NotFound if the caller may not see one."""
         parsed = parse_uuid(uuid)
         row = None
         if parsed is not None:
-            query = RowQuery(parsed, fields or self.rows.fields)
+            query = RowQuery(parsed, fields or self.rows.fields, filters)
             row = await self.rows.read_one(connection, caller, query)
         if row is None:
             raise NotFound(f"No {self.noun or self.schema.__name__} matches the given query.")
@@ -145,7 +150,12 @@ class Collection(Generic[CallerT]):
         return await get.respond(Resource(select, represent, in_snapshot=query.is_deep))
 
     async def retrieve(
-        self, request: Request, caller: CallerT, uuid: str, fields: tuple[str, ...] = ()
+        self,
+        request: Request,
+        caller: CallerT,
+        uuid: str,
+        fields: tuple[str, ...] = (),
+        filters: FilterSet = NO_FILTERS,
     ) -> Response:
         """Return the response with one record; raises NotFound if the caller may not see it."""
         get = ConditionalGet(request)
@@ -153,7 +163,7 @@ class Collection(Generic[CallerT]):
         def represent(row: Row) -> Representation:
             return Representation.of_body(self.encode(row, get.response_format, fields))
 
-        select = partial(self.find, caller=caller, uuid=uuid, fields=fields)
+        select = partial(self.find, caller=caller, uuid=uuid, fields=fields, filters=filters)
         return await get.respond(Resource(select, represent))
 
 

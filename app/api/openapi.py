@@ -52,6 +52,8 @@ def create_application(
             {"name": "invoices", "description": "Invoices, their items and totals."},
             {"name": "payments", "description": "Payments of invoices."},
             {"name": "payment-profiles", "description": "How organizations pay."},
+            {"name": "financial-reports", "description": "The costs of organizations by month."},
+            {"name": "billing-total-cost", "description": "The sums of the invoices of a month."},
         ],
         routes=[*routes],
         openapi_url=_SCHEMA_PATH,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base, BlankText, Percent, PrimaryKey, PublicId
@@ -27,6 +27,9 @@ class Customer(Base):
             "default_tax_percent >= 0 AND default_tax_percent <> 'NaN'",
             name="default_tax_percent_is_not_negative",
         ),
+        Index(
+            "ix_customers_name", "name", "id"
+        ),  # with COLLATE "C", which Alembic does not compare
     )
 
     id: Mapped[PrimaryKey]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base, PrimaryKey
 
-COUNTED_TABLES: Final = ("invoice_items", "payments")
+COUNTED_TABLES: Final = ("customers", "invoice_items", "payments")
 """The tables with the triggers."""
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     ColumnExpressionArgument,
     DateTime,
+    Select,
     and_,
     any_,
     bindparam,
@@ -55,6 +56,11 @@ def visibility_of(caller: Caller, now: datetime | None = None) -> tuple[Scope, d
     if caller.address is None:
         return Scope.OWN_WITHOUT_ADDRESS, values
     return Scope.OWN, values | {"viewed_from": str(caller.address)}
+
+
+def viewer_parameters(caller: Caller, now: datetime) -> dict[str, Any]:
+    """Return the parameters of a statement with `customers_of_viewer`."""
+    return {"viewer": caller.user_id, "viewed_at": now}
 
 
 def visible_customers(
@@ -111,6 +117,15 @@ def visible_customers_or_projects(
         visible_customers(customer_id, scope),
         visible_projects(project_id, scope, with_billing=with_billing),
     )
+
+
+def customers_of_viewer(roles: ColumnElement[bool]) -> Select[int]:
+    """Return the select of the customers where the caller holds a role now.
+
+    `roles` is a condition of the role. A global role counts for nothing here, and neither do access
+    subnets: the condition narrows a select that is restricted to a scope.
+    """
+    return select(CustomerRole.customer_id).where(*_is_held(CustomerRole), roles)
 
 
 def _is_held(

@@ -42,6 +42,13 @@ async def _payment(make: Factories) -> str:
     return ""
 
 
+async def _report(make: Factories) -> str:
+    customer = await make.customer()
+    await make.profile(customer)
+    await make.item(await make.invoice(customer))
+    return "year=2026&month=10"
+
+
 async def _profile(make: Factories) -> str:
     await make.profile(await make.customer())
     return ""
@@ -67,6 +74,7 @@ async def _credit_transaction(make: Factories) -> str:
 RECORDS: Final[dict[str, Callable[[Factories], Awaitable[str]]]] = {
     "/api/credit-transactions/": _credit_transaction,
     "/api/customer-credits/": _credit,
+    "/api/financial-reports/": _report,
     "/api/invoice-items/": _item,
     "/api/invoice-items/costs/": _cost,
     "/api/payment-profiles/": _profile,

@@ -14,6 +14,14 @@ BEGIN
 END
 $$;
 
+CREATE TRIGGER count_rows_on_delete AFTER DELETE ON customers
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_rows();
+
+CREATE TRIGGER count_rows_on_insert AFTER INSERT ON customers
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_rows();
+
 CREATE TRIGGER count_rows_on_delete AFTER DELETE ON invoice_items
     REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION count_rows();

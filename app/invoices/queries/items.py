@@ -132,7 +132,7 @@ def filtered_items(invoice_id: int, filters: ItemFilters) -> AnySelect:
     return statement.order_by(_order_by(filters.order), *ITEM_ORDER)
 
 
-def offerings_of(provider: UUID) -> AnySelect:
+def offerings_of(provider: UUID | ColumnElement[UUID]) -> AnySelect:
     """Return the ids of a service provider's offerings, by its own UUID or its customer's."""
     return (
         select(Offering.id)

@@ -60,18 +60,22 @@ class PaymentProfileParameters(Paging):
     """Profiles of any of these types."""
 
 
-def _record(row: Row, fields: tuple[str, ...], response_format: ResponseFormat) -> dict[str, Any]:
-    record = select_fields(row, fields, response_format)
-    attributes = record["attributes"]
+def profile_record(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a profile, from the values of its fields."""
+    attributes = values["attributes"]
     # The documented API has a text, older releases of Waldur a number.
     if isinstance(attributes.get("contract_sum"), int | float):
         attributes = attributes | {"contract_sum": str(attributes["contract_sum"])}
-    payment_type = PaymentTypeEnum(record["payment_type"])
-    return record | {
+    payment_type = PaymentTypeEnum(values["payment_type"])
+    return values | {
         "attributes": attributes,
         "payment_type": payment_type,
         "payment_type_display": _DISPLAYED[payment_type],
     }
+
+
+def _record(row: Row, fields: tuple[str, ...], response_format: ResponseFormat) -> dict[str, Any]:
+    return profile_record(select_fields(row, fields, response_format))
 
 
 collection: Final = Collection(

@@ -1,0 +1,43 @@
+"""The sums of the invoices of a month."""
+
+from functools import partial
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import TypeAdapter
+
+from app.api.caching.conditional_get import ConditionalGet, Representation, Resource
+from app.api.operation_docs import document_read
+from app.api.query_parameters import QueryParser
+from app.database.lists import Row
+from app.identity.api.authentication import StaffOrSupport
+from app.reports.api.parameters import TotalCostParameters, total_cost_filters
+from app.reports.queries.total_cost import read_total_cost
+from app.reports.schemas import TotalCustomerCost
+
+router = APIRouter(prefix="/api/billing-total-cost", tags=["billing-total-cost"])
+
+_adapter: Final = TypeAdapter(TotalCustomerCost)
+
+
+@router.get(
+    "/",
+    operation_id="billing_total_cost_retrieve",
+    summary="Sum up the invoices of a month",
+    response_model=TotalCustomerCost,
+    **document_read("The sums."),
+)
+@router.head("/", include_in_schema=False)
+async def retrieve_total_cost(
+    request: Request,
+    _caller: StaffOrSupport,
+    parameters: Annotated[TotalCostParameters, Depends(QueryParser(TotalCostParameters))],
+) -> Response:
+    """Return the sums of a month's invoices in any state, with tax and without, not rounded."""
+
+    def represent(row: Row) -> Representation:
+        cost = TotalCustomerCost(total=row["total"], price=row["price"])
+        return Representation.of_body(_adapter.dump_json(cost))
+
+    select = partial(read_total_cost, filters=total_cost_filters(parameters))
+    return await ConditionalGet(request).respond(Resource(select, represent))
