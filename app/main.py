@@ -16,6 +16,7 @@ from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
 from app.credits.api.customer_credit_changes import router as customer_credit_changes
 from app.credits.api.customer_credits import router as customer_credits
+from app.credits.api.project_credit_changes import router as project_credit_changes
 from app.credits.api.project_credits import router as project_credits
 from app.credits.api.transactions import router as credit_transactions
 from app.database.engine import Database
@@ -70,6 +71,7 @@ _router.include_router(customer_credits)
 _router.include_router(customer_credit_changes)
 _router.include_router(credit_actions)
 _router.include_router(project_credits)
+_router.include_router(project_credit_changes)
 _router.include_router(credit_transactions)
 _router.include_router(financial_reports)
 _router.include_router(billing_total_cost)

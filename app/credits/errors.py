@@ -24,6 +24,13 @@ class ProjectsExceedCredit(RuleViolation):
         super().__init__("The sum of project credits cannot exceed the credit for organization.")
 
 
+class NoCustomerCredit(RuleViolation):
+    """A project has a share only of a credit that its customer has."""
+
+    def __init__(self) -> None:
+        super().__init__("Customer credit does not exist.")
+
+
 class ProjectsHaveCredit(WrongState):
     """A customer's credit cannot be deleted while its projects have credit."""
 

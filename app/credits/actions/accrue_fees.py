@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.compensation import affiliate_fee
 from app.billing.enums import CreditTransactionType
 from app.billing.periods import Period
-from app.credits import repository
-from app.credits.repository import Movement
+from app.credits.repository import fees, ledger, records
+from app.credits.repository.ledger import Movement
 
 
 async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
@@ -15,14 +15,12 @@ async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
     The fee is a share of the price after compensations, without tax. An affiliate without a credit
     gets one.
     """
-    for link in await repository.find_links(connection, invoice_id):
+    for link in await fees.find_links(connection, invoice_id):
         amount = affiliate_fee(link.total_price, link.fee_percent)
-        if not amount or not await repository.add_accrual(connection, link.id, invoice_id, amount):
+        if not amount or not await fees.add_accrual(connection, link.id, invoice_id, amount):
             continue
-        await repository.add_credit(connection, link.affiliate_id, {})
-        credits = await repository.lock_credits(
-            connection, link.affiliate_id, with_affiliates=False
-        )
+        await records.add_credit(connection, link.affiliate_id, {})
+        credits = await ledger.lock_credits(connection, link.affiliate_id, with_affiliates=False)
         if credits is None:
             raise RuntimeError("a credit was deleted while it was locked")
         movement = Movement(
@@ -32,4 +30,4 @@ async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
             period=Period(link.year, link.month),
             invoice_uuid=link.uuid,
         )
-        await repository.move(connection, credits, [movement])
+        await ledger.move(connection, credits, [movement])

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.compensation import CompensationPlan, CreditTerms, Draw, terms_after
 from app.billing.enums import CreditTransactionType
 from app.billing.periods import Period
-from app.credits import repository
-from app.credits.repository import Credit, CustomerCredits, Movement
+from app.credits.repository import ledger
+from app.credits.repository.ledger import Credit, CustomerCredits, Movement
 
 _ZERO = Decimal(0)
 
@@ -52,7 +52,7 @@ async def give_back(
     invoice: BilledInvoice,
 ) -> None:
     """Return to each balance the amount that an invoice took from it."""
-    await repository.move(
+    await ledger.move(
         connection,
         credits,
         [
@@ -87,7 +87,7 @@ async def draw(
                     credit, -amount, kind, period=invoice.period, invoice_uuid=invoice.uuid
                 )
 
-    await repository.move(connection, credits, list(movements()))
+    await ledger.move(connection, credits, list(movements()))
 
 
 async def advance_expectations(
@@ -105,7 +105,7 @@ async def advance_expectations(
         after = terms_after(terms_before(credit, taken), draw_of(credit, plan), period)
         if after.expected_consumption != credit.terms.expected_consumption:
             values = {"expected_consumption": after.expected_consumption}
-            await repository.set_columns(connection, credit, values)
+            await ledger.set_columns(connection, credit, values)
 
 
 async def expire(
@@ -137,5 +137,5 @@ async def expire(
     if credits.credit.uuid in ended and credits.credit.terms.value:
         expired += 1
         movements.append(Movement(credits.credit, -left, CreditTransactionType.EXPIRY))
-    await repository.move(connection, credits, movements)
+    await ledger.move(connection, credits, movements)
     return expired

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.compensation import withdrawable_balance
 from app.billing.enums import CreditTransactionType
-from app.credits import repository
 from app.credits.actions.credit_terms import NEW, change_terms, stored_values
 from app.credits.errors import CreditExists, CreditNotFound, ProjectsExceedCredit
-from app.credits.repository import CustomerCredits, Movement
+from app.credits.repository import ledger, records
+from app.credits.repository.ledger import CustomerCredits, Movement
 from app.domain_errors import InvalidField, UnknownReference
 
 
@@ -55,7 +55,7 @@ async def create_customer_credit(
     """
     customer_id = await _lock_customer(connection, command.values["customer"])
     terms = change_terms(NEW, command.values, clock.today())
-    if not await repository.add_credit(connection, customer_id, stored_values(terms)):
+    if not await records.add_credit(connection, customer_id, stored_values(terms)):
         raise CreditExists("customer")
     credits = await _lock(connection, customer_id)
     await _set_offerings(connection, credits, command.values)
@@ -78,7 +78,7 @@ async def update_customer_credit(
         credits = await _move_to(connection, credits, customer)
     terms = change_terms(credits.credit.terms, values, clock.today())
     _require_cover(credits, terms.value)
-    await repository.set_columns(connection, credits.credit, stored_values(terms))
+    await ledger.set_columns(connection, credits.credit, stored_values(terms))
     await _set_offerings(connection, credits, values)
     await _grant(connection, credits, terms.value - credits.credit.terms.value)
 
@@ -93,7 +93,7 @@ async def adjust_withdrawable(connection: AsyncConnection, command: AdjustWithdr
     value = credits.credit.terms.value
     if not command.amount:
         raise InvalidField("amount", "The amount must not be zero.")
-    earned = await repository.sum_earned(connection, credits.credit)
+    earned = await ledger.sum_earned(connection, credits.credit)
     if -command.amount > withdrawable_balance(earned, value):
         raise InvalidField("amount", "The amount exceeds the withdrawable balance.")
     _require_cover(credits, value + command.amount)
@@ -103,29 +103,29 @@ async def adjust_withdrawable(connection: AsyncConnection, command: AdjustWithdr
         CreditTransactionType.WITHDRAWABLE_ADJUSTMENT,
         command.comment,
     )
-    await repository.move(connection, credits, [movement])
+    await ledger.move(connection, credits, [movement])
 
 
 async def lock_customer_credit(connection: AsyncConnection, uuid: UUID) -> CustomerCredits:
     """Lock the credits of the customer who has this credit; raises `CreditNotFound`."""
-    customer_id = await repository.find_owner(connection, uuid)
+    customer_id = await records.find_owner(connection, uuid)
     credits = None
     if customer_id is not None:
-        credits = await repository.lock_credits(connection, customer_id)
+        credits = await ledger.lock_credits(connection, customer_id)
     if credits is None or credits.credit.uuid != uuid:
         raise CreditNotFound("CustomerCredit")
     return credits
 
 
 async def _lock(connection: AsyncConnection, customer_id: int) -> CustomerCredits:
-    credits = await repository.lock_credits(connection, customer_id)
+    credits = await ledger.lock_credits(connection, customer_id)
     if credits is None:
         raise CreditNotFound("CustomerCredit")
     return credits
 
 
 async def _lock_customer(connection: AsyncConnection, uuid: UUID) -> int:
-    customer_id = await repository.lock_customer(connection, uuid)
+    customer_id = await records.lock_customer(connection, uuid)
     if customer_id is None:
         raise UnknownReference("customer")
     return customer_id
@@ -140,12 +140,12 @@ async def _move_to(
     customer_id = await _lock_customer(connection, customer)
     value = credits.credit.terms.value
     out = Movement(credits.credit, -value, CreditTransactionType.ADJUSTMENT)
-    await repository.move(connection, credits, [out])
-    if not await repository.set_customer(connection, credits.credit, customer_id):
+    await ledger.move(connection, credits, [out])
+    if not await records.set_customer(connection, credits.credit, customer_id):
         raise CreditExists("customer")
     moved = await _lock(connection, customer_id)
     into = Movement(moved.credit, value, CreditTransactionType.ADJUSTMENT)
-    await repository.move(connection, moved, [into])
+    await ledger.move(connection, moved, [into])
     return await _lock(connection, customer_id)
 
 
@@ -153,7 +153,7 @@ async def _set_offerings(
     connection: AsyncConnection, credits: CustomerCredits, values: Mapping[str, Any]
 ) -> None:
     offerings: Sequence[UUID] | None = values.get("offerings")
-    if offerings is not None and not await repository.set_offerings(
+    if offerings is not None and not await records.set_offerings(
         connection, credits.credit, offerings
     ):
         raise UnknownReference("offerings")
@@ -161,7 +161,7 @@ async def _set_offerings(
 
 async def _grant(connection: AsyncConnection, credits: CustomerCredits, amount: Decimal) -> None:
     movement = Movement(credits.credit, amount, CreditTransactionType.STAFF_GRANT)
-    await repository.move(connection, credits, [movement])
+    await ledger.move(connection, credits, [movement])
 
 
 def _require_cover(credits: CustomerCredits, value: Decimal) -> None:

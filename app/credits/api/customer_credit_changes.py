@@ -13,7 +13,7 @@ from app.credits.api.bodies import (
     WithdrawableAdjustmentRequest,
 )
 from app.credits.api.customer_credits import collection, written_collection
-from app.credits.repository import lock_credit
+from app.credits.repository.records import lock_credit
 from app.credits.schemas import CreateCustomerCredit, CustomerCredit
 from app.database.lists import Row
 from app.idempotency.api.submission import Submission, resource_of, submission_on, submission_to

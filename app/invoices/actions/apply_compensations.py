@@ -12,10 +12,10 @@ from app.billing.compensation import BilledMonth, CompensationPlan, plan_compens
 from app.billing.currencies import Currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
-from app.credits import repository as credit_repository
 from app.credits.actions import balances
 from app.credits.actions.balances import BilledInvoice
-from app.credits.repository import CustomerCredits
+from app.credits.repository import ledger
+from app.credits.repository.ledger import CustomerCredits
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository import compensations
 from app.invoices.states import ISSUE
@@ -132,7 +132,7 @@ async def _lock(
     customer_id = await compensations.find_customer(connection, invoice_id)
     if customer_id is None:
         raise InvoiceNotFound
-    credits = await credit_repository.lock_credits(connection, customer_id)
+    credits = await ledger.lock_credits(connection, customer_id)
     row = await compensations.lock_invoice(connection, invoice_id)
     if row.state not in valid:
         raise WrongInvoiceState(valid)
@@ -143,7 +143,7 @@ async def _lock(
         BilledInvoice(row.uuid, Period(row.year, row.month)),
         row.tax_percent,
         credits,
-        await credit_repository.taken_by_invoice(connection, row.uuid),
+        await ledger.taken_by_invoice(connection, row.uuid),
         await compensations.find_compensations(connection, invoice_id, credits.credit.id),
     )
 

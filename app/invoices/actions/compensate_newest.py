@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.currencies import Currency
-from app.credits import repository as credit_repository
 from app.credits.actions.change_customer_credit import lock_customer_credit
+from app.credits.repository import records
 from app.invoices.actions.apply_compensations import (
     ApplyCompensations,
     ChangedCompensations,
@@ -53,7 +53,7 @@ async def clear_newest(
 
 async def _newest(connection: AsyncConnection, command: CompensateNewest) -> int | None:
     await lock_customer_credit(connection, command.uuid)
-    customer_id = await credit_repository.find_owner(connection, command.uuid)
+    customer_id = await records.find_owner(connection, command.uuid)
     if customer_id is None:
         return None
     return next(iter(await compensations.find_pending(connection, customer_id)), None)

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import CreditTransactionType
-from app.credits import repository as credit_repository
 from app.credits.actions.change_customer_credit import lock_customer_credit
 from app.credits.errors import ProjectsHaveCredit
-from app.credits.repository import Movement
+from app.credits.repository import ledger, records
+from app.credits.repository.ledger import Movement
 from app.invoices.actions.apply_compensations import ClearCompensations, clear_compensations
 from app.invoices.repository import compensations
 
@@ -29,7 +29,7 @@ async def delete_credit(connection: AsyncConnection, command: DeleteCredit) -> N
     `ProjectsHaveCredit`.
     """
     credits = await lock_customer_credit(connection, command.uuid)
-    customer_id = await credit_repository.find_owner(connection, command.uuid)
+    customer_id = await records.find_owner(connection, command.uuid)
     if customer_id is not None:
         for invoice_id in await compensations.find_pending(connection, customer_id):
             await clear_compensations(connection, ClearCompensations(invoice_id))
@@ -39,6 +39,6 @@ async def delete_credit(connection: AsyncConnection, command: DeleteCredit) -> N
     movement = Movement(
         credits.credit, -credits.credit.terms.value, CreditTransactionType.ADJUSTMENT
     )
-    await credit_repository.move(connection, credits, [movement])
+    await ledger.move(connection, credits, [movement])
     await compensations.unlink_credit(connection, credits.credit.id)
-    await credit_repository.delete_credits(connection, credits)
+    await records.delete_credits(connection, credits)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.credits import repository as credit_repository
 from app.credits.actions import balances
+from app.credits.repository import ledger
 from app.invoices.repository import compensations
 
 
@@ -29,7 +29,7 @@ async def expire_credits(connection: AsyncConnection, command: ExpireCredits) ->
     A credit remains while an invoice that it pays is not issued: one of a month before its end, or
     one with items of the project.
     """
-    credits = await credit_repository.lock_credits(connection, command.customer_id)
+    credits = await ledger.lock_credits(connection, command.customer_id)
     if credits is None:
         return ExpiredCredits(0)
     ended = await compensations.find_ended_credits(connection, command.customer_id)

@@ -10,39 +10,32 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
-    BigInteger,
-    Date,
     Row,
-    cast,
-    delete,
-    exists,
     false,
     func,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import aliased
 
 from app import clock
 from app.billing.compensation import CreditTerms
-from app.billing.enums import EARNED, CreditTransactionType, MinimalConsumptionLogic
+from app.billing.enums import (
+    EARNED,
+    CreditTransactionType,
+    MinimalConsumptionLogic,
+)
 from app.billing.periods import Period
-from app.catalogue.models import Offering
 from app.credits.models import (
-    AffiliateFeeAccrual,
     CreditTransaction,
     CustomerAffiliate,
     CustomerCredit,
     CustomerCreditOffering,
     ProjectCredit,
-    billed_invoice,
 )
 from app.customers.models import Customer, Project
-from app.database.array_parameters import equals_any
 
 _OF_AN_INVOICE: Final = (
     CreditTransactionType.COMPENSATION,
@@ -242,118 +235,3 @@ async def set_columns(
     """Set columns of a locked credit; not the balance, which `move` changes."""
     table = CustomerCredit if credit.project_id is None else ProjectCredit
     await connection.execute(update(table).where(table.id == credit.id).values(**values))
-
-
-async def lock_customer(connection: AsyncConnection, uuid: UUID) -> int | None:
-    """Lock a customer and return its id; None if it does not exist.
-
-    The lock lets changes take turns that give the customer a credit.
-    """
-    statement = select(Customer.id).where(Customer.uuid == uuid).with_for_update(key_share=True)
-    return (await connection.execute(statement)).scalar_one_or_none()
-
-
-async def find_owner(connection: AsyncConnection, uuid: UUID) -> int | None:
-    """Return the id of the customer with a credit; None if the credit does not exist."""
-    statement = select(CustomerCredit.customer_id).where(CustomerCredit.uuid == uuid)
-    return (await connection.execute(statement)).scalar_one_or_none()
-
-
-async def lock_credit(connection: AsyncConnection, uuid: UUID) -> None:
-    """Lock a customer's credit, if it exists."""
-    statement = select(CustomerCredit.id).where(CustomerCredit.uuid == uuid).with_for_update()
-    await connection.execute(statement)
-
-
-async def add_credit(
-    connection: AsyncConnection, customer_id: int, values: Mapping[str, Any]
-) -> bool:
-    """Give a customer a credit of zero; return False if the customer has one."""
-    statement = insert(CustomerCredit).values(
-        uuid=uuid4(), customer_id=customer_id, value=Decimal(0), created_at=clock.now(), **values
-    )
-    return bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
-
-
-async def delete_credits(connection: AsyncConnection, credits: CustomerCredits) -> None:
-    """Delete the locked credits of a customer and its projects. The ledger remains."""
-    ids = [each.id for each in credits.project_credits]
-    await connection.execute(delete(ProjectCredit).where(ProjectCredit.id.in_(ids)))
-    await connection.execute(delete(CustomerCredit).where(CustomerCredit.id == credits.credit.id))
-
-
-async def set_customer(connection: AsyncConnection, credit: Credit, customer_id: int) -> bool:
-    """Give a locked credit to another customer; return False if that one has a credit."""
-    other = aliased(CustomerCredit)
-    statement = (
-        update(CustomerCredit)
-        .where(
-            CustomerCredit.id == credit.id,
-            ~exists().where(other.customer_id == customer_id),
-        )
-        .values(customer_id=customer_id)
-    )
-    return bool((await connection.execute(statement)).rowcount)
-
-
-async def set_offerings(connection: AsyncConnection, credit: Credit, uuids: Sequence[UUID]) -> bool:
-    """Replace the offerings of a locked credit; return False if one does not exist."""
-    found = select(literal(credit.id, BigInteger), Offering.id).where(
-        equals_any(Offering.uuid, uuids)
-    )
-    await connection.execute(
-        delete(CustomerCreditOffering).where(CustomerCreditOffering.customer_credit_id == credit.id)
-    )
-    added = await connection.execute(
-        insert(CustomerCreditOffering).from_select(["customer_credit_id", "offering_id"], found)
-    )
-    return added.rowcount == len(uuids)
-
-
-async def find_links(connection: AsyncConnection, invoice_id: int) -> Sequence[Row[Any]]:
-    """Return the affiliates that earn a fee from an invoice.
-
-    A link earns in the months whose last day lies between its dates. Each row has the `id` of the
-    link, `affiliate_id`, `fee_percent`, and of the invoice `uuid`, `year`, `month`, `total_price`.
-    """
-    last_day = cast(
-        func.make_date(billed_invoice.c.year, billed_invoice.c.month, 1)
-        + func.make_interval(0, 1)
-        - func.make_interval(0, 0, 0, 1),
-        Date,
-    )
-    invoice = billed_invoice.c
-    statement = (
-        select(
-            CustomerAffiliate.id,
-            CustomerAffiliate.affiliate_id,
-            CustomerAffiliate.fee_percent,
-            *(invoice.uuid, invoice.year, invoice.month, invoice.total_price),
-        )
-        .join(billed_invoice, invoice.customer_id == CustomerAffiliate.customer_id)
-        .where(
-            invoice.id == invoice_id,
-            CustomerAffiliate.is_active,
-            or_(CustomerAffiliate.start_date.is_(None), CustomerAffiliate.start_date <= last_day),
-            or_(CustomerAffiliate.end_date.is_(None), CustomerAffiliate.end_date > last_day),
-        )
-    )
-    return (await connection.execute(statement)).all()
-
-
-async def add_accrual(
-    connection: AsyncConnection, link_id: int, invoice_id: int, amount: Decimal
-) -> bool:
-    """Record the fee of a link and an invoice; return False if it is recorded already."""
-    statement = (
-        insert(AffiliateFeeAccrual)
-        .values(
-            uuid=uuid4(),
-            affiliate_link_id=link_id,
-            invoice_id=invoice_id,
-            amount=amount,
-            created_at=clock.now(),
-        )
-        .on_conflict_do_nothing()
-    )
-    return bool((await connection.execute(statement)).rowcount)

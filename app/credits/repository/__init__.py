@@ -1,0 +1,1 @@
+"""The statements that write credits, their ledger and the fees of affiliates."""
