@@ -188,8 +188,8 @@ END
 $$
 """,
     """
-CREATE OR REPLACE FUNCTION widen_amounts() RETURNS void LANGUAGE plpgsql
-SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION alter_under_triggers(tables regclass[], alteration text)
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     removal text;
     creation text;
@@ -198,14 +198,40 @@ BEGIN
            string_agg(pg_get_triggerdef(oid), ';')
     INTO removal, creation
     FROM pg_trigger
-    WHERE tgrelid IN ('invoices'::regclass, 'invoice_items'::regclass) AND NOT tgisinternal;
+    WHERE tgrelid = ANY (tables) AND NOT tgisinternal;
     EXECUTE removal;
-    ALTER TABLE invoices
-        ALTER COLUMN total_price TYPE numeric,
-        ALTER COLUMN total_cost TYPE numeric;
-    ALTER TABLE invoice_items ALTER COLUMN price TYPE numeric;
-    ALTER TABLE payments ALTER COLUMN sum TYPE numeric;
+    EXECUTE alteration;
     EXECUTE creation;
+END
+$$
+""",
+    """
+CREATE OR REPLACE FUNCTION widen_amounts() RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM alter_under_triggers('{invoices, invoice_items, payments}', '
+        ALTER TABLE invoices
+            ALTER COLUMN total_price TYPE numeric,
+            ALTER COLUMN total_cost TYPE numeric;
+        ALTER TABLE invoice_items ALTER COLUMN price TYPE numeric;
+        ALTER TABLE payments ALTER COLUMN sum TYPE numeric;
+    ');
+END
+$$
+""",
+    """
+CREATE OR REPLACE FUNCTION widen_taxes() RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'invoices'::regclass AND attname = 'tax_percent'
+            AND format_type(atttypid, atttypmod) = 'numeric(5,2)'
+    ) THEN
+        PERFORM alter_under_triggers(
+            '{invoices}', 'ALTER TABLE invoices ALTER COLUMN tax_percent TYPE numeric(5,2)'
+        );
+    END IF;
 END
 $$
 """,
@@ -565,6 +591,34 @@ BEGIN
 END
 $$
 """,
+    """
+CREATE OR REPLACE FUNCTION widen_taxes() RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = 'invoices'::regclass AND attname = 'tax_percent'
+            AND format_type(atttypid, atttypmod) = 'numeric(5,2)'
+    ) THEN
+        RETURN;
+    END IF;
+    DROP TRIGGER record_changed ON invoices;
+    DROP TRIGGER keep_total_cost_on_update ON invoices;
+    ALTER TABLE invoices ALTER COLUMN tax_percent TYPE numeric(5,2);
+    CREATE TRIGGER record_changed AFTER UPDATE OF
+        uuid, number, year, month, state, tax_percent, created, invoice_date, due_date, backend_id,
+        payment_url, reference_number, cancel_reason, source, total_price, incurred_costs,
+        compensations, customer_id
+        ON invoices
+        FOR EACH ROW EXECUTE FUNCTION record_changed_invoice();
+    CREATE TRIGGER keep_total_cost_on_update BEFORE UPDATE ON invoices
+        FOR EACH ROW
+        WHEN ((NEW.total_price, NEW.tax_percent, NEW.total_cost)
+              IS DISTINCT FROM (OLD.total_price, OLD.tax_percent, OLD.total_cost))
+        EXECUTE FUNCTION keep_total_cost();
+END
+$$
+""",
 )
 
 TRANSITION_TABLES: Final = {
@@ -579,7 +633,7 @@ CREATE OR REPLACE TRIGGER keep_total_cost_on_update BEFORE UPDATE ON invoices
     WHEN ({condition})
     EXECUTE FUNCTION keep_total_cost()
 """
-# PostgreSQL prints this condition as it was given, so that `widen_amounts` can repeat it.
+# PostgreSQL prints this condition as it was given, so that `alter_under_triggers` can repeat it.
 ANY_DIFFERS: Final = (
     "NEW.total_price IS DISTINCT FROM OLD.total_price"
     " OR NEW.tax_percent IS DISTINCT FROM OLD.tax_percent"
@@ -617,4 +671,5 @@ def downgrade() -> None:
             f" EXECUTE FUNCTION tally_invoices_on_{operation}()"
         )
     op.execute("DROP FUNCTION tally_invoices()")
+    op.execute("DROP FUNCTION alter_under_triggers(regclass[], text)")
     op.execute("DROP FUNCTION record_change(bigint, text, uuid, jsonb, jsonb)")
