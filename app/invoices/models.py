@@ -147,6 +147,13 @@ class InvoiceItem(Base):
         CheckConstraint("jsonb_typeof(details) = 'object'", name="details_are_an_object"),
         Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
         Index("ix_invoice_items_start_id", "start", "id"),
+        # With the price, so that the costs of a project are added up from the index.
+        Index(
+            "ix_invoice_items_project_id_invoice_id",
+            "project_id",
+            "invoice_id",
+            postgresql_include=["price"],
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -160,7 +167,7 @@ class InvoiceItem(Base):
     article_code: Mapped[BlankText] = mapped_column(String(30))
     start: Mapped[datetime]
     end: Mapped[datetime]
-    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"))
     project_name: Mapped[BlankText]
     """The name of the project when the item was created; it outlives the project."""
     project_uuid: Mapped[UUID | None]
