@@ -14,6 +14,7 @@ from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
+from app.credits.api.affiliates import router as customer_affiliates
 from app.credits.api.customer_credit_changes import router as customer_credit_changes
 from app.credits.api.customer_credits import router as customer_credits
 from app.credits.api.project_credit_changes import router as project_credit_changes
@@ -67,6 +68,7 @@ _router.include_router(payment_links)
 _router.include_router(payment_proofs)
 _router.include_router(payment_profiles)
 _router.include_router(profile_changes)
+_router.include_router(customer_affiliates)
 _router.include_router(customer_credits)
 _router.include_router(customer_credit_changes)
 _router.include_router(credit_actions)

@@ -36,3 +36,10 @@ class ProjectsHaveCredit(WrongState):
 
     def __init__(self) -> None:
         super().__init__("Projects of the organization have credit: set it to 0 before.")
+
+
+class AffiliateHasEarned(WrongState):
+    """A link that earned fees cannot be deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("The affiliate has earned fees: set is_active to false instead.")

@@ -182,3 +182,58 @@ class CustomerCreditConsumption(TypedDict):
 
     date: date
     price: Annotated[DecimalString2, decimal_schema(20, 2)]
+
+
+class _Affiliate(TypedDict):
+    """A link of an organization to an affiliate."""
+
+    uuid: WireUuid
+    url: Annotated[UUID, link("customer-affiliates"), URI]
+    customer: Annotated[UUID, link("customers", platform=True), URI]
+    customer_name: str
+    customer_uuid: WireUuid
+    affiliate: Annotated[UUID, link("customers", platform=True), URI]
+    affiliate_name: str
+    affiliate_uuid: WireUuid
+    fee_percent: Annotated[DecimalString5, decimal_schema(3, 5)]
+    is_active: bool
+    start_date: date | None
+    end_date: date | None
+    total_earned: JsonNumber
+    created: UtcTimestamp
+
+
+class CustomerAffiliate(_Affiliate):
+    """An organization that earns a fee from each invoice of another one."""
+
+
+class CreateCustomerAffiliate(_Affiliate):
+    """A link as the response to its creation or update shows it."""
+
+
+class AffiliateFeeAccrual(TypedDict):
+    """The fee that an affiliate earned from one invoice."""
+
+    uuid: WireUuid
+    amount: Balance
+    customer_name: str
+    affiliate_uuid: WireUuid
+    invoice_year: int
+    invoice_month: int
+    created: UtcTimestamp
+
+
+class AffiliateEarningsMonth(TypedDict):
+    """The fees of one month."""
+
+    year: int
+    month: int
+    amount: Balance
+
+
+class AffiliateEarnings(TypedDict):
+    """The fees that a link earned."""
+
+    total_earned: Balance
+    withdrawable_balance: Balance
+    per_month: list[AffiliateEarningsMonth]

@@ -68,3 +68,22 @@ class WithdrawableAdjustmentRequest(RequestModel):
     amount: Annotated[Decimal, DecimalNumber(16, 5)]
     """Positive if the balance rises."""
     comment: Annotated[str, Text()]
+
+
+class CreateCustomerAffiliateRequest(RequestModel):
+    """A link of an organization to an affiliate."""
+
+    customer: Annotated[UUID, Link(("customers",))]
+    affiliate: Annotated[UUID, Link(("customers",))]
+    """The organization that earns the fees."""
+    fee_percent: Annotated[
+        Decimal, DecimalNumber(8, 5, minimum=Decimal(0), maximum=Decimal(100))
+    ] = OPTIONAL
+    """The percentage of the price of each invoice, after compensations and without tax."""
+    is_active: Annotated[bool, Boolean()] = OPTIONAL
+    start_date: Annotated[date | None, Date()] = OPTIONAL
+    end_date: Annotated[date | None, Date()] = OPTIONAL
+    """The first day without a fee."""
+
+
+PatchedCreateCustomerAffiliateRequest = partial_model(CreateCustomerAffiliateRequest)
