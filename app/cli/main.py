@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "demo": ("demo", "Load demonstration data into an empty database."),
     "import": ("data", "Import data from JSON Lines, a FOCUS cost export or a Waldur's database."),
     "export": ("data", "Export all records as JSON Lines."),
+    "report": ("report", "Write the invoices of a month as CSV or XLSX."),
     "invoice": ("invoice", "Pay or cancel an invoice."),
     "payment": ("payment", "List payments."),
     "proof": ("proof", "Read proofs of payment."),

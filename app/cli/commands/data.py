@@ -1,14 +1,11 @@
 """The commands `import` and `export`."""
 
-import gzip
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +16,7 @@ from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.cli.import_focus import import_focus, parse_tax_percent
 from app.cli.import_formats import import_jsonl, import_waldur
+from app.cli.output import open_output
 from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.dataio.focus.options import FocusImportOptions
@@ -145,7 +143,7 @@ def export(
     """Export everything as JSON Lines, as of one moment."""
     settings = load_settings()
     try:
-        with _open_output(output) as file:
+        with open_output(output) as file:
 
             async def run(database: Database) -> None:
                 # The lines on a terminal show the progress.
@@ -177,25 +175,3 @@ async def _print_unimportable(database: Database, currency: Currency) -> None:
         typer.echo("An import would reject some records of this export:", err=True)
     for reason in reasons:
         typer.echo(f"  {reason}", err=True)
-
-
-@contextmanager
-def _open_output(output: Path | None) -> Iterator[BinaryIO]:
-    """Open the output: a file beside the target, which it replaces once it is complete."""
-    if output is None or output == Path("-"):
-        yield sys.stdout.buffer
-        return
-    with NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
-        try:
-            if output.name.endswith(".gz"):
-                # Without name and time, equal data gives an equal file.
-                with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
-                    yield cast("BinaryIO", packed)
-            else:
-                yield cast("BinaryIO", file)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(output)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
