@@ -115,48 +115,33 @@ class _Format(NamedTuple):
     adapter: TypeAdapter[Any]
     names: Mapping[str, str]
     """The API's names, by those of the log; other columns are not shown."""
-    uuids: frozenset[str]
 
 
-def _format(schema: type[Any], uuids: set[str], **renamed: str) -> _Format:
+def _format(schema: type[Any], **renamed: str) -> _Format:
     same = {name: name for name in schema.__annotations__ if name not in renamed.values()}
-    return _Format(TypeAdapter(schema), same | renamed, frozenset(uuids))
+    return _Format(TypeAdapter(schema), same | renamed)
 
 
 _FORMATS: Final = {
-    ChangeKind.INVOICE: _format(RecordedInvoice, {"uuid", "customer"}, total_price="price"),
+    ChangeKind.INVOICE: _format(RecordedInvoice, total_price="price"),
     ChangeKind.ITEM: _format(
         RecordedItem,
-        {
-            "uuid",
-            "project_uuid",
-            "resource",
-            "offering",
-            "plan_component",
-            "customer_credit",
-            "backend_uuid",
-        },
         resource="resource_uuid",
         offering="offering_uuid",
         plan_component="plan_component_uuid",
         customer_credit="customer_credit_uuid",
     ),
-    ChangeKind.PAYMENT: _format(RecordedPayment, {"uuid", "profile"}, profile="profile_uuid"),
+    ChangeKind.PAYMENT: _format(RecordedPayment, profile="profile_uuid"),
 }
 
 
 def audited_row(kind: ChangeKind, text: str, response_format: ResponseFormat) -> dict[str, Any]:
     """Return a row, or the columns of it that the text has, ready for JSON."""
+    adapter, names = _FORMATS[kind]
     recorded = json.loads(text, parse_float=Decimal)
-    adapter, names, uuids = _FORMATS[kind]
-    row: dict[str, Any] = {}
-    for name, value in recorded.items():
-        if name in uuids and value is not None:
-            row[names[name]] = UUID(value)
-        elif isinstance(value, int) and name in _AMOUNTS:
-            row[names[name]] = Decimal(value)
-        elif name in names:
-            row[names[name]] = value
+    row: dict[str, Any] = adapter.validate_python(
+        {names[name]: value for name, value in recorded.items() if name in names}
+    )
     if "state" in row:
         row["state"] = shown_state(row["state"], has_grace_period=response_format.has_grace_period)
     if "sum" in row:
@@ -166,21 +151,6 @@ def audited_row(kind: ChangeKind, text: str, response_format: ResponseFormat) ->
         row["details"] = json.loads(text)["details"]
     result: dict[str, Any] = adapter.dump_python(row, mode="json", context=response_format.links)
     return result
-
-
-_AMOUNTS: Final = frozenset(
-    {
-        "total_price",
-        "compensations",
-        "incurred_costs",
-        "tax_percent",
-        "price",
-        "unit_price",
-        "quantity",
-        "sum",
-    }
-)
-"""Amounts, which the log may have without a fraction."""
 
 
 def audited_invoice(text: str, response_format: ResponseFormat) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from app.invoices.repository.columns import VERSION
 from app.invoices.repository.reads import Version, read_heads
 from app.invoices.schemas import (
     INVOICE_FIELDS,
+    CustomerDetails,
     InvoiceStateEnum,
     Row,
     encode_invoice,
@@ -203,16 +204,8 @@ def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> R
 
 def _customer_details(row: RowMapping, settings: Settings) -> Row:
     return {
-        "name": row["name"],
-        "address": row["address"],
-        "country": row["country"],
-        "country_name": country_name(row["country"], settings.locale),
-        "email": row["email"],
-        "postal": row["postal"],
-        "phone_number": row["phone_number"],
-        "bank_name": row["bank_name"],
-        "bank_account": row["bank_account"],
-        "vat_code": row["vat_code"],
+        name: country_name(row["country"], settings.locale) if name == "country_name" else row[name]
+        for name in CustomerDetails.__annotations__
     }
 
 
