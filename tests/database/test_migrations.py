@@ -55,3 +55,41 @@ async def test_upgrade_and_downgrade_leave_nothing(
 
 async def test_the_migrated_tables_match_the_models(database_url: str) -> None:
     await asyncio.to_thread(command.check, alembic(database_url))
+
+
+@pytest.mark.usefixtures("redis_server")
+async def test_credits_keep_their_values_up_and_down(empty_database_url: str) -> None:
+    config = alembic(empty_database_url)
+    await asyncio.to_thread(command.upgrade, config, "0014")
+    engine = create_async_engine(empty_database_url)
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "WITH customers AS (INSERT INTO customers (uuid, name, accounting_start_date,"
+                " archived, created_at, default_tax_percent) SELECT gen_random_uuid(), 'C', now(),"
+                " false, now(), 0 FROM generate_series(1, 2) RETURNING id)"
+                " INSERT INTO customer_credits (uuid, customer_id, value, minimal_consumption,"
+                " minimal_consumption_logic, created_at)"
+                " SELECT gen_random_uuid(), id, value, minimal, logic, now()"
+                " FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM customers) AS c"
+                " JOIN (VALUES (1, 7.5, 2.5, 'linear'), (2, -3, 0, '')) AS given"
+                " (place, value, minimal, logic) USING (place)"
+            )
+        )
+    await asyncio.to_thread(command.upgrade, config, "0015")
+    columns = "value::text, expected_consumption::text, minimal_consumption_logic"
+    async with engine.connect() as connection:
+        found = await connection.execute(
+            text(f"SELECT {columns} FROM customer_credits ORDER BY id")
+        )
+        assert [tuple(row) for row in found] == [
+            ("7.50000", "2.50000", "linear"),
+            ("0.00000", "0.00000", "fixed"),
+        ]
+        ledger = text("SELECT amount::text, transaction_type FROM credit_transactions")
+        assert (await connection.execute(ledger)).one() == ("3.00000", "adjustment")
+    await asyncio.to_thread(command.downgrade, config, "0014")
+    async with engine.connect() as connection:
+        kept = text("SELECT minimal_consumption::text FROM customer_credits ORDER BY id LIMIT 1")
+        assert (await connection.execute(kept)).scalar_one() == "2.50000"
+    await engine.dispose()
