@@ -16,6 +16,7 @@ FOLLOWING = {
     "reference_revision",
     "invoice_tallies",
     "customer_year_totals",
+    "row_counts",
     "invoice_changes",
     "invoice_history",
 }

@@ -35,6 +35,7 @@ PATHS = (
     "/api/customer-credits/?page_size=100",
     "/api/project-credits/?page_size=100",
     "/api/credit-transactions/?page_size=100",
+    "/api/financial-reports/?page_size=100",
 )
 RELEASES = [pytest.param(release_2024, id="2024"), pytest.param(release_8, id="8")]
 Release = Callable[[Path], tuple[Columns, Rows]]
