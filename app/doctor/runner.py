@@ -40,6 +40,7 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "outbox": work.outbox,
     "deliveries": work.deliveries,
     "months": work.months,
+    "credits": work.credits,
     "proofs": work.proofs,
 }
 """Checks that need the tables of the service; skipped in an empty database."""

@@ -1,4 +1,4 @@
-"""Checks of the work: late and failed jobs, failed mail, open months, proofs, disk space."""
+"""Checks of the work: late and failed jobs, failed mail, open months, credits, proofs, disk."""
 
 import asyncio
 import secrets
@@ -12,6 +12,8 @@ from sqlalchemy import func, select
 from app import clock
 from app.billing.enums import DeliveryState
 from app.billing.periods import Period
+from app.credits.models import CustomerCredit, ProjectCredit
+from app.customers.models import Project
 from app.database.engine import Database
 from app.database.server_clock import database_now, time_between
 from app.deliveries.models import Delivery
@@ -81,6 +83,31 @@ async def outbox(database: Database, _settings: Settings) -> AsyncIterator[Check
         )
     elif not is_late:
         yield well(f"{number} jobs are due, none is late, and none failed lately")
+
+
+async def credits(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check for customers whose projects have more credit than they have themselves."""
+    shares = (
+        select(Project.customer_id, func.sum(ProjectCredit.value).label("value"))
+        .join(ProjectCredit, ProjectCredit.project_id == Project.id)
+        .group_by(Project.customer_id)
+        .subquery()
+    )
+    exceeded = (
+        select(func.count())
+        .select_from(shares)
+        .outerjoin(CustomerCredit, CustomerCredit.customer_id == shares.c.customer_id)
+        .where(shares.c.value > func.coalesce(CustomerCredit.value, 0))
+    )
+    async with database.reading() as connection:
+        number = (await connection.execute(exceeded)).scalar_one()
+    if number:
+        yield warning(
+            f"the projects of {number} customers have more credit than their customer",
+            "Their customer's credit limits them: raise it, or lower the credits of projects.",
+        )
+    else:
+        yield well("no projects have more credit than their customer")
 
 
 async def deliveries(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:

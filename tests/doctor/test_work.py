@@ -138,3 +138,15 @@ async def test_failed_deliveries_are_reported(
     assert "delivery retry" in only(
         await collect(work.deliveries(database, settings)), Level.WARNING
     )
+
+
+async def test_projects_with_more_credit_than_their_customer_are_a_warning(
+    database: Database, settings: Settings, make: Factories
+) -> None:
+    customer = await make.customer()
+    await make.credit(customer, "10")
+    project = await make.project(customer)
+    await make.project_credit(project, "10")
+    assert is_well(await collect(work.credits(database, settings)))
+    await make.project_credit(await make.project(customer), "0.00001")
+    assert "1 customers" in only(await collect(work.credits(database, settings)), Level.WARNING)
