@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
+from sqlalchemy import Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -33,25 +33,16 @@ class DeliveryClaim:
     """Counts from 1."""
 
 
-async def count_open(connection: AsyncConnection) -> dict[str, int]:
-    """Count the pending and sending deliveries by state, using an index."""
-    return await _count_by_state(connection, Delivery.state.in_(_OPEN))
-
-
-async def count_finished(connection: AsyncConnection) -> dict[str, int]:
-    """Count the sent and failed deliveries by state, reading the whole table."""
-    return await _count_by_state(connection, Delivery.state.not_in(_OPEN))
-
-
-async def _count_by_state(
-    connection: AsyncConnection, condition: ColumnElement[bool]
-) -> dict[str, int]:
+async def count_by_state(connection: AsyncConnection, *, is_open: bool) -> dict[str, int]:
+    """Count the open deliveries by state, using an index, or the others, reading the table."""
+    condition = Delivery.state.in_(_OPEN) if is_open else Delivery.state.not_in(_OPEN)
     counts = (
         select(Delivery.state, func.count().label("number"))
         .where(condition)
         .group_by(Delivery.state)
     )
-    return {row.state: row.number for row in await connection.execute(counts)}
+    rows = await connection.execute(counts)
+    return {row.state: row.number for row in rows}
 
 
 class DeliveryRepository:

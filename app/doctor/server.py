@@ -30,6 +30,10 @@ SELECT current_setting('max_connections')::integer
            - coalesce(current_setting('reserved_connections', true), '0')::integer AS allowed,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used
 """)
+_IGNORED_TIMEOUTS: Final = text("""
+SELECT name FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS expected (name, value)
+WHERE CAST(current_setting(name) AS interval) <> CAST(value AS interval)
+""")
 
 
 async def version(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
@@ -130,13 +134,10 @@ async def connections(
 
 async def timeouts(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
     """Check that the service's timeouts reach PostgreSQL; a pooler may drop them."""
+    expected = session_timeouts(settings)
+    values = {"names": list(expected), "values": list(expected.values())}
     async with database.transaction() as connection:
-        ignored = [
-            name
-            for name, value in session_timeouts(settings).items()
-            if (await connection.execute(text(f"SHOW {name}"))).scalar_one()
-            not in _spellings(value)
-        ]
+        ignored = (await connection.execute(_IGNORED_TIMEOUTS, values)).scalars().all()
     if ignored:
         yield wrong(
             f"the database ignores {', '.join(ignored)}, because a pooler drops them",
@@ -145,9 +146,3 @@ async def timeouts(database: Database, settings: Settings) -> AsyncIterator[Chec
         )
     else:
         yield well("the timeouts of statements, locks and idle transactions are in effect")
-
-
-def _spellings(seconds: str) -> set[str]:
-    """Return the ways in which PostgreSQL may write a number of seconds."""
-    number = int(seconds.removesuffix("s"))
-    return {f"{number}s"} | ({f"{number // 60}min"} if number % 60 == 0 else set())

@@ -74,12 +74,12 @@ class DatabaseCollector:
         try:
             async with asyncio.timeout(_QUERY_TIMEOUT), self._database.reading() as connection:
                 open_entries = await outbox.count_open_entries(connection)
-                open_deliveries = await deliveries.count_open(connection)
+                open_deliveries = await deliveries.count_by_state(connection, is_open=True)
                 closed = await close_month.find_close_status(
                     connection, MAX_OVERDUE_COUNT, self._grace
                 )
                 if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
-                    self._finished = await deliveries.count_finished(connection)
+                    self._finished = await deliveries.count_by_state(connection, is_open=False)
                     self._finished_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _logger.warning("database metrics unavailable", error=describe_error(error))
