@@ -142,6 +142,8 @@ class Choice(BodyField):
 
     def parse(self, value: Any, _context: BodyContext) -> StrEnum:
         """Return the member of the enumeration."""
+        if isinstance(value, str):
+            _raise_errors(_character_errors(value))  # the message below has the value
         try:
             return self.choices(value)
         except ValueError:

@@ -332,6 +332,7 @@ def test_a_valid_value_is_parsed(field: BodyField, value: Any, parsed: Any) -> N
         (Integer(1, 12), "1.5", "A valid integer is required."),
         (Integer(1, 12), True, "A valid integer is required."),
         (Choice(Kind), [], '"[]" is not a valid choice.'),
+        (Choice(Kind), "\ud800", "Surrogate characters are not allowed: U+D800."),
         (Email(), "a", "Enter a valid email address."),
         (Email(), "A <a@example.com>", "Enter a valid email address."),
         (Email(), 5, "Enter a valid email address."),
