@@ -45,6 +45,7 @@ from app.payments.api.profiles import router as payment_profiles
 from app.payments.api.proofs import router as payment_proofs
 from app.payments.proofs import ProofStore
 from app.reports.api.financial_reports import router as financial_reports
+from app.reports.api.report_mail import router as report_mail
 from app.reports.api.total_cost import router as billing_total_cost
 from app.settings import Settings
 
@@ -77,6 +78,7 @@ _router.include_router(project_credit_changes)
 _router.include_router(credit_transactions)
 _router.include_router(financial_reports)
 _router.include_router(billing_total_cost)
+_router.include_router(report_mail)
 
 
 def create_app(settings: Settings) -> FastAPI:

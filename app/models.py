@@ -12,5 +12,6 @@ import app.identity.models
 import app.invoices.models
 import app.outbox.models
 import app.payments.models
+import app.reports.models
 
 metadata = app.database.base.Base.metadata

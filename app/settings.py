@@ -239,6 +239,13 @@ class Settings(ProofSettings):
     """The sender of notifications, an address or `Name <address>`."""
     mail_dir: Path = Path("var/mail")
     """The directory of `.eml` files without SMTP_URL."""
+    report_recipients: Annotated[
+        tuple[Annotated[str, AfterValidator(_single_mailbox)], ...],
+        NoDecode,
+        BeforeValidator(_split),
+    ] = ()
+    """Addresses, comma-separated, that get the report of each month once its invoices are issued.
+    Without any, there are no monthly reports."""
 
     document_cache_bytes: PositiveInt = 32 * 1024 * 1024
     """Bytes of memory of a process for its cache of rendered documents."""

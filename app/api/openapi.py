@@ -53,6 +53,7 @@ def create_application(
             {"name": "payments", "description": "Payments of invoices."},
             {"name": "payment-profiles", "description": "How organizations pay."},
             {"name": "financial-reports", "description": "The costs of organizations by month."},
+            {"name": "invoice", "description": "Reports of invoices by mail."},
             {"name": "billing-total-cost", "description": "The sums of the invoices of a month."},
         ],
         routes=[*routes],

@@ -67,6 +67,11 @@ def _warnings(settings: Settings) -> Iterator[CheckResult]:
             f"MAIL_FROM is {settings.mail_from}, to which nobody can reply",
             "Set it to an address that you read.",
         )
+    if settings.report_recipients and settings.smtp_url is None:
+        yield warning(
+            "REPORT_RECIPIENTS is set, but monthly reports are written to files in MAIL_DIR",
+            "Set SMTP_URL.",
+        )
     if not settings.issuer_details.name:
         yield warning(
             "ISSUER_DETAILS has no name, so invoices do not name their issuer",

@@ -41,6 +41,7 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "deliveries": work.deliveries,
     "months": work.months,
     "credits": work.credits,
+    "reports": work.reports,
     "proofs": work.proofs,
 }
 """Checks that need the tables of the service; skipped in an empty database."""

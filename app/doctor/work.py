@@ -24,6 +24,7 @@ from app.invoices.queries.stored_currency import stored_currency
 from app.outbox.models import OutboxEntry
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
+from app.reports.repository import count_invoices, find_unreported_months
 from app.settings import Settings
 
 _MAX_COUNT: Final = 100_000
@@ -141,6 +142,29 @@ async def months(database: Database, settings: Settings) -> AsyncIterator[CheckR
             "Check that a worker runs; `python -m app job close_month` issues them and prints what"
             " fails.",
         )
+
+
+async def reports(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check that the reports of past months were scheduled, if there are to be any."""
+    if not settings.report_recipients:
+        return
+    last = Period.containing(clock.today()).shifted(-1)
+    async with database.reading() as connection:
+        months = await find_unreported_months(connection, last)
+        counts = [await count_invoices(connection, month) for month in months]
+    waiting = [
+        f"{month.year}-{month.month:02} ({changeable} invoices)"
+        for month, (_, changeable) in zip(months, counts, strict=True)
+        if changeable
+    ]
+    if waiting:
+        yield warning(
+            f"reports wait for invoices that are not issued: {', '.join(waiting)}",
+            "`python -m app job close_month` issues invoices; with --include-imported also"
+            " imported ones.",
+        )
+    else:
+        yield well("no monthly report waits for invoices")
 
 
 async def disk(settings: Settings) -> AsyncIterator[CheckResult]:

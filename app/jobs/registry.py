@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.periods import Period
 from app.database.batches import run_in_batches
 from app.database.row_counts import merge_row_counts, repair_row_counts
 from app.deliveries import schedule
@@ -27,12 +28,16 @@ from app.notifications.sending import longest_attempt, send_delivery
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.payments.jobs.sweep_proofs import sweep_proofs
+from app.reports.actions.schedule_report import SEND_REPORT
+from app.reports.jobs.monthly_report import send_monthly_reports
+from app.reports.jobs.send_report import send_report
 from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"
 RECONCILE_TOTALS: Final = "reconcile_totals"
 MERGE_TALLIES: Final = "merge_tallies"
 BRING_YEAR_FORWARD: Final = "bring_year_forward"
+MONTHLY_REPORTS: Final = "monthly_reports"
 SWEEP_PROOFS: Final = "sweep_proofs"
 PURGE_OUTBOX: Final = "purge_outbox"
 PURGE_ANSWERS: Final = "purge_answers"
@@ -68,6 +73,18 @@ async def _notify(run: JobRun, *, invoice: str) -> JobSummary:
             )
             summary.counts["deliveries scheduled"] = len(scheduled)
     return summary
+
+
+async def _send_report(
+    run: JobRun, *, year: int, month: int, recipient: str, message: str
+) -> JobSummary:
+    return await send_report(
+        run.database,
+        run.settings,
+        Period(int(year), int(month)),
+        recipient=recipient,
+        message=_parse_uuid(message),
+    )
 
 
 async def _reconcile_totals(run: JobRun) -> JobSummary:
@@ -116,6 +133,16 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             ),
             long,
             "Issues invoices of past months and opens those of the current month.",
+        ),
+        SEND_REPORT: Job(
+            _send_report,
+            long,
+            "Mails a report: year=YEAR month=MONTH recipient=ADDRESS message=UUID.",
+        ),
+        MONTHLY_REPORTS: Job(
+            lambda run: send_monthly_reports(run.database, run.settings),
+            short,
+            "Schedules the reports of past months to REPORT_RECIPIENTS.",
         ),
         RECONCILE_TOTALS: Job(
             _reconcile_totals,

@@ -40,6 +40,8 @@ SCHEDULE: Final = (
     # Hourly, not monthly: customers whose accounting starts in mid-month get their invoice, and a
     # month is closed as soon as possible after its grace period or after what prevented it.
     DailySchedule(registry.CLOSE_MONTH, tuple(time(h, 5) for h in range(24))),
+    # After the close of the month, which issues the invoices that a report waits for.
+    DailySchedule(registry.MONTHLY_REPORTS, tuple(time(h, 25) for h in range(24))),
     DailySchedule(registry.RECONCILE_TOTALS, (time(2, 30),)),
     DailySchedule(registry.MERGE_TALLIES, _EVERY_TEN_MINUTES),
     DailySchedule(registry.BRING_YEAR_FORWARD, (time(0, 0), time(6, 0))),

@@ -34,16 +34,7 @@ def compose_message(
     Raises InvalidAddress if the recipient is not an e-mail address.
     """
     renderer = InvoiceRenderer(settings, invoice)
-    message = EmailMessage()
-    message["From"] = Mailbox.parse(settings.mail_from).for_header
-    message["To"] = Mailbox.parse(recipient).for_header
-    reply_to = _reply_to(settings)
-    if reply_to:
-        message["Reply-To"] = reply_to
-    message["Subject"] = renderer.subject()
-    message["Date"] = format_datetime(clock.now())
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
+    message = new_message(settings, renderer.subject(), recipient=recipient, message_id=message_id)
     message.set_content(renderer.text(), cte="quoted-printable")
     message.add_alternative(renderer.html(), subtype="html", cte="quoted-printable")
     message.add_attachment(
@@ -53,6 +44,26 @@ def compose_message(
         params={"charset": "utf-8"},
         filename=f"invoice-{invoice.number}.html",
     )
+    return message
+
+
+def new_message(
+    settings: Settings, subject: str, *, recipient: str, message_id: str
+) -> EmailMessage:
+    """Return a message of the service without content.
+
+    Raises InvalidAddress if the recipient is not an e-mail address.
+    """
+    message = EmailMessage()
+    message["From"] = Mailbox.parse(settings.mail_from).for_header
+    message["To"] = Mailbox.parse(recipient).for_header
+    reply_to = _reply_to(settings)
+    if reply_to:
+        message["Reply-To"] = reply_to
+    message["Subject"] = subject
+    message["Date"] = format_datetime(clock.now())
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
     return message
 
 

@@ -97,12 +97,7 @@ async def _send(
     try:
         async with asyncio.timeout(limit):
             message = await _compose(database, settings, claim)
-            if settings.smtp_url is None:
-                await write_message(settings.mail_dir / f"{claim.uuid}.eml", message)
-            else:
-                opened = open_connection(settings.smtp_url, settings.smtp_timeout)
-                transport = await connections.enter_async_context(opened)
-                await transport.send(message)
+            await transmit(settings, message, str(claim.uuid), connections)
     except DeliveryError:
         raise
     except TimeoutError as error:
@@ -112,6 +107,21 @@ async def _send(
         # A bug is retried like a failure of the mail server, but must not go unnoticed.
         _logger.exception("delivery attempt broke", delivery=str(claim.uuid))
         raise TemporaryDeliveryError(f"Unexpected error: {type(error).__name__}.") from error
+
+
+async def transmit(
+    settings: Settings, message: EmailMessage, name: str, connections: AsyncExitStack
+) -> None:
+    """Send a message, or write it to the file with this name if there is no mail server.
+
+    The connection to the mail server ends with `connections`. Raises DeliveryError.
+    """
+    if settings.smtp_url is None:
+        await write_message(settings.mail_dir / f"{name}.eml", message)
+        return
+    opened = open_connection(settings.smtp_url, settings.smtp_timeout)
+    transport = await connections.enter_async_context(opened)
+    await transport.send(message)
 
 
 async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:

@@ -122,6 +122,17 @@ async def test_a_month_in_its_grace_period_is_not_reported_as_open(
     )
 
 
+async def test_a_monthly_report_that_waits_for_invoices_is_reported(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    clock.freeze(datetime(2026, 11, 2, tzinfo=UTC))
+    await make.invoice(await make.customer(), Period(2026, 10))
+    assert await collect(work.reports(database, settings)) == []
+    wanted = settings.model_copy(update={"report_recipients": ("a@example.com",)})
+    message = only(await collect(work.reports(database, wanted)), Level.WARNING)
+    assert "not issued: 2026-10 (1 invoices)." in message
+
+
 async def test_failed_deliveries_are_reported(
     make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:

@@ -49,9 +49,9 @@ class Resource(Generic[RecordT]):
     """The name in prose, such as `payment profile`."""
     collection: str
     """The name in URLs."""
-    etag: Callable[[Connection, ConditionalGet, Caller, RecordT], Awaitable[str]]
+    etag: Callable[[Connection, ConditionalGet, Caller, RecordT], Awaitable[str]] | None = None
     """Locks the record until the transaction ends, and returns the ETag that its retrieve operation
-    sends."""
+    sends. None if no request is conditional."""
     render: Callable[[Connection, ConditionalGet, Caller, UUID], Awaitable[bytes]] | None = None
     """Renders a record as its retrieve operation does, from the state of the transaction. None if
     records are neither created nor updated."""
@@ -295,6 +295,7 @@ class Submission(Generic[RecordT]):
         if not expected:
             return
         get = ConditionalGet(self.request)
+        assert self.resource.etag is not None  # noqa: S101 - for the type checker
         etag = await self.resource.etag(connection, get, self.caller, self.record)
         if not etags.permits(expected, etag):
             raise PreconditionFailed(f"The {self.resource.name} has changed meanwhile.")

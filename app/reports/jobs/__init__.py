@@ -1,0 +1,1 @@
+"""Jobs that send reports, each safe to run twice."""
