@@ -25,6 +25,7 @@ from app.invoices.actions.apply_compensations import (
     clear_compensations,
 )
 from app.invoices.actions.cancel import CancelInvoice, cancel
+from app.invoices.actions.change_item import CompensateItem, compensate_item
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.errors import WrongInvoiceState
 from app.invoices.jobs.close_month import close_month
@@ -159,6 +160,21 @@ async def test_discounts_count_against_their_item_and_only_charges_are_paid(
     await make.item(invoice, "0")
     await apply_compensations(connection, ApplyCompensations(invoice.id), EUR)
     assert (await items(connection, invoice))[4:] == [("Credit compensation. Disk", Decimal(-7))]
+
+
+async def test_a_compensation_by_hand_counts_against_its_item(
+    make: Factories, connection: AsyncConnection
+) -> None:
+    customer = await make.customer()
+    await make.credit(customer)
+    invoice = await make.invoice(customer, Period(2026, 11))
+    await make.item(invoice, "7", name="Whole")
+    item = await make.item(invoice, "10", name="Part")
+    await compensate_item(connection, CompensateItem(item.uuid, "CPU"))
+    await apply_compensations(connection, ApplyCompensations(invoice.id), EUR)
+    assert (await items(connection, invoice))[3:] == [
+        ("Credit compensation. Whole", Decimal(-7)),
+    ]
 
 
 async def test_the_credit_of_a_project_and_the_minimal_consumption_have_rows_of_their_own(

@@ -39,6 +39,7 @@ from app.customers.models import Project
 from app.database.array_parameters import equals_any
 from app.invoices import states
 from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.repository.items import COMPENSATED_ITEM
 
 NAME_PREFIX: Final = "Credit compensation. "
 IS_COMPENSATION: Final = "is_compensation"
@@ -46,6 +47,7 @@ PAID_ITEM: Final = "compensation_of_item"
 """The key in `details` of a compensation: the UUID of the paid item, hexadecimal."""
 DISCOUNTED_ITEM: Final = "discount_of_item"
 """The key in `details` of a discount: the UUID of its item, hexadecimal."""
+_REDUCED_ITEMS: Final = (PAID_ITEM, DISCOUNTED_ITEM, COMPENSATED_ITEM)
 
 
 async def find_customer(connection: AsyncConnection, invoice_id: int) -> int | None:
@@ -77,10 +79,10 @@ async def lock_invoice(connection: AsyncConnection, invoice_id: int) -> Row[*tup
 async def find_charges(
     connection: AsyncConnection, invoice_id: int, offering_ids: Sequence[int]
 ) -> list[Charge]:
-    """Return the items of an invoice that a credit may pay, with their discounts deducted.
+    """Return the items of an invoice that a credit may pay, less the reductions of each.
 
-    Without `offering_ids` all items are meant. Compensations, discounts and items that cost nothing
-    are none.
+    Discounts and compensations by hand are reductions. Without `offering_ids` all items are meant.
+    Reductions and items that cost nothing are none.
     """
     offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
     statement = (
@@ -88,20 +90,25 @@ async def find_charges(
             InvoiceItem.uuid,
             func.coalesce(InvoiceItem.project_id, Resource.project_id).label("project_id"),
             InvoiceItem.price,
-            InvoiceItem.details[DISCOUNTED_ITEM].astext.label("discounted"),
-            (equals_any(offering_id, offering_ids) if offering_ids else true()).label("is_paid"),
+            func.replace(
+                func.coalesce(*(InvoiceItem.details[key].astext for key in _REDUCED_ITEMS)), "-", ""
+            ).label("reduced"),
+            and_(
+                ~InvoiceItem.credit,
+                equals_any(offering_id, offering_ids) if offering_ids else true(),
+            ).label("is_paid"),
         )
         .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
-        .where(InvoiceItem.invoice_id == invoice_id, ~InvoiceItem.credit)
+        .where(InvoiceItem.invoice_id == invoice_id, InvoiceItem.customer_credit_id.is_(None))
         .order_by(InvoiceItem.id)
     )
     rows = (await connection.execute(statement)).all()
-    discounts: defaultdict[str, Decimal] = defaultdict(Decimal)
+    reductions: defaultdict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
-        if row.discounted is not None and row.price < 0:
-            discounts[row.discounted] += row.price
+        if row.reduced is not None and row.price < 0:
+            reductions[row.reduced] += row.price
     charges = (
-        Charge(row.uuid, row.project_id, row.price + discounts[row.uuid.hex])
+        Charge(row.uuid, row.project_id, row.price + reductions[row.uuid.hex])
         for row in rows
         if row.is_paid and row.price > 0
     )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -33,6 +33,8 @@ from app.invoices.errors import ItemNotFound
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.states import OPENED
 
+COMPENSATED_ITEM: Final = "original_invoice_item_uuid"
+"""The key in `details` of a compensation by hand: the UUID of its item."""
 _COPIED = (
     "name",
     "unit",
@@ -218,7 +220,7 @@ async def insert_compensation(
     table = InvoiceItem.__table__.c
     details = table.details.op("||")(
         func.jsonb_build_object(
-            "original_invoice_item_uuid",
+            literal(COMPENSATED_ITEM, Text),
             cast(table.uuid, Text),
             "offering_component_name",
             literal(component),
