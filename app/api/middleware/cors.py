@@ -50,7 +50,7 @@ def install(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             _CorsMiddleware,
             allow_origins=settings.cors_allow_origins,
-            allow_methods=("GET", "HEAD", "POST"),
+            allow_methods=("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"),
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_RESPONSE_HEADERS,
         )

@@ -37,14 +37,18 @@ class Operations:
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         contexts = [c for c in iter_route_contexts(routes) if getattr(c, "methods", None)]
-        # HEAD has no operation of its own if GET is served by the same endpoint.
         ids = {
-            context.endpoint: operation_id
+            (context.endpoint, method): operation_id
             for context in contexts
+            for method in context.methods or ()
             if (operation_id := getattr(context, "operation_id", None))
         }
+        # A HEAD without an operation of its own counts as the GET of the same endpoint.
         self._names: dict[tuple[Callable[..., Any] | None, str], str] = {
-            (context.endpoint, method): ids.get(context.endpoint) or context.name or NO_OPERATION
+            (context.endpoint, method): ids.get((context.endpoint, method))
+            or ids.get((context.endpoint, "GET"))
+            or context.name
+            or NO_OPERATION
             for context in contexts
             for method in context.methods or ()
         }
