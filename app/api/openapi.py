@@ -90,6 +90,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(_own_schemas())
+    for _, operation, _ in _operations(app, document):
+        _share_words(operation, schemas)
     _adapt_amounts(schemas, app.state.settings.currency)
     components["schemas"] = {name: schemas[name] for name in sorted(schemas)}
     components["securitySchemes"] = {
@@ -113,6 +115,15 @@ def _own_schemas() -> dict[str, Any]:
     )
     schemas: dict[str, Any] = schema["$defs"]
     return schemas
+
+
+def _share_words(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Make the words of a parameter, such as its orders, a component if they have a title."""
+    for parameter in operation.get("parameters", ()):
+        words = parameter["schema"].get("items", {})
+        if name := words.get("title"):
+            schemas.setdefault(name, words)
+            parameter["schema"]["items"] = {"$ref": f"#/components/schemas/{name}"}
 
 
 def _adapt_amounts(schemas: dict[str, Any], currency: Currency) -> None:

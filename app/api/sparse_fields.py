@@ -6,9 +6,12 @@ from typing import Any
 from pydantic import PlainValidator, WithJsonSchema
 
 
-def array_of(words: Sequence[str], **presentation: Any) -> WithJsonSchema:
-    """Return the schema of a list of these words; `presentation` has its style and explode."""
-    items = {"type": "string", "enum": [str(word) for word in words]}
+def array_of(component: str, words: Sequence[str], **presentation: Any) -> WithJsonSchema:
+    """Return the schema of a list of these words; `presentation` has its style and explode.
+
+    `component` is the name of the words in the OpenAPI document.
+    """
+    items = {"title": component, "type": "string", "enum": [str(word) for word in words]}
     return WithJsonSchema({"type": "array", "items": items, **presentation})
 
 

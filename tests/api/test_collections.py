@@ -38,6 +38,12 @@ def _lists() -> list[str]:
 LISTS = _lists()
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with which every list is served."""
+    return settings.model_copy(update={"customer_affiliates": True})
+
+
 @pytest.fixture(params=LISTS)
 def path(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -26,7 +26,7 @@ from invoicing_client.api.invoices import (
     invoices_retrieve, invoices_send_notification, invoices_set_backend_id, invoices_stats_list,
 )
 from invoicing_client.models import (
-    BackendIdRequest, Invoice, InvoiceItem, InvoicesListFieldItem, PaidRequest, SparseInvoice,
+    BackendIdRequest, Invoice, InvoiceItem, InvoiceFieldEnum, PaidRequest, SparseInvoice,
 )
 
 url, key, created, payable = sys.argv[1:]
@@ -35,7 +35,7 @@ invoices = invoices_list.sync(client=client)
 assert any(str(invoice.uuid) == created for invoice in invoices), invoices
 invoice = invoices_retrieve.sync(UUID(created), client=client)
 assert isinstance(invoice, Invoice)
-asked = [InvoicesListFieldItem.UUID, InvoicesListFieldItem.TOTAL]
+asked = [InvoiceFieldEnum.UUID, InvoiceFieldEnum.TOTAL]
 few = invoices_list.sync(client=client, field=asked)
 assert isinstance(few[0], SparseInvoice) and few[0].to_dict().keys() == {"uuid", "total"}
 items = invoices_items_retrieve.sync(UUID(created), client=client)

@@ -3,11 +3,9 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -17,8 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.api.serializers import Links
-from app.database.engine import Database
-from app.dataio.waldur.importer import import_waldur_database
 from app.settings import IssuerDetails, Settings
 from tests.contract.differences import (
     NEW,
@@ -28,13 +24,21 @@ from tests.contract.differences import (
     differences_of,
     expected,
 )
-from tests.contract.recorded_waldur import Facts, facts_of
-from tests.contract.recording import Answer, Exchange, scenarios
+from tests.contract.recorded_waldur import Facts
+from tests.contract.recording import scenarios
+from tests.contract.replaying import (
+    BASE,
+    NOW,
+    Imported,
+    changes,
+    clone_of,
+    import_recorded,
+    replay,
+    settings_of,
+)
 from tests.support.databases import administer, url_of_database
-from tests.support.waldur import create_waldur, execute, recorded
+from tests.support.waldur import recorded
 
-BASE = "http://127.0.0.1:58000"
-NOW = datetime(2026, 11, 23, 14, 47, tzinfo=UTC)
 FILE = (
     Path(os.environ.get("SHARED_DIR", Path(__file__).parents[3] / "shared"))
     / "recorded"
@@ -47,14 +51,6 @@ pytestmark = [
     ),
     pytest.mark.usefixtures("redis_server"),
 ]
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A database with an imported Waldur, for cloning, and the facts of that Waldur."""
-
-    database: str
-    facts: Facts
 
 
 @pytest.fixture(scope="session")
@@ -84,59 +80,26 @@ async def imported(
 ) -> Imported:
     """The recorded Waldur, changed by the scenario and imported into an empty database."""
     if setup_sql not in imports:
-        imports[setup_sql] = await _import(setup_sql, template_database, shared, tmp_path)
+        settings = _settings(url_of_database(template_database), tmp_path)
+        imports[setup_sql] = await import_recorded(
+            recorded(shared), setup_sql, template_database, settings, SCENARIOS
+        )
     return imports[setup_sql]
-
-
-async def _import(setup_sql: str, template: str, shared: Path, place: Path) -> Imported:
-    waldur, name = f"waldur_{uuid4().hex}", f"imported_{uuid4().hex}"
-    await administer(
-        f"CREATE DATABASE {waldur}",
-        f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY",
-    )
-    url = url_of_database(waldur)
-    await create_waldur(url, *recorded(shared))
-    await execute(url, *filter(None, map(str.strip, setup_sql.split(";"))))
-    settings = _settings(url_of_database(name), place)
-    database = Database(settings)
-    try:
-        report = await import_waldur_database(url, database, settings)
-    finally:
-        await database.close()
-    assert not {kind for kind, _ in report.skipped} - {"role", "project_credit"}
-    facts = await facts_of(url, SCENARIOS)
-    await administer(f"DROP DATABASE {waldur} WITH (FORCE)")
-    return Imported(name, facts)
-
-
-def _settings(url: str, place: Path) -> Settings:
-    return Settings(
-        database_url=url,
-        database_pool_size=3,
-        redis_url=os.environ["REDIS_URL"],
-        queue_name=url.rpartition("/")[2],
-        public_url=BASE,
-        issuer_details=IssuerDetails(**SCENARIOS[WHOLE[0]][0].answer.body["issuer_details"]),
-        mail_dir=place / "mail",
-        proof_dir=place / "proofs",
-        log_format="console",
-    )
 
 
 @pytest.fixture
 async def database_url(request: pytest.FixtureRequest, imported: Imported) -> AsyncIterator[str]:
     """The URL of the imported database, or of a clone for a scenario that changes it."""
-    if not any(map(_changes, SCENARIOS[request.getfixturevalue("name")])):
+    if not any(map(changes, SCENARIOS[request.getfixturevalue("name")])):
         yield url_of_database(imported.database)
         return
-    name = f"replay_{uuid4().hex}"
-    await administer(f"CREATE DATABASE {name} TEMPLATE {imported.database} STRATEGY FILE_COPY")
-    yield url_of_database(name)
-    await administer(f"DROP DATABASE {name} WITH (FORCE)")
+    async with clone_of(imported.database) as url:
+        yield url
 
 
-def _changes(exchange: Exchange) -> bool:
-    return exchange.method not in ("GET", "HEAD") and exchange.answer.status < 300
+def _settings(url: str, place: Path) -> Settings:
+    issuer = SCENARIOS[WHOLE[0]][0].answer.body["issuer_details"]
+    return settings_of(url, place, IssuerDetails(**issuer))
 
 
 @pytest.fixture
@@ -162,7 +125,7 @@ async def test_responses_are_as_recorded(
                     expected_answer, body=await _payments(connection, imported.facts, style)
                 )
             else:
-                actual = await _replay(client, exchange)
+                actual = await replay(client, exchange)
             if differences := list(compare(actual, expected_answer)):
                 pytest.fail("\n".join([str(exchange), *differences]))
 
@@ -180,16 +143,6 @@ async def test_every_difference_applies_to_an_exchange(
 def test_the_whole_recording_is_replayed() -> None:
     assert len(SCENARIOS) == 108
     assert sum(map(len, SCENARIOS.values())) == 171
-
-
-async def _replay(client: httpx.AsyncClient, exchange: Exchange) -> Answer:
-    response = await client.request(
-        exchange.method,
-        f"{BASE}{exchange.target}",
-        headers=dict(exchange.headers),
-        content=exchange.content,
-    )
-    return Answer.parse(response.status_code, dict(response.headers), response.content)
 
 
 async def _payments(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import waldur_api_client
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,9 +17,23 @@ from app.invoices.models import Invoice
 from tests.support.data import ITEMS, Sample, make_sample
 from tests.support.factories import Factories
 from tests.support.paths import ROOT
-from tests.support.server import Server
+from tests.support.server import Server, run_server
+from tests.support.world import ITEM_NAME, World, make_world
 
+OTHER_GROUPS = (
+    "billing_total_cost",
+    "credit_transactions",
+    "customer_affiliates",
+    "customer_credits",
+    "financial_reports",
+    "invoice_items",
+    "payment_profiles",
+    "payments",
+    "project_credits",
+    "provider_invoice_items",
+)
 CALLS = Path(__file__).parent / "waldur_client_calls.py"
+GROUPS = Path(__file__).parent / "waldur_client_groups.py"
 OLDER = ROOT / "requirements" / "waldur-api-client-7.9.txt"
 
 
@@ -87,3 +102,63 @@ async def test_every_call_of_the_client_works(
     done = await asyncio.to_thread(call_everything, server.url, sample, facts, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(" calls\n")
+
+
+def call_groups(
+    url: str, world: World, groups: list[str], environment: dict[str, str]
+) -> list[str]:
+    """Make every call of the other groups, and return the ids of the operations."""
+    facts = {name: str(record.uuid) for name, record in world.records.items()}
+    facts["item name"] = ITEM_NAME
+    facts["paid period"] = f"{world.paid_period.month:02}-{world.paid_period.year}"
+    done = subprocess.run(
+        [sys.executable, str(GROUPS), url, world.staff.key, json.dumps(facts), ",".join(groups)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    called: list[str] = json.loads(done.stdout)
+    return called
+
+
+ANSWER_CHANGED = {
+    "invoice_items_create_compensation",
+    "invoice_items_consumptions_retrieve",
+    "invoice_send_financial_report_by_mail",
+}
+"""Operations whose documented answer has changed since version 7.9."""
+
+
+def operations_of_groups(package: Path) -> set[str]:
+    """Return the ids of the operations that a client has for the groups."""
+    found = {"invoices_import_usage"}
+    for group in OTHER_GROUPS:
+        found |= {file.stem for file in (package / "api" / group).glob(f"{group}_*.py")}
+    return found
+
+
+@pytest.mark.parametrize("version", ["newest", "7.9"])
+async def test_every_call_of_the_other_groups_works(
+    version: str,
+    make: Factories,
+    database_url: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    world = await make_world(make)
+    environment = dict(os.environ)
+    package = Path(waldur_api_client.__file__).parent
+    if version == "7.9":
+        older = request.getfixturevalue("older_client")
+        environment["PYTHONPATH"] = str(older)
+        package = older / "waldur_api_client"
+    known = (package / "api").iterdir()
+    groups = [group.name for group in known if group.name in ("invoices", *OTHER_GROUPS)]
+    settings = {"DATABASE_URL": database_url, "CUSTOMER_AFFILIATES": "true"}
+    async with run_server(settings, tmp_path) as server:
+        called = await asyncio.to_thread(call_groups, server.url, world, groups, environment)
+    expected = operations_of_groups(package)
+    assert set(called) == expected - (ANSWER_CHANGED if version == "7.9" else set())

@@ -66,6 +66,11 @@ async def _project_credit(make: Factories) -> str:
     return ""
 
 
+async def _affiliate(make: Factories) -> str:
+    await make.affiliate(await make.customer(), await make.customer())
+    return ""
+
+
 async def _credit_transaction(make: Factories) -> str:
     await make.credit_transaction(customer_uuid=(await make.customer()).uuid)
     return ""
@@ -73,6 +78,7 @@ async def _credit_transaction(make: Factories) -> str:
 
 RECORDS: Final[dict[str, Callable[[Factories], Awaitable[str]]]] = {
     "/api/credit-transactions/": _credit_transaction,
+    "/api/customer-affiliates/": _affiliate,
     "/api/customer-credits/": _credit,
     "/api/financial-reports/": _report,
     "/api/invoice-items/": _item,

@@ -83,7 +83,9 @@ class CustomerAffiliateParameters(Paging):
     is_active: QueryBoolean = Field(default=None, examples=[True])
     """Only active links (`true`), or only others (`false`)."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("CustomerAffiliateOEnum", _ORDERS, style="form", explode=True),
     ] = Field(default=(), examples=[["-created"]])
     """Ordering; `-` for descending."""
 

@@ -43,7 +43,9 @@ class CustomerCreditParameters(Paging):
     )
     """The credit of the organization with this UUID."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("CustomerCreditOEnum", _ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-value"]])
     """Ordering; `-` for descending. Credits without a value come last."""
     query: QueryText = Field(default=None, examples=["example"])

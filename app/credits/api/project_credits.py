@@ -26,7 +26,9 @@ class ProjectCreditParameters(CustomerCreditParameters):
     """The parameters of the list of project credits and of its count."""
 
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("ProjectCreditOEnum", _ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-value"]])
     """Ordering; `-` for descending. Credits without a value come last."""
     project_name: QueryText = Field(default=None, examples=["Research"])

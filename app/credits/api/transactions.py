@@ -35,7 +35,9 @@ class CreditTransactionParameters(Paging):
     customer_uuid: QueryUuid = Field(default=None, examples=[_UUID])
     """Movements of the organization with this UUID, and of its projects."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=True)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("CreditTransactionOEnum", _ORDERS, style="form", explode=True),
     ] = Field(default=(), examples=[["-created"]])
     """Ordering; `-` for descending. The newest movements come first by default."""
     project_credit_uuid: QueryUuid = Field(default=None, examples=[_UUID])

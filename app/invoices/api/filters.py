@@ -94,7 +94,7 @@ class InvoiceFilters(AccountingFilter):
         tuple[str, ...],
         choices(InvoiceState),
         EMPTY_COUNTS,
-        array_of(sorted(InvoiceState), style="form", explode=True),
+        array_of("InvoiceStateEnum", sorted(InvoiceState), style="form", explode=True),
     ] = Field(default=(), examples=[["created"]])
     """Invoices in any of these states."""
     year: QueryInteger = Field(default=None, examples=[2026])
@@ -107,7 +107,7 @@ class InvoiceOrder(QueryParameters):
     o: Annotated[
         tuple[str, ...],
         orders(_ORDERS),
-        array_of(_ORDERS, style="form", explode=False),
+        array_of("InvoiceOEnum", _ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-year", "-month"]])
     """Ordering; `-` for descending. Equal invoices are ordered newest first."""
 
@@ -116,7 +116,9 @@ class FieldSelection(QueryParameters):
     """The sparse fieldset of an invoice."""
 
     field: Annotated[
-        tuple[str, ...], sparse_fieldset(INVOICE_FIELDS), array_of(sorted(INVOICE_FIELDS))
+        tuple[str, ...],
+        sparse_fieldset(INVOICE_FIELDS),
+        array_of("InvoiceFieldEnum", sorted(INVOICE_FIELDS)),
     ] = Field(default=INVOICE_FIELDS, examples=[["uuid", "total"]])
     """Return only these fields; all by default."""
 

@@ -37,7 +37,9 @@ class ProviderItemParameters(Paging):
     invoice_year: QueryInteger = Field(default=None, examples=[2026])
     """Items of invoices for this year."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(sorted(_ORDERS), style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("InvoiceItemOEnum1", sorted(_ORDERS), style="form", explode=False),
     ] = Field(default=(), examples=[["-unit_price"]])
     """Ordering; `-` for descending. Equal items are ordered newest invoice first."""
     offering_uuid: QueryUuid = Field(default=None, examples=[_UUID_EXAMPLE])

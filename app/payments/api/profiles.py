@@ -39,7 +39,9 @@ class PaymentProfileParameters(Paging):
     is_active: QueryBoolean = Field(default=None, examples=[True])
     """Only active profiles (`true`), or only others (`false`)."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("PaymentProfileOEnum", _ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-is_active", "name"]])
     """Ordering; `-` for descending. Profiles are ordered by name by default."""
     organization: QueryLink = Field(
@@ -55,7 +57,7 @@ class PaymentProfileParameters(Paging):
         tuple[str, ...],
         choices(PaymentType),
         EMPTY_COUNTS,
-        array_of(sorted(PaymentType), style="form", explode=True),
+        array_of("PaymentTypeEnum", sorted(PaymentType), style="form", explode=True),
     ] = Field(default=(), examples=[["invoices"]])
     """Profiles of any of these types."""
 

@@ -150,7 +150,9 @@ class FinancialReportParameters(AccountingParameters, EstimateParameters, Paging
     native_name: QueryText = None
     """Customers whose native name contains this text, ignoring case."""
     o: Annotated[
-        tuple[str, ...], orders(_ORDERS), array_of(_ORDERS, style="form", explode=False)
+        tuple[str, ...],
+        orders(_ORDERS),
+        array_of("FinancialReportOEnum", _ORDERS, style="form", explode=False),
     ] = Field(default=(), examples=[["-total_cost"]])
     """Ordering; `-` for descending. `estimated_cost` is without tax, `total_cost` with it, of all
     providers. Customers without a value come last. They are ordered by name by default."""
