@@ -55,6 +55,12 @@ class Case:
 
 
 @pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with which every operation is served."""
+    return settings.model_copy(update={"customer_affiliates": True})
+
+
+@pytest.fixture
 async def case(make: Factories, database: Database, settings: Settings) -> Case:
     case = Case(make, database, settings)
     await case.create_records()

@@ -49,7 +49,7 @@ _ORDERS: Final = (*_NAMES, *(f"-{name}" for name in _NAMES))
 _UUID: Final = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 
-def _switched_on(request: Request) -> None:
+async def _switched_on(request: Request) -> None:
     """Raise NotFound unless CUSTOMER_AFFILIATES is on."""
     if not request.app.state.settings.customer_affiliates:
         raise NotFound("Not found.")
