@@ -15,6 +15,7 @@ from benchmarks.shape import CANCELED_MONTH, DEAR_SUM, OWNER_KEY, STAFF_KEY, Sha
 LIST: Final = "/api/invoices/"
 PAYMENTS: Final = "/api/payments/"
 ITEMS: Final = "/api/invoice-items/"
+REPORTS: Final = "/api/financial-reports/"
 _MANY_INVOICES = 2_500
 _MANY_PAGES = 300
 _WRITTEN_INVOICES = 500
@@ -172,6 +173,7 @@ def reading_cases(subjects: Subjects, running: Period) -> list[Case]:
             "costs of a project over 12 months",
             f"{ITEMS}project_costs_for_period/?project_uuid={subjects.project}&period=4",
         ),
+        _get("financial-reports", "financial reports", REPORTS),
         Case("head-staff", "count, for staff", [Request(LIST, "HEAD")]),
         Case(
             "head-owner",

@@ -55,6 +55,7 @@ _AGAINST_REFERENCES = (
     ("payments-profile", Subject.ONE_QUERY, 0.5),
     ("invoice-items-customer", Subject.ONE_QUERY, 0.5),
     ("project-costs", Subject.ONE_QUERY, 0.5),
+    ("financial-reports", Subject.ONE_QUERY, 0.5),
     ("head-staff", Subject.ONE_QUERY, 0.75),
     ("head-owner", Subject.ONE_QUERY, 0.75),
     ("304-list", Subject.ONE_QUERY, 0.75),
@@ -65,7 +66,7 @@ _AGAINST_REFERENCES = (
 _EQUALLY_MANY = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "head-staff",
     "head-owner", "payments", "payments-profile", "invoice-items", "invoice-items-customer",
-    "project-costs",
+    "project-costs", "financial-reports",
 )  # fmt: skip
 """Page 1, filters and counts that match as many rows at every size, or count them all."""
 

@@ -33,7 +33,7 @@ QUICK_CASES: Final = frozenset(
     {
         "list", "list-fields", "retrieve-20", "retrieve-500", "stats-500", "growth", "head-staff",
         "head-owner", "payments", "payments-profile", "invoice-items-customer", "project-costs",
-        "304-list", "304-retrieve-20",
+        "financial-reports", "304-list", "304-retrieve-20",
         "304-items-20", "304-stats-500",
     }
 )  # fmt: skip
@@ -42,6 +42,7 @@ SIZE_CASES: Final = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "list-page-100",
     "list-last", "retrieve-20", "growth", "head-staff", "head-owner", "payments",
     "payments-profile", "payments-last", "invoice-items", "invoice-items-customer", "project-costs",
+    "financial-reports",
 )  # fmt: skip
 """Cases that are measured at every size."""
 PROCESS_CASES: Final = ("list", "list-fields", "retrieve-20")

@@ -20,7 +20,7 @@ from app.reports.api.parameters import (
     estimate_values,
     filter_set,
 )
-from app.reports.queries.financial_reports import FINANCIAL_REPORTS
+from app.reports.queries.financial_reports import FinancialReports
 from app.reports.schemas import FinancialReport
 
 router = APIRouter(prefix="/api/financial-reports", tags=["financial-reports"])
@@ -62,7 +62,7 @@ def _estimate(row: Row) -> dict[str, Decimal]:
 collection: Final = Collection(
     name="financial-reports",
     schema=FinancialReport,
-    rows=FINANCIAL_REPORTS,
+    rows=FinancialReports(),
     require=require_user,
     filter_set=filter_set,
     record=_record,

@@ -221,7 +221,8 @@ def filter_set(parameters: FinancialReportParameters) -> FilterSet:
         values["query"] = parameters.query
         values["query_uuid"] = parse_uuid(parameters.query.strip()) or NIL_UUID
     names += accounting_names(parameters)
-    values["now"] = values["until"]
+    # To the minute, so that the statement, which has it as a literal, is cached.
+    values["now"] = values["until"].replace(second=0, microsecond=0)
     return FilterSet(tuple(names), values)
 
 

@@ -1,6 +1,7 @@
 """The list of financial reports: a row for each customer, with the cost of one month."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,12 +30,13 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingUnit, CustomerRoleName
 from app.catalogue.models import Resource
 from app.customers.models import Customer, CustomerOrganizationGroup, OrganizationGroup
-from app.database.filter_set import contains_text, equals
-from app.database.lists import Join, RowList
+from app.database.filter_set import FilterSet, contains_text, equals
+from app.database.lists import Join, PageQuery, Row, RowList, RowPage, RowQuery
 from app.database.row_counts import row_count_of
 from app.identity.access import (
     Scope,
@@ -87,7 +89,7 @@ _price_by_now: Final = case(
 )
 
 
-def _sum(price: Any, *, of_provider: bool) -> ScalarSelect[Any]:
+def _sum(price: Any, of_provider: bool) -> ScalarSelect[Any]:
     """Return the sum over the items of the joined invoice; zero without any."""
     statement = select(func.coalesce(func.sum(price), 0)).where(
         InvoiceItem.invoice_id == Invoice.id
@@ -97,11 +99,6 @@ def _sum(price: Any, *, of_provider: bool) -> ScalarSelect[Any]:
             offering_id.in_(offerings_of(_provider))
         )
     return statement.correlate(Invoice).scalar_subquery()
-
-
-def _narrowed(total: Any, of_provider: ScalarSelect[Any]) -> ColumnElement[Any]:
-    """Return an amount of all items or, if a provider is given, of its items."""
-    return case((_provider.is_(None), total), else_=of_provider)
 
 
 def _profiles(*conditions: ColumnExpressionArgument[bool]) -> ScalarSelect[Any]:
@@ -139,8 +136,8 @@ def _text(column: Any) -> ColumnElement[Any]:
 
 def _visibility_of(caller: Caller, now: datetime) -> tuple[Scope, dict[str, Any]]:
     scope, parameters = visibility_of(caller, now)
-    more = {"sees_all_profiles": scope is Scope.EVERYTHING, "viewer_is_staff": caller.is_staff}
-    return scope, parameters | viewer_parameters(caller, now) | more
+    is_staff = {"viewer_is_staff": caller.is_staff}
+    return scope, parameters | viewer_parameters(caller, now) | is_staff
 
 
 def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | None:
@@ -166,97 +163,126 @@ _FOUND_BY: Final = (
 )
 """The columns that the filter `query` searches."""
 
-FINANCIAL_REPORTS: Final = VisibleRows(
-    RowList(
-        table=Customer,
-        uuid=Customer.uuid,
-        columns={
-            "name": Customer.name,
-            "uuid": Customer.uuid,
-            "abbreviation": Customer.abbreviation,
-            "created": Customer.created_at,
-            "accounting_start_date": Customer.accounting_start_date,
-            "registration_code": Customer.registration_code,
-            "agreement_number": Customer.agreement_number,
-            "payment_profiles": type_coerce(
-                case(
-                    (bindparam("sees_all_profiles", type_=Boolean), _profiles()),
-                    (Customer.id.in_(_owned), _profiles(PaymentProfile.is_active)),
-                    else_=null(),
-                ),
-                JSON(none_as_null=True),
-            ),
-            "billing_price_estimate": (
-                _narrowed(Invoice.total_price, _sum(InvoiceItem.price, of_provider=True)).label(
-                    "total"
-                ),
-                _narrowed(
-                    _sum(_price_by_now, of_provider=False), _sum(_price_by_now, of_provider=True)
-                ).label("current"),
-                Invoice.tax_percent,
-            ),
-        },
-        joins=(
-            Join(
-                Invoice,
-                and_(
-                    Invoice.customer_id == Customer.id,
-                    Invoice.year == bindparam("year"),
-                    Invoice.month == bindparam("month"),
-                ),
-                optional=True,
-            ),
-        ),
-        conditions={
-            "abbreviation": contains_text([Customer.abbreviation], "abbreviation"),
-            "accounting_is_running": accounting_condition(True),
-            "accounting_is_waiting": accounting_condition(False),
-            "agreement_number": equals(Customer.agreement_number, "agreement_number"),
-            "archived": equals(Customer.archived, "archived"),
-            "backend_id": equals(Customer.backend_id, "backend_id"),
-            "contact_details": contains_text([Customer.contact_details], "contact_details"),
-            "current_user_has_project_create_permission": or_(
-                bindparam("viewer_is_staff", type_=Boolean),
-                Customer.id.in_(customers_of_viewer(CustomerRole.role.in_(_CREATES_PROJECTS))),
-            ),
-            "current_user_has_role": _is_one_of(
-                bindparam("current_user_has_role", type_=ARRAY(Text))
-            ),
-            "customer_uuid": equals(Customer.uuid, "customer_uuid"),
-            "name": contains_text([Customer.name], "name"),
-            "name_exact": equals(Customer.name, "name_exact"),
-            "native_name": contains_text([Customer.native_name], "native_name"),
-            "organization_group_name": _in_group(
-                contains_text([OrganizationGroup.name], "organization_group_name")
-            ),
-            "organization_group_uuid": _in_group(
-                OrganizationGroup.uuid
-                == any_(bindparam("organization_group_uuid", type_=ARRAY(Uuid)))
-            ),
-            "owned_by_current_user": Customer.id.in_(_owned),
-            "query": or_(
-                contains_text(_FOUND_BY, "query"),
-                Customer.uuid == bindparam("query_uuid", type_=Uuid),
-            ),
-            "registration_code": equals(Customer.registration_code, "registration_code"),
-            "slug": equals(Customer.slug, "slug"),
-        },
-        orders={
-            "id": Customer.id,
-            "name": collate(Customer.name, "C"),
-            "abbreviation": _text(Customer.abbreviation),
-            "created": Customer.created_at,
-            "accounting_start_date": Customer.accounting_start_date,
-            "registration_code": _text(Customer.registration_code),
-            "agreement_number": _text(Customer.agreement_number),
-            "estimated_cost": Invoice.total_price,
-            "total_cost": Invoice.total_cost,
-        },
-        default_order=("name", "id"),
-        visible=lambda scope: visible_customers(Customer.id, scope),
-        known_count=_known_count,
+_CONDITIONS: Final[dict[str, ColumnElement[bool]]] = {
+    "abbreviation": contains_text([Customer.abbreviation], "abbreviation"),
+    "accounting_is_running": accounting_condition(True),
+    "accounting_is_waiting": accounting_condition(False),
+    "agreement_number": equals(Customer.agreement_number, "agreement_number"),
+    "archived": equals(Customer.archived, "archived"),
+    "backend_id": equals(Customer.backend_id, "backend_id"),
+    "contact_details": contains_text([Customer.contact_details], "contact_details"),
+    "current_user_has_project_create_permission": or_(
+        bindparam("viewer_is_staff", type_=Boolean),
+        Customer.id.in_(customers_of_viewer(CustomerRole.role.in_(_CREATES_PROJECTS))),
     ),
-    _visibility_of,
+    "current_user_has_role": _is_one_of(bindparam("current_user_has_role", type_=ARRAY(Text))),
+    "customer_uuid": equals(Customer.uuid, "customer_uuid"),
+    "name": contains_text([Customer.name], "name"),
+    "name_exact": equals(Customer.name, "name_exact"),
+    "native_name": contains_text([Customer.native_name], "native_name"),
+    "organization_group_name": _in_group(
+        contains_text([OrganizationGroup.name], "organization_group_name")
+    ),
+    "organization_group_uuid": _in_group(
+        OrganizationGroup.uuid == any_(bindparam("organization_group_uuid", type_=ARRAY(Uuid)))
+    ),
+    "owned_by_current_user": Customer.id.in_(_owned),
+    "query": or_(
+        contains_text(_FOUND_BY, "query"),
+        Customer.uuid == bindparam("query_uuid", type_=Uuid),
+    ),
+    "registration_code": equals(Customer.registration_code, "registration_code"),
+    "slug": equals(Customer.slug, "slug"),
+}
+_ORDERS: Final[dict[str, Any]] = {
+    "id": Customer.id,
+    "name": collate(Customer.name, "C"),
+    "abbreviation": _text(Customer.abbreviation),
+    "created": Customer.created_at,
+    "accounting_start_date": Customer.accounting_start_date,
+    "registration_code": _text(Customer.registration_code),
+    "agreement_number": _text(Customer.agreement_number),
+    "estimated_cost": Invoice.total_price,
+    "total_cost": Invoice.total_cost,
+}
+_COLUMNS: Final[dict[str, Any]] = {
+    "name": Customer.name,
+    "uuid": Customer.uuid,
+    "abbreviation": Customer.abbreviation,
+    "created": Customer.created_at,
+    "accounting_start_date": Customer.accounting_start_date,
+    "registration_code": Customer.registration_code,
+    "agreement_number": Customer.agreement_number,
+}
+_OF_MONTH: Final = Join(
+    Invoice,
+    and_(
+        Invoice.customer_id == Customer.id,
+        Invoice.year == bindparam("year"),
+        Invoice.month == bindparam("month"),
+    ),
+    optional=True,
 )
-"""By name. A statement has the parameters `year`, `month`, `until` and `provider`, which may be
-null."""
+
+
+@lru_cache
+def _reports(sees_all_profiles: bool, of_provider: bool) -> VisibleRows:
+    """Return the list for callers who see all payment profiles or only those of own customers."""
+    profiles = (
+        _profiles()
+        if sees_all_profiles
+        else case((Customer.id.in_(_owned), _profiles(PaymentProfile.is_active)), else_=null())
+    )
+    total = _sum(InvoiceItem.price, of_provider) if of_provider else Invoice.total_price
+    return VisibleRows(
+        RowList(
+            table=Customer,
+            uuid=Customer.uuid,
+            columns=_COLUMNS
+            | {
+                "payment_profiles": type_coerce(profiles, JSON(none_as_null=True)),
+                "billing_price_estimate": (
+                    total.label("total"),
+                    _sum(_price_by_now, of_provider).label("current"),
+                    Invoice.tax_percent,
+                ),
+            },
+            joins=(_OF_MONTH,),
+            conditions=_CONDITIONS,
+            orders=_ORDERS,
+            default_order=("name", "id"),
+            visible=lambda scope: visible_customers(Customer.id, scope),
+            known_count=_known_count,
+        ),
+        _visibility_of,
+    )
+
+
+class FinancialReports:
+    """The list, as each caller sees it, by name.
+
+    The values of filters include `year`, `month` and `until`, the time of `current`. `provider`,
+    a UUID or None, narrows the cost and not the customers.
+    """
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields of a row."""
+        return (*_COLUMNS, "payment_profiles", "billing_price_estimate")
+
+    async def read_page(
+        self, connection: AsyncConnection, caller: Caller, query: PageQuery
+    ) -> RowPage:
+        """Return a page of the customers that the caller may see."""
+        return await _reports_for(caller, query.filters).read_page(connection, caller, query)
+
+    async def read_one(
+        self, connection: AsyncConnection, caller: Caller, query: RowQuery
+    ) -> Row | None:
+        """Return one customer; None if it does not exist or is not visible."""
+        return await _reports_for(caller, query.filters).read_one(connection, caller, query)
+
+
+def _reports_for(caller: Caller, filters: FilterSet) -> VisibleRows:
+    is_global = caller.is_staff or caller.is_support
+    return _reports(is_global, filters.values["provider"] is not None)
