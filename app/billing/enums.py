@@ -14,6 +14,10 @@ class InvoiceState(StrEnum):
     CANCELED = "canceled"
 
 
+UNISSUED: Final = (InvoiceState.PENDING, InvoiceState.PENDING_FINALIZATION)
+"""The states of an invoice before it is issued."""
+
+
 class ImportSource(StrEnum):
     """The source of imported records that must be distinguished from the service's own."""
 

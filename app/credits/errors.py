@@ -24,6 +24,22 @@ class ProjectsExceedCredit(RuleViolation):
         super().__init__("The sum of project credits cannot exceed the credit for organization.")
 
 
+class BalanceTooLarge(RuleViolation):
+    """A balance would have more digits than are stored."""
+
+    def __init__(self) -> None:
+        super().__init__("The value of a credit must be less than 100000000000.")
+
+
+class CreditPays(WrongState):
+    """A credit that pays an invoice which is not issued remains with its customer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The credit pays an invoice that is not issued: clear its compensations before."
+        )
+
+
 class NoCustomerCredit(RuleViolation):
     """A project has a share only of a credit that its customer has."""
 

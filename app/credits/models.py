@@ -6,7 +6,7 @@ grows.
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Numeric,
     SmallInteger,
+    Text,
     UniqueConstraint,
     Uuid,
     column,
@@ -28,6 +29,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.billing.enums import CreditTransactionType, MinimalConsumptionLogic
 from app.database.base import Base, BlankText, PrimaryKey, PublicId, enum_check
 
+BALANCE_MAX: Final = Decimal("99999999999.99999")
+"""The largest balance."""
 Amount5 = Annotated[Decimal, mapped_column(Numeric(16, 5))]
 """Money with five decimals, whatever the currency."""
 ZeroAmount5 = Annotated[
@@ -221,6 +224,7 @@ billed_invoice = table(
     column("year", SmallInteger),
     column("month", SmallInteger),
     column("uuid", Uuid),
+    column("state", Text),
     column("total_price", Numeric),
 )
 """The columns of an invoice that credits show. `app.invoices`, which imports this package, maps the

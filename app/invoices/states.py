@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from app.billing.enums import InvoiceState
+from app.billing.enums import UNISSUED, InvoiceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Transition:
 
 OPENED: Final = InvoiceState.PENDING
 """The state of a new invoice."""
-CHANGEABLE: Final = (InvoiceState.PENDING, InvoiceState.PENDING_FINALIZATION)
+CHANGEABLE: Final = UNISSUED
 """The states in which an invoice's items may change, and it waits to be issued."""
 
 END_MONTH: Final = Transition((OPENED,), InvoiceState.PENDING_FINALIZATION)

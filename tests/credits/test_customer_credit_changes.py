@@ -163,6 +163,38 @@ async def test_a_credit_moves_to_another_organization_with_its_balance(
     assert await ledger(connection) == [("adjustment", Decimal(-7)), ("adjustment", Decimal(7))]
 
 
+async def test_a_credit_that_pays_an_invoice_which_is_not_issued_keeps_its_organization(
+    make: Factories, client: httpx.AsyncClient, staff: UserRow, connection: AsyncConnection
+) -> None:
+    customer, other = await make.customer(), await make.customer()
+    credit = await make.credit(customer, "15")
+    await make.item(await make.invoice(customer, Period(2026, 11)), "20")
+    url = f"{URL}{credit.uuid}/"
+
+    async def move() -> int:
+        body = {"customer": customer_url(other)}
+        return (await client.patch(url, json=body, headers=staff.headers)).status_code
+
+    await client.post(f"{url}apply_compensations/", headers=staff.headers)
+    assert await move() == 409
+    await client.post(f"{url}clear_compensations/", headers=staff.headers)
+    assert await move() == 200
+
+
+async def test_a_balance_has_eleven_digits_before_the_point(
+    make: Factories, client: httpx.AsyncClient, staff: UserRow, connection: AsyncConnection
+) -> None:
+    credit = await make.credit(await make.customer(), "99999999999.99999")
+    answer = await client.post(
+        f"{URL}{credit.uuid}/adjust_withdrawable/",
+        json={"amount": "0.00001", "comment": "Bonus"},
+        headers=staff.headers,
+    )
+    assert answer.status_code == 400
+    assert answer.json() == ["The value of a credit must be less than 100000000000."]
+    assert await ledger(connection) == []
+
+
 async def test_only_the_earned_part_can_be_withdrawn(
     make: Factories, client: httpx.AsyncClient, staff: UserRow, connection: AsyncConnection
 ) -> None:

@@ -12,7 +12,12 @@ from app import clock
 from app.billing.compensation import withdrawable_balance
 from app.billing.enums import CreditTransactionType
 from app.credits.actions.credit_terms import NEW, change_terms, stored_values
-from app.credits.errors import CreditExists, CreditNotFound, ProjectsExceedCredit
+from app.credits.errors import (
+    CreditExists,
+    CreditNotFound,
+    CreditPays,
+    ProjectsExceedCredit,
+)
 from app.credits.repository import ledger, records
 from app.credits.repository.ledger import CustomerCredits, Movement
 from app.domain_errors import InvalidField, UnknownReference
@@ -69,7 +74,8 @@ async def update_customer_credit(
     """Change the credit; a change of the value is a movement of the ledger.
 
     Raises `InvalidField` if a rule forbids a value, `UnknownReference`, `CreditExists`,
-    `ProjectsExceedCredit`, and `CreditNotFound`.
+    `ProjectsExceedCredit`, `CreditPays` if the credit would leave an invoice that it pays, and
+    `CreditNotFound`.
     """
     values = dict(command.values)
     credits = await lock_customer_credit(connection, command.uuid)
@@ -87,7 +93,7 @@ async def adjust_withdrawable(connection: AsyncConnection, command: AdjustWithdr
     """Change the value by an amount that counts as earned, and record the comment.
 
     Raises `InvalidField` if the amount is zero or more than the withdrawable balance,
-    `ProjectsExceedCredit`, and `CreditNotFound`.
+    `BalanceTooLarge`, `ProjectsExceedCredit`, and `CreditNotFound`.
     """
     credits = await lock_customer_credit(connection, command.uuid)
     value = credits.credit.terms.value
@@ -137,6 +143,8 @@ async def _move_to(
     """Give a credit to another customer; the ledger has a transfer from the one to the other."""
     if any(each.terms.value for each in credits.project_credits):
         raise ProjectsExceedCredit
+    if await records.pays_unissued_invoice(connection, credits.credit):
+        raise CreditPays
     customer_id = await _lock_customer(connection, customer)
     value = credits.credit.terms.value
     out = Movement(credits.credit, -value, CreditTransactionType.ADJUSTMENT)

@@ -28,7 +28,9 @@ from app.billing.enums import (
     MinimalConsumptionLogic,
 )
 from app.billing.periods import Period
+from app.credits.errors import BalanceTooLarge
 from app.credits.models import (
+    BALANCE_MAX,
     CreditTransaction,
     CustomerAffiliate,
     CustomerCredit,
@@ -169,7 +171,10 @@ def _project_credit(row: Row[*tuple[Any, ...]]) -> Credit:
 async def move(
     connection: AsyncConnection, credits: CustomerCredits, movements: Sequence[Movement]
 ) -> None:
-    """Change balances, and record each movement in the ledger. A movement of zero is none."""
+    """Change balances, and record each movement in the ledger. A movement of zero is none.
+
+    Raises `BalanceTooLarge`.
+    """
     rows: list[dict[str, Any]] = []
     for movement in movements:
         if not movement.amount:
@@ -177,9 +182,10 @@ async def move(
         credit = movement.credit
         is_project = credit.project_id is not None
         table = ProjectCredit if is_project else CustomerCredit
-        await connection.execute(
-            update(table).where(table.id == credit.id).values(value=table.value + movement.amount)
-        )
+        balance = table.value + movement.amount
+        statement = update(table).where(table.id == credit.id, balance <= BALANCE_MAX)
+        if not (await connection.execute(statement.values(value=balance))).rowcount:
+            raise BalanceTooLarge
         rows.append(
             {
                 "uuid": uuid4(),

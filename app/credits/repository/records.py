@@ -21,6 +21,7 @@ from sqlalchemy.orm import aliased
 
 from app import clock
 from app.billing.enums import (
+    UNISSUED,
     CustomerRoleName,
 )
 from app.catalogue.models import Offering
@@ -28,6 +29,8 @@ from app.credits.models import (
     CustomerCredit,
     CustomerCreditOffering,
     ProjectCredit,
+    billed_invoice,
+    billed_item,
 )
 from app.credits.repository.ledger import Credit, CustomerCredits, lock_credits
 from app.customers.models import Customer, Project
@@ -72,6 +75,17 @@ async def delete_credits(connection: AsyncConnection, credits: CustomerCredits) 
     ids = [each.id for each in credits.project_credits]
     await connection.execute(delete(ProjectCredit).where(ProjectCredit.id.in_(ids)))
     await connection.execute(delete(CustomerCredit).where(CustomerCredit.id == credits.credit.id))
+
+
+async def pays_unissued_invoice(connection: AsyncConnection, credit: Credit) -> bool:
+    """Return whether an invoice that is not issued has compensations by a customer's credit."""
+    statement = (
+        select(billed_item.c.invoice_id)
+        .join(billed_invoice, billed_invoice.c.id == billed_item.c.invoice_id)
+        .where(billed_item.c.customer_credit_id == credit.id, billed_invoice.c.state.in_(UNISSUED))
+        .limit(1)
+    )
+    return (await connection.execute(statement)).one_or_none() is not None
 
 
 async def set_customer(connection: AsyncConnection, credit: Credit, customer_id: int) -> bool:
