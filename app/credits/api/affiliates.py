@@ -15,6 +15,7 @@ from app.api.operation_docs import (
     document_body,
     document_create,
     document_destroy,
+    document_errors,
     document_read,
     document_update,
 )
@@ -166,12 +167,18 @@ Changed = Annotated[
 ]
 
 
+_CREATION: Final = document_create(
+    "customer affiliate", document_body(CreateCustomerAffiliateRequest)
+)
+_CREATION["responses"] |= document_errors(404)  # without the setting
+
+
 @router.post(
     "/",
     operation_id="customer_affiliates_create",
     summary="Create customer affiliate",
     response_model=CreateCustomerAffiliate,
-    **document_create("customer affiliate", document_body(CreateCustomerAffiliateRequest)),
+    **_CREATION,
 )
 async def create(submission: Created) -> Response:
     """Link an organization to an affiliate."""
@@ -184,11 +191,10 @@ async def create(submission: Created) -> Response:
 
 
 async def _update(submission: Changed, model: type[CreateCustomerAffiliateRequest]) -> Response:
-    uuid = submission.record["uuid"]
     return await submission.update(
         model,
         lambda connection, body: actions.update_affiliate(
-            connection, actions.UpdateAffiliate(uuid, body.values())
+            connection, actions.UpdateAffiliate(submission.record["uuid"], body.values())
         ),
     )
 
@@ -225,7 +231,8 @@ async def partial_update(submission: Changed) -> Response:
 )
 async def destroy(submission: Changed) -> Response:
     """Delete a link that earned nothing."""
-    command = actions.DeleteAffiliate(submission.record["uuid"])
     return await submission.destroy(
-        lambda connection: actions.delete_affiliate(connection, command)
+        lambda connection: actions.delete_affiliate(
+            connection, actions.DeleteAffiliate(submission.record["uuid"])
+        )
     )

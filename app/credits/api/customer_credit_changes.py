@@ -47,11 +47,10 @@ async def create(submission: Created) -> Response:
 
 
 async def _update(submission: Changed, model: type[CreateCustomerCreditRequest]) -> Response:
-    uuid = submission.record["uuid"]
     return await submission.update(
         model,
         lambda connection, body: actions.update_customer_credit(
-            connection, actions.UpdateCustomerCredit(uuid, body.values())
+            connection, actions.UpdateCustomerCredit(submission.record["uuid"], body.values())
         ),
     )
 
@@ -91,10 +90,10 @@ async def partial_update(submission: Changed) -> Response:
 )
 async def adjust_withdrawable(submission: Adjusted) -> Response:
     """Change the value by an amount that counts as earned, with a comment in the ledger."""
-    uuid = submission.record["uuid"]
     return await submission.update(
         WithdrawableAdjustmentRequest,
         lambda connection, body: actions.adjust_withdrawable(
-            connection, actions.AdjustWithdrawable(uuid, body.amount, body.comment)
+            connection,
+            actions.AdjustWithdrawable(submission.record["uuid"], body.amount, body.comment),
         ),
     )

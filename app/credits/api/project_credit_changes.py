@@ -47,11 +47,13 @@ async def create(submission: Created) -> Response:
 
 
 async def _update(submission: Changed, model: type[ProjectCreditRequest]) -> Response:
-    caller, uuid = submission.caller, submission.record["uuid"]
     return await submission.update(
         model,
         lambda connection, body: actions.update_project_credit(
-            connection, actions.UpdateProjectCredit(caller, uuid, body.values())
+            connection,
+            actions.UpdateProjectCredit(
+                submission.caller, submission.record["uuid"], body.values()
+            ),
         ),
     )
 
@@ -88,7 +90,9 @@ async def partial_update(submission: Changed) -> Response:
 )
 async def destroy(submission: Changed) -> Response:
     """Delete the credit of a project, whose balance remains the organization's."""
-    command = actions.DeleteProjectCredit(submission.caller, submission.record["uuid"])
     return await submission.destroy(
-        lambda connection: actions.delete_project_credit(connection, command)
+        lambda connection: actions.delete_project_credit(
+            connection,
+            actions.DeleteProjectCredit(submission.caller, submission.record["uuid"]),
+        )
     )

@@ -86,7 +86,9 @@ class Submission(Generic[RecordT]):
     key: IdempotencyKey | None
     resource: Resource[RecordT]
     record: RecordT
-    """The record in the path, as it was before the body was read; of a collection, None."""
+    """The record in the path, as it was before the body was read; of a collection, None.
+
+    Read it in the change: before, it is None if the request has a `refusal`."""
     subject: str = ""
     """The UUID of the record in the path, or an empty text."""
     refusal: Exception | None = None

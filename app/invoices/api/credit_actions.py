@@ -39,10 +39,12 @@ async def apply_compensations(submission: Changed) -> Response:
 
     Compensations that the invoice has are replaced. Without such an invoice nothing changes.
     """
-    command = CompensateNewest(submission.record["uuid"])
     currency = submission.request.app.state.settings.currency
     return await submission.update(
-        _NoFields, lambda connection, _body: apply_to_newest(connection, command, currency)
+        _NoFields,
+        lambda connection, _body: apply_to_newest(
+            connection, CompensateNewest(submission.record["uuid"]), currency
+        ),
     )
 
 
@@ -55,9 +57,11 @@ async def apply_compensations(submission: Changed) -> Response:
 )
 async def clear_compensations(submission: Changed) -> Response:
     """Remove the compensations of the newest invoice that is not issued, and give them back."""
-    command = CompensateNewest(submission.record["uuid"])
     return await submission.update(
-        _NoFields, lambda connection, _body: clear_newest(connection, command)
+        _NoFields,
+        lambda connection, _body: clear_newest(
+            connection, CompensateNewest(submission.record["uuid"])
+        ),
     )
 
 
@@ -69,5 +73,6 @@ async def clear_compensations(submission: Changed) -> Response:
 )
 async def destroy(submission: Changed) -> Response:
     """Delete the credit of an organization, whose projects must have no credit."""
-    command = DeleteCredit(submission.record["uuid"])
-    return await submission.destroy(lambda connection: delete_credit(connection, command))
+    return await submission.destroy(
+        lambda connection: delete_credit(connection, DeleteCredit(submission.record["uuid"]))
+    )
