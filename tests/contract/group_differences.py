@@ -279,6 +279,19 @@ DECISIONS: Final = {
             ("invoice-items:migrate:role-staff", 1): (409, None),
         },
     ),
+    "the month of a report": Decision(
+        "A report is of a month that exists.",
+        {
+            ("report:month_13", 1): (
+                400,
+                {"month": ["Ensure this value is less than or equal to 12."]},
+            ),
+            ("report:month_0", 1): (
+                400,
+                {"month": ["Ensure this value is greater than or equal to 1."]},
+            ),
+        },
+    ),
     "the message of a rule": Decision(
         "A rule that is no field's is refused with a list.",
         {

@@ -409,6 +409,11 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             needs=_INVOICE,
             is_list=True,
         ),
+        Request(
+            "POST",
+            "/api/invoice/send-financial-report-by-mail/",
+            json={"emails": ["books@example.com"], "year": 2026, "month": 10},
+        ),
     ),
     "growth": (
         Request(

@@ -36,6 +36,8 @@ STAFF = {
     "set_payment_url",
     "set_reference_number",
 }
+EMPTY_COUNTS = {"state", "customers_count", "payment_type", "organization_group_uuid"}
+"""Parameters whose empty value does not count as absent."""
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
@@ -92,7 +94,7 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
         f"{method} {path}": operation
         for path, item in document["paths"].items()
         for method, operation in item.items()
-        if method in METHODS and path.startswith("/api/invoices/")
+        if method in METHODS and path.startswith("/api/")
     }
 
 
@@ -119,13 +121,14 @@ def test_every_error_is_documented(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in operations(document).items():
         responses = operation["responses"]
-        assert {"400", "401", "404", "429", "500", "503"} <= set(responses), name
+        assert {"400", "401", "429", "500", "503"} <= set(responses), name
+        assert "404" in responses or "{" not in name, name
         assert {"Retry-After", "RateLimit", "RateLimit-Policy"} == set(responses["429"]["headers"])
         assert operation["security"] == [{"tokenAuth": []}, {"bearerAuth": []}], name
         assert operation["summary"], name
         for status, response in responses.items():
             assert response["description"], (name, status)
-            if not name.startswith("head") and status not in ("200", "304"):
+            if not name.startswith("head") and status not in ("200", "201", "202", "204", "304"):
                 assert response["content"]["application/json"]["schema"], (name, status)
         if name.split("/")[-2] in {*STAFF, "history", "at"}:
             assert "403" in responses
@@ -156,7 +159,7 @@ def test_an_empty_value_is_allowed_if_it_counts_as_absent(document: dict[str, An
     for name, operation in operations(document).items():
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "query" and not parameter["required"]:
-                is_absent = parameter["name"] not in ("state", "customers_count")
+                is_absent = parameter["name"] not in EMPTY_COUNTS
                 assert parameter.get("allowEmptyValue", False) is is_absent, name
 
 
@@ -246,9 +249,10 @@ def test_operations_and_parameters_have_the_documented_shape(
     document: dict[str, Any], which: str, request: pytest.FixtureRequest
 ) -> None:
     documented = request.getfixturevalue(which)
-    theirs, ours = operations(documented), operations(document)
-    assert set(theirs) <= set(ours)
-    for name, operation in theirs.items():
+    ours = operations(document)
+    for name, operation in operations(documented).items():
+        if " /api/invoices/" not in name:  # a newer document has the other groups
+            continue
         own = ours[name]
         assert own["operationId"] == operation["operationId"]
         assert own["tags"] == operation["tags"]

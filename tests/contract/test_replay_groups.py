@@ -40,8 +40,6 @@ FILE = (
     / "siblings.jsonl"
 )
 SCENARIOS = scenarios(FILE) if FILE.is_file() else {}
-SERVED = [name for name in SCENARIOS if not name.startswith("report:")]
-"""Scenarios whose operations this service has."""
 pytestmark = [
     pytest.mark.skipif(
         not SCENARIOS, reason="the folder `shared` with the recorded exchanges is missing"
@@ -97,7 +95,7 @@ def used() -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(name: str, app: FastAPI, used: set[str]) -> None:
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
     identifiers: dict[str, str] = {}

@@ -26,6 +26,7 @@ OTHER_GROUPS = (
     "customer_affiliates",
     "customer_credits",
     "financial_reports",
+    "invoice",
     "invoice_items",
     "payment_profiles",
     "payments",

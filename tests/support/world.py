@@ -1,6 +1,7 @@
 """One record of each kind of the API, and each kind of caller."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from app import clock
 from app.billing.enums import CustomerRoleName, InvoiceState, ProjectRoleName
@@ -8,6 +9,19 @@ from app.billing.periods import Period
 from tests.support.factories import Factories, Row, UserRow
 
 ITEM_NAME = "Virtual machine"
+RECORDS_IN_PATHS: Final = {
+    "credit-transactions": "credit transaction",
+    "customer-affiliates": "affiliate",
+    "customer-credits": "credit",
+    "financial-reports": "customer",
+    "invoice-items": "item",
+    "invoices": "invoice",
+    "payment-profiles": "profile",
+    "payments": "payment",
+    "project-credits": "project credit",
+    "provider-invoice-items": "item",
+}
+"""The records in the paths of each group."""
 
 
 @dataclass(frozen=True)
