@@ -36,7 +36,7 @@ from app.invoices.api.payment_links import router as payment_links
 from app.invoices.api.provider_items import router as provider_invoice_items
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
-from app.metrics.build import set_build_info
+from app.metrics.process import set_build_info
 from app.outbox.notifier import Notifier
 from app.payments.api.payment_changes import router as payment_changes
 from app.payments.api.payments import router as payments

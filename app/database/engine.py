@@ -21,7 +21,7 @@ from app.database.timeouts import (
     set_timeouts_in_transactions,
     warn_if_timeouts_ignored,
 )
-from app.metrics.connections import CONNECTION_WAIT, CONNECTIONS_IN_USE, CONNECTIONS_MAX
+from app.metrics.process import CONNECTION_WAIT, CONNECTIONS_IN_USE, CONNECTIONS_MAX
 from app.settings import DatabaseSettings
 
 Connection: TypeAlias = AsyncConnection

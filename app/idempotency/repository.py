@@ -1,7 +1,9 @@
 """Statements for stored responses. Their age is measured by the database server's clock."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -9,9 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.server_clock import database_now
 from app.idempotency.errors import KeyInUse, KeyReused
-from app.idempotency.keys import LIFETIME, IdempotencyKey
 from app.idempotency.models import StoredResponse
 from app.identity.models import User
+
+LIFETIME: Final = timedelta(hours=24)
+"""How long a stored response is replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A key of one user. Two users may use the same text independently."""
+
+    user_id: int
+    text: str
 
 
 class ResponseData(NamedTuple):

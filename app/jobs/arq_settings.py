@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
-from app.outbox.redis import RUN_DUE_JOBS, serialize
+from app.outbox.notifier import RUN_DUE_JOBS, serialize
 from app.settings import Settings
 
 POLL_INTERVAL: Final = 2

@@ -5,7 +5,7 @@ of one run.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -43,6 +43,11 @@ PURGE_OUTBOX: Final = "purge_outbox"
 PURGE_ANSWERS: Final = "purge_answers"
 
 _PURGE_BATCH: Final = 5000
+_EVERY_TEN_MINUTES: Final = tuple(time(h, m) for h in range(24) for m in range(5, 60, 10))
+
+
+def _hourly(minute: int) -> tuple[time, ...]:
+    return tuple(time(hour, minute) for hour in range(24))
 
 
 def _parse_uuid(text: str) -> UUID:
@@ -124,6 +129,8 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             "Sends one notification to one recipient: delivery=UUID.",
         ),
         NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
+        # Hourly, not monthly: customers whose accounting starts in mid-month get their invoice, and
+        # a month is closed as soon as possible after its grace period or what prevented it.
         CLOSE_MONTH: Job(
             lambda run, include_imported=False, notify_imported=False: close_month(
                 run.database,
@@ -133,43 +140,54 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             ),
             long,
             "Issues invoices of past months and opens those of the current month.",
+            _hourly(5),
         ),
         SEND_REPORT: Job(
             _send_report,
             long,
             "Mails a report: year=YEAR month=MONTH recipient=ADDRESS message=UUID.",
         ),
+        # After the close of the month, which issues the invoices that a report waits for.
         MONTHLY_REPORTS: Job(
             lambda run: send_monthly_reports(run.database, run.settings),
             short,
             "Schedules the reports of past months to REPORT_RECIPIENTS.",
+            _hourly(25),
         ),
         RECONCILE_TOTALS: Job(
             _reconcile_totals,
             long,
             "Compares totals with items, summaries and row counts, and repairs them.",
+            (time(2, 30),),
         ),
         MERGE_TALLIES: Job(
             _merge_summaries,
             short,
             "Merges the rows of the summaries of invoices and of row counts.",
+            _EVERY_TEN_MINUTES,
         ),
         BRING_YEAR_FORWARD: Job(
             lambda run: advance_year_totals(run.database),
             long,
             "Moves the customers' yearly sums to the year ending today.",
+            (time(0, 0), time(6, 0)),
         ),
         SWEEP_PROOFS: Job(
             lambda run: sweep_proofs(run.database, run.settings),
             long,
             "Deletes proof files that belong to no payment.",
+            (time(3, 30),),
         ),
         PURGE_OUTBOX: Job(
             lambda run: _purge(run, outbox.purge_done),
             long,
             "Deletes old finished entries of the outbox.",
+            (time(4, 30),),
         ),
         PURGE_ANSWERS: Job(
-            lambda run: _purge(run, delete_expired), long, "Deletes expired stored responses."
+            lambda run: _purge(run, delete_expired),
+            long,
+            "Deletes expired stored responses.",
+            _hourly(15),
         ),
     }

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from time import perf_counter
 from typing import Final
 
@@ -71,6 +71,8 @@ class Job:
     """Called with the run and, as keywords, the arguments of the entry."""
     time_limit: timedelta
     description: str
+    times: tuple[time, ...] = ()
+    """The times of day, in UTC, at which it is due."""
 
 
 class JobRunner:

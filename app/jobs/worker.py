@@ -21,9 +21,9 @@ from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
 from app.logging import describe_error, get_logger
-from app.metrics.build import set_build_info
 from app.metrics.exporter import metrics_server
-from app.outbox.redis import create_redis_client
+from app.metrics.process import set_build_info
+from app.outbox.notifier import create_redis_client
 from app.redis import find_write_error
 from app.settings import Settings
 from app.shutdown import ShutdownSignals
@@ -46,7 +46,7 @@ class WorkerProcess:
         jobs = build_registry(settings)
         self._runner = JobRunner(self._database, settings, jobs)
         self._collector = DatabaseCollector(self._database, jobs, settings.finalization_grace)
-        self._scheduler = Scheduler(self._database)
+        self._scheduler = Scheduler(self._database, jobs)
         self._stop = asyncio.Event()
         self._stopped_at = float("inf")
         self._has_lost_queue = False

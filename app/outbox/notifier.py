@@ -1,22 +1,43 @@
 """Notifies the worker, after a commit, that the outbox has a new entry.
 
-A lost notification only costs time: the worker polls the outbox, too.
+A lost notification only costs time: the worker polls the outbox, too. The queue on Redis is arq's;
+its jobs are JSON.
 """
 
 import asyncio
 from contextlib import suppress
+from functools import partial
+from typing import Final
 
+from arq.connections import ArqRedis
+from pydantic_core import from_json, to_json
 from redis.exceptions import RedisError
 
 from app.logging import get_logger
-from app.outbox.redis import RUN_DUE_JOBS, create_redis_client
-from app.redis import CircuitBreaker, RedisUnavailable
+from app.redis import CircuitBreaker, RedisUnavailable, connection_pool
 from app.settings import Settings
 
+RUN_DUE_JOBS = "relay"
+"""The arq function that starts the due jobs of the outbox. Releases share the name on Redis."""
 NOTIFY_TIMEOUT = 0.3
 """Seconds that one notification may take."""
+serialize: Final = partial(to_json, fallback=repr)
+"""Encodes an arq job or its result as JSON; values that JSON lacks become their repr."""
 
 _logger = get_logger(__name__)
+
+
+def create_redis_client(settings: Settings, *, timeout: float) -> ArqRedis:
+    """Return a client of the queue. It connects on first use, and reconnects when needed.
+
+    A call fails if the server does not answer within `timeout` seconds.
+    """
+    return ArqRedis(
+        connection_pool(settings, timeout=timeout),
+        job_serializer=serialize,
+        job_deserializer=from_json,
+        default_queue_name=settings.queue_name,
+    )
 
 
 class Notifier:

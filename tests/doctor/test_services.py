@@ -9,7 +9,7 @@ from app.doctor import services
 from app.doctor.check_result import Level
 from app.jobs import arq_settings as arq
 from app.local.embedded.valkey import EmbeddedValkey
-from app.outbox.redis import create_redis_client
+from app.outbox.notifier import create_redis_client
 from app.settings import Settings
 from tests.doctor.results import collect, is_well, only
 from tests.support.smtp import Fault, Stage, run_mail_server

@@ -15,8 +15,8 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency import repository
-from app.idempotency.keys import LIFETIME, IdempotencyKey
 from app.idempotency.models import StoredResponse
+from app.idempotency.repository import LIFETIME, IdempotencyKey
 from app.invoices.models import Invoice
 from app.main import create_app
 from app.payments.models import Payment

@@ -11,8 +11,9 @@ from app import clock
 from app.database.engine import Database
 from app.database.server_clock import ClockOffset
 from app.jobs.poll_log import ClockCheck
+from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
-from app.jobs.schedule import SCHEDULE, Scheduler
+from app.jobs.schedule import Scheduler
 from app.outbox import repository as outbox
 from app.settings import Settings
 
@@ -52,12 +53,16 @@ async def test_an_entry_recorded_with_another_clock_is_due_at_once(
 
 
 async def test_the_schedule_is_recorded_once_by_differing_clocks(
-    database: Database, connection: AsyncConnection, ahead: Move
+    database: Database, connection: AsyncConnection, settings: Settings, ahead: Move
 ) -> None:
+    jobs = build_registry(settings)
+    scheduled = [job for job in jobs.values() if job.times]
     for off in (timedelta(), timedelta(days=3), -timedelta(days=3)):
         ahead(off)
-        await Scheduler(database).schedule_due_jobs()
-    assert [each.due for each in await outbox.count_open_entries(connection)] == [1] * len(SCHEDULE)
+        await Scheduler(database, jobs).schedule_due_jobs()
+    assert [each.due for each in await outbox.count_open_entries(connection)] == [1] * len(
+        scheduled
+    )
 
 
 async def test_a_worker_logs_a_clock_offset_once(

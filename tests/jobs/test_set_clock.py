@@ -11,11 +11,12 @@ from app import clock
 from app.database.engine import Database
 from app.jobs import arq_settings as arq
 from app.jobs.runner import JobRunner
-from app.jobs.schedule import DailySchedule, Scheduler
+from app.jobs.schedule import Scheduler
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.outbox.redis import create_redis_client
+from app.outbox.notifier import create_redis_client
 from app.settings import Settings
+from tests.support.jobs import daily
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -27,7 +28,7 @@ async def test_setting_the_clock_does_not_stop_polling(
     off: timedelta, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = create_redis_client(settings, timeout=5)
-    runner, scheduler = JobRunner(database, settings, {}), Scheduler(database)
+    runner, scheduler = JobRunner(database, settings, {}), Scheduler(database, {})
     worker = arq.build_arq_worker(settings, redis, runner, scheduler)
     look, schedule = (f"{settings.queue_name}:{name}" for name in ("look", "schedule"))
     now, seconds = datetime.now(UTC), count()
@@ -58,20 +59,20 @@ async def test_entries_of_a_fast_clock_run_after_its_correction(
     await outbox.record_job(connection, "b", {}, clock.now() + timedelta(minutes=1))
     clock.freeze(NOW)
     assert await outbox.claim_due(connection, 9, LEASE) == []
-    assert await Scheduler(database, ()).schedule_due_jobs()
+    assert await Scheduler(database, {}).schedule_due_jobs()
     assert [claim.id for claim in await outbox.claim_due(connection, 9, LEASE)] == [at_once]
     # One that is at work is left to its lease.
-    assert not await Scheduler(database, ()).schedule_due_jobs()
+    assert not await Scheduler(database, {}).schedule_due_jobs()
 
 
 async def test_jobs_scheduled_by_a_fast_clock_are_scheduled_again(
     database: Database, connection: AsyncConnection
 ) -> None:
-    daily = DailySchedule("a", (time(12),))
+    noon = daily("a", time(12))
     clock.freeze(NOW + timedelta(days=40))
-    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == ["a"]
+    assert await Scheduler(database, noon).record_due_jobs(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
     clock.freeze(NOW)
-    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == ["a"]
+    assert await Scheduler(database, noon).record_due_jobs(clock.now()) == ["a"]
     await connection.execute(update(OutboxEntry).values(done_at=clock.now()))
-    assert await Scheduler(database, (daily,)).record_due_jobs(clock.now()) == []
+    assert await Scheduler(database, noon).record_due_jobs(clock.now()) == []

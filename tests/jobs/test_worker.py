@@ -22,8 +22,7 @@ from app.jobs.worker import is_alive
 from app.local.embedded.valkey import EmbeddedValkey
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
-from app.outbox.notifier import Notifier
-from app.outbox.redis import create_redis_client
+from app.outbox.notifier import Notifier, create_redis_client
 from app.settings import Settings
 from tests.support.factories import Factories
 from tests.support.worker import kill, open_entries, until, worker_here, worker_process

@@ -6,8 +6,7 @@ from time import monotonic
 import pytest
 
 from app.outbox import notifier as module
-from app.outbox.notifier import Notifier
-from app.outbox.redis import RUN_DUE_JOBS, create_redis_client
+from app.outbox.notifier import RUN_DUE_JOBS, Notifier, create_redis_client
 from app.settings import Settings
 
 

@@ -34,7 +34,7 @@ from app.credits.models import (
 )
 from app.credits.repository.ledger import Credit, CustomerCredits, lock_credits
 from app.customers.models import Customer, Project
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.identity.access import visibility_of, visible_customers
 from app.identity.caller import Caller
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import ImportSource
 from app.catalogue.models import Offering, Resource
 from app.customers.models import Customer, Project
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.dataio.focus import identifiers
 from app.dataio.focus.accounts import (
     Account,

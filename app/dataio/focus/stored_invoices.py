@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import ImportSource, InvoiceState
 from app.billing.periods import Period
 from app.customers.models import Customer
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.dataio.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records import InvoiceItemRecord

@@ -14,7 +14,7 @@ from fastapi import Request
 from app.api.errors import ApiError
 from app.api.multipart import FilePart
 from app.api.request_body import RequestBody
-from app.idempotency.keys import IdempotencyKey
+from app.idempotency.repository import IdempotencyKey
 from app.identity.caller import Caller
 
 HEADER: Final = "Idempotency-Key"

@@ -32,8 +32,7 @@ from app.database.lists import Row
 from app.formats import parse_uuid
 from app.idempotency import repository
 from app.idempotency.api.keys import HEADER, REPLAYED, key_of_request, request_digest
-from app.idempotency.keys import IdempotencyKey
-from app.idempotency.repository import ResponseData
+from app.idempotency.repository import IdempotencyKey, ResponseData
 from app.identity.api.authentication import Require, require_staff
 from app.identity.caller import Caller
 

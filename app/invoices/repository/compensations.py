@@ -36,7 +36,7 @@ from app.billing.enums import BillingUnit
 from app.catalogue.models import Resource
 from app.credits.models import CustomerCredit, ProjectCredit
 from app.customers.models import Project
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.invoices import states
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.repository.items import COMPENSATED_ITEM

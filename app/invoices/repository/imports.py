@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.customers.models import Customer
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.states import END_MONTH, OPENED
 

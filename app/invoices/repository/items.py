@@ -28,7 +28,7 @@ from app.billing.enums import BillingType, BillingUnit, InvoiceState
 from app.billing.periods import Period
 from app.catalogue.models import OfferingComponent, PlanComponent
 from app.customers.models import Customer
-from app.database.array_parameters import equals_any
+from app.database.statements import equals_any
 from app.invoices.errors import ItemNotFound
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.states import OPENED

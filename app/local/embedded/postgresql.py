@@ -3,12 +3,11 @@
 import os
 import shutil
 import signal
-import socket
 from pathlib import Path
 from urllib.parse import quote
 
 from app.local.embedded.binaries import PostgresqlPrograms, find_postgresql
-from app.local.embedded.server import EmbeddedServer, ServerError
+from app.local.embedded.server import EmbeddedServer, ServerError, free_port
 
 _SOCKET_PORT = 5432
 """The port in the socket's name if there is no TCP port; the default of clients."""
@@ -35,7 +34,7 @@ class EmbeddedPostgresql(EmbeddedServer):
 
     def __init__(self, data_dir: Path, *, port: int | None = None, durable: bool = True) -> None:
         super().__init__(data_dir)
-        self.port = _free_port() if port == 0 else port
+        self.port = free_port("127.0.0.1", 0) if port == 0 else port
         self._durable = durable
 
     @property
@@ -118,10 +117,3 @@ class EmbeddedPostgresql(EmbeddedServer):
 
     def _program(self, name: str) -> str:
         return str(self._programs.directory / name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

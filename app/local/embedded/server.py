@@ -1,9 +1,11 @@
 """The base of embedded servers: directory, locks, socket, start and stop."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -275,3 +277,21 @@ def _short_path(directory: Path, socket_name: str) -> Path:
         link.unlink(missing_ok=True)
         link.symlink_to(directory)
     return link
+
+
+def free_port(host: str, port: int) -> int:
+    """Return `port` if it is free, else another free port; raise OSError for a wrong host."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # Connections of an earlier run may linger; they do not block the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            probe.bind((address[0], 0, *address[2:]))
+        free: int = probe.getsockname()[1]
+        return free

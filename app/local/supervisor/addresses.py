@@ -1,29 +1,9 @@
-"""The address of the service: a free port, and a wait until it answers."""
+"""The address of the service, and a wait until it answers."""
 
 import asyncio
-import errno
-import socket
 
 _POLL_SECONDS = 0.1
 _ATTEMPT_SECONDS = 5.0
-
-
-def free_port(host: str, port: int) -> int:
-    """Return `port` if it is free, else another free port; raise OSError for a wrong host."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        # Connections of an earlier run may linger; they do not block the port.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            probe.bind((address[0], 0, *address[2:]))
-        free: int = probe.getsockname()[1]
-        return free
 
 
 def reachable_host(host: str) -> str:

@@ -18,10 +18,10 @@ from app.invoices.queries.stored_currency import WrongCurrency
 from app.local import demo
 from app.local.embedded import access
 from app.local.embedded.postgresql import EmbeddedPostgresql
-from app.local.embedded.server import EmbeddedServer, ServerError
+from app.local.embedded.server import EmbeddedServer, ServerError, free_port
 from app.local.embedded.valkey import EmbeddedValkey
 from app.local.supervisor import children, welcome
-from app.local.supervisor.addresses import free_port, reachable_host, wait_until_ok
+from app.local.supervisor.addresses import reachable_host, wait_until_ok
 from app.server.child_process import set_parent_death_signal
 from app.settings import ProofSettings, Settings
 

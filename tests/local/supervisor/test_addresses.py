@@ -6,7 +6,8 @@ from asyncio import StreamReader, StreamWriter
 
 import pytest
 
-from app.local.supervisor.addresses import free_port, reachable_host, wait_until_ok
+from app.local.embedded.server import free_port
+from app.local.supervisor.addresses import reachable_host, wait_until_ok
 
 
 def test_a_free_port_is_kept_and_a_busy_one_exchanged() -> None:
