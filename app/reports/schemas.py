@@ -35,9 +35,9 @@ class FinancialReport(TypedDict):
     accounting_start_date: UtcTimestamp
     registration_code: Annotated[str, Field(max_length=160)]
     agreement_number: Annotated[str, Field(max_length=160)]
-    payment_profiles: list[PaymentProfile] | None
+    payment_profiles: list[PaymentProfile]
     """All profiles for staff and support, the active one for an owner of the customer, else
-    null."""
+    none."""
     billing_price_estimate: NestedPriceEstimate
 
 

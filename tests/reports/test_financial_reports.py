@@ -251,7 +251,7 @@ async def test_reports_and_profiles_are_shown_by_role(
     assert await profiles(await make.staff()) == {"a": ["new", "old"], "b": []}
     assert await profiles(await make.support()) == {"a": ["new", "old"], "b": []}
     assert await profiles(await make.owner(customer)) == {"a": ["new"]}
-    assert await profiles(reader) == {"a": None}
+    assert await profiles(reader) == {"a": []}
     assert await profiles(member) == {}
     for user, hidden in ((reader, other), (member, customer)):
         answer = await client.get(f"{URL}{hidden.uuid}/", headers=user.headers)

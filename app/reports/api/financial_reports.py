@@ -32,11 +32,8 @@ _PROFILES: Final = "payment_profiles"
 
 def _record(row: Row, fields: tuple[str, ...], response_format: ResponseFormat) -> dict[str, Any]:
     plain = tuple(name for name in fields if name not in (_ESTIMATE, _PROFILES))
-    profiles = row[_PROFILES]
     return select_fields(row, plain, response_format) | {
-        _PROFILES: None
-        if profiles is None
-        else [_profile(profile, row["uuid"]) for profile in profiles],
+        _PROFILES: [_profile(profile, row["uuid"]) for profile in row[_PROFILES]],
         _ESTIMATE: _estimate(row),
     }
 

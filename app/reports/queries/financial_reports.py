@@ -24,7 +24,6 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
-    null,
     or_,
     select,
     type_coerce,
@@ -228,11 +227,7 @@ _OF_MONTH: Final = Join(
 @lru_cache
 def _reports(sees_all_profiles: bool, of_provider: bool) -> VisibleRows:
     """Return the list for callers who see all payment profiles or only those of own customers."""
-    profiles = (
-        _profiles()
-        if sees_all_profiles
-        else case((Customer.id.in_(_owned), _profiles(PaymentProfile.is_active)), else_=null())
-    )
+    shown = () if sees_all_profiles else (PaymentProfile.is_active, Customer.id.in_(_owned))
     total = _sum(InvoiceItem.price, of_provider) if of_provider else Invoice.total_price
     return VisibleRows(
         RowList(
@@ -240,7 +235,7 @@ def _reports(sees_all_profiles: bool, of_provider: bool) -> VisibleRows:
             uuid=Customer.uuid,
             columns=_COLUMNS
             | {
-                "payment_profiles": type_coerce(profiles, JSON(none_as_null=True)),
+                "payment_profiles": type_coerce(_profiles(*shown), JSON),
                 "billing_price_estimate": (
                     total.label("total"),
                     _sum(_price_by_now, of_provider).label("current"),
