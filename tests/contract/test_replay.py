@@ -5,16 +5,14 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
-from app.api.serializers import Links
 from app.settings import IssuerDetails, Settings
 from tests.contract.differences import (
     NEW,
@@ -25,9 +23,8 @@ from tests.contract.differences import (
     expected,
 )
 from tests.contract.recorded_waldur import Facts
-from tests.contract.recording import scenarios
+from tests.contract.recording import Answer, scenarios
 from tests.contract.replaying import (
-    BASE,
     NOW,
     Imported,
     changes,
@@ -113,19 +110,15 @@ def settings(database_url: str, tmp_path: Path, style: UuidStyle) -> Settings:
 @pytest.mark.parametrize("style", get_args(UuidStyle))
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(
-    name: str, style: UuidStyle, app: FastAPI, imported: Imported, connection: AsyncConnection
+    name: str, style: UuidStyle, app: FastAPI, imported: Imported
 ) -> None:
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
     async with httpx.AsyncClient(transport=transport) as client:
         for exchange in SCENARIOS[name]:
             expected_answer, _ = expected(exchange, imported.facts, style)
+            actual = await replay(client, exchange)
             if exchange.operation == "payments":
-                # This service has no such operation, so the table is compared instead.
-                actual = replace(
-                    expected_answer, body=await _payments(connection, imported.facts, style)
-                )
-            else:
-                actual = await replay(client, exchange)
+                actual = _mask_new_payments(actual, imported.facts)
             if differences := list(compare(actual, expected_answer)):
                 pytest.fail("\n".join([str(exchange), *differences]))
 
@@ -145,37 +138,12 @@ def test_the_whole_recording_is_replayed() -> None:
     assert sum(map(len, SCENARIOS.values())) == 171
 
 
-async def _payments(
-    connection: AsyncConnection, facts: Facts, style: UuidStyle
-) -> list[dict[str, Any]]:
-    """Return the payments in Waldur's representation."""
-    links = Links(BASE, BASE, hex_uuids=style == "hex")
-    rows = await connection.execute(
-        text(
-            "SELECT payment.uuid, date_of_payment, sum::text, profile.uuid AS profile,"
-            " proof_name, invoice.uuid AS invoice, year, month, customer.uuid AS customer"
-            " FROM payments AS payment"
-            " JOIN payment_profiles AS profile ON profile.id = profile_id"
-            " JOIN invoices AS invoice ON invoice.id = invoice_id"
-            " JOIN customers AS customer ON customer.id = invoice.customer_id"
-            " ORDER BY payment.id"
-        )
-    )
-    body: list[dict[str, Any]] = []
-    for row in rows.mappings():
-        is_new = str(row["uuid"]) not in facts.payments
-        body.append(
-            {
-                "uuid": NEW if is_new else links.uuid(row["uuid"]),
-                "url": NEW if is_new else links.record("payments", row["uuid"]),
-                "profile": links.record("payment-profiles", row["profile"]),
-                "date_of_payment": row["date_of_payment"].isoformat(),
-                "sum": row["sum"],
-                "proof": row["proof_name"],
-                "invoice": links.record("invoices", row["invoice"]),
-                "invoice_uuid": links.uuid(row["invoice"]),
-                "invoice_period": f"{row['month']:02}-{row['year']}",
-                "customer_uuid": links.uuid(row["customer"]),
-            }
-        )
-    return body
+def _mask_new_payments(answer: Answer, facts: Facts) -> Answer:
+    """Replace the identifiers of the payments that the Waldur did not have."""
+    body = [
+        payment
+        if str(UUID(payment["uuid"])) in facts.payments
+        else payment | {"uuid": NEW, "url": NEW}
+        for payment in answer.body
+    ]
+    return replace(answer, body=body)
