@@ -55,7 +55,7 @@ class ProjectsHaveCredit(WrongState):
 
 
 class AffiliateHasEarned(WrongState):
-    """A link that earned fees cannot be deleted."""
+    """A link that earned fees keeps its organizations, and cannot be deleted."""
 
     def __init__(self) -> None:
         super().__init__("The affiliate has earned fees: set is_active to false instead.")

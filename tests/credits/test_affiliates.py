@@ -1,9 +1,11 @@
 """Affiliates of organizations, behind a setting: links, fees and earnings."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -132,8 +134,42 @@ async def test_owners_of_the_affiliate_read_their_fees(
     }
     url = f"{URL}{link.uuid}/"
     assert (await affiliated.delete(url, headers=staff.headers)).status_code == 409
+    other = body_of(customer, await make.customer())
+    assert (await affiliated.patch(url, json=other, headers=staff.headers)).status_code == 409
+    same = body_of(customer, affiliate, is_active=False)
+    assert (await affiliated.put(url, json=same, headers=staff.headers)).status_code == 200
     assert (await affiliated.patch(url, json={}, headers=owner.headers)).status_code == 403
     buyer = await make.owner(customer)
     for path in ("", "accruals/", "earnings/"):
         answer = await affiliated.get(f"{url}{path}", headers=buyer.headers)
         assert answer.status_code == 404
+
+
+async def test_of_two_links_that_become_active_at_once_one_does(
+    make: Factories, affiliated: httpx.AsyncClient, staff: UserRow
+) -> None:
+    customer = await make.customer()
+    links = [
+        await make.affiliate(customer, await make.customer(), is_active=False) for _ in range(2)
+    ]
+    for _ in range(5):
+        answers = await asyncio.gather(
+            *(
+                affiliated.patch(
+                    f"{URL}{link.uuid}/", json={"is_active": True}, headers=staff.headers
+                )
+                for link in links
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 400]
+        for link in links:
+            await affiliated.patch(
+                f"{URL}{link.uuid}/", json={"is_active": False}, headers=staff.headers
+            )
+
+
+async def test_the_earnings_of_an_unknown_link_are_not_found(
+    affiliated: httpx.AsyncClient, staff: UserRow
+) -> None:
+    answer = await affiliated.get(f"{URL}{uuid4()}/earnings/", headers=staff.headers)
+    assert answer.json() == {"detail": "No CustomerAffiliate matches the given query."}

@@ -50,13 +50,23 @@ async def create_affiliate(connection: AsyncConnection, command: CreateAffiliate
 
 
 async def update_affiliate(connection: AsyncConnection, command: UpdateAffiliate) -> None:
-    """Change the link; raises `CreditNotFound`, `UnknownReference` and `InvalidField`."""
+    """Change the link; its organizations remain once it has earned.
+
+    Raises `CreditNotFound`, `UnknownReference`, `InvalidField` and `AffiliateHasEarned`.
+    """
     stored = await affiliates.lock_affiliate(connection, command.uuid)
     if stored is None:
         raise CreditNotFound("CustomerAffiliate")
     columns = dict(stored._mapping) | await _resolve(connection, command.values)
     link_id = columns.pop("id")
+    # Changes of a customer's links take turns.
+    await affiliates.lock_customer(connection, columns["customer_id"])
     await _check(connection, columns, link_id)
+    parties = (columns["customer_id"], columns["affiliate_id"])
+    if parties != (stored.customer_id, stored.affiliate_id) and await affiliates.has_earned(
+        connection, link_id
+    ):
+        raise AffiliateHasEarned
     await affiliates.set_affiliate(connection, link_id, columns)
 
 
@@ -72,7 +82,8 @@ async def delete_affiliate(connection: AsyncConnection, command: DeleteAffiliate
 async def _resolve(connection: AsyncConnection, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return columns with the ids of the customers, which are locked."""
     columns = dict(values)
-    for field in sorted({"customer", "affiliate"} & columns.keys()):
+    # In one order for all, so that no two requests wait for each other.
+    for field in sorted({"customer", "affiliate"} & columns.keys(), key=columns.__getitem__):
         customer_id = await records.lock_customer(connection, columns.pop(field))
         if customer_id is None:
             raise UnknownReference(field)

@@ -118,6 +118,7 @@ _earnings: Final = Collection(
     rows=EARNINGS,
     require=require_reader,
     record=_earnings_record,
+    noun="CustomerAffiliate",
 )
 Reader = Annotated[Caller, Depends(require_reader)]
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.credits.models import AffiliateFeeAccrual, CustomerAffiliate
+from app.customers.models import Customer
 
 
 async def lock_affiliate(connection: AsyncConnection, uuid: UUID) -> Row[*tuple[Any, ...]] | None:
@@ -27,6 +28,18 @@ async def lock_affiliate(connection: AsyncConnection, uuid: UUID) -> Row[*tuple[
         .with_for_update()
     )
     return (await connection.execute(statement)).one_or_none()
+
+
+async def lock_customer(connection: AsyncConnection, customer_id: int) -> None:
+    """Lock a customer."""
+    statement = select(Customer.id).where(Customer.id == customer_id)
+    await connection.execute(statement.with_for_update(key_share=True))
+
+
+async def has_earned(connection: AsyncConnection, link_id: int) -> bool:
+    """Return whether a locked link earned fees."""
+    statement = select(exists().where(AffiliateFeeAccrual.affiliate_link_id == link_id))
+    return bool((await connection.execute(statement)).scalar_one())
 
 
 async def find_others(

@@ -25,7 +25,7 @@ from app.credits.models import (
 
 
 async def find_links(connection: AsyncConnection, invoice_id: int) -> Sequence[Row[Any]]:
-    """Return the affiliates that earn a fee from an invoice.
+    """Return the affiliates that earn a fee from an invoice, and keep their links from changing.
 
     A link earns in the months whose last day lies between its dates. Each row has the `id` of the
     link, `affiliate_id`, `fee_percent`, and of the invoice `uuid`, `year`, `month`, `total_price`.
@@ -51,6 +51,7 @@ async def find_links(connection: AsyncConnection, invoice_id: int) -> Sequence[R
             or_(CustomerAffiliate.start_date.is_(None), CustomerAffiliate.start_date <= last_day),
             or_(CustomerAffiliate.end_date.is_(None), CustomerAffiliate.end_date > last_day),
         )
+        .with_for_update(of=CustomerAffiliate, read=True)
     )
     return (await connection.execute(statement)).all()
 
