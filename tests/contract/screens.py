@@ -156,13 +156,7 @@ _PAYMENT = {
     "invoice_uuid": uuid,
     "invoice_period": optional(text),
 }
-_USAGE = Request(
-    "GET",
-    ITEMS,
-    "page=1&page_size=5&credit_uuid={credit}&customer_uuid={customer}",
-    needs=_ITEM,
-    is_list=True,
-)
+_SUM = {"total_price": amount, "start_date": day, "end_date": day}
 _TABLE_OF_REPORTS = "accounting_is_running=true&year={year}&month={month}"
 
 SCREENS: Final[dict[str, tuple[Request, ...]]] = {
@@ -199,7 +193,7 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
     "mark as paid without a proof": (
         Request("POST", INVOICES + "{invoice}/paid/", form={"date": "2026-11-05", "proof": ""}),
     ),
-    "mark as paid without a date": (Request("POST", INVOICES + "{invoice}/paid/", form={}),),
+    "mark as paid, no date": (Request("POST", INVOICES + "{invoice}/paid/", form={}),),
     "invoice details": (
         Request("GET", INVOICES + "{pending}/", needs=_INVOICE),
         Request("PATCH", ITEMS + "{item}/", json={"article_code": "A-1", "quantity": 2}),
@@ -330,7 +324,7 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             },
         ),
         Request("DELETE", CREDITS + "{new}/"),
-        _USAGE,
+        page(ITEMS, "credit_uuid={credit}&customer_uuid={customer}", **_ITEM),
     ),
     "credits of projects": (
         Request("GET", CREDITS, "customer_uuid={customer}", needs=_CREDIT, is_list=True),
@@ -366,7 +360,7 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             "GET",
             ITEMS + "project_costs_for_period/",
             "project_uuid={project}&period=2",
-            needs={"total_price": amount, "start_date": day, "end_date": day},
+            needs=_SUM,
         ),
     ),
     "customer costs": (
@@ -374,7 +368,7 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             "GET",
             ITEMS + "customer_costs_for_period/",
             "customer_uuid={customer}&period=3",
-            needs={"total_price": amount, "start_date": day, "end_date": day},
+            needs=_SUM,
         ),
     ),
     "financial overview": (

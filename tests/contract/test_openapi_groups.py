@@ -72,7 +72,6 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     ),
     "what does not exist is null": (
         "*CustomerCredit.consumption_last_month: is *True*",
-        "FinancialReport.payment_profiles: is *True*",
         "Payment.invoice: is *True*",
         "ProjectCredit.customer_credit: is *True*",
     ),
