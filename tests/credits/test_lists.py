@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app import clock
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from tests.support.clients import BASE
 from tests.support.factories import Factories
@@ -83,6 +84,25 @@ async def test_a_customer_credit_shows_its_offerings_and_figures(
     assert await rows(f"{CREDITS}{credit.uuid}/consumptions/") == [
         {"date": "2026-10-01", "price": "7.50"}
     ]
+
+
+async def test_a_canceled_invoice_is_no_consumption(make: Factories, rows: Any) -> None:
+    customer = await make.customer()
+    credit = await make.credit(customer)
+    project = await make.project(customer)
+    await make.project_credit(project)
+    for month in (10, 11):
+        invoice = await make.invoice(customer, Period(2026, month), InvoiceState.CANCELED)
+        await make.item(invoice, "5", project_id=project.id)
+        await make.item(
+            invoice, "-5", project_id=project.id, credit=True, customer_credit_id=credit.id
+        )
+    (shown,) = await rows(CREDITS)
+    assert shown["consumption_last_month"] == 0
+    assert await rows(f"{CREDITS}{credit.uuid}/consumptions/") == []
+    (share,) = await rows("/api/project-credits/")
+    assert share["consumption_last_month"] == 0
+    assert share["creditable_cost_this_month"] == "0.00000"
 
 
 async def test_a_credit_without_an_invoice_of_last_month_has_no_consumption(

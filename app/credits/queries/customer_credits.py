@@ -15,7 +15,7 @@ from app.credits.models import (
     billed_invoice,
     billed_item,
 )
-from app.credits.queries.months import is_of_month, visibility_with_months
+from app.credits.queries.months import IS_CHARGED, is_of_month, visibility_with_months
 from app.customers.models import Customer, Project
 from app.database.filter_set import contains_text, equals
 from app.database.lists import Join, RowList
@@ -75,7 +75,8 @@ _consumed_last_month = (
     .outerjoin(
         billed_item,
         (billed_item.c.invoice_id == billed_invoice.c.id)
-        & (billed_item.c.customer_credit_id == CustomerCredit.id),
+        & (billed_item.c.customer_credit_id == CustomerCredit.id)
+        & IS_CHARGED,
     )
     .where(billed_invoice.c.customer_id == CustomerCredit.customer_id, is_of_month("last"))
     .group_by(billed_invoice.c.id)
@@ -135,6 +136,7 @@ _consumption = (
     )
     .join(billed_item, billed_item.c.customer_credit_id == CustomerCredit.id)
     .join(billed_invoice, billed_invoice.c.id == billed_item.c.invoice_id)
+    .where(IS_CHARGED)
     .group_by(CustomerCredit.id, _month)
     .subquery("consumption")
 )

@@ -5,11 +5,14 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.credits.models import billed_invoice
 from app.identity.access import Scope, visibility_of
 from app.identity.caller import Caller
 
+IS_CHARGED: Final = billed_invoice.c.state != InvoiceState.CANCELED
+"""The condition that an invoice was not canceled. A cancellation gives back what credits paid."""
 _MONTHS: Final = {"this": 0, "last": -1}
 
 

@@ -22,7 +22,7 @@ from app.credits.queries.customer_credits import (
     customer_conditions,
     names_of,
 )
-from app.credits.queries.months import is_of_month, visibility_with_months
+from app.credits.queries.months import IS_CHARGED, is_of_month, visibility_with_months
 from app.customers.models import Customer, Project
 from app.database.filter_set import contains_text, equals
 from app.database.lists import Join, PageQuery, Row, RowList, RowPage, RowQuery, read_one, read_page
@@ -47,7 +47,7 @@ def _sum_of_month(month: str, amount: Any, *conditions: ColumnElement[bool]) -> 
     return (
         select(func.coalesce(func.sum(amount), 0))
         .select_from(billed_invoice)
-        .outerjoin(billed_item, and_(_of_invoice, _of_project, *conditions))
+        .outerjoin(billed_item, and_(_of_invoice, IS_CHARGED, _of_project, *conditions))
         .where(billed_invoice.c.customer_id == Project.customer_id, is_of_month(month))
         .group_by(billed_invoice.c.id)
         .correlate(ProjectCredit, Project, CustomerCredit)
