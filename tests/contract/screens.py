@@ -168,6 +168,12 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             needs={**_PERIOD, "price": amount},
             is_list=True,
         ),
+        Request(
+            "GET",
+            ITEMS + "customer_costs_for_period/",
+            "customer_uuid={customer}&period=3",
+            needs=_SUM,
+        ),
     ),
     "latest invoices": (
         Request(
@@ -360,14 +366,6 @@ SCREENS: Final[dict[str, tuple[Request, ...]]] = {
             "GET",
             ITEMS + "project_costs_for_period/",
             "project_uuid={project}&period=2",
-            needs=_SUM,
-        ),
-    ),
-    "customer costs": (
-        Request(
-            "GET",
-            ITEMS + "customer_costs_for_period/",
-            "customer_uuid={customer}&period=3",
             needs=_SUM,
         ),
     ),
