@@ -14,47 +14,40 @@ _Balance = DecimalNumber(16, 5, minimum=Decimal(0))
 _Percent = DecimalNumber(3, 0, minimum=Decimal(0), maximum=Decimal(100))
 
 
-class CreateCustomerCreditRequest(RequestModel):
-    """The credit of an organization."""
+class _CreditTerms(RequestModel):
+    """The fields that the credits of organizations and of projects share."""
 
     value: Annotated[Decimal, _Balance] = OPTIONAL
+    end_date: Annotated[date | None, Date()] = OPTIONAL
+    """The first day of a month, on which the value becomes zero."""
+    expected_consumption: Annotated[Decimal, _Balance] = OPTIONAL
+    """Below the value. Without it, a linear credit is spread over the months until its end."""
+    minimal_consumption_logic: Annotated[
+        MinimalConsumptionLogic, Choice(MinimalConsumptionLogic)
+    ] = OPTIONAL
+    grace_coefficient: Annotated[Decimal, _Percent] = OPTIONAL
+    """The percentage by which the consumption may be below the expected one."""
+    apply_as_minimal_consumption: Annotated[bool, Boolean()] = OPTIONAL
+    """Whether a part of the expected consumption that is not used is forfeited."""
+
+
+class CreateCustomerCreditRequest(_CreditTerms):
+    """The credit of an organization."""
+
     customer: Annotated[UUID, Link(("customers",))]
     offerings: Annotated[
         list[UUID], Links(("marketplace-provider-offerings", "marketplace-public-offerings"))
     ] = OPTIONAL
     """The offerings whose items are paid; none means every item."""
-    end_date: Annotated[date | None, Date()] = OPTIONAL
-    """The first day of a month, on which the value becomes zero."""
-    expected_consumption: Annotated[Decimal, _Balance] = OPTIONAL
-    """Below the value. Without it, a linear credit is spread over the months until its end."""
-    minimal_consumption_logic: Annotated[
-        MinimalConsumptionLogic, Choice(MinimalConsumptionLogic)
-    ] = OPTIONAL
-    grace_coefficient: Annotated[Decimal, _Percent] = OPTIONAL
-    """The percentage by which the consumption may be below the expected one."""
-    apply_as_minimal_consumption: Annotated[bool, Boolean()] = OPTIONAL
-    """Whether a part of the expected consumption that is not used is forfeited."""
 
 
 PatchedCreateCustomerCreditRequest = partial_model(CreateCustomerCreditRequest)
 
 
-class ProjectCreditRequest(RequestModel):
+class ProjectCreditRequest(_CreditTerms):
     """A project's share of the credit of its organization."""
 
-    value: Annotated[Decimal, _Balance] = OPTIONAL
     project: Annotated[UUID, Link(("projects",))]
-    end_date: Annotated[date | None, Date()] = OPTIONAL
-    """The first day of a month, on which the value becomes zero."""
-    expected_consumption: Annotated[Decimal, _Balance] = OPTIONAL
-    """Below the value. Without it, a linear credit is spread over the months until its end."""
-    minimal_consumption_logic: Annotated[
-        MinimalConsumptionLogic, Choice(MinimalConsumptionLogic)
-    ] = OPTIONAL
-    grace_coefficient: Annotated[Decimal, _Percent] = OPTIONAL
-    """The percentage by which the consumption may be below the expected one."""
-    apply_as_minimal_consumption: Annotated[bool, Boolean()] = OPTIONAL
-    """Whether a part of the expected consumption that is not used is forfeited."""
     mark_unused_credit_as_spent_on_project_termination: Annotated[bool, Boolean()] = OPTIONAL
     """Whether the balance is taken from the organization, too, when the project is removed."""
 

@@ -6,14 +6,14 @@ from sqlalchemy import ColumnElement, Text, cast, collate, func, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import aliased
 
-from app.billing.enums import EARNED, CustomerRoleName
+from app.billing.enums import CustomerRoleName
 from app.credits.models import (
     AffiliateFeeAccrual,
-    CreditTransaction,
     CustomerAffiliate,
     CustomerCredit,
     billed_invoice,
 )
+from app.credits.repository.ledger import EARNED_SUM
 from app.customers.models import Customer
 from app.database.filter_set import contains_text, equals
 from app.database.lists import Join, RowList
@@ -120,15 +120,6 @@ _by_month = (
 _month = func.jsonb_build_object(
     "year", _by_month.c.year, "month", _by_month.c.month, "amount", cast(_by_month.c.amount, Text)
 )
-_earned = (
-    select(func.coalesce(func.sum(CreditTransaction.amount), 0))
-    .where(
-        CreditTransaction.customer_credit_uuid == CustomerCredit.uuid,
-        CreditTransaction.transaction_type.in_(EARNED),
-    )
-    .correlate(CustomerCredit)
-    .scalar_subquery()
-)
 EARNINGS: Final = VisibleRows(
     RowList(
         table=CustomerAffiliate,
@@ -137,7 +128,7 @@ EARNINGS: Final = VisibleRows(
             "total_earned": _total,
             "withdrawable_balance": (
                 func.coalesce(CustomerCredit.value, 0).label("value"),
-                _earned.label("earned"),
+                EARNED_SUM.label("earned"),
             ),
             "per_month": select(
                 func.coalesce(

@@ -5,10 +5,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Date, Text, cast, collate, func, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
-from app.billing.enums import EARNED
 from app.catalogue.models import Offering
 from app.credits.models import (
-    CreditTransaction,
     CustomerCredit,
     CustomerCreditOffering,
     ProjectCredit,
@@ -16,6 +14,7 @@ from app.credits.models import (
     billed_item,
 )
 from app.credits.queries.months import IS_CHARGED, is_of_month, visibility_with_months
+from app.credits.repository.ledger import EARNED_SUM
 from app.customers.models import Customer, Project
 from app.database.filter_set import contains_text, equals
 from app.database.lists import Join, RowList
@@ -59,15 +58,6 @@ ALLOCATED: Final = (
     .scalar_subquery()
 )
 """The sum of the credits of the customer's projects."""
-_earned = (
-    select(func.coalesce(func.sum(CreditTransaction.amount), 0))
-    .where(
-        CreditTransaction.customer_credit_uuid == CustomerCredit.uuid,
-        CreditTransaction.transaction_type.in_(EARNED),
-    )
-    .correlate(CustomerCredit)
-    .scalar_subquery()
-)
 # Null without an invoice of the month.
 _consumed_last_month = (
     select(func.coalesce(-func.sum(billed_item.c.price), 0))
@@ -105,7 +95,7 @@ CUSTOMER_CREDITS: Final = VisibleRows(
             "apply_as_minimal_consumption": CustomerCredit.apply_as_minimal_consumption,
             "allocated_to_projects": ALLOCATED,
             "consumption_last_month": _consumed_last_month,
-            "withdrawable_balance": _earned,
+            "withdrawable_balance": EARNED_SUM,
         },
         joins=(Join(Customer, Customer.id == CustomerCredit.customer_id),),
         conditions={

@@ -45,6 +45,16 @@ _OF_AN_INVOICE: Final = (
     CreditTransactionType.ROLLBACK,
 )
 """The movements that the compensation of an invoice causes, and those that undo them."""
+EARNED_SUM: Final = (
+    select(func.coalesce(func.sum(CreditTransaction.amount), 0))
+    .where(
+        CreditTransaction.customer_credit_uuid == CustomerCredit.uuid,
+        CreditTransaction.transaction_type.in_(EARNED),
+    )
+    .correlate(CustomerCredit)
+    .scalar_subquery()
+)
+"""The sum of the earned movements of a customer's credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +238,7 @@ async def taken_by_invoice(connection: AsyncConnection, invoice_uuid: UUID) -> d
 
 async def sum_earned(connection: AsyncConnection, credit: Credit) -> Decimal:
     """Return the sum of the earned movements of a customer's credit."""
-    statement = select(func.coalesce(func.sum(CreditTransaction.amount), 0)).where(
-        CreditTransaction.customer_credit_uuid == credit.uuid,
-        CreditTransaction.transaction_type.in_(EARNED),
-    )
+    statement = select(EARNED_SUM).select_from(CustomerCredit).where(CustomerCredit.id == credit.id)
     return Decimal((await connection.execute(statement)).scalar_one())
 
 
