@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -110,13 +111,24 @@ async def delete_project_credit(connection: AsyncConnection, command: DeleteProj
     await records.delete_project_credit(connection, credit)
 
 
-async def _lock(
+async def find_managed_project(
     connection: AsyncConnection, caller: Caller, uuid: UUID
-) -> tuple[CustomerCredits, Credit]:
+) -> Row[int, int]:
+    """Return the `id` and the `customer_id` of the project with a credit.
+
+    Raises `CreditNotFound`, and `PermissionDenied` if the caller may not change the credit.
+    """
     project = await records.find_project_of_credit(connection, uuid)
     if project is None:
         raise CreditNotFound("ProjectCredit")
     await _require_manager(connection, caller, project.customer_id)
+    return project
+
+
+async def _lock(
+    connection: AsyncConnection, caller: Caller, uuid: UUID
+) -> tuple[CustomerCredits, Credit]:
+    project = await find_managed_project(connection, caller, uuid)
     return await _relock(connection, project.customer_id, project.id)
 
 

@@ -15,17 +15,25 @@ from app.credits.api.bodies import PatchedProjectCreditRequest, ProjectCreditReq
 from app.credits.api.project_credits import collection
 from app.credits.repository.records import lock_project_credit
 from app.credits.schemas import ProjectCredit
+from app.database.engine import Connection
 from app.database.lists import Row
 from app.idempotency.api.submission import Submission, resource_of, submission_on, submission_to
 from app.identity.api.authentication import require_user
+from app.identity.caller import Caller
 
 router = APIRouter(prefix="/api/project-credits", tags=["project-credits"])
 
 _CREDITS: Final = resource_of(collection, "project credit", lock_project_credit)
+
+
+async def _find_managed(connection: Connection, caller: Caller, uuid: str) -> Row:
+    row = await collection.find(connection, caller, uuid)
+    await actions.find_managed_project(connection, caller, row["uuid"])
+    return row
+
+
 Created = Annotated[Submission[None], Depends(submission_to(_CREDITS, require_user))]
-Changed = Annotated[
-    Submission[Row], Depends(submission_on(_CREDITS, collection.find, require_user))
-]
+Changed = Annotated[Submission[Row], Depends(submission_on(_CREDITS, _find_managed, require_user))]
 
 
 @router.post(
