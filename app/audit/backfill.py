@@ -9,12 +9,14 @@ from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
-from app.audit.verify import IS_COMPLETE, UNSEALED
-from app.audit.writer import audited_transaction, seal
+from app.audit.models import SUBJECT_TABLES
+from app.audit.record_tables import INVOICES, SUBJECTS, RecordTables
+from app.audit.seal_statements import SEAL_INVOICES, SEAL_SUBJECTS, SealStatements
+from app.audit.writer import audited_transaction, seal_records
 from app.database import import_lock, timeouts
 from app.database.batches import run_in_batches
 from app.database.engine import Database
@@ -28,39 +30,50 @@ class BackfillResult:
     """The number of records that were completed."""
 
     changes: int = 0
-    """Entries for unsealed changes, one for each transaction and invoice."""
-    invoices: int = 0
-    """Invoices whose record starts now."""
+    """Entries for unsealed changes, one for each transaction and subject."""
+    records: int = 0
+    """Records that start now."""
 
     def __str__(self) -> str:
-        return f"Changes sealed: {self.changes:,}; records started: {self.invoices:,}."
+        return f"Changes sealed: {self.changes:,}; records started: {self.records:,}."
 
 
 async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResult:
-    """Seal unsealed changes, and start the record of each invoice without a complete one.
+    """Seal unsealed changes, and start the record of each subject without a complete one.
 
     It commits each batch, and can be stopped and run again. It waits for a running import.
     """
     result = BackfillResult()
 
-    async def seal_changes(connection: AsyncConnection, size: int) -> int:
+    async def seal_changes(
+        tables: RecordTables, statements: SealStatements, connection: AsyncConnection, size: int
+    ) -> int:
         await _wait_for_locks(connection)
-        changes = (await connection.execute(_unsealed, {"size": size})).scalars().all()
+        unsealed = _unsealed_changes(tables)
+        changes = (await connection.execute(unsealed, {"size": size})).scalars().all()
         for change in changes:
             await connection.execute(_resume_change, {"change": str(change)})
-            result.changes += await seal(connection, key, _ACTOR, why)
+            sealed, _ = await seal_records(connection, key, _ACTOR, why, statements)
+            result.changes += sealed
         return len(changes)
 
-    async def start_records(connection: AsyncConnection, size: int) -> int:
+    async def start_records(
+        incomplete: TextClause, baseline: tuple[TextClause, ...], connection: AsyncConnection,
+        size: int,
+    ) -> int:  # fmt: skip
         await _wait_for_locks(connection)
-        invoices = (await connection.execute(_incomplete, {"size": size})).scalars().all()
-        for statement in _baseline:
-            await connection.execute(statement, {"invoices": list(invoices)})
-        return len(invoices)
+        ids = (await connection.execute(incomplete, {"size": size})).scalars().all()
+        for statement in baseline:
+            await connection.execute(statement, {"ids": list(ids)})
+        return len(ids)
 
-    await run_in_batches(database.transaction, seal_changes, _BATCH)
+    for tables, statements in ((INVOICES, SEAL_INVOICES), (SUBJECTS, SEAL_SUBJECTS)):
+        seal_all = partial(seal_changes, tables, statements)
+        await run_in_batches(database.transaction, seal_all, _BATCH)
     audited = partial(audited_transaction, database, key, _ACTOR, why)
-    result.invoices = await run_in_batches(audited, start_records, _BATCH)
+    for incomplete, baseline in _STARTS:
+        start_all = partial(start_records, incomplete, baseline)
+        result.records += await run_in_batches(audited, start_all, _BATCH)
     return result
 
 
@@ -69,27 +82,60 @@ async def _wait_for_locks(connection: AsyncConnection) -> None:
     await import_lock.lock_out_imports(connection)
 
 
-_unsealed: Final = text(f"""
-SELECT change FROM ({UNSEALED}) AS u GROUP BY change ORDER BY min(u.first) LIMIT :size
+def _unsealed_changes(tables: RecordTables) -> TextClause:
+    return text(f"""
+SELECT change FROM ({tables.unsealed}) AS u GROUP BY change ORDER BY min(u.first) LIMIT :size
 """)  # noqa: S608 - made of constants
+
+
 _resume_change: Final = text("SELECT set_config('invoicing.change', :change, true)")
-_incomplete: Final = text(f"""
-SELECT i.id FROM invoices AS i WHERE NOT {IS_COMPLETE}
-ORDER BY i.id LIMIT :size FOR NO KEY UPDATE
+_GIVEN: Final = "ANY(CAST(:ids AS bigint[]))"
+
+
+def _incomplete(tables: RecordTables, table: str, key: str) -> TextClause:
+    """Lock and select subjects without a complete record; `key` has the columns of the key."""
+    return text(f"""
+SELECT s.id FROM {table} AS s CROSS JOIN LATERAL (SELECT {key}) AS named
+WHERE NOT {tables.is_complete("named")}
+ORDER BY s.id LIMIT :size FOR NO KEY UPDATE OF s
 """)  # noqa: S608 - made of constants
-_baseline: Final = (
-    text("""
+
+
+_invoice_baseline: Final = (
+    text(f"""
 INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
 SELECT current_change(), i.uuid, 'invoice', i.uuid, invoice_as_recorded(i)
-FROM invoices AS i WHERE i.id = ANY(CAST(:invoices AS bigint[])) ORDER BY i.id
-"""),
+FROM invoices AS i WHERE i.id = {_GIVEN} ORDER BY i.id
+"""),  # noqa: S608 - made of constants
     *(
         text(f"""
 INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
 SELECT current_change(), i.uuid, '{kind}', r.uuid, {kind}_as_recorded(r)
 FROM {table} AS r JOIN invoices AS i ON i.id = r.invoice_id
-WHERE r.invoice_id = ANY(CAST(:invoices AS bigint[])) ORDER BY r.id
+WHERE r.invoice_id = {_GIVEN} ORDER BY r.id
 """)  # noqa: S608 - made of constants
         for kind, table in (("item", "invoice_items"), ("payment", "payments"))
     ),
 )
+
+
+def _subject_baseline(kind: str, table: str) -> TextClause:
+    return text(f"""
+INSERT INTO subject_changes (change, subject_uuid, kind, became)
+SELECT current_change(), uuid, '{kind}', subject_as_recorded('{kind}', uuid)
+FROM {table} WHERE id = {_GIVEN} ORDER BY id
+""")  # noqa: S608 - made of constants
+
+
+_STARTS: Final = (
+    (_incomplete(INVOICES, "invoices", "s.uuid AS invoice_uuid"), _invoice_baseline),
+    *(
+        (
+            _incomplete(SUBJECTS, table, f"s.uuid AS subject_uuid, '{kind}' AS kind"),
+            (_subject_baseline(kind, table),),
+        )
+        for kind, table in SUBJECT_TABLES.items()
+    ),
+)
+"""For each kind of subject: selects incomplete records by the key of the subject, and writes the
+whole rows of these subjects."""

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy import RowMapping, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.digest import ENTRY_DIGEST
 from app.audit.hash_chain import EMPTY_HEAD, HashChain
+from app.audit.verify_statements import (
+    DIFFERING_ROWS,
+    INCOMPLETE_RECORDS,
+    INVOICE_ENTRIES,
+    SUBJECT_ENTRIES,
+    UNSEALED_CHANGES,
+)
 from app.database import timeouts
 from app.database.engine import Database
 from app.settings import AuditSettings
@@ -26,30 +32,32 @@ class Discrepancy:
     """A difference between the record and the data, or a broken chain."""
 
     description: str
-    invoice: UUID
+    kind: str
+    """The kind of subject: an invoice, or one of `SubjectKind`."""
+    uuid: UUID
+    """The UUID of the subject."""
     number: int | None = None
-    """The number of the invoice, if it exists."""
+    """The number of an invoice that exists."""
     sequence: int | None = None
     """The sequence of the entry, if it concerns one."""
 
     def __str__(self) -> str:
         number = f" (number {self.number})" if self.number is not None else ""
         entry = f", entry {self.sequence}" if self.sequence is not None else ""
-        return f"invoice {self.invoice}{number}{entry}: {self.description}"
+        return f"{_noun(self.kind)} {self.uuid}{number}{entry}: {self.description}"
 
 
 @dataclass
 class VerificationResult:
     """The numbers of checked records and of discrepancies, updated during the verification."""
 
-    invoices: int = 0
-    """Invoices with a record."""
+    records: int = 0
     entries: int = 0
     discrepancies: int = 0
 
     def __str__(self) -> str:
         return (
-            f"Records: {self.invoices:,}; entries: {self.entries:,};"
+            f"Records: {self.records:,}; entries: {self.entries:,};"
             f" discrepancies: {self.discrepancies:,}."
         )
 
@@ -62,15 +70,18 @@ async def verify(
     keyed_hashes = tuple(HashChain(key.get_secret_value().encode()) for key in keys)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
-        async with aclosing(_entries(connection, keyed_hashes, result)) as discrepancies:
-            async for discrepancy in discrepancies:
-                result.discrepancies += 1
-                yield discrepancy
+        for entries in (INVOICE_ENTRIES, SUBJECT_ENTRIES):
+            async with aclosing(
+                _check_chains(connection, entries, keyed_hashes, result)
+            ) as discrepancies:
+                async for discrepancy in discrepancies:
+                    result.discrepancies += 1
+                    yield discrepancy
         for statement, describe in _FURTHER_CHECKS:
             async with aclosing(_rows(connection, statement)) as rows:
                 async for row in rows:
                     result.discrepancies += 1
-                    yield Discrepancy(describe(row), row["invoice_uuid"], row["number"])
+                    yield Discrepancy(describe(row), row["kind"], row["uuid"], row["number"])
 
 
 async def _rows(
@@ -82,17 +93,20 @@ async def _rows(
         yield row
 
 
-async def _entries(
-    connection: AsyncConnection, keyed_hashes: tuple[HashChain, ...], result: VerificationResult
+async def _check_chains(
+    connection: AsyncConnection,
+    entries: TextClause,
+    keyed_hashes: tuple[HashChain, ...],
+    result: VerificationResult,
 ) -> AsyncGenerator[Discrepancy, None]:
-    chain: _InvoiceChain | None = None
-    async with aclosing(_rows(connection, _ENTRIES)) as rows:
+    chain: _SubjectChain | None = None
+    async with aclosing(_rows(connection, entries)) as rows:
         async for row in rows:
-            if chain is None or chain.invoice != row["invoice_uuid"]:
+            if chain is None or chain.subject != (row["kind"], row["uuid"]):
                 for discrepancy in chain.check_end() if chain else ():
                     yield discrepancy
-                chain = _InvoiceChain(row, keyed_hashes)
-                result.invoices += 1
+                chain = _SubjectChain(row, keyed_hashes)
+                result.records += 1
             result.entries += 1
             for discrepancy in chain.check_entry(row):
                 yield discrepancy
@@ -101,8 +115,8 @@ async def _entries(
 
 
 @dataclass
-class _InvoiceChain:
-    """The chain of one invoice, checked entry by entry."""
+class _SubjectChain:
+    """The chain of one subject, checked entry by entry."""
 
     first: RowMapping
     keyed_hashes: tuple[HashChain, ...]
@@ -114,11 +128,11 @@ class _InvoiceChain:
     last: RowMapping | None = None
 
     @property
-    def invoice(self) -> UUID:
-        return self.first["invoice_uuid"]  # type: ignore[no-any-return]  # a row has no types
+    def subject(self) -> tuple[str, UUID]:
+        return self.first["kind"], self.first["uuid"]
 
     def _discrepancy(self, description: str, sequence: int | None = None) -> Discrepancy:
-        return Discrepancy(description, self.invoice, self.first["number"], sequence)
+        return Discrepancy(description, *self.subject, self.first["number"], sequence)
 
     def _missing(self, description: str, following: int) -> Iterator[Discrepancy]:
         """Report the entries that are missing between the last one and the following."""
@@ -130,14 +144,13 @@ class _InvoiceChain:
 
     def check_entry(self, row: RowMapping) -> Iterator[Discrepancy]:
         """Check the next entry."""
-        sequence, previous = row["sequence"], row["previous"]
+        uuid, sequence, previous = row["uuid"], row["sequence"], row["previous"]
         is_next = sequence == self.sequence + 1
         yield from self._missing("the entry was removed", sequence)
         is_genuine = row["hash"] in {
-            each.entry_hash(self.invoice, sequence, previous, row["digest"])
-            for each in self.keyed_hashes
+            each.entry_hash(uuid, sequence, previous, row["digest"]) for each in self.keyed_hashes
         }
-        if not is_genuine and row["is_there"] and sequence > row["history_count"]:
+        if not is_genuine and row["has_head"] and sequence > row["history_count"]:
             yield self._discrepancy("the entry was inserted without the key", sequence)
         elif not is_genuine:
             yield self._discrepancy("the entry or its recorded changes were modified", sequence)
@@ -146,111 +159,48 @@ class _InvoiceChain:
         if is_genuine and row["unexplained"]:
             fields = ", ".join(row["unexplained"])
             yield self._discrepancy(f"no recorded change explains its values of {fields}", sequence)
-        after = {each.head_hash(self.invoice, sequence, row["hash"]) for each in self.keyed_hashes}
+        after = {each.head_hash(uuid, sequence, row["hash"]) for each in self.keyed_hashes}
         self.heads = after if is_genuine else self.heads | after
         self.sequence, self.last = sequence, row
 
     def check_end(self) -> Iterator[Discrepancy]:
-        """Compare the last entry with the invoice, and with its count and head."""
+        """Compare the last entry with the subject, and with its count and head."""
         row = self.last or self.first
+        noun = _noun(row["kind"])
+        count = row["history_count"]
+        if row["has_head"] and count > self.sequence:
+            yield from self._missing("the entry was cut off the end", count + 1)
+        elif row["has_head"] and (count != self.sequence or row["history_head"] not in self.heads):
+            yield self._discrepancy("its count or head does not match its last entry")
         if not row["is_there"]:
             if not row["is_end"]:
-                yield self._discrepancy("the invoice was deleted, and no entry records it")
-            return
-        count = row["history_count"]
-        if count > self.sequence:
-            yield from self._missing("the entry was cut off the end", count + 1)
-        elif count != self.sequence or row["history_head"] not in self.heads:
-            yield self._discrepancy("its count or head does not match its last entry")
-        if row["is_end"]:
+                yield self._discrepancy(f"the {noun} was deleted, and no entry records it")
+        elif row["is_end"]:
             yield self._discrepancy(
-                "the invoice exists, although its record ends with its deletion"
+                f"the {noun} exists, although its record ends with its deletion"
             )
         elif row["differing"]:
             fields = ", ".join(row["differing"])
-            yield self._discrepancy(f"the invoice differs from its last entry in {fields}")
+            yield self._discrepancy(f"the {noun} differs from its last entry in {fields}")
 
 
-# Columns that were added later are not compared: the entry does not have them.
-_ENTRIES: Final = text(f"""
-SELECT e.invoice_uuid, i.number, i.id IS NOT NULL AS is_there, i.history_count, i.history_head,
-       e.sequence, e.previous, e.hash, e.data IS NULL AS is_end, {ENTRY_DIGEST} AS digest,
-       (
-           SELECT array_agg(shown.key ORDER BY shown.key)
-           FROM jsonb_each(e.data) AS shown
-           WHERE e.before ? shown.key AND e.before -> shown.key <> shown.value AND NOT EXISTS (
-               SELECT FROM invoice_changes AS own
-               WHERE own.change = e.change AND own.invoice_uuid = e.invoice_uuid
-                   AND own.kind = 'invoice' AND own.became -> shown.key = shown.value
-           ) AND NOT EXISTS (
-               SELECT
-               FROM invoice_history AS other
-               JOIN invoice_changes AS any_of
-                   ON any_of.change = other.change AND any_of.invoice_uuid = other.invoice_uuid
-               WHERE other.invoice_uuid = e.invoice_uuid
-                   AND any_of.kind = 'invoice' AND any_of.became -> shown.key = shown.value
-           )
-       ) AS unexplained,
-       CASE WHEN e.is_last AND i.id IS NOT NULL THEN (
-           SELECT array_agg(shown.key ORDER BY shown.key)
-           FROM (SELECT invoice_as_recorded(i) AS row OFFSET 0) AS now, jsonb_each(e.data) AS shown
-           WHERE now.row -> shown.key IS DISTINCT FROM shown.value
-       ) END AS differing
-FROM (
-    SELECT *,
-           lag(data) OVER (PARTITION BY invoice_uuid ORDER BY sequence) AS before,
-           lead(id) OVER (PARTITION BY invoice_uuid ORDER BY sequence) IS NULL AS is_last
-    FROM invoice_history
-) AS e
-LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
-ORDER BY e.invoice_uuid, e.sequence
-""")  # noqa: S608 - made of constants
-
-IS_COMPLETE: Final = """EXISTS (
-    SELECT FROM invoice_history AS e
-    JOIN invoice_changes AS c ON c.change = e.change AND c.invoice_uuid = e.invoice_uuid
-    WHERE e.invoice_uuid = i.uuid AND c.kind = 'invoice' AND c.was IS NULL
-)"""
-"""Whether the record of the invoice `i` starts with its creation, or with a backfill."""
-
-UNSEALED: Final = """
-SELECT c.invoice_uuid, c.change, min(c.id) AS first
-FROM invoice_changes AS c
-WHERE NOT EXISTS (
-    SELECT FROM invoice_history AS e
-    WHERE e.change = c.change AND e.invoice_uuid = c.invoice_uuid
-)
-GROUP BY c.invoice_uuid, c.change
-"""
-"""The changes without an entry."""
-
-
-def _differing_rows(kind: str, table: str) -> TextClause:
-    """Compare the items or payments of invoices with the last recorded change of each."""
-    return text(f"""
-SELECT i.uuid AS invoice_uuid, i.number, count(*) AS count, '{kind}' AS kind
-FROM (
-    SELECT DISTINCT ON (invoice_uuid, subject) invoice_uuid, subject, id
-    FROM invoice_changes WHERE kind = '{kind}'
-    ORDER BY invoice_uuid, subject, id DESC
-) AS latest
-FULL JOIN (
-    SELECT i.uuid AS invoice_uuid, r.uuid AS subject, {kind}_as_recorded(r) AS row
-    FROM {table} AS r JOIN invoices AS i ON i.id = r.invoice_id
-) AS now ON now.invoice_uuid = latest.invoice_uuid AND now.subject = latest.subject
-LEFT JOIN invoice_changes AS c ON c.id = latest.id
-JOIN invoices AS i ON i.uuid = coalesce(now.invoice_uuid, latest.invoice_uuid)
-WHERE (
-    SELECT jsonb_object_agg(shown.key, now.row -> shown.key) FROM jsonb_each(c.became) AS shown
-) IS DISTINCT FROM c.became OR (now.row IS NULL) <> (c.became IS NULL)
-GROUP BY i.id
-HAVING {IS_COMPLETE}
-ORDER BY i.uuid
-""")  # noqa: S608 - made of constants
+def _noun(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def _describe_rows(row: RowMapping) -> str:
-    return f"{row['count']:,} {row['kind']}{_plural(row)} not as recorded"
+    return f"{row['count']:,} {row['of_kind']}{_plural(row)} not as recorded"
+
+
+def _describe_unsealed(row: RowMapping) -> str:
+    return (
+        f"{row['count']:,} change{_plural(row)} without an entry:"
+        " made outside the service or by an earlier release"
+    )
+
+
+def _describe_incomplete(row: RowMapping) -> str:
+    return "its record does not start with its whole state" if row["has_some"] else "no record"
 
 
 def _plural(row: RowMapping) -> str:
@@ -258,28 +208,8 @@ def _plural(row: RowMapping) -> str:
 
 
 _FURTHER_CHECKS: Final[tuple[tuple[TextClause, Callable[[RowMapping], str]], ...]] = (
-    (_differing_rows("item", "invoice_items"), _describe_rows),
-    (_differing_rows("payment", "payments"), _describe_rows),
-    (
-        text(f"""
-SELECT u.invoice_uuid, i.number, count(*) AS count
-FROM ({UNSEALED}) AS u LEFT JOIN invoices AS i ON i.uuid = u.invoice_uuid
-GROUP BY u.invoice_uuid, i.number ORDER BY u.invoice_uuid
-"""),  # noqa: S608 - made of constants
-        lambda row: (
-            f"{row['count']:,} change{_plural(row)} without an entry:"
-            " made outside the service or by an earlier release"
-        ),
-    ),
-    (
-        text(f"""
-SELECT i.uuid AS invoice_uuid, i.number,
-       EXISTS (SELECT FROM invoice_history AS e WHERE e.invoice_uuid = i.uuid) AS has_some
-FROM invoices AS i WHERE NOT {IS_COMPLETE} ORDER BY i.uuid
-"""),  # noqa: S608 - made of constants
-        lambda row: (
-            "its record does not start with its whole state" if row["has_some"] else "no record"
-        ),
-    ),
+    *((statement, _describe_rows) for statement in DIFFERING_ROWS),
+    *((statement, _describe_unsealed) for statement in UNSEALED_CHANGES),
+    *((statement, _describe_incomplete) for statement in INCOMPLETE_RECORDS),
 )
 """Checks beyond the chains, each with the description of a row."""

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.verify import UNSEALED
+from app.audit.record_tables import INVOICES
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
 from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord, kind_of
@@ -147,7 +147,7 @@ SELECT *, NULL::bigint AS line FROM invoice_changes WITH NO DATA
     # The invoices of which this database has changes that no entry seals yet.
     f"""
 CREATE TEMPORARY TABLE import_history_unsealed ON COMMIT DROP AS
-SELECT DISTINCT invoice_uuid FROM ({UNSEALED}) AS unsealed
+SELECT DISTINCT invoice_uuid FROM ({INVOICES.unsealed}) AS unsealed
 """,  # noqa: S608 - made of constants
     # The invoices whose audit records this import takes, and the heads of their chains.
     """

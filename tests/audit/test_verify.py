@@ -171,11 +171,35 @@ TAMPERINGS = {
         " FROM gone",
         ["-: 2 items not as recorded"],
     ),
-    "a payment is removed": ("DELETE FROM payments", ["-: 1 payment not as recorded"]),
+    "a payment is removed": (
+        "DELETE FROM payments",
+        ["-: 1 payment not as recorded", "-: the payment was deleted, and no entry records it"],
+    ),
+    "a payment profile is changed": (
+        "UPDATE payment_profiles SET name = 'mine'",
+        ["-: the payment profile differs from its last entry in name"],
+    ),
+    "an entry of a profile is changed": (
+        "UPDATE subject_history SET username = 'eve' WHERE kind = 'payment_profile'",
+        [f"1: {CHANGED}"],
+    ),
+    "the kind of a change": (
+        "UPDATE subject_changes SET kind = 'customer_credit' WHERE kind = 'payment'",
+        [f"1: {CHANGED}", f"-: {UNSEALED}", "-: its record does not start with its whole state"],
+    ),
+    "the record of a payment is cut off": (
+        "DELETE FROM subject_history WHERE kind = 'payment'",
+        [f"-: {UNSEALED}", "-: no record"],
+    ),
+    "the head of a payment is lost": (
+        "DELETE FROM subject_heads WHERE kind = 'payment'",
+        [f"-: {MISMATCH}"],
+    ),
     "the invoice is removed": (
         "WITH items AS (DELETE FROM invoice_items), payments AS (DELETE FROM payments)"
         " DELETE FROM invoices",
-        ["-: the invoice was deleted, and no entry records it"],
+        ["-: the invoice was deleted, and no entry records it",
+         "-: the payment was deleted, and no entry records it"],
     ),
 }  # fmt: skip
 
@@ -190,7 +214,7 @@ async def test_each_tampering_is_reported(
             found = await discrepancies_in(connection, settings)
         told = sorted(f"{each.sequence or '-'}: {each.description}" for each in found)
         assert told == sorted(expected), name
-        assert {each.invoice for each in found} == {invoice.uuid}
+        assert {each.uuid for each in found if each.kind == "invoice"} <= {invoice.uuid}
     assert await verified() == []
 
 
@@ -266,6 +290,7 @@ async def test_records_of_older_invoices_start_on_request(
     changed = await make.invoice(await make.customer())
     # As after the upgrade of a database that has invoices.
     await tamper("DELETE FROM invoice_changes")
+    await tamper("DELETE FROM subject_changes")
     async with audited_transaction(database, KEY, BY_TEST) as within:
         await within.execute(
             text("UPDATE invoices SET backend_id = 'x' WHERE id = :id"), {"id": changed.id}
@@ -273,9 +298,11 @@ async def test_records_of_older_invoices_start_on_request(
     assert sorted(await verified()) == [
         "-: its record does not start with its whole state",
         "-: no record",
+        "-: no record",
+        "-: no record",
     ]
     result = await backfill(database, KEY, "an upgrade")
-    assert (result.changes, result.invoices) == (0, 2)
+    assert (result.changes, result.records) == (0, 4)
     assert await verified() == []
 
 
@@ -286,7 +313,8 @@ async def test_entries_of_previous_keys_are_verified(
         given = settings.model_copy(update=keys)
         return [each async for each in verify(database, given, VerificationResult())]
 
-    assert len(await found(audit_key=EARLIER_KEY)) == 5
+    # Four entries and the head of the invoice, an entry and the head of profile and payment.
+    assert len(await found(audit_key=EARLIER_KEY)) == 9
     rotated = {"audit_key": EARLIER_KEY, "audit_keys_previous": (KEY,)}
     assert await found(**rotated) == []
     async with audited_transaction(database, EARLIER_KEY, BY_TEST) as within:

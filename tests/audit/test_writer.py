@@ -58,14 +58,14 @@ async def test_a_payment_is_recorded_with_its_actor(
         f"{path}/set_backend_id/", json={"backend_id": "B-1"}, headers=headers
     )
     assert again.status_code == 200
-    # What changes nothing leaves nothing.
-    assert len(statements) == 3
+    # What changes nothing leaves nothing; two statements look for changes.
+    assert len(statements) == 4
     statements.clear()
     paid = await client.post(f"{path}/paid/", json={"date": "2026-11-05"}, headers=headers)
     assert paid.status_code == 200
     # The invoice is found and marked as paid, and the payment recorded; two statements seal the
-    # change; two read the response.
-    assert len(statements) == 7
+    # change of the invoice, and two that of the payment; two read the response.
+    assert len(statements) == 9
 
     noted, payment = await rows(connection, ENTRIES, uuid=invoice.uuid)
     assert noted[:5] == (1, "invoices_set_backend_id", "anna", "console", "")
@@ -234,7 +234,7 @@ async def test_more_invoices_than_a_batch_are_sealed(
     assert await verified() == []
 
 
-@pytest.mark.parametrize("table", ["invoice_changes", "invoice_history"])
+@pytest.mark.parametrize("table", ["invoice_changes", "invoice_history", "subject_changes", "subject_history"])
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_the_record_is_append_only(
     connection: AsyncConnection, table: str, statement: str
