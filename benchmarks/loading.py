@@ -214,6 +214,12 @@ class Databases:
             await connection.close()
 
 
+_RECORD: Final = (
+    "invoice_changes", "invoice_history", "subject_changes", "subject_history", "subject_heads",
+)  # fmt: skip
+"""The tables of the audit record; an earlier build may lack the last ones."""
+
+
 async def footprint(connection: asyncpg.Connection) -> Footprint:
     """Return the disk space of the tables."""
     found = await connection.fetch(
@@ -222,7 +228,7 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     )
     sizes = {row["relname"]: row["size"] for row in found}
     items, invoices = sizes.pop("invoice_items"), sizes.pop("invoices")
-    record = sizes.pop("invoice_changes") + sizes.pop("invoice_history")
+    record = sum(sizes.pop(name, 0) for name in _RECORD)
     loaded = {name for name, _ in TABLES} | {"payment_profiles", "payments"}
     others = sum(size for name, size in sizes.items() if name in loaded)
     return Footprint(items, invoices, others, record, sum(sizes.values()) - others)

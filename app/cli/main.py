@@ -24,7 +24,7 @@ COMMANDS: Final = {
     "proof": ("proof", "Read proofs of payment."),
     "delivery": ("delivery", "List notifications and retry failed ones."),
     "job": ("job", "Run a job of the worker now."),
-    "audit": ("audit", "Verify the record of changes, or backfill it."),
+    "audit": ("audit", "Show the record of changes, verify it, or backfill it."),
     "doctor": ("doctor", "Check settings, servers, disk and backlog."),
     "user": ("user", "Create users."),
     "token": ("token", "Create, list and revoke API tokens."),

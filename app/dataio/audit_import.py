@@ -1,8 +1,8 @@
 """Exports and imports audit entries and changes unmodified, so that the hash chains stay valid.
 
-An import takes them only for invoices that have no audit entries here: the entries of two databases
-on one invoice are not one chain. The changes of the import itself become the next entry. The audit
-records precede the invoices in an export, since an invoice stores the head of its chain.
+An import takes them only for subjects that have no audit entries here: the entries of two databases
+on one subject are not one chain. The changes of the import itself become the next entry. The audit
+records precede their subjects in an export.
 """
 
 from collections.abc import Sequence
@@ -12,41 +12,71 @@ from typing import Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.record_tables import INVOICES
+from app.audit.record_tables import INVOICES, SUBJECTS, RecordTables
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
-from app.dataio.records import HistoryChangeRecord, HistoryEntryRecord, kind_of
+from app.dataio.records import (
+    HistoryChangeRecord,
+    HistoryEntryRecord,
+    SubjectHistoryChangeRecord,
+    SubjectHistoryEntryRecord,
+    kind_of,
+)
 from app.dataio.staging import copy_rows
 
-AuditRecord = HistoryEntryRecord | HistoryChangeRecord
+EntryRecord = HistoryEntryRecord | SubjectHistoryEntryRecord
+AuditRecord = (
+    HistoryEntryRecord
+    | HistoryChangeRecord
+    | SubjectHistoryEntryRecord
+    | SubjectHistoryChangeRecord
+)
 _BATCH_RECORDS: Final = 5000
 
-_TABLES: Final[dict[type[AuditRecord], str]] = {
-    HistoryEntryRecord: "invoice_history",
-    HistoryChangeRecord: "invoice_changes",
+_RECORD_TABLES: Final[dict[type[AuditRecord], RecordTables]] = {
+    HistoryEntryRecord: INVOICES,
+    HistoryChangeRecord: INVOICES,
+    SubjectHistoryEntryRecord: SUBJECTS,
+    SubjectHistoryChangeRecord: SUBJECTS,
 }
 _OTHER_NAMES: Final = {
-    "uuid": "invoice_uuid",
     "user": "user_uuid",
     "impersonator": "impersonator_uuid",
     "of": "kind",
 }
-_COLUMNS: Final = {
-    model: {
-        field: _OTHER_NAMES.get(field, field) for field in model.model_fields if field != "kind"
-    }
-    for model in _TABLES
-}
-"""The column of each field. The head of a chain is a column of the invoice instead."""
 _HASHES: Final = ("previous", "hash", "head")
+
+
+def _table(model: type[AuditRecord]) -> str:
+    tables = _RECORD_TABLES[model]
+    return tables.entries if issubclass(model, EntryRecord) else tables.changes
+
+
+def _columns(model: type[AuditRecord]) -> dict[str, str]:
+    """Return the column of each field; the hashes are last."""
+    names = _OTHER_NAMES | {"uuid": _RECORD_TABLES[model].key[0]}
+    fields = [field for field in model.model_fields if field not in ("kind", *_HASHES)]
+    fields += [field for field in _HASHES if field in model.model_fields]
+    return {field: names.get(field, field) for field in fields}
+
+
+_COLUMNS: Final = {model: _columns(model) for model in _RECORD_TABLES}
+"""The column of each field. The head of a chain is kept with the subject instead."""
+_HEADS: Final = {
+    INVOICES: "(SELECT *, uuid AS invoice_uuid FROM invoices)",
+    SUBJECTS: "subject_heads",
+}
+"""The rows with the counts and heads."""
 _EXPORTED: Final = {
     **{field: f"encode(e.{field}, 'hex')" for field in _HASHES},
     **{field: f"e.{field}::text" for field in ("data", "was", "became")},
-    "head": "CASE WHEN i.history_count = e.sequence THEN encode(i.history_head, 'hex') END",
+    "head": "CASE WHEN kept.history_count = e.sequence THEN encode(kept.history_head, 'hex') END",
 }
 
 
 def _select_lines(model: type[AuditRecord]) -> TextClause:
+    tables = _RECORD_TABLES[model]
+    heads = f"LEFT JOIN {_HEADS[tables]} AS kept ON {tables.same_subject('kept', 'e')}"
     fields = ", ".join(
         f'{_EXPORTED.get(field, f"e.{column}")} AS "{field}"'
         for field, column in _COLUMNS[model].items()
@@ -55,13 +85,13 @@ def _select_lines(model: type[AuditRecord]) -> TextClause:
 SELECT row_to_json(record)::text AS line
 FROM (
     SELECT '{kind_of(model)}' AS kind, {fields}
-    FROM {_TABLES[model]} AS e LEFT JOIN invoices AS i ON i.uuid = e.invoice_uuid
+    FROM {_table(model)} AS e {heads if issubclass(model, EntryRecord) else ""}
     ORDER BY e.id
 ) AS record
 """)  # noqa: S608 - made of constants
 
 
-EXPORT_LINES: Final = tuple(map(_select_lines, _TABLES))
+EXPORT_LINES: Final = tuple(map(_select_lines, _RECORD_TABLES))
 """Statements that select the lines of an export."""
 
 
@@ -72,9 +102,10 @@ class AuditImport:
         self._connection = connection
         self._report = report
         self._queues: dict[type[AuditRecord], list[tuple[object, ...]]] = {
-            model: [] for model in _TABLES
+            model: [] for model in _RECORD_TABLES
         }
-        self._has_tables = False
+        self._created: set[RecordTables] = set()
+        """The records whose temporary tables exist."""
 
     async def add(self, record: AuditRecord, line: int) -> list[RejectedRecord]:
         """Queue a record; return the rejected batches, of which nothing is stored."""
@@ -85,34 +116,35 @@ class AuditImport:
     async def flush(self) -> list[RejectedRecord]:
         """Write the queued records; return the rejected batches."""
         rejected = []
-        for model in _TABLES:
+        for model in _RECORD_TABLES:
             queue, self._queues[model] = self._queues[model], []
             if queue:
                 rejected += await self._write(model, queue)
         return rejected
 
     async def store_chain_heads(self) -> None:
-        """Store the heads of the imported hash chains in the invoices, which must exist by then."""
-        if self._has_tables:
-            await self._connection.execute(text(_STORE_CHAIN_HEADS))
+        """Store the heads of the imported hash chains; the invoices must exist by then."""
+        for tables in self._created:
+            await self._connection.execute(text(_STORE_CHAIN_HEADS[tables]))
 
     async def _write(
         self, model: type[AuditRecord], rows: Sequence[tuple[object, ...]]
     ) -> list[RejectedRecord]:
-        if not self._has_tables:
-            for statement in _CREATE_TABLES:
+        tables = _RECORD_TABLES[model]
+        if tables not in self._created:
+            for statement in _create_tables(tables):
                 await self._connection.execute(text(statement))
-            self._has_tables = True
-        table, columns = _TABLES[model], (*_COLUMNS[model].values(), "line")
+            self._created.add(tables)
+        table, columns = _table(model), (*_COLUMNS[model].values(), "line")
         execute = self._connection.execute
         await execute(text(f"TRUNCATE import_{table}"))
         try:
             async with self._connection.begin_nested():
                 await copy_rows(self._connection, f"import_{table}", rows, columns)
-                await execute(_select_invoices(table))
+                await execute(_select_subjects(tables, table))
                 created = (await execute(_insert(model))).rowcount
-                if model is HistoryEntryRecord:
-                    await execute(text(_SET_HEADS))
+                if issubclass(model, EntryRecord):
+                    await execute(_set_heads(tables))
         except Exception as error:
             reason = rejection_reason(error)
             if reason is None:
@@ -128,68 +160,87 @@ class AuditImport:
 def _values(record: AuditRecord) -> tuple[object, ...]:
     """Return the values of the temporary table's columns, except for the line."""
     values: tuple[object, ...] = _GET_FIELDS[type(record)](record)
-    if isinstance(record, HistoryChangeRecord):
+    if not isinstance(record, EntryRecord):
         return values
     hashes = (record.previous, record.hash, record.head)
     return values[:-3] + tuple(None if each is None else bytes.fromhex(each) for each in hashes)
 
 
 _GET_FIELDS: Final = {model: attrgetter(*fields) for model, fields in _COLUMNS.items()}
-_CREATE_TABLES: Final = (
-    """
-CREATE TEMPORARY TABLE import_invoice_history ON COMMIT DROP AS
-SELECT *, NULL::bytea AS head, NULL::bigint AS line FROM invoice_history WITH NO DATA
-""",
-    """
-CREATE TEMPORARY TABLE import_invoice_changes ON COMMIT DROP AS
-SELECT *, NULL::bigint AS line FROM invoice_changes WITH NO DATA
-""",
-    # The invoices of which this database has changes that no entry seals yet.
-    f"""
-CREATE TEMPORARY TABLE import_history_unsealed ON COMMIT DROP AS
-SELECT DISTINCT invoice_uuid FROM ({INVOICES.unsealed}) AS unsealed
+
+
+def _create_tables(tables: RecordTables) -> tuple[str, ...]:
+    entries, key = tables.entries, ", ".join(tables.key)
+    return (
+        f"""
+CREATE TEMPORARY TABLE import_{entries} ON COMMIT DROP AS
+SELECT *, NULL::bytea AS head, NULL::bigint AS line FROM {entries} WITH NO DATA
 """,  # noqa: S608 - made of constants
-    # The invoices whose audit records this import takes, and the heads of their chains.
-    """
-CREATE TEMPORARY TABLE import_history_invoice (
-    invoice_uuid uuid PRIMARY KEY, history_count bigint, history_head bytea
-) ON COMMIT DROP
-""",
-)
+        f"""
+CREATE TEMPORARY TABLE import_{tables.changes} ON COMMIT DROP AS
+SELECT *, NULL::bigint AS line FROM {tables.changes} WITH NO DATA
+""",  # noqa: S608 - made of constants
+        # The subjects of which this database has changes that no entry seals yet.
+        f"""
+CREATE TEMPORARY TABLE import_{entries}_unsealed ON COMMIT DROP AS
+SELECT DISTINCT {key} FROM ({tables.unsealed}) AS unsealed
+""",  # noqa: S608 - made of constants
+        # The subjects whose audit records this import takes, and the heads of their chains.
+        f"""
+CREATE TEMPORARY TABLE import_{entries}_taken ON COMMIT DROP AS
+SELECT {key}, NULL::bigint AS history_count, NULL::bytea AS history_head
+FROM {entries} WITH NO DATA
+""",  # noqa: S608 - made of constants
+        f"ALTER TABLE import_{entries}_taken ADD PRIMARY KEY ({key})",
+    )
 
 
-def _select_invoices(table: str) -> TextClause:
+def _select_subjects(tables: RecordTables, table: str) -> TextClause:
+    entries, key = tables.entries, ", ".join(tables.key)
     return text(f"""
-INSERT INTO import_history_invoice (invoice_uuid)
-SELECT DISTINCT invoice_uuid FROM import_{table} AS imported
+INSERT INTO import_{entries}_taken ({key})
+SELECT DISTINCT {key} FROM import_{table} AS imported
 WHERE NOT EXISTS (
-    SELECT FROM invoice_history AS e WHERE e.invoice_uuid = imported.invoice_uuid
+    SELECT FROM {entries} AS e WHERE {tables.same_subject("e", "imported")}
 ) AND NOT EXISTS (
-    SELECT FROM import_history_unsealed AS u WHERE u.invoice_uuid = imported.invoice_uuid
+    SELECT FROM import_{entries}_unsealed AS u WHERE {tables.same_subject("u", "imported")}
 )
 ON CONFLICT DO NOTHING
 """)  # noqa: S608 - made of constants
 
 
 def _insert(model: type[AuditRecord]) -> TextClause:
-    table = _TABLES[model]
+    tables, table = _RECORD_TABLES[model], _table(model)
     columns = ", ".join(column for column in _COLUMNS[model].values() if column != "head")
     return text(f"""
 INSERT INTO {table} ({columns})
-SELECT {columns} FROM import_{table} JOIN import_history_invoice USING (invoice_uuid) ORDER BY line
+SELECT {columns} FROM import_{table} JOIN import_{tables.entries}_taken
+    USING ({", ".join(tables.key)})
+ORDER BY line
 """)  # noqa: S608 - made of constants
 
 
-_SET_HEADS: Final = """
-UPDATE import_history_invoice AS chain
+def _set_heads(tables: RecordTables) -> TextClause:
+    return text(f"""
+UPDATE import_{tables.entries}_taken AS chain
 SET history_count = imported.sequence, history_head = imported.head
-FROM import_invoice_history AS imported
-WHERE imported.invoice_uuid = chain.invoice_uuid AND imported.head IS NOT NULL
-"""
-_STORE_CHAIN_HEADS: Final = """
+FROM import_{tables.entries} AS imported
+WHERE {tables.same_subject("imported", "chain")} AND imported.head IS NOT NULL
+""")  # noqa: S608 - made of constants
+
+
+_STORE_CHAIN_HEADS: Final = {
+    INVOICES: """
 UPDATE invoices
 SET history_count = chain.history_count, history_head = chain.history_head
-FROM import_history_invoice AS chain
+FROM import_invoice_history_taken AS chain
 WHERE invoices.uuid = chain.invoice_uuid AND invoices.history_count = 0
     AND chain.history_count IS NOT NULL
-"""
+""",
+    SUBJECTS: """
+INSERT INTO subject_heads (subject_uuid, kind, history_count, history_head)
+SELECT subject_uuid, kind, history_count, history_head FROM import_subject_history_taken
+WHERE history_count IS NOT NULL
+ON CONFLICT DO NOTHING
+""",
+}

@@ -23,7 +23,7 @@ from app.billing.currencies import Currency
 from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
-from app.dataio.audit_import import AuditImport
+from app.dataio.audit_import import AuditImport, AuditRecord
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import (
     MAX_LISTED_REJECTIONS,
@@ -36,8 +36,6 @@ from app.dataio.proof_files import ImportedProofFiles, InvalidProof
 from app.dataio.records import (
     CustomerRecord,
     DeliveryRecord,
-    HistoryChangeRecord,
-    HistoryEntryRecord,
     InvoiceItemRecord,
     InvoiceRecord,
     PaymentRecord,
@@ -132,7 +130,7 @@ class Loader:
         smaller batches.
         """
         self._line = self._line + 1 if line is None else line
-        if isinstance(record, HistoryEntryRecord | HistoryChangeRecord):
+        if isinstance(record, AuditRecord):
             self._reject_all(await self._audit.add(record, self._line))
             return
         if not self._has_wide_taxes and _is_wide_tax(record):

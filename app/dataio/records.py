@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.audit.models import ChangeKind
+from app.audit.models import ChangeKind, SubjectKind
 from app.billing.enums import (
     BillingType,
     BillingUnit,
@@ -503,18 +503,13 @@ class DeliveryRecord(Record):
     sent_at: Time | None = None
 
 
-class HistoryEntryRecord(Record):
-    """An entry of the audit trail: one transaction's changes of one invoice, whose `uuid` it has.
+class _AuditEntry(BaseModel):
+    """The fields that the entries of both audit trails have after the subject."""
 
-    The entries of an invoice precede it in a file. An import takes them only if the invoice has
-    none yet.
-    """
-
-    kind: Literal["history_entry"] = "history_entry"
     change: UUID
     """The transaction: the same UUID in all of its entries and changes."""
     sequence: int = Field(ge=1, lt=_BIGINT)
-    """The position among the entries of the invoice, from 1."""
+    """The position among the entries of the subject, from 1."""
     recorded_at: Time
     operation: Text = ""
     user: UUID | None = None
@@ -528,13 +523,23 @@ class HistoryEntryRecord(Record):
     impersonator_username: Text = ""
     comment: Text = ""
     data: Text | None = None
-    """The invoice after the change, as JSON text; null if it was deleted."""
+    """The row after the change, as JSON text; null if it was deleted."""
     previous: Sha256
     """The head of the hash chain before this entry."""
     hash: Sha256
     """The keyed hash of this entry and its changes."""
     head: Sha256 | None = None
-    """In the last entry of an invoice: the head that the invoice stores."""
+    """In the last entry of a subject: the head of its hash chain."""
+
+
+class HistoryEntryRecord(_AuditEntry, Record):
+    """An entry of the audit trail: one transaction's changes of one invoice, whose `uuid` it has.
+
+    The entries of an invoice precede it in a file. An import takes them only if the invoice has
+    none yet.
+    """
+
+    kind: Literal["history_entry"] = "history_entry"
 
 
 class HistoryChangeRecord(Record):
@@ -551,6 +556,28 @@ class HistoryChangeRecord(Record):
     """The row before the change, as JSON text; null for a new row."""
     became: Text | None = None
     """The row after the change, as JSON text; null for a deleted row."""
+
+
+class SubjectHistoryEntryRecord(_AuditEntry, Record):
+    """An entry of the audit trail of another subject, whose `uuid` it has."""
+
+    kind: Literal["subject_history_entry"] = "subject_history_entry"
+    of: SubjectKind
+    """The kind of subject."""
+
+
+class SubjectHistoryChangeRecord(Record):
+    """One change of the subject whose `uuid` it has."""
+
+    kind: Literal["subject_history_change"] = "subject_history_change"
+    change: UUID
+    """The transaction, as in the entry."""
+    of: SubjectKind
+    """The kind of subject."""
+    was: Text | None = None
+    """The changed fields before the change, as JSON text; null for a new row."""
+    became: Text | None = None
+    """The changed fields after the change, as JSON text; null for a deleted row."""
 
 
 _any_record: Any = Annotated[reduce(or_, Record.__subclasses__()), Field(discriminator="kind")]

@@ -57,6 +57,8 @@ async def test_an_imported_record_is_verified_and_continued(
     report, found = await imported(exported)
     assert found == []
     assert report.counts_for("history_entry").created == 9
+    # A profile and a payment of each invoice, and the deletion of one payment.
+    assert report.counts_for("subject_history_entry").created == 5
     report, found = await imported(exported)
     assert found == []
     assert report.counts_for("history_entry").unchanged == 9
@@ -65,12 +67,13 @@ async def test_an_imported_record_is_verified_and_continued(
     database = Database(there)
     again = b"".join([piece async for piece in export_lines(database, there)])
     await database.close()
-    # As it was, and the import; only the head is another one since.
+    # As it was, and the import of the invoice, two profiles and the payment; only the heads are
+    # others since.
     before = [line.partition(b'"head"')[0] for line in exported.splitlines()]
-    entries = [line for line in before if b'"history_' in line]
+    entries = [line for line in before if b"history_" in line]
     after = {line.partition(b'"head"')[0] for line in again.splitlines()}
     assert set(entries) <= after
-    assert again.count(b'"operation":"import"') == 1
+    assert again.count(b'"operation":"import"') == 4
 
 
 def replacing(before: bytes, after: bytes) -> Callable[[list[bytes]], list[bytes]]:
@@ -85,6 +88,10 @@ TAMPERINGS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], list[str]]] = 
     "a change is changed": (
         replacing(rb"{\"state\": \"paid\"}", rb"{\"state\": \"x\"}"),
         [f"3: {CHANGED}"],
+    ),
+    "a change of a profile is changed": (
+        replacing(rb"\"is_active\": true", rb"\"is_active\": false"),
+        [f"1: {CHANGED}"],
     ),
     "the last entry is cut off": (
         lambda lines: [line for line in lines if b'"head":"' not in line],

@@ -234,7 +234,9 @@ async def test_more_invoices_than_a_batch_are_sealed(
     assert await verified() == []
 
 
-@pytest.mark.parametrize("table", ["invoice_changes", "invoice_history", "subject_changes", "subject_history"])
+@pytest.mark.parametrize(
+    "table", ["invoice_changes", "invoice_history", "subject_changes", "subject_history"]
+)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_the_record_is_append_only(
     connection: AsyncConnection, table: str, statement: str

@@ -19,6 +19,9 @@ FOLLOWING = {
     "row_counts",
     "invoice_changes",
     "invoice_history",
+    "subject_changes",
+    "subject_history",
+    "subject_heads",
 }
 """Tables that triggers or settings fill."""
 

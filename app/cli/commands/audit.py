@@ -1,10 +1,16 @@
-"""`audit`: verify the record of changes, or backfill it."""
+"""`audit`: show the record of changes, verify it, or backfill it."""
 
-from typing import Annotated
+import json
+from decimal import Decimal
+from typing import Annotated, Any, Final
+from uuid import UUID
 
 import typer
+from sqlalchemy import RowMapping
 
 from app.audit.backfill import BackfillResult, backfill
+from app.audit.labels import describe
+from app.audit.subject_record import read_record
 from app.audit.verify import VerificationResult
 from app.audit.verify import verify as find_discrepancies
 from app.cli.context import fail, load
@@ -14,6 +20,86 @@ from app.database.engine import Database
 from app.settings import AuditSettings
 
 cli = typer.Typer()
+
+_INDENT: Final = " " * 4
+
+
+@cli.command()
+def show(
+    uuid: Annotated[
+        UUID,
+        typer.Argument(
+            help="The UUID of an invoice, a credit, an affiliate, a payment profile or a payment."
+        ),
+    ],
+) -> None:
+    """Print the changes of one record, oldest first, with their actors.
+
+    The UUID may be that of a record that was deleted.
+    """
+
+    async def run(database: Database) -> bool:
+        shown: tuple[str, int] | None = None
+        async with database.snapshot() as connection:
+            async for row in read_record(connection, uuid):
+                entry = row["kind"], row["sequence"]
+                if entry != shown:
+                    typer.echo(_entry_heading(row))
+                shown = entry
+                typer.echo(f"{_INDENT}{_row_heading(row)}")
+                for field, values in _changed_fields(row).items():
+                    typer.echo(f"{_INDENT * 2}{field}: {values}")
+        return shown is not None
+
+    if not with_database(run):
+        fail(f"No change of {uuid} is recorded.")
+
+
+def _entry_heading(row: RowMapping) -> str:
+    actor = row["username"] or "the service"
+    if row["impersonator_username"]:
+        actor = f"{row['impersonator_username']} as {actor}"
+    details = [f"by {actor}", f"operation {row['operation']}"]
+    details += [f"{name} {row[column]}" for column, name in _DETAILS.items() if row[column]]
+    label = describe(row["operation"], row["comment"]).removesuffix(".")
+    time = row["recorded_at"].isoformat()
+    return (
+        f"{row['kind'].replace('_', ' ')} {row['sequence']}. {time} {label} ({'; '.join(details)})"
+    )
+
+
+_DETAILS: Final = {"token": "token", "request_id": "request"}
+
+
+def _row_heading(row: RowMapping) -> str:
+    if row["was"] is None:
+        verb = "created"
+    elif row["became"] is None:
+        verb = "deleted"
+    else:
+        verb = "changed"
+    return f"{row['row_kind'].replace('_', ' ')} {row['row_uuid']} {verb}"
+
+
+def _changed_fields(row: RowMapping) -> dict[str, str]:
+    """Return the values of each field that differs, before and after, as JSON."""
+    was, became = _parse(row["was"]), _parse(row["became"])
+    if was is None or became is None:
+        return {field: _as_json(value) for field, value in (was or became or {}).items()}
+    return {
+        field: f"{_as_json(was.get(field))} -> {_as_json(value)}"
+        for field, value in became.items()
+        if value != was.get(field)
+    }
+
+
+def _parse(row: str | None) -> dict[str, Any] | None:
+    """Parse a row; amounts keep their digits."""
+    return None if row is None else json.loads(row, parse_float=Decimal)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 @cli.command()

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
-from app.audit.models import AuditChange, AuditEntry
+from app.audit.models import AuditChange, AuditEntry, SubjectChange, SubjectEntry
 from app.database import timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import EXPORT_LINES
@@ -84,7 +84,8 @@ async def export_lines(
 
 
 async def _count_rows(connection: AsyncConnection) -> int:
-    tables = [kind.table for kind in RECORD_KINDS] + [AuditChange.__table__, AuditEntry.__table__]
+    tables = [kind.table for kind in RECORD_KINDS]
+    tables += [each.__table__ for each in (AuditChange, AuditEntry, SubjectChange, SubjectEntry)]
     counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
     return sum((await connection.execute(select(*counts))).one())
 
