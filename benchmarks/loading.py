@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from alembic.config import Config
