@@ -37,8 +37,8 @@ def changes(app: FastAPI) -> Iterator[Change]:
                 yield str(getattr(route, "operation_id", "")), method, route.path
 
 
-def body_of(operation: str, world: World) -> dict[str, Any] | None:
-    """Return a valid body for the records; None if the operation ignores it."""
+def body_of(operation: str, world: World) -> dict[str, Any]:
+    """Return a valid body for the records; an empty one if the operation ignores it."""
 
     def link(group: str, kind: str) -> str:
         return f"{BASE}/api/{group}/{world.records[kind].uuid.hex}/"
@@ -63,7 +63,7 @@ def body_of(operation: str, world: World) -> dict[str, Any] | None:
         "customer": link("customers", "other customer"),
         "affiliate": link("customers", "customer"),
     }
-    return {
+    bodies: dict[str, dict[str, Any]] = {
         "invoices_paid": {"date": "2026-01-02"},
         "invoices_set_backend_id": {"backend_id": "B-1"},
         "invoices_set_payment_url": {"payment_url": "https://example.com/"},
@@ -93,7 +93,8 @@ def body_of(operation: str, world: World) -> dict[str, Any] | None:
         "project_credits_partial_update": {"value": "5"},
         "invoice_send_financial_report_by_mail": {
             "emails": ["a@example.com"], "year": 2026, "month": 1},
-    }.get(operation, {})  # fmt: skip
+    }  # fmt: skip
+    return bodies.get(operation, {})
 
 
 _PREPARATIONS: Final = {

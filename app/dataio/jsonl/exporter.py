@@ -84,7 +84,7 @@ async def export_lines(
 
 
 async def _count_rows(connection: AsyncConnection) -> int:
-    tables = [kind.table for kind in RECORD_KINDS]
+    tables: list[FromClause] = [kind.table for kind in RECORD_KINDS]
     tables += [each.__table__ for each in (AuditChange, AuditEntry, SubjectChange, SubjectEntry)]
     counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
     return sum((await connection.execute(select(*counts))).one())
