@@ -97,6 +97,9 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "InvoiceItemDetailDetails: is missing",
     ),
     "a month of costs names its items first": ("InvoiceCost order: is *",),
+    "requests of both kinds of credits begin with the fields that they share": (
+        "*CreditRequest order: is *",
+    ),
 }
 """By the reason, the patterns of the lines that it explains."""
 

@@ -24,6 +24,9 @@ _QUERIES = {
 }
 """The parameters that an operation needs to find a record."""
 
+_BODIES = {"/api/project-credits/": {"project": "/api/projects/{other project}/", "value": "1"}}
+"""The bodies that name the record by which a caller is judged."""
+
 Operation = tuple[str, str]
 """Method and path."""
 
@@ -67,6 +70,12 @@ def target_of(path: str, world: World) -> str:
     return f"{target}?{query.format(**uuids)}" if query else target
 
 
+def body_of(path: str, world: World) -> dict[str, str]:
+    """Return the body of a request: empty unless it must name a record."""
+    uuids = {name: record.uuid for name, record in world.records.items()}
+    return {name: value.format(**uuids) for name, value in _BODIES.get(path, {}).items()}
+
+
 def answer_of(response: httpx.Response) -> str:
     """Return the word of the table: a refusal, `none` for an empty list, else `yes`."""
     if response.status_code in (401, 403, 404):
@@ -102,7 +111,7 @@ async def add_proof_and_version(client: httpx.AsyncClient, world: World) -> None
 async def answers(
     client: httpx.AsyncClient, make: Factories, wanted: set[Operation]
 ) -> list[tuple[Operation, dict[str, str]]]:
-    """Request each operation as each caller: with an empty object where there is a body."""
+    """Request each operation as each caller, with the smallest body."""
     world = await make_world(make)
     await add_proof_and_version(client, world)
     found = []
@@ -114,7 +123,7 @@ async def answers(
                 method,
                 target_of(path, world),
                 headers=user.headers if user else {},
-                json={} if method in ("PATCH", "POST", "PUT") else None,
+                json=body_of(path, world) if method in ("PATCH", "POST", "PUT") else None,
             )
             answers[caller] = answer_of(response)
             if response.status_code == 204:
