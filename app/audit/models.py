@@ -131,7 +131,7 @@ class SubjectChange(Base):
     """The new values, as in `was`; null for a deleted row."""
 
 
-class SubjectEntry(Base, check_dates=False):
+class SubjectEntry(Base):
     """The change of one subject by one transaction, as `AuditEntry` has the changes of invoices."""
 
     __tablename__ = "subject_history"

@@ -339,6 +339,11 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "sequence > 0", name=op.f("ck_subject_history_sequence_is_counted_from_one")
         ),
+        sa.CheckConstraint(
+            "\"recorded_at\" BETWEEN '0001-01-01 00:00:00+00'"
+            " AND '9999-12-31 23:59:59.999999+00'",
+            name=op.f("ck_subject_history_dates_are_in_range"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subject_history")),
         sa.UniqueConstraint(
             "subject_uuid", "kind", "sequence",
