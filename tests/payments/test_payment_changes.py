@@ -345,9 +345,9 @@ async def test_a_change_takes_few_statements(
     payment = await make.payment(case.profile)
     await case.send("PATCH", f"{payment.uuid}/", json={"sum": "1"})
     for method, path, body, most in (
-        ("POST", "", case.body(), 4),
-        ("PATCH", f"{payment.uuid}/", {"sum": "2"}, 5),
-        ("DELETE", f"{payment.uuid}/", None, 4),
+        ("POST", "", case.body(), 6),
+        ("PATCH", f"{payment.uuid}/", {"sum": "2"}, 7),
+        ("DELETE", f"{payment.uuid}/", None, 6),
     ):
         statements.clear()
         assert (await case.send(method, path, json=body)).is_success

@@ -306,10 +306,10 @@ async def test_a_change_takes_few_statements(
     path = f"{profile.uuid}/"
     await case.send("PATCH", path, json={"name": "A"})
     for method, target, body, most in (
-        ("PATCH", path, {"name": "B"}, 6),
-        ("POST", f"{path}enable/", None, 5),
-        ("POST", "", case.body(), 5),
-        ("DELETE", path, None, 6),
+        ("PATCH", path, {"name": "B"}, 8),
+        ("POST", f"{path}enable/", None, 7),
+        ("POST", "", case.body(), 7),
+        ("DELETE", path, None, 8),
     ):
         statements.clear()
         assert (await case.send(method, target, json=body)).is_success
