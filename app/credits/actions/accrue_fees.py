@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.compensation import affiliate_fee
 from app.billing.enums import CreditTransactionType
 from app.billing.periods import Period
-from app.credits.repository import fees, ledger, records
-from app.credits.repository.ledger import Movement
+from app.credits.repository import affiliates, fees, ledger, records
+from app.credits.repository.ledger import CustomerCredits, Movement
 
 
 async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
@@ -19,10 +19,7 @@ async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
         amount = affiliate_fee(link.total_price, link.fee_percent)
         if not amount or not await fees.add_accrual(connection, link.id, invoice_id, amount):
             continue
-        await records.add_credit(connection, link.affiliate_id, {})
-        credits = await ledger.lock_credits(connection, link.affiliate_id, with_affiliates=False)
-        if credits is None:
-            raise RuntimeError("a credit was deleted while it was locked")
+        credits = await _lock_credits(connection, link.affiliate_id)
         movement = Movement(
             credits.credit,
             amount,
@@ -31,3 +28,16 @@ async def accrue_fees(connection: AsyncConnection, invoice_id: int) -> None:
             invoice_uuid=link.uuid,
         )
         await ledger.move(connection, credits, [movement])
+
+
+async def _lock_credits(connection: AsyncConnection, affiliate_id: int) -> CustomerCredits:
+    """Lock the credits of an affiliate, which gets one if it has none.
+
+    The credit may be deleted or move to another customer until it is locked.
+    """
+    while True:
+        credits = await ledger.lock_credits(connection, affiliate_id, with_affiliates=False)
+        if credits is not None:
+            return credits
+        await affiliates.lock_customer(connection, affiliate_id)
+        await records.add_credit(connection, affiliate_id, {})

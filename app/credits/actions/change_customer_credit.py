@@ -124,7 +124,8 @@ async def lock_customer_credit(connection: AsyncConnection, uuid: UUID) -> Custo
 
 
 async def _lock(connection: AsyncConnection, customer_id: int) -> CustomerCredits:
-    credits = await ledger.lock_credits(connection, customer_id)
+    """Lock the credits of a locked customer alone: credits are locked before other customers."""
+    credits = await ledger.lock_credits(connection, customer_id, with_affiliates=False)
     if credits is None:
         raise CreditNotFound("CustomerCredit")
     return credits
