@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, FastAPI
 
 from app import __version__
-from app.api import errors, health, openapi, trailing_slash
+from app.api import errors, health, literal_paths, openapi, trailing_slash
 from app.api.caching.response_cache import ResponseCache
 from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
@@ -111,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = openapi.create_application(__version__, _router.routes, lifespan)
     app.state.settings = settings
     errors.install(app)
+    literal_paths.install(app)
     trailing_slash.install(app)
     # The middleware that is added last runs first.
     app.add_middleware(DeadlineMiddleware, seconds=settings.database_request_timeout)

@@ -77,6 +77,9 @@ async def test_an_unknown_path_is_not_found(path: str, bare: httpx.AsyncClient) 
     [
         ("POST", "/api/invoices/", "GET, HEAD, OPTIONS"),
         ("PUT", "/api/invoices/growth/", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/invoices/import_usage/", "OPTIONS, POST"),
+        ("PUT", "/api/invoice-items/costs/", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/api/invoice-items/total_price/", "GET, HEAD, OPTIONS"),
         ("DELETE", f"/api/invoices/{UUID}/", "GET, HEAD, OPTIONS"),
         ("PATCH", f"/api/invoices/{UUID}/items/", "GET, HEAD, OPTIONS"),
         ("GET", f"/api/invoices/{UUID}/paid/", "OPTIONS, POST"),
