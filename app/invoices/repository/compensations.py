@@ -22,7 +22,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     true,
     union_all,
@@ -241,18 +240,17 @@ def _ended_credits() -> CompoundSelect[Any]:
         select(Project.customer_id, ProjectCredit.uuid)
         .join(Project, Project.id == ProjectCredit.project_id)
         .join(CustomerCredit, CustomerCredit.customer_id == Project.customer_id)
-        .where(
-            ProjectCredit.value > 0,
-            or_(
-                and_(
-                    ProjectCredit.end_date <= today,
-                    ~_is_awaited(Project.customer_id, ProjectCredit.end_date),
-                ),
-                and_(Project.is_removed, ~_has_unissued_items(Project.id)),
-            ),
-        )
+        .where(ProjectCredit.value > 0)
     )
-    return union_all(of_customers, of_projects)
+    # Two selects: one with OR would look for awaited months of credits without an end.
+    return union_all(
+        of_customers,
+        of_projects.where(
+            ProjectCredit.end_date <= today,
+            ~_is_awaited(Project.customer_id, ProjectCredit.end_date),
+        ),
+        of_projects.where(Project.is_removed, ~_has_unissued_items(Project.id)),
+    )
 
 
 def _is_awaited(customer_id: Any, end_date: Any) -> ColumnElement[bool]:
