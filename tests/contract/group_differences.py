@@ -170,6 +170,10 @@ DECISIONS: Final = {
             ),
         },
     ),
+    "sums of own organizations": Decision(
+        "Customer roles get the sums of their own organizations.",
+        {("billing-total-cost:role-owner", 1): (200, {"total": 3643.008, "price": 3035.84})},
+    ),
     "both forms of UUIDs": Decision(
         "Costs are found by a UUID with hyphens, too.",
         {

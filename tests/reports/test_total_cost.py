@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app import clock
-from app.billing.enums import InvoiceState
+from app.billing.enums import CustomerRoleName, InvoiceState, ProjectRoleName
 from app.billing.periods import Period
 from tests.support.factories import Factories
 
@@ -65,11 +65,43 @@ async def test_the_sums_are_of_the_running_month_without_a_whole_year_and_month(
         assert await cost(query) == (5, 5)
 
 
-async def test_only_staff_and_support_see_the_sums(
+@pytest.mark.parametrize("role", CustomerRoleName)
+async def test_customer_roles_get_the_sums_of_their_own_organizations(
+    client: httpx.AsyncClient, make: Factories, role: CustomerRoleName
+) -> None:
+    user = await make.user()
+    own, other, foreign = [await make.customer(name="Alpha") for _ in range(3)]
+    for customer, price in ((own, "1"), (other, "2"), (foreign, "4")):
+        await make.item(await make.invoice(customer, tax_percent=Decimal(50)), price)
+    await make.role(user, own, role=role)
+    await make.role(user, other, role=role)
+
+    async def find(query: str) -> Any:
+        answer = await client.get(f"{URL}?{OCTOBER}{query}", headers=user.headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert await find("") == await find("&name=alpha") == {"total": 4.5, "price": 3}
+    assert await find(f"&customer_uuid={other.uuid}") == {"total": 3, "price": 2}
+    assert await find(f"&customer_uuid={foreign.uuid}") == {"total": 0, "price": 0}
+
+
+@pytest.mark.parametrize("role", ProjectRoleName)
+async def test_project_roles_get_the_sums_of_nothing(
+    client: httpx.AsyncClient, make: Factories, role: ProjectRoleName
+) -> None:
+    customer = await make.customer(display_billing_info_in_projects=True)
+    project = await make.project(customer)
+    await make.item(await make.invoice(customer), "1", project_id=project.id)
+    user = await make.user()
+    await make.project_role(user, project, role=role)
+    answer = await client.get(f"{URL}?{OCTOBER}", headers=user.headers)
+    assert (answer.status_code, answer.json()) == (200, {"total": 0, "price": 0})
+
+
+async def test_the_sums_need_a_token_and_support_head(
     client: httpx.AsyncClient, make: Factories
 ) -> None:
-    owner = await make.owner(await make.customer())
-    assert (await client.get(URL, headers=owner.headers)).status_code == 403
     assert (await client.get(URL)).status_code == 401
     staff = await make.staff()
     get = await client.get(URL, headers=staff.headers)

@@ -10,6 +10,8 @@ from app.customers.models import Customer
 from app.database.filter_set import FilterSet, contains_text, equals
 from app.database.lists import Row
 from app.database.statements import AnySelect
+from app.identity.access import Scope, visibility_of, visible_customers
+from app.identity.caller import Caller
 from app.invoices.filter_set import accounting_condition
 from app.invoices.models import Invoice
 
@@ -25,24 +27,27 @@ _WITH_TAX: Final = (
 )
 
 
-async def read_total_cost(connection: AsyncConnection, filters: FilterSet) -> Row:
+async def read_total_cost(connection: AsyncConnection, caller: Caller, filters: FilterSet) -> Row:
     """Return `total`, with tax, and `price`, without, of the month's invoices in any state.
 
-    The values of the filters include `year` and `month`. Summaries have no answer: they add up
-    totals that were rounded.
+    They are of the customers that the caller may see. The values of the filters include `year` and
+    `month`. Summaries have no answer: they add up totals that were rounded.
     """
-    statement = _statement(filters.names)
-    return (await connection.execute(statement, filters.values)).mappings().one()
+    scope, values = visibility_of(caller)
+    statement = _statement(scope, filters.names)
+    return (await connection.execute(statement, filters.values | values)).mappings().one()
 
 
 @lru_cache
-def _statement(names: tuple[str, ...]) -> AnySelect:
+def _statement(scope: Scope, names: tuple[str, ...]) -> AnySelect:
     sums: list[Any] = [
         func.coalesce(func.sum(_WITH_TAX), 0).label("total"),
         func.coalesce(func.sum(Invoice.total_price), 0).label("price"),
     ]
     statement = select(*sums).where(
-        Invoice.year == bindparam("year"), Invoice.month == bindparam("month")
+        Invoice.year == bindparam("year"),
+        Invoice.month == bindparam("month"),
+        visible_customers(Invoice.customer_id, scope),
     )
     if names:
         statement = statement.join(Customer, Customer.id == Invoice.customer_id)
