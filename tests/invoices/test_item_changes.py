@@ -247,6 +247,19 @@ async def test_an_item_is_deleted(
     assert (await call("GET", item)).status_code == 404
 
 
+@pytest.mark.parametrize("action", ["update", "partial_update", "migrate_to"])
+async def test_the_state_of_the_invoice_is_checked_before_the_body(
+    action: str, make: Factories, call: Call, staff: UserRow, customer: Row
+) -> None:
+    issued = await make.invoice(customer, OCTOBER, InvoiceState.CREATED)
+    item = await make.item(issued, "5")
+    method, path, _ = request_of(action, issued)
+    wrong = {"unit_price": "x", "invoice": "x"}
+    for key in ({}, {"Idempotency-Key": "k" * 20}):
+        answer = await call(method, item, path, json=wrong, headers=staff.headers | key)
+        assert (answer.status_code, list(answer.json())) == (409, ["detail"])
+
+
 async def test_an_item_by_which_a_credit_paid_does_not_change(
     make: Factories, call: Call, customer: Row, invoice: Row
 ) -> None:

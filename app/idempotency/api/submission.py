@@ -4,8 +4,8 @@ The transaction holds the change, the audit record of its actor, and, under an `
 the stored response. The response is rendered before the commit, so that it shows the state that was
 committed.
 
-The checks have one order: the token, the caller's role, the record, the body, `If-Match`, the rules
-of the action. `docs/architecture.md` shows how a router declares a change.
+The checks have one order: the token, the caller's role, the record and its state, the body,
+`If-Match`, the rules of the action. `docs/architecture.md` shows how a router declares a change.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,6 +29,7 @@ from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.database.engine import Connection
 from app.database.lists import Row
+from app.domain_errors import WrongState
 from app.formats import parse_uuid
 from app.idempotency import repository
 from app.idempotency.api.keys import HEADER, REPLAYED, key_of_request, request_digest
@@ -325,7 +326,7 @@ def submission_on(
 
     `find` returns the record with a UUID, given as text, that the caller may see. It raises
     `NotFound`, and may raise `PermissionDenied` for a caller who may see the record but not change
-    it.
+    it, and `WrongState` for a record that does not change in its state.
     """
 
     async def submission(
@@ -339,7 +340,7 @@ def submission_on(
             # A connection for this alone: an upload may follow.
             async with request.app.state.database.reading() as connection:
                 found.record = await find(connection, caller, uuid)
-        except NotFound as error:
+        except (NotFound, WrongState) as error:
             found.refuse(error)
         return found
 

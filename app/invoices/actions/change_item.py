@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing import money
 from app.billing.currencies import Currency
-from app.billing.enums import BillingType
+from app.billing.enums import BillingType, InvoiceState
 from app.billing.periods import Period
 from app.billing.proration import charged_quantity
 from app.domain_errors import InvalidField, UnknownReference
@@ -77,6 +77,16 @@ class Compensation:
     invoice: UUID
 
 
+async def require_changeable(connection: AsyncConnection, uuid: UUID) -> None:
+    """Raise `IssuedInvoiceChange` or `ItemOfCredit` if the item does not change now.
+
+    Nothing is locked: the actions check it again.
+    """
+    found = await items.find_changeability(connection, uuid)
+    if found is not None:
+        _check_changeable(*found)
+
+
 async def change_item(
     connection: AsyncConnection, command: ChangeItem, currency: Currency
 ) -> LockedItem:
@@ -132,7 +142,7 @@ async def move_item(connection: AsyncConnection, command: MoveItem) -> None:
     `TotalTooLarge`, and what `delete_item` raises.
     """
     item, locked = await items.lock_item(connection, command.item, also=[command.invoice])
-    _check_changeable(item)
+    _check_changeable(item.invoice.state, item.is_of_credit)
     target = locked.get(command.invoice)
     if target is None:
         raise UnknownReference("invoice")
@@ -176,12 +186,12 @@ def check_total(invoice: LockedInvoice, difference: Decimal) -> None:
 
 async def _lock_changeable(connection: AsyncConnection, uuid: UUID) -> LockedItem:
     item, _ = await items.lock_item(connection, uuid)
-    _check_changeable(item)
+    _check_changeable(item.invoice.state, item.is_of_credit)
     return item
 
 
-def _check_changeable(item: LockedItem) -> None:
-    if item.invoice.state not in CHANGEABLE:
-        raise IssuedInvoiceChange(item.invoice.state)
-    if item.is_of_credit:
+def _check_changeable(state: InvoiceState, is_of_credit: bool) -> None:
+    if state not in CHANGEABLE:
+        raise IssuedInvoiceChange(state)
+    if is_of_credit:
         raise ItemOfCredit

@@ -14,6 +14,7 @@ from app.billing.periods import Period
 from app.database.engine import Connection
 from app.database.lists import Row
 from app.idempotency.api.submission import Submission, resource_of, submission_on, submission_to
+from app.identity.caller import Caller
 from app.invoices.actions import change_item as actions
 from app.invoices.actions.import_usage import ImportUsage, UsageLine, import_usage
 from app.invoices.api.item_bodies import (
@@ -35,7 +36,16 @@ router = APIRouter(prefix="/api/invoice-items", tags=["invoice-items"])
 usage_router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
 _ITEMS: Final = resource_of(collection, "invoice item", lock_item)
-Changed = Annotated[Submission[Row], Depends(submission_on(_ITEMS, collection.find))]
+
+
+async def _find_changeable(connection: Connection, caller: Caller, uuid: str) -> Row:
+    row = await collection.find(connection, caller, uuid)
+    await actions.require_changeable(connection, row["uuid"])
+    return row
+
+
+Changed = Annotated[Submission[Row], Depends(submission_on(_ITEMS, _find_changeable))]
+Compensated = Annotated[Submission[Row], Depends(submission_on(_ITEMS, collection.find))]
 Imported = Annotated[Submission[None], Depends(submission_to(_ITEMS))]
 
 
@@ -109,7 +119,7 @@ async def delete_item(submission: Changed) -> Response:
         status=201,
     ),
 )  # fmt: skip
-async def create_compensation(submission: Changed) -> Response:
+async def create_compensation(submission: Compensated) -> Response:
     """Add the opposite of an item to the customer's invoice of the running month.
 
     The item may be on an invoice of any state. Each request adds another compensation.

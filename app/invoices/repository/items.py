@@ -112,6 +112,22 @@ async def lock_item(
         # It was moved to another invoice, or deleted, before its invoice was locked.
 
 
+async def find_changeability(
+    connection: AsyncConnection, item: UUID
+) -> tuple[InvoiceState, bool] | None:
+    """Return the state of an item's invoice, and whether a credit paid by the item.
+
+    None if the item does not exist. Nothing is locked.
+    """
+    statement = (
+        select(Invoice.state, InvoiceItem.customer_credit_id.is_not(None))
+        .join(Invoice, Invoice.id == InvoiceItem.invoice_id)
+        .where(InvoiceItem.uuid == item)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return row and (InvoiceState(row[0]), row[1])
+
+
 def _locked_item(row: Any, invoice: LockedInvoice) -> LockedItem:
     return LockedItem(
         row.id,
