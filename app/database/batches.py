@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database.engine import Database
 
 _T = TypeVar("_T")
+_Key = TypeVar("_Key")
 
 
 async def run_in_batches(
@@ -31,16 +32,17 @@ async def run_in_batches(
 
 async def read_in_batches(
     database: Database,
-    read: Callable[[AsyncConnection, int], Awaitable[Sequence[_T]]],
-    key: Callable[[_T], int],
+    read: Callable[[AsyncConnection, _Key], Awaitable[Sequence[_T]]],
+    key: Callable[[_T], _Key],
     size: int,
+    start: _Key,
 ) -> AsyncGenerator[Sequence[_T], None]:
     """Yield rows in batches, each read on its own, so that nothing stays locked in between.
 
-    `read` returns up to `size` rows in the order of their positive `key`, after the key that it
-    gets. A batch that is not full is the last.
+    `read` returns up to `size` rows in the order of their `key`, after the key that it gets, which
+    is first `start`. A batch that is not full is the last.
     """
-    after = 0
+    after = start
     while True:
         async with database.reading() as connection:
             rows = await read(connection, after)

@@ -28,6 +28,7 @@ from app.invoices.actions.cancel import CancelInvoice, cancel
 from app.invoices.actions.change_item import CompensateItem, compensate_item
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.errors import WrongInvoiceState
+from app.invoices.jobs import close_month as module
 from app.invoices.jobs.close_month import close_month
 from app.invoices.models import Invoice, InvoiceItem
 from app.settings import Settings
@@ -287,6 +288,25 @@ async def test_a_credit_is_zeroed_on_its_end_after_the_invoice_that_it_pays(
     ]
     assert [await balance(connection, each) for each in (credit, ended, running)] == [0, 0, 8]
     assert (await close_month(database, settings)).counts["credits expired"] == 0
+
+
+async def test_the_invoices_of_older_months_are_paid_first(
+    make: Factories,
+    database: Database,
+    connection: AsyncConnection,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_BATCH", 2)
+    customer = await make.customer()
+    await make.credit(customer, "25")
+    order = [Period(2026, 10), Period(2025, 12), Period(2026, 9), Period(2026, 2)]
+    made = {each: await make.invoice(customer, each, tax_percent=Decimal(0)) for each in order}
+    for invoice in made.values():
+        await make.item(invoice, "10")
+    await close_month(database, settings)
+    paid = [sum(price for _, price in (await items(connection, made[key]))) for key in sorted(made)]
+    assert paid == [0, 0, 5, 10]
 
 
 async def test_the_rest_of_a_removed_project_is_taken_from_the_customer_where_that_is_agreed(

@@ -99,18 +99,22 @@ async def _transaction(database: Database, settings: Settings) -> AsyncIterator[
 async def _overdue(
     database: Database, before: Period, include_imported: bool
 ) -> AsyncIterator[tuple[int, int]]:
-    """Yield id and number of each overdue invoice, in order of creation."""
+    """Yield id and number of each overdue invoice by month, so that credits pay older months first.
+
+    Within a month they come by number.
+    """
     batches = read_in_batches(
         database,
         lambda connection, after: closing.find_overdue_batch(
             connection, before, after=after, limit=_BATCH, include_imported=include_imported
         ),
-        key=lambda row: row[0],
+        key=lambda row: (row.year, row.month, row.number),
         size=_BATCH,
+        start=(0, 0, 0),
     )
     async for batch in batches:
-        for invoice_id, number in batch:
-            yield invoice_id, number
+        for row in batch:
+            yield row.id, row.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ async def _end_months(
         ),
         key=int,
         size=_BATCH,
+        start=0,
     )
     async for invoices in batches:
         async with _transaction(database, settings) as connection:
@@ -159,6 +164,7 @@ async def _expire_credits(database: Database, settings: Settings, summary: JobSu
         ),
         key=int,
         size=_BATCH,
+        start=0,
     )
     async for customers in batches:
         for customer_id in customers:
@@ -188,6 +194,7 @@ async def _open_invoices(
         ),
         key=int,
         size=_BATCH,
+        start=0,
     )
     async for customers in batches:
         try:

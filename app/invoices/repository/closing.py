@@ -55,25 +55,34 @@ async def find_overdue_batch(
     connection: AsyncConnection,
     before: Period,
     *,
-    after: int,
+    after: tuple[int, int, int],
     limit: int,
     include_imported: bool,
-) -> Sequence[Row[int, int]]:
-    """Return `id` and `number` of the next invoices to issue, by id, after the id `after`.
+) -> Sequence[Row[int, int, int, int]]:
+    """Return `id`, `year`, `month` and `number` of the next invoices to issue, by the last three.
 
-    They are of months before `before`.
+    They come after the year, month and number `after`, and are of months before `before`.
     """
     due = _is_issued_here()
     if include_imported:
         # An invoice without items, which an earlier version opened, waits for its charges.
         due = or_(due, exists().where(InvoiceItem.invoice_id == Invoice.id))
-    statement = (
-        select(Invoice.id, Invoice.number)
-        .join(Customer, Customer.id == Invoice.customer_id)
-        .where(is_unissued_before(before), due, Invoice.id > after)
-        .order_by(Invoice.id)
-        .limit(limit)
-    )
+    # The index of states has the invoices of each state in this order, so that no more are read.
+    order = (Invoice.year, Invoice.month, Invoice.number)
+    unissued = union_all(
+        *(
+            select(Invoice.id, *order)
+            .join(Customer, Customer.id == Invoice.customer_id)
+            .where(Invoice.state == state, _is_before(before), tuple_(*order) > tuple_(*after), due)
+            .order_by(*order)
+            .limit(limit)
+            .subquery()
+            .select()
+            for state in ISSUE.valid
+        )
+    ).subquery()
+    found = unissued.c
+    statement = select(unissued).order_by(found.year, found.month, found.number).limit(limit)
     return (await connection.execute(statement)).all()
 
 
