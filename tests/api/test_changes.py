@@ -99,6 +99,7 @@ def body_of(operation: str, world: World) -> dict[str, Any]:
 
 _PREPARATIONS: Final = {
     "customer_affiliates_destroy": "DELETE FROM affiliate_fee_accruals",
+    "customer_affiliates_update": "DELETE FROM affiliate_fee_accruals",
     "customer_credits_destroy": "DELETE FROM project_credits",
     "payment_profiles_destroy": "DELETE FROM payments",
     "payment_profiles_enable": "UPDATE payment_profiles SET is_active = false",

@@ -52,6 +52,8 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "sweep_proofs",
         "purge_outbox",
         "purge_answers",
+        "send_report",
+        "monthly_reports",
     }
 
 

@@ -64,8 +64,11 @@ async def test_invoice_cancel(
     assert await call(settings, *command) == (0, "Invoice 100123 is canceled.\n", "")
     statement = select(Invoice.cancel_reason).where(Invoice.id == invoice.id)
     assert (await connection.execute(statement)).scalar_one() == "Billed twice"
-    told = "Invoice 100123 is canceled; only one that is pending or created can be canceled.\n"
-    assert await call(settings, *command) == (1, "", told)
+    message = (
+        "Invoice 100123 is canceled;"
+        " only one that is pending, pending_finalization or created can be canceled.\n"
+    )
+    assert await call(settings, *command) == (1, "", message)
 
 
 async def test_payment_list(settings: Settings, make: Factories) -> None:

@@ -113,9 +113,11 @@ async def _change(
         try:
             await change(connection, invoice.id)
         except WrongInvoiceState as error:
+            *others, last = error.valid
+            valid = f"{', '.join(others)} or {last}" if others else last
             raise WrongState(
-                f"Invoice {invoice.number} is {invoice.state}; only one that is"
-                f" {' or '.join(error.valid)} can be {_DONE[operation]}."
+                f"Invoice {invoice.number} is {invoice.state};"
+                f" only one that is {valid} can be {_DONE[operation]}."
             ) from None
     return invoice.number
 
