@@ -72,7 +72,7 @@ _TOWNS = ("Kaldvik", "Merelaid", "Saarevik", "Brunnsta", "Lindhaven", "Vesiranta
 
 @dataclass(frozen=True)
 class _Charge:
-    """What an item takes from the catalogue."""
+    """The values that an item takes from the catalogue."""
 
     offering: int
     component: int
@@ -252,7 +252,7 @@ class Month:
 
 
 class _Catalogue:
-    """What is sold, and which of it a resource is."""
+    """The catalogue, and the offerings of resources."""
 
     def __init__(self, new_uuid: Callable[[], str], since: str, customers: int) -> None:
         self._since = since

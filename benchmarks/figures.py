@@ -25,7 +25,7 @@ class Figure:
     note: str = ""
 
     def met(self, slack: float = 1.0) -> bool | None:
-        """Tell whether the target is met, with a slack below 1 to allow for noise.
+        """Return whether the target is met, with a slack below 1 to allow for noise.
 
         None where there is no value.
         """

@@ -18,7 +18,7 @@ from benchmarks.data import INVOICES, ITEMS, TABLES, Generator, Month, Table
 from benchmarks.shape import FIRST_NUMBER, GENERATOR, MONTHS, Shape
 
 PREFIX = "invoicing_benchmark_"
-"""What the names of our databases begin with; any other database is left alone."""
+"""The prefix of our databases' names; any other database is left alone."""
 _LOADING_WAL = "8GB"
 _PROFILES = """
 INSERT INTO payment_profiles (uuid, customer_id, name, payment_type, is_active)
@@ -178,7 +178,7 @@ class Databases:
         return str(await self._fetch("SHOW server_version"))
 
     async def busy(self) -> bool:
-        """Tell whether a statement of the service is under way."""
+        """Return whether a statement of the service is under way."""
         found = await self._fetch(
             "SELECT 1 FROM pg_stat_activity WHERE state <> 'idle' AND application_name = $1",
             "cloud-invoicing",

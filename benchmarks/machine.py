@@ -1,4 +1,4 @@
-"""What was measured on, and of what."""
+"""The machine, the commit and the versions of a measurement."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from benchmarks.console import progress
 
 
 def machine(postgresql: str) -> dict[str, Any]:
-    """Tell of the machine, the day, the commit and the versions, and show it."""
+    """Return the machine, the day, the commit and the versions."""
     git = shutil.which("git")
     commit = ""
     if git is not None:

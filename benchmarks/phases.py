@@ -37,7 +37,7 @@ QUICK_CASES: Final = frozenset(
         "304-items-20", "304-stats-500",
     }
 )  # fmt: skip
-"""What the quick mode measures: the cases that targets are set for."""
+"""The cases of the quick mode: those with targets."""
 SIZE_CASES: Final = (
     "list", "list-fields", "list-customer", "list-state", "list-min-sum", "list-page-100",
     "list-last", "retrieve-20", "growth", "head-staff", "head-owner", "payments",

@@ -262,7 +262,7 @@ class PlainItem(_Schema):
 
 
 class PlainInvoice(_Schema):
-    """What a customer owes for one month."""
+    """The amount that a customer owes for one month."""
 
     url: str
     uuid: UUID

@@ -47,4 +47,4 @@ def _difference(expected: Any, found: Any, where: str) -> str:
         ]
     else:
         return "" if expected == found else f"{where}: {expected!r} against {found!r}"
-    return next((told for place, a, b in pairs if (told := _difference(a, b, place))), "")
+    return next((text for place, a, b in pairs if (text := _difference(a, b, place))), "")

@@ -132,7 +132,7 @@ class Result:
     missing: dict[str, str] = field(default_factory=dict)
     """Cases that could not be measured, and why."""
     titles: dict[str, str] = field(default_factory=dict)
-    """What each case is called."""
+    """The name of each case."""
     streams: list[Stream] = field(default_factory=list)
     imports: list[ImportRound] = field(default_factory=list)
     deliveries: Deliveries | None = None

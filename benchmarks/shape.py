@@ -104,7 +104,7 @@ class Shape:
         return "canceled" if customer % 100 == 99 else "paid"
 
     def is_dear(self, customer: int, age: int) -> bool:
-        """Tell whether an invoice is one of those whose totals exceed `DEAR_SUM`."""
+        """Return whether an invoice is one of those whose totals exceed `DEAR_SUM`."""
         return age == DEAR_MONTH and customer <= self.dear
 
 

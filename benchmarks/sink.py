@@ -9,20 +9,20 @@ import time
 from tests.support.smtp import MailServer, run_mail_server
 
 
-async def _tell(sink: MailServer) -> None:
-    told = 0
+async def _print_arrivals(sink: MailServer) -> None:
+    printed = 0
     while True:
         await sink.arrival.wait()
         sink.arrival.clear()
-        for _ in sink.mailbox[told:]:
+        for _ in sink.mailbox[printed:]:
             print(time.monotonic(), flush=True)  # noqa: T201 - its result
-        told = len(sink.mailbox)
+        printed = len(sink.mailbox)
 
 
 async def _main() -> None:
     async with run_mail_server() as sink:
         print(sink.port, flush=True)  # noqa: T201 - its result
-        await _tell(sink)
+        await _print_arrivals(sink)
 
 
 if __name__ == "__main__":

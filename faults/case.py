@@ -24,7 +24,7 @@ class Case:
     name: str
     """The name on the command line, with hyphens."""
     title: str
-    """The title in the table: what breaks, and how."""
+    """The title in the table: the fault and its cause."""
     run: Callable[[Stack, LoadGenerator], Awaitable[None]]
     seconds: float = 60
     """The time limit of `run`."""

@@ -1,4 +1,4 @@
-"""Checks what remains after a fault: proof files and open deliveries."""
+"""Checks the remains of a fault: proof files and open deliveries."""
 
 import asyncio
 import os

@@ -64,7 +64,7 @@ async def are_pending(connection: AsyncConnection, invoices: tuple[SampleInvoice
 async def find_close_errors(
     connection: AsyncConnection, invoices: tuple[SampleInvoice, ...], running: Period, *days: date
 ) -> list[str]:
-    """Return what differs from the result of a close in the month `running`, on one of the days."""
+    """Return the differences from the result of a close in the month `running` on one day."""
     wrong = []
     columns = (Invoice.uuid, Invoice.state, Invoice.invoice_date, Invoice.due_date)
     is_one_of_these = Invoice.uuid.in_([invoice.uuid for invoice in invoices])

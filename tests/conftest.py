@@ -86,7 +86,7 @@ def _refuse_processes(event: str, _arguments: object) -> None:
 
 
 def _reset_inherited_environment() -> None:
-    """Reset what child processes would inherit from the shell that called.
+    """Reset the settings that child processes would inherit from the shell that called.
 
     A shell ignores some signals for its background jobs, and a developer's environment may hold
     settings of the service, variables of PostgreSQL clients or a proxy.

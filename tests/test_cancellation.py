@@ -25,7 +25,7 @@ from app.settings import Settings
 
 TIMES: Final = 300
 SECONDS: Final = 5.0
-"""What a loop may take to end; one that hides its cancellation never does."""
+"""The time a loop may take to end; one that hides its cancellation never does."""
 # redis-py leaves connections that were being opened to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

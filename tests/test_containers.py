@@ -1,4 +1,4 @@
-"""The Dockerfile and compose.yaml say what our commands and settings understand."""
+"""The Dockerfile and compose.yaml use commands and settings that exist."""
 
 import json
 import re

@@ -46,7 +46,7 @@ class Door:
 
 
 async def use(client: httpx.AsyncClient, staff_key: str, invoices: list[Row]) -> None:
-    """Send what is secret and personal everywhere, in good requests and in bad ones."""
+    """Send secret and personal values everywhere, in good requests and in bad ones."""
     one, other = (f"/api/invoices/{invoice.uuid}" for invoice in invoices)
     pdf = (f"{FILE}.pdf", b"%PDF-1.7 proof", "application/pdf")
     for path, proof in ((one, pdf), (one, pdf), (other, (FILE, b"x", "a/b"))):
@@ -92,7 +92,7 @@ async def import_what_is_wrong(settings: Settings, place: Path, output: Path) ->
 
 
 async def attempted(connection: AsyncConnection, times: int) -> bool:
-    """Tell whether each delivery was tried so often, or is settled."""
+    """Return whether each delivery was tried so often, or is settled."""
     found = await connection.execute(select(Delivery.attempts, Delivery.state))
     rows = found.all()
     return bool(rows) and all(
@@ -121,7 +121,7 @@ async def send_what_is_scheduled(
             ):
                 await connection.execute(text(now))
             await until(lambda: attempted(connection, 2))
-            worker.terminate()  # in order, since it tells of what it has done only afterwards
+            worker.terminate()  # in order, since it logs its work only afterwards
             await worker.wait()
         assert [mail.recipients for mail in sink.mailbox] == [[TAKEN]]
 
@@ -149,7 +149,7 @@ async def test_no_process_logs_secrets_or_personal_data(
         httpx.AsyncClient(base_url=server.url, headers=authorized) as client,
     ):
         await use(client, key, invoices)
-        # What nobody expects: a table that is not there.
+        # An unexpected error: a table does not exist.
         await connection.execute(text("ALTER TABLE invoices RENAME TO lost"))
         assert (await client.get(f"/api/invoices/{sent.uuid}/")).status_code == 500
         await connection.execute(text("ALTER TABLE lost RENAME TO invoices"))
@@ -185,7 +185,7 @@ async def test_no_process_logs_secrets_or_personal_data(
     (failed,) = [line for line in lines if line["event"] == "request failed"]
     assert failed["exception"][0]["frames"]
     assert failed["exception"][0]["exc_value"].endswith("(SQLSTATE 42P01)")
-    # What followed is found by the same id, in the other process.
+    # The work that followed has the same id, in the other process.
     followed = {line["event"] for line in lines if line.get("request_id") == CAUSE}
     assert {"delivery sent", "delivery postponed", "delivery failed", "job done"} <= followed
     reasons = {line.get("reason") for line in lines if line["event"].startswith("delivery")}
@@ -206,9 +206,9 @@ def test_logged_errors_quote_no_values(capsys: pytest.CaptureFixture[str]) -> No
     except ExceptionGroup:
         logging.getLogger("other").exception("failed")
     logging.getLogger("asyncio").error("Task failed\ntask: ValueError('canary')")
-    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert "canary" not in str(told)
-    chain = [(each["exc_type"], each["exc_value"]) for each in told[0]["exception"]]
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert "canary" not in str(events)
+    chain = [(each["exc_type"], each["exc_value"]) for each in events[0]["exception"]]
     assert chain == [("ExceptionGroup", ""), ("ValueError", ""), ("FileNotFoundError", "Gone")]
-    assert told[1]["event"] == "Task failed"
+    assert events[1]["event"] == "Task failed"
     assert describe_error(TimeoutError()) == "TimeoutError"

@@ -216,7 +216,7 @@ async def test_each_part_can_be_decoded_when_it_is_sent(coding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "known", "told"),
+    ("coding", "known", "expected"),
     [
         (None, TAG, TAG),
         (None, 'W/"abc"', 'W/"abc"'),
@@ -231,10 +231,12 @@ async def test_each_part_can_be_decoded_when_it_is_sent(coding: str) -> None:
         ("gzip", 'W/"abc-gzip"', 'W/"abc-gzip"'),
     ],
 )
-async def test_a_304_has_the_tag_of_the_client(coding: str | None, known: str, told: str) -> None:
+async def test_a_304_has_the_tag_of_the_client(
+    coding: str | None, known: str, expected: str
+) -> None:
     answer, body = await call("/sized", coding, if_none_match=known)
     assert (answer.status_code, body) == (304, b"")
-    assert answer.headers["etag"] == told
+    assert answer.headers["etag"] == expected
     assert "content-encoding" not in answer.headers
     assert answer.headers["vary"] == "Accept-Encoding"
 

@@ -1,4 +1,4 @@
-"""Conditional requests: who has an answer already is told so, and nothing is made for it."""
+"""Conditional requests: a client with the current response gets 304, and nothing is rendered."""
 
 from typing import Any
 
@@ -129,7 +129,7 @@ async def test_what_may_no_longer_be_seen_is_gone_at_once(
 async def test_another_total_is_another_page(
     make: Factories, caller: Client, invoice: Row, customer: Row
 ) -> None:
-    """What a page shows may be the same while its headers change."""
+    """The body of a page may be the same while its headers change."""
     url = "/api/invoices/?page_size=1&o=created"
     first = await caller.get(url)
     await make.invoice(customer, Period(2026, 12))

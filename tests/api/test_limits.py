@@ -46,7 +46,7 @@ class Server:
         }
         self._body = iter(body)
         self.status = 0
-        self.told: dict[bytes, bytes] = {}
+        self.response_headers: dict[bytes, bytes] = {}
         self.body = b""
 
     async def ask(self, *, reads: bool = False) -> int:
@@ -72,7 +72,7 @@ class Server:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.told = dict(message["headers"])
+            self.response_headers = dict(message["headers"])
         else:
             self.body += message["body"]
 
@@ -135,7 +135,7 @@ async def test_a_body_needs_an_end_and_has_a_maximum_length(
     assert await server.ask() == status
     assert server.body.startswith(b"as ever" if status == 200 else b'{"detail":"')
     closes = status != 200 or header[0] == b"transfer-encoding"
-    assert (server.told.get(b"connection") == b"close") == closes
+    assert (server.response_headers.get(b"connection") == b"close") == closes
 
 
 async def test_transfer_codings_of_several_headers_are_one_list() -> None:
@@ -158,14 +158,14 @@ async def test_a_request_has_one_host() -> None:
 async def test_the_body_of_a_refused_request_is_not_read(header: tuple[bytes, bytes]) -> None:
     server = Server(path="/" * 9000, headers=[header], body=[b"x"])
     assert await server.ask() == 414
-    assert server.told[b"connection"] == b"close"
+    assert server.response_headers[b"connection"] == b"close"
 
 
 async def test_a_connection_closes_if_100_continue_was_not_sent() -> None:
     headers = [(b"content-length", b"2"), (b"expect", b"100-continue")]
     server = Server(headers=headers, body=[b"{}"])
     assert await server.ask() == 200
-    assert server.told[b"connection"] == b"close"
+    assert server.response_headers[b"connection"] == b"close"
 
 
 async def test_a_malformed_body() -> None:
@@ -180,7 +180,7 @@ async def test_a_malformed_body() -> None:
 async def test_a_connection_stays_open_for_the_rest_of_a_short_body() -> None:
     server = Server(headers=[(b"content-length", b"80000")], body=[b"x"])
     assert await server.ask() == 200
-    assert b"connection" not in server.told
+    assert b"connection" not in server.response_headers
 
 
 async def test_a_connection_beyond_the_maximum() -> None:
@@ -192,7 +192,10 @@ async def test_a_connection_beyond_the_maximum() -> None:
     server.scope["state"] = {TOO_MANY_CONNECTIONS: True}
     await server.ask()
     assert server.body == b'{"detail":"There are too many connections now. Try again."}'
-    assert (server.told[b"retry-after"], server.told[b"connection"]) == (b"1", b"close")
+    assert (server.response_headers[b"retry-after"], server.response_headers[b"connection"]) == (
+        b"1",
+        b"close",
+    )
 
 
 PAUSE = PATIENCE * 0.6
@@ -216,7 +219,7 @@ async def test_a_slow_body(body: Sequence[bytes | float], status: int) -> None:
     headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
     server = Server(headers=headers, body=body)
     assert await server.ask(reads=True) == status
-    assert (b"connection" in server.told) == (status == 408)
+    assert (b"connection" in server.response_headers) == (status == 408)
 
 
 async def test_the_service_has_these_limits(client: httpx.AsyncClient) -> None:

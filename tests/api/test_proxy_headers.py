@@ -23,7 +23,7 @@ def origin_of(
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "address"),
+    ("peer", "sent_headers", "address"),
     [
         ("8.8.8.8", "10.0.0.1", "8.8.8.8"),
         ("192.0.2.1", "", "192.0.2.1"),
@@ -43,9 +43,9 @@ def origin_of(
     ],
 )
 def test_the_address_is_the_rightmost_that_is_not_trusted(
-    peer: str | None, told: str, address: str | None
+    peer: str | None, sent_headers: str, address: str | None
 ) -> None:
-    origin = origin_of(peer, {"x-forwarded-for": told})
+    origin = origin_of(peer, {"x-forwarded-for": sent_headers})
     assert origin.address == (ip_address(address) if address else None)
 
 
@@ -68,7 +68,7 @@ def test_the_address_is_the_rightmost_that_is_not_trusted(
             "https://seen",
         ),
         (
-            # What the client itself sent stands before both.
+            # The client's own header stands before both.
             {"x-forwarded-for": "x, 1.1.1.1, 192.0.2.9", "x-forwarded-host": "evil, out, in"},
             "http://out",
         ),
@@ -76,9 +76,9 @@ def test_the_address_is_the_rightmost_that_is_not_trusted(
     ],
 )
 def test_the_base_of_links(headers: dict[str, str], base: str) -> None:
-    told = {"host": "seen", **headers}
-    assert (origin_of("192.0.2.1", told)).base == base
-    assert (origin_of("8.8.8.8", told)).base == "http://seen"
+    sent_headers = {"host": "seen", **headers}
+    assert (origin_of("192.0.2.1", sent_headers)).base == base
+    assert (origin_of("8.8.8.8", sent_headers)).base == "http://seen"
 
 
 def test_without_a_valid_host_the_base_has_the_servers_address() -> None:

@@ -1,4 +1,4 @@
-"""What is counted and logged of each request."""
+"""The metrics and the log of each request."""
 
 import httpx
 from prometheus_client import REGISTRY

@@ -73,7 +73,7 @@ async def test_a_response_keeps_its_own_headers(client: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize(
-    ("peer", "protocol", "told"),
+    ("peer", "protocol", "expected"),
     [
         ("10.0.0.1", "https", "max-age=31536000"),
         ("10.0.0.1", "http", None),
@@ -81,12 +81,12 @@ async def test_a_response_keeps_its_own_headers(client: httpx.AsyncClient) -> No
     ],
 )
 async def test_https_is_required_if_a_trusted_gateway_uses_it(
-    settings: Settings, peer: str, protocol: str, told: str | None
+    settings: Settings, peer: str, protocol: str, expected: str | None
 ) -> None:
     app = create_app(Settings(**{**settings.model_dump(), "trusted_proxies": "10.0.0.0/8"}))
     async with app.router.lifespan_context(app), client_of(app, peer) as client:
         answer = await client.get("/nowhere", headers={"X-Forwarded-Proto": protocol})
-    assert answer.headers.get("strict-transport-security") == told
+    assert answer.headers.get("strict-transport-security") == expected
 
 
 async def test_cross_origin_requests_are_refused_by_default(client: httpx.AsyncClient) -> None:

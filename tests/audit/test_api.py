@@ -205,7 +205,7 @@ async def test_only_staff_and_support_may_read_the_history(
     assert got.status_code == 200
     head = await client.head(path, headers=support)
     assert (head.status_code, head.content) == (200, b"")
-    # The body may be compressed, which its validator tells.
+    # The body may be compressed, as its ETag shows.
     assert head.headers["etag"] == got.headers["etag"].replace("-zstd", "")
     assert head.headers.get("x-result-count") == got.headers.get("x-result-count")
     known = support | {"If-None-Match": got.headers["etag"]}

@@ -1,4 +1,4 @@
-"""Whatever is changed past the service is found, by those who have the key."""
+"""Each change past the service is found with the key."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -212,14 +212,14 @@ async def test_each_tampering_is_reported(
         async with undone(database) as connection:
             await connection.execute(text(statement))
             found = await discrepancies_in(connection, settings)
-        told = sorted(f"{each.sequence or '-'}: {each.description}" for each in found)
-        assert told == sorted(expected), name
+        descriptions = sorted(f"{each.sequence or '-'}: {each.description}" for each in found)
+        assert descriptions == sorted(expected), name
         assert {each.uuid for each in found if each.kind == "invoice"} <= {invoice.uuid}
     assert await verified() == []
 
 
 async def discrepancies_in(connection: AsyncConnection, settings: Settings) -> list[Discrepancy]:
-    """Verify what a transaction has done and not committed."""
+    """Verify the changes that a transaction has not committed."""
 
     class Within:
         @asynccontextmanager
@@ -272,10 +272,10 @@ async def test_changes_without_an_entry_are_adopted_only_on_request(
     result = await backfill(database, KEY, "an upgrade")
     assert str(result) == "Changes sealed: 4; records started: 0."
     assert await verified() == []
-    told = await connection.execute(
+    descriptions = await connection.execute(
         text("SELECT DISTINCT comment FROM invoice_history WHERE operation = 'audit_adopt'")
     )
-    assert told.scalars().all() == ["an upgrade"]
+    assert descriptions.scalars().all() == ["an upgrade"]
     assert str(await backfill(database, KEY, "again")) == "Changes sealed: 0; records started: 0."
     assert invoice.id
 

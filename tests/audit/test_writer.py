@@ -1,4 +1,4 @@
-"""What is recorded of a change: all of it, with who made it, in the same transaction."""
+"""The record of a change: all of it, with its actor, in the same transaction."""
 
 import asyncio
 from decimal import Decimal
@@ -58,7 +58,7 @@ async def test_a_payment_is_recorded_with_its_actor(
         f"{path}/set_backend_id/", json={"backend_id": "B-1"}, headers=headers
     )
     assert again.status_code == 200
-    # What changes nothing leaves nothing; two statements look for changes.
+    # A request that changes nothing leaves no record; two statements look for changes.
     assert len(statements) == 4
     statements.clear()
     paid = await client.post(f"{path}/paid/", json={"date": "2026-11-05"}, headers=headers)

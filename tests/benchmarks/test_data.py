@@ -1,4 +1,4 @@
-"""A tiny data set is what its shape says, as the service sees it."""
+"""A tiny data set has its shape, as the service sees it."""
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 import httpx
@@ -23,7 +23,7 @@ def plain_url(database_url: str) -> str:
 
 @pytest.fixture
 async def subjects(plain_url: str) -> Subjects:
-    """What cases ask for in a database with the tiny data set."""
+    """The records that cases request in a database with the tiny data set."""
     connection = await asyncpg.connect(plain_url)
     try:
         await load(connection, _SHAPE, Period.containing(clock.now()))

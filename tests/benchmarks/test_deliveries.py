@@ -1,4 +1,4 @@
-"""What the benchmark's deliveries begin with."""
+"""The deliveries at the beginning of a benchmark."""
 
 from pathlib import Path
 

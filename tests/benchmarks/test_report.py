@@ -1,4 +1,4 @@
-"""What figures say, and where they are written."""
+"""The text of figures, and the files that they are written to."""
 
 import pytest
 

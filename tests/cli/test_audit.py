@@ -1,4 +1,4 @@
-"""`audit`: what it prints, and how it ends."""
+"""`audit`: its output and its exit status."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -104,8 +104,8 @@ async def test_payments_and_growth_are_rounded_half_up_to_the_decimals(
         assert payment["became"]["sum"] == shown["paid"]
     found = await connection.execute(text("SELECT sum FROM payments"))
     assert found.scalar_one() == Decimal(shown["paid"])
-    told = await run_command(settings, currency, "payment", "list")
-    assert shown["paid"] in told.stdout.split()
+    listing = await run_command(settings, currency, "payment", "list")
+    assert shown["paid"] in listing.stdout.split()
 
 
 @CASES

@@ -164,7 +164,7 @@ async def test_a_database_without_tables(
 
 
 def on_a_terminal(database_url: str, *arguments: str, stdout: bool) -> str:
-    """Run a command and return what a terminal shows of it."""
+    """Run a command and return the text that a terminal shows."""
     terminal, ours = pty.openpty()
     with Popen(
         [sys.executable, "-m", "app", *arguments],
@@ -177,7 +177,7 @@ def on_a_terminal(database_url: str, *arguments: str, stdout: bool) -> str:
         try:
             while piece := os.read(terminal, 10_000):
                 shown += piece
-        except OSError:  # how Linux tells that nobody writes any more
+        except OSError:  # on Linux, no process writes any more
             pass
         finally:
             os.close(terminal)

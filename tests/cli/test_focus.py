@@ -22,8 +22,8 @@ async def test_a_file_is_imported_and_its_sums_are_told(
     result = await call(settings, "import", "--format", "focus", *options, str(path))
     assert (result.exit_code, result.stderr) == (0, "")
     (line,) = [line for line in result.stdout.splitlines() if "100001" in line]
-    told = "100001 2026-09 Õunaaed OÜ 2.00123000001 2.0012300000 2.00 new"
-    assert " ".join(line.split()) == told
+    message = "100001 2026-09 Õunaaed OÜ 2.00123000001 2.0012300000 2.00 new"
+    assert " ".join(line.split()) == message
     assert "Issued: 1 invoice." in result.stdout
     stored = select(Invoice.state, Invoice.tax_percent, Invoice.total_price)
     assert tuple((await connection.execute(stored)).one()) == (
@@ -57,7 +57,7 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--tax", "100", "--format", "focus"], "--tax must be a percentage"),
         (["--tax", "x", "--format", "focus"], "--tax must be a percentage"),
@@ -69,11 +69,11 @@ async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_p
     ],
 )
 async def test_options_that_make_no_sense(
-    settings: Settings, options: list[str], told: str
+    settings: Settings, options: list[str], message: str
 ) -> None:
     result = await call(settings, "import", *options, "file.csv")
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
 
 
 async def test_a_copy_is_refused_and_equal_parts_are_allowed(
@@ -82,10 +82,12 @@ async def test_a_copy_is_refused_and_equal_parts_are_allowed(
     paths = [str(write(tmp_path / name, [row()])) for name in ("part-1.csv", "part-2.csv")]
     result = await call(settings, "import", "--format", "focus", *paths)
     assert result.exit_code == 1
-    told = [line.strip() for line in result.stderr.splitlines()]
-    assert told[0] == "2 files: nothing was imported."
-    assert told[1].startswith(f"{paths[0]} and {paths[1]} have the same charges: 1 of the 1 rows")
-    assert "(line 2 of the first, line 2 of the second)" in told[1]
+    message = [line.strip() for line in result.stderr.splitlines()]
+    assert message[0] == "2 files: nothing was imported."
+    assert message[1].startswith(
+        f"{paths[0]} and {paths[1]} have the same charges: 1 of the 1 rows"
+    )
+    assert "(line 2 of the first, line 2 of the second)" in message[1]
     result = await call(settings, "import", "--format", "focus", "--allow-equal-rows", *paths)
     assert (result.exit_code, result.stderr) == (0, "")
     assert (await connection.execute(select(Invoice.total_price))).scalar_one() == 2

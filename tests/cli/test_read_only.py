@@ -24,7 +24,7 @@ CUSTOMER = (
 async def environment(
     settings: Settings, make: Factories, tmp_path: Path
 ) -> AsyncIterator[dict[str, str]]:
-    """What a command needs to reach a database that has just been made read-only."""
+    """The settings that a command needs to reach a database that has just been made read-only."""
     await make.customer()
     (tmp_path / "a.jsonl").write_text(CUSTOMER)
     async with made_read_only(settings.database_url, ending_sessions=False):
@@ -52,9 +52,9 @@ async def test_a_command_that_changes_something_ends_with_one_line(
     arguments = [str(tmp_path / each) if each == "a.jsonl" else each for each in command]
     answer = await asyncio.to_thread(run_command, *arguments, **environment)
     assert answer.exit_code == 1, answer.stderr
-    told = answer.stderr
-    assert told.count("\n") == 1, told
-    (line,) = told.replace(f"{tmp_path}/", "").splitlines()
+    error_text = answer.stderr
+    assert error_text.count("\n") == 1, error_text
+    (line,) = error_text.replace(f"{tmp_path}/", "").splitlines()
     assert line.startswith(begins)
     assert line.endswith(" in a read-only transaction).")
 

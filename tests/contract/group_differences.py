@@ -318,7 +318,7 @@ def decision_of(exchange: Exchange) -> str | None:
 
 
 def contradictions(name: str, exchange: Exchange, actual: Answer) -> Iterator[str]:
-    """Yield what is not as decided."""
+    """Yield the values that differ from the decisions."""
     status, decided = DECISIONS[name].exchanges[exchange.scenario, exchange.step]
     if actual.status != status:
         yield f"status: is {actual.status}, not {status}"

@@ -1,4 +1,4 @@
-"""The files of app/database/ddl say what a migrated database has."""
+"""The files of app/database/ddl equal the triggers and functions of a migrated database."""
 
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ async def drop_all(connection: AsyncConnection) -> None:
 
 @pytest.fixture
 async def migrated(connection: AsyncConnection) -> dict[str, str]:
-    """What the migrations have created."""
+    """The triggers and functions that the migrations have created."""
     return await definitions(connection)
 
 

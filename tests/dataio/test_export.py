@@ -1,4 +1,4 @@
-"""What is exported can be imported, and then everything is as it was."""
+"""An export can be imported, and then everything is as it was."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

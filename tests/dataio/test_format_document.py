@@ -1,4 +1,4 @@
-"""The document of the format tells every kind with every field, and its example is true."""
+"""The document of the format names every kind with every field, and its example is true."""
 
 import json
 import re
@@ -30,8 +30,8 @@ def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
 
 
 def test_the_document_has_every_kind_in_order() -> None:
-    told = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
-    assert told == [kind.name for kind in RECORD_KINDS] + [
+    documented = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
+    assert documented == [kind.name for kind in RECORD_KINDS] + [
         kind_of(model) for model in get_args(AuditRecord)
     ]
 
@@ -41,8 +41,8 @@ def test_the_document_has_every_field() -> None:
     models["The `proof` of a `payment`"] = ProofRecord
     models |= {f"`{kind_of(model)}`": model for model in get_args(AuditRecord)}
     for title, model in models.items():
-        told = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
-        assert told == fields(model), title
+        documented = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
+        assert documented == fields(model), title
 
 
 def test_the_document_has_the_default_of_each_field() -> None:

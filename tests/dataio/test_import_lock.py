@@ -206,7 +206,7 @@ async def _migrates(connection: AsyncConnection) -> bool:
 async def test_jobs_that_skip_locked_rows_run_during_an_import(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    """They lock what nobody holds, and so cannot stand in the way of anyone for long."""
+    """They lock rows that nobody holds, and so cannot stand in the way of anyone for long."""
     customers = [await make.customer() for _ in range(3)]
     for each in customers:
         await make.item(await make.invoice(each, OCTOBER))

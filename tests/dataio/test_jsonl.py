@@ -89,21 +89,21 @@ def test_an_error_names_the_line_and_not_the_value() -> None:
             b"y" * 5000,
         ]
     )
-    told = contents(data)
-    assert [line for line, _ in told] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert told[2][1] == "line 3: kind is missing"
-    assert told[3][1] == "line 4: kind is not known"
-    assert told[4][1].startswith("line 5: Invalid JSON")
-    assert " at line " not in told[4][1]
-    assert told[5][1] == (
+    parsed = contents(data)
+    assert [line for line, _ in parsed] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert parsed[2][1] == "line 3: kind is missing"
+    assert parsed[3][1] == "line 4: kind is not known"
+    assert parsed[4][1].startswith("line 5: Invalid JSON")
+    assert " at line " not in parsed[4][1]
+    assert parsed[5][1] == (
         "line 6: name: NUL characters cannot be stored;"
         " archived: Input should be a valid boolean;"
         " more: Extra inputs are not permitted"
     )
-    assert told[6][1] == "line 7: longer than 1000 bytes"
-    assert told[7][1] == "customer"
-    assert told[8][1] == "line 9: longer than 1000 bytes"
-    assert not any("secret" in fault for _, fault in told)
+    assert parsed[6][1] == "line 7: longer than 1000 bytes"
+    assert parsed[7][1] == "customer"
+    assert parsed[8][1] == "line 9: longer than 1000 bytes"
+    assert not any("secret" in fault for _, fault in parsed)
 
 
 async def test_an_invalid_line_ends_the_import_unless_keep_good(
@@ -294,8 +294,8 @@ ITEM = {
 )  # fmt: skip
 def test_details_that_no_response_could_contain_are_rejected(details: str) -> None:
     line = json.dumps(ITEM)[:-1] + f', "details": {details}}}\n'
-    ((told, what),) = contents(line.encode(), 100_000)
-    assert told == 1
+    ((line_number, what),) = contents(line.encode(), 100_000)
+    assert line_number == 1
     assert what.startswith("line 1: "), what
 
 

@@ -1,4 +1,4 @@
-"""Lines are parsed while others are written: overlapped, bounded, in order, and told as ever."""
+"""Lines are parsed while others are written: overlapped, bounded, in order, with all errors."""
 
 import asyncio
 import io

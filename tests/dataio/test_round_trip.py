@@ -104,7 +104,7 @@ def of_type(kind: Any, metadata: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
 
 
 def unpacked(metadata: Sequence[Any]) -> list[Any]:
-    """What stands in an annotation, one limit by one."""
+    """The limits in an annotation, one by one."""
     return [
         each
         for some in metadata
@@ -140,7 +140,7 @@ def graphs(draw: st.DrawFn) -> list[Record]:
 
 
 def prices(unit_price: Decimal, quantity: Decimal) -> st.SearchStrategy[Decimal]:
-    """What an item may be given as its price."""
+    """The prices that an item may have."""
     made = item_price(unit_price, quantity, EUR)
     others = (EXACT.add(made, step * EUR.smallest_unit) for step in (-1, 1))
     near = [each for each in others if is_near_product(each, unit_price, quantity, EUR)]
@@ -148,7 +148,7 @@ def prices(unit_price: Decimal, quantity: Decimal) -> st.SearchStrategy[Decimal]
 
 
 def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    """What a record's own rules ask for."""
+    """The values that a record's own rules ask for."""
     issued = draw(st.none() | st.dates())
     values: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "token": {"digest": st.text("0123456789abcdef", min_size=64, max_size=64)},

@@ -19,7 +19,7 @@ def code_before_migration(steps: int, place: Path) -> Path:
     """Write out the code as it was before the newest migration, or before one of `steps` back.
 
     That is the parent of the commit that brought the migration's file; before one that is not
-    committed yet it is the last commit. The test is skipped where the history does not tell.
+    committed yet it is the last commit. The test is skipped where the history does not show it.
     """
     revisions = list(ScriptDirectory(str(ROOT / "migrations")).walk_revisions())
     if steps >= len(revisions):

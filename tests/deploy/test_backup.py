@@ -1,4 +1,4 @@
-"""What is backed up while the service runs is restored whole, by the scripts that are shipped."""
+"""A backup of the running service is restored whole, by the scripts that are shipped."""
 
 import asyncio
 import os
@@ -48,8 +48,8 @@ def _candidates() -> Iterator[Path]:
 
 
 def major_version(program: Path) -> str:
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    return told.stdout.split()[2].partition(".")[0]
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return result.stdout.split()[2].partition(".")[0]
 
 
 async def programs(connection: AsyncConnection) -> Path:
@@ -91,7 +91,7 @@ class Operator:
 
 
 async def answers(app: FastAPI, dataset: Dataset) -> dict[str, httpx.Response]:
-    """What the service answers of invoices that nobody changes."""
+    """The responses of the service about invoices that nobody changes."""
     month = dataset.untouched_period
     pages = f"/api/invoices/?year={month.year}&month={month.month}&page_size=3&page="
     paths = [f"/api/invoices/{one.uuid}/" for one in dataset.untouched]
@@ -165,17 +165,17 @@ async def test_a_backup_under_load_is_restored(
     assert again.returncode != 0
     assert "already exists" in again.stderr
 
-    # The next backup has each proof once, and tells what is not as it was.
+    # The next backup has each proof once, and names each file that changed.
     later = await operator.backup(folder)
     kept = {proof.name for proof in (folder / "proofs").iterdir()}
     assert kept == {proof.name for proof in settings.proof_dir.iterdir()}
     missing, broken = sorted(kept)[:2]
     (folder / "proofs" / missing).unlink()
     (folder / "proofs" / broken).write_bytes(b"%PDF-1.7\n")
-    told = await operator.call("verify-backup.sh", later, folder / "proofs")
-    assert told.returncode != 0
-    assert f"{missing}: FAILED open or read" in told.stdout
-    assert f"{broken}: FAILED\n" in told.stdout
+    result = await operator.call("verify-backup.sh", later, folder / "proofs")
+    assert result.returncode != 0
+    assert f"{missing}: FAILED open or read" in result.stdout
+    assert f"{broken}: FAILED\n" in result.stdout
 
 
 async def payments_are_whole(

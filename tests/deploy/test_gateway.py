@@ -235,13 +235,13 @@ async def nginxs_own_errors_have_the_one_shape(here: Stack) -> None:
         ):
             assert (answer.status_code, answer.content) == (status, b"")
             assert "Content-Type" not in answer.headers
-    told = await unknown_coding_told(here.gateway)
-    assert told.startswith(b"HTTP/1.1 501 ")
-    assert b"Content-Type: application/json" in told
-    assert told.endswith(b'{"detail":"The transfer coding is not supported."}')
+    message = await answer_to_unknown_coding(here.gateway)
+    assert message.startswith(b"HTTP/1.1 501 ")
+    assert b"Content-Type: application/json" in message
+    assert message.endswith(b'{"detail":"The transfer coding is not supported."}')
 
 
-async def unknown_coding_told(gateway: Gateway) -> bytes:
+async def answer_to_unknown_coding(gateway: Gateway) -> bytes:
     """Send a request that no HTTP client here would send; return the response."""
     host, _, port = gateway.host.partition(":")
     trust = ssl.create_default_context(cafile=gateway.certificate)
@@ -262,13 +262,13 @@ async def proofs_pass_and_too_large_ones_are_told(here: Stack) -> None:
     path = f"/api/invoices/{invoice.uuid}/paid/"
     proof = b"%PDF-1.7\n".ljust(LIMIT, b"\0")
     async with here.client() as client:
-        for size, told in (
+        for size, message in (
             (LIMIT + 1, f"The proof is larger than {LIMIT} bytes."),
             (2 * LIMIT, "The request is larger than is taken."),
         ):
             files = {"proof": ("p.pdf", proof.ljust(size, b"\0"))}
             answer = await client.post(path, data={"date": "2026-11-05"}, files=files)
-            assert (answer.status_code, answer.json()) == (413, {"detail": told})
+            assert (answer.status_code, answer.json()) == (413, {"detail": message})
         answer = await client.post(
             path, data={"date": "2026-11-05"}, files={"proof": ("p.pdf", proof)}
         )

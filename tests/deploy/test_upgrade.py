@@ -61,7 +61,7 @@ async def ready(url: str) -> tuple[int, str]:
 
 
 async def untouched(url: str, dataset: Dataset) -> list[dict[str, Any]]:
-    """What a version answers of invoices that nobody changes; it must list them all."""
+    """The responses of a version about invoices that nobody changes; it must list them all."""
     month = dataset.untouched_period
     async with httpx.AsyncClient(base_url=url, headers=dataset.headers) as client:
         listed = await client.get(f"/api/invoices/?year={month.year}&month={month.month}")
@@ -70,8 +70,8 @@ async def untouched(url: str, dataset: Dataset) -> list[dict[str, Any]]:
     return [answer.raise_for_status().json() for answer in answers]
 
 
-def tells_all_of(older: list[dict[str, Any]], newer: list[dict[str, Any]]) -> bool:
-    """Whether a newer version, which may tell more, answers as the older one did."""
+def contains_all_of(older: list[dict[str, Any]], newer: list[dict[str, Any]]) -> bool:
+    """Whether a newer version, which may send more, answers as the older one did."""
     return all(old.items() <= new.items() for old, new in zip(older, newer, strict=True))
 
 
@@ -107,28 +107,28 @@ async def test_a_new_version_takes_over_under_load(
         worker_before = await stack.enter_async_context(
             worker_process(settings, code=str(old), **environment)
         )
-        told = await untouched(before.url, dataset)
+        expected = await untouched(before.url, dataset)
         urls = [before.url]
         load = LoadGenerator(urls, dataset)
         async with load.running():
             await load.wait_until_healthy()
             await run(ROOT, environment, "migrate")
             assert await ready(before.url) == (200, "ok")
-            assert await untouched(before.url, dataset) == told
+            assert await untouched(before.url, dataset) == expected
             after = await stack.enter_async_context(run_server(environment, tmp_path / "new"))
             await stack.enter_async_context(worker_process(settings, **environment))
             assert await ready(after.url) == (200, "ok")
             urls.append(after.url)
             await load.wait_until_healthy()
-            assert await untouched(before.url, dataset) == told
-            assert tells_all_of(told, await untouched(after.url, dataset))
+            assert await untouched(before.url, dataset) == expected
+            assert contains_all_of(expected, await untouched(after.url, dataset))
             urls.remove(before.url)
             before.process.send_signal(signal.SIGTERM)
             worker_before.terminate()
             assert await asyncio.to_thread(before.process.wait, 30) == 0
             assert await asyncio.wait_for(worker_before.wait(), 30) == 0
             await load.wait_until_healthy()
-        assert tells_all_of(told, await untouched(after.url, dataset))
+        assert contains_all_of(expected, await untouched(after.url, dataset))
         if revision < RECORD_SINCE:
             await run(ROOT, environment, "audit", "adopt", "--why", "an older version")
         database = Database(settings)

@@ -18,7 +18,7 @@ from tests.support.server import Server
 
 PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 1000
 HEAD = 400
-"""Bytes of the request's head, about; what follows is the body."""
+"""Bytes of the request's head, about; the rest is the body."""
 
 
 class Payer:

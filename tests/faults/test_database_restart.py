@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 @dataclass
 class Load:
-    """Requests sent without pause until told to stop, and how they were answered."""
+    """Requests sent without pause until they are stopped, and how they were answered."""
 
     client: httpx.AsyncClient
     payable: list[UUID]

@@ -60,7 +60,7 @@ async def test_the_delivery_of_a_killed_worker_is_taken_over_after_its_lease(
 
     async def waits_for_the_end_of_the_claim() -> bool:
         due = select(OutboxEntry.due_at).where(OutboxEntry.job == "deliver").scalar_subquery()
-        # What is left of the claim is read, and the job put off by it, in two statements.
+        # The rest of the claim is read, and the job put off by it, in two statements.
         statement = select(due.between(Delivery.next_attempt_at, Delivery.next_attempt_at + SOON))
         return (await connection.execute(statement)).scalar_one()
 

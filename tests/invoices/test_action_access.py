@@ -1,4 +1,4 @@
-"""Who may change invoices, and in which order a request is checked."""
+"""The roles that may change invoices, and the order of a request's checks."""
 
 from typing import Any
 from uuid import uuid4

@@ -20,7 +20,7 @@ MONTHS = [f"2025-{m}" for m in (11, 12)] + [f"2026-{m}" for m in range(1, 12)]
 
 @dataclass
 class Night:
-    """What happens before a day's first request, or does not: a worker brings the sums forward."""
+    """Before a day's first request, a worker may bring the sums forward."""
 
     database: Database
     brings_forward: bool
@@ -67,7 +67,7 @@ async def test_majors_and_others(
     await bill(make, tiny, Period(2025, 11), "-3")
     headers = (await make.staff()).headers
     await night.passes()
-    # Who calls, and the sums: from what is kept for this day, else from the invoices.
+    # The caller, and the sums: from what is kept for this day, else from the invoices.
     expected = 2 if night.brings_forward else 3
     statements.clear()
     answer = await client.get(URL, headers=headers, params={"customers_count": "2"})

@@ -97,9 +97,12 @@ async def test_the_log_knows_what_was_asked_and_by_whom(case: Case) -> None:
     with capture_logs() as lines:
         await case.post("set_backend_id", etag)
         await case.etag(**{"If-None-Match": etag, "Accept-Encoding": "gzip"})
-    told = [line for line in lines if line["event"] == "request"]
-    assert [line["operation"] for line in told] == ["invoices_set_backend_id", "invoices_retrieve"]
-    assert all(line["user"] for line in told)
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [line["operation"] for line in requests] == [
+        "invoices_set_backend_id",
+        "invoices_retrieve",
+    ]
+    assert all(line["user"] for line in requests)
 
 
 async def test_weak_and_malformed_tags_match_nothing(case: Case) -> None:

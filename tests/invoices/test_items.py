@@ -202,7 +202,7 @@ async def test_many_items_in_little_memory(
     assert max(sizes) < 1_000_000
     assert len(sizes) >= MANY / BATCH_SIZE
     assert peak < sum(sizes) / 2
-    # Who calls, which invoice; and in a snapshot: which, its items by a cursor.
+    # The caller, the invoice; and in a snapshot: which, its items by a cursor.
     assert len(statements) == 4
 
 
@@ -240,7 +240,7 @@ async def test_a_client_that_stops_reading_frees_its_connection(
 async def test_clients_that_stop_reading_leave_connections_to_others(
     settings: Settings, make: Factories, large: Row
 ) -> None:
-    """As many such clients as connections: others are served, and one more stream is told."""
+    """As many such clients as connections: others are served, and one more stream is refused."""
     user = await make.staff()
     app = create_app(
         settings.model_copy(update={"database_pool_size": 4, "database_pool_timeout": 1})

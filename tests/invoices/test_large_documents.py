@@ -145,7 +145,7 @@ async def test_a_large_page_that_is_kept_holds_no_connection(
         pool = app.state.database.engine.pool
         async with asyncio.timeout(10):
             while sum("invoices" in each for each in statements) < 9 or pool.checkedout():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # nothing tells when the last of them stops reading
+                await asyncio.sleep(0.01)  # no event shows the end of the last reader
         assert not any(task.done() for task in slow)  # they are amid the answer
         assert not any("invoice_items" in statement for statement in statements)
     finally:

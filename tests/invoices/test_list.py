@@ -253,7 +253,7 @@ async def test_what_a_page_costs(
     statements.clear()
     answer = await listing.get()
     assert [len(row["items"]) for row in answer.json()] == [invoices] * invoices
-    # Who calls, the page with the count; and where it is not kept, in one snapshot: the page with
+    # The caller, the page with the count; and where it is not kept, in one snapshot: the page with
     # the count, its invoices, their items.
     assert len(statements) == 5
     statements.clear()

@@ -61,7 +61,7 @@ class Listed:
     price: Decimal
 
     def matches(self, filters: dict[str, Any]) -> bool:
-        """Tell whether it fulfils every filter; each customer's tax is 20 percent."""
+        """Return whether it fulfils every filter; each customer's tax is 20 percent."""
         total = self.price * 120 / 100
         found: dict[str, Callable[[Any], bool]] = {
             "state": lambda states: self.state in states,

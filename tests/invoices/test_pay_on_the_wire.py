@@ -87,7 +87,7 @@ async def case(
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - a folder tells of no change
+        while not condition():  # noqa: ASYNC110 - a folder announces no change
             await asyncio.sleep(0.02)
 
 
@@ -137,7 +137,7 @@ async def test_past_the_limit_the_rest_is_not_read(case: Case) -> None:
     answer = asyncio.create_task(reader.readuntil(b"\r\n"))
     async with asyncio.timeout(30):
         sent = await pour(writer, 100 * MEBIBYTE)
-    # What buffers on the way hold comes to a few MiB.
+    # Buffers on the way hold a few MiB.
     assert sent < 2 * LIMIT
     assert (await answer).startswith(b"HTTP/1.1 413 ")
     writer.close()

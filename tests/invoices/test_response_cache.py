@@ -1,4 +1,4 @@
-"""What is kept of answers is served only while it is true: for each input, the answer changes."""
+"""A cached response is served only while it is true: for each input, the response changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

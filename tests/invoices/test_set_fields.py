@@ -182,7 +182,7 @@ async def test_an_invalid_url_is_refused(case: Case) -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize(
-    ("content", "content_type", "status", "told"),
+    ("content", "content_type", "status", "expected_detail"),
     [
         (
             "{} x",
@@ -203,12 +203,18 @@ async def test_an_invalid_url_is_refused(case: Case) -> None:
     ],
 )
 async def test_bodies_that_are_refused(
-    *, case: Case, field: str, content: str, content_type: str | None, status: int, told: str | None
+    *,
+    case: Case,
+    field: str,
+    content: str,
+    content_type: str | None,
+    status: int,
+    expected_detail: str | None,
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = await case.set(field, content=content.encode(), headers=headers)
     assert answer.status_code == status
-    assert told in (None, answer.json()["detail"])
+    assert expected_detail in (None, answer.json()["detail"])
     assert await case.stored(field) == "old"
 
 

@@ -1,4 +1,4 @@
-"""What each offering makes of an invoice."""
+"""The share of each offering in an invoice."""
 
 from decimal import Decimal
 from uuid import uuid4
@@ -120,7 +120,7 @@ async def test_what_sums_cost(
     headers = (await make.staff()).headers
     url = f"/api/invoices/{invoice.uuid}/stats/"
     answer = await client.get(url, headers=headers)
-    # Who calls, which invoice; and in a snapshot: which, how many offerings, their sums.
+    # The caller, the invoice; and in a snapshot: which, how many offerings, their sums.
     assert len(statements) == 5
     statements.clear()
     again = await client.get(url, headers=headers)

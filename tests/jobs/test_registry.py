@@ -147,7 +147,7 @@ async def test_totals_are_reconciled(
 async def test_tallies_are_reconciled_with_totals(
     make: Factories, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
-    """What the mended totals add is no drift; what went around the triggers is."""
+    """The difference that repaired totals add is no drift; a change around the triggers is."""
     invoice = await make.invoice(await make.customer(), Period(2026, 11))
     await make.item(invoice, "10")
     await connection.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))

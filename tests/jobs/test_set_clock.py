@@ -43,8 +43,8 @@ async def test_setting_the_clock_does_not_stop_polling(
     await pass_by(off)
     before = {job.job_id for job in await redis.queued_jobs()}
     await pass_by(timedelta())
-    told = [job.function for job in await redis.queued_jobs() if job.job_id not in before]
-    assert {look, schedule} <= set(told)
+    queued = [job.function for job in await redis.queued_jobs() if job.job_id not in before]
+    assert {look, schedule} <= set(queued)
     for job in worker.cron_jobs:
         assert job.next_run is not None
         assert abs(job.next_run - now) < timedelta(minutes=2)

@@ -109,7 +109,7 @@ async def test_a_worker_survives_an_outage_of_redis(
 async def test_a_worker_logs_each_outage_of_redis_and_its_end(
     settings: Settings, tmp_path: Path
 ) -> None:
-    def told(event: str, times: int) -> Callable[[], Awaitable[bool]]:
+    def is_logged(event: str, times: int) -> Callable[[], Awaitable[bool]]:
         async def is_told() -> bool:
             return [each["event"] for each in logs].count(event) == times
 
@@ -122,9 +122,9 @@ async def test_a_worker_logs_each_outage_of_redis_and_its_end(
             for times in (1, 2):
                 await until(lambda: is_alive(settings))
                 servers.close()
-                await until(told("queue unusable", times))
+                await until(is_logged("queue unusable", times))
                 servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
-                await until(told("queue usable again", times))
+                await until(is_logged("queue usable again", times))
 
 
 async def test_a_worker_starts_without_redis(

@@ -1,4 +1,4 @@
-"""What the worker shows of the database."""
+"""The metrics of the database that the worker shows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ def values(metrics: list[Metric]) -> dict[tuple[str, ...], float]:
 
 @contextmanager
 def statements_of(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Yield what is executed meanwhile, with its parameters."""
+    """Yield the statements that are executed meanwhile, with their parameters."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
@@ -137,10 +137,10 @@ async def test_a_running_month_of_many_pending_invoices_is_not_read(
             await close_month.find_close_status(other, 10)
     (statement, values) = asked[-1]
     found = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT TEXT) {statement}", values)
-    told = "\n".join(found.scalars())
-    assert "Index Scan Backward using ix_invoices_state_newest_first" in told
-    assert "Rows Removed" not in told
-    assert "Sort" not in told
+    plan = "\n".join(found.scalars())
+    assert "Index Scan Backward using ix_invoices_state_newest_first" in plan
+    assert "Rows Removed" not in plan
+    assert "Sort" not in plan
 
 
 async def test_many_scrapes_ask_the_database_little(database: Database) -> None:

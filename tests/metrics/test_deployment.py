@@ -30,7 +30,7 @@ DOCS = DEPLOY.parent / "docs"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 PROMTOOL = shutil.which("promtool")
 OF_PROMETHEUS = {"job", "instance"}
-"""Labels that Prometheus adds to what it scrapes."""
+"""Labels that Prometheus adds to scraped metrics."""
 
 
 def rules() -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 def faults(expression: str, shown: str, scrapes: list[Scrape]) -> Iterator[str]:
-    """Yield what an expression asks for that is not there."""
+    """Yield the metrics and labels of an expression that do not exist."""
     labels: set[str] = set(OF_PROMETHEUS)
     for name, matchers in re.findall(r"\b(invoicing_\w+)(?:\{([^}]*)\})?", expression):
         samples = [s for each in scrapes for s in each.samples if s.name == name]

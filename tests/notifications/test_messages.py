@@ -67,7 +67,7 @@ def test_the_document_contains_all_details(settings: Settings) -> None:
         vat_code="EE100594102",
     )
     page = document(compose(settings.model_copy(update={"issuer_details": issuer}), statement()))
-    told = [
+    shown = [
         *("Invoice 100112", "October 2026", "Nov 1, 2026", "Dec 1, 2026", "RF18 5390"),
         *("Institute", "Street 1", "10115", "Estonia", "VAT EE999"),
         *("Northern Cloud", "Ülikooli 18\nTartu", "VAT EE100594102", "LHV", "EE38 2200"),
@@ -76,7 +76,7 @@ def test_the_document_contains_all_details(settings: Settings) -> None:
         "All amounts in EUR.",
         '<a href="https://pay.example/100112?a=1&amp;b=2">',
     ]
-    assert [text for text in told if text not in page] == []
+    assert [text for text in shown if text not in page] == []
     assert "Compensation" not in page
     assert "may add up differently" not in page
 
@@ -91,11 +91,11 @@ def test_amounts_and_dates_follow_the_locale(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "total", "nothing", "told"),
+    ("code", "total", "nothing", "shown"),
     [("JPY", "1360", "0", "¥1,360"), ("BHD", "1360.125", "0.000", "BHD1,360.125")],
 )
 def test_amounts_have_the_decimals_of_their_currency(
-    settings: Settings, code: str, total: str, nothing: str, told: str
+    settings: Settings, code: str, total: str, nothing: str, shown: str
 ) -> None:
     amount = Decimal(total)
     line = _line(price=amount, tax_percent=Decimal(0), currency=get_currency(code))
@@ -109,7 +109,7 @@ def test_amounts_have_the_decimals_of_their_currency(
     )
     message = compose(settings.model_copy(update={"currency": get_currency(code)}), invoice)
     for text in (body(message, "plain"), body(message, "html"), document(message)):
-        assert told in text
+        assert shown in text
     page = document(message)
     assert f"All amounts in {code}." in page
     assert f"2 items of {nothing} are not listed; without rounding they come to 0.00005." in page
@@ -207,10 +207,10 @@ def test_lines_of_resources_with_the_same_name_show_the_uuid(
     lines: list[tuple[str, LineResource | None]],
 ) -> None:
     section = ProjectSection("P", [_line(name=name, resource=resource) for name, resource in lines])
-    told = list(section.lines_with_resources())
-    assert [line for line, _ in told] == section.lines
-    for line, text in told:
-        alike = [other for other in told if other[0].name == line.name]
+    shown = list(section.lines_with_resources())
+    assert [line for line, _ in shown] == section.lines
+    for line, text in shown:
+        alike = [other for other in shown if other[0].name == line.name]
         differs = [other for other in alike if other[0].resource != line.resource]
         assert all(text != other for _, other in differs)
         assert bool(text) == bool(differs and line.resource)
@@ -232,7 +232,7 @@ def test_without_any_project_there_is_no_heading(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "cost", "told"),
+    ("number", "cost", "shown"),
     [
         (12, "0.034", "12 items of 0.00 are not listed; without rounding they come to 0.034."),
         (1, "-0.0004", "1 item of 0.00 is not listed; without rounding it comes to -0.0004."),
@@ -240,17 +240,17 @@ def test_without_any_project_there_is_no_heading(settings: Settings) -> None:
     ],
 )
 def test_items_that_are_not_listed_are_counted_at_the_end(
-    settings: Settings, number: int, cost: str, told: str
+    settings: Settings, number: int, cost: str, shown: str
 ) -> None:
     invoice = statement(hidden_items=number, hidden_cost=Decimal(cost))
     page = document(compose(settings, invoice))
-    assert page.index('class="grand"') < page.index(told)
+    assert page.index('class="grand"') < page.index(shown)
     assert "not listed" not in document(compose(settings, statement()))
 
 
 _BANK = IssuerDetails(name="Northern Cloud", bank_name="LHV", bank_account="EE38 2200")
 _ASKS = ("Due", "due on", "Dec 1, 2026", "LHV", "EE38 2200", "pay.example", "Pay online")
-"""What a text has that asks for a payment."""
+"""The parts of a text that asks for a payment."""
 
 
 def test_an_invoice_in_the_customers_favour_asks_for_nothing(settings: Settings) -> None:

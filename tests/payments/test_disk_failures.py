@@ -30,7 +30,7 @@ UNAVAILABLE = {"detail": "Proofs of payment are not available now. Try again."}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Return what is in each file of a folder."""
+    """Return the content of each file of a folder."""
     return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
@@ -166,7 +166,7 @@ async def test_a_name_that_is_not_durable_is_no_proof(
 async def test_what_cannot_be_removed_is_left_to_the_sweep(
     case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is that of what failed first."""
+    """The response is that of the first failure."""
     case.client.headers["If-Match"] = '"another state"'
 
     def fails(self: Path, *, missing_ok: bool = False) -> None:
@@ -204,7 +204,7 @@ async def test_a_missing_file_of_a_proof(case: Case, settings: Settings) -> None
 
 
 async def test_the_service_starts_without_its_folder(settings: Settings, tmp_path: Path) -> None:
-    """What needs no proofs is served: a process that died is started again whatever the disk."""
+    """Requests without proofs are served: a process that died is started again on any disk."""
     (tmp_path / "file").touch()
     broken = settings.model_copy(update={"proof_dir": tmp_path / "file" / "proofs"})
     with pytest.raises(DiskUnavailable):

@@ -98,7 +98,7 @@ async def wire(
 
 async def test_a_length_beyond_64_bits_is_refused_first(wire: Wire) -> None:
     length = 11 * 2**20
-    told = json.dumps({"detail": f"The request body is larger than {length} bytes."}).replace(
+    error_body = json.dumps({"detail": f"The request body is larger than {length} bytes."}).replace(
         ": ", ":", 1
     )
     health, nowhere = "GET /health/live HTTP/1.1\r\nHost: x\r\n", "POST /no HTTP/1.1\r\nHost: x\r\n"
@@ -108,7 +108,7 @@ async def test_a_length_beyond_64_bits_is_refused_first(wire: Wire) -> None:
         for number in (length + 1, 10**15, 2**64 - 1, 2**64, 10**30):
             # No byte of the body is sent: the answer does not wait for it.
             sent = f"{head}Content-Length: {number}\r\n\r\n"
-            assert await wire.answers(sent) == [(413, told)], sent
+            assert await wire.answers(sent) == [(413, error_body)], sent
     too_long_for_json = f"{asking}Content-Length: {2 * 2**20}\r\n\r\n"
     [(status, _)] = await wire.answers(too_long_for_json)
     assert status == 413
@@ -132,8 +132,8 @@ async def test_a_length_beyond_64_bits_is_refused_first(wire: Wire) -> None:
 async def test_a_malformed_chunk_is_refused(wire: Wire, chunks: str, detail: str) -> None:
     head = f"{wire.paying}{CHUNKED}\r\n"
     for parts in ((head + chunks + NEXT,), (head, chunks + NEXT), (head + "1\r\n \r\n", chunks)):
-        told = f'{{"detail":"The request body is broken: {detail}."}}'
-        assert await wire.answers(*parts) == [(400, told)], parts
+        error_body = f'{{"detail":"The request body is broken: {detail}."}}'
+        assert await wire.answers(*parts) == [(400, error_body)], parts
     assert await wire.state() == ("created", 0)
     assert "Traceback" not in wire.server.log.read_text()
 

@@ -103,7 +103,7 @@ async def test_clients_that_send_too_much(server: Server) -> None:
             assert refused.status_code == status
             assert refused.headers["x-request-id"]
 
-    # What comes behind a body, or between its chunks, is bounded as well.
+    # Bytes behind a body, or between its chunks, are bounded as well.
     chunked = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     for endless in (b"0\r\n" + b"X: x\r\n" * 10_000, b"1;" + b"x" * 60_000):
         async with connected(server) as (reader, writer):
@@ -153,7 +153,7 @@ async def test_clients_that_send_nothing_or_slowly(
             await asyncio.sleep(TIMEOUT / 10)
             writer.write(bytes([byte]))
 
-    async def told(start: bytes, slowly: bytes) -> tuple[bytes, float]:
+    async def answer_to(start: bytes, slowly: bytes) -> tuple[bytes, float]:
         async with connected(server) as (reader, writer):
             writer.write(start)
             begun = time.monotonic()
@@ -163,12 +163,12 @@ async def test_clients_that_send_nothing_or_slowly(
             return received, time.monotonic() - begun
 
     nothing, head, body, unread, next_head, at_work = await asyncio.gather(
-        told(b"", b""),
-        told(b"", GET + b"X: " + b"x" * 1000),
-        told(paying, b'{"date": "2026' + b" " * 1000),
+        answer_to(b"", b""),
+        answer_to(b"", GET + b"X: " + b"x" * 1000),
+        answer_to(paying, b'{"date": "2026' + b" " * 1000),
         # Refused by the head alone, the body comes on and is dropped.
-        told(paying.replace(staff.key.encode(), b"unknown"), b" " * 1000),
-        told(GET + b"\r\n", GET + b"X: " + b"x" * 1000),
+        answer_to(paying.replace(staff.key.encode(), b"unknown"), b" " * 1000),
+        answer_to(GET + b"\r\n", GET + b"X: " + b"x" * 1000),
         _busy_meanwhile(connection),
     )
     assert nothing[0] == b""
@@ -179,7 +179,7 @@ async def test_clients_that_send_nothing_or_slowly(
     assert first.startswith(b"HTTP/1.1 200")
     assert answer(second)[0] == 408
     assert min(took for _, took in (nothing, head, body, unread, next_head)) >= TIMEOUT
-    # Nobody who was waited for held a connection to the database.
+    # No slow client held a connection to the database.
     assert at_work == 0
 
 
@@ -204,7 +204,7 @@ async def test_clients_that_do_not_read_their_response(
         writer.write(items(large))
         assert (await reader.read(100)).startswith(b"HTTP/1.1 200")
         await _told(server, "to take more")
-        # What was on its way is there; the end is not.
+        # The bytes that were on their way are there; the end is not.
         assert not (await rest(reader)).endswith(b"0\r\n\r\n")
     # The system takes some megabytes of answers; one of these is the last, and the first too many.
     async with AsyncExitStack() as stack:
@@ -219,7 +219,7 @@ async def test_clients_that_do_not_read_their_response(
 async def _told(server: Server, waited_for: str) -> None:
     """Wait until the server logs the timeout."""
     async with asyncio.timeout(END):
-        while waited_for not in server.log.read_text():  # noqa: ASYNC110 - nobody tells
+        while waited_for not in server.log.read_text():  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.05)
 
 

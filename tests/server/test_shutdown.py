@@ -187,7 +187,7 @@ async def test_the_server_is_not_ready_before_it_stops_listening(
                 assert answer.status == 200
         answer = await (await connect()).get("/health/ready")
         assert (answer.status, answer.json()) == (503, {"status": "draining"})
-        # Whoever comes all the same is served: those that were there, and those that are new.
+        # Clients that come all the same are served: those that were there, and new ones.
         for client in (unused, await connect()):
             client.begin("GET", "/api/invoices/")
             client.begin("GET", "/health/startup")  # without waiting for the first answer
@@ -231,7 +231,7 @@ async def test_requests_that_do_not_end_are_aborted(
         head.write(b"GET /api/invoices/ HTTP/1.1\r\nHost: ")
         proofs = tmp_path / "proofs"
         async with asyncio.timeout(10):
-            while not list(proofs.glob("*.part")):  # noqa: ASYNC110 - it tells nobody
+            while not list(proofs.glob("*.part")):  # noqa: ASYNC110 - no event announces it
                 await asyncio.sleep(0.05)
 
         server.process.terminate()

@@ -73,7 +73,7 @@ async def test_heads_streams_and_clients_that_leave(
         writer.transport.abort()
         await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        while await busy(connection):  # noqa: ASYNC110 - the database tells nobody
+        while await busy(connection):  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(0.05)
 
 
@@ -84,7 +84,7 @@ async def test_head_is_get_without_its_content_type(
     invoice = await with_items(make, connection, 20)
     key = (await make.staff()).key
     one = f"/api/invoices/{invoice.uuid}/"
-    # What only the body tells, and what each request has anew.
+    # The headers that follow from the body, and those that each request has anew.
     others = {
         *("content-length", "content-encoding", "transfer-encoding", "etag"),
         *("date", "x-request-id"),

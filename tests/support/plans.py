@@ -76,7 +76,7 @@ class Plans:
         return plan
 
     def _reads(self, plan: dict[str, Any], most: int) -> Iterator[str]:
-        """Yield what is wrong with a plan."""
+        """Yield the faults of a plan."""
         for node in nodes(plan):
             table = node.get("Relation Name")
             if table not in self.tables:

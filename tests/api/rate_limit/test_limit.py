@@ -1,4 +1,4 @@
-"""A limit in one process: what it allows, and how long it refuses."""
+"""A limit in one process: the requests that it allows, and the time that it refuses."""
 
 from math import ceil
 

@@ -103,7 +103,7 @@ async def test_after_invalid_tokens_an_address_is_refused_before_its_token_is_lo
         for headers in (BAD, user.headers):
             answer = await client.get(LIST, headers=headers)
             assert shown(answer) == (429, '"failed-logins";r=0', "60")
-        # What needs no token is not concerned.
+        # Paths that need no token have no limit.
         assert shown(await client.get(LIST)) == (401, None, None)
         assert shown(await client.get("/api/docs", headers=BAD)) == (200, None, None)
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 async def processes(
     settings: Settings, number: int = 2, rate: str = "10/minute"
 ) -> AsyncIterator[list[Limit]]:
-    """Yield the limit of tokens of several processes, which share only when told to."""
+    """Yield the limit of tokens of several processes, which share only on request."""
     update = {"rate_limit_token": parse(rate)}
     limits = [RateLimits(settings.model_copy(update=update)) for _ in range(number)]
     try:

@@ -1,4 +1,4 @@
-"""Imports cost exports in tests, and reads what they stored."""
+"""Imports cost exports in tests, and reads the stored records."""
 
 from pathlib import Path
 from typing import Any

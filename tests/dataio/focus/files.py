@@ -1,4 +1,4 @@
-"""Cost exports for tests: rows with what every one needs, and files of them."""
+"""Cost exports for tests: rows with the columns that each needs, and files of them."""
 
 import csv
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a cell may say."""
+"""The values of cells."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -35,8 +35,10 @@ def test_a_copy_in_another_notation_is_found(tmp_path: Path) -> None:
     )
     write(copies[3], rows, [*reversed(columns)])
     for copy in copies:
-        (told,) = compared(first, copy)
-        assert told.startswith(f"first.csv and {copy.name} have the same charges: 2 of the 2 rows")
+        (messages,) = compared(first, copy)
+        assert messages.startswith(
+            f"first.csv and {copy.name} have the same charges: 2 of the 2 rows"
+        )
 
 
 def test_a_copy_with_another_name_of_a_column_is_found(tmp_path: Path) -> None:
@@ -70,9 +72,9 @@ def test_each_pair_of_files_is_reported_with_an_example(tmp_path: Path) -> None:
 
 
 def test_only_the_first_pairs_of_files_are_listed(tmp_path: Path) -> None:
-    told = compared(*(write(tmp_path / f"{n}", [row()]) for n in range(30)))
-    assert len(told) == 21
-    assert told[-1] == "and 9 more pairs of files"
+    messages = compared(*(write(tmp_path / f"{n}", [row()]) for n in range(30)))
+    assert len(messages) == 21
+    assert messages[-1] == "and 9 more pairs of files"
 
 
 COSTS = st.lists(st.integers(0, 5), max_size=8)
@@ -88,11 +90,11 @@ def test_equal_rows_are_counted_between_files_and_never_within_one(
             write(Path(folder) / name, [row(BilledCost=str(cost)) for cost in costs])
             for name, costs in (("one", one), ("other", other))
         ]
-        told = compared(*paths)
+        messages = compared(*paths)
     expected = sum(count for cost, count in Counter(other).items() if cost in one)
-    assert bool(told) == bool(expected)
-    if told:
-        assert f": {expected} of the {len(other)} rows" in told[0]
+    assert bool(messages) == bool(expected)
+    if messages:
+        assert f": {expected} of the {len(other)} rows" in messages[0]
 
 
 def test_a_row_takes_little_memory() -> None:

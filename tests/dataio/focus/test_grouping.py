@@ -1,4 +1,4 @@
-"""What is summed up into one line, and under which names."""
+"""The charges that are summed up into one line, and their names."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""UUIDs that items have had since earlier releases, and new ones for what is told apart since."""
+"""UUIDs that items have had since earlier releases, and new ones for later items."""
 
 from datetime import UTC, datetime
 from uuid import UUID

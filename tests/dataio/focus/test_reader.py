@@ -1,4 +1,4 @@
-"""From a file to charges: which files are read, and how it is told why one is not."""
+"""From a file to charges: the files that are read, and the reasons that others are refused with."""
 
 import gzip
 from decimal import Decimal
@@ -88,10 +88,10 @@ def test_the_provider_is_read_from_the_columns_of_every_version(
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", [row()], ["BillingAccountId", "ChargePeriodEnd"])
-    told = refusal(path)
+    message = refusal(path)
     for name in REQUIRED:
-        assert (name in told) == (name not in ("BillingAccountId", "ChargePeriodEnd"))
-    assert "ServiceProviderName (or ProviderName)" in told
+        assert (name in message) == (name not in ("BillingAccountId", "ChargePeriodEnd"))
+    assert "ServiceProviderName (or ProviderName)" in message
 
 
 def test_a_file_that_is_not_a_cost_export_is_refused(tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_corrections_and_provider_invoices_are_read(tmp_path: Path) -> None:
 
 def test_unknown_categories_and_classes_are_refused(tmp_path: Path) -> None:
     rows = [row(ChargeCategory="Taxes"), row(ChargeClass="Late")]
-    told = refusal(write(tmp_path / "f.csv", rows, [*BASIC, "ChargeClass"]))
+    message = refusal(write(tmp_path / "f.csv", rows, [*BASIC, "ChargeClass"]))
     known = "Usage, Purchase, Tax, Credit, Adjustment"
-    assert told.splitlines() == [
+    assert message.splitlines() == [
         f'line 2: ChargeCategory is none of {known}: "Taxes"',
         'line 3: ChargeClass is neither Correction nor empty: "Late"',
     ]
@@ -264,9 +264,9 @@ def test_other_formats_are_refused_with_a_remedy(
 ) -> None:
     path = tmp_path / "costs.csv"
     path.write_bytes(content)
-    told = refusal(path).splitlines()
-    assert told[0].startswith(f"The file is {called}")
-    assert "CSV" in told[1]
+    message = refusal(path).splitlines()
+    assert message[0].startswith(f"The file is {called}")
+    assert "CSV" in message[1]
 
 
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A repeated import updates what has changed."""
+"""A repeated import updates changed records."""
 
 from decimal import Decimal
 from pathlib import Path

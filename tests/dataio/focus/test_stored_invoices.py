@@ -81,7 +81,7 @@ async def test_an_issued_invoice_is_refused_if_the_file_differs(
     assert report.issued == 1
     dates = select(Invoice.state, Invoice.invoice_date).order_by(Invoice.number)
     issued = [tuple(each) for each in await connection.execute(dates)]
-    # What is billed rounds to nothing that is to be paid.
+    # The billed amount rounds to zero.
     assert issued == [("paid", date(2026, 10, 15)), ("pending", None)]
     before = await importer.everything()
     assert await importer.outcomes(*rows, issue=True) == [InvoiceOutcome.UNCHANGED] * 2

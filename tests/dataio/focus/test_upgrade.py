@@ -1,4 +1,4 @@
-"""What an import of an earlier version left is known again after the migrations."""
+"""The records of an import by an earlier version are known again after the migrations."""
 
 import asyncio
 from uuid import uuid4, uuid5

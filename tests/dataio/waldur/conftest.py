@@ -1,4 +1,4 @@
-"""A Waldur of our own, and what an import left of it here."""
+"""A Waldur of our own, and the records that an import made of it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

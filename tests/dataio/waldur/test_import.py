@@ -1,4 +1,4 @@
-"""What comes over from a Waldur, and how."""
+"""The records that are imported from a Waldur."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -137,9 +137,9 @@ async def test_roles_at_customers_are_imported_and_others_are_reported(
             "expires_at": datetime(2026, 6, 1, tzinfo=UTC),
         },
     ]
-    told = {why: omission.count for (_, why), omission in report.skipped.items()}
-    assert told["a role at marketplace.offering gives no access here"] == 1
-    assert told["the role CUSTOMER.AUDITOR gives no access here"] == 1
+    counts = {why: omission.count for (_, why), omission in report.skipped.items()}
+    assert counts["a role at marketplace.offering gives no access here"] == 1
+    assert counts["the role CUSTOMER.AUDITOR gives no access here"] == 1
 
 
 async def test_rows_that_cannot_be_imported_are_reported(bring: Import) -> None:
@@ -274,12 +274,12 @@ async def test_an_invoice_with_an_invalid_item_is_not_imported(
     report = await bring()
     numbers = await rows(connection, "SELECT number FROM invoices ORDER BY number")
     assert [each["number"] for each in numbers] == [100001, 100002, 100003]
-    told = {
+    counts = {
         why: omission.examples
         for (kind, why), omission in report.skipped.items()
         if kind == "invoice"
     }
-    assert told == {
+    assert counts == {
         "the state 'odd' is unknown": ["number 100006"],
         f"its item {uid('item-202')}: the unit 'fortnight' is unknown": ["number 100004"],
         f"its item {uid('item-203')}: article_code: String should have at most 30 characters": [

@@ -117,7 +117,9 @@ async def test_an_invoice_with_details_that_are_not_an_object_is_not_imported(
         waldur, f"UPDATE invoices_invoiceitem SET details = '{details}' WHERE invoice_id = 1"
     )
     report = await bring()
-    ((_, why), omission) = next(told for told in report.skipped.items() if told[0][0] == "invoice")
+    ((_, why), omission) = next(
+        reasons for reasons in report.skipped.items() if reasons[0][0] == "invoice"
+    )
     assert why.endswith(": details: not a JSON object")
     assert omission.examples == ["number 100001"]
     uuids = set(await connection.scalars(text("SELECT uuid::text FROM invoices")))
@@ -133,9 +135,9 @@ async def test_an_invoice_with_an_unreadable_time_is_not_imported(
 ) -> None:
     await execute(waldur, f"UPDATE invoices_invoiceitem SET start = '{odd}' WHERE invoice_id = 1")
     report = await bring()
-    told = [why for kind, why in report.skipped if kind == "invoice"]
-    assert told
-    assert all(why.endswith("start: it is outside of the years 1 to 9999") for why in told)
+    reasons = [why for kind, why in report.skipped if kind == "invoice"]
+    assert reasons
+    assert all(why.endswith("start: it is outside of the years 1 to 9999") for why in reasons)
 
 
 async def test_the_first_and_the_last_day_of_the_calendar_are_imported(

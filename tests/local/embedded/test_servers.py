@@ -51,7 +51,7 @@ async def ask(server: EmbeddedPostgresql, *statements: str) -> object:
 
 
 def status(pid: int) -> str | None:
-    """What the kernel knows of a process that is alive."""
+    """The kernel's record of a living process."""
     try:
         found = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -125,7 +125,9 @@ def test_a_second_server_on_the_same_directory_is_refused(
         assert server.running
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux signals a parent's end to its child"
+)
 async def test_servers_go_when_their_parent_is_killed(
     started: tuple[subprocess.Popen[str], list[int]], tmp_path: Path
 ) -> None:
@@ -231,7 +233,7 @@ def test_programs_below_a_closed_home_are_copied_to_a_readable_place(
             program = Path(f"/proc/{server.pid}/exe").readlink()
         assert program.is_relative_to(readable)
         assert len(list(readable.iterdir())) == 1
-        # What the system's cleaner took is put back.
+        # The files that the system's cleaner took are put back.
         program.unlink()
 
 

@@ -1,4 +1,4 @@
-"""A data folder whose permissions were changed: one line names the place and says what to do."""
+"""A data folder whose permissions were changed: one line names the place and the remedy."""
 
 import os
 import shutil
@@ -68,7 +68,7 @@ def data(used: Path, tmp_path: Path) -> Path:
 
 
 def mode(place: str, mode: int) -> Callable[[Path], Path]:
-    """Return what gives a place below the data folder a mode."""
+    """Return a function that gives a place below the data folder a mode."""
 
     def change(data: Path) -> Path:
         (data / place).chmod(mode)
@@ -78,7 +78,7 @@ def mode(place: str, mode: int) -> Callable[[Path], Path]:
 
 
 def owner(place: str) -> Callable[[Path], Path]:
-    """Return what gives a place below the data folder to another user."""
+    """Return a function that gives a place below the data folder to another user."""
 
     def change(data: Path) -> Path:
         os.chown(data / place, 1, 1)

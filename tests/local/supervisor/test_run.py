@@ -34,7 +34,7 @@ def environment() -> dict[str, str]:
 
 
 class Run:
-    """A run of the service; `greeting` is what it printed until it was ready."""
+    """A run of the service; `greeting` is the text that it printed until it was ready."""
 
     def __init__(self, data: Path, *arguments: str, before: tuple[str, ...] = ()) -> None:
         command = [*before, sys.executable, "-m", "app", "run", "--data", str(data), *arguments]
@@ -62,7 +62,7 @@ class Run:
         self.family = list(descendants(self.process.pid))
 
     def error_output(self) -> str:
-        """What stands on standard error."""
+        """The text on standard error."""
         self.errors.flush()
         return Path(self.errors.name).read_text()
 
@@ -140,8 +140,8 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
         assert len(shown) == 2
         for metrics in shown:
             assert "invoicing_build_info{" in httpx.get(metrics).text
-        # What is printed for other commands lets them find the same data.
-        # Made once, for its owner alone, and told to whoever may run commands here.
+        # The printed settings let other commands find the same data.
+        # It is made once, for its owner alone, and printed for users who may run commands here.
         kept = data / "audit-key"
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         assert f"AUDIT_KEY={kept.read_text().strip()} " in first.greeting
@@ -187,7 +187,7 @@ def test_a_newcomers_first_two_runs(data: Path) -> None:
 
 
 def answer_to(call: str) -> Any:
-    """What a printed curl line answers; without curl, what the same request does."""
+    """The response to a printed curl line; without curl, to the same request."""
     words = shlex.split(call)
     if shutil.which("curl"):
         words.append("--fail-with-body")
