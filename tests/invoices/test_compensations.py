@@ -322,6 +322,22 @@ async def test_the_rest_of_a_removed_project_is_taken_from_the_customer_where_th
     assert await balance(connection, credit) == 70
 
 
+async def test_the_credit_of_a_removed_project_remains_for_its_resources_on_unissued_invoices(
+    make: Factories, database: Database, connection: AsyncConnection, settings: Settings
+) -> None:
+    customer = await make.customer()
+    await make.credit(customer, "100")
+    project = await make.project(customer, is_removed=True)
+    share = await make.project_credit(project, "30")
+    resource = await make.resource(project, await make.offering())
+    november = await make.invoice(customer, Period(2026, 11))
+    await make.item(november, "10", resource_id=resource.id)
+    assert (await close_month(database, settings)).counts["credits expired"] == 0
+    await connection.execute(text("UPDATE invoices SET state = 'paid'"))
+    assert (await close_month(database, settings)).counts["credits expired"] == 1
+    assert await balance(connection, share, ProjectCredit) == 0
+
+
 async def test_a_customer_whose_credits_fail_stops_nobody(
     make: Factories, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:

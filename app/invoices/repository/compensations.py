@@ -47,6 +47,8 @@ PAID_ITEM: Final = "compensation_of_item"
 DISCOUNTED_ITEM: Final = "discount_of_item"
 """The key in `details` of a discount: the UUID of its item, hexadecimal."""
 _REDUCED_ITEMS: Final = (PAID_ITEM, DISCOUNTED_ITEM, COMPENSATED_ITEM)
+_project_id: Final = func.coalesce(InvoiceItem.project_id, Resource.project_id)
+"""The project whose credit pays an item. It needs a join of the item's resource."""
 
 
 async def find_customer(connection: AsyncConnection, invoice_id: int) -> int | None:
@@ -87,7 +89,7 @@ async def find_charges(
     statement = (
         select(
             InvoiceItem.uuid,
-            func.coalesce(InvoiceItem.project_id, Resource.project_id).label("project_id"),
+            _project_id.label("project_id"),
             InvoiceItem.price,
             func.replace(
                 func.coalesce(*(InvoiceItem.details[key].astext for key in _REDUCED_ITEMS)), "-", ""
@@ -159,7 +161,7 @@ async def insert_compensations(
         "article_code": literal("", Text),
         "start": InvoiceItem.start,
         "end": InvoiceItem.end,
-        "project_id": func.coalesce(InvoiceItem.project_id, Resource.project_id),
+        "project_id": _project_id,
         "project_name": func.coalesce(func.nullif(InvoiceItem.project_name, ""), Project.name, ""),
         "project_uuid": func.coalesce(InvoiceItem.project_uuid, Project.uuid),
         "resource_id": InvoiceItem.resource_id,
@@ -173,9 +175,7 @@ async def insert_compensations(
         .select_from(given)
         .join(InvoiceItem, InvoiceItem.uuid == given.c.item)
         .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
-        .outerjoin(
-            Project, Project.id == func.coalesce(InvoiceItem.project_id, Resource.project_id)
-        )
+        .outerjoin(Project, Project.id == _project_id)
         .where(InvoiceItem.invoice_id == invoice_id)
         .order_by(given.c.place)
     )
@@ -249,7 +249,7 @@ def _ended_credits() -> CompoundSelect[Any]:
             ProjectCredit.end_date <= today,
             ~_is_awaited(Project.customer_id, ProjectCredit.end_date),
         ),
-        of_projects.where(Project.is_removed, ~_has_unissued_items(Project.id)),
+        of_projects.where(Project.is_removed, ~_has_unissued_items()),
     )
 
 
@@ -263,10 +263,17 @@ def _is_awaited(customer_id: Any, end_date: Any) -> ColumnElement[bool]:
     )
 
 
-def _has_unissued_items(project_id: Any) -> ColumnElement[bool]:
-    """Return the condition that a project has items on an invoice that is not issued."""
-    return exists().where(
-        InvoiceItem.project_id == project_id,
-        Invoice.id == InvoiceItem.invoice_id,
-        Invoice.state.in_(states.ISSUE.valid),
+def _has_unissued_items() -> ColumnElement[bool]:
+    """Return the condition that the project has items on an invoice that is not issued."""
+    return (
+        select(InvoiceItem.id)
+        .join(Invoice, Invoice.id == InvoiceItem.invoice_id)
+        .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
+        .where(
+            Invoice.customer_id == Project.customer_id,
+            Invoice.state.in_(states.ISSUE.valid),
+            _project_id == Project.id,
+        )
+        .correlate(Project)
+        .exists()
     )
