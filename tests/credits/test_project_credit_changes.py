@@ -135,6 +135,25 @@ async def test_other_roles_are_refused(make: Factories, client: httpx.AsyncClien
             assert answer.status_code == status, (method, user)
 
 
+async def test_only_owners_and_staff_learn_that_a_body_is_invalid(
+    make: Factories, client: httpx.AsyncClient
+) -> None:
+    customer = await make.customer()
+    manager, member = await make.user(), await make.user()
+    await make.role(manager, customer, role=CustomerRoleName.MANAGER)
+    await make.project_role(member, await make.project(customer))
+    for user, status in (
+        (await make.support(), 403),
+        (await make.user(), 403),
+        (manager, 403),
+        (member, 403),
+        (await make.owner(customer), 400),
+        (await make.staff(), 400),
+    ):
+        answer = await client.post(URL, json={"value": "x"}, headers=user.headers)
+        assert answer.status_code == status, answer.text
+
+
 async def test_two_shares_at_once_do_not_exceed_the_credit(
     make: Factories, client: httpx.AsyncClient
 ) -> None:

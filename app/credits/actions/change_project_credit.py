@@ -65,7 +65,7 @@ async def create_project_credit(connection: AsyncConnection, command: CreateProj
         if not command.caller.is_staff:
             raise PermissionDenied
         raise UnknownReference("project")
-    await _require_manager(connection, command.caller, project.customer_id)
+    await require_manager(connection, command.caller, project.customer_id)
     credits = await ledger.lock_credits(connection, project.customer_id)
     if credits is None:
         raise NoCustomerCredit
@@ -111,6 +111,17 @@ async def delete_project_credit(connection: AsyncConnection, command: DeleteProj
     await records.delete_project_credit(connection, credit)
 
 
+async def require_manager(
+    connection: AsyncConnection, caller: Caller, customer_id: int | None = None
+) -> None:
+    """Raise `PermissionDenied` unless the caller is staff or an owner of the customer.
+
+    Without a customer, an owner of any is meant: a request may name none.
+    """
+    if not await records.may_manage(connection, caller, customer_id):
+        raise PermissionDenied
+
+
 async def find_managed_project(
     connection: AsyncConnection, caller: Caller, uuid: UUID
 ) -> Row[int, int]:
@@ -121,7 +132,7 @@ async def find_managed_project(
     project = await records.find_project_of_credit(connection, uuid)
     if project is None:
         raise CreditNotFound("ProjectCredit")
-    await _require_manager(connection, caller, project.customer_id)
+    await require_manager(connection, caller, project.customer_id)
     return project
 
 
@@ -142,12 +153,6 @@ async def _relock(
         if credit.project_id == project_id:
             return credits, credit
     raise CreditNotFound("ProjectCredit")
-
-
-async def _require_manager(connection: AsyncConnection, caller: Caller, customer_id: int) -> None:
-    """Raise `PermissionDenied` unless the caller is staff or an owner of the customer."""
-    if not await records.may_manage(connection, caller, customer_id):
-        raise PermissionDenied
 
 
 def _require_cover(credits: CustomerCredits, value: Decimal, before: Decimal) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.operation_docs import (
     document_body,
@@ -32,7 +32,17 @@ async def _find_managed(connection: Connection, caller: Caller, uuid: str) -> Ro
     return row
 
 
-Created = Annotated[Submission[None], Depends(submission_to(_CREDITS, require_user))]
+async def _submission_of_manager(
+    request: Request,
+    submission: Annotated[Submission[None], Depends(submission_to(_CREDITS, require_user))],
+) -> Submission[None]:
+    """Refuse a caller who manages no credit before the body is read."""
+    async with request.app.state.database.reading() as connection:
+        await actions.require_manager(connection, submission.caller)
+    return submission
+
+
+Created = Annotated[Submission[None], Depends(_submission_of_manager)]
 Changed = Annotated[Submission[Row], Depends(submission_on(_CREDITS, _find_managed, require_user))]
 
 

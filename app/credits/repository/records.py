@@ -132,15 +132,17 @@ async def find_project_of_credit(connection: AsyncConnection, uuid: UUID) -> Row
     return (await connection.execute(statement)).one_or_none()
 
 
-async def may_manage(connection: AsyncConnection, caller: Caller, customer_id: int) -> bool:
-    """Return whether the caller is staff, or an owner of the customer."""
+async def may_manage(connection: AsyncConnection, caller: Caller, customer_id: int | None) -> bool:
+    """Return whether the caller is staff, or an owner of the customer; None means of any."""
     if caller.is_staff:
         return True
     scope, values = visibility_of(replace(caller, is_support=False), clock.now())
-    statement = select(Customer.id).where(
-        Customer.id == customer_id, visible_customers(Customer.id, scope, (CustomerRoleName.OWNER,))
+    owned = select(Customer.id).where(
+        visible_customers(Customer.id, scope, (CustomerRoleName.OWNER,))
     )
-    return (await connection.execute(statement, values)).one_or_none() is not None
+    if customer_id is not None:
+        owned = owned.where(Customer.id == customer_id)
+    return (await connection.execute(owned.limit(1), values)).one_or_none() is not None
 
 
 async def lock_project_credit(connection: AsyncConnection, uuid: UUID) -> None:
