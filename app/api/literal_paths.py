@@ -1,35 +1,37 @@
 """Literal paths go before the paths of records, for every method: `costs` is not a UUID."""
 
-from fastapi import FastAPI
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route, compile_path
 
 from app.api.errors import allowed_methods
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def install(app: FastAPI) -> None:
     """Refuse the other methods of literal paths with 405, before a record's path takes them."""
     paths = {route.path or "" for route in iter_route_contexts(app.routes)}
-    served = {path: allowed_methods(app.routes, path) for path in paths if "{" not in path}
-    app.router.routes.insert(0, _OtherMethods(served))
+    of_records = [compile_path(path)[0] for path in paths if "{" in path]
+    refusals = [
+        _Refusal(Route(path, _refuse, methods=sorted(others)))
+        for path in sorted(path for path in paths if "{" not in path)
+        if any(pattern.match(path) for pattern in of_records)
+        if (others := _METHODS.difference(allowed_methods(app.routes, path)))
+    ]
+    app.router.routes[:0] = refusals
 
 
-class _OtherMethods(BaseRoute):
-    """The methods that no operation of a literal path serves."""
+class _Refusal(BaseRoute):
+    """A route that is no operation, so that neither documents nor checks of operations list it."""
 
-    def __init__(self, served: dict[str, list[str]]) -> None:
-        self._served = served
+    def __init__(self, route: Route) -> None:
+        # Starlette's own functions match a path, since every request passes here.
+        self.__dict__.update(matches=route.matches, handle=route.handle)
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a method that the path does not serve."""
-        if scope["type"] == "http":
-            served = self._served.get(scope["path"])
-            if served and scope["method"] not in served:
-                return Match.FULL, {}
-        return Match.NONE, {}
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the method."""
-        raise HTTPException(405)
+async def _refuse(request: Request) -> Response:
+    raise HTTPException(405)
