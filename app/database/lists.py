@@ -199,7 +199,7 @@ async def read_one(
 def select_rows(
     rows: RowList[Any], fields: tuple[str, ...], *conditions: ColumnElement[bool]
 ) -> AnySelect:
-    """Return a select of the columns of the fields, whoever may see the rows."""
+    """Return a select of the columns of the fields, without a scope."""
     return _select(rows, [*_columns(rows, fields).values()], conditions)
 
 

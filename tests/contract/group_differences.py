@@ -130,7 +130,7 @@ EQUIVALENCES: Final = (
         lambda exchange: exchange.scenario.startswith("customer-credits:create"),
     ),
     Equivalence(
-        "The current cost is what is due by now. The recorded one counts daily items twice.",
+        "The current cost is the begun share of each item; the recorded one ignores quantities.",
         _keyed(current=DROPPED, tax_current=DROPPED),
     ),
     Equivalence(

@@ -36,7 +36,7 @@ class ApplyCompensations:
 
 @dataclass(frozen=True, slots=True)
 class ClearCompensations:
-    """Delete the compensations of an invoice, and give back what they took from credits."""
+    """Delete the compensations of an invoice, and return the amounts they took to the credits."""
 
     invoice_id: int
 
