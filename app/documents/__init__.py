@@ -1,0 +1,1 @@
+"""The documents of issued invoices and credit notes, made from their frozen values alone."""
