@@ -38,6 +38,7 @@ run: ## Run the service on this machine, with embedded servers and demonstration
 
 install: ## Create the virtual environment for development.
 	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
+	@tools/install $(VENV) requirements/rules.txt
 
 test: lint typecheck tests ## Check everything that a change must pass.
 
@@ -61,6 +62,7 @@ test-all: lint typecheck ## Run all tests, also slow ones, on every Python that 
 		fi; \
 		echo "Python $$version:"; \
 		tools/install $(VENV)-$$version requirements/dev.txt $$version; \
+		tools/install $(VENV)-$$version requirements/rules.txt; \
 		$(VENV)-$$version/bin/python -m pytest $(PYTEST_OPTIONS) -m '' $(ARGS); \
 	done
 
