@@ -103,6 +103,31 @@ async def test_a_broken_rule_is_refused(
     assert answer.status_code == 201
 
 
+async def test_fees_are_of_a_link_that_matches_the_filters(
+    make: Factories, affiliated: httpx.AsyncClient, staff: UserRow
+) -> None:
+    customer, affiliate = await make.customer(name="Buyer"), await make.customer(name="Seller")
+    link = await make.affiliate(customer, affiliate)
+    for month, amount in ((9, "1"), (10, "2")):
+        invoice = await make.invoice(customer, Period(2026, month))
+        await make.fee_accrual(link, invoice, amount=Decimal(amount))
+    url = f"{URL}{link.uuid}/accruals/"
+    for query in (
+        "affiliate_name=SELL",
+        f"affiliate_uuid={affiliate.uuid}",
+        "customer_name=buy",
+        f"customer_uuid={customer.uuid}",
+        "is_active=true",
+    ):
+        answer = await affiliated.get(f"{url}?{query}&o=created", headers=staff.headers)
+        assert [fee["amount"] for fee in answer.json()] == ["2.00000", "1.00000"], query
+    for query in ("affiliate_name=buy", f"customer_uuid={affiliate.uuid}", "is_active=false"):
+        answer = await affiliated.get(f"{url}?{query}", headers=staff.headers)
+        assert answer.status_code == 404, query
+    answer = await affiliated.get(f"{url}?o=amount", headers=staff.headers)
+    assert (answer.status_code, list(answer.json())) == (400, ["o"])
+
+
 async def test_owners_of_the_affiliate_read_their_fees(
     make: Factories, affiliated: httpx.AsyncClient, staff: UserRow
 ) -> None:

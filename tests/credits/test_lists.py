@@ -105,6 +105,26 @@ async def test_a_canceled_invoice_is_no_consumption(make: Factories, rows: Any) 
     assert share["creditable_cost_this_month"] == "0.00000"
 
 
+async def test_consumption_is_of_a_credit_that_matches_the_filters(
+    make: Factories, client: httpx.AsyncClient, rows: Any
+) -> None:
+    customer = await make.customer(name="Example", slug="example")
+    credit = await make.credit(customer)
+    for month in (9, 10):
+        invoice = await make.invoice(customer, Period(2026, month))
+        await make.item(invoice, "-5", credit=True, customer_credit_id=credit.id)
+    url = f"{CREDITS}{credit.uuid}/consumptions/"
+    uuid = customer.uuid.hex
+    for query in ("customer_name=AMP", "customer_slug=example", f"customer_uuid={uuid}"):
+        months = [row["date"] for row in await rows(f"{url}?{query}&query={uuid}&o=-value")]
+        assert months == ["2026-09-01", "2026-10-01"], query
+    staff = await make.staff()
+    for query in ("customer_name=else", "customer_slug=exam", "query=else"):
+        assert (await client.get(f"{url}?{query}", headers=staff.headers)).status_code == 404
+    answer = await client.get(f"{url}?customer_uuid=1", headers=staff.headers)
+    assert (answer.status_code, list(answer.json())) == (400, ["customer_uuid"])
+
+
 async def test_a_credit_without_an_invoice_of_last_month_has_no_consumption(
     make: Factories, rows: Any
 ) -> None:

@@ -135,12 +135,20 @@ async def accruals(
     uuid: RecordUuid,
     caller: Reader,
     reader: Reading,
-    parameters: Annotated[Paging, Depends(QueryParser(Paging))],
+    parameters: Annotated[
+        CustomerAffiliateParameters, Depends(QueryParser(CustomerAffiliateParameters))
+    ],
 ) -> Response:
-    """List the fees that the affiliate earned from the organization's invoices."""
-    found = await collection.find(reader, caller, uuid, ("uuid",))
+    """List the fees that the affiliate earned from the organization's invoices.
+
+    The link must match the filters. `o` orders links, not fees.
+    """
+    found = await collection.find(
+        reader, caller, uuid, ("uuid",), collection.filter_set(parameters)
+    )
     filters = FilterSet(("link",), {"link": found["uuid"]})
-    return await _accruals.list(request, caller, parameters, filters)
+    paging = parameters.model_copy(update={"o": ()})
+    return await _accruals.list(request, caller, paging, filters)
 
 
 @router.get(

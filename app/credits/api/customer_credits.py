@@ -100,9 +100,15 @@ async def consumptions(
     uuid: RecordUuid,
     caller: Authenticated,
     reader: Reading,
-    parameters: Annotated[Paging, Depends(QueryParser(Paging))],
+    parameters: Annotated[CustomerCreditParameters, Depends(QueryParser(CustomerCreditParameters))],
 ) -> Response:
-    """List the amounts that the credit paid, by the month of the invoice."""
-    found = await collection.find(reader, caller, uuid, ("uuid",))
+    """List the amounts that the credit paid, by the month of the invoice.
+
+    The credit must match the filters. `o` orders credits, not months.
+    """
+    found = await collection.find(
+        reader, caller, uuid, ("uuid",), collection.filter_set(parameters)
+    )
     filters = FilterSet(("credit",), {"credit": found["uuid"]})
-    return await _consumptions.list(request, caller, parameters, filters)
+    paging = parameters.model_copy(update={"o": ()})
+    return await _consumptions.list(request, caller, paging, filters)
