@@ -33,6 +33,7 @@ OTHER_GROUPS = (
     "project_credits",
     "provider_invoice_items",
 )
+PROGRAM = Path(__file__).parent / "waldur_client_program.py"
 CALLS = Path(__file__).parent / "waldur_client_calls.py"
 GROUPS = Path(__file__).parent / "waldur_client_groups.py"
 OLDER = ROOT / "requirements" / "waldur-api-client-7.9.txt"
@@ -78,7 +79,7 @@ def call_everything(
     """Make every call of the client in a separate process."""
     arguments = [url, sample.staff.key, sample.stranger.key, json.dumps(facts)]
     return subprocess.run(
-        [sys.executable, str(CALLS), *arguments],
+        [sys.executable, str(PROGRAM), str(CALLS), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -112,8 +113,9 @@ def call_groups(
     facts = {name: str(record.uuid) for name, record in world.records.items()}
     facts["item name"] = ITEM_NAME
     facts["paid period"] = f"{world.paid_period.month:02}-{world.paid_period.year}"
+    arguments = [url, world.staff.key, json.dumps(facts), ",".join(groups)]
     done = subprocess.run(
-        [sys.executable, str(GROUPS), url, world.staff.key, json.dumps(facts), ",".join(groups)],
+        [sys.executable, str(PROGRAM), str(GROUPS), *arguments],
         env=environment,
         capture_output=True,
         text=True,
