@@ -28,11 +28,12 @@ from app.billing.periods import Period
 from app.catalogue.models import Offering, Resource
 from app.customers.models import Customer, Project
 from app.database.engine import Database
+from app.documents.formats import MAX_TEXT_LENGTH
+from app.documents.printed_lines import InvoiceLine, LineResource
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.queries import items
 from app.notifications import invoice_view
-from app.notifications.formats import MAX_TEXT_LENGTH
-from app.notifications.invoice_view import InvoiceLine, InvoiceView
+from app.notifications.invoice_view import InvoiceView
 
 MAX_LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
@@ -161,9 +162,7 @@ async def _read_items(
             tax_percent=invoice.tax_percent,
             currency=currency,
             resource=(
-                invoice_view.LineResource(row.resource_uuid, row.resource_name)
-                if row.resource_name
-                else None
+                LineResource(row.resource_uuid, row.resource_name) if row.resource_name else None
             ),
             credit=row.credit,
             is_provider_tax=row.is_provider_tax,

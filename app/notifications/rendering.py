@@ -9,9 +9,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from app import clock
 from app.deliveries.recipients import distinct_recipients
+from app.documents.formats import Formats, shorten, to_one_line
+from app.documents.printed_lines import InvoiceLine
 from app.mailbox import Mailbox
-from app.notifications.formats import Formats, shorten, to_one_line
-from app.notifications.invoice_view import InvoiceLine, InvoiceView
+from app.notifications.invoice_view import InvoiceView
 from app.settings import IssuerDetails, Settings
 from app.urls import is_http_url
 

@@ -8,8 +8,9 @@ from typing import Any
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.documents.printed_lines import InvoiceLine
 from app.notifications import rendering
-from app.notifications.invoice_view import CustomerDetails, InvoiceLine, InvoiceView
+from app.notifications.invoice_view import CustomerDetails, InvoiceView
 from app.settings import Settings
 
 EUR = get_currency("EUR")

@@ -11,10 +11,10 @@ from app.billing.enums import BillingUnit, InvoiceState
 from app.billing.periods import Period
 from app.customers.models import Customer
 from app.database.engine import Database
+from app.documents.formats import MAX_TEXT_LENGTH, shorten
+from app.documents.printed_lines import LineResource
 from app.invoices.models import InvoiceItem
 from app.notifications import invoice_query
-from app.notifications.formats import MAX_TEXT_LENGTH, shorten
-from app.notifications.invoice_view import LineResource
 from app.settings import Settings
 from tests.notifications.conftest import Desk
 from tests.notifications.examples import EUR, body, compose, document

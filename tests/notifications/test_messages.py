@@ -10,12 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.billing.currencies import get_currency
-from app.notifications.invoice_view import (
-    CustomerDetails,
-    InvoiceLine,
-    LineResource,
-    ProjectSection,
-)
+from app.documents.printed_lines import InvoiceLine, LineResource, ProjectSection
+from app.notifications.invoice_view import CustomerDetails
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import EUR, body, compose, document, fields, statement
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from app.notifications.invoice_view import InvoiceLine, InvoiceView
+from app.documents.printed_lines import InvoiceLine
+from app.notifications.invoice_view import InvoiceView
 from app.notifications.rendering import InvoiceRenderer
 from app.settings import IssuerDetails, Settings
 from tests.notifications.examples import fields, statement

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from app.billing.periods import Period
 from app.database.engine import Database
-from app.notifications.formats import Formats
+from app.documents.formats import Formats
 from app.notifications.rendering import new_message
 from app.reports.queries.report_rows import ReportRows
 from app.reports.rendering.columns import ReportFormat
