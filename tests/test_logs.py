@@ -11,13 +11,14 @@ import httpx
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from pydantic_core import Url
-from sqlalchemy import select, text
+from sqlalchemy import String, cast, exists, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.deliveries.models import Delivery
 from app.logging import configure_logging, describe_error
 from app.outbox import repository as outbox
+from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server
@@ -92,11 +93,15 @@ async def import_what_is_wrong(settings: Settings, place: Path, output: Path) ->
 
 
 async def attempted(connection: AsyncConnection, times: int) -> bool:
-    """Return whether each delivery was tried so often, or is settled."""
-    found = await connection.execute(select(Delivery.attempts, Delivery.state))
-    rows = found.all()
+    """Return whether each delivery is settled, or was tried so often and its job is postponed."""
+    job = OutboxEntry.arguments["delivery"].astext == cast(Delivery.uuid, String)
+    statement = select(Delivery.attempts, Delivery.state).add_columns(
+        exists().where(job, OutboxEntry.due_at >= Delivery.next_attempt_at).label("postponed")
+    )
+    rows = (await connection.execute(statement)).all()
     return bool(rows) and all(
-        row.state in ("sent", "failed") or (row.state == "pending" and row.attempts >= times)
+        row.state in ("sent", "failed")
+        or (row.state == "pending" and row.attempts >= times and row.postponed)
         for row in rows
     )
 
