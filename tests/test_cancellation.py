@@ -24,7 +24,7 @@ from app.outbox.notifier import Notifier
 from app.settings import Settings
 
 TIMES: Final = 300
-SECONDS: Final = 5.0
+SECONDS: Final = 30.0
 """The time a loop may take to end; one that hides its cancellation never does."""
 # redis-py leaves connections that were being opened to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(

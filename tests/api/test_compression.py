@@ -192,7 +192,7 @@ async def test_each_part_can_be_decoded_when_it_is_sent(coding: str) -> None:
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": TEXT, "more_body": True})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await read.wait()
         await send({"type": "http.response.body", "body": b"end", "more_body": False})
 

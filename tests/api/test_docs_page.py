@@ -26,7 +26,7 @@ _TRIED_OUT = (
 )
 """An operation of each method and kind of parameter, body and response."""
 _LAST_PAYMENT = select(Payment.uuid).order_by(Payment.id.desc()).limit(1)
-_PATIENCE = 20_000
+_PATIENCE = 60_000
 """Milliseconds until the page must show its operations, or a response."""
 GATEWAY = "http://gateway.example/billing"
 

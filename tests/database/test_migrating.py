@@ -107,7 +107,7 @@ async def test_a_busy_table_is_retried_while_others_read_it(
         f"A table is busy; trying again in {s} s." for s in ("0.5", "1")
     ]
     # A reader waits behind the migration, and no longer than that is allowed to wait.
-    assert 0.1 < slowest < 3
+    assert 0.1 < slowest < 10
 
 
 async def test_a_slow_statement_is_cancelled_unless_its_revision_disables_the_timeout(

@@ -174,7 +174,7 @@ async def test_audit_adopt_waits_for_the_import(
         await write(loader, charges[0])
         await asyncio.sleep(DETECTED_WITHIN)
         assert not adopting.done()
-    await asyncio.wait_for(adopting, 10)
+    await asyncio.wait_for(adopting, 60)
 
 
 async def test_a_migration_waits_for_the_import(database: Database, settings: Settings) -> None:

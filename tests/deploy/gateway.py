@@ -22,7 +22,7 @@ from tests.support.server import free_port
 
 SHIPPED = ROOT / "deploy" / "nginx" / "invoicing.conf.template"
 PREFIX = "/billing"
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Timeout in seconds of its first response."""
 
 _AROUND = """

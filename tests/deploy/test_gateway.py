@@ -304,7 +304,7 @@ async def the_address_is_the_clients(here: Stack) -> None:
         theirs = {line["request_id"] for line in logged(here.gateway)}
         return names.keys() <= theirs and all(name in ours for name in names)
 
-    await until(all_is_logged, 5)
+    await until(all_is_logged)
     lines = [line for line in logged(here.gateway) if line["request_id"] in names]
     assert {line["request_id"]: line["address"] for line in lines} == names
     assert {line["path"] for line in lines} == {f"{PREFIX}{path}"}
@@ -352,7 +352,7 @@ async def each_job_is_done_once(here: Stack, due: Due) -> None:
             *(client.post(f"/api/invoices/{each.uuid}/send_notification/") for each in due.created)
         )
     assert {answer.status_code for answer in answers} == {200}
-    await until(all_is_done, 60)
+    await until(all_is_done)
     mails = Counter(address for mail in here.sink.mailbox for address in mail.recipients)
     assert {address: mails[address] for address in due.mails} == dict(due.mails)
     # The next time of a job that is due more often than daily may just have come.

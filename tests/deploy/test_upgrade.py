@@ -37,7 +37,7 @@ CUSTOMERS = 25
 RECORD_SINCE = "0025"
 """The newest migration with which changes are recorded; earlier ones are adopted afterwards."""
 PATIENCE = 60.0
-"""Seconds until every mail is out."""
+"""Seconds until every mail is out, or a process has ended."""
 
 
 async def run(code: Path, environment: dict[str, str], *arguments: str) -> None:
@@ -125,8 +125,8 @@ async def test_a_new_version_takes_over_under_load(
             urls.remove(before.url)
             before.process.send_signal(signal.SIGTERM)
             worker_before.terminate()
-            assert await asyncio.to_thread(before.process.wait, 30) == 0
-            assert await asyncio.wait_for(worker_before.wait(), 30) == 0
+            assert await asyncio.to_thread(before.process.wait, PATIENCE) == 0
+            assert await asyncio.wait_for(worker_before.wait(), PATIENCE) == 0
             await load.wait_until_healthy()
         assert contains_all_of(expected, await untouched(after.url, dataset))
         if revision < RECORD_SINCE:

@@ -47,7 +47,7 @@ class Payer:
                 return None
 
     async def pay(self, invoice: Row) -> httpx.Response:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 answer = await self.try_once(invoice)
                 if answer is not None and answer.status_code != 409:

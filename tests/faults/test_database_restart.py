@@ -25,7 +25,7 @@ from tests.support.server import run_server
 pytestmark = pytest.mark.usefixtures("child_processes", "redis_server")
 
 INVOICES = 120
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass

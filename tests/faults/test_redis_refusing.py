@@ -25,8 +25,6 @@ from tests.support.factories import Factories
 from tests.support.server import run_server
 from tests.support.worker import until, worker_process
 
-PATIENCE = 60
-
 
 async def _full(redis: Redis, _server: EmbeddedValkey) -> None:
     await redis.config_set("maxmemory", 1)
@@ -46,7 +44,7 @@ async def _unsaved(redis: Redis, server: EmbeddedValkey) -> None:
             await redis.bgsave()
         return (await redis.info("persistence"))["rdb_last_bgsave_status"] == "err"  # type: ignore[no-any-return]  # redis has no types here
 
-    await until(has_failed, PATIENCE)
+    await until(has_failed)
 
 
 WAYS: dict[str, tuple[Callable[[Redis, EmbeddedValkey], Awaitable[None]], str]] = {
@@ -111,12 +109,12 @@ async def test_the_service_works_while_redis_refuses_writes(
 
             path = f"/api/invoices/{invoice.uuid}/send_notification/"
             assert (await client.post(path)).status_code == 200
-            await until(is_sent, PATIENCE)
+            await until(is_sent)
 
             async def is_told() -> bool:
                 return "rate limits not shared" in api.log.read_text()
 
-            await until(is_told, PATIENCE)
+            await until(is_told)
 
     lines = [*api.log.read_text().splitlines(), *worker_log.read_text().splitlines()]
     levels = {json.loads(line)["level"] for line in lines}

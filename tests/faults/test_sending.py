@@ -68,7 +68,7 @@ async def test_the_delivery_of_a_killed_worker_is_taken_over_after_its_lease(
         return await _number(connection, DeliveryState.SENT) == 1
 
     async with run_mail_server() as sink, worker_process(_to(settings, sink.url)):
-        await until(waits_for_the_end_of_the_claim, PATIENCE)
+        await until(waits_for_the_end_of_the_claim)
         assert await _number(connection, DeliveryState.SENDING) == 1
         assert sink.sessions == 0
         # The first worker's time is over.
@@ -77,7 +77,7 @@ async def test_the_delivery_of_a_killed_worker_is_taken_over_after_its_lease(
         await connection.execute(
             update(OutboxEntry).where(OutboxEntry.job == "deliver").values(due_at=over)
         )
-        await until(is_sent, PATIENCE)
+        await until(is_sent)
     assert [mail.message["Message-ID"] for mail in sink.mailbox] == [message_id]
 
 
@@ -94,7 +94,7 @@ async def test_several_workers_send_each_delivery_once(
         sink.delay = 1.5
         to_sink = _to(settings, sink.url)
         async with worker_process(to_sink), worker_process(to_sink):
-            await until(all_are_sent, PATIENCE)
+            await until(all_are_sent)
     assert sorted(mail.message["Message-ID"] for mail in sink.mailbox) == sorted(message_ids)
     assert len({tuple(mail.recipients) for mail in sink.mailbox}) == RECIPIENTS
 
@@ -116,7 +116,7 @@ async def test_a_repeatedly_killed_worker_loses_no_delivery(
                 async def some_are_sent(number: int = sent) -> bool:
                     return len(sink.mailbox) >= number
 
-                await until(some_are_sent, PATIENCE)
+                await until(some_are_sent)
                 await kill(process)
         over = clock.now() - timedelta(seconds=1)
         await connection.execute(
@@ -128,7 +128,7 @@ async def test_a_repeatedly_killed_worker_loses_no_delivery(
             update(OutboxEntry).where(OutboxEntry.done_at.is_(None)).values(due_at=over)
         )
         async with worker_process(to_sink):
-            await until(all_are_sent, PATIENCE)
+            await until(all_are_sent)
     arrived = [mail.message["Message-ID"] for mail in sink.mailbox]
     assert set(arrived) == set(message_ids)
     # Only what was on its way at one of the two kills may have come twice, as itself.

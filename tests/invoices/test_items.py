@@ -231,7 +231,7 @@ async def test_a_client_that_stops_reading_frees_its_connection(
 ) -> None:
     monkeypatch.setattr(streaming, "CLIENT_TIMEOUT", 0.2)
     user = await make.staff()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(streaming.ClientTooSlow):
             await parts_of(app, f"/api/invoices/{large.uuid}/items/", user, reading=2)
     assert app.state.database.engine.pool.checkedout() == 0
@@ -253,7 +253,7 @@ async def test_clients_that_stop_reading_leave_connections_to_others(
             )
             for _ in range(4)
         ]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while app.state.database.engine.pool.checkedout() < 2:  # noqa: ASYNC110 - it sets none
                 await asyncio.sleep(0.01)
         for _ in range(5):

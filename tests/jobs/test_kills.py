@@ -42,10 +42,10 @@ async def test_a_close_survives_kills_at_random_points(
     for round_ in range(5):
         target = 1 + round_ * 15 + random.randrange(15)
         async with worker_process(settings) as process:
-            await until(a_little_more_is_done, 60)
+            await until(a_little_more_is_done)
             await kill(process)
     async with worker_process(settings):
-        await until(all_is_scheduled, 60)
+        await until(all_is_scheduled)
 
     states = select(Invoice.month, Invoice.state, func.count()).group_by(
         Invoice.month, Invoice.state

@@ -168,7 +168,7 @@ async def test_the_close_of_a_killed_worker_is_taken_over(
         return await open_entries(connection) == 0
 
     async with worker_process(settings), worker_process(settings):
-        await until(all_is_done, 60)
+        await until(all_is_done)
     assert await number_of(connection, issued) == 12
     assert await number_of(connection, Invoice.state == InvoiceState.PENDING) == 12
     notified = await connection.execute(
@@ -203,6 +203,6 @@ async def test_a_terminated_worker_releases_its_jobs(
             await asyncio.sleep(0.5)
             assert process.returncode is None
             await holder.rollback()
-            assert await asyncio.wait_for(process.wait(), 20) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
     assert await number_of(connection, Invoice.state == InvoiceState.CREATED) == 1
     assert await open_entries(connection, "close_month") == 0

@@ -32,7 +32,7 @@ class Scrape:
 
 async def scrape(port: int) -> Scrape:
     """Scrape a port as soon as it is served."""
-    async with asyncio.timeout(30), httpx.AsyncClient() as client:
+    async with asyncio.timeout(60), httpx.AsyncClient() as client:
         while True:
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}/metrics", timeout=10)

@@ -101,7 +101,7 @@ class Desk:
             update(Delivery).where(Delivery.uuid == self.delivery).values(values)
         )
 
-    async def reaches(self, state: DeliveryState, within: float = 5) -> None:
+    async def reaches(self, state: DeliveryState, within: float = 60) -> None:
         """Wait until the delivery is in a state."""
         async with asyncio.timeout(within):
             while await self.state() != state:  # noqa: ASYNC110 - another process could set it

@@ -83,7 +83,7 @@ async def test_the_claim_of_a_killed_worker_expires(desk: Desk, sink: MailServer
     async with run_mail_server(Fault(Stage.ACCEPTED)) as faulty:
         # Killed while the server holds the message: neither sent nor failed is ever recorded.
         killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
-        await asyncio.wait_for(faulty.arrival.wait(), 5)
+        await asyncio.wait_for(faulty.arrival.wait(), 60)
         killed.cancel()
         await asyncio.gather(killed, return_exceptions=True)
     row = await desk.row()
@@ -124,7 +124,7 @@ async def test_setting_the_clock_forward_ends_no_claim(
     seconds = clock.monotonic()
     async with run_mail_server(Fault(Stage.ACCEPTED)) as faulty:
         killed = asyncio.create_task(desk.send_delivery(server=faulty.url))
-        await asyncio.wait_for(faulty.arrival.wait(), 5)
+        await asyncio.wait_for(faulty.arrival.wait(), 60)
         killed.cancel()
         await asyncio.gather(killed, return_exceptions=True)
     lease = longest_attempt(desk.settings) + timedelta(minutes=1)
@@ -169,7 +169,7 @@ async def test_a_worker_with_a_wrong_clock_does_not_take_over_a_delivery(
 async def test_a_failing_server_is_retried_later(
     desk: Desk, sink: MailServer, stage: Stage, cuts: bool
 ) -> None:
-    async with run_mail_server(Fault(stage, cuts)) as faulty, asyncio.timeout(10):
+    async with run_mail_server(Fault(stage, cuts)) as faulty, asyncio.timeout(60):
         again = await desk.send_delivery(server=faulty.url)
 
     assert again == RETRY_DELAYS[0]
@@ -205,7 +205,7 @@ async def test_a_stopping_worker_records_an_acceptance(desk: Desk, sink: MailSer
     async with desk.database.transaction() as lock:
         # While the row is locked, the record of the acceptance has to wait.
         await lock.execute(update(Delivery).values(last_error=""))
-        await asyncio.wait_for(sink.arrival.wait(), 5)
+        await asyncio.wait_for(sink.arrival.wait(), 60)
         await asyncio.sleep(0.1)
         sending.cancel()
         await asyncio.sleep(0.1)
@@ -351,7 +351,7 @@ async def test_an_acceptance_is_recorded_after_a_database_outage(
     sending = asyncio.create_task(desk.send_delivery())
     await desk.reaches(DeliveryState.SENDING)
     await _rename(desk.connection, "notification_deliveries", "away")
-    await asyncio.wait_for(sink.arrival.wait(), 5)
+    await asyncio.wait_for(sink.arrival.wait(), 60)
     await asyncio.sleep(0.2)
     await _rename(desk.connection, "away", "notification_deliveries")
     assert await sending is None

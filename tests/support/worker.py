@@ -94,7 +94,7 @@ async def kill(process: Process) -> None:
     await process.wait()
 
 
-async def until(condition: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Wait until a condition holds; fail after so many seconds."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - another process sets no event of ours

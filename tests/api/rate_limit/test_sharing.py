@@ -142,7 +142,7 @@ async def test_processes_share_by_themselves(
     one, other = RateLimits(limits), RateLimits(limits)
     assert one.token is not None
     assert other.token is not None
-    async with one.shared(), other.shared(), asyncio.timeout(5):
+    async with one.shared(), other.shared(), asyncio.timeout(60):
         assert await allowed(one.token, 6) == 6
         total = 6
         while other.token.count("a").remaining > 0:

@@ -59,7 +59,7 @@ def status(pid: int) -> str | None:
     return None if re.search(r"^State:\s+Z", found, re.MULTILINE) else found
 
 
-def gone(*pids: int, seconds: float = 10) -> bool:
+def gone(*pids: int, seconds: float = 60) -> bool:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         if not any(status(pid) for pid in pids):

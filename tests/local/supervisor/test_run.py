@@ -68,7 +68,7 @@ class Run:
 
     def member(self, word: str, *, but: int = 0) -> int:
         """The process id of the member of the family whose command has the word, once there."""
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         while time.monotonic() < give_up:
             for pid in descendants(self.process.pid):
                 command = command_line(pid)
@@ -80,7 +80,7 @@ class Run:
     def wait(self) -> int:
         """The exit code, once everyone has gone."""
         code = self.process.wait(60)
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 60
         while any(command_line(pid) for pid in self.family):
             assert time.monotonic() < give_up, [command_line(pid) for pid in self.family]
             time.sleep(0.05)
