@@ -41,6 +41,10 @@ REGISTRATION_SCHEMES: Final = frozenset(f"{number:04}" for number in range(2, 24
 )
 """Schemes of registration numbers (ICD of ISO 6523); rule BR-CL-11."""
 
+TAX_CATEGORIES: Final = ("S", "Z", "E", "AE", "K", "G", "O")
+"""Categories of tax (UNTDID 5305), without those of the Canary Islands, Ceuta and Melilla: standard
+rate, zero rate, exempt, reverse charge, goods within the EU, export, outside the scope of tax."""
+
 EXEMPTION_CODES: Final = _codes("""
     VATEX-EU-132 VATEX-EU-132-1A VATEX-EU-132-1B VATEX-EU-132-1C VATEX-EU-132-1D VATEX-EU-132-1E
     VATEX-EU-132-1F VATEX-EU-132-1G VATEX-EU-132-1H VATEX-EU-132-1I VATEX-EU-132-1J

@@ -40,18 +40,36 @@ class Customer(Base):
     slug: Mapped[BlankText] = mapped_column(String(50))
     """The name in URLs."""
     registration_code: Mapped[BlankText] = mapped_column(String(160))
+    registration_scheme: Mapped[BlankText] = mapped_column(String(4))
+    """The scheme of the registration code, of the ICD list (ISO 6523)."""
     agreement_number: Mapped[BlankText] = mapped_column(String(160))
+    buyer_reference: Mapped[BlankText] = mapped_column(String(100))
+    """The reference by which the customer assigns invoices, such as a Leitweg-ID."""
+    order_reference: Mapped[BlankText] = mapped_column(String(100))
     backend_id: Mapped[BlankText] = mapped_column(String(255))
     contact_details: Mapped[BlankText]
+    contact_name: Mapped[BlankText] = mapped_column(String(150))
     email: Mapped[BlankText] = mapped_column(String(75))
     phone_number: Mapped[BlankText] = mapped_column(String(255))
     address: Mapped[BlankText] = mapped_column(String(300))
+    city: Mapped[BlankText] = mapped_column(String(100))
     postal: Mapped[BlankText] = mapped_column(String(20))
     country: Mapped[BlankText] = mapped_column(String(2))
     bank_name: Mapped[BlankText] = mapped_column(String(150))
     bank_account: Mapped[BlankText] = mapped_column(String(50))
     vat_code: Mapped[BlankText] = mapped_column(String(20))
+    endpoint: Mapped[BlankText] = mapped_column(String(100))
+    """The electronic address to which e-invoices are sent."""
+    endpoint_scheme: Mapped[BlankText] = mapped_column(String(4))
+    """The scheme of the electronic address, of the EAS list."""
+    language: Mapped[BlankText] = mapped_column(String(12))
+    """The tag of the language of mails and documents; empty for the language of `LOCALE`."""
     default_tax_percent: Mapped[Percent]
+    tax_category: Mapped[BlankText] = mapped_column(String(2))
+    """A code of `TAX_CATEGORIES`; empty: S where tax is charged, else not known."""
+    tax_exemption_code: Mapped[BlankText] = mapped_column(String(30))
+    """A code of the VATEX list."""
+    tax_exemption_reason: Mapped[BlankText] = mapped_column(String(300))
     accounting_start_date: Mapped[datetime] = mapped_column(index=True)
     archived: Mapped[bool] = mapped_column(default=False)
     display_billing_info_in_projects: Mapped[bool] = mapped_column(

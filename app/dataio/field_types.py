@@ -20,6 +20,13 @@ from pydantic import (
     StringConstraints,
 )
 
+from app.billing.party_details import (
+    check_endpoint_scheme,
+    check_registration_scheme,
+    check_tax_category,
+    check_tax_exemption_code,
+)
+from app.customers.languages import parse_language_tag
 from app.dataio.json_objects import StorableObject
 from app.formats import parse_iso_date
 from app.urls import is_web_url
@@ -68,6 +75,12 @@ def _check_web_address(value: str) -> str:
     return value
 
 
+def _check_language(tag: str) -> str:
+    if tag:
+        parse_language_tag(tag)
+    return tag
+
+
 def _parse_network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, str) and "%" not in value:
         return ip_network(value)
@@ -80,6 +93,12 @@ Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 """Text of any length without NUL, which PostgreSQL cannot store."""
 WebAddress = Annotated[Text, AfterValidator(_check_web_address)]
 """Empty, or a URL with the scheme http, https, ftp or ftps and no white space."""
+RegistrationScheme = Annotated[Text, AfterValidator(check_registration_scheme)]
+EndpointScheme = Annotated[Text, AfterValidator(check_endpoint_scheme)]
+TaxCategory = Annotated[Text, AfterValidator(check_tax_category)]
+TaxExemptionCode = Annotated[Text, AfterValidator(check_tax_exemption_code)]
+LanguageTag = Annotated[Text, AfterValidator(_check_language)]
+"""Empty, or the tag of a language that has a locale."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """In lower case hexadecimal."""
 MediaType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]

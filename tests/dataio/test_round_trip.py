@@ -17,6 +17,7 @@ from pydantic import AwareDatetime
 from pydantic.fields import FieldInfo
 from sqlalchemy import text
 
+from app.billing.code_lists import TAX_CATEGORIES
 from app.billing.currencies import get_currency
 from app.billing.enums import DeliveryState
 from app.billing.money import EXACT, is_near_product, item_price
@@ -154,7 +155,13 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         "token": {"digest": st.text("0123456789abcdef", min_size=64, max_size=64)},
         "customer_credit": {"offerings": st.sampled_from([(), (uuid_of("offering"),)])},
         "customer": {
-            "organization_groups": st.sampled_from([(), (uuid_of("organization_group"),)])
+            "organization_groups": st.sampled_from([(), (uuid_of("organization_group"),)]),
+            "registration_scheme": st.sampled_from(["", "0191"]),
+            "endpoint": st.text(WORDS, min_size=1, max_size=30),
+            "endpoint_scheme": st.sampled_from(["9931", "EM"]),
+            "language": st.sampled_from(["", "et", "pt-BR"]),
+            "tax_category": st.sampled_from(["", *TAX_CATEGORIES]),
+            "tax_exemption_code": st.sampled_from(["", "VATEX-EU-AE"]),
         },
         "customer_affiliate": {
             "affiliate": st.just(AFFILIATE),
