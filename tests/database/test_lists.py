@@ -33,7 +33,7 @@ class Book(_Base):
     author_id: Mapped[int] = mapped_column(ForeignKey("authors.id"))
 
 
-BOOKS = RowList[str](
+BOOKS: RowList[str] = RowList(
     table=Book,
     uuid=Book.id,
     columns={"title": Book.title, "author": Author.name, "place": (Town.id, Town.name)},

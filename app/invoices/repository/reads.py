@@ -153,7 +153,7 @@ def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | No
     return select(cast(number, BigInteger)).where(*matching).scalar_subquery()
 
 
-INVOICES: Final = RowList[Scope](
+INVOICES: Final[RowList[Scope]] = RowList(
     table=Invoice,
     uuid=Invoice.uuid,
     columns=COLUMNS,
