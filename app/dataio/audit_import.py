@@ -15,22 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.record_tables import INVOICES, SUBJECTS, RecordTables
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
-from app.dataio.records import (
+from app.dataio.records.audit import (
+    AuditRecord,
+    EntryRecord,
     HistoryChangeRecord,
     HistoryEntryRecord,
     SubjectHistoryChangeRecord,
     SubjectHistoryEntryRecord,
-    kind_of,
 )
+from app.dataio.records.record import kind_of
 from app.dataio.staging import copy_rows
 
-EntryRecord = HistoryEntryRecord | SubjectHistoryEntryRecord
-AuditRecord = (
-    HistoryEntryRecord
-    | HistoryChangeRecord
-    | SubjectHistoryEntryRecord
-    | SubjectHistoryChangeRecord
-)
 _BATCH_RECORDS: Final = 5000
 
 _RECORD_TABLES: Final[dict[type[AuditRecord], RecordTables]] = {

@@ -23,7 +23,7 @@ from app.billing.currencies import Currency
 from app.billing.enums import DeliveryState
 from app.database import import_lock, timeouts
 from app.database.engine import Database
-from app.dataio.audit_import import AuditImport, AuditRecord
+from app.dataio.audit_import import AuditImport
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import (
     MAX_LISTED_REJECTIONS,
@@ -33,14 +33,12 @@ from app.dataio.import_report import (
     RejectedRecord,
 )
 from app.dataio.proof_files import ImportedProofFiles, InvalidProof
-from app.dataio.records import (
-    CustomerRecord,
-    DeliveryRecord,
-    InvoiceItemRecord,
-    InvoiceRecord,
-    PaymentRecord,
-    Record,
-)
+from app.dataio.records.audit import AuditRecord
+from app.dataio.records.customers import CustomerRecord
+from app.dataio.records.deliveries import DeliveryRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.payments import PaymentRecord
+from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL, RECORD_KINDS, RecordKind
 from app.dataio.staging import StagingTable
 from app.invoices.actions.set_currency import use_currency

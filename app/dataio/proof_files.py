@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.dataio.records import PaymentRecord, ProofRecord
+from app.dataio.records.payments import PaymentRecord, ProofRecord
 from app.payments.models import Payment
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 

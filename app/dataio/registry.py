@@ -1,4 +1,4 @@
-"""The table of each kind of record, in an order in which each kind follows those that it names.
+"""The kinds of records and their tables, in an order in which each follows those that it names.
 
 A field of a model is the column of the same name. A field `customer` beside a column `customer_id`
 is a reference by UUID. The modules that store and export records handle the few other fields by
@@ -7,10 +7,11 @@ name.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from operator import attrgetter
-from typing import Any, Final
+from functools import cached_property, reduce
+from operator import attrgetter, or_
+from typing import Annotated, Any, Final
 
+from pydantic import Field, TypeAdapter
 from sqlalchemy import Column, ColumnElement, Table, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -18,8 +19,36 @@ from app.catalogue import models as catalogue
 from app.credits import models as credits
 from app.customers import models as customers
 from app.database.base import Base
-from app.dataio import records
 from app.dataio.json_objects import dump_object
+from app.dataio.records.audit import AuditRecord
+from app.dataio.records.catalogue import (
+    CategoryRecord,
+    OfferingComponentRecord,
+    OfferingRecord,
+    PlanComponentRecord,
+    PlanRecord,
+    ResourceRecord,
+    ServiceProviderRecord,
+)
+from app.dataio.records.credits import (
+    AffiliateFeeAccrualRecord,
+    CreditTransactionRecord,
+    CustomerAffiliateRecord,
+    CustomerCreditRecord,
+    ProjectCreditRecord,
+)
+from app.dataio.records.customers import CustomerRecord, OrganizationGroupRecord, ProjectRecord
+from app.dataio.records.deliveries import DeliveryRecord
+from app.dataio.records.identity import (
+    AccessSubnetRecord,
+    CustomerRoleRecord,
+    ProjectRoleRecord,
+    TokenRecord,
+    UserRecord,
+)
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.payments import PaymentProfileRecord, PaymentRecord
+from app.dataio.records.record import Record, kind_of
 from app.deliveries import models as deliveries
 from app.identity import models as identity
 from app.invoices import models as invoices
@@ -71,7 +100,7 @@ class Link:
 class RecordKind:
     """A kind of record and its table."""
 
-    model: type[records.Record]
+    model: type[Record]
     entity: type[Base]
     create_only: bool = False
     """Whether an import leaves an existing row unchanged."""
@@ -80,7 +109,7 @@ class RecordKind:
     @cached_property
     def name(self) -> str:
         """The value of a record's field `kind`."""
-        return records.kind_of(self.model)
+        return kind_of(self.model)
 
     @cached_property
     def table(self) -> Table:
@@ -104,7 +133,7 @@ class RecordKind:
     def columns(self) -> tuple[Column[Any], ...]:
         """The columns that store a field's value as it is; `uuid` is the first."""
         names = [field for field in self.model.model_fields if field in self.table.c]
-        proof = PROOF_COLUMNS if self.model is records.PaymentRecord else ()
+        proof = PROOF_COLUMNS if self.model is PaymentRecord else ()
         return tuple(self.table.c[name] for name in (*sorted(names, key="uuid".__ne__), *proof))
 
     @cached_property
@@ -120,7 +149,7 @@ class RecordKind:
         columns = enumerate(self._field_columns)
         return tuple(position for position, column in columns if isinstance(column.type, JSONB))
 
-    def values(self, record: records.Record, proof: Sequence[object] = ()) -> list[object]:
+    def values(self, record: Record, proof: Sequence[object] = ()) -> list[object]:
         """Return the values of `columns` (the proof's at their end), `references` and `links`."""
         values = list(self._get_fields(record))
         for position in self._json_positions:
@@ -135,38 +164,43 @@ class RecordKind:
 _credits: Any = credits.CustomerCreditOffering.__table__.c
 _groups: Any = customers.CustomerOrganizationGroup.__table__.c
 RECORD_KINDS: Final = (
-    RecordKind(records.UserRecord, identity.User),
-    RecordKind(records.TokenRecord, identity.Token),
-    RecordKind(records.OrganizationGroupRecord, customers.OrganizationGroup),
+    RecordKind(UserRecord, identity.User),
+    RecordKind(TokenRecord, identity.Token),
+    RecordKind(OrganizationGroupRecord, customers.OrganizationGroup),
     RecordKind(
-        records.CustomerRecord,
+        CustomerRecord,
         customers.Customer,
         links=(Link("organization_groups", _groups.customer_id, _groups.organization_group_id),),
     ),
-    RecordKind(records.CustomerRoleRecord, identity.CustomerRole),
-    RecordKind(records.AccessSubnetRecord, identity.AccessSubnet),
-    RecordKind(records.ProjectRecord, customers.Project),
-    RecordKind(records.ProjectRoleRecord, identity.ProjectRole),
-    RecordKind(records.ServiceProviderRecord, catalogue.ServiceProvider),
-    RecordKind(records.CategoryRecord, catalogue.Category),
-    RecordKind(records.OfferingRecord, catalogue.Offering),
-    RecordKind(records.OfferingComponentRecord, catalogue.OfferingComponent),
-    RecordKind(records.PlanRecord, catalogue.Plan),
-    RecordKind(records.PlanComponentRecord, catalogue.PlanComponent),
-    RecordKind(records.ResourceRecord, catalogue.Resource),
+    RecordKind(CustomerRoleRecord, identity.CustomerRole),
+    RecordKind(AccessSubnetRecord, identity.AccessSubnet),
+    RecordKind(ProjectRecord, customers.Project),
+    RecordKind(ProjectRoleRecord, identity.ProjectRole),
+    RecordKind(ServiceProviderRecord, catalogue.ServiceProvider),
+    RecordKind(CategoryRecord, catalogue.Category),
+    RecordKind(OfferingRecord, catalogue.Offering),
+    RecordKind(OfferingComponentRecord, catalogue.OfferingComponent),
+    RecordKind(PlanRecord, catalogue.Plan),
+    RecordKind(PlanComponentRecord, catalogue.PlanComponent),
+    RecordKind(ResourceRecord, catalogue.Resource),
     RecordKind(
-        records.CustomerCreditRecord,
+        CustomerCreditRecord,
         credits.CustomerCredit,
         links=(Link("offerings", _credits.customer_credit_id, _credits.offering_id),),
     ),
-    RecordKind(records.ProjectCreditRecord, credits.ProjectCredit),
-    RecordKind(records.CustomerAffiliateRecord, credits.CustomerAffiliate),
-    RecordKind(records.PaymentProfileRecord, payments.PaymentProfile),
-    RecordKind(records.InvoiceRecord, invoices.Invoice),
-    RecordKind(records.InvoiceItemRecord, invoices.InvoiceItem),
-    RecordKind(records.CreditTransactionRecord, credits.CreditTransaction, create_only=True),
-    RecordKind(records.AffiliateFeeAccrualRecord, credits.AffiliateFeeAccrual),
-    RecordKind(records.PaymentRecord, payments.Payment),
-    RecordKind(records.DeliveryRecord, deliveries.Delivery, create_only=True),
+    RecordKind(ProjectCreditRecord, credits.ProjectCredit),
+    RecordKind(CustomerAffiliateRecord, credits.CustomerAffiliate),
+    RecordKind(PaymentProfileRecord, payments.PaymentProfile),
+    RecordKind(InvoiceRecord, invoices.Invoice),
+    RecordKind(InvoiceItemRecord, invoices.InvoiceItem),
+    RecordKind(CreditTransactionRecord, credits.CreditTransaction, create_only=True),
+    RecordKind(AffiliateFeeAccrualRecord, credits.AffiliateFeeAccrual),
+    RecordKind(PaymentRecord, payments.Payment),
+    RecordKind(DeliveryRecord, deliveries.Delivery, create_only=True),
 )
 RECORD_KIND_BY_MODEL: Final = {kind.model: kind for kind in RECORD_KINDS}
+_any_record: Any = reduce(or_, RECORD_KIND_BY_MODEL, AuditRecord)
+record_adapter: TypeAdapter[Record] = TypeAdapter(
+    Annotated[_any_record, Field(discriminator="kind")]
+)
+"""Reads a record of any kind, which the field `kind` names."""

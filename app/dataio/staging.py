@@ -43,7 +43,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
-from app.dataio.records import InvoiceItemRecord, InvoiceRecord, PaymentRecord, Record, TokenRecord
+from app.dataio.records.identity import TokenRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.payments import PaymentRecord
+from app.dataio.records.record import Record
 from app.dataio.registry import Link, RecordKind
 from app.invoices.models import DatabaseCurrency, invoice_numbers
 from app.invoices.repository.imports import IMPORT_IN_PROGRESS

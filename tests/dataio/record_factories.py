@@ -14,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import BillingUnit, PaymentType
 from app.database.base import Base
 from app.database.engine import Database
-from app.dataio import records
 from app.dataio.import_report import ImportReport
 from app.dataio.loader import import_transaction
-from app.dataio.records import Record
+from app.dataio.records.catalogue import CategoryRecord, OfferingRecord
+from app.dataio.records.customers import CustomerRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.payments import PaymentProfileRecord, PaymentRecord, ProofRecord
+from app.dataio.records.record import Record
 from app.settings import Settings
 from tests.support.databases import FOLLOWING
 
@@ -27,8 +30,8 @@ EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 PDF = b"%PDF-1.7 proof"
 
 
-def build_customer(**values: Any) -> records.CustomerRecord:
-    return records.CustomerRecord(
+def build_customer(**values: Any) -> CustomerRecord:
+    return CustomerRecord(
         **{
             "uuid": uuid4(),
             "name": "Customer",
@@ -39,10 +42,8 @@ def build_customer(**values: Any) -> records.CustomerRecord:
     )
 
 
-def build_invoice(
-    of: records.CustomerRecord, month: int = 1, **values: Any
-) -> records.InvoiceRecord:
-    return records.InvoiceRecord(
+def build_invoice(of: CustomerRecord, month: int = 1, **values: Any) -> InvoiceRecord:
+    return InvoiceRecord(
         **{
             "uuid": uuid4(),
             "customer": of.uuid,
@@ -54,10 +55,8 @@ def build_invoice(
     )
 
 
-def build_item(
-    of: records.InvoiceRecord, unit_price: str = "1.50", **values: Any
-) -> records.InvoiceItemRecord:
-    return records.InvoiceItemRecord(
+def build_item(of: InvoiceRecord, unit_price: str = "1.50", **values: Any) -> InvoiceItemRecord:
+    return InvoiceItemRecord(
         **{
             "uuid": uuid4(),
             "invoice": of.uuid,
@@ -72,8 +71,8 @@ def build_item(
     )
 
 
-def build_profile(of: records.CustomerRecord, **values: Any) -> records.PaymentProfileRecord:
-    return records.PaymentProfileRecord(
+def build_profile(of: CustomerRecord, **values: Any) -> PaymentProfileRecord:
+    return PaymentProfileRecord(
         **{
             "uuid": uuid4(),
             "customer": of.uuid,
@@ -83,19 +82,17 @@ def build_profile(of: records.CustomerRecord, **values: Any) -> records.PaymentP
     )
 
 
-def build_payment(
-    of: records.PaymentProfileRecord, content: bytes | None = PDF, **values: Any
-) -> Record:
+def build_payment(of: PaymentProfileRecord, content: bytes | None = PDF, **values: Any) -> Record:
     proof = None
     if content is not None:
-        proof = records.ProofRecord(
+        proof = ProofRecord(
             name="proof.pdf",
             media_type="application/pdf",
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             content=b64encode(content).decode(),
         )
-    return records.PaymentRecord(
+    return PaymentRecord(
         **{
             "uuid": uuid4(),
             "profile": of.uuid,
@@ -108,10 +105,8 @@ def build_payment(
     )
 
 
-def build_offering(category: records.CategoryRecord) -> records.OfferingRecord:
-    return records.OfferingRecord(
-        uuid=uuid4(), name="Offering", category=category.uuid, created_at=EARLY
-    )
+def build_offering(category: CategoryRecord) -> OfferingRecord:
+    return OfferingRecord(uuid=uuid4(), name="Offering", category=category.uuid, created_at=EARLY)
 
 
 async def import_records(

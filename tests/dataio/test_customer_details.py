@@ -7,7 +7,8 @@ import pytest
 
 from app.dataio.import_report import RejectedRecord
 from app.dataio.jsonl.reader import parse_line
-from app.dataio.records import CustomerRecord, Record
+from app.dataio.records.customers import CustomerRecord
+from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 
 GOOD = {

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
-from app.dataio.audit_import import AuditRecord
-from app.dataio.records import ProofRecord, kind_of, record_adapter
-from app.dataio.registry import RECORD_KINDS
+from app.dataio.records.audit import AuditRecord
+from app.dataio.records.payments import ProofRecord
+from app.dataio.records.record import kind_of
+from app.dataio.registry import RECORD_KINDS, record_adapter
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data-format.md"
 SECTIONS = {
@@ -49,7 +50,8 @@ def test_the_document_has_the_default_of_each_field() -> None:
     for kind in RECORD_KINDS:
         for name, _, left_out in SECTIONS[f"`{kind.name}`"]:
             if left_out != "required":
-                default = kind.model.model_fields[name].default
+                field = kind.model.model_fields[name]
+                default = field.get_default(call_default_factory=True)
                 written = json.loads(left_out.strip("`"))
                 assert (str(default) if isinstance(written, str) else default) in (
                     written,

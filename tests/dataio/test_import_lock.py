@@ -18,8 +18,10 @@ from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.customers.models import Customer
 from app.database.engine import Database
-from app.dataio import records
 from app.dataio.loader import Loader, import_transaction
+from app.dataio.records.identity import UserRecord
+from app.dataio.records.invoices import InvoiceRecord
+from app.dataio.records.record import Record
 from app.identity.models import User
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.reconcile_totals import reconcile_totals
@@ -48,11 +50,9 @@ async def uuid_of(connection: AsyncConnection, table: Any, row: Row) -> UUID:
     return cast(UUID, found.scalar_one())
 
 
-async def invoice_of(
-    connection: AsyncConnection, customer: Row, period: Period
-) -> records.InvoiceRecord:
+async def invoice_of(connection: AsyncConnection, customer: Row, period: Period) -> InvoiceRecord:
     """Return the record of a pending invoice of a customer that is there."""
-    return records.InvoiceRecord(
+    return InvoiceRecord(
         uuid=UUID(int=customer.id * 10_000 + period.year * 12 + period.month),
         customer=await uuid_of(connection, Customer, customer),
         year=period.year,
@@ -61,7 +61,7 @@ async def invoice_of(
     )
 
 
-async def write(loader: Loader, *written: records.Record) -> None:
+async def write(loader: Loader, *written: Record) -> None:
     for record in written:
         await loader.add(record)
     await loader.flush()
@@ -228,7 +228,7 @@ async def test_a_payment_with_an_idempotency_key_locks_its_user_before_its_invoi
     invoice = await make.invoice(customer, OCTOBER, InvoiceState.CREATED)
     await make.profile(customer)
     user = (await connection.execute(select(User.__table__))).mappings().one()
-    renamed = records.UserRecord(
+    renamed = UserRecord(
         uuid=user["uuid"], username="renamed", is_staff=True, created_at=user["created_at"]
     )
     charge = build_item(await invoice_of(connection, customer, OCTOBER)).model_copy(

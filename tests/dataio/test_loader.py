@@ -10,9 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import CreditTransactionType, DeliveryState, InvoiceState
 from app.credits.models import CreditTransaction
 from app.database.engine import Database
-from app.dataio import records
 from app.dataio.import_report import ImportRunning, RecordsRejected
 from app.dataio.loader import NOT_SENT_ERROR, import_transaction
+from app.dataio.records.catalogue import CategoryRecord
+from app.dataio.records.credits import CreditTransactionRecord, CustomerCreditRecord
+from app.dataio.records.customers import ProjectRecord
+from app.dataio.records.deliveries import DeliveryRecord
+from app.dataio.records.identity import TokenRecord, UserRecord
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.repository import imports
 from app.settings import Settings
@@ -36,9 +40,9 @@ async def test_a_second_import_changes_nothing(
 ) -> None:
     one = build_customer()
     bill = build_invoice(one, number=100500, source="focus", unchanged_since_import=True)
-    category = records.CategoryRecord(uuid=uuid4(), title="Compute")
+    category = CategoryRecord(uuid=uuid4(), title="Compute")
     sold = build_offering(category)
-    credit = records.CustomerCreditRecord(
+    credit = CustomerCreditRecord(
         uuid=uuid4(),
         customer=one.uuid,
         value=Decimal("5.5"),
@@ -125,9 +129,9 @@ async def test_a_credit_has_the_offerings_of_its_record(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
     one, other = build_customer(), build_customer()
-    category = records.CategoryRecord(uuid=uuid4(), title="Compute")
+    category = CategoryRecord(uuid=uuid4(), title="Compute")
     sold = [build_offering(category) for _ in range(3)]
-    credit = records.CustomerCreditRecord(
+    credit = CustomerCreditRecord(
         uuid=uuid4(),
         customer=one.uuid,
         value=Decimal(5),
@@ -157,7 +161,7 @@ async def test_an_open_delivery_is_imported_as_failed_and_a_stored_one_does_not_
 ) -> None:
     one = build_customer()
     bill = build_invoice(one)
-    delivery = records.DeliveryRecord(
+    delivery = DeliveryRecord(
         uuid=uuid4(),
         invoice=bill.uuid,
         recipient="a@example.com",
@@ -178,7 +182,7 @@ async def test_an_open_delivery_is_imported_as_failed_and_a_stored_one_does_not_
 async def test_a_stored_movement_of_a_credit_does_not_change(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    grant = records.CreditTransactionRecord(
+    grant = CreditTransactionRecord(
         uuid=uuid4(),
         amount=Decimal("12.34567"),
         transaction_type=CreditTransactionType.STAFF_GRANT,
@@ -195,8 +199,8 @@ async def test_a_stored_movement_of_a_credit_does_not_change(
 async def test_a_revoked_token_stays_revoked(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    user = records.UserRecord(uuid=uuid4(), username="someone", created_at=EARLY)
-    token = records.TokenRecord(uuid=uuid4(), user=user.uuid, digest="0" * 64, created_at=EARLY)
+    user = UserRecord(uuid=uuid4(), username="someone", created_at=EARLY)
+    token = TokenRecord(uuid=uuid4(), user=user.uuid, digest="0" * 64, created_at=EARLY)
     await import_records(database, settings, [user, token])
     await connection.execute(text("UPDATE tokens SET revoked_at = '2026-01-01Z'"))
     report = await import_records(database, settings, [user, token])
@@ -274,7 +278,7 @@ async def test_a_record_can_name_a_row_that_was_created_here(
     database: Database, settings: Settings, make: Factories
 ) -> None:
     row = await make.customer()
-    project = records.ProjectRecord(
+    project = ProjectRecord(
         uuid=UUID(int=row.uuid.int ^ 1), customer=row.uuid, name="Web", created_at=EARLY
     )
     assert counts_by_kind(await import_records(database, settings, [project])) == {

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
-from app.dataio import records
 from app.dataio.import_report import RecordsRejected
+from app.dataio.records.payments import PaymentRecord
 from app.settings import Settings
 from tests.dataio.record_factories import (
     PDF,
@@ -54,7 +54,7 @@ async def test_an_invalid_proof_is_rejected_and_leaves_no_file(
     one = build_customer()
     paying = build_profile(one)
     good = build_payment(paying)
-    assert isinstance(good, records.PaymentRecord)
+    assert isinstance(good, PaymentRecord)
     assert good.proof is not None
     bad = good.model_copy(update={"uuid": uuid4(), "proof": good.proof.model_copy(update=wrong)})
     with pytest.raises(RecordsRejected) as raised:

@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import ValidationError
 
-from app.dataio import records
 from app.dataio.json_objects import dump_object, has_fractions, load_with_decimals
-from app.dataio.records import Record, record_adapter
+from app.dataio.records.catalogue import CategoryRecord, PlanComponentRecord, ServiceProviderRecord
+from app.dataio.records.record import Record
+from app.dataio.registry import record_adapter
 
 ID = "7758b987-0000-4000-8000-000000000000"
 
@@ -37,7 +38,7 @@ def attributes(value: object) -> Record:
 @pytest.mark.parametrize("text", ["0", "-0.0000000001", "999999999999.9999999999", "007.50"])
 def test_amounts_are_parsed_exactly(text: str) -> None:
     record = price(text)
-    assert isinstance(record, records.PlanComponentRecord)
+    assert isinstance(record, PlanComponentRecord)
     assert record.price == Decimal(text)
 
 
@@ -70,7 +71,7 @@ def test_an_invalid_amount_is_rejected(value: object) -> None:
 
 def test_times_are_converted_to_utc() -> None:
     record = created("2026-01-01T00:00:00.000001+02:00")
-    assert isinstance(record, records.ServiceProviderRecord)
+    assert isinstance(record, ServiceProviderRecord)
     assert record.created_at.isoformat() == "2025-12-31T22:00:00.000001+00:00"
 
 
@@ -122,7 +123,7 @@ def test_text_that_cannot_be_stored_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         read(kind="category", title=text)
     with pytest.raises(ValidationError):
-        records.CategoryRecord(uuid=uuid4(), title=text)
+        CategoryRecord(uuid=uuid4(), title=text)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_records_follow_the_constraints_of_the_tables() -> None:
 
 
 def test_records_are_immutable() -> None:
-    record = records.CategoryRecord(uuid=UUID(ID), title="Compute")
+    record = CategoryRecord(uuid=UUID(ID), title="Compute")
     with pytest.raises(ValidationError):
         record.title = "Storage"  # type: ignore[misc]  # what is tested
 

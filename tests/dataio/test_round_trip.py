@@ -27,8 +27,9 @@ from app.database.engine import Database
 from app.dataio.jsonl.exporter import export_lines
 from app.dataio.jsonl.reader import parse_line
 from app.dataio.loader import import_transaction
-from app.dataio.records import MAX_INVOICE_NUMBER, Record, record_adapter
-from app.dataio.registry import RECORD_KINDS
+from app.dataio.records.invoices import MAX_INVOICE_NUMBER
+from app.dataio.records.record import Record
+from app.dataio.registry import RECORD_KINDS, record_adapter
 from app.settings import Settings
 from tests.support.history import without_history
 

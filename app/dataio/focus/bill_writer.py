@@ -15,7 +15,7 @@ from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.reader import Progress
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.dataio.loader import Loader
-from app.dataio.records import Record
+from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.invoices.repository import imports
 

@@ -11,7 +11,6 @@ from uuid import UUID
 from app.billing.currencies import get_currency
 from app.billing.enums import BillingUnit, ImportSource
 from app.billing.periods import Period
-from app.dataio import records
 from app.dataio.focus import identifiers
 from app.dataio.focus.amounts import InvoiceAmounts, split_bill
 from app.dataio.focus.billing_month import find_billing_month, last_moment_of_period
@@ -25,6 +24,15 @@ from app.dataio.focus.charge_groups import (
 )
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.missing_charges import InvoiceLine
+from app.dataio.records.catalogue import (
+    CategoryRecord,
+    OfferingRecord,
+    ResourceRecord,
+    ServiceProviderRecord,
+)
+from app.dataio.records.customers import CustomerRecord, ProjectRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.record import Record
 
 OFFERING_TYPE = "FOCUS"
 INVOICE_IDS = "invoice_ids"
@@ -114,14 +122,14 @@ class BillMapper:
             return self._bill.names.name_or_id(line.account)
         return self._bill.names.name_or_id(line.account, line.sub_account)
 
-    def map_references(self) -> Iterator[records.Record]:
+    def map_references(self) -> Iterator[Record]:
         """Yield the records that invoices and items name, each after those that it names itself."""
         lines = [line for draft in self.drafts for line in draft.lines]
         yield from self._map_customers(lines)
         for title in _distinct(line.category for line in lines):
-            yield records.CategoryRecord(uuid=identifiers.category_uuid(title), title=title)
+            yield CategoryRecord(uuid=identifiers.category_uuid(title), title=title)
         for line in {identifiers.offering_uuid(line): line for line in lines}.values():
-            yield records.OfferingRecord(
+            yield OfferingRecord(
                 uuid=identifiers.offering_uuid(line),
                 name=line.service,
                 type=OFFERING_TYPE,
@@ -130,7 +138,7 @@ class BillMapper:
                 created_at=self._created_at,
             )
         for line in {(line.account, line.sub_account): line for line in lines}.values():
-            yield records.ProjectRecord(
+            yield ProjectRecord(
                 uuid=identifiers.project_uuid(line.account, line.sub_account),
                 customer=identifiers.customer_uuid(line.account),
                 name=self.project_name(line),
@@ -138,7 +146,7 @@ class BillMapper:
             )
         with_resource = (line for line in lines if line.resource)
         for line in {identifiers.resource_uuid(line): line for line in with_resource}.values():
-            yield records.ResourceRecord(
+            yield ResourceRecord(
                 uuid=identifiers.resource_uuid(line),
                 name=self._resource_name(line),
                 offering=identifiers.offering_uuid(line),
@@ -146,9 +154,9 @@ class BillMapper:
                 created_at=line.period_start,
             )
 
-    def _map_customers(self, lines: Iterable[ChargeGroupKey]) -> Iterator[records.Record]:
+    def _map_customers(self, lines: Iterable[ChargeGroupKey]) -> Iterator[Record]:
         for account in _distinct(draft.key.account for draft in self.drafts):
-            yield records.CustomerRecord(
+            yield CustomerRecord(
                 uuid=identifiers.customer_uuid(account),
                 name=self.customer_name(account),
                 default_tax_percent=self._tax_percent,
@@ -157,22 +165,22 @@ class BillMapper:
                 source=ImportSource.FOCUS,
             )
         for provider in _distinct(line.provider for line in lines):
-            yield records.CustomerRecord(
+            yield CustomerRecord(
                 uuid=identifiers.seller_uuid(provider),
                 name=_shorten(provider),
                 accounting_start_date=_NEVER,
                 created_at=self._created_at,
                 source=ImportSource.FOCUS,
             )
-            yield records.ServiceProviderRecord(
+            yield ServiceProviderRecord(
                 uuid=identifiers.service_provider_uuid(provider),
                 customer=identifiers.seller_uuid(provider),
                 created_at=self._created_at,
             )
 
-    def map_invoice(self, draft: InvoiceDraft) -> records.InvoiceRecord:
+    def map_invoice(self, draft: InvoiceDraft) -> InvoiceRecord:
         """Return the record of a new invoice."""
-        return records.InvoiceRecord(
+        return InvoiceRecord(
             uuid=draft.uuid,
             customer=draft.customer,
             year=draft.key.year,
@@ -193,7 +201,7 @@ class BillMapper:
             )
         return lines
 
-    def map_items(self, draft: InvoiceDraft, invoice: UUID) -> Iterator[records.InvoiceItemRecord]:
+    def map_items(self, draft: InvoiceDraft, invoice: UUID) -> Iterator[InvoiceItemRecord]:
         """Yield the records of an invoice's items."""
         amounts = draft.amounts
         for key, unit_price, price in zip(
@@ -202,7 +210,7 @@ class BillMapper:
             group = self._bill.groups[key]
             start, end = _charged_period(key, group)
             project = identifiers.project_uuid(key.account, key.sub_account)
-            yield records.InvoiceItemRecord(
+            yield InvoiceItemRecord(
                 uuid=identifiers.item_uuid(key),
                 invoice=invoice,
                 name=key.description or f"{key.service}: {key.charge_category}",

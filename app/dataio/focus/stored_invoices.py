@@ -15,7 +15,7 @@ from app.customers.models import Customer
 from app.database.statements import equals_any
 from app.dataio.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.dataio.focus.missing_charges import InvoiceLine
-from app.dataio.records import InvoiceItemRecord
+from app.dataio.records.invoices import InvoiceItemRecord
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.repository.closing import is_unissued_before

@@ -33,7 +33,8 @@ from app.audit.models import AuditChange, AuditEntry, SubjectChange, SubjectEntr
 from app.database import timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import EXPORT_LINES
-from app.dataio.records import InvoiceRecord, PaymentRecord
+from app.dataio.records.invoices import InvoiceRecord
+from app.dataio.records.payments import PaymentRecord
 from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
 from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 
 from app.dataio.import_report import RejectedRecord
 from app.dataio.json_objects import dump_object, has_fractions, load_with_decimals
-from app.dataio.records import InvoiceItemRecord, PaymentProfileRecord, Record, record_adapter
+from app.dataio.records.invoices import InvoiceItemRecord
+from app.dataio.records.payments import PaymentProfileRecord
+from app.dataio.records.record import Record
+from app.dataio.registry import record_adapter
 
 STDIN: Final = "-"
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024

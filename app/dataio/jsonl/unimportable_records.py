@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.currencies import Currency
 from app.database import timeouts
-from app.dataio.records import MAX_INVOICE_NUMBER
+from app.dataio.records.invoices import MAX_INVOICE_NUMBER
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment
 from app.urls import is_web_url

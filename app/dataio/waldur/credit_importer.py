@@ -8,7 +8,7 @@ from uuid import UUID
 from app import clock
 from app.billing.enums import CreditTransactionType
 from app.credits.models import CustomerAffiliate
-from app.dataio import records
+from app.dataio.records.credits import AffiliateFeeAccrualRecord, CreditTransactionRecord
 from app.dataio.waldur import credit_ledger, credit_mapping, selects
 from app.dataio.waldur.credit_ledger import UnexplainedBalance
 from app.dataio.waldur.credit_mapping import explanation_uuid
@@ -67,7 +67,7 @@ class CreditImporter:
         if waldur.has("invoices_credittransaction"):
             async for row in rows.rows("credit_transaction", selects.ledger(waldur)):
                 await self._add_transaction(row)
-        await rows.import_rows(records.AffiliateFeeAccrualRecord, "invoices_affiliatefeeaccrual")
+        await rows.import_rows(AffiliateFeeAccrualRecord, "invoices_affiliatefeeaccrual")
         await rows.loader.flush()
         imported = (rows.seen["customer_credit"] | rows.seen["project_credit"]) - self._changed
         for unexplained in await credit_ledger.find_unexplained_balances(
@@ -75,9 +75,9 @@ class CreditImporter:
         ):
             await rows.loader.add(self._explain(unexplained))
 
-    def _explain(self, balance: UnexplainedBalance) -> records.CreditTransactionRecord:
+    def _explain(self, balance: UnexplainedBalance) -> CreditTransactionRecord:
         of_project = balance.project is not None
-        return records.CreditTransactionRecord(
+        return CreditTransactionRecord(
             uuid=explanation_uuid(balance.credit, self._explanations.get(balance.credit, 0)),
             customer_uuid=balance.customer,
             customer_credit_uuid=None if of_project else balance.credit,

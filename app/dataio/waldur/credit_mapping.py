@@ -10,7 +10,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from app.billing.periods import Period
-from app.dataio import records
+from app.dataio.records.credits import (
+    CreditTransactionRecord,
+    CustomerAffiliateRecord,
+    CustomerCreditRecord,
+    ProjectCreditRecord,
+)
 from app.dataio.waldur.mapping import (
     NAMESPACE,
     Row,
@@ -36,11 +41,11 @@ def balance(value: Decimal) -> Decimal:
     return max(value, Decimal(0)) if value.is_finite() else value
 
 
-def map_customer_credit(row: Row, offerings: Sequence[UUID]) -> records.CustomerCreditRecord:
+def map_customer_credit(row: Row, offerings: Sequence[UUID]) -> CustomerCreditRecord:
     """Map a customer's credit. Older releases call the expected consumption the minimal one."""
     expected = row["expected_consumption"]
     return map_record(
-        records.CustomerCreditRecord,
+        CustomerCreditRecord,
         row,
         **_common_values(row),
         expected_consumption=row["minimal_consumption"] if expected is None else expected,
@@ -48,9 +53,9 @@ def map_customer_credit(row: Row, offerings: Sequence[UUID]) -> records.Customer
     )
 
 
-def map_project_credit(row: Row) -> records.ProjectCreditRecord:
+def map_project_credit(row: Row) -> ProjectCreditRecord:
     """Map a project's share of the customer's credit."""
-    return map_record(records.ProjectCreditRecord, row, **_common_values(row))
+    return map_record(ProjectCreditRecord, row, **_common_values(row))
 
 
 def _common_values(row: Row) -> dict[str, Any]:
@@ -59,12 +64,12 @@ def _common_values(row: Row) -> dict[str, Any]:
     return {"value": balance(row["value"]), "end_date": credit_end(row["end_date"])}
 
 
-def map_transaction(row: Row) -> records.CreditTransactionRecord:
+def map_transaction(row: Row) -> CreditTransactionRecord:
     """Map a movement of the ledger."""
     period: date | None = row["billing_period"]
     project = parse_optional_uuid(row["project_uuid"] or None)
     return map_record(
-        records.CreditTransactionRecord,
+        CreditTransactionRecord,
         row,
         customer_uuid=parse_optional_uuid(row["customer"]),
         customer_credit_uuid=parse_optional_uuid(row["customer_credit"]),
@@ -80,7 +85,7 @@ def explanation_uuid(credit_uuid: UUID, number: int) -> UUID:
     return uuid5(NAMESPACE, f"balance:{credit_uuid}:{number}")
 
 
-def map_affiliate(row: Row) -> records.CustomerAffiliateRecord:
+def map_affiliate(row: Row) -> CustomerAffiliateRecord:
     """Map an affiliate. Of several active ones of a customer only the newest is active here."""
     is_active = bool(row["is_active"] and row["is_newest"])
-    return map_record(records.CustomerAffiliateRecord, row, is_active=is_active)
+    return map_record(CustomerAffiliateRecord, row, is_active=is_active)

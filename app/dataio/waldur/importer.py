@@ -11,8 +11,19 @@ from uuid import UUID
 
 from app.audit.actor import Actor
 from app.database.engine import Database
-from app.dataio import records
 from app.dataio.loader import Loader, import_transaction
+from app.dataio.records.catalogue import (
+    CategoryRecord,
+    OfferingComponentRecord,
+    OfferingRecord,
+    PlanComponentRecord,
+    PlanRecord,
+    ResourceRecord,
+    ServiceProviderRecord,
+)
+from app.dataio.records.customers import OrganizationGroupRecord, ProjectRecord
+from app.dataio.records.identity import TokenRecord, UserRecord
+from app.dataio.records.payments import PaymentProfileRecord
 from app.dataio.waldur import local_state, mapping, selects
 from app.dataio.waldur.credit_importer import CreditImporter
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
@@ -61,7 +72,7 @@ class WaldurImporter:
         await self._import_catalogue()
         profiles = selects.profiles(self._waldur)
         await self._rows.deactivate_others(PaymentProfile, "payment_profile", profiles)
-        await self._rows.import_rows(records.PaymentProfileRecord, profiles, mapping.map_profile)
+        await self._rows.import_rows(PaymentProfileRecord, profiles, mapping.map_profile)
         credit = CreditImporter(self._rows)
         await credit.import_credits()
         await self._loader.flush()
@@ -87,31 +98,31 @@ class WaldurImporter:
 
     async def _import_users_and_customers(self) -> None:
         rows, waldur = self._rows, self._waldur
-        await rows.import_rows(records.UserRecord, "core_user", mapping.map_user)
-        await rows.import_rows(records.TokenRecord, selects.tokens(waldur), mapping.map_token)
+        await rows.import_rows(UserRecord, "core_user", mapping.map_user)
+        await rows.import_rows(TokenRecord, selects.tokens(waldur), mapping.map_token)
         async for row in rows.rows("personal_access_token", "core_personalaccesstoken"):
             reason = "its scopes and networks would not limit it here"
             self._report.skipped.add("personal_access_token", reason, name_row(row))
-        await rows.import_rows(records.OrganizationGroupRecord, "structure_organizationgroup")
+        await rows.import_rows(OrganizationGroupRecord, "structure_organizationgroup")
         groups = await rows.lists(selects.customer_groups(waldur))
         async for row in rows.rows("customer", "structure_customer"):
             map_row = partial(mapping.map_customer, groups=groups[row["id"]])
             await rows.add("customer", row, map_row)
         await self._import_subnets()
-        await rows.import_rows(records.ProjectRecord, "structure_project")
+        await rows.import_rows(ProjectRecord, "structure_project")
         await self._import_roles()
 
     async def _import_catalogue(self) -> None:
         rows = self._rows
-        await rows.import_rows(records.ServiceProviderRecord, "marketplace_serviceprovider")
-        await rows.import_rows(records.CategoryRecord, "marketplace_category")
-        await rows.import_rows(records.OfferingRecord, "marketplace_offering")
-        await rows.import_rows(records.OfferingComponentRecord, "marketplace_offeringcomponent")
-        await rows.import_rows(records.PlanRecord, "marketplace_plan")
+        await rows.import_rows(ServiceProviderRecord, "marketplace_serviceprovider")
+        await rows.import_rows(CategoryRecord, "marketplace_category")
+        await rows.import_rows(OfferingRecord, "marketplace_offering")
+        await rows.import_rows(OfferingComponentRecord, "marketplace_offeringcomponent")
+        await rows.import_rows(PlanRecord, "marketplace_plan")
         await rows.import_rows(
-            records.PlanComponentRecord, "marketplace_plancomponent", mapping.map_plan_component
+            PlanComponentRecord, "marketplace_plancomponent", mapping.map_plan_component
         )
-        await rows.import_rows(records.ResourceRecord, "marketplace_resource")
+        await rows.import_rows(ResourceRecord, "marketplace_resource")
 
     async def _import_roles(self) -> None:
         async for row in self._rows.rows("customer_role", selects.roles(self._waldur)):

@@ -13,7 +13,7 @@ from app.billing.money import item_price, with_tax
 from app.catalogue.models import Offering, PlanComponent
 from app.customers.models import Project
 from app.dataio.loader import Loader
-from app.dataio.records import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
 from app.dataio.waldur import local_state, mapping, selects
 from app.dataio.waldur.import_report import RowsByReason, WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.mapping import Row, parse_uuid

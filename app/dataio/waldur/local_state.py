@@ -13,7 +13,7 @@ from app.billing.currencies import Currency
 from app.billing.money import item_price
 from app.credits.models import CustomerAffiliate, CustomerCredit, ProjectCredit
 from app.customers.models import Customer, Project
-from app.dataio.records import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.dataio.waldur.mapping import SOURCE, token_uuid
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User

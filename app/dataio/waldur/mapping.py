@@ -16,11 +16,22 @@ from uuid import UUID, uuid5
 
 from app.billing.enums import CustomerRoleName, InvoiceState, ProjectRoleName
 from app.billing.periods import due_date
-from app.dataio import records
+from app.dataio.records.catalogue import PlanComponentRecord
+from app.dataio.records.customers import CustomerRecord
+from app.dataio.records.identity import (
+    AccessSubnetRecord,
+    CustomerRoleRecord,
+    ProjectRoleRecord,
+    TokenRecord,
+    UserRecord,
+)
+from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.payments import PaymentProfileRecord, PaymentRecord, ProofRecord
+from app.dataio.records.record import Record
 from app.dataio.waldur.source_database import UnreadableValue
 
 Row = dict[str, Any]
-_Record = TypeVar("_Record", bound=records.Record)
+_Record = TypeVar("_Record", bound=Record)
 _Role = TypeVar("_Role", CustomerRoleName, ProjectRoleName)
 
 SOURCE = "waldur"
@@ -85,7 +96,7 @@ def map_record(model: type[_Record], row: Row, **values: Any) -> _Record:
 
 
 @cache
-def _readers(model: type[records.Record]) -> dict[str, tuple[str, Callable[[Row], object]]]:
+def _readers(model: type[Record]) -> dict[str, tuple[str, Callable[[Row], object]]]:
     """Return, by field, the column that must exist and the function that reads it."""
     readers: dict[str, tuple[str, Callable[[Row], object]]] = {}
     for name, field in model.model_fields.items():
@@ -112,21 +123,21 @@ def _read_enum(row: Row, enum: type[StrEnum], name: str) -> StrEnum:
         raise ValueError(f"the {name.replace('_', ' ')} {row[name]!r} is unknown") from None
 
 
-def map_customer(row: Row, groups: Sequence[UUID]) -> records.CustomerRecord:
+def map_customer(row: Row, groups: Sequence[UUID]) -> CustomerRecord:
     """Map an organization."""
     return map_record(
-        records.CustomerRecord,
+        CustomerRecord,
         row,
         accounting_start_date=row["accounting_start_date"] or row["created"] or UNKNOWN_TIME,
         organization_groups=tuple(groups),
     )
 
 
-def map_user(row: Row) -> records.UserRecord:
+def map_user(row: Row) -> UserRecord:
     """Map a user."""
     name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
     return map_record(
-        records.UserRecord,
+        UserRecord,
         row,
         full_name=name or row["full_name"],
         created_at=row["date_joined"] or UNKNOWN_TIME,
@@ -138,12 +149,12 @@ def token_uuid(user_uuid: UUID) -> UUID:
     return uuid5(NAMESPACE, f"token:{user_uuid}")
 
 
-def map_token(row: Row) -> records.TokenRecord:
+def map_token(row: Row) -> TokenRecord:
     """Map an API key to its digest. It expires as in a Waldur in which it is not used again."""
     owner = required_reference(row, "user")
     if row["key"] is None:
         raise ValueError("it has no key")
-    return records.TokenRecord(
+    return TokenRecord(
         uuid=token_uuid(owner),
         user=owner,
         digest=sha256(row["key"].encode()).hexdigest(),
@@ -162,16 +173,16 @@ def _token_expiry(created: datetime | None, lifetime: int | None) -> datetime | 
         raise ValueError("it would expire after the year 9999") from None
 
 
-def map_customer_role(row: Row) -> records.CustomerRoleRecord:
+def map_customer_role(row: Row) -> CustomerRoleRecord:
     """Map a role at an organization."""
     role = _known_role(row, CUSTOMER_ROLES)
-    return map_record(records.CustomerRoleRecord, row, role=role, **_validity(row))
+    return map_record(CustomerRoleRecord, row, role=role, **_validity(row))
 
 
-def map_project_role(row: Row) -> records.ProjectRoleRecord:
+def map_project_role(row: Row) -> ProjectRoleRecord:
     """Map a role in a project."""
     role = _known_role(row, PROJECT_ROLES)
-    return map_record(records.ProjectRoleRecord, row, role=role, **_validity(row))
+    return map_record(ProjectRoleRecord, row, role=role, **_validity(row))
 
 
 def _known_role(row: Row, roles: Mapping[str, _Role]) -> _Role:
@@ -189,17 +200,17 @@ def _validity(row: Row) -> dict[str, Any]:
     return {"is_active": bool(row["is_active"]), "expires_at": row["expiration_time"]}
 
 
-def map_subnet(row: Row) -> records.AccessSubnetRecord:
+def map_subnet(row: Row) -> AccessSubnetRecord:
     """Map an access subnet of the portal. The others limit the access to offerings."""
     if not row["applies_to_portal"]:
         raise ValueError("it limits the access to offerings, not to the organization")
-    return map_record(records.AccessSubnetRecord, row, network=row["inet"])
+    return map_record(AccessSubnetRecord, row, network=row["inet"])
 
 
-def map_listed_subnet(row: Row) -> records.AccessSubnetRecord:
+def map_listed_subnet(row: Row) -> AccessSubnetRecord:
     """Map one network of the list that older releases store in the customer."""
     uuid = uuid5(NAMESPACE, f"subnet:{parse_uuid(row['customer'])}:{row['network']}")
-    return map_record(records.AccessSubnetRecord, row, uuid=uuid)
+    return map_record(AccessSubnetRecord, row, uuid=uuid)
 
 
 def plan_component_uuid(waldur_id: int) -> UUID:
@@ -207,21 +218,19 @@ def plan_component_uuid(waldur_id: int) -> UUID:
     return uuid5(NAMESPACE, f"plan-component:{waldur_id}")
 
 
-def map_plan_component(row: Row) -> records.PlanComponentRecord:
+def map_plan_component(row: Row) -> PlanComponentRecord:
     """Map the price of a component in a plan."""
     uuid = plan_component_uuid(row["id"])
-    return map_record(records.PlanComponentRecord, row, uuid=uuid)
+    return map_record(PlanComponentRecord, row, uuid=uuid)
 
 
-def map_profile(row: Row) -> records.PaymentProfileRecord:
+def map_profile(row: Row) -> PaymentProfileRecord:
     """Map a payment profile."""
     attributes, is_active = row["attributes"] or {}, bool(row["is_active"])
-    return map_record(records.PaymentProfileRecord, row, attributes=attributes, is_active=is_active)
+    return map_record(PaymentProfileRecord, row, attributes=attributes, is_active=is_active)
 
 
-def map_invoice(
-    row: Row, payment_interval_days: int, *, has_grace_period: bool
-) -> records.InvoiceRecord:
+def map_invoice(row: Row, payment_interval_days: int, *, has_grace_period: bool) -> InvoiceRecord:
     """Map an invoice. It keeps the number that Waldur shows.
 
     An invoice in the grace period of Waldur, which is not issued and may change, is pending here
@@ -231,7 +240,7 @@ def map_invoice(
     if row["state"] == InvoiceState.PENDING_FINALIZATION and not has_grace_period:
         row = {**row, "state": InvoiceState.PENDING}
     return map_record(
-        records.InvoiceRecord,
+        InvoiceRecord,
         row,
         number=FIRST_NUMBER + row["id"],
         # Invoices that are older than this column have no date: the first day of their month.
@@ -261,7 +270,7 @@ def map_item(
     row: Row,
     invoice_uuid: UUID,
     existing: ExistingRecords,
-) -> records.InvoiceItemRecord:
+) -> InvoiceItemRecord:
     """Map an item of an invoice.
 
     Its details name its offering and, in releases without a column for it, its plan component.
@@ -283,7 +292,7 @@ def map_item(
     plan_component = _parse_plan_component(plan_component_id)
     offering = _parse_offering(details.get("offering_uuid"))
     return map_record(
-        records.InvoiceItemRecord,
+        InvoiceItemRecord,
         row,
         invoice=invoice_uuid,
         project_name=project_name,
@@ -297,9 +306,9 @@ def map_item(
     )
 
 
-def map_payment(row: Row, proof: records.ProofRecord | None) -> records.PaymentRecord:
+def map_payment(row: Row, proof: ProofRecord | None) -> PaymentRecord:
     """Map a payment."""
-    return map_record(records.PaymentRecord, row, proof=proof)
+    return map_record(PaymentRecord, row, proof=proof)
 
 
 def _parse_offering(value: object) -> UUID | None:

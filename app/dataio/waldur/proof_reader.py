@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.dataio.proof_files import ImportedProofFiles
-from app.dataio.records import ProofRecord
+from app.dataio.records.payments import ProofRecord
 from app.dataio.waldur.source_database import WaldurDatabase
 from app.payments.proofs import media_type, safe_name
 

@@ -11,7 +11,7 @@ from sqlalchemy import Select
 
 from app.credits.models import CustomerAffiliate
 from app.dataio.loader import Loader
-from app.dataio.records import Record, kind_of
+from app.dataio.records.record import Record, kind_of
 from app.dataio.waldur import local_state, mapping
 from app.dataio.waldur.import_report import WaldurImportReport, describe_mapping_error
 from app.dataio.waldur.mapping import Row
