@@ -54,8 +54,11 @@ def unavailable_error(error: DBAPIError) -> DatabaseUnavailable | None:
 
 def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
+    cause = error.orig.__cause__ if error.orig else None
+    if isinstance(cause, asyncpg.InvalidCachedStatementError):
+        # The type of a column has changed. The next execution prepares the statement again.
+        return True
     if state is None:
         # An error of the driver: the connection broke or was closed during the statement.
-        cause = error.orig.__cause__ if error.orig else None
         return isinstance(cause, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError)
     return state.startswith(_TEMPORARY_CLASSES) or state in _TEMPORARY_STATES

@@ -1,5 +1,7 @@
 """Errors of the server after which the same request may succeed later."""
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -69,3 +71,26 @@ async def test_a_server_without_room_for_a_connection_is_unavailable(
     await limited.close()
     async with database.reading() as connection:
         await connection.execute(text(f"DROP ROLE {name}"))
+
+
+async def test_a_statement_whose_columns_changed_their_type_succeeds_at_the_next_attempt(
+    settings: Settings, database: Database
+) -> None:
+    one = Database(settings.model_copy(update={"database_pool_size": 1}))
+    name = f"retyped_{uuid4().hex}"
+
+    async def read() -> int:
+        async with one.transaction() as connection:
+            return int((await connection.execute(text(f"SELECT tax FROM {name}"))).scalar_one())
+
+    async with database.transaction() as connection:
+        await connection.execute(text(f"CREATE TABLE {name} AS SELECT 5::numeric(4, 2) AS tax"))
+    assert await read() == 5
+    async with database.transaction() as connection:
+        await connection.execute(text(f"ALTER TABLE {name} ALTER COLUMN tax TYPE numeric(5, 2)"))
+    with pytest.raises(DatabaseUnavailable, match="cached statement plan is invalid"):
+        await read()
+    assert await read() == 5
+    await one.close()
+    async with database.transaction() as connection:
+        await connection.execute(text(f"DROP TABLE {name}"))
