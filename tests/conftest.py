@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.quick)
 
 
-def pytest_collection_finish() -> None:
-    """Exempt modules and collected tests from the cyclic garbage collections of the tests."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt modules and collected tests from the cyclic garbage collections."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def _refuse_processes(event: str, _arguments: object) -> None:
@@ -227,6 +233,18 @@ async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncI
     """The real server on the test's own database, for tests where the wire matters."""
     async with run_server({"DATABASE_URL": database_url}, tmp_path) as server:
         yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def module_database_url(
+    administrator: AsyncConnection, template_database: str
+) -> AsyncIterator[str]:
+    """The URL of a database that the tests of a module share, for a server that they share.
+
+    Such a module overrides `database_url` to return it; each test works on rows of its own.
+    """
+    async with _create(administrator, f"TEMPLATE {template_database} STRATEGY FILE_COPY") as url:
+        yield url
 
 
 @pytest.fixture(autouse=True, scope="session")

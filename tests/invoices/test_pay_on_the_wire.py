@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from tests.support.factories import Factories, Row
-from tests.support.server import run_server
+from tests.support.server import Server, run_server
 
 MEBIBYTE = 1024 * 1024
 LIMIT = 10 * MEBIBYTE
@@ -25,14 +25,15 @@ END = b"\r\n--B--\r\n"
 
 
 class Case:
-    """A running server with one connection to its database, and invoices to pay."""
+    """A running server with one connection to its database, and an invoice to pay."""
 
-    def __init__(self, url: str, place: Path, connection: AsyncConnection, key: str) -> None:
-        self.url = httpx.URL(url)
-        self.proof_dir = place / "proofs"
+    def __init__(self, server: Server, connection: AsyncConnection, invoice: Row, key: str) -> None:
+        self.url = httpx.URL(server.url)
+        self.proof_dir = server.log.parent / "proofs"
         self.connection = connection
+        self.invoice = invoice
         self.key = key
-        self.invoice: Row
+        self._earlier = {file.name for file in self.proof_dir.glob("*")}
 
     @property
     def path(self) -> str:
@@ -40,7 +41,8 @@ class Case:
 
     @property
     def proofs(self) -> list[str]:
-        return [file.name for file in self.proof_dir.glob("*")]
+        """The files of proofs that this test has added."""
+        return [file.name for file in self.proof_dir.glob("*") if file.name not in self._earlier]
 
     async def pay(self, proof: bytes) -> httpx.Response:
         async with self.client() as client:
@@ -67,22 +69,30 @@ class Case:
 
     async def unchanged(self) -> bool:
         state = select(Invoice.state).where(Invoice.id == self.invoice.id)
-        payments = select(func.count()).select_from(Payment)
+        payments = select(func.count()).where(Payment.invoice_id == self.invoice.id)
         return (await self.connection.execute(state)).scalar_one() == "created" and not (
             await self.connection.execute(payments)
         ).scalar_one()
 
 
 @pytest.fixture
-async def case(
-    database_url: str, tmp_path: Path, connection: AsyncConnection, make: Factories
-) -> AsyncIterator[Case]:
+def database_url(module_database_url: str) -> str:
+    return module_database_url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(
+    module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
     # With one connection, an upload that held one would stop everybody.
-    settings = {"DATABASE_URL": database_url, "DATABASE_POOL_SIZE": "1"}
-    async with run_server(settings, tmp_path) as server:
-        case = Case(server.url, tmp_path, connection, (await make.staff()).key)
-        case.invoice = await make.payable_invoice()
-        yield case
+    settings = {"DATABASE_URL": module_database_url, "DATABASE_POOL_SIZE": "1"}
+    async with run_server(settings, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+async def case(server: Server, connection: AsyncConnection, make: Factories) -> Case:
+    return Case(server, connection, await make.payable_invoice(), (await make.staff()).key)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -7,16 +7,16 @@ behind it is no request.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import Invoice
 from app.payments.models import Payment
-from tests.support.factories import Factories
+from tests.support.factories import Factories, Row
 from tests.support.server import Server, run_server
 
 PATIENCE = 60.0
@@ -30,10 +30,14 @@ ALIVE = '{"status":"ok"}'
 class Wire:
     """Sends bytes to a server that has an invoice to pay."""
 
-    def __init__(self, server: Server, connection: AsyncConnection, head: str, key: str) -> None:
+    def __init__(self, server: Server, connection: AsyncConnection, invoice: Row, key: str) -> None:
         self.server = server
         self._connection = connection
-        self.head = head
+        self._invoice = invoice
+        self.head = (
+            f"POST /api/invoices/{invoice.uuid}/paid/ HTTP/1.1\r\nHost: x\r\n"
+            "Content-Type: application/json\r\n"
+        )
         """The head of a payment, without the headers of its body."""
         self.authorization = f"Authorization: Token {key}\r\n"
 
@@ -65,9 +69,11 @@ class Wire:
 
     async def state(self) -> tuple[str, int]:
         """Return the invoice's state, and the number of its payments."""
-        state = (await self._connection.execute(select(Invoice.state))).scalar_one()
-        payments = (await self._connection.execute(select(Payment.id))).all()
-        return state, len(payments)
+        invoice = self._invoice.id
+        states = select(Invoice.state).where(Invoice.id == invoice)
+        state = (await self._connection.execute(states)).scalar_one()
+        payments = select(Payment.id).where(Payment.invoice_id == invoice)
+        return state, len((await self._connection.execute(payments)).all())
 
 
 def _parsed(received: bytes) -> list[tuple[int, str]]:
@@ -83,17 +89,22 @@ def _parsed(received: bytes) -> list[tuple[int, str]]:
 
 
 @pytest.fixture
-async def wire(
-    database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
-) -> AsyncIterator[Wire]:
-    invoice = await make.payable_invoice()
-    staff = await make.staff()
-    head = (
-        f"POST /api/invoices/{invoice.uuid}/paid/ HTTP/1.1\r\nHost: x\r\n"
-        "Content-Type: application/json\r\n"
-    )
-    async with run_server({"DATABASE_URL": database_url}, tmp_path) as server:
-        yield Wire(server, connection, head, staff.key)
+def database_url(module_database_url: str) -> str:
+    return module_database_url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(
+    module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    place = tmp_path_factory.mktemp("server")
+    async with run_server({"DATABASE_URL": module_database_url}, place) as server:
+        yield server
+
+
+@pytest.fixture
+async def wire(server: Server, make: Factories, connection: AsyncConnection) -> Wire:
+    return Wire(server, connection, await make.payable_invoice(), (await make.staff()).key)
 
 
 async def test_a_length_beyond_64_bits_is_refused_first(wire: Wire) -> None:
