@@ -145,6 +145,22 @@ async def lock_organization(connection: AsyncConnection, uuid: UUID) -> int | No
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
+async def lock_organizations(connection: AsyncConnection, profile: UUID, other: UUID) -> int | None:
+    """Lock the customer of a profile and another; return the other's key, or None.
+
+    They are locked in the order of their keys, so that opposite moves do not wait for each other.
+    """
+    own = select(PaymentProfile.customer_id).where(PaymentProfile.uuid == profile)
+    statement = (
+        select(Customer.id, Customer.uuid)
+        .where((Customer.id == own.scalar_subquery()) | (Customer.uuid == other))
+        .order_by(Customer.id)
+        .with_for_update(key_share=True)
+    )
+    keys = {uuid: key for key, uuid in await connection.execute(statement)}
+    return keys.get(other)
+
+
 async def lock_profile(
     connection: AsyncConnection, uuid: UUID, *, for_deletion: bool = False
 ) -> LockedProfile | None:

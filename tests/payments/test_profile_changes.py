@@ -226,6 +226,23 @@ async def test_two_activations_at_once_leave_one_active(case: Case, make: Factor
     assert len(await case.active()) == 1
 
 
+async def test_opposite_moves_at_once_both_succeed(case: Case, make: Factories) -> None:
+    other = await make.customer()
+    pairs = ((case.customer, other), (other, case.customer)) * 3
+    moves = [
+        (
+            (await make.profile(source, is_active=False)).uuid,
+            {"organization": f"{BASE}/api/customers/{target.uuid}/", "is_active": True},
+        )
+        for source, target in pairs
+    ]
+    answers = await asyncio.gather(
+        *(case.send("PATCH", f"{profile}/", json=body) for profile, body in moves)
+    )
+    assert [answer.status_code for answer in answers] == [200] * len(moves)
+    assert len(await case.active()) == 1
+
+
 async def test_two_creates_under_one_key_make_one_profile(case: Case) -> None:
     key = {"Idempotency-Key": "k-1"}
     answers = await asyncio.gather(

@@ -2,7 +2,7 @@
 
 At most one profile of an organization is active. Making one active makes the others inactive, in
 the same transaction. Changes of the profiles of one organization take turns: each locks the
-organization first.
+organization first. A move locks both organizations, in the order of their keys.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,9 @@ class UpdateProfile:
 
 async def create_profile(connection: AsyncConnection, command: CreateProfile) -> UUID:
     """Create the profile and return its UUID; raises `UnknownReference`."""
-    customer_id = await _lock_organization(connection, command.organization)
+    customer_id = await repository.lock_organization(connection, command.organization)
+    if customer_id is None:
+        raise UnknownReference("organization")
     if command.values["is_active"]:
         await repository.deactivate_profiles(connection, customer_id)
     return await repository.add_profile(connection, customer_id, command.values)
@@ -45,12 +47,15 @@ async def create_profile(connection: AsyncConnection, command: CreateProfile) ->
 
 async def update_profile(connection: AsyncConnection, command: UpdateProfile) -> None:
     """Change the profile; raises `ProfileNotFound`, `UnknownReference` and `OrganizationFixed`."""
-    profile = await lock_profile(connection, command.uuid)
     values = dict(command.values)
-    customer_id = profile.customer_id
     if command.organization is not None:
-        customer_id = await _lock_organization(connection, command.organization)
-        values["customer_id"] = customer_id
+        values["customer_id"] = await repository.lock_organizations(
+            connection, command.uuid, command.organization
+        )
+    profile = await lock_profile(connection, command.uuid)
+    customer_id = values.get("customer_id", profile.customer_id)
+    if customer_id is None:
+        raise UnknownReference("organization")
     moves = customer_id != profile.customer_id
     if moves and await repository.has_payments(connection, profile.id, linked=True):
         raise OrganizationFixed("organization")
@@ -80,10 +85,3 @@ async def lock_profile(
     if profile is None:
         raise ProfileNotFound
     return profile
-
-
-async def _lock_organization(connection: AsyncConnection, uuid: UUID) -> int:
-    customer_id = await repository.lock_organization(connection, uuid)
-    if customer_id is None:
-        raise UnknownReference("organization")
-    return customer_id
