@@ -26,7 +26,7 @@ PYTEST_OPTIONS += --color=no
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-all tests lint format typecheck lock migrate revision openapi image install \
+.PHONY: help run test quick test-all tests lint format typecheck lock messages migrate revision openapi image install \
 	check-locks bench bench-quick docs faults licences audit coverage
 
 help: ## Show this list.
@@ -88,6 +88,9 @@ typecheck: install ## Check the types.
 lock: install ## Write the lock files and check them; ARGS=--upgrade takes newer versions.
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
 	tools/check-locks
+
+messages: install ## Bring the texts of the documents up to date; ARGS=es adds a language.
+	$(BIN)/python tools/messages $(ARGS)
 
 check-locks: ## Check that the lock files install with the oldest pip of each Python.
 	tools/check-locks

@@ -1,5 +1,6 @@
 """`python -m app`."""
 
-from app.cli.main import main
+if __name__ == "__main__":  # the processes that make PDFs read this module, too
+    from app.cli.main import main
 
-main()
+    main()

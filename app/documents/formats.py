@@ -1,5 +1,6 @@
 """Formats amounts, quantities and dates in the deployment's locale."""
 
+import re
 import unicodedata
 from copy import copy
 from datetime import date
@@ -19,6 +20,7 @@ MAX_TEXT_LENGTH = 300
 """Characters after which a text is truncated."""
 
 _MAX_DECIMALS = 10
+_CODE_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 
 
 def to_one_line(text: str) -> str:
@@ -49,9 +51,13 @@ class Formats:
         self._percents = _with_decimals(self.locale.percent_formats[None], 0)
 
     def money(self, amount: Decimal) -> str:
-        """Format an amount with the currency and its decimals: `€1,234.50`, `¥1,235`."""
+        """Format an amount with the currency and its decimals: `€1,234.50`, `¥1,235`.
+
+        A currency without a sign stands apart, as CLDR asks for: `CHF 1,234.50`.
+        """
         rounded = round_half_even(amount, self.currency)
-        return self._apply(self._money, rounded, currency=self.currency.code, currency_digits=False)
+        text = self._apply(self._money, rounded, currency=self.currency.code, currency_digits=False)
+        return _CODE_BEFORE_DIGIT.sub("\u00a0", text)
 
     def amount(self, amount: Decimal) -> str:
         """Format an amount with all its decimals, at least the currency's: `1,234.50`, `0.0125`."""

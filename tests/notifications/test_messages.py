@@ -88,7 +88,7 @@ def test_amounts_and_dates_follow_the_locale(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     ("code", "total", "nothing", "shown"),
-    [("JPY", "1360", "0", "¥1,360"), ("BHD", "1360.125", "0.000", "BHD1,360.125")],
+    [("JPY", "1360", "0", "¥1,360"), ("BHD", "1360.125", "0.000", "BHD\u00a01,360.125")],
 )
 def test_amounts_have_the_decimals_of_their_currency(
     settings: Settings, code: str, total: str, nothing: str, shown: str

@@ -1,0 +1,1 @@
+"""Printed documents: PDF/A-3 with the e-invoice inside."""

@@ -1,0 +1,414 @@
+"""The content of a printed document, as JSON for its template: texts, formatted."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from heapq import nlargest
+from typing import Any, Final
+
+from app.billing.bank_accounts import in_groups_of_four, parse_creditor_reference, parse_iban
+from app.billing.currencies import get_currency
+from app.billing.periods import Period
+from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
+from app.documents.formats import Formats, to_one_line
+from app.documents.pdf.characters import make_printable
+from app.documents.pdf.payment_codes import (
+    asks_for_payment,
+    epc_code,
+    payment_reference,
+    swiss_qr_bill,
+)
+from app.documents.printed_lines import (
+    InvoiceLine,
+    ProjectSection,
+    divide_by_project,
+    print_lines,
+    sum_up_lines,
+)
+from app.documents.texts import Texts
+from app.urls import is_http_url
+
+MAX_LISTED_LINES: Final = 2_000
+"""The most lines that are listed one by one. Above, they are summed up."""
+_MAX_ADDRESS_LINES: Final = 8
+
+Json = dict[str, Any]
+
+
+def build_content(document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts) -> Json:
+    """Return the content of a document in the language of the texts."""
+    return _Content(document, lines, texts).build()
+
+
+class _Content:
+    """Builds the content of one document."""
+
+    def __init__(
+        self, document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts
+    ) -> None:
+        self.document = document
+        self.texts = texts
+        self.formats = Formats(texts.locale, get_currency(document.currency))
+        self.summed_up = document.items > MAX_LISTED_LINES
+        make_lines = sum_up_lines if self.summed_up else print_lines
+        self.lines = make_lines(document, lines, texts)
+        self.is_credit_note = document.kind is DocumentKind.CREDIT_NOTE
+        self.asks_for_payment = asks_for_payment(document)
+        url = document.payment_url.strip()
+        self.payment_url = url if self.asks_for_payment and is_http_url(url) else None
+        self.has_tax_columns = document.provider_tax is None or document.tax_percent != 0
+
+    def build(self) -> Json:
+        """Return the whole content."""
+        document, heading = self.document, self.heading()
+        columns = self.columns()
+        content: Json = {
+            "title": heading,
+            "author": to_one_line(document.seller.name),
+            "language": self.texts.language,
+            "heading": heading,
+            "footer": heading,
+            "issuer": to_one_line(document.seller.name),
+            "parties": self.parties(),
+            "facts": self.facts(),
+            "references": self.references(),
+            "notes": self.notes(),
+            "columns": columns,
+            "price-column": len(columns) - (3 if self.has_tax_columns else 1),
+            "sections": self.sections(),
+            "sums": self.sums(),
+            "total": [self.texts.gettext("Total"), self.formats.money(document.gross)],
+            "footnotes": self.footnotes(),
+            "remarks": self.remarks(),
+            "payment": self.payment(),
+        }
+        widest = self.longest_cells(content["sections"], len(columns))
+        for column, longest in zip(columns, widest, strict=True):
+            column["longest"] = longest
+        content = make_printable(content)
+        content["date"] = {
+            "year": document.issue_date.year,
+            "month": document.issue_date.month,
+            "day": document.issue_date.day,
+        }
+        return content | self.codes()
+
+    def heading(self) -> str:
+        """Return the kind and number of the document, its title."""
+        _ = self.texts.gettext
+        title = _("Credit note {number}") if self.is_credit_note else _("Invoice {number}")
+        return title.format(number=self.document.printed_number)
+
+    def parties(self) -> list[Json]:
+        """Return the buyer and the seller with their addresses."""
+        _ = self.texts.gettext
+        document = self.document
+        parties = [self._party(_("Billed to"), document.buyer)]
+        if document.seller.name or document.seller.address:
+            parties.append(self._party(_("From"), document.seller))
+        return parties
+
+    def _party(self, label: str, party: Party) -> Json:
+        _ = self.texts.gettext
+        street = [line for line in map(to_one_line, party.address.splitlines()) if line]
+        lines = [
+            *street[:_MAX_ADDRESS_LINES],
+            f"{party.postal.strip()} {party.city.strip()}",
+            self.formats.country(party.country.strip()),
+        ]
+        numbers = [
+            (_("VAT number {number}"), party.vat_code),
+            (_("Tax number {number}"), party.tax_number),
+            (_("Registration number {number}"), party.registration_code),
+        ]
+        quiet = [
+            party.contact_name,
+            party.email,
+            party.phone_number,
+            *(text.format(number=number) for text, number in numbers if number.strip()),
+        ]
+        return {
+            "label": label,
+            "name": to_one_line(party.name),
+            "lines": _not_empty(lines),
+            "quiet": _not_empty(quiet),
+        }
+
+    def facts(self) -> list[Json]:
+        """Return the labels and values of the box at the head."""
+        _ = self.texts.gettext
+        document, formats = self.document, self.formats
+        amount = formats.money(abs(document.gross))
+        facts = [
+            (_("Period"), self.period(), False),
+            (_("Date") if self.is_credit_note else _("Invoice date"), self._day(), False),
+        ]
+        if self.is_credit_note:
+            facts.append((_("Amount credited"), formats.money(document.gross), True))
+        elif self.asks_for_payment:
+            facts += [
+                (_("Due date"), formats.day(document.due_date), True),
+                (_("Amount due"), amount, True),
+            ]
+        else:
+            label = _("In your favour") if document.gross < 0 else _("Amount due")
+            facts += [
+                (_("Reference"), to_one_line(document.reference_number), False),
+                (label, amount, True),
+            ]
+        return [
+            {"label": label, "value": value, "due": due} for label, value, due in facts if value
+        ]
+
+    def period(self) -> str:
+        """Return the month, or the days where a line was charged for other months."""
+        document = self.document
+        month = Period(document.year, document.month)
+        days = (document.period_start, document.period_end)
+        if days == (month.first_day, month.last_day):
+            return self.formats.month(month)
+        return " \u2013 ".join(map(self.formats.day, days))
+
+    def _day(self) -> str:
+        return self.formats.day(self.document.issue_date)
+
+    def references(self) -> list[list[str]]:
+        """Return the labels and values that the buyer needs to assign the document."""
+        _ = self.texts.gettext
+        document = self.document
+        references = [
+            (_("Your reference"), document.buyer_reference),
+            (_("Order"), document.order_reference),
+            (_("Contract"), document.agreement_number),
+        ]
+        if document.preceding:
+            corrected = _("{number} of {date}").format(
+                number=document.preceding.number,
+                date=self.formats.day(document.preceding.issue_date),
+            )
+            references = [
+                (_("Corrects invoice"), corrected),
+                (_("Reason"), document.reason),
+                *references,
+            ]
+        return [[label, to_one_line(value)] for label, value in references if value.strip()]
+
+    def notes(self) -> list[str]:
+        """Return the sentences before the table."""
+        _ = self.texts.gettext
+        if self.summed_up:
+            count = self.formats.quantity(Decimal(self.document.items))
+            text = _(
+                "This document has {count} items, too many to list here."
+                " They are summed up by project and service, compensations by their name."
+            )
+            return [text.format(count=count)]
+        return [] if self.lines else [_("Nothing is charged.")]
+
+    def columns(self) -> list[Json]:
+        """Return the headings of the table; `number` columns are right-aligned."""
+        _ = self.texts.gettext
+        columns = [(_("Description"), False)]
+        if self.summed_up:
+            columns.append((_("Items"), True))
+        else:
+            columns += [(_("Quantity"), True), (_("Unit"), False), (_("Unit price"), True)]
+        columns.append((_("Price"), True))
+        if self.has_tax_columns:
+            columns += [(_("Tax"), True), (_("Total"), True)]
+        return [{"label": label, "number": number} for label, number in columns]
+
+    def sections(self) -> list[Json]:
+        """Return the lines by project, with a subtotal for each of several."""
+        _ = self.texts.gettext
+        sections = divide_by_project(self.lines)
+        subtotal = (
+            _("{project}, without tax")
+            if self.document.provider_tax is None
+            else _("{project}, sum")
+        )
+        several = len(sections) > 1
+        built = []
+        for section in sections:
+            named = section.project is not None
+            heading = to_one_line(section.project or "") if named else _("Other items")
+            built.append(
+                {
+                    "heading": heading if named or several else None,
+                    "lines": self._section_lines(section),
+                    "subtotal": {
+                        "label": subtotal.format(project=heading),
+                        "amount": self.formats.amount(section.price),
+                    }
+                    if several
+                    else None,
+                }
+            )
+        return built
+
+    def _section_lines(self, section: ProjectSection) -> list[Json]:
+        return [
+            {
+                "name": to_one_line(line.name),
+                "notes": self._line_notes(line, resource),
+                "cells": self._cells(line),
+            }
+            for line, resource in section.lines_with_resources()
+        ]
+
+    def _line_notes(self, line: InvoiceLine, resource: str) -> list[Json]:
+        _ = self.texts.gettext
+        notes = [
+            (to_one_line(resource), False),
+            (_("Compensation") if line.credit else "", True),
+            (_("Tax charged by the provider") if line.is_provider_tax else "", False),
+            (self._charged_days(line), False),
+        ]
+        return [{"text": text, "credit": credit} for text, credit in notes if text]
+
+    def _charged_days(self, line: InvoiceLine) -> str:
+        """Format the days of a line; empty for the whole month."""
+        month = Period(self.document.year, self.document.month)
+        if (line.start, line.end) in ((None, None), (month.first_day, month.last_day)):
+            return ""
+        days = dict.fromkeys((self.formats.day(line.start), self.formats.day(line.end)))
+        return " \u2013 ".join(days)
+
+    def _cells(self, line: InvoiceLine) -> list[str]:
+        formats = self.formats
+        if line.quantity is None or line.unit_price is None:
+            cells = [formats.quantity(Decimal(line.items))]
+        else:
+            cells = [
+                formats.quantity(line.quantity),
+                to_one_line(line.unit),
+                formats.amount(line.unit_price),
+            ]
+        cells.append(formats.amount(line.price))
+        if self.has_tax_columns:
+            cells += [formats.amount(line.tax), formats.amount(line.total)]
+        return cells
+
+    def longest_cells(self, sections: Sequence[Json], columns: int) -> list[list[str]]:
+        """Return the longest texts of each column, by which the template sets its width."""
+        rows = [line["cells"] for section in sections for line in section["lines"]]
+        subtotals = [section["subtotal"]["amount"] for section in sections if section["subtotal"]]
+        longest = [nlargest(2, cells, key=len) for cells in zip(*rows, strict=True)]
+        longest = [[], *longest] if rows else [[] for _ in range(columns)]
+        longest[-3 if self.has_tax_columns else -1] += nlargest(1, subtotals, key=len)
+        return longest
+
+    def sums(self) -> list[list[str]]:
+        """Return the amounts that lead to the total, as the HTML document has them."""
+        _ = self.texts.gettext
+        document = self.document
+        sums: list[tuple[str, Decimal]] = []
+        provider_tax = document.provider_tax
+        if document.compensations or provider_tax is not None:
+            charges = document.net - document.compensations - (provider_tax or 0)
+            sums.append((_("Charges"), charges))
+        if document.compensations:
+            sums.append((_("Compensations"), document.compensations))
+        if provider_tax is None:
+            sums.append((_("Total without tax"), document.net))
+        else:
+            sums.append((_("Tax charged by the provider"), provider_tax))
+        if self.has_tax_columns:
+            tax = _("Tax, {percent}").format(percent=self.formats.percent(document.tax_percent))
+            sums.append((tax, document.tax))
+        return [[label, self.formats.money(amount)] for label, amount in sums]
+
+    def footnotes(self) -> list[str]:
+        """Return the notes on currency, rounding and lines that are not listed."""
+        _ = self.texts.gettext
+        document, formats = self.document, self.formats
+        footnotes = [_("All amounts in {currency}.").format(currency=document.currency)]
+        if sum((line.tax for line in self.lines), Decimal(0)) != document.tax and (
+            self.has_tax_columns
+        ):
+            footnotes[0] += " " + _(
+                "Tax is computed on the whole document;"
+                " the taxes of single lines are rounded and may add up differently."
+            )
+        if document.hidden_items:
+            text = self.texts.ngettext(
+                "{count} item of {zero} is not listed; without rounding it comes to {sum}.",
+                "{count} items of {zero} are not listed; without rounding they come to {sum}.",
+                document.hidden_items,
+            )
+            footnotes.append(
+                text.format(
+                    count=formats.quantity(Decimal(document.hidden_items)),
+                    zero=formats.amount(Decimal(0)),
+                    sum=formats.amount(document.hidden_cost),
+                )
+            )
+        return footnotes
+
+    def remarks(self) -> list[str]:
+        """Return the reason of a tax exemption and the seller's note."""
+        _ = self.texts.gettext
+        document = self.document
+        reasons = {
+            "AE": _("Reverse charge: the recipient of the service owes the tax."),
+            "K": _("Tax-free intra-Community supply."),
+            "G": _("Tax-free export."),
+            "O": _("Not subject to tax."),
+        }
+        reason = document.tax_exemption_reason.strip()
+        standard = reasons.get(document.tax_category, "")
+        if not reason and not standard:
+            reason = document.tax_exemption_code.strip()
+        note = [to_one_line(line) for line in document.note.splitlines()]
+        return _not_empty([standard, reason, *note])
+
+    def payment(self) -> Json:
+        """Return the box that states how to pay, or that nothing is to be paid."""
+        _ = self.texts.gettext
+        if self.asks_for_payment:
+            details = [
+                {"label": label, "value": to_one_line(value), "is-link": value == self.payment_url}
+                for label, value in self._payment_details()
+                if value.strip()
+            ]
+            return {"heading": _("Payment"), "sentences": [], "details": details}
+        if self.is_credit_note:
+            sentence = _("The amount is credited to you. Nothing is to be paid.")
+        elif self.document.gross < 0:
+            sentence = _("The total is in your favour. Nothing is to be paid.")
+        else:
+            sentence = _("Nothing is to be paid.")
+        return {"heading": None, "sentences": [sentence], "details": []}
+
+    def _payment_details(self) -> list[tuple[str, str]]:
+        _ = self.texts.gettext
+        document, seller = self.document, self.document.seller
+        reference = payment_reference(document)
+        structured = parse_creditor_reference(reference)
+        iban = parse_iban(seller.bank_account)
+        return [
+            (_("Amount"), self.formats.money(document.gross)),
+            (_("Reference"), in_groups_of_four(structured) if structured else reference),
+            (_("Account holder"), seller.account_holder),
+            (_("Bank"), seller.bank_name),
+            (_("Account"), in_groups_of_four(iban) if iban else seller.bank_account),
+            (_("BIC"), seller.bic),
+            (_("Pay online"), document.payment_url.strip()),
+        ]
+
+    def codes(self) -> Json:
+        """Return the payment codes, and the link to pay online, which stay as they are."""
+        _ = self.texts.gettext
+        document = self.document
+        bill = swiss_qr_bill(document, self.texts.language, self.heading())
+        return {
+            "payment-url": self.payment_url,
+            "payment-code": None if bill else epc_code(document),
+            "payment-code-label": _("Scan to pay"),
+            "payment-code-description": _("QR code with the data of the payment"),
+            "qr-bill": bill,
+            "qr-bill-description": _("Swiss QR-bill with the data of the payment"),
+        }
+
+
+def _not_empty(texts: Iterable[str]) -> list[str]:
+    return [text for text in map(to_one_line, texts) if text]

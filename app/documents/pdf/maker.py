@@ -1,0 +1,88 @@
+"""Makes PDFs in processes of their own, with bounds on memory and time.
+
+A document of thousands of lines keeps a processor busy for a second and needs hundreds of
+megabytes. Neither may slow down or end the process that serves requests.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
+
+from app.documents.document import DocumentLine, FrozenDocument
+from app.documents.pdf.errors import PdfProcessDied, PdfTimeout
+from app.documents.pdf.rendering import make_pdf
+
+MEMORY_LIMIT: Final = 1 << 30
+"""The most bytes of address space of a process."""
+TIME_LIMIT: Final = 60.0
+"""Seconds from the call to the PDF, waiting for a process included."""
+
+
+class PdfMaker:
+    """Makes PDFs in at most so many processes at a time, which are started when needed and reused.
+
+    Processes end with the event loop, or after five minutes without work. Cancelling a call, as a
+    timeout does, kills its process; the next call starts another.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int = 2,
+        default_locale: str = "en",
+        time_limit: float = TIME_LIMIT,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        self._limiter = CapacityLimiter(processes)
+        self._default_locale = default_locale
+        self._time_limit = time_limit
+        self._memory_limit = memory_limit
+
+    async def make(
+        self, document: FrozenDocument, lines: Sequence[DocumentLine], xml: bytes | None
+    ) -> bytes:
+        """Return what `make_pdf` returns.
+
+        Raises PdfTimeout after the time limit, PdfProcessDied if the process was killed or had too
+        little memory, and PdfError if the PDF cannot be made.
+        """
+        try:
+            with fail_after(self._time_limit):
+                return await to_process.run_sync(
+                    _make_pdf,
+                    (document, lines, xml, self._default_locale),
+                    self._memory_limit,
+                    cancellable=True,
+                    limiter=self._limiter,
+                )
+        except TimeoutError:
+            raise PdfTimeout(
+                f"The PDF of {document.printed_number} took more than {self._time_limit:g} seconds."
+            ) from None
+        except (BrokenWorkerProcess, MemoryError) as error:
+            raise PdfProcessDied(
+                f"The process that made the PDF of {document.printed_number} died."
+            ) from error
+
+
+def _make_pdf(
+    work: tuple[FrozenDocument, Sequence[DocumentLine], bytes | None, str], memory_limit: int
+) -> bytes:
+    _limit_process(memory_limit)
+    document, lines, xml, default_locale = work
+    return make_pdf(document, lines, xml, default_locale=default_locale)
+
+
+def _limit_process(memory_limit: int) -> None:
+    """Limit the memory of this process, where the system can."""
+    # Each thread of the typesetter reserves address space, and there is a process per processor.
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415  # Windows has none
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,117 @@
+"""Measures PDFs: one page each in two processes, and documents of many lines.
+
+`python -m benchmarks.pdf` prints the figures of docs/performance.md. It needs no server.
+"""
+
+import asyncio
+import os
+import time
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+from app.billing.enums import BillingUnit
+from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
+from app.documents.pdf.maker import PdfMaker
+from benchmarks.console import console
+
+_PAGES = 400
+_XML_BYTES_PER_LINE = 1_600
+_PARTY = Party(
+    name="Example Cloud OÜ",
+    address="Pärnu mnt 1",
+    postal="10141",
+    city="Tallinn",
+    country="EE",
+    bank_account="EE38 2200 2210 2014 5685",
+)
+
+
+def _lines(count: int) -> list[DocumentLine]:
+    return [
+        DocumentLine(
+            uuid=UUID(int=number),
+            name=f"Virtual machine {number}",
+            unit_price=Decimal("0.0125"),
+            quantity=Decimal(744),
+            price=Decimal("9.30"),
+            unit=BillingUnit.HOUR,
+            start=datetime(2026, 10, 1, tzinfo=UTC),
+            end=datetime(2026, 10, 31, tzinfo=UTC),
+            project_name=f"Project {number % 5}",
+        )
+        for number in range(count)
+    ]
+
+
+def _document(number: int, lines: list[DocumentLine]) -> FrozenDocument:
+    net = sum((line.price for line in lines), Decimal(0))
+    return FrozenDocument(
+        kind=DocumentKind.INVOICE,
+        uuid=UUID(int=number),
+        number=number,
+        issue_date=date(2026, 11, 1),
+        due_date=date(2026, 12, 1),
+        year=2026,
+        month=10,
+        period_start=date(2026, 10, 1),
+        period_end=date(2026, 10, 31),
+        currency="EUR",
+        tax_percent=Decimal(20),
+        net=net,
+        gross=round(net * Decimal("1.2"), 2),
+        items=len(lines),
+        seller=_PARTY,
+        buyer=_PARTY,
+    )
+
+
+def _status_of_processes() -> list[dict[str, str]]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [
+        dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        for pid in children
+    ]
+
+
+async def _measure_pages(processes: int) -> None:
+    maker = PdfMaker(processes=processes)
+    lines = _lines(10)
+
+    async def make(numbers: range) -> None:
+        await asyncio.gather(
+            *(maker.make(_document(number, lines), lines, b"<x/>") for number in numbers)
+        )
+
+    await make(range(1, 1 + processes))
+    start = time.perf_counter()
+    await make(range(100, 100 + _PAGES))
+    console.print(f"One page: {_PAGES / (time.perf_counter() - start):.0f} a second")
+
+
+async def _measure_lines(count: int) -> None:
+    maker = PdfMaker(processes=1)
+    await maker.make(_document(1, _lines(1)), _lines(1), None)
+    lines = _lines(count)
+    xml = b"<x>" + b"x" * _XML_BYTES_PER_LINE * count + b"</x>"
+    start = time.perf_counter()
+    pdf = await maker.make(_document(2, lines), lines, xml)
+    seconds = time.perf_counter() - start
+    peaks = [status["VmHWM"].strip() for status in _status_of_processes()]
+    console.print(f"{count} lines: {seconds:.2f} s, {len(pdf)} bytes, memory at most {peaks}")
+
+
+def main() -> None:
+    """Print the figures. Each size has a new process, so that its memory is its own."""
+    asyncio.run(_measure_pages(os.cpu_count() or 1))
+    for count in (10, 500, 2_000, 5_000):
+        asyncio.run(_measure_lines(count))
+
+
+if __name__ == "__main__":
+    main()

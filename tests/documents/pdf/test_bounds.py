@@ -1,0 +1,61 @@
+"""Documents of many lines: tags, summing up, size."""
+
+import io
+from decimal import Decimal
+
+from pypdf import PdfReader
+
+from app.documents.pdf.rendering import make_pdf
+from app.documents.printed_lines import MAX_SUMMARY_LINES, sum_up_lines
+from app.documents.texts import choose_texts
+from tests.documents.pdf.examples import document, line, lines
+from tests.documents.pdf.test_pdf import text_of
+
+
+def test_lines_are_listed_and_tagged_up_to_500() -> None:
+    few, many = lines(500), lines(501)
+    pdfs = [make_pdf(document(items), items, None) for items in (few, many)]
+    roots = [PdfReader(io.BytesIO(pdf)).root_object for pdf in pdfs]
+    assert ["/StructTreeRoot" in root for root in roots] == [True, False]
+    text = text_of(pdfs[1])
+    assert all(f"Virtual machine {number} " in text for number in (0, 250, 500))
+    assert len(pdfs[1]) < len(pdfs[0]) / 3
+
+
+def test_more_than_2000_lines_are_summed_up() -> None:
+    items = [*lines(2000), line(2000, credit=True, name="Outage", price=Decimal("-5.00"))]
+    pdf = make_pdf(document(items), items, None)
+    text = text_of(pdf)
+    assert "This document has 2,001 items, too many to list here." in text
+    assert "Virtual machines 400 3,720.00" in text
+    assert "Outage Compensation 1 -5.00" in text
+    assert len(PdfReader(io.BytesIO(pdf)).pages) == 2
+
+
+def test_a_summary_has_a_bounded_number_of_lines() -> None:
+    items = [
+        *(line(number, offering_name=f"Offering {number:05}") for number in range(2500)),
+        line(1, name="Outage", credit=True, project_name="Zoo", price=Decimal("-5.00")),
+        line(2, price=Decimal(0)),
+    ]
+    summary = sum_up_lines(document(items), items, choose_texts("en", "en"))
+    assert len(summary) == MAX_SUMMARY_LINES + 2
+    assert [(each.name, each.items, each.price) for each in summary[-2:]] == [
+        ("Services", 1500, Decimal("13950.00")),
+        ("Compensations", 1, Decimal("-5.00")),
+    ]
+    assert sum(each.price for each in summary) == document(items).net
+
+
+def test_lines_without_project_come_last_and_resources_tell_lines_apart() -> None:
+    items = [
+        line(1, name="Disk", project_name=None),
+        line(2, name="Disk", project_name="B"),
+        line(3, name="Disk", project_name="B"),
+        line(4, name="Disk", project_name="A"),
+    ]
+    text = text_of(make_pdf(document(items), items, None))
+    assert text.index(" A ") < text.index(" B ") < text.index("Other items")
+    assert "vm-2" in text
+    assert "vm-3" in text
+    assert "vm-4" not in text

@@ -1,0 +1,88 @@
+"""PDFs made in processes of their own, which may die."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.documents.pdf.errors import PdfProcessDied, PdfTimeout
+from app.documents.pdf.maker import PdfMaker
+from app.documents.pdf.rendering import make_pdf
+from tests.documents.pdf.examples import document, line, lines
+
+pytestmark = [
+    pytest.mark.usefixtures("child_processes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+ONE = [line()]
+
+
+async def _start_maker() -> PdfMaker:
+    """Return a maker with one process that has started, which ends with the task of the test."""
+    maker = PdfMaker(processes=2)
+    await maker.make(document(ONE), ONE, None)
+    return maker
+
+
+def _workers() -> set[int]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {
+        int(pid)
+        for pid in children
+        if b"anyio.to_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    }
+
+
+async def test_processes_are_reused_and_make_the_same_bytes() -> None:
+    maker = await _start_maker()
+    workers = _workers()
+    pdf = await maker.make(document(ONE, language="de"), ONE, b"<x/>")
+    assert pdf == make_pdf(document(ONE, language="de"), ONE, b"<x/>")
+    assert _workers() == workers
+    assert len(workers) == 1
+
+
+async def test_no_more_processes_run_than_allowed() -> None:
+    maker = await _start_maker()
+    pdfs = await asyncio.gather(
+        *(maker.make(document(ONE, number=number), ONE, None) for number in range(1, 9))
+    )
+    assert len(set(pdfs)) == 8
+    assert len(_workers()) == 2
+
+
+async def test_a_killed_process_fails_its_document_and_is_replaced() -> None:
+    maker = await _start_maker()
+    items = lines(2000)
+    work = asyncio.create_task(maker.make(document(items), items, None))
+    await asyncio.sleep(0.2)
+    killed = _workers()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PdfProcessDied, match="100001"):
+        await work
+    assert (await maker.make(document(ONE), ONE, None)).startswith(b"%PDF")
+    assert not _workers() & killed
+
+
+async def test_a_document_that_takes_too_long_is_ended() -> None:
+    maker = await _start_maker()
+    hasty = PdfMaker(processes=1, time_limit=0.1)
+    items = lines(2000)
+    ended = _workers()
+    with pytest.raises(PdfTimeout, match=r"0\.1 seconds"):
+        await hasty.make(document(items), items, None)
+    assert not _workers() & ended
+    assert (await maker.make(document(ONE), ONE, None)).startswith(b"%PDF")
+
+
+async def test_a_document_that_needs_too_much_memory_ends_its_process_alone() -> None:
+    maker = await _start_maker()
+    small = PdfMaker(processes=1, memory_limit=300 << 20)
+    items = lines(2000)
+    with pytest.raises(PdfProcessDied):
+        await small.make(document(items), items, None)
+    assert (await maker.make(document(ONE), ONE, None)).startswith(b"%PDF")
