@@ -40,6 +40,7 @@ LABELS: Final = {
     "customer_affiliates_partial_update": "Affiliate changed",
     "customer_affiliates_destroy": "Affiliate deleted",
     "close_month": "Month closed",
+    "freeze_issued": "Document frozen",
     "reconcile_totals": "Totals corrected",
     "cancel": "Canceled",
     "pay": "Marked as paid",

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.hash_chain import EMPTY_HEAD, HashChain
 from app.audit.verify_statements import (
     DIFFERING_ROWS,
+    DOCUMENTS,
     INCOMPLETE_RECORDS,
     INVOICE_ENTRIES,
     SUBJECT_ENTRIES,
@@ -203,6 +204,15 @@ def _describe_incomplete(row: RowMapping) -> str:
     return "its record does not start with its whole state" if row["has_some"] else "no record"
 
 
+def _describe_document(row: RowMapping) -> str:
+    document = f"version {row['version']} of its document"
+    if row["is_modified"]:
+        return f"{document} was modified"
+    if not row["follows"]:
+        return f"the version before {document} was removed"
+    return f"no entry records {document}"
+
+
 def _plural(row: RowMapping) -> str:
     return "" if row["count"] == 1 else "s"
 
@@ -211,5 +221,6 @@ _FURTHER_CHECKS: Final[tuple[tuple[TextClause, Callable[[RowMapping], str]], ...
     *((statement, _describe_rows) for statement in DIFFERING_ROWS),
     *((statement, _describe_unsealed) for statement in UNSEALED_CHANGES),
     *((statement, _describe_incomplete) for statement in INCOMPLETE_RECORDS),
+    (DOCUMENTS, _describe_document),
 )
 """Checks beyond the chains, each with the description of a row."""

@@ -135,3 +135,31 @@ INCOMPLETE_RECORDS: Final = (
         for kind, table in SUBJECT_TABLES.items()
     ),
 )
+
+DOCUMENTS: Final = text(f"""
+SELECT 'invoice' AS kind, i.uuid, i.number, d.version, d.is_modified, d.follows
+FROM (
+    SELECT d.invoice_id, d.version, d.digest,
+           d.digest <> sha256(convert_to(d.content::text, 'UTF8') || coalesce((
+               SELECT string_agg(
+                   sha256(convert_to(l.content::text, 'UTF8')), '' ORDER BY l.first_item_id
+               )
+               FROM document_lines AS l
+               WHERE l.invoice_id = d.invoice_id AND l.version = d.lines_version
+           ), '')) AS is_modified,
+           d.version = 1 OR EXISTS (
+               SELECT FROM invoice_documents AS before
+               WHERE before.invoice_id = d.invoice_id AND before.version = d.version - 1
+           ) AS follows
+    FROM invoice_documents AS d
+) AS d
+JOIN invoices AS i ON i.id = d.invoice_id
+WHERE d.is_modified OR NOT d.follows OR NOT EXISTS (
+    SELECT FROM invoice_changes AS c
+    JOIN invoice_history AS e ON {INVOICES.same_entry("e", "c")}
+    WHERE c.invoice_uuid = i.uuid AND {INVOICES.of_subject}
+        AND c.became ->> 'document' = encode(d.digest, 'hex')
+)
+ORDER BY i.uuid, d.version
+""")  # noqa: S608 - made of constants
+"""The versions of documents that were modified, do not follow another, or were never sealed."""

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
@@ -41,8 +42,10 @@ from app.dataio.records.payments import PaymentRecord
 from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL, RECORD_KINDS, RecordKind
 from app.dataio.staging import StagingTable
+from app.invoices.actions.freeze import freeze_imported
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.repository import imports
+from app.invoices.repository.documents import replace_documents
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
@@ -78,10 +81,10 @@ async def import_transaction(
                 raise ImportRunning("Another import is running on this database.")
             await timeouts.disable_timeouts(connection)
             await import_lock.lock_out_jobs(connection)
-            currency = settings.currency
-            await use_currency(connection, currency)
+            await use_currency(connection, settings.currency)
+            await replace_documents(connection)
             store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-            loader = Loader(connection, store, currency, keep_good=keep_good)
+            loader = Loader(connection, store, settings, keep_good=keep_good)
             yield loader
             await loader.finish()
     except BaseException:
@@ -105,12 +108,13 @@ class Loader:
         self,
         connection: AsyncConnection,
         store: ProofStore,
-        currency: Currency,
+        settings: Settings,
         *,
         keep_good: bool = False,
     ) -> None:
         self.connection = connection
-        self.currency = currency
+        self.currency = settings.currency
+        self._settings = settings
         self.report = ImportReport()
         self.proofs = ImportedProofFiles(connection, store)
         self._audit = AuditImport(connection, self.report)
@@ -182,8 +186,15 @@ class Loader:
         if self.report.rejected_count and not self._keep_good:
             raise RecordsRejected(self.report)
         await self._audit.store_chain_heads()
+        await self._freeze_invoices()
         if "invoice" in self.report.counts:
             await imports.finish_inserted_invoices(self.connection)
+
+    async def _freeze_invoices(self) -> None:
+        kind = RECORD_KIND_BY_MODEL[InvoiceRecord]
+        seen = _STAGING_TABLES[kind].seen if kind in self._created_tables else None
+        uuids = None if seen is None else select(seen.c.uuid)
+        await freeze_imported(self.connection, self._settings, uuids)
 
     async def delete_items_not_imported(self, invoices: Sequence[UUID]) -> int:
         """Delete those items of invoices that no record named; return their number."""

@@ -40,6 +40,7 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "outbox": work.outbox,
     "deliveries": work.deliveries,
     "months": work.months,
+    "documents": work.documents,
     "credits": work.credits,
     "reports": work.reports,
     "proofs": work.proofs,

@@ -21,6 +21,7 @@ from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.invoices.jobs.close_month import find_close_status
 from app.invoices.queries.stored_currency import stored_currency
+from app.invoices.repository.documents import count_unfrozen
 from app.outbox.models import OutboxEntry
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
@@ -84,6 +85,21 @@ async def outbox(database: Database, _settings: Settings) -> AsyncIterator[Check
         )
     elif not is_late:
         yield well(f"{number} jobs are due, none is late, and none failed lately")
+
+
+async def documents(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check for issued invoices without a frozen document, which only an earlier release leaves."""
+    async with database.reading() as connection:
+        number = await count_unfrozen(connection, _MAX_COUNT)
+    if number:
+        at_least = "at least " if number == _MAX_COUNT else ""
+        yield warning(
+            f"{at_least}{number} issued invoices have no frozen document yet",
+            "The job freeze_issued freezes them every hour; `python -m app job freeze_issued` runs"
+            " it now.",
+        )
+    else:
+        yield well("every issued invoice has a frozen document")
 
 
 async def credits(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:

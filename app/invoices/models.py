@@ -2,12 +2,13 @@
 
 Triggers keep the totals: `total_price`, `incurred_costs` and `compensations` follow the items, and
 `total_cost` follows them and the tax. They also compute the `price` of an item that has none, and
-keep the summaries at the end, which save reads a scan of all invoices.
+keep the summaries at the end, which save reads a scan of all invoices. An issued invoice has a
+frozen document, which everything shows from then on.
 """
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,12 +18,15 @@ from sqlalchemy import (
     FetchedValue,
     ForeignKey,
     Index,
+    LargeBinary,
     Numeric,
     Sequence,
     SmallInteger,
     String,
     UniqueConstraint,
+    text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import BillingUnit, InvoiceState
@@ -99,6 +103,9 @@ class Invoice(Base):
     imported_revision: Mapped[int | None] = mapped_column(BigInteger)
     """The revision that the last import left. If it differs from `revision`, the invoice was
     changed since."""
+    document_version: Mapped[int | None]
+    """The version of the frozen document; null until the invoice is frozen. A trigger holds the
+    items and the numbers and dates of an invoice with a document."""
     history_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """The number of audit entries of the invoice. `app.audit` writes this column and the next."""
     history_head: Mapped[bytes | None]
@@ -132,6 +139,12 @@ Index(
     Invoice.number.desc(),
 )
 Index("ix_invoices_total_cost", Invoice.total_cost)
+UNFROZEN: Final = text(
+    "document_version IS NULL AND (state IN ('created', 'paid')"
+    " OR state = 'canceled' AND invoice_date IS NOT NULL)"
+)
+"""The condition of an invoice that was issued and has no frozen document."""
+Index("ix_invoices_unfrozen", Invoice.id, postgresql_where=UNFROZEN)
 
 
 class InvoiceItem(Base):
@@ -188,6 +201,41 @@ class InvoiceItem(Base):
     """In the decimals of the currency, and at most one smallest unit away from unit price times
     quantity. If no price is given, it is their product, rounded away from zero, and follows their
     changes."""
+
+
+class InvoiceDocument(Base):
+    """A version of the frozen document of an issued invoice, without its lines. Append-only.
+
+    It outlives the invoice, as the audit record does, which has the digest.
+    """
+
+    __tablename__ = "invoice_documents"
+
+    invoice_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Counted from 1."""
+    lines_version: Mapped[int]
+    """The version in `document_lines`: the same for versions that differ in the head alone."""
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """The keys of `app.documents.document.FrozenDocument`, and `api` with what the API shows
+    besides: `issuer_details` and `customer_details`."""
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of the text of the content, followed by the digests of the lines in their order."""
+
+
+class DocumentLines(Base):
+    """Up to a hundred lines of a frozen document. Append-only."""
+
+    __tablename__ = "document_lines"
+
+    invoice_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_item_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """By the key of the item: the keys of `app.documents.document.DocumentLine`, what the API shows
+    besides, and `position`, the place in the API's order."""
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of the text of the content."""
 
 
 class DatabaseCurrency(Base):

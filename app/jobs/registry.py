@@ -19,6 +19,7 @@ from app.deliveries import schedule
 from app.idempotency.repository import delete_expired
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
+from app.invoices.jobs.freeze_issued import freeze_issued
 from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.invoices.models import Invoice
@@ -34,6 +35,7 @@ from app.reports.jobs.send_report import send_report
 from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"
+FREEZE_ISSUED: Final = "freeze_issued"
 RECONCILE_TOTALS: Final = "reconcile_totals"
 MERGE_TALLIES: Final = "merge_tallies"
 BRING_YEAR_FORWARD: Final = "bring_year_forward"
@@ -153,6 +155,12 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             short,
             "Schedules the reports of past months to REPORT_RECIPIENTS.",
             _hourly(25),
+        ),
+        FREEZE_ISSUED: Job(
+            lambda run: freeze_issued(run.database, run.settings),
+            long,
+            "Freezes invoices that an earlier release issued.",
+            _hourly(35),
         ),
         RECONCILE_TOTALS: Job(
             _reconcile_totals,

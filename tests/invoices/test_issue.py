@@ -196,7 +196,7 @@ async def test_a_rolled_back_issue_is_none(
     assert await notified(connection) == []
 
 
-async def test_an_invoice_of_a_customer_without_credits_is_issued_by_one_statement(
+async def test_an_invoice_of_a_customer_without_credits_is_issued_and_frozen_by_two_statements(
     make: Factories, database: Database, settings: Settings
 ) -> None:
     invoice = await make.invoice(await make.customer())
@@ -211,4 +211,4 @@ async def test_an_invoice_of_a_customer_without_credits_is_issued_by_one_stateme
         event.listen(engine, "before_cursor_execute", note)
         await issue(connection, IssueInvoice(invoice.id), settings)
         event.remove(engine, "before_cursor_execute", note)
-    assert len(seen) == 1, seen
+    assert len(seen) == 2, seen

@@ -46,8 +46,10 @@ from app.customers.models import (
 )
 from app.database.base import Base
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
+from app.invoices.actions.freeze import freeze
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment, PaymentProfile
+from app.settings import Settings
 
 EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -302,6 +304,10 @@ class Factories:
                 **values,
             },
         )
+
+    async def freeze(self, settings: Settings, *invoices: Row) -> None:
+        """Freeze issued invoices."""
+        assert await freeze(self._connection, [each.id for each in invoices], settings)
 
     async def payable_invoice(self, *unit_prices: str, **values: Any) -> PayableInvoice:
         """Insert an issued invoice with one item for each price, for a customer who can pay it.

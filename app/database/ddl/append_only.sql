@@ -1,4 +1,4 @@
--- The tables of the audit record and the ledger of credits only grow.
+-- The tables of the audit record, the ledger of credits and the frozen documents only grow.
 
 -- Holds true: no statement updates, deletes or truncates them while the triggers are enabled.
 CREATE FUNCTION refuse_to_rewrite_history() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -21,4 +21,10 @@ CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON subject_changes
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
 
 CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON subject_history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
+
+CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_documents
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();
+
+CREATE TRIGGER only_add BEFORE UPDATE OR DELETE OR TRUNCATE ON document_lines
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite_history();

@@ -28,7 +28,11 @@ CREATE FUNCTION invoice_as_recorded(given invoices) RETURNS jsonb LANGUAGE sql S
         'cancel_reason', given."cancel_reason", 'source', given."source",
         'total_price', given."total_price", 'incurred_costs', given."incurred_costs",
         'compensations', given."compensations",
-        'customer', (SELECT uuid FROM customers WHERE id = given.customer_id)
+        'customer', (SELECT uuid FROM customers WHERE id = given.customer_id),
+        'document', (
+            SELECT encode(digest, 'hex') FROM invoice_documents
+            WHERE invoice_id = given.id AND version = given.document_version
+        )
     )
 $$;
 
@@ -189,7 +193,7 @@ CREATE TRIGGER record_new AFTER INSERT ON invoice_items
 CREATE TRIGGER record_changed AFTER UPDATE OF
     uuid, number, year, month, state, tax_percent, created, invoice_date, due_date, backend_id,
     payment_url, reference_number, cancel_reason, source, total_price, incurred_costs,
-    compensations, customer_id
+    compensations, customer_id, document_version
     ON invoices
     FOR EACH ROW EXECUTE FUNCTION record_changed_invoice();
 

@@ -1,7 +1,8 @@
 -- Revisions name a state of the data. The response cache and exports compare them.
 
 -- Holds true: `invoices.revision` rises with every change of the invoice or its totals. Storing the
--- import's revision or the audit record's count and head alone is not a change of the invoice.
+-- import's revision, the audit record's count and head, or the version of the document alone is not a
+-- change of the invoice.
 CREATE FUNCTION revise_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     noted invoices := OLD;
@@ -9,9 +10,12 @@ BEGIN
     noted.imported_revision := NEW.imported_revision;
     noted.history_count := NEW.history_count;
     noted.history_head := NEW.history_head;
+    noted.document_version := NEW.document_version;
     noted.total_cost := NEW.total_cost;  -- it follows from other columns
-    IF (NEW.imported_revision, NEW.history_count, NEW.history_head)
-       IS NOT DISTINCT FROM (OLD.imported_revision, OLD.history_count, OLD.history_head)
+    IF (NEW.imported_revision, NEW.history_count, NEW.history_head, NEW.document_version)
+       IS NOT DISTINCT FROM (
+           OLD.imported_revision, OLD.history_count, OLD.history_head, OLD.document_version
+       )
        OR NEW IS DISTINCT FROM noted THEN
         NEW.revision := OLD.revision + 1;
     END IF;

@@ -10,6 +10,7 @@ from app.billing.enums import InvoiceState
 from app.billing.periods import due_date
 from app.credits.actions.accrue_fees import accrue_fees
 from app.invoices.actions.apply_compensations import ApplyCompensations, apply_compensations
+from app.invoices.actions.freeze import freeze
 from app.invoices.errors import WrongInvoiceState
 from app.invoices.repository import writes
 from app.invoices.states import ISSUE
@@ -47,9 +48,9 @@ async def issue(
 
     Before, the customer's credits pay items of it. It becomes created. It becomes paid at once,
     without a payment, if its total with tax is zero or the customer's active payment profile is a
-    fixed price contract. With CUSTOMER_AFFILIATES the fees of the customer's affiliates accrue.
-    With NOTIFY_ON_ISSUE the job that notifies the customer is recorded in the outbox, if
-    `writes.lock_if_notifiable` would allow it.
+    fixed price contract. Its document is frozen. With CUSTOMER_AFFILIATES the fees of the
+    customer's affiliates accrue. With NOTIFY_ON_ISSUE the job that notifies the customer is
+    recorded in the outbox, if `writes.lock_if_notifiable` would allow it.
     """
     today = clock.today()
     due = due_date(today, settings.payment_interval_days)
@@ -66,6 +67,7 @@ async def issue(
         )
     if issued is None:
         raise WrongInvoiceState(ISSUE.valid)
+    await freeze(connection, [command.invoice_id], settings)
     if settings.customer_affiliates:
         await accrue_fees(connection, command.invoice_id)
     notifies = settings.notify_on_issue and (issued.source is None or command.notify_imported)

@@ -1,0 +1,50 @@
+"""Freeze issued invoices: write the documents that everything shows from then on."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.customers.countries import country_names
+from app.documents.document import Party
+from app.invoices.repository import documents
+from app.invoices.repository.documents import Issuer
+from app.settings import Settings
+
+_BATCH: Final = 500
+"""Invoices that an import freezes by one statement."""
+_PARTY: Final = frozenset(field.name for field in fields(Party))
+
+
+async def freeze(
+    connection: AsyncConnection, invoice_ids: Sequence[int], settings: Settings
+) -> int:
+    """Freeze those invoices that were issued and are not frozen; return how many.
+
+    Documents have the customers as they are now, and the issuer of the settings.
+    """
+    return await documents.freeze_invoices(connection, invoice_ids, issuer_of(settings))
+
+
+async def freeze_imported(
+    connection: AsyncConnection, settings: Settings, uuids: Select[tuple[UUID]] | None
+) -> None:
+    """Freeze the issued invoices that an import brought, and those whose documents it replaced."""
+    after = 0
+    while found := await documents.find_unfrozen_of_import(
+        connection, uuids, after=after, limit=_BATCH
+    ):
+        await freeze(connection, found, settings)
+        after = found[-1]
+
+
+def issuer_of(settings: Settings) -> Issuer:
+    """Return the issuer of the settings. A seller has the texts that a document knows."""
+    details = settings.issuer_details.model_dump()
+    seller = {
+        name: value for name, value in details.items() if name in _PARTY and isinstance(value, str)
+    }
+    return Issuer(settings.currency.code, seller, details, country_names(settings.locale))

@@ -1,0 +1,35 @@
+"""Freeze the invoices that were issued before the service froze them, in batches.
+
+Each batch is a transaction, so that the job may be stopped at any point and goes on where it was.
+Afterwards it finds nothing: the issue and imports freeze invoices themselves.
+"""
+
+from typing import Final
+
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
+from app.database import import_lock, timeouts
+from app.database.engine import Database
+from app.invoices.actions.freeze import freeze
+from app.invoices.repository.documents import find_unfrozen
+from app.outbox.outcome import JobSummary, RetryAfter
+from app.settings import Settings
+
+_BATCH: Final = 200
+_ACTOR: Final = Actor("freeze_issued")
+
+
+async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
+    """Freeze every issued invoice without a document; raises `RetryAfter` while an import runs."""
+    summary = JobSummary()
+    after = 0
+    while True:
+        async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
+            await timeouts.disable_timeouts(connection)
+            if not await import_lock.try_lock_out_imports(connection):
+                raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
+            found = await find_unfrozen(connection, after=after, limit=_BATCH)
+            if not found:
+                return summary
+            summary.counts["frozen"] += await freeze(connection, found, settings)
+            after = found[-1]

@@ -1,0 +1,329 @@
+"""The statements that freeze issued invoices: they write their documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from app.customers.models import Customer
+from app.documents.document import DocumentKind
+from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
+from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown, item_order
+
+LINES: Final = 100
+"""The lines of a row of `document_lines`."""
+
+_BUYER: Final = (
+    "name",
+    "vat_code",
+    "registration_code",
+    "address",
+    "postal",
+    "country",
+    "phone_number",
+    "email",
+    "bank_name",
+    "bank_account",
+)
+"""The keys of a document's buyer: columns of customers."""
+_ADDRESS: Final = tuple(name for name in _BUYER if name != "registration_code")
+"""The keys of `customer_details` in the API, besides the name of the country."""
+_ANY: Final = true()
+_UTC: Final = literal_column("'UTC'")
+_NO_BYTES: Final[ColumnElement[bytes]] = literal_column("''::bytea")
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """The values of a document that are not in the database."""
+
+    currency: str
+    """A code of ISO 4217."""
+    seller: dict[str, str]
+    """The keys of `app.documents.document.Party`."""
+    details: dict[str, Any]
+    """The `issuer_details` of the API."""
+    country_names: dict[str, str]
+    """The names of countries by code, for the API."""
+
+
+async def freeze_invoices(
+    connection: AsyncConnection, invoice_ids: Sequence[int], issuer: Issuer
+) -> int:
+    """Write the documents of those invoices that were issued and have none; return how many.
+
+    One statement for any number of invoices.
+    """
+    values = {
+        "invoices": list(invoice_ids),
+        "currency": issuer.currency,
+        "seller": issuer.seller,
+        "issuer_details": issuer.details,
+        "country_names": issuer.country_names,
+    }
+    return len((await connection.execute(_freeze(), values)).all())
+
+
+async def find_unfrozen(
+    connection: AsyncConnection, *, after: int, limit: int, condition: ColumnElement[bool] = _ANY
+) -> Sequence[int]:
+    """Return the next issued invoices, by id, without a document."""
+    statement = (
+        select(Invoice.id)
+        .where(UNFROZEN, Invoice.id > after, condition)
+        .order_by(Invoice.id)
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).scalars().all()
+
+
+async def find_unfrozen_of_import(
+    connection: AsyncConnection, uuids: Select[tuple[UUID]] | None, *, after: int, limit: int
+) -> Sequence[int]:
+    """Return the next of those that have one of the UUIDs, or had a document before."""
+    had_one = exists().where(InvoiceDocument.invoice_id == Invoice.id)
+    condition = had_one if uuids is None else or_(had_one, Invoice.uuid.in_(uuids))
+    return await find_unfrozen(connection, after=after, limit=limit, condition=condition)
+
+
+async def count_unfrozen(connection: AsyncConnection, limit: int) -> int:
+    """Return the number of issued invoices without a document, at most `limit`."""
+    unfrozen = select(Invoice.id).where(UNFROZEN).limit(limit).subquery()
+    return (await connection.execute(select(func.count()).select_from(unfrozen))).scalar_one()
+
+
+async def replace_documents(connection: AsyncConnection) -> None:
+    """Let the transaction change issued invoices, which then lose their documents.
+
+    The record of changes has each. Freeze these invoices before the transaction ends.
+    """
+    await connection.execute(select(func.set_config("invoicing.replaces_documents", "on", true())))
+
+
+def _text_bytes(value: ColumnElement[Any]) -> ColumnElement[bytes]:
+    return func.convert_to(cast(value, Text), _constant("UTF8"))
+
+
+def _constant(value: str) -> ColumnElement[str]:
+    return literal_column(f"'{value}'", Text)
+
+
+def _object(values: Mapping[str, Any]) -> ColumnElement[Any]:
+    pairs = [part for name, value in values.items() for part in (_constant(name), value)]
+    return func.jsonb_build_object(*pairs, type_=JSONB)
+
+
+def _digits(amount: Any) -> ColumnElement[str]:
+    return cast(func.coalesce(amount, 0), Text)
+
+
+def _iso(day: Any) -> ColumnElement[str]:
+    return func.to_char(day, _constant("YYYY-MM-DD"))
+
+
+def _day(time: Any) -> ColumnElement[Any]:
+    return cast(func.timezone(_UTC, time), Date)
+
+
+@cache
+def _freeze() -> ReturningUpdate[Any]:
+    """Write the lines, then the documents with the digests of the lines, then name them."""
+    last_version = (
+        select(func.coalesce(func.max(InvoiceDocument.version), 0))
+        .where(InvoiceDocument.invoice_id == Invoice.id)
+        .scalar_subquery()
+    )
+    given = (
+        select(Invoice, (last_version + 1).label("version"))
+        .where(Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger))), UNFROZEN)
+        .order_by(Invoice.id)
+        .with_for_update(key_share=True)
+        .cte("given")
+    )
+    batches = _batches(given)
+    columns = ["invoice_id", "version", "first_item_id", "content"]
+    digest = func.sha256(_text_bytes(batches.c.content))
+    stored = (
+        insert(DocumentLines)
+        .from_select([*columns, "digest"], select(*(batches.c[name] for name in columns), digest))
+        .returning(DocumentLines.invoice_id, DocumentLines.first_item_id, DocumentLines.digest)
+        .cte("stored")
+    )
+    separated = aggregate_order_by(_NO_BYTES, stored.c.first_item_id.asc())
+    digests = (
+        select(stored.c.invoice_id, func.string_agg(stored.c.digest, separated).label("digests"))
+        .group_by(stored.c.invoice_id)
+        .subquery("digests")
+    )
+    sums = _sums(batches)
+    head = (
+        select(given.c.id, given.c.version, digests.c.digests, _head(given, sums).label("content"))
+        .join(Customer, Customer.id == given.c.customer_id)
+        .outerjoin(sums, sums.c.invoice_id == given.c.id)
+        .outerjoin(digests, digests.c.invoice_id == given.c.id)
+        .cte("head")
+    )
+    lines = func.coalesce(head.c.digests, _NO_BYTES)
+    written = (
+        insert(InvoiceDocument)
+        .from_select(
+            ["invoice_id", "version", "lines_version", "content", "digest"],
+            select(
+                head.c.id,
+                head.c.version,
+                head.c.version,
+                head.c.content,
+                func.sha256(_text_bytes(head.c.content).op("||")(lines)),
+            ),
+        )
+        .returning(InvoiceDocument.invoice_id, InvoiceDocument.version)
+        .cte("written")
+    )
+    return (
+        update(Invoice)
+        .where(Invoice.id == written.c.invoice_id)
+        .values(document_version=written.c.version)
+        .returning(Invoice.id)
+    )
+
+
+def _batches(given: CTE) -> CTE:
+    """Select the lines of the given invoices in batches, with the sums of each batch."""
+    item = (
+        select(*LIVE.c, given.c.version, is_provider_tax(LIVE).label("is_provider_tax"))
+        .join(given, given.c.id == LIVE.c.invoice_id)
+        .subquery("given_item")
+    )
+    position = func.row_number().over(partition_by=item.c.invoice_id, order_by=item_order(item))
+    place = func.row_number().over(partition_by=item.c.invoice_id, order_by=item.c.id)
+    numbered = select(
+        *item.c, position.label("position"), ((place - 1) // LINES).label("batch")
+    ).subquery("line")
+    line, shown = numbered.c, is_shown(numbered)
+    content = func.jsonb_object_agg(cast(line.id, Text), _line(numbered))
+    return (
+        select(
+            line.invoice_id,
+            line.version,
+            func.min(line.id).label("first_item_id"),
+            content.label("content"),
+            func.count().filter(shown).label("items"),
+            func.count().filter(~shown).label("hidden_items"),
+            func.sum(line.unit_price * line.quantity).filter(~shown).label("hidden_cost"),
+            func.sum(line.price).filter(line.credit).label("compensations"),
+            func.sum(line.price).filter(line.is_provider_tax).label("provider_tax"),
+            func.min(line.start).filter(shown).label("start"),
+            func.max(line.end).filter(shown).label("end"),
+        )
+        .group_by(line.invoice_id, line.version, line.batch)
+        .cte("batches")
+    )
+
+
+def _line(item: FromClause) -> ColumnElement[Any]:
+    """Return the frozen values of an item: amounts are texts of digits, times are in UTC."""
+    column, details = item.c, item.c.details
+    values = {name: column[name] for name, _ in LIVE.c.items()}
+    del values["id"], values["invoice_id"]
+    values |= {name: cast(column[name], Text) for name in ("price", "unit_price", "quantity")}
+    for name in ("start", "end"):
+        time = func.timezone(_UTC, column[name])
+        values[name] = func.to_char(time, _constant('YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    return _object(
+        values
+        | {
+            "position": column.position,
+            "is_provider_tax": column.is_provider_tax,
+            "resource_name": func.coalesce(column.resource_name, details["resource_name"].astext),
+            "offering_name": func.coalesce(column.offering_name, details["offering_name"].astext),
+            "plan_name": func.coalesce(details["plan_name"].astext, column.plan_name),
+        }
+    )
+
+
+def _sums(batches: CTE) -> FromClause:
+    """Add up the sums of the batches of each invoice."""
+    added = ("items", "hidden_items", "hidden_cost", "compensations", "provider_tax")
+    return (
+        select(
+            batches.c.invoice_id,
+            *(func.sum(batches.c[name]).label(name) for name in added),
+            func.min(batches.c.start).label("start"),
+            func.max(batches.c.end).label("end"),
+        )
+        .group_by(batches.c.invoice_id)
+        .subquery("sums")
+    )
+
+
+def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
+    """Return the content of the document of an invoice, joined with its customer and sums."""
+    invoice, total = given.c, sums.c
+    first = func.make_date(invoice.year, invoice.month, 1)
+    last = cast(first + text("interval '1 month - 1 day'"), Date)
+    address = {name: Customer.__table__.c[name] for name in _ADDRESS}
+    country_name = bindparam("country_names", type_=JSONB).op("->>")(func.upper(Customer.country))
+    return _object(
+        {
+            "kind": _constant(DocumentKind.INVOICE.value),
+            "uuid": invoice.uuid,
+            "number": invoice.number,
+            # An import may bring an issued invoice without a date.
+            "issue_date": _iso(func.coalesce(invoice.invoice_date, invoice.created)),
+            "due_date": _iso(invoice.due_date),
+            "year": invoice.year,
+            "month": invoice.month,
+            "period_start": _iso(func.least(first, _day(total.start))),
+            "period_end": _iso(func.greatest(last, _day(total.end))),
+            "currency": bindparam("currency", type_=Text()),
+            "tax_percent": _digits(invoice.tax_percent),
+            "agreement_number": Customer.agreement_number,
+            "payment_url": invoice.payment_url,
+            "reference_number": invoice.reference_number,
+            "net": _digits(invoice.total_price),
+            "gross": _digits(invoice.total_cost),
+            "compensations": _digits(total.compensations),
+            "provider_tax": cast(total.provider_tax, Text),
+            "items": func.coalesce(total["items"], 0),
+            "hidden_items": func.coalesce(total.hidden_items, 0),
+            "hidden_cost": _digits(total.hidden_cost),
+            "seller": bindparam("seller", type_=JSONB),
+            "buyer": _object({name: Customer.__table__.c[name] for name in _BUYER}),
+            "api": _object(
+                {
+                    "customer": Customer.uuid,
+                    "issuer_details": bindparam("issuer_details", type_=JSONB),
+                    "customer_details": _object(address | {"country_name": country_name}),
+                    "incurred_costs": _digits(invoice.incurred_costs),
+                    "compensations": _digits(invoice.compensations),
+                }
+            ),
+        }
+    )

@@ -1,0 +1,248 @@
+"""Issued invoices are frozen: their documents are written once, and the database holds them."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.billing.enums import BillingUnit, InvoiceState
+from app.database.engine import Database
+from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
+from app.invoices.actions.freeze import freeze
+from app.invoices.actions.issue import IssueInvoice, issue
+from app.invoices.jobs.freeze_issued import freeze_issued
+from app.settings import IssuerDetails, Settings
+from tests.support.factories import Factories, Row
+
+
+async def documents(connection: AsyncConnection) -> list[FrozenDocument]:
+    rows = await connection.execute(
+        text("SELECT content::text FROM invoice_documents ORDER BY invoice_id, version")
+    )
+    return [parse_document(content) for content in rows.scalars()]
+
+
+async def lines(connection: AsyncConnection) -> list[DocumentLine]:
+    rows = await connection.execute(
+        text(
+            "SELECT value::text FROM document_lines, jsonb_each(content)"
+            " ORDER BY (value ->> 'position')::int"
+        )
+    )
+    return [*parse_lines(f"[{','.join(rows.scalars())}]")]
+
+
+async def frozen_invoice(make: Factories, settings: Settings, **values: Any) -> Row:
+    """An issued invoice with one item of 10."""
+    invoice = await make.invoice(
+        await make.customer(name="Customer"), state=InvoiceState.CREATED, **values
+    )
+    await make.item(invoice, "10")
+    await make.freeze(settings, invoice)
+    return invoice
+
+
+async def test_a_document_has_the_values_of_the_issue(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    seller = IssuerDetails.model_validate(
+        {"name": "Seller", "country": "EE", "city": "Tartu", "number": 7}
+    )
+    customer = await make.customer(
+        name="Ülikool", country="fi", registration_code="123", agreement_number="A-1"
+    )
+    invoice = await make.invoice(customer, tax_percent=Decimal(24))
+    await make.item(invoice, "1.25", quantity=Decimal("2.5"))
+    await make.item(invoice, "-1", credit=True)
+    await make.item(invoice, "0", quantity=Decimal(3))
+    await issue(
+        connection,
+        IssueInvoice(invoice.id),
+        settings.model_copy(update={"issuer_details": seller}),
+    )
+    (document,) = await documents(connection)
+    assert document.uuid == invoice.uuid
+    assert (document.period_start, document.period_end) == (date(2026, 10, 1), date(2026, 10, 31))
+    assert (document.net, document.gross, document.tax_percent) == (
+        Decimal("2.13"),
+        Decimal("2.64"),
+        Decimal(24),
+    )
+    assert (document.items, document.hidden_items, document.compensations) == (2, 1, -1)
+    assert document.provider_tax is None
+    assert (document.buyer.name, document.buyer.country) == ("Ülikool", "fi")
+    assert (document.buyer.registration_code, document.agreement_number) == ("123", "A-1")
+    assert (document.seller.name, document.seller.city) == ("Seller", "Tartu")
+    assert document.currency == settings.currency.code
+
+
+async def test_the_lines_have_the_names_of_the_issue(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    project = await make.project(await make.customer(), name="Physics")
+    offering = await make.offering(name="Cloud")
+    resource = await make.resource(project, offering, name="vm-1")
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    item = await make.item(
+        invoice,
+        "0.0000000001",
+        quantity=Decimal("1e11"),
+        unit=BillingUnit.HOUR,
+        project_id=project.id,
+        resource_id=resource.id,
+        details={"plan_name": "Small"},
+    )
+    await freeze(connection, [invoice.id], settings)
+    (line,) = await lines(connection)
+    assert line.uuid == item.uuid
+    assert (line.project_name, line.resource_name) == ("Physics", "vm-1")
+    assert (line.offering_name, line.plan_name) == ("Cloud", "Small")
+    assert (line.unit_price, line.quantity, line.price) == (
+        Decimal("0.0000000001"),
+        Decimal(100_000_000_000),
+        Decimal(10),
+    )
+    assert line.start.isoformat() == "2026-10-01T00:00:00+00:00"
+
+
+async def test_amounts_are_texts_of_digits(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    await frozen_invoice(make, settings, tax_percent=Decimal(0))
+    content = await connection.scalar(text("SELECT content::text FROM invoice_documents"))
+    found = json.loads(content or "")
+    assert (found["net"], found["gross"], found["hidden_cost"]) == ("10.00", "10.00", "0")
+
+
+async def test_many_lines_are_stored_a_hundred_at_a_time_in_the_order_of_the_api(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    for number in range(205):
+        await make.item(invoice, "1", name=f"{204 - number:03}")
+    await freeze(connection, [invoice.id], settings)
+    sizes = await connection.execute(
+        text(
+            "SELECT (SELECT count(*) FROM jsonb_object_keys(content)) FROM document_lines"
+            " ORDER BY first_item_id"
+        )
+    )
+    assert sizes.scalars().all() == [100, 100, 5]
+    assert [line.name for line in await lines(connection)] == [f"{n:03}" for n in range(205)]
+
+
+async def test_many_invoices_are_frozen_by_one_statement_and_only_once(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    customer = await make.customer()
+    issued = [
+        await make.invoice(await make.customer(), state=state)
+        for state in (InvoiceState.CREATED, InvoiceState.PAID, InvoiceState.CANCELED)
+    ]
+    pending = await make.invoice(customer)
+    never_issued = await make.invoice(
+        await make.customer(), state=InvoiceState.CANCELED, invoice_date=None
+    )
+    ids = [invoice.id for invoice in (*issued, pending, never_issued)]
+    assert await freeze(connection, ids, settings) == 3
+    assert await freeze(connection, ids, settings) == 0
+    assert {each.uuid for each in await documents(connection)} == {each.uuid for each in issued}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE invoice_items SET name = 'Other'",
+        "UPDATE invoice_items SET unit_price = 5",
+        "UPDATE invoice_items SET details = '{\"a\": 1}'",
+        "DELETE FROM invoice_items",
+        "INSERT INTO invoice_items"
+        " (uuid, invoice_id, name, unit_price, quantity, unit, start, \"end\")"
+        " SELECT gen_random_uuid(), id, 'New', 1, 1, 'month', now(), now() FROM invoices",
+        "UPDATE invoices SET number = number + 1",
+        "UPDATE invoices SET tax_percent = 1",
+        "UPDATE invoices SET due_date = due_date + 1",
+        "UPDATE invoices SET state = 'pending'",
+        "UPDATE invoices SET document_version = NULL",
+    ],
+)  # fmt: skip
+async def test_the_database_refuses_to_change_an_issued_invoice(
+    make: Factories, connection: AsyncConnection, settings: Settings, change: str
+) -> None:
+    await frozen_invoice(make, settings)
+    with pytest.raises(DBAPIError, match="issued invoice do"):
+        await connection.execute(text(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE invoices SET state = 'paid', backend_id = 'B'",
+        "UPDATE invoice_items SET customer_credit_id = NULL",
+        "UPDATE invoice_items SET name = name",
+        "DELETE FROM invoices",
+    ],
+)
+async def test_other_changes_remain_possible(
+    make: Factories, connection: AsyncConnection, settings: Settings, change: str
+) -> None:
+    await frozen_invoice(make, settings)
+    await connection.execute(text(change))
+    assert len(await documents(connection)) == 1
+
+
+@pytest.mark.parametrize("table", ["invoice_documents", "document_lines"])
+async def test_documents_are_only_added_to(
+    make: Factories, connection: AsyncConnection, settings: Settings, table: str
+) -> None:
+    await frozen_invoice(make, settings)
+    with pytest.raises(DBAPIError, match="only added to"):
+        await connection.execute(text(f"DELETE FROM {table}"))
+
+
+async def test_another_payment_url_makes_a_further_version(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    await frozen_invoice(make, settings)
+    await connection.execute(text("UPDATE invoices SET payment_url = 'https://pay.example/1'"))
+    await connection.execute(text("UPDATE invoices SET reference_number = 'RF1', state = 'paid'"))
+    assert [(each.payment_url, each.reference_number) for each in await documents(connection)] == [
+        ("", ""),
+        ("https://pay.example/1", ""),
+        ("https://pay.example/1", "RF1"),
+    ]
+    versions = await connection.execute(
+        text("SELECT version, lines_version FROM invoice_documents ORDER BY version")
+    )
+    assert [tuple(row) for row in versions] == [(1, 1), (2, 1), (3, 1)]
+    assert await connection.scalar(text("SELECT document_version FROM invoices")) == 3
+
+
+async def test_freezing_does_not_change_the_revision(
+    make: Factories, connection: AsyncConnection, settings: Settings
+) -> None:
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    await make.item(invoice)
+    revision = text("SELECT revision FROM invoices")
+    before = await connection.scalar(revision)
+    await freeze(connection, [invoice.id], settings)
+    assert await connection.scalar(revision) == before
+
+
+async def test_the_job_freezes_the_invoices_of_an_earlier_release(
+    database: Database, settings: Settings
+) -> None:
+    async with database.transaction() as connection:
+        make = Factories(connection)
+        for _ in range(3):
+            invoice = await make.invoice(await make.customer(), state=InvoiceState.PAID)
+            await make.item(invoice)
+    assert (await freeze_issued(database, settings)).counts == {"frozen": 3}
+    assert (await freeze_issued(database, settings)).counts == {}
+    async with database.reading() as connection:
+        assert len(await documents(connection)) == 3
