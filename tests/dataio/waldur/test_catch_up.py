@@ -103,9 +103,7 @@ async def test_an_invoice_that_was_changed_here_is_not_overwritten(
     await connection.execute(
         text("UPDATE invoices SET reference_number = 'ours' WHERE number = 100001")
     )
-    await connection.execute(
-        text("UPDATE invoice_items SET quantity = 11 WHERE name = 'Cores 102'")
-    )
+    await connection.execute(text("UPDATE invoices SET backend_id = 'ours' WHERE number = 100002"))
     before = await dump(connection)
     await execute(
         waldur,

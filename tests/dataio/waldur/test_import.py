@@ -48,6 +48,8 @@ async def test_every_kind_is_imported(bring: Import, connection: AsyncConnection
         "project_credits": 1,
         "credit_transactions": 2,
         "customer_credit_offerings": 1,
+        "document_lines": 2,
+        "invoice_documents": 2,
         "invoices": 3,
         "invoice_items": 4,
         "payments": 1,
