@@ -54,8 +54,9 @@ async def test_a_document_has_the_values_of_the_issue(
         {"name": "Seller", "country": "EE", "city": "Tartu", "number": 7}
     )
     customer = await make.customer(
-        name="Ülikool", country="fi", registration_code="123", agreement_number="A-1"
-    )
+        name="Ülikool", country="fi", registration_code="123", agreement_number="A-1",
+        city="Espoo", language="fi", buyer_reference="04011000-1", tax_category="AE",
+    )  # fmt: skip
     invoice = await make.invoice(customer, tax_percent=Decimal(24))
     await make.item(invoice, "1.25", quantity=Decimal("2.5"))
     await make.item(invoice, "-1", credit=True)
@@ -73,11 +74,14 @@ async def test_a_document_has_the_values_of_the_issue(
         Decimal("2.64"),
         Decimal(24),
     )
-    assert (document.items, document.hidden_items, document.compensations) == (2, 1, -1)
+    assert (document.items, document.hidden_items) == (2, 1)
+    assert document.compensations == -1
     assert document.provider_tax is None
     assert (document.buyer.name, document.buyer.country) == ("Ülikool", "fi")
     assert (document.buyer.registration_code, document.agreement_number) == ("123", "A-1")
     assert (document.seller.name, document.seller.city) == ("Seller", "Tartu")
+    assert (document.buyer.city, document.buyer_reference) == ("Espoo", "04011000-1")
+    assert (document.language, document.tax_category) == ("fi", "AE")
     assert document.currency == settings.currency.code
 
 

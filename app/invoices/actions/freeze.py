@@ -42,9 +42,14 @@ async def freeze_imported(
 
 
 def issuer_of(settings: Settings) -> Issuer:
-    """Return the issuer of the settings. A seller has the texts that a document knows."""
+    """Return the issuer of the settings: the texts of ISSUER_DETAILS that a document knows."""
     details = settings.issuer_details.model_dump()
-    seller = {
-        name: value for name, value in details.items() if name in _PARTY and isinstance(value, str)
-    }
-    return Issuer(settings.currency.code, seller, details, country_names(settings.locale))
+    texts = {name: value for name, value in details.items() if isinstance(value, str)}
+    return Issuer(
+        currency=settings.currency.code,
+        language=settings.locale.replace("_", "-"),
+        note=texts.get("note", ""),
+        seller={name: value for name, value in texts.items() if name in _PARTY},
+        details=details,
+        country_names=country_names(settings.locale),
+    )

@@ -44,19 +44,43 @@ _BUYER: Final = (
     "name",
     "vat_code",
     "registration_code",
+    "registration_scheme",
+    "endpoint",
+    "endpoint_scheme",
     "address",
+    "city",
     "postal",
     "country",
+    "contact_name",
     "phone_number",
     "email",
     "bank_name",
     "bank_account",
 )
 """The keys of a document's buyer: columns of customers."""
-_ADDRESS: Final = tuple(name for name in _BUYER if name != "registration_code")
+_TERMS: Final = (
+    "tax_category",
+    "tax_exemption_code",
+    "tax_exemption_reason",
+    "buyer_reference",
+    "order_reference",
+    "agreement_number",
+)
+"""The keys of a document that are columns of customers, too."""
+_ADDRESS: Final = (
+    "name",
+    "address",
+    "country",
+    "email",
+    "postal",
+    "phone_number",
+    "bank_name",
+    "bank_account",
+    "vat_code",
+)
 """The keys of `customer_details` in the API, besides the name of the country."""
 _ANY: Final = true()
-_UTC: Final = literal_column("'UTC'")
+_UTC: Final[ColumnElement[str]] = literal_column("'UTC'")
 _NO_BYTES: Final[ColumnElement[bytes]] = literal_column("''::bytea")
 
 
@@ -66,6 +90,9 @@ class Issuer:
 
     currency: str
     """A code of ISO 4217."""
+    language: str
+    """The tag of the language for customers without one."""
+    note: str
     seller: dict[str, str]
     """The keys of `app.documents.document.Party`."""
     details: dict[str, Any]
@@ -84,6 +111,8 @@ async def freeze_invoices(
     values = {
         "invoices": list(invoice_ids),
         "currency": issuer.currency,
+        "language": issuer.language,
+        "note": issuer.note,
         "seller": issuer.seller,
         "issuer_details": issuer.details,
         "country_names": issuer.country_names,
@@ -250,7 +279,7 @@ def _batches(given: CTE) -> CTE:
 def _line(item: FromClause) -> ColumnElement[Any]:
     """Return the frozen values of an item: amounts are texts of digits, times are in UTC."""
     column, details = item.c, item.c.details
-    values = {name: column[name] for name, _ in LIVE.c.items()}
+    values: dict[str, ColumnElement[Any]] = {name: column[name] for name, _ in LIVE.c.items()}
     del values["id"], values["invoice_id"]
     values |= {name: cast(column[name], Text) for name in ("price", "unit_price", "quantity")}
     for name in ("start", "end"):
@@ -288,7 +317,8 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
     invoice, total = given.c, sums.c
     first = func.make_date(invoice.year, invoice.month, 1)
     last = cast(first + text("interval '1 month - 1 day'"), Date)
-    address = {name: Customer.__table__.c[name] for name in _ADDRESS}
+    customer = Customer.__table__.c
+    address = {name: customer[name] for name in _ADDRESS}
     country_name = bindparam("country_names", type_=JSONB).op("->>")(func.upper(Customer.country))
     return _object(
         {
@@ -304,7 +334,11 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             "period_end": _iso(func.greatest(last, _day(total.end))),
             "currency": bindparam("currency", type_=Text()),
             "tax_percent": _digits(invoice.tax_percent),
-            "agreement_number": Customer.agreement_number,
+            "language": func.coalesce(
+                func.nullif(Customer.language, _constant("")), bindparam("language", type_=Text())
+            ),
+            "note": bindparam("note", type_=Text()),
+            **{name: customer[name] for name in _TERMS},
             "payment_url": invoice.payment_url,
             "reference_number": invoice.reference_number,
             "net": _digits(invoice.total_price),
@@ -315,7 +349,7 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             "hidden_items": func.coalesce(total.hidden_items, 0),
             "hidden_cost": _digits(total.hidden_cost),
             "seller": bindparam("seller", type_=JSONB),
-            "buyer": _object({name: Customer.__table__.c[name] for name in _BUYER}),
+            "buyer": _object({name: customer[name] for name in _BUYER}),
             "api": _object(
                 {
                     "customer": Customer.uuid,
