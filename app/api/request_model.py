@@ -47,7 +47,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BodyContext:
-    """What fields need beside their values."""
+    """The facts that fields need beside their values."""
 
     files: FileReceiver | None = None
     """Received the file of the body."""

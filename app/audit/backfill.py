@@ -1,7 +1,7 @@
 """Backfilling the audit record: an explicit act of an operator, which is recorded as such.
 
 Changes of an earlier release are legitimate, but look like changes that bypassed the service. Only
-a person can tell them apart, so no backfill is automatic.
+a person can distinguish them, so no backfill is automatic.
 """
 
 from dataclasses import dataclass

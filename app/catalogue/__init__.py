@@ -1,1 +1,1 @@
-"""What is sold."""
+"""The services for sale."""

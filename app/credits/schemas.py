@@ -1,4 +1,4 @@
-"""What the API of credits sends: the documented fields in their order."""
+"""The responses of the API of credits: the documented fields in their order."""
 
 from datetime import date
 from enum import StrEnum

@@ -21,7 +21,7 @@ CONNECTION_ERRORS = (
     asyncpg.InternalClientError,
     asyncpg.InterfaceError,
 )
-"""What a failure to connect raises."""
+"""The errors of a failure to connect."""
 
 
 class DatabaseUnavailable(SQLAlchemyError):

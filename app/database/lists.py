@@ -126,7 +126,7 @@ class RowPage:
 
 
 class _StatementKey(NamedTuple):
-    """What distinguishes the statement of one page from that of another."""
+    """The values that distinguish the statement of one page from that of another."""
 
     rows: RowList[Any]
     scope: Any

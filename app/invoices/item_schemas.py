@@ -1,4 +1,4 @@
-"""What the API of invoice items sends: the documented fields in their order."""
+"""The responses of the API of invoice items: the documented fields in their order."""
 
 from datetime import date
 from decimal import Decimal

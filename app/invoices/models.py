@@ -49,7 +49,7 @@ TOTAL_LIMIT: Final = Decimal("1e20")
 
 
 class Invoice(Base):
-    """What a customer owes for one month."""
+    """The charges of a customer for one month."""
 
     __tablename__ = "invoices"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What the invoices API sends: the documented fields in their order, and how each is written.
+"""The responses of the invoices API: the documented fields in their order, and their forms.
 
 Rows are dicts of native values with just the keys that are sent; an encoder below writes them in
 one pass. A key that has no value is left out, or None where its type allows it.

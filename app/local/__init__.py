@@ -1,1 +1,1 @@
-"""What a machine without servers needs: embedded servers, supervisor, demonstration data."""
+"""For machines without servers: embedded servers, a supervisor, demonstration data."""

@@ -1,4 +1,4 @@
-"""What the API of reports sends: the documented fields in their order."""
+"""The responses of the API of reports: the documented fields in their order."""
 
 from typing import Annotated
 

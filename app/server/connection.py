@@ -48,7 +48,7 @@ _logger = get_logger(__name__)
 
 
 def has_unread_input(file_descriptors: list[int]) -> bool:
-    """Tell whether any socket has unread data, or a connection that is not accepted."""
+    """Return whether any socket has unread data, or a connection that is not accepted."""
     poll = select.poll()
     for descriptor in file_descriptors:
         poll.register(descriptor, select.POLLIN)

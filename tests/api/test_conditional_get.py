@@ -104,14 +104,14 @@ async def test_a_compressed_answer_has_a_validator_of_its_own(
         assert "content-encoding" not in again.headers
 
 
-async def test_what_is_not_there_is_no_match(caller: Client) -> None:
-    nobodys = "5c3f2a10-0000-4000-8000-000000000000"
-    for path in (f"{nobodys}/", f"{nobodys}/items/", f"{nobodys}/stats/", "?page=9"):
+async def test_an_invoice_that_does_not_exist_is_no_match(caller: Client) -> None:
+    unknown = "5c3f2a10-0000-4000-8000-000000000000"
+    for path in (f"{unknown}/", f"{unknown}/items/", f"{unknown}/stats/", "?page=9"):
         assert (await caller.get(f"/api/invoices/{path}", "*")).status_code == 404
     assert (await caller.get("/api/invoices/?year=x", "*")).status_code == 400
 
 
-async def test_what_may_no_longer_be_seen_is_gone_at_once(
+async def test_an_invoice_that_became_invisible_is_gone_at_once(
     url: str, caller: Client, connection: AsyncConnection
 ) -> None:
     first = await caller.get(url, user=caller.owner)

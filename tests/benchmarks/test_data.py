@@ -98,6 +98,6 @@ async def test_every_item_is_there_and_new_rows_can_follow(
     assert hidden.status_code == 404
 
 
-def test_a_shape_that_cannot_hold_what_it_promises_is_refused() -> None:
+def test_a_shape_that_cannot_hold_its_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
         Shape(1_000)

@@ -76,7 +76,7 @@ def test_a_build_is_compared_round_by_round_with_that_of_another_commit() -> Non
     assert (figure.name, figure.value, figure.met()) == ("the list, against abc", 0.9, True)
 
 
-def test_the_document_keeps_what_stands_around_the_marks() -> None:
+def test_the_document_keeps_the_text_around_the_marks() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
 
     once = replaced(text, "new")

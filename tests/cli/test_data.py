@@ -250,7 +250,7 @@ async def test_a_waldur_that_cannot_be_read(
     assert "secret" not in answer.output
 
 
-async def test_an_export_names_what_the_import_refuses(
+async def test_an_export_names_the_records_that_an_import_refuses(
     settings: Settings, connection: AsyncConnection, make: Factories, tmp_path: Path
 ) -> None:
     customer = await make.customer()

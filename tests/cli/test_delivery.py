@@ -92,7 +92,7 @@ async def test_a_delivery_is_not_retried_beside_another(
     assert len((await connection.execute(select(OutboxEntry.id))).all()) == 1
 
 
-async def test_what_nobody_was_to_get_cannot_be_retried(
+async def test_a_delivery_without_a_recipient_cannot_be_retried(
     connection: AsyncConnection, settings: Settings, make: Factories
 ) -> None:
     invoice = await make.invoice(await make.customer(email=""), state=InvoiceState.CREATED)

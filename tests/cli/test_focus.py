@@ -33,7 +33,9 @@ async def test_a_file_is_imported_and_its_sums_are_told(
     )
 
 
-async def test_what_is_refused_is_told_and_ends_with_1(settings: Settings, tmp_path: Path) -> None:
+async def test_a_refused_import_says_why_and_ends_with_1(
+    settings: Settings, tmp_path: Path
+) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     write(good, [row()])
     write(bad, [row(BilledCost="a lot", ResourceId="vm-2")])

@@ -75,7 +75,7 @@ async def test_a_month_is_closed_by_hand(
     assert await state(connection, imported) == "created"
 
 
-async def test_what_fails_is_told_and_ends_with_1(
+async def test_a_failed_job_says_why_and_ends_with_1(
     make: Factories, connection: AsyncConnection, environment: dict[str, str]
 ) -> None:
     await make.invoice(await make.customer())
@@ -114,7 +114,7 @@ async def test_drift_is_told(
         (["purge_outbox", "--include-imported"], "--include-imported and --notify-imported apply"),
     ],
 )
-async def test_what_is_misunderstood_ends_with_2(
+async def test_a_wrong_argument_ends_with_2(
     environment: dict[str, str], arguments: list[str], complaint: str
 ) -> None:
     code, _, err = await job(environment, *arguments)
@@ -130,7 +130,7 @@ async def test_a_database_that_is_away_is_told_in_a_line(environment: dict[str, 
     assert err.count("\n") == 1
 
 
-async def test_what_is_no_uuid(environment: dict[str, str]) -> None:
+async def test_a_text_that_is_no_uuid_is_refused(environment: dict[str, str]) -> None:
     code, _, err = await job(environment, "deliver", "delivery=x")
     assert (code, err.splitlines()[-1]) == (1, "'x' is not a UUID.")
 

@@ -119,26 +119,26 @@ async def test_proof_get(
     target = tmp_path / "copy.pdf"
     command = ("proof", "get", str(payment.uuid), "-o", str(target))
 
-    told = f"{target}: application/pdf, {len(PDF)} bytes.\n"
-    assert await call(settings, *command) == (0, told, "")
+    output = f"{target}: application/pdf, {len(PDF)} bytes.\n"
+    assert await call(settings, *command) == (0, output, "")
     assert target.read_bytes() == PDF
-    code, _, told = await call(settings, *command)
+    code, _, output = await call(settings, *command)
     assert (code, target.read_bytes()) == (1, PDF)
-    assert "File exists" in told
+    assert "File exists" in output
 
     monkeypatch.chdir(tmp_path)
     code, _, _ = await call(settings, "proof", "get", str(payment.uuid))
     assert (code, (tmp_path / "receipt.pdf").read_bytes()) == (0, PDF)
 
     for unknown in (bare.uuid, uuid4()):
-        code, _, told = await call(settings, "proof", "get", str(unknown))
-        assert (code, told) == (1, f"There is no payment {unknown} with a proof.\n")
+        code, _, output = await call(settings, "proof", "get", str(unknown))
+        assert (code, output) == (1, f"There is no payment {unknown} with a proof.\n")
 
     (settings.proof_dir / proof.key).write_bytes(PDF + b"x")
-    code, _, told = await call(settings, "proof", "get", str(payment.uuid), "-o", "-")
+    code, _, output = await call(settings, "proof", "get", str(payment.uuid), "-o", "-")
     assert code == 1
-    assert "its digest differs" in told
+    assert "its digest differs" in output
     (settings.proof_dir / proof.key).unlink()
-    code, _, told = await call(settings, "proof", "get", str(payment.uuid), "-o", "-")
+    code, _, output = await call(settings, "proof", "get", str(payment.uuid), "-o", "-")
     assert code == 1
-    assert told.startswith("The proof cannot be read: ")
+    assert output.startswith("The proof cannot be read: ")

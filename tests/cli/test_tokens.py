@@ -89,7 +89,7 @@ async def test_a_revoked_token_is_told_once(
 
 
 @pytest.mark.parametrize("command", [("token", "create"), ("token", "list")])
-async def test_a_user_who_is_not_there(settings: Settings, command: tuple[str, str]) -> None:
+async def test_an_unknown_user_is_refused(settings: Settings, command: tuple[str, str]) -> None:
     answer = await call(settings, *command, "nobody")
     assert (answer.exit_code, answer.stderr) == (1, "There is no user nobody.\n")
 

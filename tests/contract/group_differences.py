@@ -1,8 +1,8 @@
 """The differences between this service and the recorded Waldur, in the groups beside invoices.
 
-A `Decision` is a difference of single exchanges: it states the status, and what it decides of the
-body. An `Equivalence` is a difference in how both state the same: it rewrites both responses to one
-form. What no difference names is equal.
+A `Decision` is a difference of single exchanges: it states the status of our response, and values
+of its body or headers. An `Equivalence` is a difference of form alone: it rewrites both responses
+to one form. Everything else is equal.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""An import beside the jobs that change many invoices: no deadlock with them ever ends it."""
+"""An import beside the jobs that change many invoices: it never ends by a deadlock with them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -37,7 +37,7 @@ from tests.support.worker import until
 
 NOVEMBER, OCTOBER = Period(2026, 11), Period(2026, 10)
 DETECTED_WITHIN = 1.5
-"""Seconds within which PostgreSQL ends one of those that wait for each other."""
+"""Seconds within which PostgreSQL ends one of two transactions that wait for each other."""
 
 
 @pytest.fixture(autouse=True)
@@ -206,7 +206,7 @@ async def _migrates(connection: AsyncConnection) -> bool:
 async def test_jobs_that_skip_locked_rows_run_during_an_import(
     make: Factories, database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    """They lock rows that nobody holds, and so cannot stand in the way of anyone for long."""
+    """They lock only rows without a lock, so that they neither wait nor make others wait long."""
     customers = [await make.customer() for _ in range(3)]
     for each in customers:
         await make.item(await make.invoice(each, OCTOBER))

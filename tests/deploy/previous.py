@@ -39,7 +39,7 @@ def code_before_migration(steps: int, place: Path) -> Path:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says; nothing where it, or what is asked for, is not there."""
+    """Return the output of git; nothing without git, or without the requested object."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False

@@ -91,7 +91,7 @@ class Operator:
 
 
 async def answers(app: FastAPI, dataset: Dataset) -> dict[str, httpx.Response]:
-    """The responses of the service about invoices that nobody changes."""
+    """Return the responses of the service for the invoices that the load leaves unchanged."""
     month = dataset.untouched_period
     pages = f"/api/invoices/?year={month.year}&month={month.month}&page_size=3&page="
     paths = [f"/api/invoices/{one.uuid}/" for one in dataset.untouched]

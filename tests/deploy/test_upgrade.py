@@ -1,4 +1,4 @@
-"""A new version takes over from the one before it, under load, and nobody notices.
+"""A new version takes over from the one before it, under load, without a failed request.
 
 The code of the version before is that of the history before the newest migration.
 """
@@ -61,7 +61,7 @@ async def ready(url: str) -> tuple[int, str]:
 
 
 async def untouched(url: str, dataset: Dataset) -> list[dict[str, Any]]:
-    """The responses of a version about invoices that nobody changes; it must list them all."""
+    """Return the responses for the invoices that the load leaves unchanged; all must be listed."""
     month = dataset.untouched_period
     async with httpx.AsyncClient(base_url=url, headers=dataset.headers) as client:
         listed = await client.get(f"/api/invoices/?year={month.year}&month={month.month}")

@@ -176,9 +176,13 @@ async def test_an_inactive_user_cannot_be_impersonated(
 async def test_the_header_is_ignored_unless_the_caller_is_staff(
     case: Case, client: httpx.AsyncClient, make: Factories, statements: list[str]
 ) -> None:
-    support, nobody = await make.support(), await make.user()
+    support, without_roles = await make.support(), await make.user()
     everything = {str(case.seen.uuid), str(case.unseen.uuid)}
-    for user, seen in ((support, everything), (case.owner, {str(case.seen.uuid)}), (nobody, set())):
+    for user, seen in (
+        (support, everything),
+        (case.owner, {str(case.seen.uuid)}),
+        (without_roles, set()),
+    ):
         assert uuids(await client.get(LIST, headers=user.headers)) == seen
         for value in (case.staff.uuid, case.owner.uuid, uuid4(), "x", ""):
             statements.clear()

@@ -175,8 +175,8 @@ async def test_staff_and_support_see_every_project(
     kind: str, make: Factories, customer: Row, project: Row, connection: AsyncConnection
 ) -> None:
     await make.subnet(customer, "10.0.0.0/8")
-    nobody = caller_of(await make.user(), None)
+    without_roles = caller_of(await make.user(), None)
     is_staff = kind == "is_staff"
-    caller = replace(nobody, is_staff=is_staff, is_support=not is_staff)
+    caller = replace(without_roles, is_staff=is_staff, is_support=not is_staff)
     for condition in (of_project, of_billing, of_either):
         assert project.id in await projects_of(connection, caller, condition)

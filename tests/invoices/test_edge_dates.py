@@ -144,7 +144,7 @@ async def test_a_time_that_is_none_is_refused(
 
 
 @pytest.mark.usefixtures("staff")
-async def test_sealed_entries_of_older_releases_show_what_was_meant(
+async def test_sealed_entries_of_older_releases_show_the_intended_dates(
     client: httpx.AsyncClient, make: Factories, connection: AsyncConnection
 ) -> None:
     invoice = await make.invoice(await make.customer())

@@ -99,7 +99,7 @@ async def test_older_months_are_issued_at_once(
     assert states == ["created", WAITING, "pending"]
 
 
-async def test_without_a_grace_period_what_waits_is_issued_at_the_next_close(
+async def test_without_a_grace_period_waiting_invoices_are_issued_at_the_next_close(
     ended_october: Row, database: Database, connection: AsyncConnection, settings: Settings
 ) -> None:
     await close_month(database, settings)
@@ -187,7 +187,7 @@ async def test_the_history_has_the_end_of_the_month(
 
 
 @pytest.mark.usefixtures("ended_october")
-async def test_counts_and_growth_include_what_waits(
+async def test_counts_and_growth_include_waiting_invoices(
     make: Factories, waiting_client: httpx.AsyncClient
 ) -> None:
     staff = await make.staff()

@@ -67,7 +67,7 @@ async def test_majors_and_others(
     await bill(make, tiny, Period(2025, 11), "-3")
     headers = (await make.staff()).headers
     await night.passes()
-    # The caller, and the sums: from what is kept for this day, else from the invoices.
+    # The caller, and the sums: from those stored for this day, else from the invoices.
     expected = 2 if night.brings_forward else 3
     statements.clear()
     answer = await client.get(URL, headers=headers, params={"customers_count": "2"})
@@ -98,7 +98,7 @@ async def test_majors_and_others(
         assert head.content == b""
 
 
-async def test_who_is_major_is_decided_by_what_was_created_within_a_year(
+async def test_customers_are_major_by_their_invoices_created_within_a_year(
     make: Factories, client: httpx.AsyncClient, night: Night
 ) -> None:
     inside, outside = await make.customer(name="inside"), await make.customer(name="outside")

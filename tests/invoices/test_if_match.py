@@ -49,14 +49,14 @@ async def case(client: httpx.AsyncClient, make: Factories) -> Case:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_a_change_of_what_the_client_knows(case: Case, action: str) -> None:
+async def test_a_change_of_the_state_in_if_match_is_made(case: Case, action: str) -> None:
     etag = await case.etag()
     assert (await case.post(action, etag)).status_code == 200
     assert await case.etag() != etag
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_a_change_of_what_changed_meanwhile(
+async def test_a_change_of_an_invoice_that_changed_meanwhile_is_refused(
     case: Case, action: str, connection: AsyncConnection
 ) -> None:
     etag = await case.etag()
@@ -92,7 +92,7 @@ async def test_the_validator_of_a_compressed_answer(case: Case, coding: str) -> 
     assert (await case.post("set_reference_number", etag)).status_code == 412
 
 
-async def test_the_log_knows_what_was_asked_and_by_whom(case: Case) -> None:
+async def test_the_log_names_the_operation_and_the_user(case: Case) -> None:
     etag = await case.etag(**{"Accept-Encoding": "gzip"})
     with capture_logs() as lines:
         await case.post("set_backend_id", etag)
@@ -116,7 +116,7 @@ async def test_a_validator_of_some_fields_is_another_one(case: Case) -> None:
     assert (await case.post("set_backend_id", answer.headers["etag"])).status_code == 412
 
 
-async def test_of_two_at_once_who_know_the_same_one_is_told(case: Case) -> None:
+async def test_one_of_two_changes_at_once_of_the_same_state_is_refused(case: Case) -> None:
     etag = await case.etag()
     answers = await asyncio.gather(
         *(case.post(action, etag) for action in ("set_backend_id", "set_reference_number"))
@@ -124,7 +124,7 @@ async def test_of_two_at_once_who_know_the_same_one_is_told(case: Case) -> None:
     assert sorted(answer.status_code for answer in answers) == [200, 412]
 
 
-async def test_what_is_refused_anyway_is_refused_for_that(
+async def test_a_request_with_another_error_is_refused_for_that_error(
     case: Case, connection: AsyncConnection
 ) -> None:
     await connection.execute(text("UPDATE invoices SET state = 'paid'"))

@@ -1,4 +1,4 @@
-"""Among a hundred thousand invoices, an index leads to what is asked for, and to little else."""
+"""Among a hundred thousand invoices, an index leads to the requested rows, and to few others."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -64,7 +64,7 @@ ORDERS = ("-created", "created", "-month", "month", "-year", "year", "month,year
 PRESORTED = 17_000
 """The rows of a month of all years, or of a year; within them the order has to be made."""
 
-# By what is asked for, the rows that a statement may read at most, for staff.
+# By the query, the rows that a statement may read at most, for staff.
 STAFF: dict[str, int] = {
     "": FEW,
     "state=pending": FEW,
@@ -119,7 +119,7 @@ async def customer(connection: AsyncConnection, database: Database) -> Row:
     return Row(found.id, found.uuid)
 
 
-async def test_an_index_leads_to_what_is_asked_for(
+async def test_an_index_leads_to_the_requested_rows(
     app: FastAPI,
     client: httpx.AsyncClient,
     connection: AsyncConnection,

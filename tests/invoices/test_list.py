@@ -242,7 +242,7 @@ async def test_at_most_300_on_a_page(listing: Listing, make: Factories, connecti
 
 
 @pytest.mark.parametrize("invoices", [1, 10])
-async def test_what_a_page_costs(
+async def test_a_page_takes_few_statements(
     invoices: int, listing: Listing, make: Factories, statements: list[str]
 ) -> None:
     customer = await make.customer()
@@ -262,19 +262,19 @@ async def test_what_a_page_costs(
     assert len(statements) == 1
 
 
-async def test_what_is_not_asked_for_is_not_loaded(
+async def test_fields_that_are_not_requested_are_not_loaded(
     listing: Listing, make: Factories, statements: list[str]
 ) -> None:
     await make.item(await make.invoice(await make.customer()))
     statements.clear()
     answer = await listing.get("field=total&field=uuid&field=nonsense")
     assert list(answer.json()[0]) == ["uuid", "total"]
-    assert len(statements) == 2  # who calls, the page
+    assert len(statements) == 2  # the caller, the page
     assert not any("customers" in text or "invoice_items" in text for text in statements)
     statements.clear()
     answer = await listing.get("field=customer")
     assert list(answer.json()[0]) == ["customer"]
-    assert len(statements) == 1  # who calls is known by now
+    assert len(statements) == 1  # the caller is cached by now
     statements.clear()
     answer = await listing.get("field=nonsense")
     assert len(answer.json()[0]) == 19

@@ -177,7 +177,7 @@ async def test_each_input_changes_the_answer(
         assert fresh.headers["etag"] == after[name].headers["etag"]
 
 
-async def test_a_change_that_is_rolled_back_leaves_what_is_kept(
+async def test_a_change_that_is_rolled_back_leaves_the_cached_response(
     shown: Shown, database: Database, statements: list[str]
 ) -> None:
     before = await shown.answers()
@@ -200,7 +200,7 @@ async def test_a_change_that_is_rolled_back_leaves_what_is_kept(
     assert not any("invoice_items" in statement for statement in statements)
 
 
-async def test_links_and_fields_are_part_of_what_is_kept(
+async def test_links_and_fields_are_part_of_the_cached_response(
     shown: Shown, client: httpx.AsyncClient
 ) -> None:
     headers = shown.staff.headers
@@ -237,7 +237,7 @@ async def test_settings_are_part_of_the_validator(shown: Shown, settings: Settin
     assert len(set(seen.values())) == len(changes) - 1
 
 
-async def test_what_is_kept_has_a_bound(settings: Settings, make: Factories) -> None:
+async def test_the_cache_has_a_bound(settings: Settings, make: Factories) -> None:
     bound = 20_000
     customer, user = await make.customer(), await make.staff()
     for month in range(1, 13):
@@ -326,7 +326,7 @@ async def test_an_item_added_while_its_resource_is_renamed(
     assert [item["resource_name"] for item in after["items"]] == ["After", "After"]
 
 
-async def test_what_clients_ask_for_does_not_fill_the_memory(
+async def test_requests_of_clients_do_not_fill_the_memory(
     shown: Shown, app: FastAPI, client: httpx.AsyncClient
 ) -> None:
     """Keys are digests: a long query or a long host takes no room beside the body."""

@@ -139,7 +139,9 @@ async def test_the_whole_of_an_invoice(make: Factories, client: httpx.AsyncClien
     ]  # fmt: skip
 
 
-async def test_what_has_no_value(make: Factories, client: httpx.AsyncClient) -> None:
+async def test_missing_values_have_their_documented_form(
+    make: Factories, client: httpx.AsyncClient
+) -> None:
     invoice = await make.invoice(await make.customer(country="", email=""))
     await make.item(invoice, "7", quantity=Decimal(2), unit=BillingUnit.DAY)
     answer = await client.get(
@@ -253,7 +255,9 @@ async def test_a_uuid_in_any_form(written: str, make: Factories, client: httpx.A
 @pytest.mark.parametrize(
     "uuid", ["abc", NOBODYS, f"({NOBODYS})", f"urn:uuid:{NOBODYS}", "%00", "growths"]
 )
-async def test_what_is_not_there(uuid: str, make: Factories, client: httpx.AsyncClient) -> None:
+async def test_an_invoice_that_does_not_exist_is_not_found(
+    uuid: str, make: Factories, client: httpx.AsyncClient
+) -> None:
     answer = await client.get(f"/api/invoices/{uuid}/", headers=(await make.staff()).headers)
     assert answer.status_code == 404
     assert answer.json() == {"detail": "No Invoice matches the given query."}
@@ -269,7 +273,7 @@ async def test_only_the_fields_asked_for(
 
     answer = await client.get(url + "?field=year&field=nonsense&field=uuid", headers=headers)
     assert list(answer.json()) == ["uuid", "year"]  # in the documented order
-    assert len(statements) == 2  # who calls, what is asked for
+    assert len(statements) == 2  # the caller, the invoice
     assert "customers" not in statements[1]
     assert "invoice_items" not in statements[1]
 

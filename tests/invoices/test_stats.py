@@ -112,7 +112,7 @@ async def test_offerings_of_one_name_keep_their_order(
     assert len(set(seen)) == 5
 
 
-async def test_what_sums_cost(
+async def test_sums_take_few_statements(
     make: Factories, client: httpx.AsyncClient, statements: list[str]
 ) -> None:
     invoice = await make.invoice(await make.customer())

@@ -66,7 +66,7 @@ async def deliver(connection: AsyncConnection, invoice: int, state: str) -> None
     )
 
 
-async def test_what_waits_and_what_is_settled(
+async def test_waiting_and_settled_entries_are_counted(
     database: Database, connection: AsyncConnection, make: Factories
 ) -> None:
     for due in (timedelta(minutes=-7), timedelta(minutes=-1), timedelta(hours=1)):

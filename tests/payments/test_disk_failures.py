@@ -163,7 +163,7 @@ async def test_a_name_that_is_not_durable_is_no_proof(
     await case.is_taken(settings.proof_dir)
 
 
-async def test_what_cannot_be_removed_is_left_to_the_sweep(
+async def test_a_file_that_cannot_be_removed_is_left_to_the_sweep(
     case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response is that of the first failure."""

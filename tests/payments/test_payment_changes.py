@@ -317,7 +317,7 @@ async def test_the_proof_of_a_deleted_payment_is_swept(
     assert (await case.send("GET", f"{kept}/")).json()["proof"] is not None
 
 
-@pytest.mark.parametrize("role", ["owner", "support", "nobody"])
+@pytest.mark.parametrize("role", ["owner", "support", "anonymous"])
 async def test_only_staff_change_payments(case: Case, make: Factories, role: str) -> None:
     payment = await make.payment(case.profile)
     headers: dict[str, str] = {}
@@ -335,7 +335,7 @@ async def test_only_staff_change_payments(case: Case, make: Factories, role: str
             ("POST", f"{uuid}/unlink_from_invoice/"),
         ):
             answer = await case.client.request(method, f"{URL}{path}", headers=headers, content="{")
-            assert answer.status_code == (401 if role == "nobody" else 403), (method, path)
+            assert answer.status_code == (401 if role == "anonymous" else 403), (method, path)
     assert await case.count() == 1
 
 

@@ -288,13 +288,13 @@ async def test_if_match_compares_the_etag_of_the_retrieval(case: Case, make: Fac
     assert (await case.send("GET", path)).json()["name"] == "A"
 
 
-@pytest.mark.parametrize("role", ["owner", "support", "stranger", "nobody"])
+@pytest.mark.parametrize("role", ["owner", "support", "stranger", "anonymous"])
 async def test_only_staff_change_profiles(case: Case, make: Factories, role: str) -> None:
     profile = await make.profile(case.customer)
     headers: dict[str, str] = {}
     if role == "owner":
         headers = (await make.owner(case.customer)).headers
-    elif role != "nobody":
+    elif role != "anonymous":
         headers = (await (make.support() if role == "support" else make.user())).headers
     for uuid in (profile.uuid, uuid4(), "malformed"):
         for method, path in (
@@ -305,7 +305,7 @@ async def test_only_staff_change_profiles(case: Case, make: Factories, role: str
             ("POST", f"{uuid}/enable/"),
         ):
             answer = await case.client.request(method, f"{URL}{path}", headers=headers, content="{")
-            assert answer.status_code == (401 if role == "nobody" else 403), (method, path)
+            assert answer.status_code == (401 if role == "anonymous" else 403), (method, path)
     assert await case.active() == [profile.uuid]
 
 

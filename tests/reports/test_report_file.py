@@ -193,7 +193,7 @@ def test_a_spreadsheet_gets_every_digit_of_a_number(number: Decimal) -> None:
         st.tuples(st.text(st.characters(codec="utf-8"), max_size=9), st.decimals(-99, 99, places=0))
     )
 )
-def test_a_csv_file_gives_back_what_was_written(rows: list[tuple[str, Decimal]]) -> None:
+def test_a_csv_file_gives_back_the_written_rows(rows: list[tuple[str, Decimal]]) -> None:
     file = io.BytesIO()
     columns = [Column("text"), Column("amount", CellKind.AMOUNT)]
     written = CsvFile(file, columns, JPY)

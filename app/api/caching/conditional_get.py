@@ -61,11 +61,11 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[State]):
-    """What a request reads."""
+    """The state that a request reads, and its representation."""
 
     select: Callable[[AsyncConnection], Awaitable[State]]
     represent: Callable[[State], Representation]
-    """Raises what the response is if the state cannot be shown, such as 404 for a late page."""
+    """Raises the error of the response if the state has none, such as 404 for a late page."""
     in_snapshot: bool = False
     """Whether `select` takes more than one statement."""
 

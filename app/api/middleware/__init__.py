@@ -1,1 +1,1 @@
-"""What every request passes before its endpoint."""
+"""The middleware that every request passes before its endpoint."""

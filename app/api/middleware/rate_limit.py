@@ -207,7 +207,7 @@ class RequestLimiter:
     _counted: bool = False
     """Whether the request counts on its token, or was refused and counts on nothing."""
     _shown: tuple[Limit, Verdict] | None = None
-    """What the `RateLimit` headers show."""
+    """The values in the `RateLimit` headers."""
 
     async def check(self, limit: Limit | None, key: str | None) -> None:
         """Raise `Throttled` if the key has used up the limit.

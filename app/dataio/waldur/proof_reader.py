@@ -13,7 +13,7 @@ from app.dataio.waldur.source_database import WaldurDatabase
 from app.payments.proofs import media_type, safe_name
 
 _HEAD: Final = 64
-"""The number of first bytes that tell the media type."""
+"""The number of first bytes that determine the media type."""
 
 
 async def read_proof(

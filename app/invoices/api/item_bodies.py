@@ -42,7 +42,7 @@ class InvoiceItemUpdate(BaseModel):
 
 
 class InvoiceItemCompensationRequest(RequestModel):
-    """What a compensation is for."""
+    """The component that a compensation is for."""
 
     offering_component_name: Annotated[str, Text()]
     """The name of the component, which the details of the compensation have."""

@@ -21,7 +21,7 @@ _BATCH_ROWS: Final = 1000
 
 
 class ReportRows(StrEnum):
-    """What a row of a report is: an item of an invoice, or a customer with its invoice."""
+    """The subject of a row of a report: an item of an invoice, or a customer with its invoice."""
 
     ITEMS = "items"
     CUSTOMERS = "customers"

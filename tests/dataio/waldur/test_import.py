@@ -205,7 +205,7 @@ async def test_invoices_are_imported_with_number_dates_and_totals(
     assert following == 100004
 
 
-async def test_items_refer_to_what_their_details_tell(
+async def test_items_refer_to_the_records_in_their_details(
     bring: Import, connection: AsyncConnection
 ) -> None:
     await bring()

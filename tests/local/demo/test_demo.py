@@ -201,7 +201,9 @@ async def test_the_credit_is_spent_by_compensations(connection: AsyncConnection)
     assert (await connection.execute(not_credited)).scalar_one() >= 0
 
 
-async def test_details_name_what_the_item_refers_to(connection: AsyncConnection) -> None:
+async def test_details_name_the_records_that_the_item_refers_to(
+    connection: AsyncConnection,
+) -> None:
     statement = (
         select(InvoiceItem.details, InvoiceItem.plan_component_id, Resource.uuid, Offering.uuid)
         .join(Resource, Resource.id == InvoiceItem.resource_id)

@@ -16,7 +16,7 @@ from app.local.demo.loading import OWNER
 from app.settings import Settings
 
 
-async def test_what_the_owner_sees(
+async def test_the_owner_sees_invoices_of_both_organizations(
     database: Database,
     settings: Settings,
     connection: AsyncConnection,

@@ -123,7 +123,7 @@ def test_a_changed_owner(data: Path, place: str) -> None:
 
 @pytest.mark.skipif(is_root, reason="permissions do not bind root")
 @pytest.mark.parametrize("place", ["", "postgresql", "audit-key"])
-def test_what_is_closed_to_an_ordinary_user(data: Path, place: str) -> None:
+def test_a_directory_that_is_closed_to_an_ordinary_user_is_refused(data: Path, place: str) -> None:
     change = mode(place, 0o000)
     closed = change(data)
     try:
