@@ -7,7 +7,7 @@ Each step stands alone, looks for what is still to be done, and does it at most 
 may run at any time, twice at once, and be killed at any point.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -117,6 +117,19 @@ async def _overdue(
             yield row.id, row.number
 
 
+def _batches(
+    database: Database, find: Callable[..., Awaitable[Sequence[int]]], *arguments: Period
+) -> AsyncIterator[Sequence[int]]:
+    """Yield the keys that `find` returns, in batches."""
+    return read_in_batches(
+        database,
+        lambda connection, after: find(connection, *arguments, after=after, limit=_BATCH),
+        key=int,
+        size=_BATCH,
+        start=0,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CloseStatus:
     """How far months are closed. Imported invoices do not count: the close does not issue them."""
@@ -141,32 +154,14 @@ async def _end_months(
     database: Database, settings: Settings, running: Period, summary: JobSummary
 ) -> None:
     """Let the invoices of past months wait for the end of their grace period."""
-    batches = read_in_batches(
-        database,
-        lambda connection, after: closing.find_invoices_to_finalize(
-            connection, running, after=after, limit=_BATCH
-        ),
-        key=int,
-        size=_BATCH,
-        start=0,
-    )
-    async for invoices in batches:
+    async for invoices in _batches(database, closing.find_invoices_to_finalize, running):
         async with _transaction(database, settings) as connection:
             summary.counts["waiting"] += await closing.end_month(connection, invoices)
 
 
 async def _expire_credits(database: Database, settings: Settings, summary: JobSummary) -> None:
     """Zero the balances of credits that have ended, after the invoices that they still pay."""
-    batches = read_in_batches(
-        database,
-        lambda connection, after: compensations.find_customers_with_ended_credits(
-            connection, after=after, limit=_BATCH
-        ),
-        key=int,
-        size=_BATCH,
-        start=0,
-    )
-    async for customers in batches:
+    async for customers in _batches(database, compensations.find_customers_with_ended_credits):
         for customer_id in customers:
             try:
                 async with _transaction(database, settings) as connection:
@@ -187,16 +182,7 @@ async def _open_invoices(
     database: Database, settings: Settings, running: Period, summary: JobSummary
 ) -> None:
     """Open the running month's invoice of each customer that needs one."""
-    batches = read_in_batches(
-        database,
-        lambda connection, after: closing.find_customers_to_invoice(
-            connection, running, after=after, limit=_BATCH
-        ),
-        key=int,
-        size=_BATCH,
-        start=0,
-    )
-    async for customers in batches:
+    async for customers in _batches(database, closing.find_customers_to_invoice, running):
         try:
             async with _transaction(database, settings) as connection:
                 await use_currency(connection, settings.currency)
