@@ -49,8 +49,23 @@ GracePercent = Annotated[
 Applied = Annotated[bool, mapped_column(default=True, server_default="true")]
 
 
+class CreditTerms:
+    """The columns that the credits of customers and of projects share."""
+
+    value: Mapped[Amount5]
+    """The balance."""
+    end_date: Mapped[date | None]
+    """The day on which the balance becomes zero."""
+    expected_consumption: Mapped[ZeroAmount5]
+    """The amount that is expected to be used each month."""
+    minimal_consumption_logic: Mapped[Logic]
+    grace_coefficient: Mapped[GracePercent]
+    apply_as_minimal_consumption: Mapped[Applied]
+    """Whether a part of the expected consumption that is not used is forfeited."""
+
+
 def _credit_checks() -> tuple[CheckConstraint, ...]:
-    """Return the constraints that the credits of customers and of projects share."""
+    """Return the constraints of `CreditTerms`, for one table."""
     return (
         CheckConstraint("value >= 0 AND value <> 'NaN'", name="value_is_not_negative"),
         CheckConstraint(
@@ -62,7 +77,7 @@ def _credit_checks() -> tuple[CheckConstraint, ...]:
     )
 
 
-class CustomerCredit(Base):
+class CustomerCredit(CreditTerms, Base):
     """A credit that pays items of the customer's invoices when these are issued."""
 
     __tablename__ = "customer_credits"
@@ -71,16 +86,6 @@ class CustomerCredit(Base):
     id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), unique=True)
-    value: Mapped[Amount5]
-    """The balance."""
-    end_date: Mapped[date | None]
-    """The day on which the balance becomes zero."""
-    expected_consumption: Mapped[ZeroAmount5]
-    """The amount that the customer is expected to use each month."""
-    minimal_consumption_logic: Mapped[Logic]
-    grace_coefficient: Mapped[GracePercent]
-    apply_as_minimal_consumption: Mapped[Applied]
-    """Whether a part of the expected consumption that is not used is forfeited."""
     created_at: Mapped[datetime]
 
 
@@ -97,7 +102,7 @@ class CustomerCreditOffering(Base):
     )
 
 
-class ProjectCredit(Base):
+class ProjectCredit(CreditTerms, Base):
     """A project's share of the customer's credit."""
 
     __tablename__ = "project_credits"
@@ -106,16 +111,6 @@ class ProjectCredit(Base):
     id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), unique=True)
-    value: Mapped[Amount5]
-    """The balance."""
-    end_date: Mapped[date | None]
-    """The day on which the balance becomes zero."""
-    expected_consumption: Mapped[ZeroAmount5]
-    """The amount that the project is expected to use each month."""
-    minimal_consumption_logic: Mapped[Logic]
-    grace_coefficient: Mapped[GracePercent]
-    apply_as_minimal_consumption: Mapped[Applied]
-    """Whether a part of the expected consumption that is not used is forfeited."""
     mark_unused_credit_as_spent_on_project_termination: Mapped[bool] = mapped_column(
         default=False, server_default="false"
     )
@@ -235,6 +230,8 @@ billed_item = table(
     column("project_id", BigInteger),
     column("resource_id", BigInteger),
     column("offering_id", BigInteger),
+    column("unit_price", Numeric),
+    column("quantity", Numeric),
     column("price", Numeric),
     column("credit", Boolean),
     column("customer_credit_id", BigInteger),

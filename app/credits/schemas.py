@@ -90,7 +90,7 @@ class CustomerCredit(TypedDict):
     allocated_to_projects: JsonNumber
     """The sum of the credits of the organization's projects."""
     consumption_last_month: JsonNumber | None
-    """The amount paid on the invoice of the last month; null without one."""
+    """The amount paid on the invoice of the last month, as in the ledger; null without one."""
     withdrawable_balance: JsonNumber
     """The part of the value that the organization earned."""
 
@@ -136,7 +136,7 @@ class ProjectCredit(TypedDict):
     allocated_customer_credit: Balance | None
     """The sum of the credits of the organization's projects; likewise null."""
     consumption_last_month: JsonNumber | None
-    """The amount paid on the invoice of the last month; null without one."""
+    """The amount paid on the invoice of the last month, as in the ledger; null without one."""
     spendable_value: Balance
     """The smaller one of the project's and the organization's balances."""
     is_limited_by_organization_credit: bool

@@ -8,7 +8,7 @@ to one form. Everything else is equal.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from typing import Any, Final
 
 from app.billing.periods import Period
@@ -66,12 +66,6 @@ def _amount(key: str, value: Any) -> Any:
     return Decimal(str(value)) if key in _AMOUNTS and value is not None else value
 
 
-def _consumption(key: str, value: Any) -> Any:
-    if key != "consumption_last_month" or value is None:
-        return value
-    return Decimal(str(value)).quantize(Decimal("0.01"), ROUND_UP)
-
-
 def _first_of_month(key: str, value: Any) -> Any:
     if key != "end_date" or not isinstance(value, str) or value.endswith("-01"):
         return value
@@ -114,7 +108,6 @@ EQUIVALENCES: Final = (
         lambda key, value: "proof" if key == "proof" and value else value,
     ),
     Equivalence("Amounts are numbers or texts as 8.1 documents them.", _amount),
-    Equivalence("Compensations are added up as their invoices show them.", _consumption),
     Equivalence(
         "A credit ends on the first of a month; an import moves it there.",
         _first_of_month,

@@ -125,6 +125,24 @@ async def test_consumption_is_of_a_credit_that_matches_the_filters(
     assert (answer.status_code, list(answer.json())) == (400, ["customer_uuid"])
 
 
+async def test_consumption_of_last_month_is_exact_and_by_month_as_invoiced(
+    make: Factories, rows: Any
+) -> None:
+    customer = await make.customer()
+    credit = await make.credit(customer)
+    project = await make.project(customer)
+    await make.project_credit(project)
+    invoice = await make.invoice(customer, Period(2026, 10))
+    await make.item(
+        invoice, "-13.595", project_id=project.id, credit=True, customer_credit_id=credit.id
+    )
+    for url in (CREDITS, SHARES):
+        (shown,) = await rows(url)
+        assert shown["consumption_last_month"] == 13.595
+    (month,) = await rows(f"{CREDITS}{credit.uuid}/consumptions/")
+    assert month["price"] == "13.60"
+
+
 async def test_a_credit_without_an_invoice_of_last_month_has_no_consumption(
     make: Factories, rows: Any
 ) -> None:

@@ -58,9 +58,11 @@ ALLOCATED: Final = (
     .scalar_subquery()
 )
 """The sum of the credits of the customer's projects."""
+PAID: Final = -billed_item.c.unit_price * billed_item.c.quantity
+"""The amount that a compensation took from the credit, as in the ledger. Its price is rounded."""
 # Null without an invoice of the month.
 _consumed_last_month = (
-    select(func.coalesce(-func.sum(billed_item.c.price), 0))
+    select(func.coalesce(func.sum(PAID), 0))
     .select_from(billed_invoice)
     .outerjoin(
         billed_item,

@@ -19,6 +19,7 @@ from app.credits.models import (
 from app.credits.queries.customer_credits import (
     ALLOCATED,
     OFFERINGS,
+    PAID,
     customer_conditions,
     names_of,
 )
@@ -76,7 +77,7 @@ def _list(scope: Scope) -> RowList[Scope]:
             "allocated_customer_credit": case((sees, ALLOCATED)),
             "consumption_last_month": _sum_of_month(
                 "last",
-                -billed_item.c.price,
+                PAID,
                 billed_item.c.customer_credit_id == CustomerCredit.id,
             ),
             "spendable_value": func.least(
