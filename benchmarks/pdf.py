@@ -9,7 +9,10 @@ import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from app.billing.enums import BillingUnit
 from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
@@ -17,13 +20,13 @@ from app.documents.pdf.maker import PdfMaker
 from benchmarks.console import console
 
 _PAGES = 400
-_XML_BYTES_PER_LINE = 1_600
 _PARTY = Party(
     name="Example Cloud OÜ",
     address="Pärnu mnt 1",
     postal="10141",
     city="Tallinn",
     country="EE",
+    vat_code="EE100000000",
     bank_account="EE38 2200 2210 2014 5685",
 )
 
@@ -67,6 +70,9 @@ def _document(number: int, lines: list[DocumentLine]) -> FrozenDocument:
     )
 
 
+_dump = TypeAdapter(Any).dump_json
+
+
 def _status_of_processes() -> list[dict[str, str]]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return [
@@ -82,10 +88,11 @@ def _status_of_processes() -> list[dict[str, str]]:
 async def _measure_pages(processes: int) -> None:
     maker = PdfMaker(processes=processes)
     lines = _lines(10)
+    stored = _dump(lines)
 
     async def make(numbers: range) -> None:
         await asyncio.gather(
-            *(maker.make(_document(number, lines), lines, b"<x/>") for number in numbers)
+            *(maker.make(_dump(_document(number, lines)), [stored]) for number in numbers)
         )
 
     await make(range(1, 1 + processes))
@@ -96,11 +103,11 @@ async def _measure_pages(processes: int) -> None:
 
 async def _measure_lines(count: int) -> None:
     maker = PdfMaker(processes=1)
-    await maker.make(_document(1, _lines(1)), _lines(1), None)
+    await maker.make(_dump(_document(1, _lines(1))), [_dump(_lines(1))])
     lines = _lines(count)
-    xml = b"<x>" + b"x" * _XML_BYTES_PER_LINE * count + b"</x>"
+    document, batch = _dump(_document(2, lines)), _dump(lines)
     start = time.perf_counter()
-    pdf = await maker.make(_document(2, lines), lines, xml)
+    pdf = await maker.make(document, [batch])
     seconds = time.perf_counter() - start
     peaks = [status["VmHWM"].strip() for status in _status_of_processes()]
     console.print(f"{count} lines: {seconds:.2f} s, {len(pdf)} bytes, memory at most {peaks}")

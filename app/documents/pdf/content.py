@@ -1,9 +1,8 @@
 """The content of a printed document, as JSON for its template: texts, formatted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
-from heapq import nlargest
-from typing import Any, Final
+from typing import Final
 
 from app.billing.bank_accounts import in_groups_of_four, parse_creditor_reference, parse_iban
 from app.billing.currencies import get_currency
@@ -17,21 +16,12 @@ from app.documents.pdf.payment_codes import (
     payment_reference,
     swiss_qr_bill,
 )
-from app.documents.printed_lines import (
-    InvoiceLine,
-    ProjectSection,
-    divide_by_project,
-    print_lines,
-    sum_up_lines,
-)
+from app.documents.pdf.table import Json, build_table, has_tax_columns, is_summed_up
+from app.documents.printed_lines import print_lines, sum_up_lines
 from app.documents.texts import Texts
 from app.urls import is_http_url
 
-MAX_LISTED_LINES: Final = 2_000
-"""The most lines that are listed one by one. Above, they are summed up."""
 _MAX_ADDRESS_LINES: Final = 8
-
-Json = dict[str, Any]
 
 
 def build_content(document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts) -> Json:
@@ -48,19 +38,18 @@ class _Content:
         self.document = document
         self.texts = texts
         self.formats = Formats(texts.locale, get_currency(document.currency))
-        self.summed_up = document.items > MAX_LISTED_LINES
+        self.summed_up = is_summed_up(document)
         make_lines = sum_up_lines if self.summed_up else print_lines
         self.lines = make_lines(document, lines, texts)
         self.is_credit_note = document.kind is DocumentKind.CREDIT_NOTE
         self.asks_for_payment = asks_for_payment(document)
         url = document.payment_url.strip()
         self.payment_url = url if self.asks_for_payment and is_http_url(url) else None
-        self.has_tax_columns = document.provider_tax is None or document.tax_percent != 0
+        self.has_tax_columns = has_tax_columns(document)
 
     def build(self) -> Json:
         """Return the whole content."""
         document, heading = self.document, self.heading()
-        columns = self.columns()
         content: Json = {
             "title": heading,
             "author": to_one_line(document.seller.name),
@@ -72,19 +61,14 @@ class _Content:
             "facts": self.facts(),
             "references": self.references(),
             "notes": self.notes(),
-            "columns": columns,
-            "price-column": len(columns) - (3 if self.has_tax_columns else 1),
-            "sections": self.sections(),
             "sums": self.sums(),
             "total": [self.texts.gettext("Total"), self.formats.money(document.gross)],
             "footnotes": self.footnotes(),
             "remarks": self.remarks(),
             "payment": self.payment(),
         }
-        widest = self.longest_cells(content["sections"], len(columns))
-        for column, longest in zip(columns, widest, strict=True):
-            column["longest"] = longest
-        content = make_printable(content)
+        table = build_table(document, self.lines, self.texts, self.formats)
+        content = make_printable(content | table)
         content["date"] = {
             "year": document.issue_date.year,
             "month": document.issue_date.month,
@@ -203,99 +187,6 @@ class _Content:
             )
             return [text.format(count=count)]
         return [] if self.lines else [_("Nothing is charged.")]
-
-    def columns(self) -> list[Json]:
-        """Return the headings of the table; `number` columns are right-aligned."""
-        _ = self.texts.gettext
-        columns = [(_("Description"), False)]
-        if self.summed_up:
-            columns.append((_("Items"), True))
-        else:
-            columns += [(_("Quantity"), True), (_("Unit"), False), (_("Unit price"), True)]
-        columns.append((_("Price"), True))
-        if self.has_tax_columns:
-            columns += [(_("Tax"), True), (_("Total"), True)]
-        return [{"label": label, "number": number} for label, number in columns]
-
-    def sections(self) -> list[Json]:
-        """Return the lines by project, with a subtotal for each of several."""
-        _ = self.texts.gettext
-        sections = divide_by_project(self.lines)
-        subtotal = (
-            _("{project}, without tax")
-            if self.document.provider_tax is None
-            else _("{project}, sum")
-        )
-        several = len(sections) > 1
-        built = []
-        for section in sections:
-            named = section.project is not None
-            heading = to_one_line(section.project or "") if named else _("Other items")
-            built.append(
-                {
-                    "heading": heading if named or several else None,
-                    "lines": self._section_lines(section),
-                    "subtotal": {
-                        "label": subtotal.format(project=heading),
-                        "amount": self.formats.amount(section.price),
-                    }
-                    if several
-                    else None,
-                }
-            )
-        return built
-
-    def _section_lines(self, section: ProjectSection) -> list[Json]:
-        return [
-            {
-                "name": to_one_line(line.name),
-                "notes": self._line_notes(line, resource),
-                "cells": self._cells(line),
-            }
-            for line, resource in section.lines_with_resources()
-        ]
-
-    def _line_notes(self, line: InvoiceLine, resource: str) -> list[Json]:
-        _ = self.texts.gettext
-        notes = [
-            (to_one_line(resource), False),
-            (_("Compensation") if line.credit else "", True),
-            (_("Tax charged by the provider") if line.is_provider_tax else "", False),
-            (self._charged_days(line), False),
-        ]
-        return [{"text": text, "credit": credit} for text, credit in notes if text]
-
-    def _charged_days(self, line: InvoiceLine) -> str:
-        """Format the days of a line; empty for the whole month."""
-        month = Period(self.document.year, self.document.month)
-        if (line.start, line.end) in ((None, None), (month.first_day, month.last_day)):
-            return ""
-        days = dict.fromkeys((self.formats.day(line.start), self.formats.day(line.end)))
-        return " \u2013 ".join(days)
-
-    def _cells(self, line: InvoiceLine) -> list[str]:
-        formats = self.formats
-        if line.quantity is None or line.unit_price is None:
-            cells = [formats.quantity(Decimal(line.items))]
-        else:
-            cells = [
-                formats.quantity(line.quantity),
-                to_one_line(line.unit),
-                formats.amount(line.unit_price),
-            ]
-        cells.append(formats.amount(line.price))
-        if self.has_tax_columns:
-            cells += [formats.amount(line.tax), formats.amount(line.total)]
-        return cells
-
-    def longest_cells(self, sections: Sequence[Json], columns: int) -> list[list[str]]:
-        """Return the longest texts of each column, by which the template sets its width."""
-        rows = [line["cells"] for section in sections for line in section["lines"]]
-        subtotals = [section["subtotal"]["amount"] for section in sections if section["subtotal"]]
-        longest = [nlargest(2, cells, key=len) for cells in zip(*rows, strict=True)]
-        longest = [[], *longest] if rows else [[] for _ in range(columns)]
-        longest[-3 if self.has_tax_columns else -1] += nlargest(1, subtotals, key=len)
-        return longest
 
     def sums(self) -> list[list[str]]:
         """Return the amounts that lead to the total, as the HTML document has them."""

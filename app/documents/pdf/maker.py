@@ -11,9 +11,9 @@ from typing import Final
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
 
-from app.documents.document import DocumentLine, FrozenDocument
+from app.documents.document import parse_document, parse_lines
 from app.documents.pdf.errors import PdfProcessDied, PdfTimeout
-from app.documents.pdf.rendering import make_pdf
+from app.documents.pdf.rendering import make_pdf_with_e_invoice
 
 MEMORY_LIMIT: Final = 1 << 30
 """The most bytes of address space of a process."""
@@ -41,39 +41,37 @@ class PdfMaker:
         self._time_limit = time_limit
         self._memory_limit = memory_limit
 
-    async def make(
-        self, document: FrozenDocument, lines: Sequence[DocumentLine], xml: bytes | None
-    ) -> bytes:
-        """Return what `make_pdf` returns.
+    async def make(self, document: bytes, batches: Sequence[bytes]) -> bytes:
+        """Return a document as PDF, with its e-invoice inside where that can be written.
 
-        Raises PdfTimeout after the time limit, PdfProcessDied if the process was killed or had too
-        little memory, and PdfError if the PDF cannot be made.
+        `document` and `batches` are JSON, as `parse_document` and `parse_lines` read it: thousands
+        of lines would take this process a tenth of a second to read. Raises PdfTimeout after the
+        time limit, PdfProcessDied if the process was killed or had too little memory, and PdfError
+        if the PDF cannot be made.
         """
         try:
             with fail_after(self._time_limit):
                 return await to_process.run_sync(
                     _make_pdf,
-                    (document, lines, xml, self._default_locale),
+                    document,
+                    batches,
+                    self._default_locale,
                     self._memory_limit,
                     cancellable=True,
                     limiter=self._limiter,
                 )
         except TimeoutError:
-            raise PdfTimeout(
-                f"The PDF of {document.printed_number} took more than {self._time_limit:g} seconds."
-            ) from None
+            raise PdfTimeout(f"The PDF took more than {self._time_limit:g} seconds.") from None
         except (BrokenWorkerProcess, MemoryError) as error:
-            raise PdfProcessDied(
-                f"The process that made the PDF of {document.printed_number} died."
-            ) from error
+            raise PdfProcessDied("The process that made the PDF died.") from error
 
 
 def _make_pdf(
-    work: tuple[FrozenDocument, Sequence[DocumentLine], bytes | None, str], memory_limit: int
+    document: bytes, batches: Sequence[bytes], default_locale: str, memory_limit: int
 ) -> bytes:
     _limit_process(memory_limit)
-    document, lines, xml, default_locale = work
-    return make_pdf(document, lines, xml, default_locale=default_locale)
+    lines = [line for batch in batches for line in parse_lines(batch)]
+    return make_pdf_with_e_invoice(parse_document(document), lines, default_locale=default_locale)
 
 
 def _limit_process(memory_limit: int) -> None:

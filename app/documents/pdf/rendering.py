@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
@@ -15,14 +15,34 @@ from app.documents.pdf.characters import PLACEHOLDER
 from app.documents.pdf.content import build_content
 from app.documents.pdf.errors import PdfError
 from app.documents.pdf.factur_x import declare_attachment
+from app.documents.profiles import FACTUR_X
+from app.documents.requirements import find_problems
 from app.documents.texts import choose_texts
+from app.documents.xml_documents import write_xml
 
+MAX_ATTACHED_LINES: Final = 5_000
+"""The most lines of an attached CII, which has 8 MB then."""
 _DIRECTORY: Final = Path(__file__).parent
 _MAX_TAGGED_LINES: Final = 500
 """Tags make a document accessible, and fifteen times as large: 2 MB for 2,000 lines."""
 _NOT_DISPLAYED: Final = re.compile(r'the text `(".*?")` could not be displayed', re.DOTALL)
 _TYPST_ESCAPE: Final = re.compile(r"\\u\{([0-9a-f]+)\}")
 _MAX_REPLACEMENTS: Final = 20
+
+
+def make_pdf_with_e_invoice(
+    document: FrozenDocument, lines: Sequence[DocumentLine], *, default_locale: str = "en"
+) -> bytes:
+    """Return a document as PDF/A-3b, with its CII inside where it can be written.
+
+    The CII is left out where the document lacks what EN 16931 requires, and above
+    `MAX_ATTACHED_LINES` lines. Raises PdfError if the PDF cannot be made.
+    """
+    can_be_written = document.items <= MAX_ATTACHED_LINES and not find_problems(
+        document, [lines], FACTUR_X
+    )
+    xml = write_xml(document, lines, FACTUR_X) if can_be_written else None
+    return make_pdf(document, lines, xml, default_locale=default_locale)
 
 
 def make_pdf(

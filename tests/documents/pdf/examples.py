@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from app.billing.enums import BillingUnit
 from app.documents.document import (
     DocumentKind,
@@ -113,3 +115,10 @@ def credit_note(items: Sequence[DocumentLine], **changes: Any) -> FrozenDocument
         "reason": "Outage of 3 October",
     }
     return document(items, **(values | changes))
+
+
+def as_json(frozen: FrozenDocument, items: Sequence[DocumentLine]) -> tuple[bytes, Sequence[bytes]]:
+    """Return a document and its lines in batches, as they are stored."""
+    batches = [items[start : start + 500] for start in range(0, len(items), 500)]
+    dump = TypeAdapter(Any).dump_json
+    return dump(frozen), [dump(batch) for batch in batches]

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pypdf import PdfReader
 
-from app.documents.pdf.rendering import make_pdf
+from app.documents.pdf.rendering import make_pdf, make_pdf_with_e_invoice
 from app.documents.printed_lines import MAX_SUMMARY_LINES, sum_up_lines
 from app.documents.texts import choose_texts
 from tests.documents.pdf.examples import document, line, lines
@@ -59,3 +59,10 @@ def test_lines_without_project_come_last_and_resources_tell_lines_apart() -> Non
     assert "vm-2" in text
     assert "vm-3" in text
     assert "vm-4" not in text
+
+
+def test_an_e_invoice_of_more_than_5000_lines_is_not_attached() -> None:
+    items = lines(5001)
+    pdf = make_pdf_with_e_invoice(document(items), items)
+    assert PdfReader(io.BytesIO(pdf)).attachments == {}
+    assert len(make_pdf_with_e_invoice(document(items[:5000]), items[:5000])) > len(pdf) + 50_000

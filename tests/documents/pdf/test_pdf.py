@@ -12,13 +12,16 @@ from lxml import etree
 from pypdf import PdfReader
 
 from app.documents.document import Party
-from app.documents.pdf.rendering import make_pdf
+from app.documents.pdf import content
+from app.documents.pdf.rendering import make_pdf, make_pdf_with_e_invoice
+from app.documents.profiles import FACTUR_X
+from app.documents.xml_documents import write_xml
 from tests.documents.pdf.examples import BUYER, SWISS_SELLER, credit_note, document, line, lines
 
 XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Invoice>Müller &amp; 客户\r\n</Invoice>\n'.encode()
 SCHEMA = "{http://www.aiim.org/pdfa/ns/schema#}"
 EXTENSION = "{http://www.aiim.org/pdfa/ns/extension/}"
-FACTUR_X = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
+NAMESPACE = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 
 
 def text_of(pdf: bytes) -> str:
@@ -73,9 +76,9 @@ def test_the_metadata_declare_the_e_invoice_in_the_one_list_of_schemas(invoice: 
     with pikepdf.open(io.BytesIO(invoice)) as pdf:
         xmp = _metadata(pdf)
     assert len(list(xmp.iter(f"{EXTENSION}schemas"))) == 1
-    assert FACTUR_X in [each.text for each in xmp.iter(f"{SCHEMA}namespaceURI")]
+    assert NAMESPACE in [each.text for each in xmp.iter(f"{SCHEMA}namespaceURI")]
     values = {
-        name: xmp.findtext(f".//{{{FACTUR_X}}}{name}")
+        name: xmp.findtext(f".//{{{NAMESPACE}}}{name}")
         for name in ("DocumentType", "DocumentFileName", "Version", "ConformanceLevel")
     }
     assert values == {
@@ -86,11 +89,23 @@ def test_the_metadata_declare_the_e_invoice_in_the_one_list_of_schemas(invoice: 
     }
 
 
+def test_the_e_invoice_is_inside_where_it_can_be_written() -> None:
+    items = [line()]
+    complete = document(items)
+    incomplete = document(items, buyer=replace(BUYER, country=""))
+    attached = [
+        PdfReader(io.BytesIO(make_pdf_with_e_invoice(each, items)), strict=True).attachments
+        for each in (complete, incomplete)
+    ]
+    assert attached[0]["factur-x.xml"] == [write_xml(complete, items, FACTUR_X)]
+    assert attached[1] == {}
+
+
 def test_a_document_without_e_invoice_declares_none() -> None:
     items = [line()]
     pdf = make_pdf(document(items), items, None)
     assert PdfReader(io.BytesIO(pdf), strict=True).attachments == {}
-    assert FACTUR_X.encode() not in pdf
+    assert NAMESPACE.encode() not in pdf
 
 
 def test_the_same_document_gives_the_same_bytes(invoice: bytes) -> None:
@@ -148,6 +163,13 @@ def test_arabic_and_hebrew_are_text() -> None:
 def test_characters_that_no_font_has_do_not_stop_a_document(name: str, shown: str) -> None:
     text = printed(buyer=replace(BUYER, name=name))
     assert shown in text
+
+
+def test_a_character_that_the_list_has_and_the_fonts_have_not_is_replaced_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(content, "make_printable", lambda value: value)
+    assert "□野家 x □" in printed(buyer=replace(BUYER, name="𠮷野家 x 𠮷"))
 
 
 def test_long_names_are_cut_and_long_words_broken() -> None:
