@@ -12,7 +12,6 @@ framework's serializer fields.
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 from unicodedata import category
@@ -20,7 +19,6 @@ from uuid import UUID
 
 from app.api.multipart import FilePart
 from app.api.request_model import BodyContext, BodyField, FieldError
-from app.api.serializers import AMOUNT, decimal_pattern
 from app.formats import parse_iso_date, parse_uuid
 from app.mailbox import InvalidAddress, Mailbox
 from app.urls import is_web_url
@@ -34,19 +32,14 @@ _INVALID_TIME: Final = (
     "Datetime has wrong format. Use one of these formats instead:"
     " YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]."
 )
-_INVALID_NUMBER: Final = "A valid number is required."
-_INVALID_INTEGER: Final = "A valid integer is required."
 _INVALID_UUID: Final = "Must be a valid UUID."
 NOT_A_FILE: Final = "The submitted data was not a file. Check the encoding type on the form."
 _SEVERAL_FILES: Final = "Only one file can be submitted."
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.0*)?")
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
-_NUMBER_MAX_LENGTH: Final = 1000
 _TRUE: Final = frozenset({"t", "y", "yes", "true", "on", "1"})
 _FALSE: Final = frozenset({"f", "n", "no", "false", "off", "0"})
 
@@ -172,67 +165,6 @@ class Boolean(BodyField):
     def schema(self) -> dict[str, Any] | type:
         """Return the schema of a boolean."""
         return {"type": "boolean"}
-
-
-@dataclass(frozen=True, slots=True)
-class Integer(BodyField):
-    """A whole number, also as a text."""
-
-    minimum: int
-    maximum: int
-
-    def parse(self, value: Any, _context: BodyContext) -> int:
-        """Return the integer."""
-        text = str(value).strip() if isinstance(value, str | int | float) else ""
-        if isinstance(value, bool) or not _INTEGER.fullmatch(text):
-            raise FieldError(_INVALID_INTEGER)
-        number = int(text.split(".")[0])
-        _raise_errors(_range_errors(number, self.minimum, self.maximum))
-        return number
-
-    def schema(self) -> dict[str, Any] | type:
-        """Return the schema of an integer."""
-        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
-
-
-@dataclass(frozen=True, slots=True)
-class DecimalNumber(BodyField):
-    """An exact number, as a text or a JSON number."""
-
-    max_digits: int
-    """Digits in total."""
-    decimals: int
-    """Digits after the decimal point."""
-    minimum: Decimal | None = None
-    maximum: Decimal | None = None
-
-    def parse(self, value: Any, _context: BodyContext) -> Decimal:
-        """Return the number."""
-        number = _decimal(value, self.max_digits, self.decimals)
-        _raise_errors(_range_errors(number, self.minimum, self.maximum))
-        return number
-
-    def schema(self) -> dict[str, Any] | type:
-        """Return the schema of a decimal string."""
-        pattern = decimal_pattern(self.max_digits - self.decimals, self.decimals)
-        return {"type": "string", "format": "decimal", "pattern": pattern}
-
-
-@dataclass(frozen=True, slots=True)
-class AmountNumber(BodyField):
-    """An amount of money, with at most the decimals of the currency."""
-
-    max_digits: int
-    """Digits in total, in a currency with two decimals."""
-
-    def parse(self, value: Any, context: BodyContext) -> Decimal:
-        """Return the amount."""
-        return _decimal(value, self.max_digits - 2 + context.decimals, context.decimals)
-
-    def schema(self) -> dict[str, Any] | type:
-        """Return the schema of a decimal string; the OpenAPI document adapts it to the currency."""
-        pattern = decimal_pattern(self.max_digits - 2, 2)
-        return {"type": "string", "format": "decimal", "pattern": pattern, AMOUNT: True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,37 +297,3 @@ def _content_errors(value: Any) -> list[str]:
                 if errors := _character_errors(text):
                     return errors
     return []
-
-
-def _range_errors(number: Any, minimum: Any, maximum: Any) -> list[str]:
-    errors = []
-    if maximum is not None and number > maximum:
-        errors.append(f"Ensure this value is less than or equal to {maximum}.")
-    if minimum is not None and number < minimum:
-        errors.append(f"Ensure this value is greater than or equal to {minimum}.")
-    return errors
-
-
-def _decimal(value: Any, max_digits: int, decimals: int) -> Decimal:
-    """Return an exact number with so many digits at most; of the errors, the first counts."""
-    text = str(value).strip() if isinstance(value, str | int | float) else ""
-    if len(text) > _NUMBER_MAX_LENGTH:
-        raise FieldError("String value too large.")
-    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
-        raise FieldError(_INVALID_NUMBER)
-    number = Decimal(text)
-    _sign, digits, exponent = number.as_tuple()
-    places = max(0, -int(exponent))
-    whole = max(0, len(digits) + int(exponent))
-    if not number:
-        whole = min(whole, 1)
-    if whole + places > max_digits:
-        raise FieldError(f"Ensure that there are no more than {max_digits} digits in total.")
-    if places > decimals:
-        raise FieldError(f"Ensure that there are no more than {decimals} decimal places.")
-    if whole > max_digits - decimals:
-        raise FieldError(
-            f"Ensure that there are no more than {max_digits - decimals} digits before the"
-            " decimal point."
-        )
-    return number.quantize(Decimal(1).scaleb(-decimals)) + 0  # a negative zero becomes zero

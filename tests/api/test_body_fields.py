@@ -11,21 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
-from app.api.body_fields import (
-    AmountNumber,
-    Boolean,
-    Choice,
-    Date,
-    DecimalNumber,
-    Email,
-    Integer,
-    JsonObject,
-    Text,
-    Timestamp,
-    Url,
-    Uuid,
-)
+from app.api.body_fields import Boolean, Choice, Date, Email, JsonObject, Text, Timestamp, Url, Uuid
 from app.api.body_links import Link, Links
+from app.api.body_numbers import AmountNumber, DecimalNumber, Integer
 from app.api.multipart import FilePart
 from app.api.request_model import BodyContext, BodyField, FieldError
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, model_validator
 
-from app.api.body_fields import Boolean, DecimalNumber, Email, Text
+from app.api.body_fields import Boolean, Email, Text
+from app.api.body_numbers import DecimalNumber
 from app.api.errors import InvalidFields
 from app.api.multipart import FilePart
 from app.api.request_body import RequestBody

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from app.api.body_fields import Boolean, Choice, Date, DecimalNumber, Text
+from app.api.body_fields import Boolean, Choice, Date, Text
 from app.api.body_links import Link, Links
+from app.api.body_numbers import DecimalNumber
 from app.api.request_model import OPTIONAL, RequestModel, partial_model
 from app.billing.enums import MinimalConsumptionLogic
 

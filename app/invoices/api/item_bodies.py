@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.api.body_fields import DecimalNumber, Integer, Text, Timestamp, Uuid
+from app.api.body_fields import Text, Timestamp, Uuid
 from app.api.body_links import Link
+from app.api.body_numbers import DecimalNumber, Integer
 from app.api.request_model import OPTIONAL, FieldError, RequestModel, partial_model
 from app.api.serializers import URI, DecimalString10, UtcTimestamp, WireUuid, decimal_schema, link
 

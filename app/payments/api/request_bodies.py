@@ -7,8 +7,9 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
-from app.api.body_fields import AmountNumber, Boolean, Choice, Date, File, JsonObject, Text
+from app.api.body_fields import Boolean, Choice, Date, File, JsonObject, Text
 from app.api.body_links import Link
+from app.api.body_numbers import AmountNumber
 from app.api.multipart import FilePart
 from app.api.request_model import OPTIONAL, RequestModel, partial_model
 from app.payments.schemas import PaymentTypeEnum

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
-from app.api.body_fields import Email, Integer
+from app.api.body_fields import Email
+from app.api.body_numbers import Integer
 from app.api.confirmations import Status
 from app.api.operation_docs import document_action, document_body
 from app.api.request_model import RequestModel
