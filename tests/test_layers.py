@@ -45,6 +45,7 @@ WRONG_IMPORTS = {
     "web-framework": [
         ("app.invoices.actions.pay", "fastapi"),
         ("app.jobs.runner", "starlette"),
+        ("app.documents.cii", "starlette"),
     ],
     "domain-without-http": [
         ("app.invoices.actions.pay", "app.api.json_response"),
@@ -57,6 +58,10 @@ WRONG_IMPORTS = {
     "billing-is-pure": [
         ("app.billing.money", "sqlalchemy"),
         ("app.billing.periods", "app.database.base"),
+    ],
+    "documents-are-pure": [
+        ("app.documents.requirements", "sqlalchemy"),
+        ("app.documents.ubl", "app.database.engine"),
     ],
     "libraries": [
         ("app.invoices.actions.notify", "aiosmtplib"),

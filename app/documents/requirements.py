@@ -28,6 +28,7 @@ from app.documents.problems import Findings, Problem, Subject
 from app.documents.profiles import Profile
 
 _MOST_DECIMALS: Final = 2
+_ONE_HALF: Final = Decimal("0.5")
 _UNKNOWN_CURRENCIES: Final = frozenset({"STN", "XAD"})
 """Currencies that the list of rule BR-CL-04 does not have."""
 _LINE_TOLERANCE: Final = Decimal("0.02")
@@ -114,6 +115,9 @@ class Requirements:
         if document.gross != round_half_up(expected, get_currency(document.currency)):
             message = "The total is not the total without tax plus the tax on it."
             self._findings.document("BT-112", "gross", "BR-CO-17", message)
+        if 0 < document.tax_percent < _ONE_HALF <= abs(document.tax):
+            message = "The official rules round a rate below 0.5 % to none, and refuse tax at it."
+            self._findings.document("BT-119", "tax_percent", "BR-CO-17", message)
 
     def _check_line(self, line: DocumentLine) -> None:
         document, findings = self._document, self._findings

@@ -160,6 +160,7 @@ CASES = [
     Case("BT-30", "BR-CO-26", document=exempt("O"), seller={"registration_code": ""}),
     Case("BT-5", "BR-DEC-14", document={"currency": "KWD", "net": Decimal("10.125")}),
     Case("BT-5", "BR-CL-04", (UBL_EN16931, PEPPOL, *XRECHNUNG), document={"currency": "STN"}),
+    Case("BT-119", "BR-CO-17", document={"tax_percent": Decimal("0.4"), "net": Decimal(200)}),
     # Countries of Peppol
     *(
         Case(term, rule, (PEPPOL,), germans=True, **values)

@@ -1,5 +1,6 @@
 """Documents as XML: exact bytes, and the official schemas and rules."""
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +24,7 @@ from app.documents.profiles import (
     Syntax,
     get_profile,
 )
-from app.documents.requirements import find_problems
+from app.documents.requirements import Requirements, find_problems
 from app.documents.xml_documents import create_writer, write_xml
 from tests.support.documents import BUYER, EXAMPLES, SELLER, make_document, make_line
 from tests.support.einvoice_rules import judge
@@ -67,6 +68,33 @@ def test_batches_make_the_same_bytes_as_one_list(profile: Profile) -> None:
     writer = create_writer(document, profile)
     parts = [writer.begin(), *(writer.lines([line]) for line in lines), writer.end()]
     assert b"".join(parts) == write_xml(document, lines, profile)
+
+
+@every_profile
+def test_memory_does_not_depend_on_the_number_of_lines(profile: Profile) -> None:
+    batches = 20
+    batch = [make_line(number) for number in range(1, 101)]
+    document = make_document(batch * batches)
+    tracemalloc.start()
+    try:
+        requirements, writer = Requirements(document, profile), create_writer(document, profile)
+        size = len(writer.begin())
+        for _ in range(batches):
+            requirements.check_lines(batch)
+            size += len(writer.lines(batch))
+        size += len(writer.end())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not requirements.problems()
+    assert peak < size / 2
+
+
+@pytest.mark.slow
+@every_profile
+def test_a_document_of_five_thousand_lines_is_clean(profile: Profile) -> None:
+    lines = [make_line(number) for number in range(1, 5001)]
+    assert_clean(make_document(lines), lines, profile)
 
 
 @every_profile
@@ -241,7 +269,7 @@ decimals = st.decimals(-100_000, 100_000, places=10)
 lines_of_any_amount = st.lists(
     st.tuples(decimals, decimals, st.sampled_from(BillingUnit)), max_size=8
 )
-percents = st.decimals(0, 99, places=2)
+percents = st.just(Decimal(0)) | st.decimals("0.5", 99, places=2)
 
 
 def read_amounts(xml: bytes, profile: Profile) -> dict[str, list[Decimal]]:
