@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from operator import attrgetter
+from operator import attrgetter, not_
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -37,6 +37,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.billing.currencies import Currency, get_currency
+from app.billing.party_details import (
+    check_bic,
+    check_endpoint,
+    check_endpoint_scheme,
+    check_registration_scheme,
+)
 from app.mailbox import Mailbox
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
@@ -142,6 +148,10 @@ def _without_trailing_slash(url: AnyHttpUrl | None) -> str | None:
     return None if url is None else str(url).rstrip("/")
 
 
+_OptionalText = Annotated[str, Field(exclude_if=not_)]
+"""Text that is sent only if it is set."""
+
+
 class IssuerDetails(BaseModel):
     """The issuer of the invoices; additional keys are sent unchanged."""
 
@@ -157,6 +167,29 @@ class IssuerDetails(BaseModel):
     bank_name: str = ""
     bank_account: str = ""
     vat_code: str = ""
+
+    city: _OptionalText = ""
+    registration_code: _OptionalText = ""
+    registration_scheme: Annotated[_OptionalText, AfterValidator(check_registration_scheme)] = ""
+    """The scheme of the registration code, of the ICD list (ISO 6523)."""
+    endpoint: _OptionalText = ""
+    """The electronic address from which e-invoices are sent."""
+    endpoint_scheme: Annotated[_OptionalText, AfterValidator(check_endpoint_scheme)] = ""
+    """The scheme of the electronic address, of the EAS list."""
+    contact_name: _OptionalText = ""
+    tax_number: _OptionalText = ""
+    """The tax number of an issuer without a VAT number."""
+    bic: Annotated[_OptionalText, AfterValidator(check_bic)] = ""
+    """The business identifier code of the bank."""
+    account_holder: _OptionalText = ""
+    """The holder of the bank account, if not the issuer."""
+    invoice_note: _OptionalText = ""
+    """A note on every invoice."""
+
+    @model_validator(mode="after")
+    def _check_endpoint(self) -> Self:
+        check_endpoint(self.endpoint, self.endpoint_scheme)
+        return self
 
 
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -265,7 +298,9 @@ class Settings(ProofSettings):
         IssuerDetails()
     )
     """A JSON object: name, address, country, country_name, email, postal, phone_number, bank_name,
-    bank_account, vat_code, and any further keys."""
+    bank_account, vat_code. For documents: city, registration_code, registration_scheme, endpoint,
+    endpoint_scheme, contact_name, tax_number, bic, account_holder, invoice_note. Any further keys
+    are sent, too."""
     payment_interval_days: int = Field(default=30, ge=0)
     """Days from the invoice date to the due date."""
     customer_affiliates: bool = False

@@ -58,6 +58,11 @@ def test_exactly_the_settings_are_documented() -> None:
         ("RATE_LIMIT_FAILED_LOGINS", "600/minute, 10/second"),
         ("ISSUER_DETAILS", '{"name": 1}'),
         ("ISSUER_DETAILS", "{name"),
+        ("ISSUER_DETAILS", '{"registration_scheme": "EE"}'),
+        ("ISSUER_DETAILS", '{"endpoint": "EE1", "endpoint_scheme": "9999"}'),
+        ("ISSUER_DETAILS", '{"endpoint": "EE1"}'),
+        ("ISSUER_DETAILS", '{"endpoint": "7300010000002", "endpoint_scheme": "0088"}'),
+        ("ISSUER_DETAILS", '{"bic": "EXMP"}'),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def _issuer(_: Exchange, answer: Answer, __: Facts) -> Answer:
     expected = _copy(answer)
     for invoice in _invoices(expected):
         issuer = invoice["issuer_details"]
-        documented = {name: issuer.get(name, "") for name in IssuerDetails.model_fields}
+        documented = {name: issuer.get(name, "") for name in IssuerDetails().model_dump()}
         invoice["issuer_details"] = {
             **documented,
             **{name: value for name, value in issuer.items() if name not in documented},

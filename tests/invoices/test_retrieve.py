@@ -344,6 +344,23 @@ async def test_a_backend_uuid_has_hyphens_where_other_uuids_have_none(
         assert shown["backend_uuid"] == str(backend_uuid)
 
 
+async def test_details_of_the_issuer_for_documents_are_sent_only_if_they_are_set(
+    make: Factories, settings: Settings
+) -> None:
+    invoice = await make.invoice(await make.customer())
+    headers = (await make.staff()).headers
+    issuer = {"name": "We", "city": "Tartu", "bic": "EXMPEE2X", "contact_name": ""}
+    changed = settings.model_copy(update={"issuer_details": IssuerDetails.model_validate(issuer)})
+    app: FastAPI = create_app(changed)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        answer = await client.get(f"/api/invoices/{invoice.uuid}/", headers=headers)
+    details = answer.json()["issuer_details"]
+    assert details == IssuerDetails().model_dump() | {
+        "name": "We", "city": "Tartu", "bic": "EXMPEE2X",
+    }  # fmt: skip
+    assert "contact_name" not in details
+
+
 async def test_hexadecimal_uuids_and_other_bases(make: Factories, settings: Settings) -> None:
     customer = await make.customer()
     project = await make.project(customer)

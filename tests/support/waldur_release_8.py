@@ -11,7 +11,8 @@ GROUPS: Final = (
 """The table of groups, which older releases have, too."""
 UPGRADE: Final = (
     "ALTER TABLE structure_customer ALTER default_tax_percent TYPE numeric(5,2),"
-    " ADD display_billing_info_in_projects boolean NOT NULL DEFAULT true",
+    " ADD display_billing_info_in_projects boolean NOT NULL DEFAULT true,"
+    " ADD city varchar(100) NOT NULL DEFAULT ''",
     "ALTER TABLE structure_accesssubnet"
     " ADD applies_to_portal boolean NOT NULL DEFAULT true,"
     " ADD is_staff_managed boolean NOT NULL DEFAULT false",

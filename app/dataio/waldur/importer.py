@@ -105,8 +105,9 @@ class WaldurImporter:
             self._report.skipped.add("personal_access_token", reason, name_row(row))
         await rows.import_rows(OrganizationGroupRecord, "structure_organizationgroup")
         groups = await rows.lists(selects.customer_groups(waldur))
+        details = await local_state.load_customer_details(self._loader.connection)
         async for row in rows.rows("customer", "structure_customer"):
-            map_row = partial(mapping.map_customer, groups=groups[row["id"]])
+            map_row = partial(mapping.map_customer, groups=groups[row["id"]], details=details)
             await rows.add("customer", row, map_row)
         await self._import_subnets()
         await rows.import_rows(ProjectRecord, "structure_project")

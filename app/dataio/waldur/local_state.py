@@ -21,6 +21,20 @@ from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment, PaymentProfile
 
 _CHANGED_SINCE_IMPORT: Final = Invoice.imported_revision.is_distinct_from(Invoice.revision)
+CUSTOMER_DETAILS: Final = (
+    Customer.registration_scheme,
+    Customer.buyer_reference,
+    Customer.order_reference,
+    Customer.contact_name,
+    Customer.city,
+    Customer.endpoint,
+    Customer.endpoint_scheme,
+    Customer.language,
+    Customer.tax_category,
+    Customer.tax_exemption_code,
+    Customer.tax_exemption_reason,
+)
+"""The details of customers that a Waldur does not have, or only in some releases."""
 CUSTOMER_ROWS: Final = {
     "customer_role": select(CustomerRole.uuid, Customer.uuid)
     .join_from(CustomerRole, Customer)
@@ -43,6 +57,14 @@ CUSTOMER_ROWS: Final = {
 """The rows that give access to a customer or money, with the customer, by kind."""
 _LARGEST_TOTAL: Final = Decimal(10) ** 19
 """An invoice can hold this total with any tax and any order of its items."""
+
+
+async def load_customer_details(connection: AsyncConnection) -> dict[UUID, dict[str, str]]:
+    """Return the details that a Waldur does not have, of the customers that have any."""
+    has_any = or_(*(column != "" for column in CUSTOMER_DETAILS))
+    rows = await connection.execute(select(Customer.uuid, *CUSTOMER_DETAILS).where(has_any))
+    names = [column.key for column in CUSTOMER_DETAILS]
+    return {uuid: dict(zip(names, details, strict=True)) for uuid, *details in rows}
 
 
 async def lock_stored_invoices(

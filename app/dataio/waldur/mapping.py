@@ -123,11 +123,20 @@ def _read_enum(row: Row, enum: type[StrEnum], name: str) -> StrEnum:
         raise ValueError(f"the {name.replace('_', ' ')} {row[name]!r} is unknown") from None
 
 
-def map_customer(row: Row, groups: Sequence[UUID]) -> CustomerRecord:
-    """Map an organization."""
+def map_customer(
+    row: Row, groups: Sequence[UUID], details: Mapping[UUID, Mapping[str, str]]
+) -> CustomerRecord:
+    """Map an organization. Keep its `details` that only this service has, by its UUID.
+
+    A city precedes them, which the releases 8 of Waldur have.
+    """
+    known = {"city": "", **details.get(parse_uuid(row["uuid"]), {})}
+    if row["city"] is not None:
+        known["city"] = row["city"]
     return map_record(
         CustomerRecord,
         row,
+        **known,
         accounting_start_date=row["accounting_start_date"] or row["created"] or UNKNOWN_TIME,
         organization_groups=tuple(groups),
     )

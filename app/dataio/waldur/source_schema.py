@@ -55,7 +55,7 @@ SOURCE_SCHEMA: Mapping[str, TableSchema] = MappingProxyType(
             | dict.fromkeys(("agreement_number", "backend_id", "contact_details"), "")
             | {"created": None, "accounting_start_date": None, "archived": False}
             | {"default_tax_percent": ZERO, "display_billing_info_in_projects": True}
-            | {"organization_group_id": None},
+            | {"organization_group_id": None, "city": None},
         ),
         "structure_organizationgroup": TableSchema("id uuid name", optional=True),
         "structure_customer_organization_groups": TableSchema(

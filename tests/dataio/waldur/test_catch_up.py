@@ -37,6 +37,31 @@ async def test_a_second_run_changes_nothing(bring: Import, connection: AsyncConn
     assert not second.preserved
 
 
+async def test_the_details_of_customers_that_waldur_lacks_stay(
+    bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    details = {
+        "city": "Tartu",
+        "registration_scheme": "0191",
+        "endpoint": "EE1",
+        "endpoint_scheme": "9931",
+        "contact_name": "Kadri",
+        "buyer_reference": "B-1",
+        "order_reference": "PO 7",
+        "language": "et",
+        "tax_category": "AE",
+        "tax_exemption_code": "VATEX-EU-AE",
+        "tax_exemption_reason": "Reverse charge",
+    }
+    changed = ", ".join(f"{name} = :{name}" for name in details)
+    await connection.execute(text(f"UPDATE customers SET {changed} WHERE name = 'buyer'"), details)
+    assert not +(await bring()).updated
+    names = ", ".join(details)
+    row = await connection.execute(text(f"SELECT {names} FROM customers WHERE name = 'buyer'"))
+    assert dict(row.mappings().one()) == details
+
+
 async def test_a_new_invoice_is_imported(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:

@@ -10,6 +10,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.dataio.waldur.local_state import CUSTOMER_DETAILS
 from tests.dataio.waldur.conftest import Import, dump
 from tests.support.factories import Factories
 from tests.support.waldur import add_rows, execute
@@ -90,7 +91,7 @@ async def test_a_customer_is_imported_with_its_address(
         "display_billing_info_in_projects": True,
         "created_at": start,
         "source": None,
-    }
+    } | dict.fromkeys((column.key for column in CUSTOMER_DETAILS), "")
 
 
 async def test_keys_are_imported_as_digests_with_their_expiry(

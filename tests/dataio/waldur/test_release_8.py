@@ -188,6 +188,17 @@ async def test_a_customer_may_hide_its_billing_from_its_projects(
     assert await values(connection, names) == ["buyer"]
 
 
+async def test_the_city_is_imported_and_replaces_the_one_here(
+    waldur: str, bring: Import, connection: AsyncConnection
+) -> None:
+    await bring()
+    await connection.execute(text("UPDATE customers SET city = 'Narva', language = 'et'"))
+    await execute(waldur, "UPDATE structure_customer SET city = 'Tartu' WHERE id = 11")
+    await bring()
+    rows = "SELECT city || ', ' || language FROM customers WHERE name = 'buyer'"
+    assert await values(connection, rows) == ["Tartu, et"]
+
+
 async def test_personal_access_tokens_are_named_and_not_imported(
     waldur: str, bring: Import, connection: AsyncConnection
 ) -> None:
