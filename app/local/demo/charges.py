@@ -14,7 +14,7 @@ from app.billing.proration import LimitPeriod, charged_limit, charged_quantity, 
 from app.catalogue.models import Offering, Plan, PlanComponent, Resource, ServiceProvider
 from app.customers.models import Project
 from app.local.demo.catalogue import RECORDED_PROVIDERS, Component, PriceList, article_code
-from app.local.demo.people import ORGANIZATIONS
+from app.local.demo.organizations import ORGANIZATIONS
 from app.local.demo.rows import identifier, seeded_random
 from app.local.demo.subscriptions import PROJECTS, Subscription
 

@@ -14,7 +14,7 @@ from app.customers.models import Customer
 from app.invoices.models import Invoice, InvoiceItem
 from app.local.demo.charges import Charge, charges
 from app.local.demo.credits import DemoCredits, given_back
-from app.local.demo.people import ORGANIZATIONS, Organization
+from app.local.demo.organizations import ORGANIZATIONS, Organization
 from app.local.demo.rows import Rows, identifier, seeded_random
 from app.local.demo.subscriptions import Subscription, buyer_of, subscriptions
 from app.payments.models import Payment, PaymentProfile

@@ -1,4 +1,4 @@
-"""Fictitious organizations that sell, buy or do both, and their users."""
+"""The fictitious organizations with their projects, and their users."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,124 +8,9 @@ from app.billing.enums import CustomerRoleName, PaymentType
 from app.billing.periods import Period
 from app.customers.models import Customer, Project
 from app.identity.models import AccessSubnet, CustomerRole, User
+from app.local.demo.organizations import ORGANIZATIONS, Organization
 from app.local.demo.rows import Rows, identifier
 from app.payments.models import PaymentProfile
-
-
-@dataclass(frozen=True)
-class Organization:
-    """A customer; its accounting started `starts` months ago, or starts later if negative."""
-
-    key: str
-    name: str
-    address: str
-    postal: str
-    country: str
-    tax_percent: str
-    starts: int = 18
-    archived: bool = False
-    profile: PaymentType = PaymentType.INVOICES
-    pays_late: bool = False
-    """Whether all its issued invoices are unpaid, not only the last one."""
-    projects: tuple[tuple[str, str], ...] = ()
-
-
-ORGANIZATIONS = (
-    # Sellers; some of them buy as well.
-    Organization("virmalis", "Virmalispilv OÜ", "Tuulekoja põik 7, Tartu", "50999", "EE", "24"),
-    Organization(
-        "fjordlys", "Fjordlys Beregning ApS", "Måneskinsvej 12, Aarhus", "8099", "DK", "25"
-    ),
-    Organization(
-        "brume",
-        "Ateliers de la Brume SARL",
-        "3 quai des Hérons, Nantes",
-        "44999",
-        "FR",
-        "20",
-        projects=(("brume-lab", "Laboratoire d'été"),),
-    ),
-    Organization(
-        "zuraw", "Biały Żuraw Programy Sp. z o.o.", "ul. Łąkowa 5, Łódź", "90-999", "PL", "23"
-    ),
-    # Buyers.
-    Organization(
-        "tammelinna",
-        "Tammelinna Ülikool",
-        "Kõrgemäe tänav 1, Tammelinna",
-        "51999",
-        "EE",
-        "24",
-        projects=(
-            ("course", "Andmeteaduse kursus"),
-            ("genome", "Õunapuu genoom"),
-            ("library", "Raamatukogu digiarhiiv"),
-        ),
-    ),
-    Organization(
-        "gletscher",
-        "Institut für Gletscherforschung Hochalm",
-        "Am Gletschertor 4, Hochalm",
-        "9899",
-        "AT",
-        "20",
-        projects=(("ice", "Eiskernmodell"), ("weather", "Wetterstationen")),
-    ),
-    Organization(
-        "groesswald",
-        "Größwald Maschinenbau GmbH",
-        "Schmiedegäßchen 21, Größwald",
-        "99999",
-        "DE",
-        "19",
-        profile=PaymentType.FIXED_PRICE,
-        projects=(("plant", "Werk Süd"),),
-    ),
-    Organization(
-        "sjavar",
-        "Sjávargögn Hólmavogur ehf.",
-        "Þangbraut 9, Hólmavogur",
-        "599",
-        "IS",
-        "24",
-        starts=9,
-        projects=(("fleet", "Flotastjórnun"),),
-    ),
-    Organization(
-        "hollow",
-        "Ben Hollow Analytics Ltd",
-        "14 Larkspur Wynd, Glenmorrow",
-        "ZZ9 9ZZ",
-        "GB",
-        "20",
-        profile=PaymentType.GATEWAY_MONTHLY,
-        projects=(("dash", "Dashboards"),),
-    ),
-    Organization(
-        "anemos",
-        "Λευκός Άνεμος Α.Ε.",  # noqa: RUF001 - Greek letters
-        "Οδός Αλκυόνων 8, Αθήνα",
-        "109 99",
-        "GR",
-        "24",
-        starts=5,
-        pays_late=True,
-        projects=(("turbines", "Ανεμογεννήτριες"),),
-    ),
-    Organization(
-        "farol",
-        "Pequeno Farol Turismo Lda.",
-        "Rua das Gaivotas 30, Póvoa",
-        "4999-999",
-        "PT",
-        "23",
-        archived=True,
-        projects=(("booking", "Reservas"),),
-    ),
-    Organization(
-        "kumo", "雲の家 合同会社", "青葉町 1-2-3, 仙台市", "999-9999", "JP", "10", starts=-1
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -182,20 +67,34 @@ def add_people(rows: Rows, now: datetime) -> None:
 def _add_organization(rows: Rows, organization: Organization, running: Period) -> None:
     started = running.shifted(-organization.starts).start
     created = min(started, running.start)
+    registration_code, registration_scheme = organization.registration
+    endpoint, endpoint_scheme = organization.endpoint
+    exemption_code, exemption_reason = organization.exemption
     customer = rows.add(
         Customer,
         organization.key,
         name=organization.name,
         email=f"billing@{organization.key}.example",
         phone_number=f"+00 555 01{len(rows.rows_of(Customer)):02}",
-        address=organization.address,
+        contact_name=organization.contact,
+        address=organization.street,
+        city=organization.city,
         postal=organization.postal,
         country=organization.country,
         bank_name="Example Bank",
-        # Check digits of 00 belong to no account.
-        bank_account=f"{organization.country}00 0000 0000 {1000 + len(rows.rows_of(Customer))}",
-        vat_code=f"{organization.country}0000{1000 + len(rows.rows_of(Customer))}",
+        bank_account=organization.bank_account,
+        vat_code=organization.vat_code,
+        registration_code=registration_code,
+        registration_scheme=registration_scheme,
+        endpoint=endpoint,
+        endpoint_scheme=endpoint_scheme,
+        buyer_reference=organization.buyer_reference,
+        order_reference=organization.order_reference,
+        language=organization.language,
         default_tax_percent=Decimal(organization.tax_percent),
+        tax_category=organization.tax_category,
+        tax_exemption_code=exemption_code,
+        tax_exemption_reason=exemption_reason,
         accounting_start_date=started,
         archived=organization.archived,
         created_at=created,

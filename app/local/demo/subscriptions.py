@@ -8,7 +8,7 @@ from app.billing.periods import Period
 from app.catalogue.models import Offering, Plan, Resource
 from app.customers.models import Project
 from app.local.demo.catalogue import BY_KEY, PriceList, Service
-from app.local.demo.people import ORGANIZATIONS
+from app.local.demo.organizations import ORGANIZATIONS
 from app.local.demo.rows import Rows, identifier
 
 PROJECTS = {
