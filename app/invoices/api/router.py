@@ -97,7 +97,7 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
     def represent(page: RowPage) -> Representation:
         headers = Page(parameters, page.count).headers(request, get.links)
         references = page.constants["references"]
-        versions = tuple([Version(row["id"], row["revision"], references) for row in page.rows])
+        versions = tuple([Version.of(row, references) for row in page.rows])
         return Representation(
             renderer.etag(page.count, versions),
             partial(renderer.render_page, versions=versions),

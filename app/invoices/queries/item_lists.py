@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     extract,
     func,
     literal,
@@ -29,8 +30,13 @@ from app.formats import NIL_UUID
 from app.identity.access import Scope, visibility_of, visible_customers, visible_projects
 from app.identity.caller import Caller
 from app.identity.visible_rows import VisibleRows, count_of_all
-from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.queries.items import offering_id, project_name
+from app.invoices.models import Invoice, InvoiceDocument, InvoiceItem
+from app.invoices.repository.item_sources import (
+    FROZEN_LINE,
+    is_present_document,
+    offering_id,
+    project_name,
+)
 
 _SELLERS: Final = (CustomerRoleName.OWNER, CustomerRoleName.MANAGER)
 """The roles at a customer that see what it has sold."""
@@ -132,7 +138,19 @@ _OF_COMPONENT: Final = (
     Join(PlanComponent, PlanComponent.id == InvoiceItem.plan_component_id, optional=True),
     Join(OfferingComponent, OfferingComponent.id == PlanComponent.component_id, optional=True),
 )
-_PROJECT_UUID: Final = func.coalesce(InvoiceItem.project_uuid, Project.uuid)
+_OF_DOCUMENT: Final = Join(InvoiceDocument, is_present_document, optional=True)
+_OF_LINE: Final = Join(FROZEN_LINE, FROZEN_LINE.c.invoice_id == Invoice.id, optional=True)
+
+
+def _at_issue(name: str, today: Any) -> ColumnElement[Any]:
+    """Return a column as it was frozen, or as it is today where the invoice has no document."""
+    return case((FROZEN_LINE.c.uuid.is_not(None), FROZEN_LINE.c[name]), else_=today)
+
+
+_PROJECT_UUID: Final = _at_issue(
+    "project_uuid", func.coalesce(InvoiceItem.project_uuid, Project.uuid)
+)
+_PROJECT_NAME: Final = _at_issue("project_name", project_name)
 
 INVOICE_ITEMS: Final = VisibleRows(
     RowList(
@@ -140,7 +158,7 @@ INVOICE_ITEMS: Final = VisibleRows(
         uuid=InvoiceItem.uuid,
         columns={
             "invoice": Invoice.uuid,
-            "resource": Resource.uuid,
+            "resource": _at_issue("resource_uuid", Resource.uuid),
             "uuid": InvoiceItem.uuid,
             "article_code": InvoiceItem.article_code,
             "unit_price": InvoiceItem.unit_price,
@@ -152,16 +170,21 @@ INVOICE_ITEMS: Final = VisibleRows(
             "end": InvoiceItem.end,
             "price": InvoiceItem.price,
             "details": InvoiceItem.details,
-            "offering_uuid": func.coalesce(Offering.uuid, literal(NIL_UUID, Uuid)),
-            "offering_name": Offering.name,
-            "offering_component_type": OfferingComponent.type,
+            "offering_uuid": func.coalesce(
+                _at_issue("offering_uuid", Offering.uuid), literal(NIL_UUID, Uuid)
+            ),
+            "offering_name": _at_issue("offering_name", Offering.name),
+            "offering_component_type": _at_issue("component_type", OfferingComponent.type),
             "project_uuid": _PROJECT_UUID,
-            "project_name": project_name,
+            "project_name": _PROJECT_NAME,
             "customer_uuid": Customer.uuid,
-            "customer_name": Customer.name,
+            "customer_name": func.coalesce(
+                InvoiceDocument.content["buyer"]["name"].astext, Customer.name
+            ),
         },
         joins=(
             _OF_INVOICE, _OF_CUSTOMER, _OF_PROJECT, _OF_RESOURCE, _OF_OFFERING, *_OF_COMPONENT,
+            _OF_DOCUMENT, _OF_LINE,
         ),
         conditions=ITEM_CONDITIONS,
         orders={"start": InvoiceItem.start, "id": InvoiceItem.id},
@@ -187,18 +210,19 @@ PROVIDER_INVOICE_ITEMS: Final = VisibleRows(
             "start": InvoiceItem.start,
             "end": InvoiceItem.end,
             "article_code": InvoiceItem.article_code,
-            "project_name": project_name,
+            "project_name": _PROJECT_NAME,
             "project_uuid": _PROJECT_UUID,
             "quantity": InvoiceItem.quantity,
             "details": InvoiceItem.details,
             "backend_uuid": InvoiceItem.backend_uuid,
             "credit": InvoiceItem.credit,
-            "resource_uuid": Resource.uuid,
-            "resource_name": Resource.name,
-            "billing_type": OfferingComponent.billing_type,
+            "resource_uuid": _at_issue("resource_uuid", Resource.uuid),
+            "resource_name": _at_issue("resource_name", Resource.name),
+            "billing_type": _at_issue("billing_type", OfferingComponent.billing_type),
         },
         joins=(
             _OF_INVOICE, _OF_CUSTOMER, _OF_PROJECT, _OF_RESOURCE, _OF_OFFERING, *_OF_COMPONENT,
+            _OF_DOCUMENT, _OF_LINE,
         ),
         conditions={
             "customer_uuid": equals(Customer.uuid, "customer_uuid"),

@@ -1,6 +1,12 @@
-"""Items of invoices: which ones are shown, their order, and the filters on one invoice's items."""
+"""Items of invoices: which ones are shown, their order, and the filters on one invoice's items.
 
+The items of a frozen invoice come from its document, those of another one from the tables
+(`app.invoices.repository.item_sources`).
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,6 +14,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    FromClause,
     UnaryExpression,
     any_,
     bindparam,
@@ -15,31 +22,27 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    union_all,
 )
-from sqlalchemy.orm import aliased
 
-from app.catalogue.models import (
-    Offering,
-    OfferingComponent,
-    PlanComponent,
-    Resource,
-    ServiceProvider,
-)
-from app.customers.models import Customer, Project
+from app.catalogue.models import Offering, ServiceProvider
+from app.customers.models import Customer
 from app.database.statements import AnySelect
 from app.invoices.models import InvoiceItem
+from app.invoices.repository.item_sources import (
+    CODE_POINTS,
+    FROZEN,
+    LIVE,
+    is_shown_in,
+    item_order,
+    source_of,
+)
 
 BATCH_SIZE: Final = 100
 """Items that are in memory at a time, for each response. The selects come in batches of it."""
-CODE_POINTS: Final = "C"
-"""The collation of every order by text, independent of the database's own."""
 
 is_shown: ColumnElement[bool] = InvoiceItem.price != 0
 """Items that cost nothing are hidden."""
-project_name: ColumnElement[Any] = func.coalesce(
-    func.nullif(InvoiceItem.project_name, ""), Project.name
-)
-"""The name when the item was made; for older items the project's own, which may be null."""
 ORDER_WITHIN_PROJECT: tuple[ColumnElement[Any], ...] = (
     collate(InvoiceItem.name, CODE_POINTS),
     InvoiceItem.id.expression,
@@ -48,48 +51,53 @@ ITEM_ORDER: tuple[ColumnElement[Any], ...] = (
     collate(InvoiceItem.project_name, CODE_POINTS),
     *ORDER_WITHIN_PROJECT,
 )
-offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
-"""The offering that an item counts for; the resource's own comes first."""
 
-_seller = aliased(Customer)
 _DETAILS_ORDERS = ("offering_name", "plan_name", "service_provider_name")
-_ITEMS = (
-    select(
-        InvoiceItem.uuid,
-        InvoiceItem.name,
-        InvoiceItem.price,
-        InvoiceItem.unit_price,
-        InvoiceItem.unit,
-        InvoiceItem.measured_unit,
-        InvoiceItem.start,
-        InvoiceItem.end,
-        InvoiceItem.article_code,
-        project_name.label("project_name"),
-        func.coalesce(InvoiceItem.project_uuid, Project.uuid).label("project_uuid"),
-        InvoiceItem.quantity,
-        InvoiceItem.details,
-        InvoiceItem.backend_uuid,
-        InvoiceItem.credit,
-        Resource.uuid.label("resource_uuid"),
-        Resource.name.label("resource_name"),
-        OfferingComponent.billing_type,
-    )
-    .select_from(InvoiceItem)
-    .outerjoin(Project, Project.id == InvoiceItem.project_id)
-    .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
-    .outerjoin(PlanComponent, PlanComponent.id == InvoiceItem.plan_component_id)
-    .outerjoin(OfferingComponent, OfferingComponent.id == PlanComponent.component_id)
-    .where(is_shown)
-    .execution_options(yield_per=BATCH_SIZE)
-)
+_COLUMNS: Final = (
+    "uuid", "name", "price", "unit_price", "unit", "measured_unit", "start", "end",
+    "article_code", "project_name", "project_uuid", "quantity", "details", "backend_uuid",
+    "credit", "resource_uuid", "resource_name", "billing_type",
+)  # fmt: skip
+"""The columns of a rendered item."""
 
-_invoices = bindparam("invoices", type_=ARRAY(BigInteger))
-ITEMS_OF_INVOICES: Final = (
-    _ITEMS.add_columns(InvoiceItem.invoice_id)
-    .where(InvoiceItem.invoice_id == any_(_invoices))
-    .order_by(func.array_position(_invoices, InvoiceItem.invoice_id), *ITEM_ORDER)
-)
-"""The shown items of the invoices whose keys the parameter `invoices` lists, in that order."""
+
+def _items(source: FromClause, *further: str) -> AnySelect:
+    """Select the shown items of a source, in batches."""
+    columns = (source.c[name] for name in (*_COLUMNS, *further))
+    return select(*columns).where(is_shown_in(source)).execution_options(yield_per=BATCH_SIZE)
+
+
+def items_of_invoices(
+    invoices: Collection[int], frozen: Collection[int]
+) -> tuple[AnySelect, dict[str, Any]]:
+    """Return the select of the shown items of invoices, in that order, and its parameters.
+
+    Rows have the `invoice_id`, too. `frozen` are those invoices that have a document.
+    """
+    live = [each for each in invoices if each not in frozen]
+    values: dict[str, Any] = {"invoices": [*invoices]}
+    if live and frozen:
+        values |= {"live": live, "frozen": [*frozen]}
+    return _of_invoices(bool(live), bool(frozen)), values
+
+
+@cache
+def _of_invoices(live: bool, frozen: bool) -> AnySelect:
+    order = bindparam("invoices", type_=ARRAY(BigInteger))
+    if live and frozen:
+        parts = [
+            _items(source, "invoice_id", "own_project_name", "id").where(
+                source.c.invoice_id == any_(bindparam(name, type_=ARRAY(BigInteger)))
+            )
+            for source, name in ((LIVE, "live"), (FROZEN, "frozen"))
+        ]
+        source: FromClause = union_all(*parts).subquery("item")
+        statement = _items(source, "invoice_id")
+    else:
+        source = source_of(frozen)
+        statement = _items(source, "invoice_id").where(source.c.invoice_id == any_(order))
+    place = func.array_position(order, source.c.invoice_id)
+    return statement.order_by(place, *item_order(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,29 +115,31 @@ class ItemFilters:
     """The name of a documented order, with `-` for descending."""
 
 
-def filtered_items(invoice_id: int, filters: ItemFilters) -> AnySelect:
+def filtered_items(invoice_id: int, filters: ItemFilters, *, is_frozen: bool) -> AnySelect:
     """Return the select of the shown items of one invoice that match the filters."""
-    statement = _ITEMS.where(InvoiceItem.invoice_id == invoice_id)
+    source = source_of(is_frozen)
+    item = source.c
+    statement = _items(source).where(item.invoice_id == invoice_id)
     if filters.without_credits:
-        statement = statement.where(~InvoiceItem.credit)
+        statement = statement.where(~item.credit)
     if filters.resource_name is not None:
-        statement = statement.where(Resource.name.icontains(filters.resource_name, autoescape=True))
-    if filters.project_uuid:
         statement = statement.where(
-            func.coalesce(InvoiceItem.project_uuid, Project.uuid) == filters.project_uuid
+            item.resource_name.icontains(filters.resource_name, autoescape=True)
         )
+    if filters.project_uuid:
+        statement = statement.where(item.project_uuid == filters.project_uuid)
     if filters.offering_uuid:
-        of_uuid = select(Offering.id).where(Offering.uuid == filters.offering_uuid)
-        statement = statement.where(offering_id == of_uuid.scalar_subquery())
+        statement = statement.where(item.offering_uuid == filters.offering_uuid)
     if filters.provider_uuid:
-        statement = statement.where(offering_id.in_(offerings_of(filters.provider_uuid)))
+        statement = statement.where(is_of_provider(source, filters.provider_uuid))
     if filters.order is None:
-        return statement.order_by(*ITEM_ORDER)
-    if filters.order.removeprefix("-") == "provider_name":
-        statement = statement.outerjoin(Offering, Offering.id == offering_id).outerjoin(
-            _seller, _seller.id == Offering.customer_id
-        )
-    return statement.order_by(_order_by(filters.order), *ITEM_ORDER)
+        return statement.order_by(*item_order(source))
+    return statement.order_by(_order_by(source, filters.order), *item_order(source))
+
+
+def is_of_provider(source: FromClause, provider: UUID) -> ColumnElement[bool]:
+    """Return the condition that items are of a provider, by its own UUID or its customer's."""
+    return or_(source.c.seller_uuid == provider, source.c.provider_uuid == provider)
 
 
 def offerings_of(provider: UUID | ColumnElement[UUID]) -> AnySelect:
@@ -142,14 +152,14 @@ def offerings_of(provider: UUID | ColumnElement[UUID]) -> AnySelect:
     )
 
 
-def _order_by(order: str) -> UnaryExpression[Any]:
+def _order_by(source: FromClause, order: str) -> UnaryExpression[Any]:
     columns: dict[str, ColumnElement[str]] = {
-        "project_name": InvoiceItem.project_name.expression,
-        "resource_name": Resource.name.expression,
-        "provider_name": _seller.name.expression,
-        "name": InvoiceItem.name.expression,
+        "project_name": source.c.own_project_name,
+        "resource_name": source.c.resource_name,
+        "provider_name": source.c.seller_name,
+        "name": source.c.name,
         # The names at the time when the item was made, as the item shows them.
-        **{name: InvoiceItem.details[name].astext for name in _DETAILS_ORDERS},
+        **{name: source.c.details[name].astext for name in _DETAILS_ORDERS},
     }
     column = collate(func.nullif(columns[order.removeprefix("-")], ""), CODE_POINTS)
     return column.desc().nulls_last() if order.startswith("-") else column.asc().nulls_last()

@@ -19,9 +19,9 @@ from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
-from app.invoices.queries.items import ITEMS_OF_INVOICES
+from app.invoices.queries.items import items_of_invoices
 from app.invoices.rendering.items import json_array, render_batches
-from app.invoices.repository.columns import VERSION
+from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER, VERSION
 from app.invoices.repository.reads import Version, read_heads
 from app.invoices.schemas import (
     INVOICE_FIELDS,
@@ -109,7 +109,9 @@ class InvoiceRenderer:
         cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
         heads = await read_heads(connection, missing, self._fields)
-        result = await connection.stream(ITEMS_OF_INVOICES, {"invoices": missing})
+        frozen = [version.invoice_id for version in cached if version.document_version is not None]
+        statement, values = items_of_invoices(missing, {*missing} & {*frozen})
+        result = await connection.stream(statement, values)
         items = _ItemsByInvoice(result.mappings().partitions())
         comma = b""
         for version, response in cached.items():
@@ -160,7 +162,9 @@ async def render_invoice(
     It shows the uncommitted state of the connection's transaction.
     """
     heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS)
-    result = await connection.stream(ITEMS_OF_INVOICES, {"invoices": [invoice_id]})
+    is_frozen = heads[invoice_id]["document_version"] is not None
+    statement, values = items_of_invoices([invoice_id], [invoice_id] if is_frozen else [])
+    result = await connection.stream(statement, values)
     batches = result.mappings().partitions()
     document = _render_document(
         heads[invoice_id], batches, INVOICE_FIELDS, settings, response_format
@@ -202,7 +206,15 @@ def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> R
     return result
 
 
+def _issuer_details(row: RowMapping, settings: Settings) -> Row:
+    frozen: Row | None = row[FROZEN_ISSUER]
+    return settings.issuer_details.model_dump() if frozen is None else frozen
+
+
 def _customer_details(row: RowMapping, settings: Settings) -> Row:
+    frozen: Row | None = row[FROZEN_CUSTOMER]
+    if frozen is not None:
+        return {name: frozen[name] for name in CustomerDetails.__annotations__}
     return {
         name: country_name(row["country"], settings.locale) if name == "country_name" else row[name]
         for name in CustomerDetails.__annotations__
@@ -226,7 +238,7 @@ _DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {
     "state": lambda row, settings: InvoiceStateEnum(
         shown_state(row["state"], has_grace_period=settings.finalization_grace_hours > 0)
     ),
-    "issuer_details": lambda _, settings: settings.issuer_details.model_dump(),
+    "issuer_details": _issuer_details,
     "customer_details": _customer_details,
 }
 """The fields that are not the column with their name."""

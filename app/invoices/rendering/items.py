@@ -43,7 +43,9 @@ async def render_items(
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the array of an invoice's items that match the filters, in parts."""
-    result = await connection.stream(filtered_items(invoice.id, filters))
+    result = await connection.stream(
+        filtered_items(invoice.id, filters, is_frozen=invoice.is_frozen)
+    )
     batches = result.mappings().partitions()
     rendered = render_batches(batches, invoice.tax_percent, response_format)
     async with aclosing(json_array(rendered)) as parts:

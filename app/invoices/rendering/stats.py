@@ -25,8 +25,8 @@ async def render_stats(
     `limit_and_offset` finds the page from the number of offerings. It raises if there is no such
     page.
     """
-    limit, offset = limit_and_offset(await count_offerings(connection, invoice.id, provider))
-    sums = await sums_by_offering(connection, invoice.id, provider, limit=limit, offset=offset)
+    limit, offset = limit_and_offset(await count_offerings(connection, invoice, provider))
+    sums = await sums_by_offering(connection, invoice, provider, limit=limit, offset=offset)
     percent, currency = invoice.tax_percent, response_format.currency
     rows = [
         {

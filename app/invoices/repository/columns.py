@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.customers.models import Customer
-from app.invoices.models import Invoice
+from app.invoices.models import Invoice, InvoiceDocument
 
 _ADDRESS = (
     Customer.name,
@@ -16,13 +16,17 @@ _ADDRESS = (
     Customer.bank_account,
     Customer.vat_code,
 )
+_frozen: Final = InvoiceDocument.content["api"]
+FROZEN_CUSTOMER: Final = "frozen_customer"
+FROZEN_ISSUER: Final = "frozen_issuer"
+"""The details in the document of a frozen invoice; null of another one."""
 VERSION: Final = "version"
-"""The key of an invoice and its revision."""
+"""The key of an invoice, its revision and the version of its document."""
 IDENTITY: Final = "identity"
 """The columns of a `FoundInvoice`, besides those of the version."""
 
 COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
-    VERSION: (Invoice.id, Invoice.revision),
+    VERSION: (Invoice.id, Invoice.revision, Invoice.document_version),
     IDENTITY: (Invoice.uuid, Invoice.customer_id, Invoice.state, Invoice.tax_percent),
     "url": (Invoice.uuid,),
     "uuid": (Invoice.uuid,),
@@ -36,7 +40,8 @@ COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
     "month": (Invoice.month,),
     "invoice_date": (Invoice.invoice_date,),
     "due_date": (Invoice.due_date,),
-    "customer_details": _ADDRESS,
+    "issuer_details": (_frozen["issuer_details"].label(FROZEN_ISSUER),),
+    "customer_details": (*_ADDRESS, _frozen["customer_details"].label(FROZEN_CUSTOMER)),
     "backend_id": (Invoice.backend_id,),
     "payment_url": (Invoice.payment_url,),
     "reference_number": (Invoice.reference_number,),

@@ -35,7 +35,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.customers.models import Customer
 from app.documents.document import DocumentKind
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
-from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown, item_order
+from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown_in, item_order
 
 LINES: Final = 100
 """The lines of a row of `document_lines`."""
@@ -255,7 +255,7 @@ def _batches(given: CTE) -> CTE:
     numbered = select(
         *item.c, position.label("position"), ((place - 1) // LINES).label("batch")
     ).subquery("line")
-    line, shown = numbered.c, is_shown(numbered)
+    line, shown = numbered.c, is_shown_in(numbered)
     content = func.jsonb_object_agg(cast(line.id, Text), _line(numbered))
     return (
         select(

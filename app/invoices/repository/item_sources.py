@@ -51,6 +51,14 @@ from app.invoices.models import DocumentLines, Invoice, InvoiceDocument, Invoice
 
 CODE_POINTS: Final = "C"
 """The collation of every order by text, independent of the database's own."""
+is_present_document: Final[ColumnElement[bool]] = and_(
+    InvoiceDocument.invoice_id == Invoice.id, InvoiceDocument.version == Invoice.document_version
+)
+"""The condition that a document is the present one of an invoice."""
+_is_of_document: Final[ColumnElement[bool]] = and_(
+    DocumentLines.invoice_id == InvoiceDocument.invoice_id,
+    DocumentLines.version == InvoiceDocument.lines_version,
+)
 offering_id: Final = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
 """The offering that an item counts for; the resource's own comes first."""
 project_name: Final[ColumnElement[Any]] = func.coalesce(
@@ -107,7 +115,7 @@ LIVE: Final[FromClause] = (
 """Items with the names of today. Joins whose columns are not read cost nothing."""
 
 
-def is_shown(source: FromClause) -> ColumnElement[bool]:
+def is_shown_in(source: FromClause) -> ColumnElement[bool]:
     """Return the condition of the items that are shown: those that cost nothing are hidden."""
     return source.c.price != 0
 
@@ -124,7 +132,8 @@ def is_provider_tax(source: FromClause) -> ColumnElement[bool]:
     return and_(not_(source.c.credit), func.coalesce(func.lower(category) == "tax", false()))
 
 
-def _frozen() -> FromClause:
+def _line_of(value: ColumnElement[Any]) -> FromClause:
+    """Return the columns of a frozen line, besides the keys of the item and the invoice."""
     types: dict[str, Any] = {
         name: Uuid if name.endswith("uuid") else Text for name, _ in LIVE.c.items()
     }
@@ -132,46 +141,70 @@ def _frozen() -> FromClause:
     types |= dict.fromkeys(("start", "end"), DateTime(timezone=True))
     types |= {"details": JSONB, "credit": Boolean}
     del types["id"], types["invoice_id"]
-    lines = (
+    record = func.jsonb_to_record(value).table_valued(
+        *(column(name, each) for name, each in types.items())
+    )
+    return record.render_derived(name="line", with_types=True).lateral("line")
+
+
+def _columns_of(line: FromClause) -> list[ColumnElement[Any]]:
+    columns: list[ColumnElement[Any]] = [
+        each for name, each in line.c.items() if name != "resource_name"
+    ]
+    # A document has the name in the details of an item without a resource.
+    name = case((line.c.resource_uuid.is_not(None), line.c.resource_name))
+    return [*columns, name.label("resource_name")]
+
+
+def _frozen() -> FromClause:
+    each = (
         func.jsonb_each(DocumentLines.content)
         .table_valued(column("key", Text), column("value", JSONB))
-        .render_derived(name="line")
-        .lateral("line")
+        .render_derived(name="each")
+        .lateral("each")
     )
-    line = (
-        func.jsonb_to_record(lines.c.value)
-        .table_valued(*(column(name, each) for name, each in types.items()))
-        .render_derived(name="frozen", with_types=True)
-        .lateral("frozen")
-    )
+    line = _line_of(each.c.value)
     return (
         select(
-            cast(lines.c.key, BigInteger).label("id"),
+            cast(each.c.key, BigInteger).label("id"),
             DocumentLines.invoice_id,
-            *(each for name, each in line.c.items() if name != "resource_name"),
-            # A document has the name in the details of an item without a resource.
-            case((line.c.resource_uuid.is_not(None), line.c.resource_name)).label("resource_name"),
+            *_columns_of(line),
         )
         .select_from(Invoice)
-        .join(
-            InvoiceDocument,
-            and_(
-                InvoiceDocument.invoice_id == Invoice.id,
-                InvoiceDocument.version == Invoice.document_version,
-            ),
-        )
-        .join(
-            DocumentLines,
-            and_(
-                DocumentLines.invoice_id == Invoice.id,
-                DocumentLines.version == InvoiceDocument.lines_version,
-            ),
-        )
-        .join(lines, true())
+        .join(InvoiceDocument, is_present_document)
+        .join(DocumentLines, _is_of_document)
+        .join(each, true())
         .join(line, true())
         .subquery("item")
     )
 
 
+def _frozen_line() -> FromClause:
+    value = DocumentLines.content.op("->")(cast(InvoiceItem.id, Text))
+    batch = (
+        select(DocumentLines.invoice_id, value.label("value"))
+        .select_from(InvoiceDocument)
+        .join(DocumentLines, _is_of_document)
+        .where(is_present_document, DocumentLines.first_item_id <= InvoiceItem.id)
+        .order_by(DocumentLines.first_item_id.desc())
+        .limit(1)
+        .correlate(Invoice, InvoiceItem)
+        .lateral("batch")
+    )
+    line = _line_of(batch.c.value)
+    return (
+        select(batch.c.invoice_id, *_columns_of(line))
+        .select_from(batch.join(line, true()))
+        .lateral("frozen_line")
+    )
+
+
 FROZEN: Final[FromClause] = _frozen()
 """The items of the present documents, with the names of the issue."""
+FROZEN_LINE: Final[FromClause] = _frozen_line()
+"""The frozen line of one item, in a statement that has its invoice; no row without a document."""
+
+
+def source_of(is_frozen: bool) -> FromClause:
+    """Return the source of the items of an invoice with or without a document."""
+    return FROZEN if is_frozen else LIVE

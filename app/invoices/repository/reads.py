@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import (
@@ -32,8 +32,9 @@ from app.identity.access import Scope, visibility_of, visible_customers
 from app.identity.caller import Caller
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.filter_set import CONDITIONS, RUNNING, SUMMARY_CONDITIONS, WAITING
-from app.invoices.models import Invoice, InvoiceSummary, ReferenceRevision
+from app.invoices.models import Invoice, InvoiceDocument, InvoiceSummary, ReferenceRevision
 from app.invoices.repository.columns import COLUMNS, IDENTITY, VERSION
+from app.invoices.repository.item_sources import is_present_document
 
 _STATEMENTS: Final = 512
 """Statements that are cached."""
@@ -49,8 +50,16 @@ class Version(NamedTuple):
 
     invoice_id: int
     revision: int
+    document_version: int | None
+    """None if the invoice is not frozen."""
     references: int
-    """The `ReferenceRevision` at that time."""
+    """The `ReferenceRevision` at that time; 0 of a frozen invoice, which shows no other records."""
+
+    @classmethod
+    def of(cls, row: RowMapping, references: int) -> Self:
+        """Return the version of a row with the columns of the field `VERSION`."""
+        document = row["document_version"]
+        return cls(row["id"], row["revision"], document, references if document is None else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ class FoundInvoice:
     customer_id: int
     state: InvoiceState
     tax_percent: Decimal
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the invoice has a document, which everything shows."""
+        return self.version.document_version is not None
 
 
 VersionedRow = tuple[Version, RowMapping]
@@ -111,7 +125,7 @@ async def read_invoice(
     row = (await connection.execute(statement, values)).mappings().one_or_none()
     if row is None:
         raise InvoiceNotFound
-    return Version(row["id"], row["revision"], row["references"]), row
+    return Version.of(row, row["references"]), row
 
 
 async def read_heads(
@@ -124,8 +138,10 @@ async def read_heads(
 
 async def read_version(connection: AsyncConnection, invoice_id: int) -> Version:
     """Return the version of an existing invoice, without a check of access."""
-    statement = select(Invoice.id, Invoice.revision, _references).where(Invoice.id == invoice_id)
-    return Version(*(await connection.execute(statement)).one())
+    columns = (*COLUMNS[VERSION], _references.label("references"))
+    statement = select(*columns).where(Invoice.id == invoice_id)
+    row = (await connection.execute(statement)).mappings().one()
+    return Version.of(row, row["references"])
 
 
 @lru_cache(_STATEMENTS)
@@ -153,11 +169,14 @@ def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | No
     return select(cast(number, BigInteger)).where(*matching).scalar_subquery()
 
 
-INVOICES: Final[RowList[Scope]] = RowList(
+INVOICES: Final = RowList[Scope](
     table=Invoice,
     uuid=Invoice.uuid,
     columns=COLUMNS,
-    joins=(Join(Customer, Customer.id == Invoice.customer_id),),
+    joins=(
+        Join(Customer, Customer.id == Invoice.customer_id),
+        Join(InvoiceDocument, is_present_document, optional=True),
+    ),
     conditions=CONDITIONS,
     orders={
         "created": Invoice.created,

@@ -49,7 +49,8 @@ from app.identity.models import CustomerRole
 from app.identity.visible_rows import VisibleRows
 from app.invoices.filter_set import accounting_condition
 from app.invoices.models import Invoice, InvoiceItem
-from app.invoices.queries.items import offering_id, offerings_of
+from app.invoices.queries.items import offerings_of
+from app.invoices.repository.item_sources import offering_id
 from app.payments.models import PaymentProfile
 
 _CREATES_PROJECTS: Final = (CustomerRoleName.OWNER,)

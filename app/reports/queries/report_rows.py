@@ -16,6 +16,7 @@ from app.database.statements import AnySelect
 from app.invoices.filter_set import accounting_condition
 from app.invoices.models import Invoice, InvoiceItem
 from app.invoices.queries import items
+from app.invoices.repository import item_sources
 
 _BATCH_ROWS: Final = 1000
 
@@ -50,7 +51,7 @@ _CUSTOMER_AND_INVOICE: Final[tuple[Any, ...]] = (
 )
 _ITEM: Final[tuple[Any, ...]] = (
     func.coalesce(InvoiceItem.project_uuid, Project.uuid).label("project_uuid"),
-    items.project_name.label("project_name"),
+    item_sources.project_name.label("project_name"),
     InvoiceItem.name,
     InvoiceItem.article_code,
     InvoiceItem.price,
@@ -96,7 +97,7 @@ def _select(period: Period, rows: ReportRows) -> AnySelect:
         ~Customer.archived,
         accounting_condition(True),
     ]
-    by_customer = (collate(Customer.name, items.CODE_POINTS), Invoice.id)
+    by_customer = (collate(Customer.name, item_sources.CODE_POINTS), Invoice.id)
     if rows is ReportRows.CUSTOMERS:
         of_invoice = (InvoiceItem.invoice_id == Invoice.id, items.is_shown)
         number = select(func.count()).where(*of_invoice).correlate(Invoice)
@@ -123,7 +124,7 @@ def _select(period: Period, rows: ReportRows) -> AnySelect:
         .join(InvoiceItem, InvoiceItem.invoice_id == Invoice.id)
         .outerjoin(Project, Project.id == InvoiceItem.project_id)
         .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
-        .outerjoin(Offering, Offering.id == items.offering_id)
+        .outerjoin(Offering, Offering.id == item_sources.offering_id)
         .outerjoin(_seller, _seller.id == Offering.customer_id)
         .where(*invoices, items.is_shown)
         .order_by(*by_customer, *items.ITEM_ORDER)
