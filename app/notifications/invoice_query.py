@@ -5,33 +5,32 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Row,
     Select,
     Text,
-    and_,
+    UnaryExpression,
     case,
     cast,
     collate,
-    false,
     func,
     literal,
     literal_column,
-    not_,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import aliased
 
 from app.billing.currencies import Currency
 from app.billing.enums import BillingUnit
 from app.billing.periods import Period
-from app.catalogue.models import Offering, Resource
-from app.customers.models import Customer, Project
+from app.customers.models import Customer
 from app.database.engine import Database
 from app.documents.formats import MAX_TEXT_LENGTH
 from app.documents.printed_lines import InvoiceLine, LineResource
-from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.models import Invoice, InvoiceDocument, InvoiceItem
 from app.invoices.queries import items
+from app.invoices.repository import item_sources
+from app.invoices.repository.item_sources import CODE_POINTS
 from app.notifications import invoice_view
 from app.notifications.invoice_view import InvoiceView
 
@@ -60,13 +59,8 @@ def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
     return func.left(text, MAX_TEXT_LENGTH + 1)
 
 
-_shown_project = _cut(items.project_name)
-_project_order = collate(_shown_project, items.CODE_POINTS).asc().nulls_last()
-_is_provider_tax = and_(
-    not_(_item.credit),
-    func.coalesce(func.lower(_item.details["charge_category"].astext) == "tax", false()),
-)
-"""Whether an item is tax charged by the provider: a FOCUS row with ChargeCategory `Tax`."""
+def _project_order(source: FromClause) -> UnaryExpression[Any]:
+    return collate(_cut(source.c.project_name), CODE_POINTS).asc().nulls_last()
 
 
 async def read_invoice_view(
@@ -83,7 +77,9 @@ async def read_invoice_view(
         values = dict(invoice._mapping)
         summed_up = values["items"] > listed_items
         read_lines = _read_summary if summed_up else _read_items
-        lines = await read_lines(connection, invoice_id, invoice, currency)
+        source = item_sources.source_of(values.pop("document_version") is not None)
+        lines = await read_lines(connection, source, invoice, currency)
+    del values["id"]
     customer = invoice_view.CustomerDetails(**{name: values.pop(name) for name in _CUSTOMER})
     period = Period(values.pop("year"), values.pop("month"))
     return InvoiceView(**values, period=period, customer=customer, lines=lines, summed_up=summed_up)
@@ -92,11 +88,12 @@ async def read_invoice_view(
 def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
     is_hidden = ~items.is_shown
     exact_cost = func.sum(_item.unit_price * _item.quantity)
+    is_provider_tax = item_sources.is_provider_tax(InvoiceItem.__table__)
     counted = (
         select(
             func.count().filter(~is_hidden).label("items"),
             func.coalesce(func.sum(_item.price).filter(_item.credit), 0).label("compensations"),
-            func.sum(_item.price).filter(_is_provider_tax).label("provider_tax"),
+            func.sum(_item.price).filter(is_provider_tax).label("provider_tax"),
             func.count().filter(is_hidden).label("hidden_items"),
             func.coalesce(exact_cost.filter(is_hidden), 0).label("hidden_cost"),
         )
@@ -117,42 +114,48 @@ def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
             Invoice.total_price.label("price"),
             Invoice.total_cost.label("total"),
             *counted.c,
-            *(getattr(Customer, name) for name in _CUSTOMER),
+            Invoice.id,
+            Invoice.document_version,
+            *(
+                func.coalesce(
+                    InvoiceDocument.content["buyer"][name].astext, getattr(Customer, name)
+                ).label(name)
+                for name in _CUSTOMER
+            ),
         )
         .join(Customer, Customer.id == Invoice.customer_id)
+        .outerjoin(InvoiceDocument, item_sources.is_present_document)
         .join(counted, literal(True))
         .where(Invoice.id == invoice_id)
     )
 
 
 async def _read_items(
-    connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
+    connection: AsyncConnection, source: FromClause, invoice: Row[Any], currency: Currency
 ) -> list[InvoiceLine]:
+    item = source.c
     rows = await connection.execute(
         select(
-            _shown_project.label("project"),
-            _cut(_item.name).label("name"),
+            _cut(item.project_name).label("project"),
+            _cut(item.name).label("name"),
             func.coalesce(
-                cast(Resource.uuid, Text), _cut(_item.details["resource_uuid"].astext), ""
+                cast(item.resource_uuid, Text), _cut(item.details["resource_uuid"].astext), ""
             ).label("resource_uuid"),
-            _cut(func.coalesce(Resource.name, _item.details["resource_name"].astext, "")).label(
+            _cut(func.coalesce(item.resource_name, item.details["resource_name"].astext, "")).label(
                 "resource_name"
             ),
-            _item.price,
-            _item.credit,
-            _is_provider_tax.label("is_provider_tax"),
-            _item.quantity,
-            _item.unit,
-            _cut(_item.measured_unit).label("measured_unit"),
-            _item.unit_price,
-            _item.start,
-            _item.end,
+            item.price,
+            item.credit,
+            item_sources.is_provider_tax(source).label("is_provider_tax"),
+            item.quantity,
+            item.unit,
+            _cut(item.measured_unit).label("measured_unit"),
+            item.unit_price,
+            item.start,
+            item.end,
         )
-        .select_from(InvoiceItem)
-        .outerjoin(Project, Project.id == _item.project_id)
-        .outerjoin(Resource, Resource.id == _item.resource_id)
-        .where(_item.invoice_id == invoice_id, items.is_shown)
-        .order_by(_project_order, *items.ORDER_WITHIN_PROJECT)
+        .where(item.invoice_id == invoice.id, item_sources.is_shown_in(source))
+        .order_by(_project_order(source), collate(item.name, CODE_POINTS), item.id)
     )
     return [
         InvoiceLine(
@@ -177,31 +180,31 @@ async def _read_items(
 
 
 async def _read_summary(
-    connection: AsyncConnection, invoice_id: int, invoice: Row[Any], currency: Currency
+    connection: AsyncConnection, source: FromClause, invoice: Row[Any], currency: Currency
 ) -> list[InvoiceLine]:
-    item_offering = aliased(Offering)
-    resource_offering = aliased(Offering)
-    offering = func.coalesce(resource_offering.name, item_offering.name, literal_column("''"))
-    # Compensations keep their own name, which states their reason.
-    name = _cut(case((_item.credit, _item.name), else_=offering))
-    groups = (_shown_project, name, _item.credit, _is_provider_tax)
+    item, is_provider_tax = source.c, item_sources.is_provider_tax(source)
+    project = _cut(item.project_name)
+    # Compensations keep their own name, which states their reason. Other items without an
+    # offering have no name.
+    name = _cut(
+        case(
+            (item.credit, item.name),
+            (item.offering_uuid.is_(None), literal_column("''")),
+            else_=item.offering_name,
+        )
+    )
     statement = (
         select(
-            _shown_project.label("project"),
+            project.label("project"),
             name.label("name"),
-            _item.credit,
-            _is_provider_tax.label("is_provider_tax"),
-            func.sum(_item.price).label("price"),
+            item.credit,
+            is_provider_tax.label("is_provider_tax"),
+            func.sum(item.price).label("price"),
             func.count().label("item_count"),
         )
-        .select_from(InvoiceItem)
-        .outerjoin(Project, Project.id == _item.project_id)
-        .outerjoin(Resource, Resource.id == _item.resource_id)
-        .outerjoin(resource_offering, resource_offering.id == Resource.offering_id)
-        .outerjoin(item_offering, item_offering.id == _item.offering_id)
-        .where(_item.invoice_id == invoice_id, items.is_shown)
-        .group_by(*groups)
-        .order_by(_project_order, collate(name, items.CODE_POINTS), _item.credit, _is_provider_tax)
+        .where(item.invoice_id == invoice.id, item_sources.is_shown_in(source))
+        .group_by(project, name, item.credit, is_provider_tax)
+        .order_by(_project_order(source), collate(name, CODE_POINTS), item.credit, is_provider_tax)
     )
     lines: list[InvoiceLine] = []
     rest: dict[str, InvoiceLine] = {}
