@@ -218,7 +218,7 @@ class InvoiceDocument(Base):
     """The version in `document_lines`: the same for versions that differ in the head alone."""
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """The keys of `app.documents.document.FrozenDocument`, and `api` with what the API shows
-    besides: `issuer_details` and `customer_details`."""
+    besides: `customer_details`, and `issuer_details` as a text of JSON."""
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the text of the content, followed by the digests of the lines in their order."""
 
@@ -236,6 +236,25 @@ class DocumentLines(Base):
     besides, and `position`, the place in the API's order."""
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the text of the content."""
+
+
+class LinesRepresentation(Base):
+    """A part of the lines of a frozen document as the API sends them, compressed.
+
+    It is made from the document and may be made anew at any time.
+    """
+
+    __tablename__ = "lines_representations"
+
+    invoice_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    lines_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    form: Mapped[str] = mapped_column(primary_key=True)
+    """The version of the representation and the style of UUIDs."""
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Counted from 0."""
+    is_last: Mapped[bool]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    """Items as JSON with commas between, compressed by zstd; placeholders stand for base URLs."""
 
 
 class DatabaseCurrency(Base):

@@ -21,6 +21,7 @@ from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.freeze_issued import freeze_issued
 from app.invoices.jobs.reconcile_totals import reconcile_totals
+from app.invoices.jobs.represent_issued import represent_issued
 from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.invoices.models import Invoice
 from app.invoices.repository.writes import lock_if_notifiable
@@ -36,6 +37,7 @@ from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"
 FREEZE_ISSUED: Final = "freeze_issued"
+REPRESENT_ISSUED: Final = "represent_issued"
 RECONCILE_TOTALS: Final = "reconcile_totals"
 MERGE_TALLIES: Final = "merge_tallies"
 BRING_YEAR_FORWARD: Final = "bring_year_forward"
@@ -161,6 +163,13 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             long,
             "Freezes invoices that an earlier release issued.",
             _hourly(35),
+        ),
+        # After the close of the month and the freeze.
+        REPRESENT_ISSUED: Job(
+            lambda run: represent_issued(run.database, run.settings),
+            long,
+            "Stores the lines of frozen invoices as the API sends them.",
+            _hourly(20),
         ),
         RECONCILE_TOTALS: Job(
             _reconcile_totals,

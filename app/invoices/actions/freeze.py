@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Final
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,6 +51,6 @@ def issuer_of(settings: Settings) -> Issuer:
         language=settings.locale.replace("_", "-"),
         note=texts.get("note", ""),
         seller={name: value for name, value in texts.items() if name in _PARTY},
-        details=details,
+        details=to_json(details).decode(),
         country_names=country_names(settings.locale),
     )

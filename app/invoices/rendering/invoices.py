@@ -4,12 +4,12 @@ Items are rendered while they are read, so that an invoice of a hundred thousand
 memory than one of a few.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from pydantic_core import from_json
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,8 +19,8 @@ from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
-from app.invoices.queries.items import items_of_invoices
-from app.invoices.rendering.items import json_array, render_batches
+from app.invoices.rendering.items import json_array
+from app.invoices.rendering.items_of_page import open_items
 from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER, VERSION
 from app.invoices.repository.reads import Version, read_heads
 from app.invoices.schemas import (
@@ -109,19 +109,15 @@ class InvoiceRenderer:
         cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
         heads = await read_heads(connection, missing, self._fields)
-        frozen = [version.invoice_id for version in cached if version.document_version is not None]
-        statement, values = items_of_invoices(missing, {*missing} & {*frozen})
-        result = await connection.stream(statement, values)
-        items = _ItemsByInvoice(result.mappings().partitions())
+        items = await open_items(connection, [heads[each] for each in missing], self._format)
         comma = b""
         for version, response in cached.items():
             if response is not None:
                 yield comma + response.body
             else:
                 head = heads[version.invoice_id]
-                batches = items.of_invoice(head["id"])
                 document = _render_document(
-                    head, batches, self._fields, self._settings, self._format
+                    head, items.of_invoice(head), self._fields, self._settings, self._format
                 )
                 async with aclosing(self._store(version, document)) as parts:
                     yield comma + await anext(parts)
@@ -162,12 +158,10 @@ async def render_invoice(
     It shows the uncommitted state of the connection's transaction.
     """
     heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS)
-    is_frozen = heads[invoice_id]["document_version"] is not None
-    statement, values = items_of_invoices([invoice_id], [invoice_id] if is_frozen else [])
-    result = await connection.stream(statement, values)
-    batches = result.mappings().partitions()
+    head = heads[invoice_id]
+    items = await open_items(connection, [head], response_format)
     document = _render_document(
-        heads[invoice_id], batches, INVOICE_FIELDS, settings, response_format
+        head, items.of_invoice(head), INVOICE_FIELDS, settings, response_format
     )
     async with aclosing(document) as parts:
         async for part in parts:
@@ -176,19 +170,18 @@ async def render_invoice(
 
 async def _render_document(
     head: RowMapping,
-    batches: AsyncIterator[Sequence[RowMapping]],
+    items: AsyncGenerator[bytes, None],
     fields: tuple[str, ...],
     settings: Settings,
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield an invoice with its items in parts."""
+    """Yield an invoice with its items, which come without brackets, in parts."""
     position = fields.index("items")
     before, after = (
         encode_invoice(invoice_row(head, names, settings), context=response_format.links)[1:-1]
         for names in (fields[:position], fields[position + 1 :])
     )
     prefix = b"{" + before + (b"," if before else b"") + b'"items":'
-    items = render_batches(batches, head["tax_percent"], response_format)
     async with aclosing(json_array(items, prefix)) as parts:
         async for part in parts:
             yield part
@@ -207,8 +200,11 @@ def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> R
 
 
 def _issuer_details(row: RowMapping, settings: Settings) -> Row:
-    frozen: Row | None = row[FROZEN_ISSUER]
-    return settings.issuer_details.model_dump() if frozen is None else frozen
+    frozen: str | None = row[FROZEN_ISSUER]
+    if frozen is None:
+        return settings.issuer_details.model_dump()
+    details: Row = from_json(frozen)
+    return details
 
 
 def _customer_details(row: RowMapping, settings: Settings) -> Row:
@@ -242,25 +238,3 @@ _DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {
     "customer_details": _customer_details,
 }
 """The fields that are not the column with their name."""
-
-
-@dataclass(slots=True)
-class _ItemsByInvoice:
-    """Splits the items of several invoices, which come over one cursor in the invoices' order."""
-
-    batches: AsyncIterator[Sequence[RowMapping]]
-    _pending: Sequence[RowMapping] = ()
-
-    async def of_invoice(self, invoice_id: int) -> AsyncGenerator[Sequence[RowMapping], None]:
-        """Yield the items of the next invoice."""
-        while True:
-            if not self._pending:
-                # CPython's `anext` with a default fails with SQLAlchemy's greenlets.
-                async for batch in self.batches:
-                    self._pending = batch
-                    break
-            items = [row for row in self._pending if row["invoice_id"] == invoice_id]
-            if not items:
-                return
-            self._pending = self._pending[len(items) :]
-            yield items

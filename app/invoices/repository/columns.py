@@ -40,7 +40,7 @@ COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
     "month": (Invoice.month,),
     "invoice_date": (Invoice.invoice_date,),
     "due_date": (Invoice.due_date,),
-    "issuer_details": (_frozen["issuer_details"].label(FROZEN_ISSUER),),
+    "issuer_details": (_frozen["issuer_details"].astext.label(FROZEN_ISSUER),),
     "customer_details": (*_ADDRESS, _frozen["customer_details"].label(FROZEN_CUSTOMER)),
     "backend_id": (Invoice.backend_id,),
     "payment_url": (Invoice.payment_url,),

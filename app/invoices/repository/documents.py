@@ -95,8 +95,8 @@ class Issuer:
     note: str
     seller: dict[str, str]
     """The keys of `app.documents.document.Party`."""
-    details: dict[str, Any]
-    """The `issuer_details` of the API."""
+    details: str
+    """The `issuer_details` of the API, as JSON: `jsonb` would not keep the order of the keys."""
     country_names: dict[str, str]
     """The names of countries by code, for the API."""
 
@@ -353,7 +353,7 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             "api": _object(
                 {
                     "customer": Customer.uuid,
-                    "issuer_details": bindparam("issuer_details", type_=JSONB),
+                    "issuer_details": bindparam("issuer_details", type_=Text()),
                     "customer_details": _object(address | {"country_name": country_name}),
                     "incurred_costs": _digits(invoice.incurred_costs),
                     "compensations": _digits(invoice.compensations),

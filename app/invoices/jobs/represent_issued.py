@@ -1,0 +1,42 @@
+"""Store the lines of frozen documents as the API sends them, so that reads need not render them.
+
+Until an invoice has its representation, it is rendered from its document. Each batch is a
+transaction; the job may be stopped at any point and goes on where it was.
+"""
+
+from typing import Final
+
+from app.api.serializers import build_links
+from app.database import timeouts
+from app.database.engine import Database
+from app.invoices.rendering.stored_lines import form_of, store_lines
+from app.invoices.repository.representations import delete_other_forms, find_unrepresented
+from app.outbox.outcome import JobSummary
+from app.settings import Settings
+
+_BATCH: Final = 200
+_DELETED: Final = 5000
+
+
+async def represent_issued(database: Database, settings: Settings) -> JobSummary:
+    """Store the missing representations, then delete those of an earlier release or setting."""
+    links = build_links(settings)
+    form = form_of(links)
+    summary = JobSummary()
+    after = 0
+    while True:
+        async with database.transaction() as connection:
+            await timeouts.disable_timeouts(connection)
+            found = await find_unrepresented(connection, form, after=after, limit=_BATCH)
+            for invoice in found:
+                await store_lines(connection, invoice, links, settings.currency)
+        if not found:
+            break
+        summary.counts["stored"] += len(found)
+        after = found[-1].id
+    while True:
+        async with database.transaction() as connection:
+            deleted = await delete_other_forms(connection, form, _DELETED)
+        if not deleted:
+            return summary
+        summary.counts["deleted"] += deleted

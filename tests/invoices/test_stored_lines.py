@@ -1,0 +1,115 @@
+"""Issued invoices are read from stored bytes, which equal what the schemas render."""
+
+from decimal import Decimal
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.api.caching.response_cache import ResponseCache
+from app.billing.enums import InvoiceState
+from app.database.engine import Database
+from app.invoices.jobs.represent_issued import represent_issued
+from app.invoices.rendering import stored_lines
+from app.settings import Settings
+from tests.support.factories import Factories, Row, UserRow
+
+
+@pytest.fixture
+async def staff(make: Factories) -> UserRow:
+    return await make.staff()
+
+
+@pytest.fixture
+async def invoices(make: Factories, settings: Settings) -> list[Row]:
+    """A long frozen invoice, a short one, one without items, and one that is pending."""
+    seller = await make.customer()
+    offering = await make.offering(seller)
+    created = []
+    for number in (250, 3, 0, 2):
+        customer = await make.customer()
+        resource = await make.resource(await make.project(customer), offering)
+        state = InvoiceState.PENDING if number == 2 else InvoiceState.CREATED
+        invoice = await make.invoice(customer, state=state)
+        for _ in range(number):
+            await make.item(
+                invoice,
+                "1.5",
+                quantity=Decimal("0.5"),
+                resource_id=resource.id,
+                measured_unit='Ü \x01\x02 \\u0001 " http://test',
+            )
+        created.append(invoice)
+    await make.freeze(settings, *created[:3])
+    return created
+
+
+async def read(app: FastAPI, client: httpx.AsyncClient, path: str, staff: UserRow) -> bytes:
+    """Read a path with nothing kept in memory."""
+    app.state.response_cache = ResponseCache(app.state.settings)
+    response = await client.get(path, headers=staff.headers)
+    assert response.status_code == 200
+    return response.content
+
+
+@pytest.mark.parametrize("style", ["hex", "hyphens"])
+async def test_stored_lines_are_what_the_schemas_render(
+    *,
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    database: Database,
+    staff: UserRow,
+    invoices: list[Row],
+    style: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_lines, "PART_BYTES", 1)
+    settings = app.state.settings.model_copy(update={"wire_uuid_style": style})
+    app.state.settings = settings
+    paths = ["/api/invoices/", *(f"/api/invoices/{each.uuid}/" for each in invoices)]
+    paths.append("/api/invoices/?field=items&field=number")
+    rendered = [await read(app, client, path, staff) for path in paths]
+    assert (await represent_issued(database, settings)).counts == {"stored": 3}
+    async with database.reading() as connection:
+        parts = await connection.scalar(text("SELECT count(*) FROM lines_representations"))
+    assert parts == 3 + 1 + 1
+    assert [await read(app, client, path, staff) for path in paths] == rendered
+
+
+async def test_a_page_of_stored_lines_takes_four_statements(
+    *,
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    database: Database,
+    staff: UserRow,
+    invoices: list[Row],
+    statements: list[str],
+) -> None:
+    await represent_issued(database, app.state.settings)
+    await read(app, client, "/api/invoices/", staff)
+    statements.clear()
+    await read(app, client, "/api/invoices/?state=created", staff)
+    assert len(statements) == 4, "the page, and in a snapshot again, its heads, the stored lines"
+    assert "invoice_items" not in "".join(statements)
+
+
+async def test_links_have_the_base_of_the_request(
+    app: FastAPI, client: httpx.AsyncClient, database: Database, staff: UserRow, invoices: list[Row]
+) -> None:
+    await represent_issued(database, app.state.settings)
+    response = await client.get(
+        f"/api/invoices/{invoices[1].uuid}/", headers={**staff.headers, "Host": "other.example"}
+    )
+    assert response.json()["items"][0]["url"].startswith("http://other.example/api/")
+
+
+async def test_the_job_deletes_other_forms(
+    connection: AsyncConnection, database: Database, settings: Settings, invoices: list[Row]
+) -> None:
+    await represent_issued(database, settings)
+    await connection.execute(text("UPDATE lines_representations SET form = 'old'"))
+    await connection.commit()
+    assert (await represent_issued(database, settings)).counts == {"stored": 3, "deleted": 3}
+    assert (await represent_issued(database, settings)).counts == {}
