@@ -51,7 +51,7 @@ async def test_a_document_has_the_values_of_the_issue(
     make: Factories, connection: AsyncConnection, settings: Settings
 ) -> None:
     seller = IssuerDetails.model_validate(
-        {"name": "Seller", "country": "EE", "city": "Tartu", "number": 7}
+        {"name": "Seller", "country": "EE", "city": "Tartu", "invoice_note": "Hi", "number": 7}
     )
     customer = await make.customer(
         name="Ülikool", country="fi", registration_code="123", agreement_number="A-1",
@@ -80,9 +80,34 @@ async def test_a_document_has_the_values_of_the_issue(
     assert (document.buyer.name, document.buyer.country) == ("Ülikool", "fi")
     assert (document.buyer.registration_code, document.agreement_number) == ("123", "A-1")
     assert (document.seller.name, document.seller.city) == ("Seller", "Tartu")
+    assert document.note == "Hi"
     assert (document.buyer.city, document.buyer_reference) == ("Espoo", "04011000-1")
     assert (document.language, document.tax_category) == ("fi", "AE")
     assert document.currency == settings.currency.code
+
+
+@pytest.mark.parametrize(
+    "agreement",
+    [
+        ("A-1", {"attributes": {"agreement_number": "P-1"}}, "A-1"),
+        ("", {"attributes": {"agreement_number": "P-1"}}, "P-1"),
+        ("", {"attributes": {"agreement_number": "P-1"}, "is_active": False}, ""),
+        ("", {}, ""),
+    ],
+)
+async def test_the_agreement_is_that_of_the_customer_or_else_of_the_active_profile(
+    make: Factories,
+    connection: AsyncConnection,
+    settings: Settings,
+    agreement: tuple[str, dict[str, Any], str],
+) -> None:
+    of_customer, profile, frozen = agreement
+    customer = await make.customer(agreement_number=of_customer)
+    await make.profile(customer, **profile)
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.freeze(settings, invoice)
+    (document,) = await documents(connection)
+    assert document.agreement_number == frozen
 
 
 async def test_the_lines_have_the_names_of_the_issue(

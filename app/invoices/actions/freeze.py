@@ -49,7 +49,7 @@ def issuer_of(settings: Settings) -> Issuer:
     return Issuer(
         currency=settings.currency.code,
         language=settings.locale.replace("_", "-"),
-        note=texts.get("note", ""),
+        note=texts.get("invoice_note", ""),
         seller={name: value for name, value in texts.items() if name in _PARTY},
         details=to_json(details).decode(),
         country_names=country_names(settings.locale),

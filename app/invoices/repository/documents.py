@@ -36,6 +36,7 @@ from app.customers.models import Customer
 from app.documents.document import DocumentKind
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
 from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown_in, item_order
+from app.payments.models import PaymentProfile
 
 LINES: Final = 100
 """The lines of a row of `document_lines`."""
@@ -64,7 +65,6 @@ _TERMS: Final = (
     "tax_exemption_reason",
     "buyer_reference",
     "order_reference",
-    "agreement_number",
 )
 """The keys of a document that are columns of customers, too."""
 _ADDRESS: Final = (
@@ -339,6 +339,13 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             ),
             "note": bindparam("note", type_=Text()),
             **{name: customer[name] for name in _TERMS},
+            "agreement_number": func.coalesce(
+                func.nullif(Customer.agreement_number, _constant("")),
+                select(PaymentProfile.attributes["agreement_number"].astext)
+                .where(PaymentProfile.customer_id == Customer.id, PaymentProfile.is_active)
+                .scalar_subquery(),
+                _constant(""),
+            ),
             "payment_url": invoice.payment_url,
             "reference_number": invoice.reference_number,
             "net": _digits(invoice.total_price),
