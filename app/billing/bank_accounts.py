@@ -35,6 +35,16 @@ def is_sepa_iban(iban: str) -> bool:
     return iban[:2] in _SEPA_LENGTHS
 
 
+def looks_like_iban(text: str) -> bool:
+    """Return whether a text begins as an IBAN does, so that it is a wrong one if not valid."""
+    return re.match(r"[A-Z]{2}[0-9]{2}", "".join(text.split()).upper()) is not None
+
+
+def is_qr_iban(iban: str) -> bool:
+    """Return whether a valid IBAN needs a QR reference: an IID of 30000 to 31999."""
+    return iban[:2] in ("CH", "LI") and "30000" <= iban[4:9] <= "31999"
+
+
 def parse_creditor_reference(text: str) -> str | None:
     """Return a creditor reference in capitals and without spaces, or None if the text is none."""
     reference = "".join(text.split()).upper()

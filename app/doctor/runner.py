@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
-from app.doctor import configuration, privileges, schema, server, services, work
+from app.doctor import configuration, issuer, privileges, schema, server, services, work
 from app.doctor.check_result import CheckResult, warning, wrong
 from app.doctor.configuration import Configuration
 from app.logging import error_message
@@ -51,6 +51,7 @@ _OTHER_CHECKS: Final[dict[str, Callable[[Settings], _Check]]] = {
     "worker": services.worker,
     "mail": services.mail,
     "disk": work.disk,
+    "issuer": issuer.issuer,
 }
 _REDIS_CHECKS: Final = ("redis", "worker")
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from app.billing.bank_accounts import (
     creditor_reference,
     in_groups_of_four,
+    is_qr_iban,
     is_sepa_iban,
+    looks_like_iban,
     parse_creditor_reference,
     parse_iban,
 )
@@ -58,3 +60,25 @@ def test_a_reference_with_other_check_digits_is_none(number: int, change: int) -
     digits = int(creditor_reference(number)[2:4])
     changed = (digits - 2 + change) % 97 + 2  # check digits are between 02 and 98
     assert parse_creditor_reference(f"RF{changed:02}{number}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "looks"),
+    [("EE00 0000", True), ("ee38 2200", True), ("1234 5678", False), ("", False), ("EEEE", False)],
+)
+def test_a_text_looks_like_an_iban_by_its_first_four_characters(text: str, looks: bool) -> None:
+    assert looks_like_iban(text) is looks
+
+
+@pytest.mark.parametrize(
+    ("iban", "needs"),
+    [
+        ("CH4431999123000889012", True),
+        ("CH9300762011623852957", False),
+        ("DE4431999123000889012", False),
+    ],
+)
+def test_an_iban_of_switzerland_is_a_qr_iban_by_the_number_of_its_bank(
+    iban: str, needs: bool
+) -> None:
+    assert is_qr_iban(iban) is needs
