@@ -1,6 +1,8 @@
 """Check digits of electronic addresses and registration numbers, as Peppol's rules check them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.billing.party_identifiers import broken_rule
 
@@ -42,3 +44,30 @@ def test_a_number_with_wrong_digits_breaks_the_rule_of_its_scheme(
     scheme: str, number: str, rule: str
 ) -> None:
     assert broken_rule(scheme, number) == rule
+
+
+VALID = {"0007": "5560360793", "0088": "7300010000001", "0192": "974760673", "0208": "0202239951"}
+
+
+@given(st.sampled_from(sorted(VALID)), st.data())
+def test_one_wrong_digit_is_always_found(scheme: str, data: st.DataObject) -> None:
+    number = VALID[scheme]
+    at = data.draw(st.integers(0, len(number) - 1))
+    digit = data.draw(st.sampled_from(sorted(set("0123456789") - {number[at]})))
+    assert broken_rule(scheme, number[:at] + digit + number[at + 1 :])
+
+
+@given(st.sampled_from(sorted(VALID)), st.text())
+def test_no_text_makes_the_check_fail_with_an_error(scheme: str, text: str) -> None:
+    broken_rule(scheme, text)
+
+
+@given(st.text(st.characters(categories=["Nd"]), min_size=9, max_size=10))
+def test_digits_of_other_scripts_are_no_numbers(text: str) -> None:
+    assert text.isascii() or all(broken_rule(scheme, text) for scheme in VALID)
+
+
+@given(st.from_regex(r"[0-9]{9}", fullmatch=True))
+def test_exactly_one_last_digit_is_right(body: str) -> None:
+    right = [digit for digit in "0123456789" if not broken_rule("0007", body + digit)]
+    assert len(right) == 1
