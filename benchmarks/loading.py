@@ -43,7 +43,7 @@ class Footprint:
     items: int
     invoices: int
     others: int
-    """The other tables that data was loaded into."""
+    """The other tables that data was loaded into, and the frozen documents."""
     record: int
     """The audit trail of the items and invoices; no entries seal it here."""
     auxiliary: int
@@ -230,7 +230,8 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     sizes = {row["relname"]: row["size"] for row in found}
     items, invoices = sizes.pop("invoice_items"), sizes.pop("invoices")
     record = sum(sizes.pop(name, 0) for name in _RECORD)
-    loaded = {name for name, _ in TABLES} | {"payment_profiles", "payments"}
+    loaded = {name for name, _ in TABLES}
+    loaded |= {"payment_profiles", "payments", "invoice_documents", "document_lines"}
     others = sum(size for name, size in sizes.items() if name in loaded)
     return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
 

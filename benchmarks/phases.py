@@ -87,7 +87,7 @@ async def make(
     for size in sizes:
         shape = Shape(size)
         url = await databases.make(shape)
-        for job in ("bring_year_forward", "merge_tallies"):  # as a worker does
+        for job in ("freeze_issued", "represent_issued", "bring_year_forward", "merge_tallies"):
             await run_app("job", job, settings=environment.settings(url))
         connection = await asyncpg.connect(url)
         try:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
-    UnaryExpression,
     case,
     cast,
     collate,
@@ -57,10 +56,6 @@ _item = InvoiceItem.__table__.c
 def _cut(text: ColumnElement[str]) -> ColumnElement[str]:
     """Cut a text to one character more than is shown, which marks it as truncated."""
     return func.left(text, MAX_TEXT_LENGTH + 1)
-
-
-def _project_order(source: FromClause) -> UnaryExpression[Any]:
-    return collate(_cut(source.c.project_name), CODE_POINTS).asc().nulls_last()
 
 
 async def read_invoice_view(
@@ -155,7 +150,11 @@ async def _read_items(
             item.end,
         )
         .where(item.invoice_id == invoice.id, item_sources.is_shown_in(source))
-        .order_by(_project_order(source), collate(item.name, CODE_POINTS), item.id)
+        .order_by(
+            collate(_cut(item.project_name), CODE_POINTS).asc().nulls_last(),
+            collate(item.name, CODE_POINTS),
+            item.id,
+        )
     )
     return [
         InvoiceLine(
@@ -182,29 +181,42 @@ async def _read_items(
 async def _read_summary(
     connection: AsyncConnection, source: FromClause, invoice: Row[Any], currency: Currency
 ) -> list[InvoiceLine]:
-    item, is_provider_tax = source.c, item_sources.is_provider_tax(source)
-    project = _cut(item.project_name)
+    item = source.c
     # Compensations keep their own name, which states their reason. Other items without an
     # offering have no name.
-    name = _cut(
-        case(
-            (item.credit, item.name),
-            (item.offering_uuid.is_(None), literal_column("''")),
-            else_=item.offering_name,
+    name = case(
+        (item.credit, item.name),
+        (item.offering_uuid.is_(None), literal_column("''")),
+        else_=item.offering_name,
+    )
+    line = (
+        select(
+            _cut(item.project_name).label("project"),
+            _cut(name).label("name"),
+            item.credit,
+            item_sources.is_provider_tax(source).label("is_provider_tax"),
+            item.price,
         )
+        .where(item.invoice_id == invoice.id, item_sources.is_shown_in(source))
+        .subquery("line")
+        .c
     )
     statement = (
         select(
-            project.label("project"),
-            name.label("name"),
-            item.credit,
-            is_provider_tax.label("is_provider_tax"),
-            func.sum(item.price).label("price"),
+            line.project,
+            line.name,
+            line.credit,
+            line.is_provider_tax,
+            func.sum(line.price).label("price"),
             func.count().label("item_count"),
         )
-        .where(item.invoice_id == invoice.id, item_sources.is_shown_in(source))
-        .group_by(project, name, item.credit, is_provider_tax)
-        .order_by(_project_order(source), collate(name, CODE_POINTS), item.credit, is_provider_tax)
+        .group_by(line.project, line.name, line.credit, line.is_provider_tax)
+        .order_by(
+            collate(line.project, CODE_POINTS).asc().nulls_last(),
+            collate(line.name, CODE_POINTS),
+            line.credit,
+            line.is_provider_tax,
+        )
     )
     lines: list[InvoiceLine] = []
     rest: dict[str, InvoiceLine] = {}

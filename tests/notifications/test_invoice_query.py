@@ -302,3 +302,33 @@ async def test_the_largest_message_stays_below_the_limit_of_mail_servers(
     listed = await invoice_query.read_invoice_view(database, invoice.id, EUR)
     assert len(listed.lines) == invoice_query.MAX_LISTED_ITEMS
     assert 1_000_000 < len(compose(settings, listed).as_bytes()) < 4_000_000
+
+
+@pytest.mark.parametrize("listed", [0, 10])
+async def test_an_issued_invoice_is_mailed_as_it_was_frozen(
+    make: Factories,
+    connection: AsyncConnection,
+    database: Database,
+    settings: Settings,
+    listed: int,
+) -> None:
+    customer = await make.customer(name="Buyer")
+    offering = await make.offering(await make.customer(), name="Cloud")
+    resource = await make.resource(
+        await make.project(customer, name="Physics"), offering, name="vm-1"
+    )
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    await make.item(invoice, "5", resource_id=resource.id)
+    await make.item(invoice, "-1", credit=True, resource_id=resource.id)
+    await make.freeze(settings, invoice)
+    before = await invoice_query.read_invoice_view(
+        database, invoice.id, settings.currency, listed_items=listed
+    )
+    for table in ("customers", "projects", "resources", "offerings"):
+        await connection.execute(text(f"UPDATE {table} SET name = 'X'"))
+    await connection.commit()
+    after = await invoice_query.read_invoice_view(
+        database, invoice.id, settings.currency, listed_items=listed
+    )
+    assert after == before
+    assert after.customer.name == "Buyer"
