@@ -189,7 +189,7 @@ async def _read_summary(
         (item.offering_uuid.is_(None), literal_column("''")),
         else_=item.offering_name,
     )
-    line = (
+    shown = (
         select(
             _cut(item.project_name).label("project"),
             _cut(name).label("name"),
@@ -203,19 +203,19 @@ async def _read_summary(
     )
     statement = (
         select(
-            line.project,
-            line.name,
-            line.credit,
-            line.is_provider_tax,
-            func.sum(line.price).label("price"),
+            shown.project,
+            shown.name,
+            shown.credit,
+            shown.is_provider_tax,
+            func.sum(shown.price).label("price"),
             func.count().label("item_count"),
         )
-        .group_by(line.project, line.name, line.credit, line.is_provider_tax)
+        .group_by(shown.project, shown.name, shown.credit, shown.is_provider_tax)
         .order_by(
-            collate(line.project, CODE_POINTS).asc().nulls_last(),
-            collate(line.name, CODE_POINTS),
-            line.credit,
-            line.is_provider_tax,
+            collate(shown.project, CODE_POINTS).asc().nulls_last(),
+            collate(shown.name, CODE_POINTS),
+            shown.credit,
+            shown.is_provider_tax,
         )
     )
     lines: list[InvoiceLine] = []
