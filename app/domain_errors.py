@@ -4,6 +4,11 @@ A package derives its own errors from these kinds. `app.api.errors` maps each ki
 a body; a command prints the message.
 """
 
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+_SOON = timedelta(seconds=5)
+
 
 class DomainError(Exception):
     """A rule or the stored data forbids the action; the message is for the caller."""
@@ -15,6 +20,14 @@ class NotFound(DomainError):
 
 class WrongState(DomainError):
     """The record's state does not allow the action."""
+
+
+class UnmetRequirements(WrongState):
+    """The record lacks what the action requires of it. Each problem is a JSON object of texts."""
+
+    def __init__(self, message: str, problems: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class RuleViolation(DomainError):
@@ -53,3 +66,11 @@ class LimitExceeded(DomainError):
 
 class RequestInProgress(DomainError):
     """The same request is still in progress. It may be repeated after a second."""
+
+
+class TemporarilyUnavailable(DomainError):
+    """The action is not possible at the moment. It may be repeated after a delay."""
+
+    def __init__(self, message: str, retry_after: timedelta = _SOON) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -22,11 +22,13 @@ from app.credits.api.project_credits import router as project_credits
 from app.credits.api.transactions import router as credit_transactions
 from app.database.engine import Database
 from app.disk import DiskUnavailable
+from app.documents.pdf.maker import PdfMaker
 from app.health import Readiness
 from app.identity.failed_logins import FailedLogins
 from app.identity.tokens import new_token_cache
 from app.invoices.api.action_router import router as invoice_actions
 from app.invoices.api.credit_actions import router as credit_actions
+from app.invoices.api.documents import router as invoice_documents
 from app.invoices.api.history_router import router as invoice_history
 from app.invoices.api.item_actions import router as invoice_item_actions
 from app.invoices.api.item_actions import usage_router as usage
@@ -58,6 +60,7 @@ _router.include_router(health.router)
 _router.include_router(invoices)
 _router.include_router(invoice_actions)
 _router.include_router(invoice_history)
+_router.include_router(invoice_documents)
 _router.include_router(usage)
 _router.include_router(invoice_item_costs)
 _router.include_router(invoice_items)
@@ -99,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.response_cache = ResponseCache(settings)
         app.state.readiness = readiness = Readiness(settings, database)
         app.state.failed_logins = FailedLogins()
+        app.state.pdf_maker = PdfMaker(default_locale=settings.locale)
         try:
             async with rate_limits.shared():
                 yield

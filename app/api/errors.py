@@ -147,6 +147,11 @@ def api_error_of(error: Exception) -> ApiError:
             api_error = InvalidFields(_messages_by_field(error.errors()))
         case domain_errors.RequestInProgress():
             api_error = ApiError(409, detail, {"Retry-After": "1"})
+        case domain_errors.TemporarilyUnavailable():
+            seconds = ceil(error.retry_after.total_seconds())
+            api_error = ApiError(503, detail, {"Retry-After": str(seconds)})
+        case domain_errors.UnmetRequirements():
+            api_error = ApiError(409, {**detail, "problems": error.problems})
         case domain_errors.RuleViolation():
             api_error = ApiError(400, [str(error)])
         case domain_errors.InvalidField():

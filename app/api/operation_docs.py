@@ -1,6 +1,7 @@
 """The documentation of operations: responses, headers and bodies for the arguments of a route."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
+from uuid import UUID
 
 from fastapi import Response
 from pydantic import BaseModel, RootModel
@@ -32,6 +33,30 @@ class ErrorDetail(BaseModel):
     """An error message."""
 
     detail: str
+
+
+class DocumentProblem(BaseModel):
+    """A value that a profile requires, and that is missing or wrong."""
+
+    term: str
+    """The business term of EN 16931, such as `BT-37`."""
+    rule: str
+    """The official rule that refuses the document; empty if there is none."""
+    of: Literal["issuer", "customer", "invoice", "item"]
+    field: str
+    where: str
+    """The place where the value is set."""
+    message: str
+    item: UUID | None = None
+    """The item, if the value is one of an item."""
+
+
+class DocumentError(BaseModel):
+    """The reason why a document cannot be written."""
+
+    detail: str
+    problems: list[DocumentProblem] | None = None
+    """Every value that is missing or wrong, if the invoice is issued."""
 
 
 class FieldErrors(RootModel[dict[str, list[Any] | dict[str, Any]]]):
@@ -72,6 +97,11 @@ LIST_HEADERS: Final = {
     ),
 }
 COUNT_HEADER: Final = {"X-Result-Count": LIST_HEADERS["X-Result-Count"]}
+FILE_HEADERS: Final = {
+    "Content-Disposition": _header(
+        "`attachment` and the name of the file", 'attachment; filename="invoice-100001.pdf"'
+    )
+}
 _CACHING_HEADERS: Final = {
     "ETag": _header(
         "A strong entity tag of the response, for `If-None-Match` (RFC 9110)",

@@ -222,6 +222,12 @@ def choices(allowed: Iterable[str]) -> PlainValidator:
     return PlainValidator(lambda values: tuple(_check_choice(value, known) for value in values))
 
 
+def choice(allowed: Iterable[str]) -> PlainValidator:
+    """Return the validator of a parameter that takes one of the allowed values."""
+    known = frozenset(allowed)
+    return PlainValidator(lambda value: _check_choice(value, known))
+
+
 def order(allowed: Iterable[str]) -> PlainValidator:
     """Return the validator of an order by one of the allowed fields."""
     known = frozenset(allowed)

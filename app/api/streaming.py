@@ -24,16 +24,20 @@ class ClientTooSlow(Exception):
 
 
 class JsonStream(StreamingResponse):
-    """A JSON response in parts. A failure before the first part is an ordinary error response.
+    """A response in parts, by default JSON.
 
-    The generator is closed however the response ends, also if the client disconnects or stops
-    reading. A few clients that read nothing must not hold all connections to the database.
+    A failure before the first part is an ordinary error response. The generator is closed however
+    the response ends, also if the client disconnects or stops reading. A few clients that read
+    nothing must not hold all connections to the database.
     """
 
     def __init__(
-        self, parts: AsyncGenerator[bytes, None], headers: Mapping[str, str] | None = None
+        self,
+        parts: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str] | None = None,
+        media_type: str = MEDIA_TYPE,
     ) -> None:
-        super().__init__(parts, 200, headers, MEDIA_TYPE)
+        super().__init__(parts, 200, headers, media_type)
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -25,6 +25,11 @@ class Profile:
     """Business term BT-23; empty if it is left out."""
 
     @property
+    def label(self) -> str:
+        """The name of the profile among those of both syntaxes, such as `factur-x`."""
+        return _CII_LABELS[self.name] if self.syntax is Syntax.CII else self.name
+
+    @property
     def is_peppol(self) -> bool:
         """Whether the rules of Peppol BIS Billing 3.0 apply."""
         return self.name == "peppol"
@@ -35,6 +40,7 @@ class Profile:
         return self.name == "xrechnung"
 
 
+_CII_LABELS: Final = {"en16931": "factur-x", "xrechnung": "xrechnung-cii"}
 _EN16931: Final = "urn:cen.eu:en16931:2017"
 _XRECHNUNG: Final = f"{_EN16931}#compliant#urn:xeinkauf.de:kosit:xrechnung_3.0"
 _BILLING: Final = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
@@ -52,6 +58,11 @@ FACTUR_X: Final = Profile("en16931", Syntax.CII, _EN16931)
 CII_XRECHNUNG: Final = Profile("xrechnung", Syntax.CII, _XRECHNUNG, _BILLING)
 
 PROFILES: Final = (UBL_EN16931, PEPPOL, UBL_XRECHNUNG, FACTUR_X, CII_XRECHNUNG)
+
+
+def profile_names(syntax: Syntax) -> list[str]:
+    """Return the names of the profiles of a syntax; the first is the default."""
+    return [profile.name for profile in PROFILES if profile.syntax is syntax]
 
 
 def get_profile(syntax: Syntax, name: str) -> Profile:

@@ -121,3 +121,10 @@ class OtherCustomersInvoice(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("The passed invoice does not belong to the selected customer.")
+
+
+class NotIssued(WrongState):
+    """Only an issued invoice has a document."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Invoice {number} is not issued: it has no document yet.")

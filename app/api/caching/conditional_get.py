@@ -21,6 +21,7 @@ from app.api.middleware.request_log import user_of
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links, build_links
 from app.api.streaming import JsonStream
+from app.database.deadline import current_deadline
 from app.database.engine import Database
 from app.settings import Settings
 
@@ -42,6 +43,7 @@ class Representation:
     cached_parts: Callable[[], Sequence[bytes] | None] | None = None
     """Returns the body if it needs no further read. By default the whole body is cached by its
     ETag."""
+    media_type: str = MEDIA_TYPE
 
     @classmethod
     def of_body(cls, body: bytes, headers: Mapping[str, str] | None = None) -> Self:
@@ -57,6 +59,16 @@ class Representation:
 
 
 State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A response that takes long to make, without the database."""
+
+    etag: str
+    make: Callable[[], Awaitable[bytes]]
+    media_type: str
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +109,7 @@ class ConditionalGet:
             state = await resource.select(reader)
         shown = resource.represent(state)
         headers = _headers(shown)
-        if_none_match = self.request.headers.get("if-none-match")
-        if if_none_match is not None and etags.matches_any(if_none_match, shown.etag):
+        if self._is_current(shown.etag):
             return Response(status_code=304, headers=headers)
         if self.request.method == "HEAD" and not shown.headers_need_body:
             return head_response(headers)
@@ -112,8 +123,30 @@ class ConditionalGet:
         if parts is None:
             return await self._render(resource)
         if sum(map(len, parts)) <= STREAM_ABOVE:
-            return Response(b"".join(parts), 200, headers, MEDIA_TYPE)
-        return JsonStream(_yield_each(parts), headers)
+            return Response(b"".join(parts), 200, headers, shown.media_type)
+        return JsonStream(_yield_each(parts), headers, shown.media_type)
+
+    async def respond_with_file(self, file: File) -> Response:
+        """Return the response with a file, which is made without a connection or a deadline.
+
+        Raises what `make` raises.
+        """
+        headers = {**file.headers, "ETag": file.etag, **CACHE_CONTROL}
+        if self._is_current(file.etag):
+            return Response(status_code=304, headers=headers)
+        if self.request.method == "HEAD":
+            return head_response(headers)
+        cached = self.cache.get(file.etag)
+        if cached is None:
+            current_deadline.get().cancel()
+            cached = CachedResponse(await file.make())
+            self.cache.store(file.etag, cached)
+        return Response(cached.body, 200, headers, file.media_type)
+
+    def _is_current(self, etag: str) -> bool:
+        """Return whether the client has the response already."""
+        if_none_match = self.request.headers.get("if-none-match")
+        return if_none_match is not None and etags.matches_any(if_none_match, etag)
 
     async def _render(self, resource: Resource[State]) -> Response:
         """Render a response. Only a stream with a slot holds its connection at its client's pace.
@@ -131,19 +164,19 @@ class ConditionalGet:
                 held = AsyncExitStack()
                 held.callback(self.database.streams.release, user)
                 held.push_async_exit(stack.pop_all())
-                return JsonStream(_resume(start, held), _headers(start.shown))
+                return _stream(start, held)
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self.database.streaming(user))
             start = await _start(resource, connection, stack)
             if start.rest is None:
                 return self._whole(start)
-            return JsonStream(_resume(start, stack.pop_all()), _headers(start.shown))
+            return _stream(start, stack.pop_all())
 
     def _whole(self, start: "_Start") -> Response:
         shown, body = start.shown, b"".join(start.parts)
         if shown.cached_parts is None:
             self.cache.store(shown.etag, CachedResponse(body, shown.headers))
-        return Response(body, 200, _headers(shown), MEDIA_TYPE)
+        return Response(body, 200, _headers(shown), shown.media_type)
 
 
 def _headers(shown: Representation) -> dict[str, str]:
@@ -174,6 +207,10 @@ async def _start(
         if size > STREAM_ABOVE:
             return _Start(shown, parts, rest)
     return _Start(shown, parts, None)
+
+
+def _stream(start: _Start, held: AsyncExitStack) -> JsonStream:
+    return JsonStream(_resume(start, held), _headers(start.shown), start.shown.media_type)
 
 
 async def _yield_each(parts: Sequence[bytes]) -> AsyncGenerator[bytes, None]:

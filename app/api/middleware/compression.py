@@ -27,6 +27,7 @@ _MEDIA_TYPES: Final = frozenset(
     {
         "application/javascript",
         "application/json",
+        "application/xml",
         "image/svg+xml",
         "text/css",
         "text/html",

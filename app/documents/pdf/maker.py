@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
+from anyio.lowlevel import RunVar
 
 from app.documents.document import parse_document, parse_lines
 from app.documents.pdf.errors import PdfProcessDied, PdfTimeout
@@ -19,11 +20,15 @@ MEMORY_LIMIT: Final = 1 << 30
 """The most bytes of address space of a process."""
 TIME_LIMIT: Final = 60.0
 """Seconds from the call to the PDF, waiting for a process included."""
+PROCESSES: Final = 2
+"""The processes of an event loop that work at a time."""
+_shared_limiter: Final = RunVar[CapacityLimiter]("pdf_processes")
 
 
 class PdfMaker:
-    """Makes PDFs in at most so many processes at a time, which are started when needed and reused.
+    """Makes PDFs in processes, which are started when needed and reused.
 
+    All makers of an event loop share `PROCESSES`, unless one is given a number of its own.
     Processes end with the event loop, or after five minutes without work. Cancelling a call, as a
     timeout does, kills its process; the next call starts another.
     """
@@ -31,12 +36,12 @@ class PdfMaker:
     def __init__(
         self,
         *,
-        processes: int = 2,
+        processes: int | None = None,
         default_locale: str = "en",
         time_limit: float = TIME_LIMIT,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
-        self._limiter = CapacityLimiter(processes)
+        self._limiter = None if processes is None else CapacityLimiter(processes)
         self._default_locale = default_locale
         self._time_limit = time_limit
         self._memory_limit = memory_limit
@@ -58,12 +63,21 @@ class PdfMaker:
                     self._default_locale,
                     self._memory_limit,
                     cancellable=True,
-                    limiter=self._limiter,
+                    limiter=self._limiter or _share_limiter(),
                 )
         except TimeoutError:
             raise PdfTimeout(f"The PDF took more than {self._time_limit:g} seconds.") from None
         except (BrokenWorkerProcess, MemoryError) as error:
             raise PdfProcessDied("The process that made the PDF died.") from error
+
+
+def _share_limiter() -> CapacityLimiter:
+    try:
+        return _shared_limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(PROCESSES)
+        _shared_limiter.set(limiter)
+        return limiter
 
 
 def _make_pdf(

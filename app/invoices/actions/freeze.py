@@ -9,12 +9,20 @@ from pydantic_core import to_json
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.actor import Actor
+from app.audit.writer import audited_transaction
 from app.customers.countries import country_names
+from app.database import import_lock
+from app.database.engine import Database
 from app.documents.document import Party
+from app.domain_errors import TemporarilyUnavailable
+from app.invoices.queries.documents import IssuedDocument, find_document
 from app.invoices.repository import documents
 from app.invoices.repository.documents import Issuer
 from app.settings import Settings
 
+FREEZER: Final = Actor("freeze_issued")
+"""The actor of invoices that are frozen later than at their issue."""
 _BATCH: Final = 500
 """Invoices that an import freezes by one statement."""
 _PARTY: Final = frozenset(field.name for field in fields(Party))
@@ -28,6 +36,34 @@ async def freeze(
     Documents have the customers as they are now, and the issuer of the settings.
     """
     return await documents.freeze_invoices(connection, invoice_ids, issuer_of(settings))
+
+
+async def find_or_freeze(database: Database, settings: Settings, invoice_id: int) -> IssuedDocument:
+    """Return the document of an invoice; freeze one that was issued before there were documents.
+
+    Raises NotIssued, and TemporarilyUnavailable if the invoice would have to be frozen while an
+    import runs.
+    """
+    found = await _find(database, invoice_id)
+    if found is None:
+        async with audited_transaction(database, settings.audit_key, FREEZER) as connection:
+            if not await import_lock.try_lock_out_imports(connection):
+                raise _unavailable()
+            await freeze(connection, [invoice_id], settings)
+        found = await _find(database, invoice_id)
+    if found is None:  # an import has replaced the invoice in between
+        raise _unavailable()
+    return found
+
+
+async def _find(database: Database, invoice_id: int) -> IssuedDocument | None:
+    async with database.reading() as connection:
+        return await find_document(connection, invoice_id)
+
+
+def _unavailable() -> TemporarilyUnavailable:
+    message = "The document cannot be frozen now, because an import is running. Try again."
+    return TemporarilyUnavailable(message, import_lock.RETRY_AFTER)
 
 
 async def freeze_imported(

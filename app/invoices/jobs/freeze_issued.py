@@ -6,17 +6,15 @@ Afterwards it finds nothing: the issue and imports freeze invoices themselves.
 
 from typing import Final
 
-from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.database import import_lock, timeouts
 from app.database.engine import Database
-from app.invoices.actions.freeze import freeze
+from app.invoices.actions.freeze import FREEZER, freeze
 from app.invoices.repository.documents import find_unfrozen
 from app.outbox.outcome import JobSummary, RetryAfter
 from app.settings import Settings
 
 _BATCH: Final = 200
-_ACTOR: Final = Actor("freeze_issued")
 
 
 async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
@@ -24,7 +22,7 @@ async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
     summary = JobSummary()
     after = 0
     while True:
-        async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
+        async with audited_transaction(database, settings.audit_key, FREEZER) as connection:
             await timeouts.disable_timeouts(connection)
             if not await import_lock.try_lock_out_imports(connection):
                 raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)

@@ -1,0 +1,137 @@
+"""Reads of the frozen documents of issued invoices, as their PDF and XML need them."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
+from app.invoices.errors import NotIssued
+from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
+
+BATCH: Final = 100
+"""The lines that are in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedDocument:
+    """One version of the document of an invoice, which never changes."""
+
+    invoice_id: int
+    """The key of the invoice's row."""
+    customer: UUID
+    version: int
+    """Counted from 1."""
+    lines_version: int
+    digest: bytes
+    """SHA-256 of the whole content, lines included."""
+    content: bytes
+    """The document without its lines, as JSON."""
+    document: FrozenDocument
+    """The same, parsed."""
+
+
+async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedDocument | None:
+    """Return the present document of an existing invoice; None if it is to be frozen first.
+
+    Raises NotIssued.
+    """
+    row = (await connection.execute(_DOCUMENT, {"invoice": invoice_id})).one()
+    if row.content is not None:
+        return IssuedDocument(
+            invoice_id,
+            UUID(row.customer),
+            row.version,
+            row.lines_version,
+            row.digest,
+            row.content.encode(),
+            parse_document(row.content),
+        )
+    if not row.is_unfrozen:
+        raise NotIssued(row.number)
+    return None
+
+
+async def read_batches(
+    connection: AsyncConnection, issued: IssuedDocument
+) -> AsyncGenerator[bytes]:
+    """Yield JSON arrays of the lines of a document, in the order of the API.
+
+    The connection must be in a transaction.
+    """
+    values = {"invoice": issued.invoice_id, "version": issued.lines_version}
+    async with connection.stream(_LINES, values) as result:
+        async for rows in result.partitions():
+            yield f"[{','.join(row.value for row in rows)}]".encode()
+
+
+async def read_lines(
+    connection: AsyncConnection, issued: IssuedDocument
+) -> AsyncGenerator[Sequence[DocumentLine]]:
+    """Yield the lines of a document in batches, as `read_batches` does."""
+    async for batch in read_batches(connection, issued):
+        yield parse_lines(batch)
+
+
+def _select_document() -> Select[*tuple[Any, ...]]:
+    content = InvoiceDocument.content
+    return (
+        select(
+            Invoice.number,
+            literal_column(UNFROZEN.text, Boolean).label("is_unfrozen"),
+            cast(content, Text).label("content"),
+            content["api"]["customer"].astext.label("customer"),
+            InvoiceDocument.version,
+            InvoiceDocument.lines_version,
+            InvoiceDocument.digest,
+        )
+        .outerjoin(
+            InvoiceDocument,
+            and_(
+                InvoiceDocument.invoice_id == Invoice.id,
+                InvoiceDocument.version == Invoice.document_version,
+            ),
+        )
+        .where(Invoice.id == bindparam("invoice"))
+    )
+
+
+def _select_lines() -> Select[str]:
+    line = (
+        func.jsonb_each(DocumentLines.content)
+        .table_valued(column("key", Text), column("value", JSONB))
+        .render_derived(name="line")
+        .lateral("line")
+    )
+    return (
+        select(cast(line.c.value, Text).label("value"))
+        .select_from(DocumentLines)
+        .join(line, true())
+        .where(
+            DocumentLines.invoice_id == bindparam("invoice"),
+            DocumentLines.version == bindparam("version"),
+        )
+        .order_by(cast(line.c.value["position"].astext, Integer))
+        .execution_options(yield_per=BATCH)
+    )
+
+
+_DOCUMENT: Final = _select_document()
+_LINES: Final = _select_lines()

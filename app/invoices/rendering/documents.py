@@ -1,0 +1,72 @@
+"""Renders the documents of issued invoices: XML in parts, PDF in a process of its own."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database.engine import Database
+from app.documents.pdf.errors import PdfError
+from app.documents.pdf.maker import PdfMaker
+from app.documents.problems import Problem
+from app.documents.profiles import Profile
+from app.documents.requirements import Requirements
+from app.documents.xml_documents import create_writer
+from app.domain_errors import TemporarilyUnavailable, UnmetRequirements
+from app.invoices.queries.documents import IssuedDocument, read_batches, read_lines
+from app.logging import get_logger
+
+_logger = get_logger(__name__)
+
+
+async def check_document(
+    connection: AsyncConnection, issued: IssuedDocument, profile: Profile
+) -> Sequence[Problem]:
+    """Return all that keeps a document from being written in a profile.
+
+    The connection must be in a transaction.
+    """
+    requirements = Requirements(issued.document, profile, issued.customer)
+    async for batch in read_lines(connection, issued):
+        requirements.check_lines(batch)
+    return requirements.problems()
+
+
+async def render_xml(
+    connection: AsyncConnection, issued: IssuedDocument, profile: Profile
+) -> AsyncGenerator[bytes]:
+    """Yield the parts of a document in a profile, in little memory whatever its length.
+
+    Before the first part, this raises UnmetRequirements if the profile requires more than is known.
+    The connection must be in a transaction.
+    """
+    if problems := await check_document(connection, issued, profile):
+        raise UnmetRequirements(
+            f"Invoice {issued.document.printed_number} cannot be written as {profile.label}:"
+            f" {_count(problems)} missing or wrong.",
+            [problem.as_json() for problem in problems],
+        )
+    writer = create_writer(issued.document, profile)
+    yield writer.begin()
+    async for batch in read_lines(connection, issued):
+        yield writer.lines(batch)
+    yield writer.end()
+
+
+async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker) -> bytes:
+    """Return a document as PDF, with the e-invoice inside where it can be made.
+
+    No connection is held while the PDF is made. Raises TemporarilyUnavailable if it took too long
+    or its process was killed.
+    """
+    async with database.snapshot() as connection:
+        batches = [batch async for batch in read_batches(connection, issued)]
+    try:
+        return await maker.make(issued.content, batches)
+    except PdfError as error:
+        _logger.error("PDF not made", number=issued.document.printed_number, reason=str(error))
+        message = f"The PDF of invoice {issued.document.printed_number} cannot be made now."
+        raise TemporarilyUnavailable(f"{message} Try again.") from error
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    return "1 value is" if len(problems) == 1 else f"{len(problems)} values are"
