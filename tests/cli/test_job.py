@@ -47,6 +47,8 @@ async def test_the_jobs_are_listed(environment: dict[str, str]) -> None:
         "notify",
         "close_month",
         "bring_year_forward",
+        "freeze_issued",
+        "represent_issued",
         "merge_tallies",
         "reconcile_totals",
         "sweep_proofs",
