@@ -1,4 +1,4 @@
-"""index of unfrozen invoices
+"""unfrozen invoices
 
 The job that freezes invoices of earlier releases finds them by an index.
 """
