@@ -1,5 +1,6 @@
 """Issued invoices are frozen: their documents are written once, and the database holds them."""
 
+import asyncio
 import json
 from datetime import date
 from decimal import Decimal
@@ -275,3 +276,36 @@ async def test_the_job_freezes_the_invoices_of_an_earlier_release(
     assert (await freeze_issued(database, settings)).counts == {}
     async with database.reading() as connection:
         assert len(await documents(connection)) == 3
+
+
+async def test_two_jobs_at_once_freeze_each_invoice_once(
+    database: Database, settings: Settings
+) -> None:
+    async with database.transaction() as connection:
+        make = Factories(connection)
+        for _ in range(20):
+            await make.item(await make.invoice(await make.customer(), state=InvoiceState.PAID))
+    jobs = [freeze_issued(database, settings) for _ in range(3)]
+    summaries = await asyncio.gather(*jobs)
+    assert sum(summary.counts["frozen"] for summary in summaries) == 20
+    async with database.reading() as connection:
+        assert len(await documents(connection)) == 20
+
+
+async def test_an_item_that_changes_during_the_freeze_is_refused_or_frozen(
+    database: Database, settings: Settings
+) -> None:
+    """Whoever comes first: the document has the item's name, or the item keeps the document's."""
+    async with database.transaction() as connection:
+        make = Factories(connection)
+        invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+        await make.item(invoice, name="Old")
+
+    async def rename() -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE invoice_items SET name = 'New'"))
+
+    await asyncio.gather(rename(), freeze_issued(database, settings), return_exceptions=True)
+    async with database.reading() as connection:
+        (line,) = await lines(connection)
+        assert await connection.scalar(text("SELECT name FROM invoice_items")) == line.name

@@ -106,7 +106,7 @@ async def freeze_invoices(
 ) -> int:
     """Write the documents of those invoices that were issued and have none; return how many.
 
-    One statement for any number of invoices.
+    One statement for any number of invoices, which the transaction must have locked before.
     """
     values = {
         "invoices": list(invoice_ids),
@@ -123,12 +123,16 @@ async def freeze_invoices(
 async def find_unfrozen(
     connection: AsyncConnection, *, after: int, limit: int, condition: ColumnElement[bool] = _ANY
 ) -> Sequence[int]:
-    """Return the next issued invoices, by id, without a document."""
+    """Return the next issued invoices, by id, without a document, and lock them.
+
+    A later statement sees the items of all changes that the locks have waited for.
+    """
     statement = (
         select(Invoice.id)
         .where(UNFROZEN, Invoice.id > after, condition)
         .order_by(Invoice.id)
         .limit(limit)
+        .with_for_update(key_share=True, of=Invoice)
     )
     return (await connection.execute(statement)).scalars().all()
 
