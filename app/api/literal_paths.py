@@ -1,5 +1,6 @@
 """Literal paths go before the paths of records, for every method: `costs` is not a UUID."""
 
+from collections import defaultdict
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -7,20 +8,20 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, compile_path
 
-from app.api.errors import allowed_methods
-
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def install(app: FastAPI) -> None:
     """Refuse the other methods of literal paths with 405, before a record's path takes them."""
-    paths = {route.path or "" for route in iter_route_contexts(app.routes)}
-    of_records = [compile_path(path)[0] for path in paths if "{" in path]
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    for route in iter_route_contexts(app.routes):
+        methods[route.path or ""].update(route.methods or ())
+    of_records = [compile_path(path)[0] for path in methods if "{" in path]
     refusals = [
         _Refusal(Route(path, _refuse, methods=sorted(others)))
-        for path in sorted(path for path in paths if "{" not in path)
+        for path in sorted(path for path in methods if "{" not in path)
         if any(pattern.match(path) for pattern in of_records)
-        if (others := _METHODS.difference(allowed_methods(app.routes, path)))
+        if (others := _METHODS.difference(methods[path]))
     ]
     app.router.routes[:0] = refusals
 
