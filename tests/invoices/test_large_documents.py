@@ -19,7 +19,7 @@ from app.invoices.schemas import INVOICE_FIELDS
 from tests.support.factories import Factories, Row, UserRow
 from tests.support.streams import add_items, parts_of
 
-MANY = 20_000
+MANY = 10_000
 LIST = "/api/invoices/?page_size=5"
 
 
@@ -28,6 +28,7 @@ class Large:
     """A created invoice of many items, between two of few."""
 
     invoice: Row
+    small: Row
     staff: UserRow
     connection: AsyncConnection
 
@@ -54,7 +55,7 @@ async def large(make: Factories, connection: AsyncConnection) -> Large:
     ]
     await add_items(connection, [before, after], 3)
     await add_items(connection, [invoice], MANY)
-    return Large(invoice, await make.staff(), connection)
+    return Large(invoice, before, await make.staff(), connection)
 
 
 WHATS = ("one", "list", "paid")
@@ -62,11 +63,13 @@ WHATS = ("one", "list", "paid")
 
 @pytest.mark.parametrize("what", WHATS)
 async def test_it_is_sent_in_little_memory(app: FastAPI, large: Large, what: str) -> None:
+    # The memory of what the first request of a process loads is not the response's.
+    await parts_of(app, f"/api/invoices/{large.small.uuid}/", large.staff)
     tracemalloc.start()
     sizes = await large.call(app, what)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert sum(sizes) > 10_000_000
+    assert sum(sizes) > 5_000_000
     assert max(sizes) < conditional_get.STREAM_ABOVE
     assert len(sizes) >= MANY / BATCH_SIZE
     assert peak < sum(sizes) / 2

@@ -30,7 +30,7 @@ INVOICES = st.lists(
         UNIQUE, st.sampled_from([*InvoiceState]), st.sampled_from(DAYS), st.sampled_from(SUMS)
     ),
     min_size=5,
-    max_size=30,
+    max_size=20,
     unique_by=lambda each: each[0],
 )
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -133,7 +133,7 @@ async def fill(connection: AsyncConnection, house: House, invoices: Sequence[Any
 
 
 @pytest.mark.parametrize("name", [None, *VALUES])
-@given(invoices=INVOICES, order=ORDER, size=st.integers(1, 9), data=st.data())
+@given(invoices=INVOICES, order=ORDER, size=st.integers(2, 9), data=st.data())
 @settings(
     max_examples=12,
     deadline=None,
