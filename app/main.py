@@ -14,6 +14,8 @@ from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
+from app.credit_notes.api.credit import router as invoice_credit
+from app.credit_notes.api.credit_notes import router as credit_notes
 from app.credits.api.affiliates import router as customer_affiliates
 from app.credits.api.customer_credit_changes import router as customer_credit_changes
 from app.credits.api.customer_credits import router as customer_credits
@@ -59,6 +61,8 @@ _router = APIRouter()
 _router.include_router(health.router)
 _router.include_router(invoices)
 _router.include_router(invoice_actions)
+_router.include_router(invoice_credit)
+_router.include_router(credit_notes)
 _router.include_router(invoice_history)
 _router.include_router(invoice_documents)
 _router.include_router(usage)

@@ -2,6 +2,7 @@
 
 import app.audit.models
 import app.catalogue.models
+import app.credit_notes.models
 import app.credits.models
 import app.customers.models
 import app.database.base

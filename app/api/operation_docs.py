@@ -191,10 +191,16 @@ def document_read(description: str, headers: dict[str, Any] | None = None) -> di
     }
 
 
-def document_create(record: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a route that creates a record; `record` is its name in prose."""
-    arguments = document_action(f"The new {record}", body, status=201)
-    arguments["responses"].pop(404)
+def document_create(
+    record: str, body: dict[str, Any], *, from_other: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of a route that creates a record; `record` is its name in prose.
+
+    `from_other` says whether the path names another record, which the new one is made of.
+    """
+    arguments = document_action(f"The new {record}", body, conditional=from_other, status=201)
+    if not from_other:
+        arguments["responses"].pop(404)
     arguments["responses"][201]["headers"] |= _LOCATION_HEADER
     return arguments
 

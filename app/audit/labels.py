@@ -4,6 +4,7 @@ from typing import Final
 
 LABELS: Final = {
     "invoices_paid": "Marked as paid",
+    "invoices_credit": "Credited",
     "invoices_set_backend_id": "Backend ID set",
     "invoices_set_payment_url": "Payment URL set",
     "invoices_set_reference_number": "Reference number set",

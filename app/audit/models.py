@@ -1,7 +1,7 @@
 """The audit record: the changes that triggers write, and the entries that seal them.
 
 An invoice has its items and payments in its record. Each other subject (a credit, an affiliate, a
-payment profile, a payment) has a record of its own row.
+payment profile, a payment, a credit note) has a record of its own row.
 
 The tables of changes and entries are append-only; the database refuses anything else. They refer
 to rows by UUID and have no foreign keys, because the record outlives its subject. The triggers
@@ -36,6 +36,7 @@ class SubjectKind(StrEnum):
     CUSTOMER_AFFILIATE = "customer_affiliate"
     PAYMENT_PROFILE = "payment_profile"
     PAYMENT = "payment"
+    CREDIT_NOTE = "credit_note"
 
 
 SUBJECT_TABLES: Final = {
@@ -44,6 +45,7 @@ SUBJECT_TABLES: Final = {
     SubjectKind.CUSTOMER_AFFILIATE: "customer_affiliates",
     SubjectKind.PAYMENT_PROFILE: "payment_profiles",
     SubjectKind.PAYMENT: "payments",
+    SubjectKind.CREDIT_NOTE: "credit_notes",
 }
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.hash_chain import EMPTY_HEAD, HashChain
 from app.audit.verify_statements import (
+    CREDIT_NOTES,
     DIFFERING_ROWS,
     DOCUMENTS,
     INCOMPLETE_RECORDS,
@@ -213,6 +214,10 @@ def _describe_document(row: RowMapping) -> str:
     return f"no entry records {document}"
 
 
+def _describe_credit_note(_row: RowMapping) -> str:
+    return "its document was modified"
+
+
 def _plural(row: RowMapping) -> str:
     return "" if row["count"] == 1 else "s"
 
@@ -222,5 +227,6 @@ _FURTHER_CHECKS: Final[tuple[tuple[TextClause, Callable[[RowMapping], str]], ...
     *((statement, _describe_unsealed) for statement in UNSEALED_CHANGES),
     *((statement, _describe_incomplete) for statement in INCOMPLETE_RECORDS),
     (DOCUMENTS, _describe_document),
+    (CREDIT_NOTES, _describe_credit_note),
 )
 """Checks beyond the chains, each with the description of a row."""

@@ -163,3 +163,15 @@ WHERE d.is_modified OR NOT d.follows OR NOT EXISTS (
 ORDER BY i.uuid, d.version
 """)  # noqa: S608 - made of constants
 """The versions of documents that were modified, do not follow another, or were never sealed."""
+
+CREDIT_NOTES: Final = text("""
+SELECT 'credit_note' AS kind, n.uuid, NULL::integer AS number
+FROM credit_notes AS n
+WHERE n.digest <> sha256(convert_to(n.content::text, 'UTF8') || coalesce((
+    SELECT string_agg(sha256(convert_to(l.content::text, 'UTF8')), '' ORDER BY l.batch)
+    FROM credit_note_lines AS l
+    WHERE l.credit_note_id = n.id
+), ''))
+ORDER BY n.uuid
+""")
+"""The credit notes whose document was modified. The record of a credit note has its digest."""

@@ -61,6 +61,13 @@ class PrecedingInvoice:
 
     number: int
     issue_date: date
+    is_paid: bool = False
+    """Whether the invoice was paid before, so that the sum is owed to the customer."""
+
+
+def print_credit_note_number(number: int) -> str:
+    """Return the number of a credit note as documents show it. Credit notes have an own counter."""
+    return f"CN-{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +123,9 @@ class FrozenDocument:
 
     @property
     def printed_number(self) -> str:
-        """The number as documents show it. Credit notes have a counter of their own."""
+        """The number as documents show it."""
         is_credit_note = self.kind is DocumentKind.CREDIT_NOTE
-        return f"CN-{self.number}" if is_credit_note else str(self.number)
+        return print_credit_note_number(self.number) if is_credit_note else str(self.number)
 
     @property
     def tax(self) -> Decimal:

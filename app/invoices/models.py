@@ -1,9 +1,9 @@
 """Invoices and their items.
 
 Triggers keep the totals: `total_price`, `incurred_costs` and `compensations` follow the items, and
-`total_cost` follows them and the tax. They also compute the `price` of an item that has none, and
-keep the summaries at the end, which save reads a scan of all invoices. An issued invoice has a
-frozen document, which everything shows from then on.
+`total_cost` follows them and the tax; `credited` follows the credit notes. They also compute the
+`price` of an item that has none, and keep the summaries at the end, which save reads a scan of all
+invoices. An issued invoice has a frozen document, which everything shows from then on.
 """
 
 from datetime import date, datetime
@@ -97,6 +97,8 @@ class Invoice(Base):
     """The exact sum of unit price times quantity over items with a credit."""
     total_cost: Mapped[Amount] = mapped_column(server_default=FetchedValue())
     """The total with tax, rounded half up to the currency's decimals."""
+    credited: Mapped[Amount] = mapped_column(default=Decimal(0), server_default="0")
+    """The sum of the credit notes of the invoice, with tax. What is to be paid is less by it."""
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
     """Incremented by a trigger with each change of the invoice or its items. With
     `ReferenceRevision` it identifies one version of all that the invoice shows."""

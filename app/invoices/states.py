@@ -3,6 +3,8 @@
     pending                                 --end-month->  pending_finalization
     pending, pending_finalization           --issue----->  created, or paid if nothing is to be paid
     created                                 --pay------->  paid
+    created                                 --credit---->  canceled if nothing is left of its items,
+                                                           paid if nothing is left to be paid
     pending, pending_finalization, created  --cancel---->  canceled
 
 The month of an invoice ends in pending_finalization where it waits for late usage, for
@@ -40,6 +42,8 @@ CANCEL: Final = Transition((*CHANGEABLE, InvoiceState.CREATED), InvoiceState.CAN
 
 ISSUED: Final = (ISSUE.to, ISSUE_AS_PAID.to)
 """The states of an invoice that its customer has received."""
+CREDITABLE: Final = ISSUED
+"""The states in which credit notes give back parts of the invoice."""
 UNSETTLED: Final = CANCEL.valid
 """The states in which the total is still to be paid."""
 

@@ -65,6 +65,7 @@ def body_of(operation: str, world: World) -> dict[str, Any]:
     }
     bodies: dict[str, dict[str, Any]] = {
         "invoices_paid": {"date": "2026-01-02"},
+        "invoices_credit": {"reason": "A mistake"},
         "invoices_set_backend_id": {"backend_id": "B-1"},
         "invoices_set_payment_url": {"payment_url": "https://example.com/"},
         "invoices_set_reference_number": {"reference_number": "R-1"},

@@ -16,6 +16,7 @@ from app import clock
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.credit_notes.actions.cancel import CancelInvoice, cancel
 from app.credits.models import CreditTransaction, CustomerCredit, ProjectCredit
 from app.database.engine import Database
 from app.invoices.actions.apply_compensations import (
@@ -24,7 +25,6 @@ from app.invoices.actions.apply_compensations import (
     apply_compensations,
     clear_compensations,
 )
-from app.invoices.actions.cancel import CancelInvoice, cancel
 from app.invoices.actions.change_item import CompensateItem, compensate_item
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.errors import WrongInvoiceState
@@ -246,7 +246,7 @@ async def test_a_canceled_invoice_gives_its_credits_back(
     await make.item(invoice, "10")
     await issue(connection, IssueInvoice(invoice.id), settings)
     before = await items(connection, invoice)
-    await cancel(connection, CancelInvoice(invoice.id, "Wrong"))
+    await cancel(connection, CancelInvoice(invoice.id, "Wrong"), settings)
     assert await balance(connection, credit) == 5
     assert await items(connection, invoice) == before
     assert (await ledger(connection))[-1] == ("rollback", Decimal(5))

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.credit_notes.actions.cancel import CancelInvoice, cancel
 from app.database.engine import Database
-from app.invoices.actions.cancel import CancelInvoice, cancel
 from app.invoices.jobs.close_month import CloseStatus, close_month, find_close_status
 from app.invoices.models import Invoice
 from app.main import create_app
@@ -134,13 +134,14 @@ async def test_an_invoice_that_waits_may_be_canceled_and_not_paid(
     client: httpx.AsyncClient,
     database: Database,
     connection: AsyncConnection,
+    settings: Settings,
 ) -> None:
     invoice = await make.invoice(await make.customer(), OCTOBER, WAITING, invoice_date=None)
     staff = await make.staff()
     answer = await client.post(f"/api/invoices/{invoice.uuid}/paid/", headers=staff.headers)
     assert answer.status_code == 409
     async with database.transaction() as other:
-        await cancel(other, CancelInvoice(invoice.id, "A duplicate."))
+        await cancel(other, CancelInvoice(invoice.id, "A duplicate."), settings)
     assert await state_of(connection, invoice) == ("canceled", None)
 
 

@@ -30,6 +30,7 @@ from app.catalogue.models import (
     Resource,
     ServiceProvider,
 )
+from app.credit_notes.models import CreditNote
 from app.credits.models import (
     AffiliateFeeAccrual,
     CreditTransaction,
@@ -308,6 +309,23 @@ class Factories:
     async def freeze(self, settings: Settings, *invoices: Row) -> None:
         """Freeze issued invoices."""
         assert await freeze(self._connection, [each.id for each in invoices], settings)
+
+    async def credit_note(self, invoice: Row, **values: Any) -> Row:
+        """Insert a credit note of an invoice that gives nothing back, without lines."""
+        return await self._insert(
+            CreditNote,
+            {
+                "number": next(self._counter),
+                "invoice_id": invoice.id,
+                "issue_date": date(2026, 11, 10),
+                "reason": "A mistake",
+                "net": Decimal(0),
+                "gross": Decimal(0),
+                "content": {},
+                "digest": sha256(b"{}").digest(),
+                **values,
+            },
+        )
 
     async def payable_invoice(self, *unit_prices: str, **values: Any) -> PayableInvoice:
         """Insert an issued invoice with one item for each price, for a customer who can pay it.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from tests.support.factories import Factories, Row
 
@@ -76,7 +77,13 @@ async def _credit_transaction(make: Factories) -> str:
     return ""
 
 
+async def _credit_note(make: Factories) -> str:
+    await make.credit_note(await make.invoice(await make.customer(), state=InvoiceState.PAID))
+    return ""
+
+
 RECORDS: Final[dict[str, Callable[[Factories], Awaitable[str]]]] = {
+    "/api/credit-notes/": _credit_note,
     "/api/credit-transactions/": _credit_transaction,
     "/api/customer-affiliates/": _affiliate,
     "/api/customer-credits/": _credit,

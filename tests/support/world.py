@@ -10,6 +10,7 @@ from tests.support.factories import Factories, Row, UserRow
 
 ITEM_NAME = "Virtual machine"
 RECORDS_IN_PATHS: Final = {
+    "credit-notes": "credit note",
     "credit-transactions": "credit transaction",
     "customer-affiliates": "affiliate",
     "customer-credits": "credit",
@@ -69,6 +70,7 @@ async def make_world(make: Factories) -> World:
     await make.item(invoice, resource_id=resource.id)
     profile = await make.profile(customer)
     payment = await make.payment(profile)
+    note = await make.credit_note(paid)
     credit = await make.credit(customer)
     await make.item(
         earlier, "-1", credit=True, customer_credit_id=credit.id, project_id=other_project.id
@@ -93,6 +95,7 @@ async def make_world(make: Factories) -> World:
         "profile": profile,
         "payment": payment,
         "credit": credit,
+        "credit note": note,
         "project credit": share,
         "credit transaction": movement,
         "affiliate": link,

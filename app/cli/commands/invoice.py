@@ -12,20 +12,19 @@ import typer
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.cli.context import fail, load, load_settings
+from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
+from app.credit_notes.actions.cancel import CancelInvoice
+from app.credit_notes.actions.cancel import cancel as cancel_invoice
 from app.database.engine import Connection, Database
 from app.disk import DiskUnavailable
 from app.domain_errors import DomainError, WrongState
-from app.invoices.actions.cancel import CancelInvoice
-from app.invoices.actions.cancel import cancel as cancel_invoice
 from app.invoices.actions.pay import PayInvoice, remove_unused_proof
 from app.invoices.actions.pay import pay as pay_invoice
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
-from app.settings import AuditSettings
 
 cli = typer.Typer()
 
@@ -38,13 +37,18 @@ def cancel(
     uuid: _Invoice,
     why: Annotated[str, typer.Option(help="The reason; it is stored with the invoice.")],
 ) -> None:
-    """Cancel a pending or created invoice."""
-    key = load(AuditSettings).audit_key
+    """Cancel a pending or created invoice. A created one gets a credit note of the whole."""
+    settings = load_settings()
 
     async def run(database: Database) -> int:
-        transaction = audited_transaction(database, key, Actor("cancel"), comment=why)
+        transaction = audited_transaction(
+            database, settings.audit_key, Actor("cancel"), comment=why
+        )
         return await _change(
-            uuid, "cancel", transaction, lambda c, i: cancel_invoice(c, CancelInvoice(i, why))
+            uuid,
+            "cancel",
+            transaction,
+            lambda c, i: cancel_invoice(c, CancelInvoice(i, why), settings),
         )
 
     typer.echo(f"Invoice {_run(run, uuid)} is canceled.")

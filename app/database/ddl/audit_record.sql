@@ -32,7 +32,8 @@ CREATE FUNCTION invoice_as_recorded(given invoices) RETURNS jsonb LANGUAGE sql S
         'document', (
             SELECT encode(digest, 'hex') FROM invoice_documents
             WHERE invoice_id = given.id AND version = given.document_version
-        )
+        ),
+        'credited', nullif(given."credited", 0)
     )
 $$;
 
@@ -193,7 +194,7 @@ CREATE TRIGGER record_new AFTER INSERT ON invoice_items
 CREATE TRIGGER record_changed AFTER UPDATE OF
     uuid, number, year, month, state, tax_percent, created, invoice_date, due_date, backend_id,
     payment_url, reference_number, cancel_reason, source, total_price, incurred_costs,
-    compensations, customer_id, document_version
+    compensations, customer_id, document_version, credited
     ON invoices
     FOR EACH ROW EXECUTE FUNCTION record_changed_invoice();
 

@@ -1,5 +1,5 @@
--- Every change of a credit, a customer's affiliate, a payment profile or a payment leaves rows in
--- `subject_changes`, whoever makes it. The service seals them with entries in `subject_history`
+-- Every change of a credit, a customer's affiliate, a payment profile, a payment or a credit note
+-- leaves rows in `subject_changes`, whoever makes it. The service seals them with entries in `subject_history`
 -- (app/audit/writer.py). See docs/audit.md.
 
 -- What the record holds of a subject. References are recorded by UUID, as in the record of invoices.
@@ -65,6 +65,17 @@ LANGUAGE sql STABLE AS $$
     )
 $$;
 
+-- The content and the lines of a credit note are recorded by their digest.
+CREATE FUNCTION credit_note_as_recorded(given credit_notes) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'uuid', given."uuid", 'number', given."number", 'issue_date', given."issue_date",
+        'reason', given."reason", 'net', given."net", 'gross', given."gross",
+        'document', encode(given."digest", 'hex'),
+        'invoice', (SELECT uuid FROM invoices WHERE id = given.invoice_id)
+    )
+$$;
+
 -- Returns the present row of a subject; null if it does not exist.
 CREATE FUNCTION subject_as_recorded(kind text, subject uuid) RETURNS jsonb LANGUAGE sql STABLE
 SET timezone = 'UTC' AS $$
@@ -80,6 +91,8 @@ SET timezone = 'UTC' AS $$
             SELECT payment_profile_as_recorded(r) FROM payment_profiles AS r WHERE r.uuid = $2)
         WHEN 'payment' THEN (
             SELECT linked_payment_as_recorded(r) FROM payments AS r WHERE r.uuid = $2)
+        WHEN 'credit_note' THEN (
+            SELECT credit_note_as_recorded(r) FROM credit_notes AS r WHERE r.uuid = $2)
     END
 $$;
 
@@ -148,6 +161,16 @@ BEGIN
     PERFORM record_subject('payment',
         CASE WHEN TG_OP <> 'INSERT' THEN linked_payment_as_recorded(OLD) END,
         CASE WHEN TG_OP <> 'DELETE' THEN linked_payment_as_recorded(NEW) END);
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_credit_note() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' AS $$
+BEGIN
+    PERFORM record_subject('credit_note',
+        CASE WHEN TG_OP <> 'INSERT' THEN credit_note_as_recorded(OLD) END,
+        CASE WHEN TG_OP <> 'DELETE' THEN credit_note_as_recorded(NEW) END);
     RETURN NULL;
 END
 $$;
@@ -228,3 +251,6 @@ CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON payment_profil
 
 CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON payments
     FOR EACH ROW EXECUTE FUNCTION record_payment();
+
+CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON credit_notes
+    FOR EACH ROW EXECUTE FUNCTION record_credit_note();

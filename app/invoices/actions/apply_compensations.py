@@ -125,14 +125,22 @@ async def give_back_credits(
         )
 
 
+async def lock_credits(connection: AsyncConnection, invoice_id: int) -> CustomerCredits | None:
+    """Lock the credits of the customer of an invoice, if any. The lock of the invoice follows.
+
+    Raises `InvoiceNotFound`.
+    """
+    customer_id = await compensations.find_customer(connection, invoice_id)
+    if customer_id is None:
+        raise InvoiceNotFound
+    return await ledger.lock_credits(connection, customer_id)
+
+
 async def _lock(
     connection: AsyncConnection, invoice_id: int, valid: Collection[InvoiceState] = ISSUE.valid
 ) -> _Settlement | None:
     """Lock the credits of the customer, then the invoice; None if the customer has no credit."""
-    customer_id = await compensations.find_customer(connection, invoice_id)
-    if customer_id is None:
-        raise InvoiceNotFound
-    credits = await ledger.lock_credits(connection, customer_id)
+    credits = await lock_credits(connection, invoice_id)
     row = await compensations.lock_invoice(connection, invoice_id)
     if row.state not in valid:
         raise WrongInvoiceState(valid)

@@ -32,7 +32,7 @@ class PayInvoice:
 
 
 async def pay(connection: AsyncConnection, command: PayInvoice) -> UUID | None:
-    """Mark the invoice as paid and record the payment, of its total with tax.
+    """Mark the invoice as paid and record the payment of its total with tax, less its credit notes.
 
     Returns the UUID of the payment; None without a date.
 
@@ -44,12 +44,12 @@ async def pay(connection: AsyncConnection, command: PayInvoice) -> UUID | None:
         raise WrongInvoiceState(PAY.valid)
     if command.date_of_payment is None:
         return None
-    # The stored total with tax is rounded half up to cents.
+    # The stored total with tax is rounded half up, and the sums of credit notes are.
     payment = payments.NewPayment(
         command.invoice_id,
         invoice.customer_id,
         command.date_of_payment,
-        invoice.total_cost,
+        invoice.due,
         command.proof,
     )
     uuid = await payments.record_payment(connection, payment)

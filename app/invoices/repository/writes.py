@@ -127,7 +127,7 @@ async def mark_issued(
 
 
 async def mark_paid(connection: AsyncConnection, invoice_id: int) -> Row[int, Decimal] | None:
-    """Mark a created invoice as paid; return its `customer_id` and `total_cost`.
+    """Mark a created invoice as paid; return its `customer_id`, and `due`, the sum to be paid.
 
     Returns None if the invoice is not created.
     """
@@ -135,7 +135,7 @@ async def mark_paid(connection: AsyncConnection, invoice_id: int) -> Row[int, De
         update(Invoice)
         .where(Invoice.id == invoice_id, Invoice.state.in_(states.PAY.valid))
         .values(state=states.PAY.to)
-        .returning(Invoice.customer_id, Invoice.total_cost)
+        .returning(Invoice.customer_id, (Invoice.total_cost - Invoice.credited).label("due"))
     )
     return (await connection.execute(statement)).one_or_none()
 

@@ -1,0 +1,1 @@
+"""Actions that make credit notes. They know no HTTP."""
