@@ -50,6 +50,7 @@ def create_application(
         license_info={"name": "MIT", "identifier": "MIT"},
         openapi_tags=[
             {"name": "invoices", "description": "Invoices, their items and totals."},
+            {"name": "credit-notes", "description": "Documents that give back parts of invoices."},
             {"name": "payments", "description": "Payments of invoices."},
             {"name": "payment-profiles", "description": "How organizations pay."},
             {"name": "financial-reports", "description": "The costs of organizations by month."},

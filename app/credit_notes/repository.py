@@ -109,7 +109,10 @@ async def read_document(connection: AsyncConnection, uuid: UUID) -> FrozenDocume
 async def read_lines(
     connection: AsyncConnection, uuid: UUID
 ) -> AsyncGenerator[Sequence[DocumentLine], None]:
-    """Yield the lines of a credit note in batches, in the order of the invoice."""
+    """Yield the lines of a credit note in batches, in the order of the invoice.
+
+    The connection is in a transaction.
+    """
     rows = await connection.stream(_BATCHES, {"uuid": uuid}, execution_options={"yield_per": 1})
     async for row in rows:
         yield parse_lines(row.content)

@@ -162,9 +162,12 @@ async def test_summaries_equal_the_invoices_after_any_actions(
     connection: AsyncConnection,
     steps: list[tuple[tuple[str, Any], bool]],
 ) -> None:
+    # Credit notes refuse it, unless their triggers do not fire.
+    await connection.execute(text("SET session_replication_role = replica"))
     await connection.execute(
         text("TRUNCATE customers, invoices, invoice_tallies, customer_year_totals CASCADE")
     )
+    await connection.execute(text("RESET session_replication_role"))
     make = Factories(connection)
     customers = [await make.customer() for _ in range(3)]
     books = Books(database, customers, await year_ago(connection))

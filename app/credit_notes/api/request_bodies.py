@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from app.api.body_fields import AmountNumber, DecimalNumber, Text, Uuid
+from app.api.body_fields import Text, Uuid
+from app.api.body_numbers import AmountNumber, DecimalNumber
 from app.api.request_model import FieldError, RequestModel
 
 MAX_REASON: int = 1000

@@ -1,6 +1,6 @@
 """validate kinds
 
-Validates the constraints of revision 0029 without blocking requests.
+Validates the constraints of revision 0030 without blocking requests.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from alembic import op
 
 from migrations.limits import without_statement_timeout
 
-revision: str = "0030"
-down_revision: str | None = "0029"
+revision: str = "0031"
+down_revision: str | None = "0030"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
