@@ -29,6 +29,7 @@ PUBLIC = {
 }
 """Paths without authentication."""
 STAFF = {
+    "credit",
     "import_usage",
     "paid",
     "send_notification",
