@@ -34,7 +34,7 @@ percents = st.decimals(0, 100, places=2)
 @pytest.mark.parametrize("rest", [TEN, REFUND])
 def test_a_quantity_has_the_price_of_the_item(rest: ItemRest) -> None:
     line = credit_quantity(rest, Decimal(1), EUR)
-    assert (line.quantity, line.unit_price) == (1, rest.unit_price)
+    assert (line.quantity, line.unit_price) == (Decimal(1), rest.unit_price)
     assert line.price == rest.unit_price
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.settings import Settings
-from tests.support.factories import Factories, PayableInvoice, UserRow
+from tests.support.factories import Factories, PayableInvoice, Row, UserRow
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Crediting:
     staff: UserRow
 
     async def post(
-        self, invoice: PayableInvoice, headers: dict[str, str] | None = None, **body: Any
+        self, invoice: Row, headers: dict[str, str] | None = None, **body: Any
     ) -> httpx.Response:
         """Credit the invoice; the reason is `A mistake` unless the body has one."""
         return await self.client.post(
@@ -31,7 +31,7 @@ class Crediting:
             headers=self.staff.headers | (headers or {}),
         )
 
-    async def credit(self, invoice: PayableInvoice, **body: Any) -> dict[str, Any]:
+    async def credit(self, invoice: Row, **body: Any) -> dict[str, Any]:
         """Credit the invoice and return the credit note."""
         response = await self.post(invoice, **body)
         assert response.status_code == 201, response.text
@@ -42,11 +42,11 @@ class Crediting:
         """Read a path as staff."""
         return await self.client.get(path, headers=self.staff.headers)
 
-    async def state(self, invoice: PayableInvoice) -> str:
+    async def state(self, invoice: Row) -> str:
         """Return the state of the invoice."""
         return str((await self.get(f"/api/invoices/{invoice.uuid}/")).json()["state"])
 
-    async def items(self, invoice: PayableInvoice) -> list[str]:
+    async def items(self, invoice: Row) -> list[str]:
         """Return the UUIDs of the items of the invoice in the order of their creation."""
         statement = text("SELECT uuid FROM invoice_items WHERE invoice_id = :id ORDER BY id")
         rows = await self.connection.execute(statement, {"id": invoice.id})

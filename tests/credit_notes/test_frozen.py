@@ -42,10 +42,14 @@ async def test_a_credit_note_has_the_values_of_its_invoice(
     )
     assert (document.reason, document.due_date) == ("A mistake", None)
     assert (document.net, document.gross) == (Decimal("2.5"), Decimal(3))
-    assert (document.items, document.hidden_items, document.compensations) == (1, 0, 0)
+    assert (document.items, document.hidden_items, document.compensations) == (1, 0, Decimal(0))
     (line,) = lines
     assert str(line.uuid) == charge
-    assert (line.quantity, line.unit_price, line.price) == (Decimal("0.25"), 10, Decimal("2.5"))
+    assert (line.quantity, line.unit_price, line.price) == (
+        Decimal("0.25"),
+        Decimal(10),
+        Decimal("2.5"),
+    )
 
 
 async def test_a_long_credit_note_has_its_lines_in_batches_in_the_order_of_the_invoice(

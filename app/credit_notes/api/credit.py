@@ -35,7 +35,9 @@ async def credit_invoice(submission: Submitted) -> Response:
     body = await submission.read(CreditRequest)
     if isinstance(body, Response):
         return body
-    items = body.items and [CreditItem(each.uuid, each.quantity, each.price) for each in body.items]
+    items = None
+    if body.items is not None:
+        items = [CreditItem(each.uuid, each.quantity, each.price) for each in body.items]
 
     async def change(connection: Connection) -> RenderedResponse:
         command = CreditInvoice(invoice.id, body.reason, items)
