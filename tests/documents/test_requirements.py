@@ -21,7 +21,7 @@ from app.documents.profiles import (
 )
 from app.documents.requirements import find_problems
 from app.documents.xml_documents import write_xml
-from tests.support.documents import BUYER, SELLER, make_document, make_line
+from tests.support.documents import BUYER, EXAMPLES, SELLER, make_document, make_line
 from tests.support.einvoice_rules import judge
 
 XRECHNUNG = (UBL_XRECHNUNG, CII_XRECHNUNG)
@@ -334,6 +334,15 @@ def test_a_total_that_is_a_cent_off_is_a_problem_though_the_rules_accept_it() ->
     (problem,) = find_problems(document, [lines], UBL_EN16931)
     assert (problem.term, problem.of) == ("BT-112", Subject.INVOICE)
     assert not judge(write_xml(document, lines, UBL_EN16931), UBL_EN16931).fatal
+
+
+def test_a_credit_note_may_take_the_rest_of_the_rounding() -> None:
+    lines = [make_line()]
+    document, _ = EXAMPLES["whole-credit"]()
+    note = replace(document, net=Decimal(10), gross=Decimal("13.39"), items=1)
+    assert not find_problems(note, [lines], UBL_EN16931)
+    assert not judge(write_xml(note, lines, UBL_EN16931), UBL_EN16931).fatal
+    assert find_problems(replace(note, gross=Decimal("13.40")), [lines], UBL_EN16931)
 
 
 def test_a_line_whose_amount_is_not_quantity_times_price_is_a_problem() -> None:

@@ -262,7 +262,10 @@ class _Content:
                 if value.strip()
             ]
             return {"heading": _("Payment"), "sentences": [], "details": details}
-        if self.is_credit_note:
+        preceding = self.document.preceding
+        if preceding and preceding.is_paid:
+            sentence = _("The invoice was already paid. The amount is owed to you.")
+        elif self.is_credit_note:
             sentence = _("The amount is credited to you. Nothing is to be paid.")
         elif self.document.gross < 0:
             sentence = _("The total is in your favour. Nothing is to be paid.")

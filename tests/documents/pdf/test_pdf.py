@@ -258,6 +258,17 @@ def test_a_credit_note_has_its_own_title_and_names_the_invoice(language: str, ti
     assert "RF69" not in text
 
 
+@pytest.mark.parametrize(("is_paid", "says"), [(True, "owed to you"), (False, "credited to you")])
+def test_a_credit_note_of_a_paid_invoice_says_that_the_sum_is_owed(
+    is_paid: bool, says: str
+) -> None:
+    items = [line()]
+    note = credit_note(items)
+    assert note.preceding is not None
+    note = replace(note, preceding=replace(note.preceding, is_paid=is_paid))
+    assert says in " ".join(text_of(make_pdf(note, items, None)).split())
+
+
 @pytest.mark.parametrize(
     ("category", "reason"),
     [("AE", "Reverse charge"), ("K", "intra-Community"), ("G", "export"), ("O", "Not subject")],
