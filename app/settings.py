@@ -272,6 +272,9 @@ class Settings(ProofSettings):
     """The sender of notifications, an address or `Name <address>`."""
     mail_dir: Path = Path("var/mail")
     """The directory of `.eml` files without SMTP_URL."""
+    notification_ubl_profile: Literal["en16931", "peppol", "xrechnung"] | None = None
+    """The profile of the UBL file that notifications attach beside the PDF. Without it, there is
+    none."""
     report_recipients: Annotated[
         tuple[Annotated[str, AfterValidator(_single_mailbox)], ...],
         NoDecode,

@@ -32,6 +32,7 @@ from app.invoices.repository import item_sources
 from app.invoices.repository.item_sources import CODE_POINTS
 from app.notifications import invoice_view
 from app.notifications.invoice_view import InvoiceView
+from app.settings import IssuerDetails
 
 MAX_LISTED_ITEMS = 5_000
 """The most items that are listed one by one. An ordinary item takes about 400 bytes of a message,
@@ -77,7 +78,15 @@ async def read_invoice_view(
     del values["id"]
     customer = invoice_view.CustomerDetails(**{name: values.pop(name) for name in _CUSTOMER})
     period = Period(values.pop("year"), values.pop("month"))
-    return InvoiceView(**values, period=period, customer=customer, lines=lines, summed_up=summed_up)
+    issuer = values.pop("issuer")
+    return InvoiceView(
+        **values,
+        period=period,
+        customer=customer,
+        issuer=None if issuer is None else IssuerDetails.model_validate_json(issuer),
+        lines=lines,
+        summed_up=summed_up,
+    )
 
 
 def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
@@ -111,6 +120,7 @@ def _select_invoice(invoice_id: int) -> Select[*tuple[Any, ...]]:
             *counted.c,
             Invoice.id,
             Invoice.document_version,
+            InvoiceDocument.content["api"]["issuer_details"].astext.label("issuer"),
             *(
                 func.coalesce(
                     InvoiceDocument.content["buyer"][name].astext, getattr(Customer, name)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from app.billing.periods import Period
 from app.documents.printed_lines import InvoiceLine, ProjectSection, divide_by_project
 from app.invoices.states import notifiable_states
+from app.settings import IssuerDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class InvoiceView:
     hidden_cost: Decimal
     """The exact sum of unit price times quantity of the hidden items."""
     customer: CustomerDetails
+    issuer: IssuerDetails | None
+    """The issuer at the issue; None if the invoice has no document."""
     lines: list[InvoiceLine]
     summed_up: bool
     """Whether lines sum up several items, because there are too many to list."""

@@ -1,5 +1,6 @@
-"""Renders the e-mail of a delivery: its texts and the attached document, from templates."""
+"""Renders the e-mail of a delivery: its texts, from templates, and its files."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,6 +13,7 @@ from app.deliveries.recipients import distinct_recipients
 from app.documents.formats import Formats, shorten, to_one_line
 from app.documents.printed_lines import InvoiceLine
 from app.mailbox import Mailbox
+from app.notifications.attachments import Attachment
 from app.notifications.invoice_view import InvoiceView
 from app.settings import IssuerDetails, Settings
 from app.urls import is_http_url
@@ -28,23 +30,26 @@ _templates.filters["to_one_line"] = to_one_line
 
 
 def compose_message(
-    settings: Settings, invoice: InvoiceView, *, recipient: str, message_id: str
+    settings: Settings,
+    invoice: InvoiceView,
+    attachments: Sequence[Attachment] = (),
+    *,
+    recipient: str,
+    message_id: str,
 ) -> EmailMessage:
-    """Return the notification of an invoice, with the invoice attached as an HTML document.
+    """Return the notification of an invoice, with the files of its document.
 
     Raises InvalidAddress if the recipient is not an e-mail address.
     """
-    renderer = InvoiceRenderer(settings, invoice)
+    renderer = InvoiceRenderer(settings, invoice, is_attached=bool(attachments))
     message = new_message(settings, renderer.subject(), recipient=recipient, message_id=message_id)
     message.set_content(renderer.text(), cte="quoted-printable")
     message.add_alternative(renderer.html(), subtype="html", cte="quoted-printable")
-    message.add_attachment(
-        renderer.document().encode(),
-        maintype="text",
-        subtype="html",
-        params={"charset": "utf-8"},
-        filename=f"invoice-{invoice.number}.html",
-    )
+    for attachment in attachments:
+        maintype, _, subtype = attachment.media_type.partition("/")
+        message.add_attachment(
+            attachment.content, maintype=maintype, subtype=subtype, filename=attachment.name
+        )
     return message
 
 
@@ -77,10 +82,13 @@ def _reply_to(settings: Settings) -> list[Address]:
 class InvoiceRenderer:
     """Renders one invoice in the deployment's locale and currency."""
 
-    def __init__(self, settings: Settings, invoice: InvoiceView) -> None:
+    def __init__(
+        self, settings: Settings, invoice: InvoiceView, *, is_attached: bool = True
+    ) -> None:
         self.invoice = invoice
+        self.is_attached = is_attached
         self.formats = Formats(settings.locale, settings.currency)
-        self.issuer: IssuerDetails = settings.issuer_details
+        self.issuer: IssuerDetails = invoice.issuer or settings.issuer_details
 
     def subject(self) -> str:
         """Return the invoice, customer and month in one line, and whether nothing is to pay."""
@@ -119,6 +127,7 @@ class InvoiceRenderer:
             invoice=self.invoice,
             issuer=self.issuer,
             payment_link=self._payment_link(),
+            is_attached=self.is_attached,
             **values,
         )
 

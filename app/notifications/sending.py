@@ -18,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
 from app.deliveries.repository import DeliveryClaim, DeliveryRepository
+from app.documents.pdf.maker import TIME_LIMIT
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
+from app.notifications.attachments import find_issued, make_attachments
 from app.notifications.file_transport import write_message
 from app.notifications.invoice_query import read_invoice_view
 from app.notifications.rendering import compose_message
@@ -57,7 +59,7 @@ def longest_attempt(settings: Settings) -> timedelta:
 
     The job that calls `send_delivery` needs a time limit of at least a minute more.
     """
-    return timedelta(seconds=60 + 4 * settings.smtp_timeout)
+    return timedelta(seconds=60 + TIME_LIMIT + 4 * settings.smtp_timeout)
 
 
 async def send_delivery(
@@ -125,15 +127,18 @@ async def transmit(
 
 
 async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
+    issued = await find_issued(database, settings, claim.invoice_id)
     invoice = await read_invoice_view(database, claim.invoice_id, settings.currency)
     if not invoice.may_be_sent:
         # It was paid or canceled since: a demand for payment would be wrong.
         raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
+    attachments = await make_attachments(database, settings, issued) if issued else []
     try:
         return await asyncio.to_thread(
             compose_message,
             settings,
             invoice,
+            attachments,
             recipient=claim.recipient,
             message_id=claim.message_id,
         )

@@ -3,7 +3,10 @@
 from datetime import date
 from decimal import Decimal
 from email.message import EmailMessage
+from io import BytesIO
 from typing import Any
+
+from pypdf import PdfReader
 
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
@@ -31,11 +34,17 @@ def body(message: EmailMessage, kind: str) -> str:
     return content
 
 
-def document(message: EmailMessage) -> str:
-    """Return the attached invoice."""
-    (attachment,) = message.iter_attachments()
-    content: str = attachment.get_content()
-    return content
+def document(settings: Settings, invoice: InvoiceView) -> str:
+    """Return the HTML document of an invoice."""
+    return rendering.InvoiceRenderer(settings, invoice).document()
+
+
+def attached_text(message: EmailMessage) -> str:
+    """Return the text of the attached PDF, with single spaces."""
+    attachment = next(message.iter_attachments())
+    assert attachment.get_content_type() == "application/pdf"
+    reader = PdfReader(BytesIO(attachment.get_content()))
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
 
 
 def statement(**changes: Any) -> InvoiceView:
@@ -68,6 +77,7 @@ def statement(**changes: Any) -> InvoiceView:
         "items": 1,
         "hidden_items": 0,
         "hidden_cost": Decimal(0),
+        "issuer": None,
         "customer": CustomerDetails("Institute", "Street 1", "10115", "EE", "", "", "EE999"),
         "lines": [line],
         "summed_up": False,

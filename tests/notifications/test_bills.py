@@ -26,7 +26,7 @@ from app.payments.models import Payment
 from app.settings import IssuerDetails, Settings
 from tests.cli.test_data import call
 from tests.dataio.focus.files import row, write
-from tests.notifications.examples import body, document
+from tests.notifications.examples import attached_text, body
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailServer
 
@@ -144,7 +144,7 @@ async def test_an_invoice_in_the_customers_favour_is_mailed_and_settled(
     (received,) = billing.sink.mailbox
     message = received.message
     assert message["Subject"].endswith("for Roheline Labor OÜ, October 2026, in your favour")
-    for text in (body(message, "plain"), body(message, "html"), document(message)):
+    for text in (body(message, "plain"), body(message, "html"), attached_text(message)):
         assert "€12.01" in text
         assert [word for word in ("Dec 1", ACCOUNT, "LHV", "Amount due") if word in text] == []
 
@@ -176,7 +176,7 @@ async def test_an_invoice_that_credits_paid_is_mailed_and_asks_for_nothing(
     (received,) = billing.sink.mailbox
     message = received.message
     assert message["Subject"].endswith(", nothing to pay")
-    for text in (body(message, "plain"), body(message, "html"), document(message)):
+    for text in (body(message, "plain"), body(message, "html"), attached_text(message)):
         assert "Nothing is to be paid." in text
         assert [word for word in ("Dec 1", ACCOUNT, "LHV") if word in text] == []
 
@@ -234,8 +234,8 @@ async def test_tax_rows_of_a_bill_are_the_providers_tax_on_the_document(
         row(BilledCost="55.00", ChargeCategory="Tax", ChargeDescription="VAT of machines"),
     ]
     message = await _mailed_cloud_bill(billing, client, make, rows)
-    page = document(message)
-    assert 'VAT of machines<div class="when">Tax charged by the provider</div>' in page
+    page = attached_text(message)
+    assert "VAT of machines Tax charged by the provider" in page
     for text in (body(message, "plain"), body(message, "html"), page):
         assert [word for word in ("€250.00", "€55.00", "€305.00") if word not in text] == []
         assert "without tax" not in text
@@ -245,9 +245,9 @@ async def test_the_items_of_a_cloud_bill_add_up_and_those_of_zero_are_counted(
     billing: Billing, client: httpx.AsyncClient, make: Factories
 ) -> None:
     rows = [row(BilledCost="0.0013", ResourceId=f"vm-{n}", ResourceName="") for n in range(40)]
-    page = document(await _mailed_cloud_bill(billing, client, make, rows))
-    assert '<th scope="row">Total</th><td class="number">€0.05</td>' in page
-    assert len(re.findall(r'Hours of a machine<div class="when">vm-\d+</div>', page)) == 5
+    page = attached_text(await _mailed_cloud_bill(billing, client, make, rows))
+    assert "Total €0.05" in page
+    assert len(re.findall(r"Hours of a machine vm-\d+", page)) == 5
     assert "35 items of 0.00 are not listed; without rounding they come to 0.0455." in page
     assert "Rounding" not in page
     assert page.count("Sep 10, 2026") == 5  # the day of each line, once

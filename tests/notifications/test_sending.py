@@ -192,6 +192,7 @@ async def test_an_unreachable_server_is_retried_later(desk: Desk) -> None:
 async def test_a_hanging_quit_does_not_undo_an_acceptance(desk: Desk) -> None:
     async with run_mail_server(Fault(Stage.QUIT)) as faulty:
         sending = asyncio.create_task(desk.send_delivery(server=faulty.url))
+        await asyncio.wait_for(faulty.arrival.wait(), 60)
         await desk.reaches(DeliveryState.SENT, within=1.5)  # the farewell's end is 2 s away
         assert not sending.done()
         assert await sending is None
