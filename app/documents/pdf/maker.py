@@ -29,8 +29,8 @@ class PdfMaker:
     """Makes PDFs in processes, which are started when needed and reused.
 
     All makers of an event loop share `PROCESSES`, unless one is given a number of its own.
-    Processes end with the event loop, or after five minutes without work. Cancelling a call, as a
-    timeout does, kills its process; the next call starts another.
+    Processes end with the first task of the event loop, or after five minutes without work.
+    Cancelling a call, as a timeout does, kills its process; the next call starts another.
     """
 
     def __init__(
