@@ -14,7 +14,6 @@ from benchmarks.builds import ROOT
 from benchmarks.console import Unusable, console, progress
 from benchmarks.figures import figures
 from benchmarks.measuring import Pace
-from benchmarks.phases import PHASES
 from benchmarks.program import Options, run_benchmark
 from benchmarks.results import Phase, Result
 from benchmarks.wrk import require_wrk
@@ -57,13 +56,18 @@ def run(
         str,
         typer.Option(
             metavar="COMMIT",
-            help="Measure the central figures beside the build of this commit instead.",
+            help="Measure the central figures and cold reads beside the build of this commit.",
         ),
     ] = "",
     output: Annotated[Path, typer.Option(help="The file for the result.")] = _PLACE / "result.json",
 ) -> None:
     """Measure, and show the table of ratios."""
-    everything = [Phase.REFERENCES] if quick else [each for each in Phase if each in PHASES]
+    if beside:
+        everything = [Phase.BASELINE, Phase.COLD]
+    elif quick:
+        everything = [Phase.REFERENCES]
+    else:
+        everything = [phase for phase in Phase if phase is not Phase.BASELINE]
     wanted = (sizes or ("10000" if quick else _SIZES)).split(",")
     options = Options(
         sizes=sorted(int(size) for size in wanted),
@@ -72,7 +76,7 @@ def run(
             seconds or (1 if quick else 2),
             longest=5 if quick else 6,
         ),
-        phases=[phase for phase in everything if not beside and (not only or phase in only)],
+        phases=[phase for phase in everything if not only or phase in only],
         beside=beside,
         quick=quick,
         fresh=fresh,

@@ -18,9 +18,10 @@ IMPORT_CASE = "import"
 _SUBJECTS = (Subject.SERVICE, Subject.BASELINE)
 
 
-async def measure(bench: Bench, baseline: Build) -> None:
+async def measure(bench: Bench) -> None:
     """Measure the central cases and the import with both builds, round by round."""
-    made = bench.smallest
+    made, baseline = bench.smallest, bench.baseline
+    assert baseline is not None
     async with (
         bench.environment.service(made.url) as service,
         bench.environment.service(made.url, build=baseline) as other,

@@ -18,7 +18,11 @@ ITEMS: Final = "/api/invoice-items/"
 REPORTS: Final = "/api/financial-reports/"
 _MANY_INVOICES = 2_500
 _MANY_PAGES = 300
+_PAGE_SIZE = 10
 _WRITTEN_INVOICES = 500
+RENAMED_CASE: Final = "cold-pages-renames"
+"""The case that is measured while other resources are renamed."""
+RENAMES_A_SECOND: Final = 50
 _OF_THE_ANSWER = frozenset({"content-type", "x-result-count", "link", "etag", "cache-control"})
 """Headers that the service sets itself; the server and the middleware add others."""
 
@@ -95,6 +99,10 @@ class Subjects:
     large: str
     huge: str
     twenties: Sequence[str]
+    """The issued invoices of 20 items, newest first."""
+    larges: Sequence[str]
+    first_page: int
+    """The first page of the list with issued invoices alone, which have 20 items each."""
     fives: Sequence[str]
 
 
@@ -118,14 +126,19 @@ async def find_subjects(url: str, shape: Shape) -> Subjects:
         profile = await connection.fetchval(
             "SELECT uuid FROM payment_profiles WHERE customer_id = $1", ordinary
         )
+        larges = await uuids("customer_id = ANY($1)", list(shape.large_customers))
         return Subjects(
             customer=str(customer),
             project=str(project),
             profile=str(profile),
             twenty=(await uuids("customer_id = $1", ordinary))[0],
-            large=(await uuids("customer_id = $1", shape.large_customer))[0],
+            large=larges[0],
             huge=(await uuids("customer_id = $1", shape.huge_customer))[0],
-            twenties=(await uuids("customer_id <= $1", shape.twenties))[:_MANY_INVOICES],
+            twenties=(await uuids("customer_id <= $1 AND state <> 'pending'", shape.twenties))[
+                :_MANY_INVOICES
+            ],
+            larges=larges,
+            first_page=-(-len(shape.invoiced(0)) // _PAGE_SIZE) + 1,
             fives=(await uuids("customer_id BETWEEN $1 AND $2", shape.twenties + 1, shape.regular))[
                 :_WRITTEN_INVOICES
             ],
@@ -211,19 +224,22 @@ async def conditional_cases(base: str, subjects: Subjects) -> list[Case]:
 
 
 def cold_cases(subjects: Subjects) -> list[Case]:
-    """Return cases in which consecutive requests rarely request the same."""
+    """Return the reads of issued invoices that are measured with nothing kept in memory."""
+    first = subjects.first_page
+    pages = [Request(f"{LIST}?page={first + number}") for number in range(_MANY_PAGES)]
+    twenties, larges = (
+        [Request(f"{LIST}{uuid}/") for uuid in uuids]
+        for uuids in (subjects.twenties, subjects.larges)
+    )
     return [
+        Case("cold-page", "page of 10 issued invoices of 20 items", pages[:1]),
+        Case("cold-pages", f"{len(pages)} pages in turn", pages),
+        Case("cold-retrieve-20", f"{len(twenties):,} invoices of 20 items in turn", twenties),
+        Case("cold-retrieve-500", f"{len(larges)} invoices of 500 items in turn", larges),
         Case(
-            "cold-retrieve-20",
-            f"{len(subjects.twenties):,} invoices of 20 items in turn",
-            [Request(f"{LIST}{uuid}/") for uuid in subjects.twenties],
-            referred=False,
-        ),
-        Case(
-            "cold-list",
-            f"{_MANY_PAGES} pages in turn",
-            [Request(f"{LIST}?page={page}") for page in range(1, _MANY_PAGES + 1)],
-            referred=False,
+            RENAMED_CASE,
+            f"{len(pages)} pages in turn, while {RENAMES_A_SECOND} resources a second are renamed",
+            pages,
         ),
     ]
 

@@ -71,11 +71,26 @@ _EQUALLY_MANY = (
 """Page 1, filters and counts that match as many rows at every size, or count them all."""
 
 
+_COLD = (
+    ("cold-page", 9.0, 0.45),
+    ("cold-pages", 4.5, 0.33),
+    ("cold-retrieve-20", 4.5, 0.6),
+    ("cold-retrieve-500", 25.0, 0.6),
+    ("cold-pages-renames", 4.5, 0.33),
+)
+"""Reads with nothing kept in memory: the targets against `_RENDERING_BUILD` and `one-query`."""
+_RENDERING_BUILD = "834806b"
+"""A build without stored lines, which renders each response."""
+_BASELINE_TARGET = 0.9
+"""Against any other build."""
+
+
 def figures(result: Result) -> list[Figure]:
     """Return every figure of the phases that a result has."""
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
-        _references, _tails, _sizes, _processes, _imports, _memory, _streams, _disk, _baseline,
+        _references, _tails, _cold, _sizes, _processes, _imports, _memory, _streams, _disk,
+        _baseline,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
@@ -88,7 +103,7 @@ def _baseline(result: Result) -> Iterator[Figure]:
                 Phase.BASELINE,
                 f"{result.titles[series.case]}, against {result.options['beside']}",
                 result.ratio(series, replace(series, subject=Subject.BASELINE)),
-                0.9,
+                _BASELINE_TARGET,
             )
 
 
@@ -100,6 +115,22 @@ def _references(result: Result) -> Iterator[Figure]:
         yield Figure(Phase.REFERENCES, f"{title}, against {subject}", value, target, note=note)
 
 
+def _cold(result: Result) -> Iterator[Figure]:
+    beside = str(result.options.get("beside", ""))
+    for case, times, of_one_query in _COLD:
+        service, one_query, baseline = (
+            Series(Phase.COLD, case, subject, min(result.sizes), CONNECTIONS)
+            for subject in (Subject.SERVICE, Subject.ONE_QUERY, Subject.BASELINE)
+        )
+        title = result.titles.get(case, case)
+        if beside:
+            target = times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET
+            ratio = result.ratio(service, baseline)
+            yield Figure(Phase.COLD, f"{title}, against {beside}", ratio, target)
+        ratio = result.ratio(service, one_query)
+        yield Figure(Phase.COLD, f"{title}, against one-query", ratio, of_one_query)
+
+
 def _tails(result: Result) -> Iterator[Figure]:
     tails = {
         series.case: tail
@@ -107,7 +138,6 @@ def _tails(result: Result) -> Iterator[Figure]:
         if series.phase is Phase.REFERENCES
         and series.subject is Subject.SERVICE
         and series.connections == CONNECTIONS
-        and not series.case.startswith("cold-")
         and (tail := result.tail(series)) is not None
     }
     worst = max(tails, key=lambda case: tails[case], default="")
@@ -201,17 +231,18 @@ def _disk(result: Result) -> Iterator[Figure]:
     if size is None:
         return
     taken = result.footprints[size]
-    for what, disk, most, remark in (
-        ("what the service keeps aside", taken.auxiliary, 1.0, "no representations"),
-        ("the record of changes", taken.record, 2.0, "each row was added once"),
+    for phase, what, disk, most, remark in (
+        (Phase.COLD, "stored lines", taken.representations, 0.35, "of every issued invoice"),
+        (Phase.REFERENCES, "summaries and all else", taken.auxiliary, 1.0, ""),
+        (Phase.REFERENCES, "the record of changes", taken.record, 2.0, "each row was added once"),
     ):
         yield Figure(
-            Phase.REFERENCES,
+            phase,
             f"disk for {what}, against the items, {size:,} invoices",
             disk / taken.items,
             most,
             at_most=True,
-            note=f"{disk / MIB:,.1f} of {taken.items / MIB:,.0f} MiB; {remark}",
+            note=f"{disk / MIB:,.1f} of {taken.items / MIB:,.0f} MiB{remark and '; '}{remark}",
         )
 
 

@@ -46,6 +46,8 @@ class Footprint:
     """The other tables that data was loaded into, and the frozen documents."""
     record: int
     """The audit trail of the items and invoices; no entries seal it here."""
+    representations: int
+    """The stored bytes of responses."""
     auxiliary: int
     """Every other table: data that the service can compute again."""
 
@@ -115,9 +117,9 @@ class Databases:
         """Return the address of a database."""
         return self._server.set(database=name).render_as_string(hide_password=False)
 
-    def name_of(self, shape: Shape) -> str:
-        """Return the name of the database of a data set."""
-        return f"{PREFIX}{self._version}_{shape.invoices}_{shape.huge}"
+    def name_of(self, shape: Shape, build: Build = THIS_BUILD) -> str:
+        """Return the name of the database of a data set with the tables of a build."""
+        return f"{self._prefix_of(build)}_{shape.invoices}_{shape.huge}"
 
     async def clean(self, *, fresh: bool) -> None:
         """Drop databases of another version or unfinished; with `fresh` every one of ours."""
@@ -135,12 +137,15 @@ class Databases:
         finally:
             await connection.close()
 
-    async def make(self, shape: Shape) -> str:
-        """Return the URL of the database of a data set, and create it if it does not exist."""
-        name = self.name_of(shape)
+    async def make(self, shape: Shape, build: Build = THIS_BUILD) -> str:
+        """Return the URL of the database of a data set, and create it if it does not exist.
+
+        Its tables are those of the build.
+        """
+        name = self.name_of(shape, build)
         if not await self._exists(name):
             progress(f"Making {shape.invoices:,} invoices with {shape.items:,} items.")
-            await self.make_empty(f"{name}_new")
+            await self.make_empty(f"{name}_new", build)
             await self._set_wal(_LOADING_WAL)
             connection = await asyncpg.connect(self.url(f"{name}_new"))
             try:
@@ -154,12 +159,13 @@ class Databases:
             await self._administer(f'ALTER DATABASE "{name}_new" RENAME TO "{name}"')
         return self.url(name)
 
-    async def make_empty(self, name: str) -> str:
-        """Return the address of a new database that is migrated and has no rows."""
-        template = f"{PREFIX}{self._version}_empty"
+    async def make_empty(self, name: str, build: Build = THIS_BUILD) -> str:
+        """Return the address of a new database that the build has migrated, without rows."""
+        template = f"{self._prefix_of(build)}_empty"
         if not await self._exists(template):
             await self._administer(f'CREATE DATABASE "{template}_new"')
-            await run_app("migrate", settings={"DATABASE_URL": self.url(f"{template}_new")})
+            settings = {"DATABASE_URL": self.url(f"{template}_new")}
+            await run_app("migrate", settings=settings, build=build)
             await self._administer(f'ALTER DATABASE "{template}_new" RENAME TO "{template}"')
         return await self.clone(template, name)
 
@@ -184,6 +190,10 @@ class Databases:
             "cloud-invoicing",
         )
         return found is not None
+
+    def _prefix_of(self, build: Build) -> str:
+        commit = f"_{build.commit}" if build.commit else ""
+        return f"{PREFIX}{self._version}{commit}"
 
     async def _set_wal(self, size: str | None) -> None:
         """Set the amount of WAL between two checkpoints, or reset it.
@@ -232,8 +242,9 @@ async def footprint(connection: asyncpg.Connection) -> Footprint:
     record = sum(sizes.pop(name, 0) for name in _RECORD)
     loaded = {name for name, _ in TABLES}
     loaded |= {"payment_profiles", "payments", "invoice_documents", "document_lines"}
-    others = sum(size for name, size in sizes.items() if name in loaded)
-    return Footprint(items, invoices, others, record, sum(sizes.values()) - others)
+    others = sum(sizes.pop(name, 0) for name in loaded)
+    representations = sizes.pop("lines_representations")
+    return Footprint(items, invoices, others, record, representations, sum(sizes.values()))
 
 
 async def run_app(*arguments: str, settings: Mapping[str, str], build: Build = THIS_BUILD) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from benchmarks.cases import Request
@@ -26,6 +27,8 @@ class Run:
     server: Server
     requests: Sequence[Request]
     status: int = 200
+    meanwhile: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Makes what goes on in the database at the same time."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,10 @@ async def _measure(run: Run, seconds: int, databases: Databases) -> tuple[Summar
 
 
 async def _load(run: Run, seconds: int, databases: Databases) -> Summary:
-    summary = await generate(
-        run.server.url, run.requests, run.status, run.series.connections, seconds
-    )
+    async with run.meanwhile():
+        summary = await generate(
+            run.server.url, run.requests, run.status, run.series.connections, seconds
+        )
     # Requests that the load generator left in flight must not slow down the next run.
     async with asyncio.timeout(_SETTLE_SECONDS):
         while await run.server.busy() or await databases.busy():

@@ -10,11 +10,11 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from app.billing.periods import Period
 from benchmarks import deliveries, importing, plain_check, streaming
+from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.cases import (
     Case,
     Request,
     Subjects,
-    cold_cases,
     conditional_cases,
     find_subjects,
     reading_cases,
@@ -72,6 +72,8 @@ class Bench:
     pace: Pace
     quick: bool
     result: Result
+    baseline: Build | None
+    """The build of another commit, to be measured beside this one."""
 
     @property
     def smallest(self) -> Made:
@@ -87,8 +89,9 @@ async def make(
     for size in sizes:
         shape = Shape(size)
         url = await databases.make(shape)
-        for job in ("freeze_issued", "represent_issued", "bring_year_forward", "merge_tallies"):
+        for job in ("freeze_issued", "represent_issued"):
             await run_app("job", job, settings=environment.settings(url))
+        await finish(environment, url)
         connection = await asyncpg.connect(url)
         try:
             result.footprints[size] = await footprint(connection)
@@ -96,6 +99,12 @@ async def make(
             await connection.close()
         made.append(Made(shape, url, await find_subjects(url, shape)))
     return made
+
+
+async def finish(environment: Environment, url: str, build: Build = THIS_BUILD) -> None:
+    """Run the jobs that keep the summaries of a database up to date."""
+    for job in ("bring_year_forward", "merge_tallies"):
+        await run_app("job", job, settings=environment.settings(url), build=build)
 
 
 async def references(bench: Bench) -> None:
@@ -216,7 +225,6 @@ async def _cases(bench: Bench, service: Server) -> tuple[list[Case], list[Case]]
     reading = [
         *reading_cases(subjects, bench.running),
         *(await conditional_cases(service.url, subjects)),
-        *cold_cases(subjects),
     ]
     writing = [] if bench.quick else [writing_case(subjects)]
     if bench.quick:

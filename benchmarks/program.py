@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from app import clock
 from app.billing.periods import Period
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.local.embedded.valkey import EmbeddedValkey
-from benchmarks import baseline
+from benchmarks import baseline, cold
 from benchmarks.builds import check_out
 from benchmarks.loading import Databases
 from benchmarks.machine import machine
@@ -20,6 +21,8 @@ from benchmarks.measuring import Pace
 from benchmarks.phases import PHASES, Bench, make
 from benchmarks.results import Phase, Result
 from benchmarks.servers import Environment
+
+_PHASES: Final = {**PHASES, Phase.COLD: cold.measure, Phase.BASELINE: baseline.measure}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ async def _run(
     result = Result(
         machine=machine(await databases.server_version()),
         options={
-            "phases": [*options.phases, *([Phase.BASELINE] if options.beside else [])],
+            "phases": options.phases,
             "rounds": options.pace.rounds,
             "seconds": options.pace.seconds,
             "quick": options.quick,
@@ -76,9 +79,8 @@ async def _run(
         sizes=options.sizes,
     )
     made = await make(databases, environment, options.sizes, result)
-    bench = Bench(databases, environment, made, running, options.pace, options.quick, result)
+    build = check_out(options.beside, options.place / "builds") if options.beside else None
+    bench = Bench(databases, environment, made, running, options.pace, options.quick, result, build)
     for phase in options.phases:
-        await PHASES[phase](bench)
-    if options.beside:
-        await baseline.measure(bench, check_out(options.beside, options.place / "builds"))
+        await _PHASES[phase](bench)
     return result

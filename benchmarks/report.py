@@ -170,6 +170,7 @@ def _remarks(result: Result) -> Iterator[str]:
             f"{size:,} invoices on disk: items {taken.items / MIB:,.0f} MiB, invoices"
             f" {taken.invoices / MIB:,.0f} MiB, other loaded tables {taken.others / MIB:,.0f} MiB,"
             f" the record of changes {taken.record / MIB:,.0f} MiB,"
+            f" stored lines {taken.representations / MIB:,.0f} MiB,"
             f" all else {taken.auxiliary / MIB:.1f} MiB."
         )
 

@@ -37,6 +37,8 @@ class Phase(StrEnum):
     DELIVERIES = "deliveries"
     BASELINE = "baseline"
     """The central cases beside the build of another commit."""
+    COLD = "cold"
+    """Reads of issued invoices with nothing kept in memory."""
 
 
 @dataclass(frozen=True)

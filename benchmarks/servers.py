@@ -81,12 +81,18 @@ class Environment:
 
     @asynccontextmanager
     async def service(
-        self, database_url: str, *, workers: int = 1, build: Build = THIS_BUILD
+        self,
+        database_url: str,
+        *,
+        workers: int = 1,
+        build: Build = THIS_BUILD,
+        settings: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Server]:
-        """Run the real service, as `python -m app serve` does."""
+        """Run the real service, as `python -m app serve` does, with more settings if given."""
         name = f"service-{build.commit}" if build.commit else "service"
         command = ["-m", "app", "serve", "--workers", str(workers)]
-        async with self._server(name, command, self.settings(database_url), build) as server:
+        environment = self.settings(database_url, **(settings or {}))
+        async with self._server(name, command, environment, build) as server:
             async with asyncio.timeout(_START_SECONDS):
                 while len(server.serving()) < workers:  # noqa: ASYNC110 - there is no event
                     await asyncio.sleep(0.1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.billing.periods import Period
 
-GENERATOR = 2
+GENERATOR = 3
 """Increased with each change of the generator, so that databases are created again."""
 SEED = 20_260_101
 MONTHS = 13
@@ -30,14 +30,15 @@ class Shape:
     """How many of each; all but `invoices` is the same for every size, so that sizes compare.
 
     Customers are numbered from 1. Those up to `twenties` have an invoice of 20 items each month,
-    the others up to `regular` one of 5; the first of the remaining have a single invoice each, of
-    `large` and of `huge` items, and the last few one of 5.
+    the others up to `regular` one of 5. The remaining have a single invoice each: the first
+    `larges` one of `large` items, the next one of `huge` items, and the last few one of 5.
     """
 
     invoices: int
-    twenties: int = 200
+    twenties: int = 210
     canceled: int = 200
     dear: int = 100
+    larges: int = 100
     large: int = 500
     huge: int = 100_000
 
@@ -48,7 +49,7 @@ class Shape:
     @property
     def regular(self) -> int:
         """Customers with an invoice in every month."""
-        return (self.invoices - 2) // MONTHS
+        return (self.invoices - self.larges - 1) // MONTHS
 
     @property
     def customers(self) -> int:
@@ -56,26 +57,27 @@ class Shape:
         return self.regular + self.invoices - MONTHS * self.regular
 
     @property
-    def large_customer(self) -> int:
-        """The customer of the invoice with `large` items."""
-        return self.regular + 1
+    def large_customers(self) -> range:
+        """The customers of the invoices with `large` items."""
+        return range(self.regular + 1, self.regular + self.larges + 1)
 
     @property
     def huge_customer(self) -> int:
         """The customer of the invoice with `huge` items."""
-        return self.regular + 2
+        return self.regular + self.larges + 1
 
     @property
     def items(self) -> int:
         """Items of all invoices."""
-        fives = self.invoices - 2 - MONTHS * self.twenties
-        return 5 * fives + 20 * MONTHS * self.twenties + self.large + self.huge
+        fives = self.invoices - self.larges - 1 - MONTHS * self.twenties
+        large = self.larges * self.large
+        return 5 * fives + 20 * MONTHS * self.twenties + large + self.huge
 
     def items_of(self, customer: int) -> int:
         """Return how many items each invoice of a customer has."""
         if customer <= self.twenties:
             return 20
-        if customer == self.large_customer:
+        if customer in self.large_customers:
             return self.large
         return self.huge if customer == self.huge_customer else 5
 
