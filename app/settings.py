@@ -6,6 +6,7 @@ builds `Settings` once and passes it on.
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -49,6 +50,8 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_networ
 
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""Characters that JSON may have and PostgreSQL does not store."""
 _URL_OPTIONS = frozenset(
     {
         "host",
@@ -96,10 +99,25 @@ def _rate(value: object) -> object:
 def _json_object(value: object) -> object:
     if isinstance(value, str):
         try:
-            return json.loads(value)
+            parsed = json.loads(value)
         except ValueError as error:
             raise ValueError(f"not JSON: {error}") from error
+        if any(_UNSTORABLE.search(text) for text in _texts_of(parsed)):
+            raise ValueError("null and surrogate characters cannot be stored")
+        return parsed
     return value
+
+
+def _texts_of(value: object) -> Iterator[str]:
+    """Yield all keys and texts of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts_of(pair)
+    elif isinstance(value, list | tuple):
+        for element in value:
+            yield from _texts_of(element)
 
 
 def postgresql_url(url: str) -> str:

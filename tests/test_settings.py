@@ -58,6 +58,8 @@ def test_exactly_the_settings_are_documented() -> None:
         ("RATE_LIMIT_FAILED_LOGINS", "600/minute, 10/second"),
         ("ISSUER_DETAILS", '{"name": 1}'),
         ("ISSUER_DETAILS", "{name"),
+        ("ISSUER_DETAILS", '{"name": "\\u0000"}'),
+        ("ISSUER_DETAILS", '{"phone": [{"\\ud800": 1}]}'),
         ("ISSUER_DETAILS", '{"registration_scheme": "EE"}'),
         ("ISSUER_DETAILS", '{"endpoint": "EE1", "endpoint_scheme": "9999"}'),
         ("ISSUER_DETAILS", '{"endpoint": "EE1"}'),

@@ -8,10 +8,17 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.audit.actor import Actor
+from app.audit.verify import VerificationResult, verify
+from app.audit.writer import audited_transaction
+from app.billing.enums import InvoiceState
 from app.database.engine import Database
+from app.invoices.jobs.freeze_issued import freeze_issued
 from app.local import demo
 from app.settings import Settings
 from tests.support.databases import migrate
+from tests.support.factories import Factories
+from tests.support.frozen import frozen_documents
 from tests.support.paths import ROOT
 
 
@@ -93,3 +100,26 @@ async def test_credits_keep_their_values_up_and_down(empty_database_url: str) ->
         kept = text("SELECT minimal_consumption::text FROM customer_credits ORDER BY id LIMIT 1")
         assert (await connection.execute(kept)).scalar_one() == "2.50000"
     await engine.dispose()
+
+
+async def test_issued_invoices_are_frozen_again_after_a_downgrade(
+    database: Database, settings: Settings
+) -> None:
+    actor = Actor("test")
+    async with audited_transaction(database, settings.audit_key, actor) as connection:
+        make = Factories(connection)
+        invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+        await make.item(invoice, "10")
+        await make.freeze(settings, invoice)
+    async with audited_transaction(database, settings.audit_key, actor) as connection:
+        await connection.execute(text("UPDATE invoices SET payment_url = 'https://pay.example'"))
+    before = await frozen_documents(database)
+    await database.close()
+    config = alembic(settings.database_url)
+    await asyncio.to_thread(command.downgrade, config, "0026")
+    await asyncio.to_thread(command.upgrade, config, "head")
+    assert await frozen_documents(database) == []
+    assert (await freeze_issued(database, settings)).counts == {"frozen": 1}
+    assert await frozen_documents(database) == before
+    found = [str(each) async for each in verify(database, settings, VerificationResult())]
+    assert found == []

@@ -1,5 +1,6 @@
 """Downloads of the documents of issued invoices: PDF, and XML in each profile."""
 
+import asyncio
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -15,12 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.database import import_lock
+from app.database.engine import Database
 from app.documents.pdf.errors import PdfProcessDied
 from app.documents.profiles import PROFILES, Profile
+from app.invoices.actions.freeze import find_or_freeze
 from app.settings import Settings
 from tests.support.einvoice_rules import judge
 from tests.support.factories import Factories, Row, UserRow
+from tests.support.frozen import frozen_documents
 from tests.support.issued import COMPLETE, issue_invoice, issuing
+from tests.support.worker import until
 
 
 @pytest.fixture
@@ -258,6 +263,28 @@ async def test_an_invoice_from_before_documents_is_frozen_at_once(
     assert response.status_code == 200, response.text
     version = text("SELECT document_version FROM invoices")
     assert (await connection.execute(version)).scalar_one() == 1
+
+
+async def test_a_download_freezes_the_items_of_a_change_that_was_earlier(
+    make: Factories, database: Database, settings: Settings, connection: AsyncConnection
+) -> None:
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    await make.item(invoice, "10")
+
+    async def waits() -> bool:
+        waiting = text(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool((await connection.execute(waiting)).scalar_one())
+
+    async with database.transaction() as changing:
+        await Factories(changing).item(invoice, "5")
+        download = asyncio.create_task(find_or_freeze(database, settings, invoice.id))
+        await until(waits)
+    assert (await download).document.net == 15
+    (frozen,) = await frozen_documents(database)
+    assert {line.price for line in frozen.lines} == {10, 5}
 
 
 async def test_an_invoice_is_not_frozen_while_an_import_runs(

@@ -199,6 +199,9 @@ async def test_many_invoices_are_frozen_by_one_statement_and_only_once(
         "UPDATE invoices SET due_date = due_date + 1",
         "UPDATE invoices SET state = 'pending'",
         "UPDATE invoices SET document_version = NULL",
+        "UPDATE invoices SET document_version = 7",
+        "UPDATE invoice_items SET id = id + 1000",
+        "TRUNCATE invoice_items CASCADE",
     ],
 )  # fmt: skip
 async def test_the_database_refuses_to_change_an_issued_invoice(

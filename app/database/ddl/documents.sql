@@ -7,8 +7,8 @@ CREATE FUNCTION replaces_documents() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce(current_setting('invoicing.replaces_documents', true), '') = 'on'
 $$;
 
--- Holds true: the items of an invoice with a document do not change, come or go. Only the credit of a
--- compensation may be removed. A deleted invoice takes its items along. The invoices are locked, so
+-- Holds true: the items of an invoice with a document do not change, come or go, not even by another
+-- key, under which the document would not have them. Only the credit of a compensation may be removed. A deleted invoice takes its items along. The invoices are locked, so
 -- that none is frozen while its items change.
 CREATE FUNCTION hold_frozen_items() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -22,7 +22,7 @@ BEGIN
     ELSE
         changed := ARRAY(
             SELECT DISTINCT unnest(ARRAY[n.invoice_id, o.invoice_id])
-            FROM new_items AS n JOIN old_items AS o USING (id)
+            FROM new_items AS n FULL JOIN old_items AS o USING (id)
             WHERE (n.invoice_id, n.uuid, n.name, n.unit_price, n.quantity, n.unit, n.measured_unit,
                    n.article_code, n.start, n."end", n.project_id, n.project_name, n.project_uuid,
                    n.resource_id, n.offering_id, n.plan_component_id, n.details, n.backend_uuid,
@@ -50,6 +50,18 @@ BEGIN
                   CONSTRAINT = 'frozen_items';
     END IF;
     UPDATE invoices SET document_version = NULL WHERE id = ANY (frozen);
+    RETURN NULL;
+END
+$$;
+
+-- Holds true: the items of invoices with documents are not cut off, of which no statement has the rows.
+CREATE FUNCTION refuse_to_truncate_frozen_items() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM invoices WHERE document_version IS NOT NULL) THEN
+        RAISE EXCEPTION 'the items of an issued invoice do not change'
+            USING ERRCODE = 'restrict_violation', TABLE = 'invoice_items',
+                  CONSTRAINT = 'frozen_items';
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -104,10 +116,13 @@ CREATE TRIGGER hold_frozen_on_update AFTER UPDATE ON invoice_items
     REFERENCING OLD TABLE AS old_items NEW TABLE AS new_items
     FOR EACH STATEMENT EXECUTE FUNCTION hold_frozen_items();
 
+CREATE TRIGGER hold_frozen_on_truncate BEFORE TRUNCATE ON invoice_items
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_truncate_frozen_items();
+
 CREATE TRIGGER document_1_hold BEFORE UPDATE ON invoices
     FOR EACH ROW
     WHEN (OLD.document_version IS NOT NULL AND (
-        NEW.document_version IS NULL
+        NEW.document_version IS DISTINCT FROM OLD.document_version
         OR NEW.state IN ('pending', 'pending_finalization')
         OR NEW.uuid IS DISTINCT FROM OLD.uuid
         OR NEW.customer_id IS DISTINCT FROM OLD.customer_id

@@ -137,6 +137,11 @@ async def find_unfrozen(
     return (await connection.execute(statement)).scalars().all()
 
 
+async def lock_unfrozen(connection: AsyncConnection, invoice_id: int) -> Sequence[int]:
+    """Lock an issued invoice without a document, as `find_unfrozen` does; empty if it has one."""
+    return await find_unfrozen(connection, after=0, limit=1, condition=Invoice.id == invoice_id)
+
+
 async def find_unfrozen_of_import(
     connection: AsyncConnection, uuids: Select[tuple[UUID]] | None, *, after: int, limit: int
 ) -> Sequence[int]:
