@@ -6,7 +6,7 @@ A trigger adds the sum of each credit note to `credited` of its invoice.
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -43,12 +43,16 @@ class CreditNoteLines(Base):
     """Up to a hundred lines of a credit note."""
 
     __tablename__ = "credit_note_lines"
+    __table_args__ = (UniqueConstraint("credit_note_id", "batch"),)
 
-    credit_note_id: Mapped[int] = mapped_column(ForeignKey("credit_notes.id"), primary_key=True)
-    batch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[PrimaryKey]
+    uuid: Mapped[PublicId]
+    """For exports."""
+    credit_note_id: Mapped[int] = mapped_column(ForeignKey("credit_notes.id"))
+    batch: Mapped[int]
     """Counted from 0."""
-    content: Mapped[list[Any]] = mapped_column(JSONB)
-    """Each with the keys of `app.documents.document.DocumentLine`, and `taken`, the part of the
-    item's quantity that is given back."""
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """By the UUID of the item: the keys of `app.documents.document.DocumentLine`, `taken`, the part
+    of the item's quantity that is given back, and `position`, the place in the invoice."""
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the text of the content."""

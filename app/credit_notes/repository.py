@@ -137,7 +137,8 @@ LEFT JOIN (
     SELECT line.uuid, sum(line.taken) AS taken, sum(line.price) AS price
     FROM credit_notes AS n
     JOIN credit_note_lines AS batch ON batch.credit_note_id = n.id
-    CROSS JOIN LATERAL jsonb_to_recordset(batch.content)
+    CROSS JOIN LATERAL jsonb_each(batch.content) AS item
+    CROSS JOIN LATERAL jsonb_to_record(item.value)
         AS line (uuid uuid, taken numeric, price numeric)
     WHERE n.invoice_id = :invoice
     GROUP BY line.uuid
@@ -161,7 +162,7 @@ WITH given AS (
     SELECT row_number() OVER (ORDER BY (line.value ->> 'position')::integer) AS place, given.price,
            (line.value ->> 'credit')::boolean AS credit,
            (line.value ->> 'is_provider_tax')::boolean AS is_provider_tax,
-           line.value || jsonb_build_object(
+           line.value ->> 'uuid' AS item, line.value || jsonb_build_object(
                'taken', given.taken::text, 'quantity', given.quantity::text,
                'unit_price', given.unit_price::text, 'price', given.price::text
            ) AS content
@@ -171,7 +172,7 @@ WITH given AS (
     CROSS JOIN LATERAL jsonb_each(batch.content) AS line
     JOIN given ON given.item = (line.value ->> 'uuid')::uuid
 ), batch AS (
-    SELECT (place - 1) / {_LINES} AS batch, jsonb_agg(line.content ORDER BY place) AS content
+    SELECT (place - 1) / {_LINES} AS batch, jsonb_object_agg(line.item, line.content) AS content
     FROM line GROUP BY 1
 ), digested AS (
     SELECT *, sha256(convert_to(content::text, 'UTF8')) AS digest FROM batch
@@ -203,11 +204,15 @@ WITH given AS (
     FROM head
     RETURNING id
 )
-INSERT INTO credit_note_lines (credit_note_id, batch, content, digest)
-SELECT note.id, digested.batch, digested.content, digested.digest FROM note, digested
+INSERT INTO credit_note_lines (uuid, credit_note_id, batch, content, digest)
+SELECT gen_random_uuid(), note.id, digested.batch, digested.content, digested.digest
+FROM note, digested
 """)  # noqa: S608 - made of constants
 _BATCHES: Final = text("""
-SELECT batch.content::text AS content
+SELECT (
+    SELECT jsonb_agg(line.value ORDER BY (line.value ->> 'position')::integer)::text
+    FROM jsonb_each(batch.content) AS line
+) AS content
 FROM credit_notes AS n JOIN credit_note_lines AS batch ON batch.credit_note_id = n.id
 WHERE n.uuid = :uuid
 ORDER BY batch.batch

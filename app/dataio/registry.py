@@ -12,10 +12,11 @@ from operator import attrgetter, or_
 from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
-from sqlalchemy import Column, ColumnElement, Table, func, select
+from sqlalchemy import Column, ColumnElement, LargeBinary, Table, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.catalogue import models as catalogue
+from app.credit_notes import models as credit_notes
 from app.credits import models as credits
 from app.customers import models as customers
 from app.database.base import Base
@@ -30,6 +31,7 @@ from app.dataio.records.catalogue import (
     ResourceRecord,
     ServiceProviderRecord,
 )
+from app.dataio.records.credit_notes import CreditNoteLinesRecord, CreditNoteRecord
 from app.dataio.records.credits import (
     AffiliateFeeAccrualRecord,
     CreditTransactionRecord,
@@ -149,11 +151,20 @@ class RecordKind:
         columns = enumerate(self._field_columns)
         return tuple(position for position, column in columns if isinstance(column.type, JSONB))
 
+    @cached_property
+    def _binary_positions(self) -> tuple[int, ...]:
+        columns = enumerate(self._field_columns)
+        return tuple(
+            position for position, column in columns if isinstance(column.type, LargeBinary)
+        )
+
     def values(self, record: Record, proof: Sequence[object] = ()) -> list[object]:
         """Return the values of `columns` (the proof's at their end), `references` and `links`."""
-        values = list(self._get_fields(record))
+        values: list[Any] = list(self._get_fields(record))
         for position in self._json_positions:
             values[position] = dump_object(values[position])
+        for position in self._binary_positions:
+            values[position] = bytes.fromhex(values[position])
         values += proof
         values += [None] * (len(self.columns) - len(values))
         values += [getattr(record, each.field) for each in self.references]
@@ -193,6 +204,8 @@ RECORD_KINDS: Final = (
     RecordKind(PaymentProfileRecord, payments.PaymentProfile),
     RecordKind(InvoiceRecord, invoices.Invoice),
     RecordKind(InvoiceItemRecord, invoices.InvoiceItem),
+    RecordKind(CreditNoteRecord, credit_notes.CreditNote, create_only=True),
+    RecordKind(CreditNoteLinesRecord, credit_notes.CreditNoteLines, create_only=True),
     RecordKind(CreditTransactionRecord, credits.CreditTransaction, create_only=True),
     RecordKind(AffiliateFeeAccrualRecord, credits.AffiliateFeeAccrual),
     RecordKind(PaymentRecord, payments.Payment),

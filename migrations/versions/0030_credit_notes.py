@@ -35,7 +35,7 @@ LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'uuid', given."uuid", 'number', given."number", 'issue_date', given."issue_date",
         'reason', given."reason", 'net', given."net", 'gross', given."gross",
-        'document', encode(given."digest", 'hex'),
+        'digest', encode(given."digest", 'hex'),
         'invoice', (SELECT uuid FROM invoices WHERE id = given.invoice_id)
     )
 $$
@@ -209,8 +209,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_credit_notes_invoice_id"), "credit_notes", ["invoice_id"])
     op.create_table(
         "credit_note_lines",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("uuid", sa.Uuid(), nullable=False),
         sa.Column("credit_note_id", sa.BigInteger(), nullable=False),
-        sa.Column("batch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
         sa.Column("content", postgresql.JSONB(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -218,7 +220,11 @@ def upgrade() -> None:
             ["credit_notes.id"],
             name=op.f("fk_credit_note_lines_credit_note_id_credit_notes"),
         ),
-        sa.PrimaryKeyConstraint("credit_note_id", "batch", name=op.f("pk_credit_note_lines")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credit_note_lines")),
+        sa.UniqueConstraint(
+            "credit_note_id", "batch", name=op.f("uq_credit_note_lines_credit_note_id_batch")
+        ),
+        sa.UniqueConstraint("uuid", name=op.f("uq_credit_note_lines_uuid")),
     )
     allow(KINDS)
     for statement in (*CREATED, *AFTER):

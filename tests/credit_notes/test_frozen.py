@@ -116,7 +116,7 @@ async def test_the_record_has_the_credit_note_and_the_change_of_its_invoice(
     ("statement", "found"),
     [
         ("UPDATE credit_notes SET content = '{}'", "its document was modified"),
-        ("UPDATE credit_note_lines SET content = '[]'", "its document was modified"),
+        ("UPDATE credit_note_lines SET content = '{}'", "its document was modified"),
         ("DELETE FROM credit_note_lines", "its document was modified"),
         (
             "UPDATE credit_notes SET reason = 'Other'",

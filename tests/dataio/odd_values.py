@@ -111,6 +111,10 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
         update(Invoice).where(Invoice.month == 5).values(imported_revision=Invoice.revision)
     )
     await make.fee_accrual(affiliate, invoice, amount=Decimal("0.00001"))
+    note = await make.credit_note(
+        invoice, gross=Decimal("0.01"), content={"a": "0.10", "ä": [None]}, reason="\u20ac"
+    )
+    await make.credit_note_lines(note, {"1": {"price": "0.01"}})
     profile = await make.profile(buyer, attributes={"contract": 7})
     await make.profile(buyer, is_active=False)
     await make.payment(profile, invoice_id=invoice.id)

@@ -128,7 +128,7 @@ async def test_an_unreadable_proof_ends_the_export(
     file.unlink()
     with pytest.raises(ProofUnreadable, match="missing"):
         await exported(database, settings)
-    assert b'"content"' not in await exported(database, settings, proofs=False)
+    assert b'"media_type"' not in await exported(database, settings, proofs=False)
 
 
 async def test_the_progress_is_a_fraction(

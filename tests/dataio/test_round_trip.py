@@ -169,6 +169,15 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
             "start_date": st.dates(max_value=date(5000, 1, 1)),
             "end_date": st.none() | st.dates(min_value=date(5000, 1, 2)),
         },
+        "credit_note": {
+            "reason": st.text("abc", min_size=1, max_size=30),
+            "net": st.decimals(-(10**19), 10**19, places=2),
+            "gross": st.decimals(-(10**19), 10**19, places=2),
+            "digest": st.text("0123456789abcdef", min_size=64, max_size=64),
+        },
+        "credit_note_lines": {
+            "digest": st.text("0123456789abcdef", min_size=64, max_size=64),
+        },
         "credit_transaction": {
             "project_credit_uuid": st.none(),
             "billing_period": st.dates().map(lambda day: day.replace(day=1)),

@@ -238,7 +238,7 @@ async def test_imported_compensations_without_a_ledger_stay_and_nothing_is_added
 
 
 async def test_a_canceled_invoice_gives_its_credits_back(
-    make: Factories, connection: AsyncConnection, settings: Settings
+    make: Factories, connection: AsyncConnection, database: Database, settings: Settings
 ) -> None:
     customer = await make.customer()
     credit = await make.credit(customer, "5")
@@ -246,7 +246,8 @@ async def test_a_canceled_invoice_gives_its_credits_back(
     await make.item(invoice, "10")
     await issue(connection, IssueInvoice(invoice.id), settings)
     before = await items(connection, invoice)
-    await cancel(connection, CancelInvoice(invoice.id, "Wrong"), settings)
+    async with database.transaction() as transaction:
+        await cancel(transaction, CancelInvoice(invoice.id, "Wrong"), settings)
     assert await balance(connection, credit) == 5
     assert await items(connection, invoice) == before
     assert (await ledger(connection))[-1] == ("rollback", Decimal(5))

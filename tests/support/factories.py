@@ -30,7 +30,7 @@ from app.catalogue.models import (
     Resource,
     ServiceProvider,
 )
-from app.credit_notes.models import CreditNote
+from app.credit_notes.models import CreditNote, CreditNoteLines
 from app.credits.models import (
     AffiliateFeeAccrual,
     CreditTransaction,
@@ -324,6 +324,18 @@ class Factories:
                 "content": {},
                 "digest": sha256(b"{}").digest(),
                 **values,
+            },
+        )
+
+    async def credit_note_lines(self, note: Row, content: dict[str, Any]) -> Row:
+        """Insert the first lines of a credit note."""
+        return await self._insert(
+            CreditNoteLines,
+            {
+                "credit_note_id": note.id,
+                "batch": 0,
+                "content": content,
+                "digest": sha256(b"{}").digest(),
             },
         )
 

@@ -71,7 +71,7 @@ LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'uuid', given."uuid", 'number', given."number", 'issue_date', given."issue_date",
         'reason', given."reason", 'net', given."net", 'gross', given."gross",
-        'document', encode(given."digest", 'hex'),
+        'digest', encode(given."digest", 'hex'),
         'invoice', (SELECT uuid FROM invoices WHERE id = given.invoice_id)
     )
 $$;

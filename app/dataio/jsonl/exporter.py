@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     FromClause,
+    LargeBinary,
     Numeric,
     Row,
     Select,
@@ -116,7 +117,12 @@ def _select_lines(kind: RecordKind) -> Select[Any]:
 
 
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a column's value in JSON: a number is a string, of which no reader drops digits."""
+    """Return a column's value in JSON.
+
+    A number is a string, of which no reader drops digits; bytes are hexadecimal.
+    """
+    if isinstance(column.type, LargeBinary):
+        return func.encode(column, "hex")
     return cast(column, Text) if isinstance(column.type, Numeric) else column
 
 
