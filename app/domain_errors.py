@@ -23,11 +23,16 @@ class WrongState(DomainError):
 
 
 class UnmetRequirements(WrongState):
-    """The record lacks what the action requires of it. Each problem is a JSON object of texts."""
+    """The record lacks what the action requires of it."""
 
-    def __init__(self, message: str, problems: Sequence[Mapping[str, str]]) -> None:
+    def __init__(
+        self, message: str, problems: Sequence[Mapping[str, str]] = (), lines: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.problems = problems
+        """Each as a JSON object of texts."""
+        self.problem_lines = lines
+        """Each as a line for an operator."""
 
 
 class RuleViolation(DomainError):

@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "import": ("data", "Import data from JSON Lines, a FOCUS cost export or a Waldur's database."),
     "export": ("data", "Export all records as JSON Lines."),
     "report": ("report", "Write the invoices of a month as CSV or XLSX."),
-    "invoice": ("invoice", "Pay or cancel an invoice."),
+    "invoice": ("invoice", "Pay or cancel an invoice; write or check documents."),
     "payment": ("payment", "List payments."),
     "proof": ("proof", "Read proofs of payment."),
     "delivery": ("delivery", "List notifications and retry failed ones."),

@@ -42,6 +42,10 @@ class Problem:
         values = asdict(self)
         return {name: str(value) for name, value in values.items() if value is not None}
 
+    def __str__(self) -> str:
+        """Return a line for an operator."""
+        return f"{self.term} {self.field} of the {self.of}: {self.message} Set it in {self.where}."
+
 
 _TERMS: Final = {
     "name": ("BT-27", "BT-44", "name"),

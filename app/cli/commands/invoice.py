@@ -1,4 +1,4 @@
-"""`invoice`: pay or cancel single invoices."""
+"""`invoice`: pay or cancel single invoices; write and check the documents of issued ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,6 +15,7 @@ from app.audit.writer import audited_transaction
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
+from app.cli.invoice_documents import check, document
 from app.credit_notes.actions.cancel import CancelInvoice
 from app.credit_notes.actions.cancel import cancel as cancel_invoice
 from app.database.engine import Connection, Database
@@ -27,6 +28,8 @@ from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
 cli = typer.Typer()
+cli.command()(document)
+cli.command()(check)
 
 _DONE: Final = {"cancel": "canceled", "pay": "paid"}
 _Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]

@@ -1,11 +1,10 @@
 """`report`: write the invoices of a month to a file."""
 
 import os
-import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +14,7 @@ from app.billing.periods import Period
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
+from app.cli.months import parse_month
 from app.cli.output import open_output
 from app.cli.progress import progress_bar
 from app.database.engine import Database
@@ -25,22 +25,13 @@ from app.reports.rendering.report_file import FileFormat, Report, write_report
 
 cli = typer.Typer()
 
-_MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
-
-
-def _parse_month(text: str) -> Period:
-    matched = _MONTH.fullmatch(text)
-    if matched is None or matched[1] == "0000":
-        raise typer.BadParameter("the month must be like 2026-10")
-    return Period(int(matched[1]), int(matched[2]))
-
 
 @cli.command()
 def report(
     month: Annotated[
         Period | None,
         typer.Option(
-            parser=_parse_month,
+            parser=parse_month,
             metavar="YYYY-MM",
             help="The month of the invoices. Default: the month before the running one.",
         ),

@@ -16,18 +16,23 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    or_,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.periods import Period
 from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
-from app.invoices.errors import NotIssued
+from app.formats import parse_uuid
+from app.invoices.errors import InvoiceNotFound, NotIssued
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
 
 BATCH: Final = 100
 """The lines that are in memory at a time."""
+_MAX_DIGITS: Final = 18
+"""The digits of a number; a UUID has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,28 @@ async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedD
     if not row.is_unfrozen:
         raise NotIssued(row.number)
     return None
+
+
+async def find_by_reference(connection: AsyncConnection, reference: str) -> int:
+    """Return the key of the invoice with a UUID or a number; raises InvoiceNotFound."""
+    if reference.isascii() and reference.isdigit() and len(reference) <= _MAX_DIGITS:
+        condition = Invoice.number == int(reference)
+    elif uuid := parse_uuid(reference):
+        condition = Invoice.uuid == uuid
+    else:
+        raise InvoiceNotFound
+    found = (await connection.execute(select(Invoice.id).where(condition))).scalar_one_or_none()
+    if found is None:
+        raise InvoiceNotFound
+    return found
+
+
+async def list_issued(connection: AsyncConnection, month: Period | None = None) -> Sequence[int]:
+    """Return the keys of the issued invoices, of one month or all, in the order of the numbers."""
+    statement = select(Invoice.id).where(or_(Invoice.document_version.is_not(None), UNFROZEN))
+    if month is not None:
+        statement = statement.where(Invoice.year == month.year, Invoice.month == month.month)
+    return (await connection.execute(statement.order_by(Invoice.number))).scalars().all()
 
 
 async def read_batches(

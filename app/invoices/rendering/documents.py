@@ -18,17 +18,19 @@ from app.logging import get_logger
 _logger = get_logger(__name__)
 
 
-async def check_document(
-    connection: AsyncConnection, issued: IssuedDocument, profile: Profile
-) -> Sequence[Problem]:
-    """Return all that keeps a document from being written in a profile.
+async def check_profiles(
+    connection: AsyncConnection, issued: IssuedDocument, profiles: Sequence[Profile]
+) -> dict[Profile, Sequence[Problem]]:
+    """Return all that keeps a document from being written in each of the profiles.
 
     The connection must be in a transaction.
     """
-    requirements = Requirements(issued.document, profile, issued.customer)
+    requirements = [Requirements(issued.document, each, issued.customer) for each in profiles]
     async for batch in read_lines(connection, issued):
-        requirements.check_lines(batch)
-    return requirements.problems()
+        for each in requirements:
+            each.check_lines(batch)
+    found = (each.problems() for each in requirements)
+    return dict(zip(profiles, found, strict=True))
 
 
 async def render_xml(
@@ -39,11 +41,13 @@ async def render_xml(
     Before the first part, this raises UnmetRequirements if the profile requires more than is known.
     The connection must be in a transaction.
     """
-    if problems := await check_document(connection, issued, profile):
+    problems = (await check_profiles(connection, issued, [profile]))[profile]
+    if problems:
         raise UnmetRequirements(
             f"Invoice {issued.document.printed_number} cannot be written as {profile.label}:"
             f" {_count(problems)} missing or wrong.",
             [problem.as_json() for problem in problems],
+            [str(problem) for problem in problems],
         )
     writer = create_writer(issued.document, profile)
     yield writer.begin()
