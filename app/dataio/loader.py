@@ -26,6 +26,7 @@ from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import AuditImport
 from app.dataio.database_errors import rejection_reason
+from app.dataio.document_import import DocumentImport
 from app.dataio.import_report import (
     MAX_LISTED_REJECTIONS,
     ImportReport,
@@ -37,6 +38,7 @@ from app.dataio.proof_files import ImportedProofFiles, InvalidProof
 from app.dataio.records.audit import AuditRecord
 from app.dataio.records.customers import CustomerRecord
 from app.dataio.records.deliveries import DeliveryRecord
+from app.dataio.records.documents import DocumentRecord
 from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
 from app.dataio.records.payments import PaymentRecord
 from app.dataio.records.record import Record
@@ -118,6 +120,7 @@ class Loader:
         self.report = ImportReport()
         self.proofs = ImportedProofFiles(connection, store)
         self._audit = AuditImport(connection, self.report)
+        self._documents = DocumentImport(connection, self.report)
         self._keep_good = keep_good
         self._created_tables: set[RecordKind] = set()
         self._queues: dict[RecordKind, list[_QueuedRecord]] = {kind: [] for kind in RECORD_KINDS}
@@ -134,6 +137,10 @@ class Loader:
         self._line = self._line + 1 if line is None else line
         if isinstance(record, AuditRecord):
             self._reject_all(await self._audit.add(record, self._line))
+            return
+        if isinstance(record, DocumentRecord):
+            await self._documents.add(record, self._line)
+            await self._count_bytes(size)
             return
         if not self._has_wide_taxes and _is_wide_tax(record):
             await imports.widen_taxes(self.connection)
@@ -154,11 +161,14 @@ class Loader:
             queued.record = _closed_delivery(record)
         kind = RECORD_KIND_BY_MODEL[type(record)]
         self._queues[kind].append(queued)
+        await self._count_bytes(size)
+        if len(self._queues[kind]) >= BATCH_RECORDS:
+            await self.flush(kind)
+
+    async def _count_bytes(self, size: int) -> None:
         self._queued_bytes += size
         if self._queued_bytes >= BATCH_BYTES:
             await self.flush()
-        elif len(self._queues[kind]) >= BATCH_RECORDS:
-            await self.flush(kind)
 
     def reject(self, record: RejectedRecord) -> None:
         """Report a line that is not a valid record.
@@ -178,11 +188,13 @@ class Loader:
                 await self._write(kind, queue)
             if kind is last:
                 return
+        await self._documents.flush()
         self._queued_bytes = 0
 
     async def finish(self) -> None:
         """Write the queued records and the final statements; raises `RecordsRejected`."""
         await self.flush()
+        self._reject_all(await self._documents.store())
         if self.report.rejected_count and not self._keep_good:
             raise RecordsRejected(self.report)
         await self._audit.store_chain_heads()

@@ -41,6 +41,7 @@ from app.dataio.records.credits import (
 )
 from app.dataio.records.customers import CustomerRecord, OrganizationGroupRecord, ProjectRecord
 from app.dataio.records.deliveries import DeliveryRecord
+from app.dataio.records.documents import DocumentRecord
 from app.dataio.records.identity import (
     AccessSubnetRecord,
     CustomerRoleRecord,
@@ -212,7 +213,7 @@ RECORD_KINDS: Final = (
     RecordKind(DeliveryRecord, deliveries.Delivery, create_only=True),
 )
 RECORD_KIND_BY_MODEL: Final = {kind.model: kind for kind in RECORD_KINDS}
-_any_record: Any = reduce(or_, RECORD_KIND_BY_MODEL, AuditRecord)
+_any_record: Any = reduce(or_, RECORD_KIND_BY_MODEL, AuditRecord | DocumentRecord)
 record_adapter: TypeAdapter[Record] = TypeAdapter(
     Annotated[_any_record, Field(discriminator="kind")]
 )

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
 from app.dataio.records.audit import AuditRecord
+from app.dataio.records.documents import DocumentRecord
 from app.dataio.records.payments import ProofRecord
 from app.dataio.records.record import kind_of
 from app.dataio.registry import RECORD_KINDS, record_adapter
@@ -33,14 +34,15 @@ def fields(model: type[BaseModel]) -> list[tuple[str, bool]]:
 def test_the_document_has_every_kind_in_order() -> None:
     documented = [title.strip("`") for title in SECTIONS if title != "The `proof` of a `payment`"]
     assert documented == [kind.name for kind in RECORD_KINDS] + [
-        kind_of(model) for model in get_args(AuditRecord)
+        kind_of(model) for model in (*get_args(DocumentRecord), *get_args(AuditRecord))
     ]
 
 
 def test_the_document_has_every_field() -> None:
     models: dict[str, type[BaseModel]] = {f"`{kind.name}`": kind.model for kind in RECORD_KINDS}
     models["The `proof` of a `payment`"] = ProofRecord
-    models |= {f"`{kind_of(model)}`": model for model in get_args(AuditRecord)}
+    others = (*get_args(DocumentRecord), *get_args(AuditRecord))
+    models |= {f"`{kind_of(model)}`": model for model in others}
     for title, model in models.items():
         documented = [(name, left_out == "required") for name, _, left_out in SECTIONS[title]]
         assert documented == fields(model), title

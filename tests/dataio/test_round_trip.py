@@ -247,7 +247,12 @@ def test_records_are_unchanged_after_the_database(settings: Settings, graph: lis
                 for record in graph:
                     await loader.add(record)
             exported = b"".join([piece async for piece in export_lines(database, settings)])
-            lines = without_history(exported).splitlines()
+            # The import freezes issued invoices.
+            lines = [
+                line
+                for line in without_history(exported).splitlines()
+                if not line.startswith(b'{"kind":"invoice_document')
+            ]
         finally:
             await database.close()
         return [record_adapter.validate_python(parse_line(line, 1)) for line in lines]

@@ -33,7 +33,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from app.audit.models import AuditChange, AuditEntry, SubjectChange, SubjectEntry
 from app.database import timeouts
 from app.database.engine import Database
-from app.dataio.audit_import import EXPORT_LINES
+from app.dataio import audit_import, document_import
 from app.dataio.records.invoices import InvoiceRecord
 from app.dataio.records.payments import PaymentRecord
 from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
@@ -66,11 +66,12 @@ async def export_lines(
         await timeouts.disable_timeouts(connection)
         done, total = 0, 0 if progress is None else await _count_rows(connection)
         selects: list[tuple[TextClause | Select[Any], bool]] = [
-            *((lines, False) for lines in EXPORT_LINES),
+            *((lines, False) for lines in audit_import.EXPORT_LINES),
             *(
                 (_select_lines(kind), proofs and kind.model is PaymentRecord)
                 for kind in RECORD_KINDS
             ),
+            *((lines, False) for lines in document_import.EXPORT_LINES),
         ]
         for statement, has_proofs in selects:
             rows = await connection.stream(statement, execution_options={"yield_per": _BATCH_ROWS})
@@ -88,6 +89,7 @@ async def export_lines(
 async def _count_rows(connection: AsyncConnection) -> int:
     tables: list[FromClause] = [kind.table for kind in RECORD_KINDS]
     tables += [each.__table__ for each in (AuditChange, AuditEntry, SubjectChange, SubjectEntry)]
+    tables += document_import.EXPORTED_ROWS
     counts = [select(func.count()).select_from(each).scalar_subquery() for each in tables]
     return sum((await connection.execute(select(*counts))).one())
 

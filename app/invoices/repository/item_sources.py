@@ -55,10 +55,11 @@ is_present_document: Final[ColumnElement[bool]] = and_(
     InvoiceDocument.invoice_id == Invoice.id, InvoiceDocument.version == Invoice.document_version
 )
 """The condition that a document is the present one of an invoice."""
-_is_of_document: Final[ColumnElement[bool]] = and_(
+is_of_document: Final[ColumnElement[bool]] = and_(
     DocumentLines.invoice_id == InvoiceDocument.invoice_id,
     DocumentLines.version == InvoiceDocument.lines_version,
 )
+"""The condition that lines are those of a document."""
 offering_id: Final = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
 """The offering that an item counts for; the resource's own comes first."""
 project_name: Final[ColumnElement[Any]] = func.coalesce(
@@ -172,7 +173,7 @@ def _frozen() -> FromClause:
         )
         .select_from(Invoice)
         .join(InvoiceDocument, is_present_document)
-        .join(DocumentLines, _is_of_document)
+        .join(DocumentLines, is_of_document)
         .join(each, true())
         .join(line, true())
         .subquery("item")
@@ -184,7 +185,7 @@ def _frozen_line() -> FromClause:
     batch = (
         select(DocumentLines.invoice_id, value.label("value"))
         .select_from(InvoiceDocument)
-        .join(DocumentLines, _is_of_document)
+        .join(DocumentLines, is_of_document)
         .where(is_present_document, DocumentLines.first_item_id <= InvoiceItem.id)
         .order_by(DocumentLines.first_item_id.desc())
         .limit(1)
