@@ -21,12 +21,15 @@ PYTHON_CALLS = """
 import datetime, json, sys
 from uuid import UUID
 from invoicing_client import AuthenticatedClient
+from invoicing_client.api.credit_notes import credit_notes_list, credit_notes_retrieve
 from invoicing_client.api.invoices import (
-    invoices_growth_retrieve, invoices_items_retrieve, invoices_list, invoices_paid,
+    invoices_credit, invoices_growth_retrieve, invoices_items_retrieve, invoices_list,
+    invoices_paid,
     invoices_retrieve, invoices_send_notification, invoices_set_backend_id, invoices_stats_list,
 )
 from invoicing_client.models import (
-    BackendIdRequest, Invoice, InvoiceItem, InvoiceFieldEnum, PaidRequest, SparseInvoice,
+    BackendIdRequest, CreditItemRequest, CreditRequest, Invoice, InvoiceItem, InvoiceFieldEnum,
+    PaidRequest, SparseInvoice,
 )
 
 url, key, created, payable = sys.argv[1:]
@@ -51,6 +54,13 @@ paid = invoices_paid.sync(
     UUID(payable), client=client, body=PaidRequest(date=datetime.date(2026, 11, 5))
 )
 assert paid.state == "paid", paid
+part = CreditItemRequest(uuid=paid.items[0].uuid, price="0.01")
+body = CreditRequest(reason="A mistake", items=[part])
+note = invoices_credit.sync(UUID(payable), client=client, body=body)
+assert note.price == "0.01" and note.invoice_number == paid.number, note
+whole = invoices_credit.sync(UUID(payable), client=client, body=CreditRequest(reason="All"))
+assert [each.number for each in credit_notes_list.sync(client=client)] == [2, 1]
+assert credit_notes_retrieve.sync(whole.uuid, client=client) == whole
 """
 
 

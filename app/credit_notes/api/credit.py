@@ -9,7 +9,7 @@ from app.api.operation_docs import document_body, document_create
 from app.api.rendered_response import RenderedResponse
 from app.credit_notes.actions.credit import CreditInvoice, CreditItem, credit
 from app.credit_notes.api.credit_notes import collection
-from app.credit_notes.api.request_bodies import CreditRequest
+from app.credit_notes.api.request_bodies import CreditRequest, CreditRequestForm
 from app.credit_notes.schemas import CreditNote
 from app.database.engine import Connection
 from app.invoices.api.action_router import Submitted
@@ -25,7 +25,9 @@ router = APIRouter(prefix="/api/invoices", tags=["invoices"])
     operation_id="invoices_credit",
     summary="Credit invoice",
     response_model=CreditNote,
-    **document_create("credit note", document_body(CreditRequest), from_other=True),
+    **document_create(
+        "credit note", document_body(CreditRequest, form=CreditRequestForm), from_other=True
+    ),
 )
 async def credit_invoice(submission: Submitted) -> Response:
     """Give back an issued invoice or parts of it by a credit note; the invoice does not change."""

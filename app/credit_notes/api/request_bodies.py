@@ -1,7 +1,7 @@
 """The request body that credits an invoice."""
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -10,7 +10,7 @@ from app.api.body_fields import Text, Uuid
 from app.api.body_numbers import AmountNumber, DecimalNumber
 from app.api.request_model import FieldError, RequestModel
 
-MAX_REASON: int = 1000
+_REASON: Final = Text(1000)
 
 
 class CreditItemRequest(RequestModel):
@@ -33,7 +33,14 @@ class CreditItemRequest(RequestModel):
 class CreditRequest(RequestModel):
     """What to give back of an invoice, and why."""
 
-    reason: Annotated[str, Text(MAX_REASON)]
+    reason: Annotated[str, _REASON]
     """Printed on the credit note."""
     items: Annotated[list[CreditItemRequest] | None, Field(min_length=1)] = None
     """The items to give back; all that is left of the invoice without them."""
+
+
+class CreditRequestForm(RequestModel):
+    """Why all that is left of an invoice is given back. Forms have no items."""
+
+    reason: Annotated[str, _REASON]
+    """Printed on the credit note."""
