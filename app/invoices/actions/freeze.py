@@ -49,9 +49,8 @@ async def find_or_freeze(database: Database, settings: Settings, invoice_id: int
         async with audited_transaction(database, settings.audit_key, FREEZER) as connection:
             if not await import_lock.try_lock_out_imports(connection):
                 raise _unavailable()
-            await freeze(
-                connection, await documents.lock_unfrozen(connection, invoice_id), settings
-            )
+            locked = await documents.lock_unfrozen(connection, [invoice_id])
+            await freeze(connection, locked, settings)
         found = await _find(database, invoice_id)
     if found is None:  # an import has replaced the invoice in between
         raise _unavailable()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -28,6 +27,7 @@ from app.invoices.actions.expire_credits import ExpireCredits, expire_credits
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.errors import WrongInvoiceState
+from app.invoices.jobs.failures import check_database
 from app.invoices.repository import closing, compensations
 from app.invoices.states import ISSUE_AS_PAID
 from app.logging import error_message, get_logger
@@ -70,7 +70,7 @@ async def close_month(
         except WrongInvoiceState:
             continue  # it was issued or canceled meanwhile
         except Exception as error:
-            await _check_database(database)
+            await check_database(database)
             _logger.exception("invoice not issued", number=number)
             summary.failures.append(f"invoice {number}: {error_message(error)}")
             continue
@@ -169,7 +169,7 @@ async def _expire_credits(database: Database, settings: Settings, summary: JobSu
             except (RetryAfter, DatabaseReadOnly):
                 raise
             except Exception as error:
-                await _check_database(database)
+                await check_database(database)
                 _logger.exception("credits not expired", customer=customer_id)
                 summary.failures.append(
                     f"credits of customer {customer_id}: {error_message(error)}"
@@ -190,16 +190,10 @@ async def _open_invoices(
         except (RetryAfter, DatabaseReadOnly):
             raise
         except Exception as error:
-            await _check_database(database)
+            await check_database(database)
             _logger.exception("invoices not opened", first=customers[0], last=customers[-1])
             summary.failures.append(
                 f"opening for customers {customers[0]} to {customers[-1]}: {error_message(error)}"
             )
         else:
             summary.counts["opened"] += opened
-
-
-async def _check_database(database: Database) -> None:
-    """Raise the database's error if the database failed, and not the single invoice."""
-    async with database.reading() as connection:
-        await connection.execute(select(1))

@@ -4,13 +4,15 @@ Each batch is a transaction, so that the job may be stopped at any point and goe
 Afterwards it finds nothing: the issue and imports freeze invoices themselves.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from app.audit.writer import audited_transaction
 from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.invoices.actions.freeze import FREEZER, freeze
-from app.invoices.repository.documents import find_unfrozen
+from app.invoices.jobs.failures import work_in_halves
+from app.invoices.repository.documents import UnfrozenInvoice, find_unfrozen, lock_unfrozen
 from app.outbox.outcome import JobSummary, RetryAfter
 from app.settings import Settings
 
@@ -18,16 +20,27 @@ _BATCH: Final = 200
 
 
 async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
-    """Freeze every issued invoice without a document; raises `RetryAfter` while an import runs."""
+    """Freeze every issued invoice without a document; raises `RetryAfter` while an import runs.
+
+    An invoice that cannot be frozen does not stop the others: the summary lists it among the
+    failures.
+    """
     summary = JobSummary()
-    after = 0
-    while True:
+
+    async def freeze_batch(batch: Sequence[UnfrozenInvoice]) -> None:
         async with audited_transaction(database, settings.audit_key, FREEZER) as connection:
             await timeouts.disable_timeouts(connection)
             if not await import_lock.try_lock_out_imports(connection):
                 raise RetryAfter(import_lock.RETRY_AFTER, import_lock.REASON)
+            locked = await lock_unfrozen(connection, [invoice.id for invoice in batch])
+            frozen = await freeze(connection, locked, settings)
+        summary.counts["frozen"] += frozen
+
+    after = 0
+    while True:
+        async with database.reading() as connection:
             found = await find_unfrozen(connection, after=after, limit=_BATCH)
-            if not found:
-                return summary
-            summary.counts["frozen"] += await freeze(connection, found, settings)
-            after = found[-1]
+        if not found:
+            return summary
+        await work_in_halves(database, found, freeze_batch, summary)
+        after = found[-1].id

@@ -4,13 +4,19 @@ Until an invoice has its representation, it is rendered from its document. Each 
 transaction; the job may be stopped at any point and goes on where it was.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from app.api.serializers import build_links
 from app.database import timeouts
 from app.database.engine import Database
+from app.invoices.jobs.failures import work_in_halves
 from app.invoices.rendering.stored_lines import form_of, store_lines
-from app.invoices.repository.representations import delete_other_forms, find_unrepresented
+from app.invoices.repository.representations import (
+    UnrepresentedInvoice,
+    delete_other_forms,
+    find_unrepresented,
+)
 from app.outbox.outcome import JobSummary
 from app.settings import Settings
 
@@ -19,20 +25,29 @@ _DELETED: Final = 5000
 
 
 async def represent_issued(database: Database, settings: Settings) -> JobSummary:
-    """Store the missing representations, then delete those of an earlier release or setting."""
+    """Store the missing representations, then delete those of an earlier release or setting.
+
+    An invoice that cannot be rendered does not stop the others: the summary lists it among the
+    failures.
+    """
     links = build_links(settings)
     form = form_of(links)
     summary = JobSummary()
-    after = 0
-    while True:
+
+    async def store_batch(batch: Sequence[UnrepresentedInvoice]) -> None:
         async with database.transaction() as connection:
             await timeouts.disable_timeouts(connection)
-            found = await find_unrepresented(connection, form, after=after, limit=_BATCH)
-            for invoice in found:
+            for invoice in batch:
                 await store_lines(connection, invoice, links, settings.currency)
+        summary.counts["stored"] += len(batch)
+
+    after = 0
+    while True:
+        async with database.reading() as connection:
+            found = await find_unrepresented(connection, form, after=after, limit=_BATCH)
         if not found:
             break
-        summary.counts["stored"] += len(found)
+        await work_in_halves(database, found, store_batch, summary)
         after = found[-1].id
     while True:
         async with database.transaction() as connection:

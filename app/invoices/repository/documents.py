@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -79,7 +79,6 @@ _ADDRESS: Final = (
     "vat_code",
 )
 """The keys of `customer_details` in the API, besides the name of the country."""
-_ANY: Final = true()
 _UTC: Final[ColumnElement[str]] = literal_column("'UTC'")
 _NO_BYTES: Final[ColumnElement[bytes]] = literal_column("''::bytea")
 
@@ -99,6 +98,13 @@ class Issuer:
     """The `issuer_details` of the API, as JSON: `jsonb` would not keep the order of the keys."""
     country_names: dict[str, str]
     """The names of countries by code, for the API."""
+
+
+class UnfrozenInvoice(NamedTuple):
+    """An issued invoice without a document."""
+
+    id: int
+    number: int
 
 
 async def freeze_invoices(
@@ -121,34 +127,38 @@ async def freeze_invoices(
 
 
 async def find_unfrozen(
-    connection: AsyncConnection, *, after: int, limit: int, condition: ColumnElement[bool] = _ANY
-) -> Sequence[int]:
-    """Return the next issued invoices, by id, without a document, and lock them.
+    connection: AsyncConnection, *, after: int, limit: int
+) -> Sequence[UnfrozenInvoice]:
+    """Return the next issued invoices, by id, without a document."""
+    statement = _unfrozen().where(Invoice.id > after).limit(limit)
+    return [UnfrozenInvoice(*row) for row in await connection.execute(statement)]
+
+
+async def lock_unfrozen(connection: AsyncConnection, invoice_ids: Sequence[int]) -> Sequence[int]:
+    """Lock those of the invoices that still have no document, and return their ids.
 
     A later statement sees the items of all changes that the locks have waited for.
     """
-    statement = (
-        select(Invoice.id)
-        .where(UNFROZEN, Invoice.id > after, condition)
-        .order_by(Invoice.id)
-        .limit(limit)
-        .with_for_update(key_share=True, of=Invoice)
-    )
-    return (await connection.execute(statement)).scalars().all()
-
-
-async def lock_unfrozen(connection: AsyncConnection, invoice_id: int) -> Sequence[int]:
-    """Lock an issued invoice without a document, as `find_unfrozen` does; empty if it has one."""
-    return await find_unfrozen(connection, after=0, limit=1, condition=Invoice.id == invoice_id)
+    return await _lock(connection, _unfrozen().where(Invoice.id.in_(invoice_ids)))
 
 
 async def find_unfrozen_of_import(
     connection: AsyncConnection, uuids: Select[tuple[UUID]] | None, *, after: int, limit: int
 ) -> Sequence[int]:
-    """Return the next of those that have one of the UUIDs, or had a document before."""
+    """Return the next of those that have one of the UUIDs, or had a document before; lock them."""
     had_one = exists().where(InvoiceDocument.invoice_id == Invoice.id)
     condition = had_one if uuids is None else or_(had_one, Invoice.uuid.in_(uuids))
-    return await find_unfrozen(connection, after=after, limit=limit, condition=condition)
+    statement = _unfrozen().where(Invoice.id > after, condition).limit(limit)
+    return await _lock(connection, statement)
+
+
+def _unfrozen() -> Select[int, int]:
+    return select(Invoice.id, Invoice.number).where(UNFROZEN).order_by(Invoice.id)
+
+
+async def _lock(connection: AsyncConnection, unfrozen: Select[int, int]) -> Sequence[int]:
+    rows = await connection.execute(unfrozen.with_for_update(key_share=True, of=Invoice))
+    return [row.id for row in rows]
 
 
 async def count_unfrozen(connection: AsyncConnection, limit: int) -> int:

@@ -46,6 +46,7 @@ class UnrepresentedInvoice(NamedTuple):
     """A frozen invoice whose lines have no stored representation."""
 
     id: int
+    number: int
     lines_version: int
     tax_percent: Decimal
 
@@ -107,7 +108,7 @@ _READ: Final = (
     .where(Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger))))
 )
 _FIND: Final = (
-    select(Invoice.id, InvoiceDocument.lines_version, Invoice.tax_percent)
+    select(Invoice.id, Invoice.number, InvoiceDocument.lines_version, Invoice.tax_percent)
     .join(InvoiceDocument, is_present_document)
     .where(
         Invoice.id > bindparam("after", type_=BigInteger()),
