@@ -7,14 +7,11 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, cast, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.crediting import CreditedLine, ItemRest
 from app.billing.enums import InvoiceState
-from app.credit_notes.errors import CreditNoteNotFound
-from app.credit_notes.models import CreditNote
-from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
 from app.invoices.models import Invoice
 
 _LINES: Final = 100
@@ -97,25 +94,14 @@ async def set_state(
     await connection.execute(update(Invoice).where(Invoice.id == invoice_id).values(values))
 
 
-async def read_document(connection: AsyncConnection, uuid: UUID) -> FrozenDocument:
-    """Return the frozen document of a credit note; raises `CreditNoteNotFound`."""
-    statement = select(cast(CreditNote.content, Text)).where(CreditNote.uuid == uuid)
-    content = await connection.scalar(statement)
-    if content is None:
-        raise CreditNoteNotFound
-    return parse_document(content)
-
-
-async def read_lines(
-    connection: AsyncConnection, uuid: UUID
-) -> AsyncGenerator[Sequence[DocumentLine], None]:
-    """Yield the lines of a credit note in batches, in the order of the invoice.
+async def read_batches(uuid: UUID, connection: AsyncConnection) -> AsyncGenerator[bytes]:
+    """Yield JSON arrays of the lines of a credit note, in the order of the invoice.
 
     The connection is in a transaction.
     """
     rows = await connection.stream(_BATCHES, {"uuid": uuid}, execution_options={"yield_per": 1})
     async for row in rows:
-        yield parse_lines(row.content)
+        yield row.content.encode()
 
 
 _INVOICE: Final = text("""

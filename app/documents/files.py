@@ -10,6 +10,7 @@ RENDERER_VERSION: Final = 1
 document: clients that keep a file then fetch it anew."""
 PDF_TYPE: Final = "application/pdf"
 XML_TYPE: Final = "application/xml"
+_TITLES: Final = {"invoice": "Invoice", "credit_note": "Credit note"}
 _STEMS: Final = {"invoice": "invoice", "credit_note": "credit-note"}
 
 
@@ -26,6 +27,11 @@ def xml_name(document: FrozenDocument, profile: Profile) -> str:
 def html_name(document: FrozenDocument) -> str:
     """Return the name of the file of an HTML document: `invoice-100001.html`."""
     return f"{_stem(document)}.html"
+
+
+def document_title(document: FrozenDocument) -> str:
+    """Return the kind and number of a document, for messages: `Invoice 100001`."""
+    return f"{_TITLES[document.kind]} {document.printed_number}"
 
 
 def _stem(document: FrozenDocument) -> str:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.credit_notes.repository import read_document, read_lines
+from app.credit_notes.queries.documents import find_document
 from app.database.engine import Database
 from app.documents.document import DocumentLine, FrozenDocument
 from app.documents.profiles import PROFILES
@@ -22,9 +22,9 @@ async def read(database: Database, note: dict[str, str]) -> Note:
     """Read a credit note; its parties have all that profiles require."""
     async with database.snapshot() as connection:
         uuid = UUID(note["uuid"])
-        document = await read_document(connection, uuid)
-        lines = [line async for batch in read_lines(connection, uuid) for line in batch]
-    return replace(document, seller=SELLER, buyer=BUYER, buyer_reference="991-1"), lines
+        issued = await find_document(connection, uuid)
+        lines = [line async for batch in issued.read_lines(connection) for line in batch]
+    return replace(issued.document, seller=SELLER, buyer=BUYER, buyer_reference="991-1"), lines
 
 
 @pytest.mark.parametrize("is_paid", [True, False])

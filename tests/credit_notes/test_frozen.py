@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.verify import VerificationResult, verify
-from app.credit_notes.repository import read_document, read_lines
+from app.credit_notes.queries.documents import find_document
 from app.database.engine import Database
 from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, PrecedingInvoice
 from app.settings import Settings
@@ -23,8 +23,9 @@ async def read(
 ) -> tuple[FrozenDocument, list[DocumentLine]]:
     async with database.snapshot() as connection:
         uuid = UUID(note["uuid"])
-        document = await read_document(connection, uuid)
-        return document, [line async for batch in read_lines(connection, uuid) for line in batch]
+        issued = await find_document(connection, uuid)
+        lines = [line async for batch in issued.read_lines(connection) for line in batch]
+        return issued.document, lines
 
 
 async def test_a_credit_note_has_the_values_of_its_invoice(
@@ -58,7 +59,8 @@ async def test_a_long_credit_note_has_its_lines_in_batches_in_the_order_of_the_i
     invoice = await issued(*["1"] * 205)
     note = await crediting.credit(invoice)
     async with database.snapshot() as connection:
-        sizes = [len(batch) async for batch in read_lines(connection, UUID(note["uuid"]))]
+        found = await find_document(connection, UUID(note["uuid"]))
+        sizes = [len(batch) async for batch in found.read_lines(connection)]
     assert sizes == [100, 100, 5]
     _document, lines = await read(database, note)
     assert [line.name for line in lines] == sorted(line.name for line in lines)

@@ -309,7 +309,7 @@ async def test_a_pdf_that_cannot_be_made_now_may_be_asked_for_again(
     app.state.pdf_maker = Killed()
     response = await get(client, staff, path(invoice, "pdf"))
     assert response.status_code == 503
-    assert response.json() == {"detail": "The PDF of invoice 100001 cannot be made now. Try again."}
+    assert response.json() == {"detail": "The PDF of Invoice 100001 cannot be made now. Try again."}
     assert response.headers["retry-after"] == "5"
 
 

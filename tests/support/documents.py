@@ -148,16 +148,17 @@ def refunds() -> Example:
         make_line(1, name="Refund", unit_price=Decimal("0.05"), quantity=Decimal(744)),
         make_line(2, name="Refund of support", unit_price=Decimal(20)),
     ]
-    return _credit_note(make_document(lines)), lines
+    return credit_note_of(make_document(lines)), lines
 
 
 def whole_credit() -> Example:
     """Document D: a credit note for the whole of document B, with the signs of B."""
     document, lines = hard()
-    return _credit_note(document), lines
+    return credit_note_of(document), lines
 
 
-def _credit_note(document: FrozenDocument) -> FrozenDocument:
+def credit_note_of(document: FrozenDocument) -> FrozenDocument:
+    """Return a document as a credit note of itself."""
     return replace(
         document,
         kind=DocumentKind.CREDIT_NOTE,

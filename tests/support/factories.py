@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from itertools import count
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
+from pydantic import TypeAdapter
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,13 +47,21 @@ from app.customers.models import (
     Project,
 )
 from app.database.base import Base
+from app.documents.document import FrozenDocument
 from app.identity.models import AccessSubnet, CustomerRole, ProjectRole, Token, User
 from app.invoices.actions.freeze import freeze
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.models import Payment, PaymentProfile
 from app.settings import Settings
+from tests.support.documents import credit_note_of, make_document
 
 EARLY = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+_CREDIT_NOTE: Final = TypeAdapter(FrozenDocument).dump_python(
+    credit_note_of(make_document()), mode="json"
+)
+"""The content of a credit note without lines."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +330,7 @@ class Factories:
                 "reason": "A mistake",
                 "net": Decimal(0),
                 "gross": Decimal(0),
-                "content": {},
+                "content": _CREDIT_NOTE,
                 "digest": sha256(b"{}").digest(),
                 **values,
             },

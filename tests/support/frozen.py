@@ -11,7 +11,7 @@ from app.billing.code_lists import COUNTRIES
 from app.database.engine import Database
 from app.documents.document import DocumentLine, FrozenDocument
 from app.invoices.actions.freeze import freeze
-from app.invoices.queries.documents import find_document, read_lines
+from app.invoices.queries.documents import find_document
 from app.invoices.repository.documents import replace_documents
 from app.settings import Settings
 
@@ -34,7 +34,7 @@ async def frozen_documents(database: Database) -> Sequence[Frozen]:
         for invoice_id in ids.all():
             issued = await find_document(connection, invoice_id)
             assert issued
-            lines = [line async for batch in read_lines(connection, issued) for line in batch]
+            lines = [line async for batch in issued.read_lines(connection) for line in batch]
             found.append(Frozen(issued.document, lines))
     return sorted(found, key=lambda each: (len(each.lines), each.document.number))
 

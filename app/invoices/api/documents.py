@@ -74,7 +74,7 @@ Issued = Annotated[IssuedDocument, Depends(_issued_document, scope="function")]
 """The document of an invoice that the caller may see."""
 
 
-def _document_download(description: str, media_type: str) -> dict[str, Any]:
+def document_download(description: str, media_type: str) -> dict[str, Any]:
     """Return the arguments of a route for a document."""
     arguments = document_read(description, FILE_HEADERS)
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
@@ -87,7 +87,7 @@ def _document_download(description: str, media_type: str) -> dict[str, Any]:
     "/{uuid}/pdf/",
     operation_id="invoices_pdf_retrieve",
     summary="Download the invoice as PDF",
-    **_document_download("The PDF, with the e-invoice inside where it can be made.", PDF_TYPE),
+    **document_download("The PDF, with the e-invoice inside where it can be made.", PDF_TYPE),
 )
 @router.head("/{uuid}/pdf/", include_in_schema=False)
 async def retrieve_pdf(issued: Issued, request: Request) -> Response:
@@ -95,6 +95,35 @@ async def retrieve_pdf(issued: Issued, request: Request) -> Response:
 
     The CII is inside (Factur-X, profile EN 16931), unless data is missing for it.
     """
+    return await respond_with_pdf(request, issued)
+
+
+@router.get(
+    "/{uuid}/ubl/",
+    operation_id="invoices_ubl_retrieve",
+    summary="Download the invoice in UBL",
+    **document_download("The invoice in UBL 2.1.", XML_TYPE),
+)
+@router.head("/{uuid}/ubl/", include_in_schema=False)
+async def retrieve_ubl(issued: Issued, parameters: UblAsked, request: Request) -> Response:
+    """Download an issued invoice as XML in UBL 2.1, in a profile of EN 16931."""
+    return await respond_with_xml(request, issued, get_profile(Syntax.UBL, parameters.profile))
+
+
+@router.get(
+    "/{uuid}/cii/",
+    operation_id="invoices_cii_retrieve",
+    summary="Download the invoice in CII",
+    **document_download("The invoice in CII.", XML_TYPE),
+)
+@router.head("/{uuid}/cii/", include_in_schema=False)
+async def retrieve_cii(issued: Issued, parameters: CiiAsked, request: Request) -> Response:
+    """Download an issued invoice as XML in CII of UN/CEFACT, in a profile of EN 16931."""
+    return await respond_with_xml(request, issued, get_profile(Syntax.CII, parameters.profile))
+
+
+async def respond_with_pdf(request: Request, issued: IssuedDocument) -> Response:
+    """Return the response with a document as PDF."""
     get = ConditionalGet(request)
     maker = cast(PdfMaker, request.app.state.pdf_maker)
     return await get.respond_with_file(
@@ -107,31 +136,9 @@ async def retrieve_pdf(issued: Issued, request: Request) -> Response:
     )
 
 
-@router.get(
-    "/{uuid}/ubl/",
-    operation_id="invoices_ubl_retrieve",
-    summary="Download the invoice in UBL",
-    **_document_download("The invoice in UBL 2.1.", XML_TYPE),
-)
-@router.head("/{uuid}/ubl/", include_in_schema=False)
-async def retrieve_ubl(issued: Issued, parameters: UblAsked, request: Request) -> Response:
-    """Download an issued invoice as XML in UBL 2.1, in a profile of EN 16931."""
-    return await _respond_with_xml(request, issued, get_profile(Syntax.UBL, parameters.profile))
+async def respond_with_xml(request: Request, issued: IssuedDocument, profile: Profile) -> Response:
+    """Return the response with a document in a profile; raises UnmetRequirements."""
 
-
-@router.get(
-    "/{uuid}/cii/",
-    operation_id="invoices_cii_retrieve",
-    summary="Download the invoice in CII",
-    **_document_download("The invoice in CII.", XML_TYPE),
-)
-@router.head("/{uuid}/cii/", include_in_schema=False)
-async def retrieve_cii(issued: Issued, parameters: CiiAsked, request: Request) -> Response:
-    """Download an issued invoice as XML in CII of UN/CEFACT, in a profile of EN 16931."""
-    return await _respond_with_xml(request, issued, get_profile(Syntax.CII, parameters.profile))
-
-
-async def _respond_with_xml(request: Request, issued: IssuedDocument, profile: Profile) -> Response:
     async def select(_connection: Connection) -> IssuedDocument:
         return issued  # a version of a document does not change
 

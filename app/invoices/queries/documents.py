@@ -1,7 +1,8 @@
 """Reads of the frozen documents of issued invoices, as their PDF and XML need them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,20 +38,27 @@ _MAX_DIGITS: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class IssuedDocument:
-    """One version of the document of an invoice, which never changes."""
+    """One version of a document, which never changes."""
 
     invoice_id: int
-    """The key of the invoice's row."""
+    """The key of the row of the invoice: the document's own, or the one that it credits."""
     customer: UUID
-    version: int
-    """Counted from 1."""
-    lines_version: int
     digest: bytes
     """SHA-256 of the whole content, lines included."""
     content: bytes
     """The document without its lines, as JSON."""
     document: FrozenDocument
     """The same, parsed."""
+    read_batches: Callable[[AsyncConnection], AsyncGenerator[bytes]]
+    """Yields JSON arrays of the lines, in the order of the API. The connection must be in a
+    transaction."""
+
+    async def read_lines(
+        self, connection: AsyncConnection
+    ) -> AsyncGenerator[Sequence[DocumentLine]]:
+        """Yield the lines in batches, as `read_batches` does."""
+        async for batch in self.read_batches(connection):
+            yield parse_lines(batch)
 
 
 async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedDocument | None:
@@ -63,11 +71,10 @@ async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedD
         return IssuedDocument(
             invoice_id,
             UUID(row.customer),
-            row.version,
-            row.lines_version,
             row.digest,
             row.content.encode(),
             parse_document(row.content),
+            partial(_read_batches, invoice_id, row.lines_version),
         )
     if not row.is_unfrozen:
         raise NotIssued(row.number)
@@ -96,25 +103,13 @@ async def list_issued(connection: AsyncConnection, month: Period | None = None) 
     return (await connection.execute(statement.order_by(Invoice.number))).scalars().all()
 
 
-async def read_batches(
-    connection: AsyncConnection, issued: IssuedDocument
+async def _read_batches(
+    invoice_id: int, lines_version: int, connection: AsyncConnection
 ) -> AsyncGenerator[bytes]:
-    """Yield JSON arrays of the lines of a document, in the order of the API.
-
-    The connection must be in a transaction.
-    """
-    values = {"invoice": issued.invoice_id, "version": issued.lines_version}
+    values = {"invoice": invoice_id, "version": lines_version}
     async with connection.stream(_LINES, values) as result:
         async for rows in result.partitions():
             yield f"[{','.join(row.value for row in rows)}]".encode()
-
-
-async def read_lines(
-    connection: AsyncConnection, issued: IssuedDocument
-) -> AsyncGenerator[Sequence[DocumentLine]]:
-    """Yield the lines of a document in batches, as `read_batches` does."""
-    async for batch in read_batches(connection, issued):
-        yield parse_lines(batch)
 
 
 def _select_document() -> Select[*tuple[Any, ...]]:
@@ -125,7 +120,6 @@ def _select_document() -> Select[*tuple[Any, ...]]:
             literal_column(UNFROZEN.text, Boolean).label("is_unfrozen"),
             cast(content, Text).label("content"),
             content["api"]["customer"].astext.label("customer"),
-            InvoiceDocument.version,
             InvoiceDocument.lines_version,
             InvoiceDocument.digest,
         )

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
+from app.documents.files import document_title
 from app.documents.pdf.errors import PdfError
 from app.documents.pdf.maker import PdfMaker
 from app.documents.problems import Problem
@@ -12,7 +13,7 @@ from app.documents.profiles import Profile
 from app.documents.requirements import Requirements
 from app.documents.xml_documents import create_writer
 from app.domain_errors import TemporarilyUnavailable, UnmetRequirements
-from app.invoices.queries.documents import IssuedDocument, read_batches, read_lines
+from app.invoices.queries.documents import IssuedDocument
 from app.logging import get_logger
 
 _logger = get_logger(__name__)
@@ -26,7 +27,7 @@ async def check_profiles(
     The connection must be in a transaction.
     """
     requirements = [Requirements(issued.document, each, issued.customer) for each in profiles]
-    async for batch in read_lines(connection, issued):
+    async for batch in issued.read_lines(connection):
         for each in requirements:
             each.check_lines(batch)
     found = (each.problems() for each in requirements)
@@ -44,14 +45,14 @@ async def render_xml(
     problems = (await check_profiles(connection, issued, [profile]))[profile]
     if problems:
         raise UnmetRequirements(
-            f"Invoice {issued.document.printed_number} cannot be written as {profile.label}:"
+            f"{document_title(issued.document)} cannot be written as {profile.label}:"
             f" {_count(problems)} missing or wrong.",
             [problem.as_json() for problem in problems],
             [str(problem) for problem in problems],
         )
     writer = create_writer(issued.document, profile)
     yield writer.begin()
-    async for batch in read_lines(connection, issued):
+    async for batch in issued.read_lines(connection):
         yield writer.lines(batch)
     yield writer.end()
 
@@ -63,12 +64,12 @@ async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker
     or its process was killed.
     """
     async with database.snapshot() as connection:
-        batches = [batch async for batch in read_batches(connection, issued)]
+        batches = [batch async for batch in issued.read_batches(connection)]
     try:
         return await maker.make(issued.content, batches)
     except PdfError as error:
         _logger.error("PDF not made", number=issued.document.printed_number, reason=str(error))
-        message = f"The PDF of invoice {issued.document.printed_number} cannot be made now."
+        message = f"The PDF of {document_title(issued.document)} cannot be made now."
         raise TemporarilyUnavailable(f"{message} Try again.") from error
 
 
