@@ -1,6 +1,7 @@
 """Downloads of the documents of issued invoices: PDF, and XML in each profile."""
 
 import asyncio
+from collections.abc import Awaitable
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -322,3 +323,27 @@ async def test_a_document_in_a_currency_with_three_decimals_has_only_a_pdf(
     response = await get(client, staff, path(invoice, "ubl"))
     assert response.status_code == 409
     assert response.json()["problems"][0]["where"] == "CURRENCY"
+
+
+async def test_payment_urls_that_are_set_at_once_make_a_version_each(
+    client: httpx.AsyncClient, staff: UserRow, invoice: Row, connection: AsyncConnection
+) -> None:
+    def set_url(number: int, etag: str | None = None) -> Awaitable[httpx.Response]:
+        return client.post(
+            f"/api/invoices/{invoice.uuid}/set_payment_url/",
+            json={"payment_url": f"https://pay.example/{number}"},
+            headers=staff.headers | ({"If-Match": etag} if etag else {}),
+        )
+
+    etag = (await get(client, staff, f"/api/invoices/{invoice.uuid}/")).headers["etag"]
+    answers = await asyncio.gather(*(set_url(number) for number in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert (await set_url(5, etag)).status_code == 412
+    found = await connection.execute(
+        text("SELECT content ->> 'payment_url' FROM invoice_documents ORDER BY version")
+    )
+    urls = [*found.scalars()]
+    assert sorted(urls) == ["", *(f"https://pay.example/{number}" for number in range(4))]
+    shown = await get(client, staff, f"/api/invoices/{invoice.uuid}/")
+    assert shown.json()["payment_url"] == urls[-1]
+    assert urls[-1].encode() in (await get(client, staff, path(invoice, "ubl"))).content

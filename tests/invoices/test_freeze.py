@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingUnit, InvoiceState
 from app.database.engine import Database
+from app.database.errors import ConnectionLost
 from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
 from app.invoices.actions.freeze import freeze
 from app.invoices.actions.issue import IssueInvoice, issue
+from app.invoices.jobs import freeze_issued as freeze_issued_job
 from app.invoices.jobs.freeze_issued import freeze_issued
 from app.settings import IssuerDetails, Settings
 from tests.support.factories import Factories, Row
@@ -312,3 +315,31 @@ async def test_an_item_that_changes_during_the_freeze_is_refused_or_frozen(
     async with database.reading() as connection:
         (line,) = await lines(connection)
         assert await connection.scalar(text("SELECT name FROM invoice_items")) == line.name
+
+
+async def test_a_job_that_loses_its_connection_goes_on_where_it_was(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freeze_issued_job, "_BATCH", 2)
+    async with database.transaction() as connection:
+        make = Factories(connection)
+        for _ in range(6):
+            await make.item(await make.invoice(await make.customer(), state=InvoiceState.PAID))
+
+    async def freeze_and_die(
+        connection: AsyncConnection, invoice_ids: Sequence[int], given: Settings
+    ) -> int:
+        frozen = await freeze(connection, invoice_ids, given)
+        async with database.reading() as other:
+            if await other.scalar(text("SELECT count(*) FROM invoice_documents")) == 2:
+                pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+                await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        return frozen
+
+    with monkeypatch.context() as dying:
+        dying.setattr(freeze_issued_job, "freeze", freeze_and_die)
+        with pytest.raises(ConnectionLost):
+            await freeze_issued(database, settings)
+    assert (await freeze_issued(database, settings)).counts == {"frozen": 4}
+    async with database.reading() as connection:
+        assert len(await documents(connection)) == 6

@@ -8,12 +8,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
+from app.audit.verify import VerificationResult, verify
 from app.database.engine import Database
 from app.dataio.waldur.import_report import WaldurImportReport
 from app.invoices.jobs.close_month import close_month
 from app.settings import Settings
 from tests.dataio.waldur.conftest import Import, dump
 from tests.support.factories import Factories
+from tests.support.frozen import frozen_documents
 from tests.support.waldur import add_rows, execute
 from tests.support.waldur_sample import invoice, item, uid
 
@@ -259,3 +261,34 @@ async def test_another_profile_can_become_the_active_one(
     assert await column(connection, "SELECT name FROM payment_profiles WHERE is_active") == [
         "Contract"
     ]
+
+
+async def test_what_changed_in_waldur_replaces_the_documents_of_issued_invoices(
+    bring: Import,
+    waldur: str,
+    connection: AsyncConnection,
+    database: Database,
+    settings: Settings,
+) -> None:
+    async def versions() -> list[tuple[int, str, str]]:
+        rows = await connection.execute(
+            text(
+                "SELECT version, content ->> 'net', content -> 'buyer' ->> 'name'"
+                " FROM invoice_documents WHERE content ->> 'number' = '100002' ORDER BY version"
+            )
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    await bring()
+    assert await versions() == [(1, "12.00", "buyer")]
+    await execute(waldur, "UPDATE structure_customer SET name = 'Renamed'")
+    await bring()
+    assert await versions() == [(1, "12.00", "buyer")]
+    await execute(waldur, "UPDATE invoices_invoiceitem SET unit_price = unit_price + 1")
+    for _ in range(2):
+        await bring()
+        assert await versions() == [(1, "12.00", "buyer"), (2, "23.00", "Renamed")]
+    for frozen in await frozen_documents(database):
+        assert frozen.document.net == sum(line.price for line in frozen.lines)
+    result = VerificationResult()
+    assert [str(each) async for each in verify(database, settings, result)] == []
