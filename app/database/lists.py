@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     RowMapping,
     ScalarSelect,
@@ -38,6 +39,7 @@ _STATEMENTS: Final = 512
 """Statements that are cached."""
 _KEY: Final = "row_key"
 _COUNT: Final = "row_count"
+_OFFSET: Final = "row_offset"
 
 Row: TypeAlias = RowMapping
 """The columns of a row by name, for modules that import nothing of SQLAlchemy."""
@@ -135,7 +137,7 @@ class _StatementKey(NamedTuple):
     order: tuple[str, ...]
     fields: tuple[str, ...]
     limit: int
-    offset: int
+    has_offset: bool
     backwards: bool = False
 
 
@@ -151,8 +153,8 @@ async def read_page(
     if query.is_deep:
         return await _read_deep_page(connection, rows, scope, values, query)
     names, size = query.filters.names, query.size
-    offset = ((query.number or 1) - 1) * size
-    key = _StatementKey(rows, scope, names, query.order, query.fields, size, offset)
+    values[_OFFSET] = offset = ((query.number or 1) - 1) * size
+    key = _StatementKey(rows, scope, names, query.order, query.fields, size, offset > 0)
     found = (await connection.execute(_counted_page(key), values)).mappings().all()
     first = found[0]
     return RowPage(first[_COUNT], [] if first[_KEY] is None else found, first)
@@ -174,8 +176,9 @@ async def _read_deep_page(
     if (size := min(query.size, count - offset)) > 0:
         after = count - offset - size
         backwards = after < offset
+        values[_OFFSET] = skipped = min(after, offset)
         key = _StatementKey(
-            rows, scope, names, query.order, query.fields, size, min(after, offset), backwards
+            rows, scope, names, query.order, query.fields, size, skipped > 0, backwards
         )
         found = list((await connection.execute(_page(key), values)).mappings())
         if backwards:
@@ -257,7 +260,7 @@ def _page(key: _StatementKey) -> AnySelect:
     if _known_count(rows, key.scope, key.names) is None:
         matching = _matching(rows, key.scope, key.names, names).c
         keys = select(matching[_KEY]).order_by(*_ordering(key, matching))
-    elif not key.offset and not _joins(rows, page):
+    elif not key.has_offset and not _joins(rows, page):
         return _limited(_select(rows, page, conditions, order), key)
     else:
         # A deferred join: an index has the keys in the order, so that the rows before the page are
@@ -386,6 +389,7 @@ def _may_be_null(rows: RowList[Any], column: Any) -> bool:
 
 
 def _limited(statement: AnySelect, key: _StatementKey) -> AnySelect:
-    # Literals, not parameters: the planner chooses by the number of rows.
+    # A literal, not a parameter: the planner chooses by the number of rows. Offsets are too many
+    # for that, and the order has an index for each of them.
     limited = statement.limit(literal_column(str(key.limit)))
-    return limited.offset(literal_column(str(key.offset))) if key.offset else limited
+    return limited.offset(bindparam(_OFFSET, type_=BigInteger())) if key.has_offset else limited
