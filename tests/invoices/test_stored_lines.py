@@ -1,6 +1,7 @@
 """Issued invoices are read from stored bytes, which equal what the schemas render."""
 
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,9 @@ from app.api.caching.response_cache import ResponseCache
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.invoices.jobs.represent_issued import represent_issued
+from app.invoices.rendering import invoices as invoice_rendering
 from app.invoices.rendering import stored_lines
+from app.invoices.repository.reads import read_heads
 from app.settings import Settings
 from tests.support.factories import Factories, Row, UserRow
 
@@ -78,7 +81,7 @@ async def test_stored_lines_are_what_the_schemas_render(
     assert [await read(app, client, path, staff) for path in paths] == rendered
 
 
-async def test_a_page_of_stored_lines_takes_four_statements(
+async def test_a_page_of_stored_lines_takes_two_statements(
     *,
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -91,8 +94,37 @@ async def test_a_page_of_stored_lines_takes_four_statements(
     await read(app, client, "/api/invoices/", staff)
     statements.clear()
     await read(app, client, "/api/invoices/?state=created", staff)
-    assert len(statements) == 4, "the page, and in a snapshot again, its heads, the stored lines"
+    assert len(statements) == 2, "the page, and its heads with the stored lines"
     assert "invoice_items" not in "".join(statements)
+
+
+async def test_a_change_between_the_two_statements_is_shown_with_its_own_etag(
+    *,
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    connection: AsyncConnection,
+    database: Database,
+    staff: UserRow,
+    invoices: list[Row],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await represent_issued(database, app.state.settings)
+    path = f"/api/invoices/{invoices[1].uuid}/"
+    before = await client.get(path, headers=staff.headers)
+    app.state.response_cache = ResponseCache(app.state.settings)
+
+    async def change_and_read(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        await connection.execute(text("UPDATE invoices SET backend_id = 'ERP-7'"))
+        await connection.commit()
+        return await read_heads(*arguments)
+
+    monkeypatch.setattr(invoice_rendering, "read_heads", change_and_read)
+    during = await client.get(path, headers=staff.headers)
+    after = await client.get(path, headers=staff.headers)
+    assert during.json()["backend_id"] == "ERP-7"
+    assert during.content == after.content
+    assert during.headers["ETag"] == after.headers["ETag"] != before.headers["ETag"]
 
 
 async def test_links_have_the_base_of_the_request(

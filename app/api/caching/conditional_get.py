@@ -1,8 +1,9 @@
 """Conditional GET: 304, a response from the cache, or one rendered in a snapshot.
 
 A read first selects the state of the resource. The state gives the ETag and the key in the response
-cache. Only if the cache lacks something, the state is selected again in a snapshot and rendered
-there: a response shows a single moment, and carries the ETag of that moment.
+cache. A body that is stored in the database is read by one more statement, which checks that the
+state is still the same. Otherwise the state is selected again in a snapshot and rendered there: a
+response shows a single moment, and carries the ETag of that moment.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -43,6 +44,8 @@ class Representation:
     cached_parts: Callable[[], Sequence[bytes] | None] | None = None
     """Returns the body if it needs no further read. By default the whole body is cached by its
     ETag."""
+    stored_parts: Callable[[AsyncConnection], Awaitable[Sequence[bytes] | None]] | None = None
+    """Returns the body if one more statement reads all of it, as of the selected state."""
     media_type: str = MEDIA_TYPE
 
     @classmethod
@@ -106,20 +109,20 @@ class ConditionalGet:
         """Return the response; raises what `select`, `represent` and `render` raise."""
         database = self.database
         async with database.snapshot() if resource.in_snapshot else database.reading() as reader:
-            state = await resource.select(reader)
-        shown = resource.represent(state)
-        headers = _headers(shown)
-        if self._is_current(shown.etag):
-            return Response(status_code=304, headers=headers)
-        if self.request.method == "HEAD" and not shown.headers_need_body:
-            return head_response(headers)
-        if shown.cached_parts is not None:
-            parts = shown.cached_parts()
-        elif (cached := self.cache.get(shown.etag)) is not None:
-            parts = [cached.body]
-            headers |= cached.headers
-        else:
-            parts = None
+            shown = resource.represent(await resource.select(reader))
+            headers = _headers(shown)
+            if self._is_current(shown.etag):
+                return Response(status_code=304, headers=headers)
+            if self.request.method == "HEAD" and not shown.headers_need_body:
+                return head_response(headers)
+            parts: Sequence[bytes] | None = None
+            if shown.cached_parts is not None:
+                parts = shown.cached_parts()
+            elif (cached := self.cache.get(shown.etag)) is not None:
+                parts = [cached.body]
+                headers |= cached.headers
+            if parts is None and shown.stored_parts is not None:
+                parts = await shown.stored_parts(reader)
         if parts is None:
             return await self._render(resource)
         if sum(map(len, parts)) <= STREAM_ABOVE:

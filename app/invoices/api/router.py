@@ -103,6 +103,7 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
             partial(renderer.render_page, versions=versions),
             headers,
             cached_parts=partial(renderer.cached_page, page.rows, versions),
+            stored_parts=partial(renderer.stored_page, versions=versions),
         )
 
     select = partial(read_page, rows=INVOICES, visibility=visibility_of(caller), query=query)
@@ -174,6 +175,7 @@ async def retrieve_invoice(
             renderer.etag(version),
             partial(renderer.render, versions=[version]),
             cached_parts=partial(renderer.cached_invoice, row, version),
+            stored_parts=partial(renderer.stored_invoice, version=version),
         )
 
     select = partial(

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.api.caching.conditional_get import STREAM_ABOVE
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
@@ -21,8 +22,10 @@ from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
 from app.invoices.rendering.items import json_array
 from app.invoices.rendering.items_of_page import open_items
+from app.invoices.rendering.stored_lines import fill, form_of
 from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER, VERSION
 from app.invoices.repository.reads import Version, read_heads
+from app.invoices.repository.representations import StoredPart
 from app.invoices.schemas import (
     INVOICE_FIELDS,
     CustomerDetails,
@@ -89,6 +92,53 @@ class InvoiceRenderer:
             self._cache.store(key, response)
         return [response.body]
 
+    async def stored_invoice(
+        self, connection: AsyncConnection, version: Version
+    ) -> list[bytes] | None:
+        """Return a document whose items are stored, as `stored_page` does."""
+        return await self._stored(connection, [version])
+
+    async def stored_page(
+        self, connection: AsyncConnection, versions: Sequence[Version]
+    ) -> list[bytes] | None:
+        """Return the array of documents whose items are all stored, read by one statement.
+
+        None if they are not, if an invoice has changed since its version, or if they are large.
+        """
+        documents = await self._stored(connection, versions)
+        return None if documents is None else [b"[", b",".join(documents), b"]"]
+
+    async def _stored(
+        self, connection: AsyncConnection, versions: Sequence[Version]
+    ) -> list[bytes] | None:
+        if any(version.document_version is None for version in versions):
+            return None
+        cached = {version: self._cache.get((self._key, version)) for version in versions}
+        missing = [version.invoice_id for version, response in cached.items() if response is None]
+        heads = await read_heads(connection, missing, self._fields, form_of(self._links))
+        documents: list[bytes] = []
+        size = 0
+        for version, response in cached.items():
+            head = heads.get(version.invoice_id)
+            document = self._stored_document(head, version) if response is None else response.body
+            size += len(document or b"")
+            if document is None or size > STREAM_ABOVE:
+                return None
+            documents.append(document)
+        return documents
+
+    def _stored_document(self, head: RowMapping | None, version: Version) -> bytes | None:
+        """Return the document of a head, if it has the version and all items."""
+        if head is None or Version.of(head, version.references) != version:
+            return None
+        part = StoredPart.of(head)
+        if part is None or not part.is_last:
+            return None
+        before, after = _around_items(head, self._fields, self._settings, self._format)
+        document = before + b"[" + fill(part.body, self._links) + b"]" + after
+        self._cache.store((self._key, version), CachedResponse(document))
+        return document
+
     async def render_page(
         self, connection: AsyncConnection, versions: Sequence[Version]
     ) -> AsyncGenerator[bytes, None]:
@@ -108,7 +158,7 @@ class InvoiceRenderer:
         """
         cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
-        heads = await read_heads(connection, missing, self._fields)
+        heads = await read_heads(connection, missing, self._fields, form_of(self._links))
         items = await open_items(connection, [heads[each] for each in missing], self._format)
         comma = b""
         for version, response in cached.items():
@@ -157,7 +207,8 @@ async def render_invoice(
 
     It shows the uncommitted state of the connection's transaction.
     """
-    heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS)
+    form = form_of(response_format.links)
+    heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS, form)
     head = heads[invoice_id]
     items = await open_items(connection, [head], response_format)
     document = _render_document(
@@ -176,16 +227,27 @@ async def _render_document(
     response_format: ResponseFormat,
 ) -> AsyncGenerator[bytes, None]:
     """Yield an invoice with its items, which come without brackets, in parts."""
+    before, after = _around_items(head, fields, settings, response_format)
+    async with aclosing(json_array(items, before)) as parts:
+        async for part in parts:
+            yield part
+    yield after
+
+
+def _around_items(
+    head: RowMapping,
+    fields: tuple[str, ...],
+    settings: Settings,
+    response_format: ResponseFormat,
+) -> tuple[bytes, bytes]:
+    """Return the JSON of an invoice before the array of its items, and after it."""
     position = fields.index("items")
     before, after = (
         encode_invoice(invoice_row(head, names, settings), context=response_format.links)[1:-1]
         for names in (fields[:position], fields[position + 1 :])
     )
     prefix = b"{" + before + (b"," if before else b"") + b'"items":'
-    async with aclosing(json_array(items, prefix)) as parts:
-        async for part in parts:
-            yield part
-    yield (b"," if after else b"") + after + b"}"
+    return prefix, (b"," if after else b"") + after + b"}"
 
 
 def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> Row:

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.response_format import ResponseFormat
 from app.invoices.queries.items import items_of_invoices
 from app.invoices.rendering.items import render_batches
-from app.invoices.rendering.stored_lines import form_of, stored_items
-from app.invoices.repository.representations import StoredPart, read_parts
+from app.invoices.rendering.stored_lines import stored_items
+from app.invoices.repository.representations import StoredPart
 
 
 @dataclass(slots=True)
@@ -57,14 +57,9 @@ class ItemsOfPage:
 async def open_items(
     connection: AsyncConnection, heads: Sequence[RowMapping], response_format: ResponseFormat
 ) -> ItemsOfPage:
-    """Read the stored items of invoices, and start to read those of the others.
-
-    The heads have the columns of the field `VERSION`, and the tax percent.
-    """
+    """Start to read the items of invoices that are not stored; `read_heads` returned the heads."""
     frozen = [head["id"] for head in heads if head["document_version"] is not None]
-    stored: Mapping[int, StoredPart] = {}
-    if frozen:
-        stored = await read_parts(connection, frozen, form_of(response_format.links))
+    stored = {head["id"]: part for head in heads if (part := StoredPart.of(head)) is not None}
     others = [head["id"] for head in heads if head["id"] not in stored]
     batches = None
     if others:

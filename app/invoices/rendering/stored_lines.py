@@ -70,16 +70,16 @@ async def stored_items(
     """Yield the items of an invoice, without brackets, from its first part and the next ones."""
     number, part = 0, first
     while True:
-        if body := _fill(part.body, links):
+        if body := fill(part.body, links):
             yield body
         if part.is_last:
             return
         number += 1
-        found = await representations.read_parts(connection, [invoice_id], form_of(links), number)
-        part = found[invoice_id]
+        part = await representations.read_part(connection, invoice_id, form_of(links), number)
 
 
-def _fill(body: bytes, links: Links) -> bytes:
+def fill(body: bytes, links: Links) -> bytes:
+    """Return the items of a part, without brackets, with the links of a response."""
     base, platform = (to_json(each)[1:-1] for each in (links.base, links.platform))
     filled = zstandard.decompress(body).replace(_BASE, base)
     return filled.replace(_PLATFORM, platform)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.customers.models import Customer
-from app.invoices.models import Invoice, InvoiceDocument
+from app.invoices.models import Invoice, InvoiceDocument, LinesRepresentation
 
 _ADDRESS = (
     Customer.name,
@@ -22,12 +22,15 @@ FROZEN_ISSUER: Final = "frozen_issuer"
 """The details in the document of a frozen invoice; null of another one."""
 VERSION: Final = "version"
 """The key of an invoice, its revision and the version of its document."""
+STORED_LINES: Final = "stored_lines"
+"""The first part of the stored representation of the lines."""
 IDENTITY: Final = "identity"
 """The columns of a `FoundInvoice`, besides those of the version."""
 
 COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
     VERSION: (Invoice.id, Invoice.revision, Invoice.document_version),
     IDENTITY: (Invoice.uuid, Invoice.customer_id, Invoice.state, Invoice.tax_percent),
+    STORED_LINES: (LinesRepresentation.body, LinesRepresentation.is_last),
     "url": (Invoice.uuid,),
     "uuid": (Invoice.uuid,),
     "number": (Invoice.number,),

@@ -32,9 +32,16 @@ from app.identity.access import Scope, visibility_of, visible_customers
 from app.identity.caller import Caller
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.filter_set import CONDITIONS, RUNNING, SUMMARY_CONDITIONS, WAITING
-from app.invoices.models import Invoice, InvoiceDocument, InvoiceSummary, ReferenceRevision
-from app.invoices.repository.columns import COLUMNS, IDENTITY, VERSION
+from app.invoices.models import (
+    Invoice,
+    InvoiceDocument,
+    InvoiceSummary,
+    LinesRepresentation,
+    ReferenceRevision,
+)
+from app.invoices.repository.columns import COLUMNS, IDENTITY, STORED_LINES, VERSION
 from app.invoices.repository.item_sources import is_present_document
+from app.invoices.repository.representations import FORM, is_first_part
 
 _STATEMENTS: Final = 512
 """Statements that are cached."""
@@ -129,10 +136,14 @@ async def read_invoice(
 
 
 async def read_heads(
-    connection: AsyncConnection, invoices: Sequence[int], fields: Sequence[str]
+    connection: AsyncConnection, invoices: Sequence[int], fields: Sequence[str], form: str
 ) -> dict[int, RowMapping]:
-    """Return the columns of the fields of invoices, without their items, by the invoices' keys."""
-    result = await connection.execute(_heads(tuple(fields)), {"invoices": list(invoices)})
+    """Return the columns of the fields of invoices, by the invoices' keys.
+
+    Of their items, they have the first part of the representation of this form.
+    """
+    values = {"invoices": list(invoices), FORM: form}
+    result = await connection.execute(_heads(tuple(fields)), values)
     return {row["id"]: row for row in result.mappings()}
 
 
@@ -147,7 +158,9 @@ async def read_version(connection: AsyncConnection, invoice_id: int) -> Version:
 @lru_cache(_STATEMENTS)
 def _heads(fields: tuple[str, ...]) -> AnySelect:
     invoices = bindparam("invoices", type_=ARRAY(BigInteger))
-    return select_rows(INVOICES, (VERSION, "tax", *fields), Invoice.id == any_(invoices))
+    return select_rows(
+        INVOICES, (VERSION, STORED_LINES, "tax", *fields), Invoice.id == any_(invoices)
+    )
 
 
 def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | None:
@@ -176,6 +189,7 @@ INVOICES: Final = RowList[Scope](
     joins=(
         Join(Customer, Customer.id == Invoice.customer_id),
         Join(InvoiceDocument, is_present_document, optional=True),
+        Join(LinesRepresentation, is_first_part, optional=True),
     ),
     conditions=CONDITIONS,
     orders={

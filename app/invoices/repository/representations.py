@@ -1,15 +1,13 @@
 """The statements on the stored representations of frozen lines."""
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
+    RowMapping,
     Text,
     and_,
-    any_,
     bindparam,
     delete,
     exists,
@@ -22,11 +20,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.invoices.models import Invoice, InvoiceDocument, LinesRepresentation
 from app.invoices.repository.item_sources import is_present_document
 
+FORM: Final = "form"
+"""The parameter of `is_first_part`."""
 _is_of_document: Final = and_(
     LinesRepresentation.invoice_id == Invoice.id,
     LinesRepresentation.lines_version == InvoiceDocument.lines_version,
-    LinesRepresentation.form == bindparam("form", type_=Text()),
+    LinesRepresentation.form == bindparam(FORM, type_=Text()),
 )
+is_first_part: Final = and_(_is_of_document, LinesRepresentation.part == 0)
+"""The condition that a row is the first part of the present lines of an invoice, in a form."""
 _KEY: Final = tuple_(
     LinesRepresentation.invoice_id,
     LinesRepresentation.lines_version,
@@ -41,6 +43,11 @@ class StoredPart(NamedTuple):
     body: bytes
     is_last: bool
 
+    @classmethod
+    def of(cls, row: RowMapping) -> Self | None:
+        """Return the part in a row with the columns of the field `STORED_LINES`, if it has one."""
+        return None if row["body"] is None else cls(row["body"], row["is_last"])
+
 
 class UnrepresentedInvoice(NamedTuple):
     """A frozen invoice whose lines have no stored representation."""
@@ -51,13 +58,13 @@ class UnrepresentedInvoice(NamedTuple):
     tax_percent: Decimal
 
 
-async def read_parts(
-    connection: AsyncConnection, invoices: Sequence[int], form: str, part: int = 0
-) -> dict[int, StoredPart]:
-    """Return the part of this number of those invoices that have it, by the invoices' keys."""
-    values = {"invoices": list(invoices), "form": form, "part": part}
-    rows = (await connection.execute(_READ, values)).all()
-    return {row.id: StoredPart(row.body, row.is_last) for row in rows}
+async def read_part(
+    connection: AsyncConnection, invoice_id: int, form: str, part: int
+) -> StoredPart:
+    """Return the part of this number, which the invoice has."""
+    values = {"invoice_id": invoice_id, "form": form, "part": part}
+    row = (await connection.execute(_READ, values)).one()
+    return StoredPart(row.body, row.is_last)
 
 
 async def find_unrepresented(
@@ -99,20 +106,21 @@ async def delete_other_forms(connection: AsyncConnection, form: str, limit: int)
 
 
 _READ: Final = (
-    select(Invoice.id, LinesRepresentation.body, LinesRepresentation.is_last)
+    select(LinesRepresentation.body, LinesRepresentation.is_last)
+    .select_from(Invoice)
     .join(InvoiceDocument, is_present_document)
     .join(
         LinesRepresentation,
         and_(_is_of_document, LinesRepresentation.part == bindparam("part")),
     )
-    .where(Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger))))
+    .where(Invoice.id == bindparam("invoice_id", type_=BigInteger()))
 )
 _FIND: Final = (
     select(Invoice.id, Invoice.number, InvoiceDocument.lines_version, Invoice.tax_percent)
     .join(InvoiceDocument, is_present_document)
     .where(
         Invoice.id > bindparam("after", type_=BigInteger()),
-        ~exists().where(_is_of_document, LinesRepresentation.part == 0),
+        ~exists().where(is_first_part),
     )
     .order_by(Invoice.id)
     .limit(bindparam("limit"))
