@@ -13,7 +13,6 @@ from pydantic_core import from_json
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.caching.conditional_get import STREAM_ABOVE
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
@@ -38,6 +37,8 @@ from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
 """The largest document that is cached: a few large ones would evict all others."""
+STORED_BYTES: Final = 1024 * 1024
+"""The largest response that is read whole from stored lines; a larger one is streamed."""
 
 
 class InvoiceRenderer:
@@ -122,7 +123,7 @@ class InvoiceRenderer:
             head = heads.get(version.invoice_id)
             document = self._stored_document(head, version) if response is None else response.body
             size += len(document or b"")
-            if document is None or size > STREAM_ABOVE:
+            if document is None or size > STORED_BYTES:
                 return None
             documents.append(document)
         return documents
