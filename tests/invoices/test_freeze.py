@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingUnit, InvoiceState
 from app.database.engine import Database
-from app.database.errors import ConnectionLost
 from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
 from app.invoices.actions.freeze import freeze
 from app.invoices.actions.issue import IssueInvoice, issue
@@ -338,8 +337,7 @@ async def test_a_job_that_loses_its_connection_goes_on_where_it_was(
 
     with monkeypatch.context() as dying:
         dying.setattr(freeze_issued_job, "freeze", freeze_and_die)
-        with pytest.raises(ConnectionLost):
-            await freeze_issued(database, settings)
+        assert (await freeze_issued(database, settings)).counts["frozen"] == 2
     assert (await freeze_issued(database, settings)).counts == {"frozen": 4}
     async with database.reading() as connection:
         assert len(await documents(connection)) == 6
