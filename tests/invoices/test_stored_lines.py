@@ -72,6 +72,7 @@ async def test_stored_lines_are_what_the_schemas_render(
     settings = app.state.settings.model_copy(update={"wire_uuid_style": style})
     app.state.settings = settings
     paths = ["/api/invoices/", *(f"/api/invoices/{each.uuid}/" for each in invoices)]
+    paths += [f"/api/invoices/{each.uuid}/items/" for each in invoices]
     paths.append("/api/invoices/?field=items&field=number")
     rendered = [await read(app, client, path, staff) for path in paths]
     assert (await represent_issued(database, settings)).counts == {"stored": 3}
@@ -125,6 +126,27 @@ async def test_a_change_between_the_two_statements_is_shown_with_its_own_etag(
     assert during.json()["backend_id"] == "ERP-7"
     assert during.content == after.content
     assert during.headers["ETag"] == after.headers["ETag"] != before.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("query", "is_stored"), [("", True), ("?o=name", False), ("?query=none", False)]
+)
+async def test_items_without_filters_are_stored_lines(
+    *,
+    client: httpx.AsyncClient,
+    app: FastAPI,
+    database: Database,
+    staff: UserRow,
+    invoices: list[Row],
+    statements: list[str],
+    query: str,
+    is_stored: bool,
+) -> None:
+    await represent_issued(database, app.state.settings)
+    statements.clear()
+    await read(app, client, f"/api/invoices/{invoices[1].uuid}/items/{query}", staff)
+    made = "".join(statements)
+    assert ("lines_representations" in made, "document_lines" in made) == (is_stored, not is_stored)
 
 
 async def test_links_have_the_base_of_the_request(

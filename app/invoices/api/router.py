@@ -35,7 +35,7 @@ from app.invoices.api.filters import (
 )
 from app.invoices.queries.growth import count_major_customers, read_growth
 from app.invoices.rendering.invoices import InvoiceRenderer
-from app.invoices.rendering.items import render_items
+from app.invoices.rendering.items_of_invoice import render_items
 from app.invoices.rendering.stats import render_stats
 from app.invoices.repository.reads import (
     INVOICES,

@@ -104,14 +104,14 @@ def _of_invoices(live: bool, frozen: bool) -> AnySelect:
 class ItemFilters:
     """Which items of an invoice are read, and their order."""
 
-    without_credits: bool
-    resource_name: str | None
+    without_credits: bool = False
+    resource_name: str | None = None
     """A part of the name, in any case."""
-    project_uuid: UUID | None
-    offering_uuid: UUID | None
-    provider_uuid: UUID | None
+    project_uuid: UUID | None = None
+    offering_uuid: UUID | None = None
+    provider_uuid: UUID | None = None
     """A service provider's own UUID, or its customer's."""
-    order: str | None
+    order: str | None = None
     """The name of a documented order, with `-` for descending."""
 
 

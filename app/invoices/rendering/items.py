@@ -6,15 +6,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import BillingUnit
 from app.formats import parse_uuid
-from app.invoices.queries.items import ItemFilters, filtered_items
-from app.invoices.repository.reads import FoundInvoice
 from app.invoices.schemas import Row, encode_items
 
 NO_PROJECT: Final = "N/A"
@@ -33,24 +30,6 @@ _UUIDS_IN_DETAILS: Final = (
     "service_provider_uuid",
     "original_invoice_item_uuid",
 )
-
-
-async def render_items(
-    connection: AsyncConnection,
-    *,
-    invoice: FoundInvoice,
-    filters: ItemFilters,
-    response_format: ResponseFormat,
-) -> AsyncGenerator[bytes, None]:
-    """Yield the array of an invoice's items that match the filters, in parts."""
-    result = await connection.stream(
-        filtered_items(invoice.id, filters, is_frozen=invoice.is_frozen)
-    )
-    batches = result.mappings().partitions()
-    rendered = render_batches(batches, invoice.tax_percent, response_format)
-    async with aclosing(json_array(rendered)) as parts:
-        async for part in parts:
-            yield part
 
 
 async def json_array(

@@ -58,6 +58,15 @@ class UnrepresentedInvoice(NamedTuple):
     tax_percent: Decimal
 
 
+async def find_first_part(
+    connection: AsyncConnection, invoice_id: int, form: str
+) -> StoredPart | None:
+    """Return the first part; None if the invoice has no stored representation of this form."""
+    values = {"invoice_id": invoice_id, "form": form, "part": 0}
+    row = (await connection.execute(_READ, values)).one_or_none()
+    return None if row is None else StoredPart(row.body, row.is_last)
+
+
 async def read_part(
     connection: AsyncConnection, invoice_id: int, form: str, part: int
 ) -> StoredPart:
