@@ -24,7 +24,7 @@ from invoicing_client import AuthenticatedClient
 from invoicing_client.api.credit_notes import credit_notes_list, credit_notes_retrieve
 from invoicing_client.api.invoices import (
     invoices_credit, invoices_growth_retrieve, invoices_items_retrieve, invoices_list,
-    invoices_paid,
+    invoices_paid, invoices_pdf_retrieve,
     invoices_retrieve, invoices_send_notification, invoices_set_backend_id, invoices_stats_list,
 )
 from invoicing_client.models import (
@@ -61,6 +61,7 @@ assert note.price == "0.01" and note.invoice_number == paid.number, note
 whole = invoices_credit.sync(UUID(payable), client=client, body=CreditRequest(reason="All"))
 assert [each.number for each in credit_notes_list.sync(client=client)] == [2, 1]
 assert credit_notes_retrieve.sync(whole.uuid, client=client) == whole
+assert invoices_pdf_retrieve.sync(UUID(payable), client=client).payload.read(5) == b"%PDF-"
 """
 
 
@@ -100,6 +101,9 @@ async def test_openapi_python_client(make: Factories, server: Server, tmp_path: 
         "project_name_override: invoicing-client\n"
         "package_name_override: invoicing_client\n"
         "post_hooks: []\n"
+        "content_type_overrides:\n"
+        "  application/pdf: application/octet-stream\n"
+        "  application/xml: application/octet-stream\n"
     )
     output = await run(
         *(sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"),
