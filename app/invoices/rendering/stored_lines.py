@@ -22,7 +22,7 @@ from app.invoices.rendering.items import render_batches
 from app.invoices.repository import representations
 from app.invoices.repository.representations import StoredPart, UnrepresentedInvoice
 
-PART_BYTES: Final = 512 * 1024
+PART_BYTES: Final = 768 * 1024
 """A part is stored once it has so many bytes before compression."""
 _BASE: Final = b"\x01"
 _PLATFORM: Final = b"\x02"
