@@ -23,5 +23,16 @@ pg_restore --dbname="$DATABASE_URL" --single-transaction --exit-on-error --no-ow
 # other content, and must not get the same entity tags.
 psql --dbname="$DATABASE_URL" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --command="
     UPDATE reference_revision
-    SET revision = greatest(revision + 1, extract(epoch FROM clock_timestamp())::bigint)" \
+    SET revision = greatest(revision + 1, extract(epoch FROM clock_timestamp())::bigint);
+    -- A dump of an older release lacks the column.
+    DO \$\$
+    BEGIN
+        IF EXISTS (
+            SELECT FROM information_schema.columns
+            WHERE table_name = 'reference_revision' AND column_name = 'restored'
+        ) THEN
+            UPDATE reference_revision SET restored = extract(epoch FROM clock_timestamp())::bigint;
+        END IF;
+    END
+    \$\$" \
     --command=ANALYZE

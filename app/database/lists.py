@@ -87,8 +87,6 @@ class RowList(Generic[ScopeT]):
     """Returns the number of rows in a scope with these filters if it is stored beside the rows.
 
     The page is then read from an index of the order, so that neither needs all rows."""
-    constants: Mapping[str, ScalarSelect[Any]] = field(default_factory=dict)
-    """Values that are read at the same moment as the rows, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,6 @@ class RowPage:
     """The rows on all pages."""
     rows: Sequence[Row]
     """Empty beyond the last page."""
-    constants: Row
-    """A row that has the constants of the list."""
 
 
 class _StatementKey(NamedTuple):
@@ -157,7 +153,7 @@ async def read_page(
     key = _StatementKey(rows, scope, names, query.order, query.fields, size, offset > 0)
     found = (await connection.execute(_counted_page(key), values)).mappings().all()
     first = found[0]
-    return RowPage(first[_COUNT], [] if first[_KEY] is None else found, first)
+    return RowPage(first[_COUNT], [] if first[_KEY] is None else found)
 
 
 async def _read_deep_page(
@@ -168,8 +164,7 @@ async def _read_deep_page(
     query: PageQuery,
 ) -> RowPage:
     names = query.filters.names
-    constants = (await connection.execute(_counted(rows, scope, names), values)).mappings().one()
-    count: int = constants[_COUNT]
+    count: int = (await connection.execute(_counted(rows, scope, names), values)).scalar_one()
     number = query.number or max(1, -(-count // query.size))
     offset = (number - 1) * query.size
     found: list[Row] = []
@@ -183,7 +178,7 @@ async def _read_deep_page(
         found = list((await connection.execute(_page(key), values)).mappings())
         if backwards:
             found.reverse()
-    return RowPage(count, found, constants)
+    return RowPage(count, found)
 
 
 async def read_one(
@@ -211,7 +206,7 @@ def select_one(
     rows: RowList[Any], scope: Any, names: tuple[str, ...], fields: tuple[str, ...]
 ) -> AnySelect:
     """Return the select of one row within a scope and the filters with these names."""
-    columns = [*_columns(rows, fields).values(), *_constants(rows)]
+    columns = [*_columns(rows, fields).values()]
     conditions = [rows.uuid == bindparam(ROW_UUID), *_visible(rows, scope, names)]
     return _select(rows, columns, conditions)
 
@@ -220,7 +215,7 @@ def select_one(
 def _counted(
     rows: RowList[Any], scope: Any, names: tuple[str, ...], order_names: tuple[str, ...] = ()
 ) -> AnySelect:
-    """Return the select of one row: the number of rows of the list, and the constants.
+    """Return the select of one row: the number of rows of the list.
 
     The rows are counted in the CTE that has the columns of this order.
     """
@@ -228,7 +223,7 @@ def _counted(
     if count is None:
         matching = _matching(rows, scope, names, order_names)
         count = select(func.count()).select_from(matching).scalar_subquery()
-    return select(count.label(_COUNT), *_constants(rows))
+    return select(count.label(_COUNT))
 
 
 @lru_cache(_STATEMENTS)
@@ -343,10 +338,6 @@ def _columns(rows: RowList[Any], fields: tuple[str, ...]) -> dict[str, Any]:
         else:
             columns[name] = column.label(name)
     return columns
-
-
-def _constants(rows: RowList[Any]) -> list[Any]:
-    return [value.label(name) for name, value in rows.constants.items()]
 
 
 def _row_key(rows: RowList[Any]) -> Any:

@@ -289,6 +289,8 @@ class ReferenceRevision(Base):
 
     single: Mapped[bool] = mapped_column(primary_key=True, default=True, server_default="true")
     revision: Mapped[int] = mapped_column(BigInteger, default=1, server_default="1")
+    restored: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """When the database was last restored from a backup, as Unix time; 0: never."""
 
 
 class InvoiceSummary(Base):

@@ -44,6 +44,7 @@ from app.invoices.repository.reads import (
     VersionedRow,
     find_visible_invoice,
     read_invoice,
+    version_columns,
 )
 from app.invoices.schemas import (
     Invoice,
@@ -96,8 +97,7 @@ async def list_invoices(caller: Authenticated, parameters: Listed, request: Requ
 
     def represent(page: RowPage) -> Representation:
         headers = Page(parameters, page.count).headers(request, get.links)
-        references = page.constants["references"]
-        versions = tuple([Version.of(row, references) for row in page.rows])
+        versions = tuple(map(Version._make, map(version_columns, page.rows)))
         return Representation(
             renderer.etag(page.count, versions),
             partial(renderer.render_page, versions=versions),

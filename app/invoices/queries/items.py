@@ -78,11 +78,15 @@ def items_of_invoices(
     values: dict[str, Any] = {"invoices": [*invoices]}
     if live and frozen:
         values |= {"live": live, "frozen": [*frozen]}
-    return _of_invoices(bool(live), bool(frozen)), values
+    return select_items(live=bool(live), frozen=bool(frozen)), values
 
 
 @cache
-def _of_invoices(live: bool, frozen: bool) -> AnySelect:
+def select_items(*, live: bool, frozen: bool) -> AnySelect:
+    """Return the select of the shown items of the parameter `invoices`, in that order.
+
+    For both kinds, the parameters `frozen` and `live` name the invoices of each.
+    """
     order = bindparam("invoices", type_=ARRAY(BigInteger))
     if live and frozen:
         parts = [

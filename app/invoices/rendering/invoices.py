@@ -19,11 +19,12 @@ from app.api.serializers import Links
 from app.billing import money
 from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
-from app.invoices.rendering.items import json_array
+from app.invoices.queries.items import select_items
+from app.invoices.rendering.items import json_array, render_batches
 from app.invoices.rendering.items_of_page import open_items
 from app.invoices.rendering.stored_lines import fill, form_of
 from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER, VERSION
-from app.invoices.repository.reads import Version, read_heads
+from app.invoices.repository.reads import Version, read_head, read_heads, version_columns
 from app.invoices.repository.representations import StoredPart
 from app.invoices.schemas import (
     INVOICE_FIELDS,
@@ -130,7 +131,7 @@ class InvoiceRenderer:
 
     def _stored_document(self, head: RowMapping | None, version: Version) -> bytes | None:
         """Return the document of a head, if it has the version and all items."""
-        if head is None or Version.of(head, version.references) != version:
+        if head is None or version_columns(head) != version:
             return None
         part = StoredPart.of(head)
         if part is None or not part.is_last:
@@ -167,9 +168,8 @@ class InvoiceRenderer:
                 yield comma + response.body
             else:
                 head = heads[version.invoice_id]
-                document = _render_document(
-                    head, items.of_invoice(head), self._fields, self._settings, self._format
-                )
+                around = _around_items(head, self._fields, self._settings, self._format)
+                document = json_array(items.of_invoice(head), *around)
                 async with aclosing(self._store(version, document)) as parts:
                     yield comma + await anext(parts)
                     async for part in parts:
@@ -208,31 +208,15 @@ async def render_invoice(
 
     It shows the uncommitted state of the connection's transaction.
     """
-    form = form_of(response_format.links)
-    heads = await read_heads(connection, [invoice_id], INVOICE_FIELDS, form)
-    head = heads[invoice_id]
-    items = await open_items(connection, [head], response_format)
-    document = _render_document(
-        head, items.of_invoice(head), INVOICE_FIELDS, settings, response_format
-    )
-    async with aclosing(document) as parts:
+    head = await read_head(connection, invoice_id, INVOICE_FIELDS)
+    is_frozen = head["document_version"] is not None
+    statement = select_items(live=not is_frozen, frozen=is_frozen)
+    result = await connection.stream(statement, {"invoices": [invoice_id]})
+    items = render_batches(result.mappings().partitions(), head["tax_percent"], response_format)
+    before, after = _around_items(head, INVOICE_FIELDS, settings, response_format)
+    async with aclosing(json_array(items, before, after)) as parts:
         async for part in parts:
             yield part
-
-
-async def _render_document(
-    head: RowMapping,
-    items: AsyncGenerator[bytes, None],
-    fields: tuple[str, ...],
-    settings: Settings,
-    response_format: ResponseFormat,
-) -> AsyncGenerator[bytes, None]:
-    """Yield an invoice with its items, which come without brackets, in parts."""
-    before, after = _around_items(head, fields, settings, response_format)
-    async with aclosing(json_array(items, before)) as parts:
-        async for part in parts:
-            yield part
-    yield after
 
 
 def _around_items(

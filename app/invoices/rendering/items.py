@@ -33,9 +33,9 @@ _UUIDS_IN_DETAILS: Final = (
 
 
 async def json_array(
-    parts: AsyncGenerator[bytes, None], prefix: bytes = b""
+    parts: AsyncGenerator[bytes, None], prefix: bytes = b"", suffix: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the prefix and an array of the parts, then close their generator.
+    """Yield the prefix, an array of the parts and the suffix, then close their generator.
 
     A part is one element or several, with commas between.
     """
@@ -44,7 +44,7 @@ async def json_array(
         async for part in parts:
             yield separator + part
             separator = b","
-    yield b"]" if separator == b"," else separator + b"]"
+    yield (b"]" if separator == b"," else separator + b"]") + suffix
 
 
 async def render_batches(

@@ -2,8 +2,15 @@
 
 from typing import Any, Final
 
+from sqlalchemy import case, select
+
 from app.customers.models import Customer
-from app.invoices.models import Invoice, InvoiceDocument, LinesRepresentation
+from app.invoices.models import (
+    Invoice,
+    InvoiceDocument,
+    LinesRepresentation,
+    ReferenceRevision,
+)
 
 _ADDRESS = (
     Customer.name,
@@ -16,19 +23,32 @@ _ADDRESS = (
     Customer.bank_account,
     Customer.vat_code,
 )
+_references: Final = case(
+    (
+        Invoice.document_version.is_(None),
+        select(ReferenceRevision.revision).scalar_subquery(),
+    ),
+    else_=select(ReferenceRevision.restored).scalar_subquery(),
+)
 _frozen: Final = InvoiceDocument.content["api"]
 FROZEN_CUSTOMER: Final = "frozen_customer"
 FROZEN_ISSUER: Final = "frozen_issuer"
 """The details in the document of a frozen invoice; null of another one."""
 VERSION: Final = "version"
-"""The key of an invoice, its revision and the version of its document."""
+"""The key of an invoice, its revision, the version of its document, and the state of the other
+records that it shows."""
 STORED_LINES: Final = "stored_lines"
 """The first part of the stored representation of the lines."""
 IDENTITY: Final = "identity"
 """The columns of a `FoundInvoice`, besides those of the version."""
 
 COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
-    VERSION: (Invoice.id, Invoice.revision, Invoice.document_version),
+    VERSION: (
+        Invoice.id,
+        Invoice.revision,
+        Invoice.document_version,
+        _references.label("references"),
+    ),
     IDENTITY: (Invoice.uuid, Invoice.customer_id, Invoice.state, Invoice.tax_percent),
     STORED_LINES: (LinesRepresentation.body, LinesRepresentation.is_last),
     "url": (Invoice.uuid,),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, NamedTuple, Self
+from operator import itemgetter
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -37,7 +38,6 @@ from app.invoices.models import (
     InvoiceDocument,
     InvoiceSummary,
     LinesRepresentation,
-    ReferenceRevision,
 )
 from app.invoices.repository.columns import COLUMNS, IDENTITY, STORED_LINES, VERSION
 from app.invoices.repository.item_sources import is_present_document
@@ -45,8 +45,6 @@ from app.invoices.repository.representations import FORM, is_first_part
 
 _STATEMENTS: Final = 512
 """Statements that are cached."""
-
-_references = select(ReferenceRevision.revision).scalar_subquery()
 
 
 class Version(NamedTuple):
@@ -60,13 +58,12 @@ class Version(NamedTuple):
     document_version: int | None
     """None if the invoice is not frozen."""
     references: int
-    """The `ReferenceRevision` at that time; 0 of a frozen invoice, which shows no other records."""
+    """The `ReferenceRevision` at that time. A frozen invoice shows no other records: its number
+    changes only when a backup is restored."""
 
-    @classmethod
-    def of(cls, row: RowMapping, references: int) -> Self:
-        """Return the version of a row with the columns of the field `VERSION`."""
-        document = row["document_version"]
-        return cls(row["id"], row["revision"], document, references if document is None else 0)
+
+version_columns: Final = itemgetter("id", "revision", "document_version", "references")
+"""Returns the values of a `Version` from a row with the columns of the field `VERSION`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ async def read_invoice(
     row = (await connection.execute(statement, values)).mappings().one_or_none()
     if row is None:
         raise InvoiceNotFound
-    return Version.of(row, row["references"]), row
+    return Version._make(version_columns(row)), row
 
 
 async def read_heads(
@@ -143,24 +140,29 @@ async def read_heads(
     Of their items, they have the first part of the representation of this form.
     """
     values = {"invoices": list(invoices), FORM: form}
-    result = await connection.execute(_heads(tuple(fields)), values)
+    statement = _heads((VERSION, STORED_LINES, "tax", *fields))
+    result = await connection.execute(statement, values)
     return {row["id"]: row for row in result.mappings()}
+
+
+async def read_head(
+    connection: AsyncConnection, invoice_id: int, fields: Sequence[str]
+) -> RowMapping:
+    """Return the columns of the fields of an invoice."""
+    statement = _heads((VERSION, "tax", *fields))
+    return (await connection.execute(statement, {"invoices": [invoice_id]})).mappings().one()
 
 
 async def read_version(connection: AsyncConnection, invoice_id: int) -> Version:
     """Return the version of an existing invoice, without a check of access."""
-    columns = (*COLUMNS[VERSION], _references.label("references"))
-    statement = select(*columns).where(Invoice.id == invoice_id)
-    row = (await connection.execute(statement)).mappings().one()
-    return Version.of(row, row["references"])
+    statement = select(*COLUMNS[VERSION]).where(Invoice.id == invoice_id)
+    return Version._make((await connection.execute(statement)).one())
 
 
 @lru_cache(_STATEMENTS)
 def _heads(fields: tuple[str, ...]) -> AnySelect:
     invoices = bindparam("invoices", type_=ARRAY(BigInteger))
-    return select_rows(
-        INVOICES, (VERSION, STORED_LINES, "tax", *fields), Invoice.id == any_(invoices)
-    )
+    return select_rows(INVOICES, fields, Invoice.id == any_(invoices))
 
 
 def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | None:
@@ -182,7 +184,7 @@ def _known_count(scope: Scope, names: tuple[str, ...]) -> ScalarSelect[int] | No
     return select(cast(number, BigInteger)).where(*matching).scalar_subquery()
 
 
-INVOICES: Final = RowList[Scope](
+INVOICES: Final[RowList[Scope]] = RowList(
     table=Invoice,
     uuid=Invoice.uuid,
     columns=COLUMNS,
@@ -201,6 +203,5 @@ INVOICES: Final = RowList[Scope](
     default_order=("-year", "-month", "-number"),
     visible=lambda scope: visible_customers(Invoice.customer_id, scope),
     known_count=_known_count,
-    constants={"references": _references},
 )
 """The invoices, newest period first."""
