@@ -12,9 +12,9 @@ ARGS ?=
 BIN := $(VENV)/bin
 # Tests start hundreds of processes, which load compiled modules in two thirds of the time.
 export PYTHONDONTWRITEBYTECODE :=
-# Test processes: one more than processors, since many tests wait for servers. All share one database
+# Test processes: two more than processors, since many tests wait for servers. All share one database
 # server, so that more than eight gain nothing.
-PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
+PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2 )))
 PYTEST_OPTIONS := -n $(PROCESSES) --maxprocesses 8
 # A run of one folder is over before further processes have started.
 QUICK_OPTIONS := $(if $(ARGS),,-n $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) --maxprocesses 8)
