@@ -1,7 +1,7 @@
 """A scheduled delivery and a mail server to send it to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,9 @@ from app import clock
 from app.billing.enums import DeliveryState, InvoiceState
 from app.database.engine import Database
 from app.deliveries.models import Delivery
+from app.documents.document import parse_document, parse_lines
+from app.documents.pdf.maker import PdfMaker
+from app.documents.pdf.rendering import make_pdf_with_e_invoice
 from app.notifications.sending import send_delivery
 from app.settings import Settings
 from tests.support.deliveries import schedule_invoice
@@ -24,6 +27,17 @@ from tests.support.factories import Factories, Row
 from tests.support.smtp import MailServer, run_mail_server
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def pdfs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make PDFs by the same function without a process of its own, whose start takes a second."""
+
+    async def make(maker: PdfMaker, document: bytes, batches: Sequence[bytes]) -> bytes:
+        lines = [line for batch in batches for line in parse_lines(batch)]
+        return await asyncio.to_thread(make_pdf_with_e_invoice, parse_document(document), lines)
+
+    monkeypatch.setattr(PdfMaker, "make", make)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,8 @@ from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 from tests.support.smtp import Fault, MailServer, Stage, run_mail_server
 
+pytestmark = pytest.mark.usefixtures("pdfs_in_this_process")
+
 
 async def test_a_delivery_is_sent_and_recorded(desk: Desk, sink: MailServer) -> None:
     assert await desk.send_delivery() is None
