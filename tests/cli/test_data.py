@@ -54,6 +54,7 @@ async def titles(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(Category.title))).scalars())
 
 
+@pytest.mark.usefixtures("own_logs")
 async def test_export_and_import(
     settings: Settings,
     second_database_url: str,
