@@ -4,13 +4,12 @@ The functions raise ValueError, with the reason, for a row that cannot be mapped
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
 from hashlib import sha256
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -99,8 +98,8 @@ def map_record(model: type[_Record], row: Row, **values: Any) -> _Record:
 def _readers(model: type[Record]) -> dict[str, tuple[str, Callable[[Row], object]]]:
     """Return, by field, the column that must exist and the function that reads it."""
     readers: dict[str, tuple[str, Callable[[Row], object]]] = {}
-    for name, field in model.model_fields.items():
-        kind = field.annotation
+    for name, info in model.model_fields.items():
+        kind = info.annotation
         if name == "uuid":
             readers[name] = name, lambda row: parse_uuid(row["uuid"])
         elif name == "created_at":
@@ -272,7 +271,7 @@ class ExistingRecords:
 
     plan_components: Container[UUID] = ()
     offerings: Container[UUID] = ()
-    project_names: Mapping[UUID, str] = MappingProxyType({})
+    project_names: Mapping[UUID, str] = field(default_factory=dict)
 
 
 def map_item(
