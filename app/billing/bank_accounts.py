@@ -1,7 +1,7 @@
 """Account numbers and payment references with check digits.
 
-Sources: ISO 13616 (IBAN), the IBAN registry for the lengths, ISO 11649 (creditor reference), and
-the list of SEPA countries of the European Payments Council, EPC409-09.
+Sources: ISO 13616 (IBAN), ISO 9362 (BIC), the IBAN registry for the lengths, ISO 11649 (creditor
+reference), and the list of SEPA countries of the European Payments Council, EPC409-09.
 """
 
 import re
@@ -16,6 +16,7 @@ _SEPA_LENGTHS: Final = {
 }  # fmt: skip
 """The length of an IBAN in each country of SEPA."""
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_BIC: Final = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?")
 _CREDITOR_REFERENCE: Final = re.compile(r"RF[0-9]{2}[A-Z0-9]{1,21}")
 
 
@@ -28,6 +29,12 @@ def parse_iban(text: str) -> str | None:
     length = _SEPA_LENGTHS.get(iban[:2], len(iban))
     valid = _IBAN.fullmatch(iban) and len(iban) == length and _remainder(iban) == 1
     return iban if valid else None
+
+
+def parse_bic(text: str) -> str | None:
+    """Return a business identifier code in capitals and without spaces, or None if it is none."""
+    bic = "".join(text.split()).upper()
+    return bic if _BIC.fullmatch(bic) else None
 
 
 def is_sepa_iban(iban: str) -> bool:

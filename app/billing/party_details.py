@@ -7,11 +7,11 @@ end user, if its form is wrong. An empty text stands for a value that is not kno
 import re
 from typing import Final
 
+from app.billing.bank_accounts import parse_bic
 from app.billing.code_lists import ENDPOINT_SCHEMES, REGISTRATION_SCHEMES, TAX_CATEGORIES
 from app.billing.party_identifiers import broken_rule
 
 _EXEMPTION_CODE: Final = re.compile(r"VATEX-[A-Z0-9-]+")
-_BIC: Final = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?")
 
 
 def check_registration_scheme(scheme: str) -> str:
@@ -58,6 +58,6 @@ def check_tax_exemption_code(code: str) -> str:
 
 def check_bic(bic: str) -> str:
     """Check the form of a business identifier code (ISO 9362)."""
-    if bic and not _BIC.fullmatch(bic):
+    if bic and parse_bic(bic) != bic:
         raise ValueError("must have 8 or 11 capital letters and digits, such as EXMPEE2X")
     return bic

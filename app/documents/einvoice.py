@@ -11,10 +11,14 @@ from datetime import UTC, date
 from decimal import Decimal
 from typing import Final
 
-from app.billing.bank_accounts import creditor_reference, is_sepa_iban, parse_iban
+from app.billing.bank_accounts import (
+    creditor_reference,
+    is_sepa_iban,
+    parse_bic,
+    parse_iban,
+)
 from app.billing.currencies import get_currency
 from app.billing.money import EXACT, round_half_even
-from app.billing.party_details import check_bic
 from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
 from app.documents.profiles import Profile
 from app.documents.unit_codes import ONE, unit_code
@@ -263,15 +267,8 @@ def _derive_means(document: FrozenDocument) -> PaymentMeans | None:
         account=iban or account,
         is_iban=iban is not None,
         holder=clean(seller.account_holder) or clean(seller.name),
-        bic=_derive_bic(seller.bic),
+        bic=parse_bic(seller.bic) or "",  # a payment finds its bank by the IBAN
     )
-
-
-def _derive_bic(text: str) -> str:
-    try:
-        return check_bic(_without_spaces(text).upper())
-    except ValueError:  # a payment finds its bank by the IBAN
-        return ""
 
 
 def _derive_remittance(document: FrozenDocument) -> str:

@@ -38,7 +38,7 @@ class Problem:
     """The item of a problem of the kind `item`."""
 
     def as_json(self) -> dict[str, str]:
-        """Return the members of the problem as JSON values; `item` only where there is one."""
+        """Return the members of the problem as JSON values, without an `item` that is null."""
         values = asdict(self)
         return {name: str(value) for name, value in values.items() if value is not None}
 

@@ -243,7 +243,7 @@ class DocumentLines(Base):
 class LinesRepresentation(Base):
     """A part of the lines of a frozen document as the API sends them, compressed.
 
-    It is made from the document and may be made anew at any time.
+    The job `represent_issued` renders it from the document, again after the form has changed.
     """
 
     __tablename__ = "lines_representations"

@@ -15,6 +15,7 @@ from segno.helpers import make_epc_qr
 from app.billing.bank_accounts import (
     creditor_reference,
     is_sepa_iban,
+    parse_bic,
     parse_creditor_reference,
     parse_iban,
 )
@@ -23,7 +24,6 @@ from app.documents.document import DocumentKind, FrozenDocument, Party
 _LARGEST_AMOUNT: Final = Decimal("999999999.99")
 _EPC_NAME_LENGTH: Final = 70
 _EPC_TEXT_LENGTH: Final = 140
-_BIC: Final = re.compile(r"[A-Z0-9]{8}(?:[A-Z0-9]{3})?")
 _BILL_LANGUAGES: Final = ("de", "fr", "it", "en")
 _BILL_TEXT_LENGTH: Final = 140
 _BILL_LINE_LENGTH: Final = 46
@@ -54,14 +54,13 @@ def epc_code(document: FrozenDocument) -> str | None:
         return None
     reference = _one_line(payment_reference(document))
     structured = parse_creditor_reference(reference)
-    bic = "".join(seller.bic.split()).upper()
     code = make_epc_qr(
         name=name,
         iban=iban,
         amount=document.gross,
         reference=structured,
         text=None if structured else reference[:_EPC_TEXT_LENGTH],
-        bic=bic if _BIC.fullmatch(bic) else None,
+        bic=parse_bic(seller.bic),
         encoding="utf-8",
     )
     return _to_svg(code)
