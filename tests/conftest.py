@@ -33,6 +33,7 @@ from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
+from tests.support.compiled_statements import share_compiled_statements
 from tests.support.databases import administration, url_of_database
 from tests.support.factories import Factories
 from tests.support.history import KEY
@@ -53,6 +54,7 @@ _running_quick_test = False
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the environment; the process that starts the run also offers servers to all."""
     sys.addaudithook(_refuse_processes)
+    share_compiled_statements()
     if hasattr(config, "workerinput"):
         return
     config.stash[_host] = ServerHost()
