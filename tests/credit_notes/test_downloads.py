@@ -75,6 +75,20 @@ async def test_missing_data_is_listed(
     assert [each["term"] for each in response.json()["problems"]] == ["BT-10"]
 
 
+async def test_every_tag_matches_a_document_that_can_be_written_alone(
+    client: httpx.AsyncClient, crediting: Crediting, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(**COMPLETE | {"buyer_reference": ""})
+    note = await crediting.credit(await issue_invoice(make, settings, customer=customer))
+    headers = crediting.staff.headers | {"If-None-Match": "*"}
+    for url, status in (
+        (path(note, "pdf"), 304),
+        (path(note, "ubl"), 304),
+        (f"{path(note, 'ubl')}?profile=xrechnung", 409),
+    ):
+        assert (await client.get(url, headers=headers)).status_code == status
+
+
 async def test_only_those_who_see_the_credit_note_get_its_documents(
     client: httpx.AsyncClient, make: Factories, customer: Row, note: dict[str, str]
 ) -> None:

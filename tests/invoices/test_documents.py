@@ -138,6 +138,28 @@ async def test_all_missing_data_is_listed(
     assert (await get(client, staff, path(invoice, "ubl"))).status_code == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_every_tag_matches_a_document_that_can_be_written_alone(
+    client: httpx.AsyncClient, staff: UserRow, make: Factories, settings: Settings, method: str
+) -> None:
+    customer = await make.customer(**COMPLETE | {"buyer_reference": ""})
+    written = await issue_invoice(make, settings, customer=customer)
+    pending = await make.invoice(customer, month=1)
+    headers = staff.headers | {"If-None-Match": "*"}
+    statuses = {
+        url: (await client.request(method, url, headers=headers)).status_code
+        for invoice in (written, pending)
+        for url in (
+            path(invoice, "pdf"),
+            path(invoice, "ubl"),
+            path(invoice, "cii"),
+            f"{path(invoice, 'ubl')}?profile=xrechnung",
+            f"{path(invoice, 'cii')}?profile=xrechnung",
+        )
+    }
+    assert list(statuses.values()) == [304, 304, 304, 409, 409] + 5 * [409]
+
+
 @pytest.mark.parametrize("kind", ["pdf", "ubl", "cii"])
 async def test_an_invoice_has_no_document_before_it_is_issued(
     client: httpx.AsyncClient, staff: UserRow, make: Factories, kind: str

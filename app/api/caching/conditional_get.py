@@ -101,6 +101,11 @@ class ConditionalGet:
         """The links of the response, and the currency of its amounts."""
         return ResponseFormat(self.links, self.settings.currency)
 
+    @property
+    def matches_every_tag(self) -> bool:
+        """Whether the request has `If-None-Match: *`, which any response matches."""
+        return self.request.headers.get("if-none-match", "").strip() == etags.ANY
+
     def etag(self, *state: object) -> str:
         """Return the strong ETag of a body that is determined by the state and the links."""
         return self.cache.etag((self.links, *state))

@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 WEAK = "W/"
+ANY = "*"
+"""The value of If-None-Match and If-Match that matches every ETag."""
 
 
 def etag_of(*content: bytes) -> str:
@@ -27,7 +29,7 @@ def matches_any(if_none_match: str, etag: str) -> bool:
 
     The header matches by `*` or an equal ETag in the weak comparison of RFC 9110, 13.1.2.
     """
-    if if_none_match.strip() == "*":
+    if if_none_match.strip() == ANY:
         return True
     return etag.removeprefix(WEAK) in {tag.removeprefix(WEAK) for tag in parse_etags(if_none_match)}
 
@@ -38,4 +40,4 @@ def permits(if_match: str, etag: str) -> bool:
     The header matches by `*` or an equal ETag in the strong comparison of RFC 9110, 13.1.1, in
     which a weak ETag matches nothing.
     """
-    return if_match.strip() == "*" or etag in parse_etags(if_match)
+    return if_match.strip() == ANY or etag in parse_etags(if_match)

@@ -20,7 +20,7 @@ from app.identity.api.authentication import Authenticated
 from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.queries.documents import IssuedDocument
-from app.invoices.rendering.documents import render_pdf, render_xml
+from app.invoices.rendering.documents import render_pdf, render_xml, require_profile
 from app.invoices.repository.reads import find_visible_invoice
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
@@ -138,8 +138,12 @@ async def respond_with_pdf(request: Request, issued: IssuedDocument) -> Response
 
 async def respond_with_xml(request: Request, issued: IssuedDocument, profile: Profile) -> Response:
     """Return the response with a document in a profile; raises UnmetRequirements."""
+    get = ConditionalGet(request)
 
-    async def select(_connection: Connection) -> IssuedDocument:
+    async def select(connection: Connection) -> IssuedDocument:
+        if get.matches_every_tag:
+            # No copy shows that the document could ever be written.
+            await require_profile(connection, issued, profile)
         return issued  # a version of a document does not change
 
     def represent(document: IssuedDocument) -> Representation:
@@ -152,7 +156,7 @@ async def respond_with_xml(request: Request, issued: IssuedDocument, profile: Pr
             media_type=XML_TYPE,
         )
 
-    return await ConditionalGet(request).respond(Resource(select, represent))
+    return await get.respond(Resource(select, represent, in_snapshot=get.matches_every_tag))
 
 
 def _etag(issued: IssuedDocument, *representation: str) -> str:

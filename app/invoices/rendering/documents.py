@@ -34,12 +34,11 @@ async def check_profiles(
     return dict(zip(profiles, found, strict=True))
 
 
-async def render_xml(
+async def require_profile(
     connection: AsyncConnection, issued: IssuedDocument, profile: Profile
-) -> AsyncGenerator[bytes]:
-    """Yield the parts of a document in a profile, in little memory whatever its length.
+) -> None:
+    """Raise UnmetRequirements if the profile requires more than is known of a document.
 
-    Before the first part, this raises UnmetRequirements if the profile requires more than is known.
     The connection must be in a transaction.
     """
     problems = (await check_profiles(connection, issued, [profile]))[profile]
@@ -50,6 +49,17 @@ async def render_xml(
             [problem.as_json() for problem in problems],
             [str(problem) for problem in problems],
         )
+
+
+async def render_xml(
+    connection: AsyncConnection, issued: IssuedDocument, profile: Profile
+) -> AsyncGenerator[bytes]:
+    """Yield the parts of a document in a profile, in little memory whatever its length.
+
+    Before the first part, this raises what `require_profile` raises. The connection must be in a
+    transaction.
+    """
+    await require_profile(connection, issued, profile)
     writer = create_writer(issued.document, profile)
     yield writer.begin()
     async for batch in issued.read_lines(connection):
