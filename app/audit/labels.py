@@ -42,6 +42,7 @@ LABELS: Final = {
     "customer_affiliates_destroy": "Affiliate deleted",
     "close_month": "Month closed",
     "freeze_issued": "Document frozen",
+    "document_complete": "Document completed",
     "reconcile_totals": "Totals corrected",
     "cancel": "Canceled",
     "pay": "Marked as paid",

@@ -125,7 +125,11 @@ def check(
 
     checked = _run(run)
     if bad:
-        fail(f"Of {checked:,} invoices, {bad:,} cannot be written in each profile.")
+        chosen = "--all" if month is None else f"--month {month.year:04}-{month.month:02}"
+        fail(
+            f"Of {checked:,} invoices, {bad:,} cannot be written in each profile.",
+            f"Set what is missing, then run `python -m app document complete {chosen}`.",
+        )
     typer.echo(f"All {checked:,} invoices can be written in each profile.", err=True)
 
 

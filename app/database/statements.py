@@ -1,9 +1,10 @@
 """Types and parts of statements, and options for sending them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, ColumnElement, Select, any_, literal
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, func, literal, literal_column
+from sqlalchemy.dialects.postgresql import JSONB
 
 AnySelect = Select[*tuple[Any, ...]]
 """A select of any columns."""
@@ -16,3 +17,14 @@ def equals_any(column: Any, values: Collection[Any]) -> ColumnElement[bool]:
     """Return the condition that a column equals one of the values, which are one parameter."""
     comparison: ColumnElement[bool] = column == any_(literal(list(values), ARRAY(column.type)))
     return comparison
+
+
+def constant(value: str) -> ColumnElement[str]:
+    """Return a text of the code, without quotes in it, as a part of a statement."""
+    return literal_column(f"'{value}'", Text)
+
+
+def json_object(values: Mapping[str, Any]) -> ColumnElement[Any]:
+    """Return a JSON object of columns by the names of its members."""
+    pairs = [part for name, value in values.items() for part in (constant(name), value)]
+    return func.jsonb_build_object(*pairs, type_=JSONB)

@@ -74,20 +74,31 @@ _TERMS: Final = {
 class Findings:
     """Collects problems; a field has one problem at most, the first that is found."""
 
-    def __init__(self, number: str, customer: UUID | None) -> None:
+    def __init__(self, number: str, customer: UUID | None, invoice: str) -> None:
+        """Collect the problems of a document of a number, of an invoice of a number."""
         self._number = number
+        self._completes = f", then `python -m app document complete {invoice}`"
         self._customer = f"customer {customer}" if customer else "the customer"
         self._found: dict[tuple[Subject, str], Problem] = {}
         self._of_lines: list[Problem] = []
 
-    def missing(self, of: Subject, field: str, rule: str) -> None:
-        """Add a value of the seller or the buyer that is missing."""
-        self.wrong(of, field, rule, f"The {self._label(of, field)} is missing.")
+    def missing(
+        self, of: Subject, field: str, rule: str, message: str = "", *, term: str = ""
+    ) -> None:
+        """Add a value of the seller or the buyer that is missing and may be filled in later."""
+        text = message or f"The {self._label(of, field)} is missing."
+        self._add(of, field, rule, text, term=term, then=self._completes)
 
     def wrong(
         self, of: Subject, field: str, rule: str, message: str = "", *, term: str = ""
     ) -> None:
         """Add a value of the seller or the buyer that is wrong, for a reason."""
+        text = message or f"The {self._label(of, field)} is wrong."
+        self._add(of, field, rule, text, term=term)
+
+    def _add(  # noqa: PLR0913 - the values of a problem
+        self, of: Subject, field: str, rule: str, message: str, *, term: str = "", then: str = ""
+    ) -> None:
         seller_term, buyer_term, _ = _TERMS[field]
         is_seller = of is Subject.ISSUER
         where = (
@@ -100,15 +111,15 @@ class Findings:
             rule=rule,
             of=of,
             field=field,
-            where=where,
-            message=message or f"The {self._label(of, field)} is wrong.",
+            where=where + then,
+            message=message,
         )
         self._found.setdefault((of, field), problem)
 
     def missing_means(self, rule: str) -> None:
         """Add that a document has no means of payment."""
         message = "There is neither a bank account of the seller nor a payment URL."
-        self.wrong(Subject.ISSUER, "bank_account", rule, message, term="BT-81")
+        self.missing(Subject.ISSUER, "bank_account", rule, message, term="BT-81")
 
     def document(self, term: str, field: str, rule: str, message: str, *, where: str = "") -> None:
         """Add a value of the document itself."""

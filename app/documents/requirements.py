@@ -64,7 +64,9 @@ class Requirements:
     ) -> None:
         self._document = document
         self._invoice = derive(document, profile)
-        self._findings = Findings(self._invoice.number, customer)
+        self._findings = Findings(
+            self._invoice.number, customer, self._invoice.preceding_number or self._invoice.number
+        )
         self._net = Decimal(0)
         self._has_currency = self._check_currency()
         if self._has_currency:
@@ -187,10 +189,11 @@ def _check_party(findings: Findings, invoice: EInvoice, of: Subject, party: Trad
 
 def _check_tax(findings: Findings, invoice: EInvoice) -> None:
     seller, buyer, tax = invoice.seller, invoice.buyer, invoice.tax
-    if tax.category not in TAX_CATEGORIES:
+    if not tax.category:
         message = "The tax is 0 %, and the tax category of the buyer is not known."
-        if tax.category:
-            message = f"{tax.category} is no tax category."
+        findings.missing(_BUYER, "tax_category", "BR-47", message)
+    elif tax.category not in TAX_CATEGORIES:
+        message = f"{tax.category} is no tax category."
         findings.wrong(_BUYER, "tax_category", "BR-47", message)
     else:
         rule = _RULE_OF_CATEGORY[tax.category]

@@ -63,7 +63,8 @@ async def test_what_is_missing_is_listed_and_nothing_is_written(
     assert errors.splitlines() == [
         "Invoice 100001 cannot be written as xrechnung: 1 value is missing or wrong.",
         "BT-10 buyer_reference of the customer: The reference of the buyer is missing. Set it in"
-        f" customer {customer.uuid}, field buyer_reference, by an import of customers.",
+        f" customer {customer.uuid}, field buyer_reference, by an import of customers,"
+        " then `python -m app document complete 100001`.",
     ]
     assert not [name for name in names_in(tmp_path) if "a.xml" in name]
 
@@ -145,6 +146,9 @@ async def test_a_check_names_what_is_missing(settings: Settings, make: Factories
     lines = output.splitlines()
     assert lines[0] == "100001 en16931: ok"
     assert lines[1].startswith("100001 peppol: BT-10 buyer_reference of the customer: ")
-    assert errors == "Of 1 invoices, 1 cannot be written in each profile.\n"
+    assert errors.splitlines() == [
+        "Of 1 invoices, 1 cannot be written in each profile.",
+        "Set what is missing, then run `python -m app document complete --month 2026-10`.",
+    ]
     assert (await call(settings, "invoice", "check", "--profile", "factur-x"))[0] == 0
     assert (await call(settings, "invoice", "check", "--month", "2026-09"))[0] == 0

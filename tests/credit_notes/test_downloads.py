@@ -5,13 +5,15 @@ from io import BytesIO
 import httpx
 import pytest
 from pypdf import PdfReader
+from sqlalchemy import text
 
 from app.documents.profiles import PROFILES, Profile
+from app.invoices.actions.complete import complete_documents
 from app.settings import Settings
 from tests.credit_notes.conftest import Crediting
 from tests.support.einvoice_rules import judge
 from tests.support.factories import Factories, Row
-from tests.support.issued import COMPLETE, issue_invoice
+from tests.support.issued import COMPLETE, issue_invoice, issuing
 
 
 @pytest.fixture
@@ -98,3 +100,22 @@ async def test_only_those_who_see_the_credit_note_get_its_documents(
     refused = await client.get(url, headers=stranger.headers)
     assert refused.status_code == 404
     assert refused.json() == {"detail": "No CreditNote matches the given query."}
+
+
+async def test_a_credit_note_is_completed_with_its_invoice(
+    crediting: Crediting, make: Factories, settings: Settings
+) -> None:
+    customer = await make.customer(**COMPLETE | {"country": ""})
+    invoice = await issue_invoice(make, settings, customer=customer, number=100001)
+    note = await crediting.credit(invoice)
+    refused = await crediting.get(path(note, "ubl"))
+    assert refused.status_code == 409
+    assert "document complete 100001`" in refused.json()["problems"][0]["where"]
+    pdf = await crediting.get(path(note, "pdf"))
+    await crediting.connection.execute(text("UPDATE customers SET country = 'FI', name = 'Other'"))
+    await complete_documents(crediting.connection, [invoice.id], issuing(settings))
+    response = await crediting.get(path(note, "ubl"))
+    assert response.status_code == 200, response.text
+    assert "Other" not in response.text
+    completed = await crediting.get(path(note, "pdf"))
+    assert completed.headers["ETag"] != pdf.headers["ETag"]

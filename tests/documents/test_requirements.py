@@ -299,13 +299,14 @@ def test_a_problem_names_the_place_of_the_value() -> None:
         seller=replace(SELLER, city=""), buyer_reference="", order_reference=""
     )
     problems = find_problems(document, [], UBL_XRECHNUNG, customer)
+    then = f"then `python -m app document complete {document.number}`"
     assert [problem.as_json() for problem in problems] == [
         {
             "term": "BT-37",
             "rule": "BR-DE-3",
             "of": "issuer",
             "field": "city",
-            "where": "ISSUER_DETAILS, key city",
+            "where": f"ISSUER_DETAILS, key city, {then}",
             "message": "The city of the seller is missing.",
         },
         {
@@ -313,7 +314,8 @@ def test_a_problem_names_the_place_of_the_value() -> None:
             "rule": "BR-DE-15",
             "of": "customer",
             "field": "buyer_reference",
-            "where": f"customer {customer}, field buyer_reference, by an import of customers",
+            "where": f"customer {customer}, field buyer_reference,"
+            f" by an import of customers, {then}",
             "message": "The reference of the buyer is missing.",
         },
     ]

@@ -112,6 +112,7 @@ async def test_all_missing_data_is_listed(
     response = await get(client, staff, url)
     assert response.status_code == 409
     place = f"customer {customer.uuid}, field {{}}, by an import of customers"
+    place += ", then `python -m app document complete 100001`"
     assert response.json() == {
         "detail": "Invoice 100001 cannot be written as xrechnung: 2 values are missing or wrong.",
         "problems": [

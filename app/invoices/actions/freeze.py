@@ -29,13 +29,20 @@ _PARTY: Final = frozenset(field.name for field in fields(Party))
 
 
 async def freeze(
-    connection: AsyncConnection, invoice_ids: Sequence[int], settings: Settings
+    connection: AsyncConnection,
+    invoice_ids: Sequence[int],
+    settings: Settings,
+    *,
+    is_late: bool = True,
 ) -> int:
     """Freeze those invoices that were issued and are not frozen; return how many.
 
-    Documents have the customers as they are now, and the issuer of the settings.
+    Documents have the customers as they are now, and the issuer of the settings. An invoice that
+    was issued earlier has the tax category of its customer only if the tax that was charged belongs
+    to it.
     """
-    return await documents.freeze_invoices(connection, invoice_ids, issuer_of(settings))
+    issuer = issuer_of(settings)
+    return await documents.freeze_invoices(connection, invoice_ids, issuer, is_late=is_late)
 
 
 async def find_or_freeze(database: Database, settings: Settings, invoice_id: int) -> IssuedDocument:

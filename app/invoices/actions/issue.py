@@ -67,7 +67,7 @@ async def issue(
         )
     if issued is None:
         raise WrongInvoiceState(ISSUE.valid)
-    await freeze(connection, [command.invoice_id], settings)
+    await freeze(connection, [command.invoice_id], settings, is_late=False)
     if settings.customer_affiliates:
         await accrue_fees(connection, command.invoice_id)
     notifies = settings.notify_on_issue and (issued.source is None or command.notify_imported)

@@ -1,6 +1,6 @@
 """The statements that freeze issued invoices: they write their documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     CTE,
     BigInteger,
+    Boolean,
     ColumnElement,
     Date,
     FromClause,
@@ -33,40 +34,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.customers.models import Customer
+from app.database.statements import constant, json_object
 from app.documents.document import DocumentKind
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
+from app.invoices.repository.document_parties import values_of_parties
 from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown_in, item_order
-from app.payments.models import PaymentProfile
 
 LINES: Final = 100
 """The lines of a row of `document_lines`."""
 
-_BUYER: Final = (
-    "name",
-    "vat_code",
-    "registration_code",
-    "registration_scheme",
-    "endpoint",
-    "endpoint_scheme",
-    "address",
-    "city",
-    "postal",
-    "country",
-    "contact_name",
-    "phone_number",
-    "email",
-    "bank_name",
-    "bank_account",
-)
-"""The keys of a document's buyer: columns of customers."""
-_TERMS: Final = (
-    "tax_category",
-    "tax_exemption_code",
-    "tax_exemption_reason",
-    "buyer_reference",
-    "order_reference",
-)
-"""The keys of a document that are columns of customers, too."""
 _ADDRESS: Final = (
     "name",
     "address",
@@ -108,14 +84,17 @@ class UnfrozenInvoice(NamedTuple):
 
 
 async def freeze_invoices(
-    connection: AsyncConnection, invoice_ids: Sequence[int], issuer: Issuer
+    connection: AsyncConnection, invoice_ids: Sequence[int], issuer: Issuer, *, is_late: bool
 ) -> int:
     """Write the documents of those invoices that were issued and have none; return how many.
 
     One statement for any number of invoices, which the transaction must have locked before.
+    `is_late` says that they were issued earlier: a tax category of today that does not belong to
+    the tax that was charged is left out.
     """
     values = {
         "invoices": list(invoice_ids),
+        "is_late": is_late,
         "currency": issuer.currency,
         "language": issuer.language,
         "note": issuer.note,
@@ -176,16 +155,7 @@ async def replace_documents(connection: AsyncConnection) -> None:
 
 
 def _text_bytes(value: ColumnElement[Any]) -> ColumnElement[bytes]:
-    return func.convert_to(cast(value, Text), _constant("UTF8"))
-
-
-def _constant(value: str) -> ColumnElement[str]:
-    return literal_column(f"'{value}'", Text)
-
-
-def _object(values: Mapping[str, Any]) -> ColumnElement[Any]:
-    pairs = [part for name, value in values.items() for part in (_constant(name), value)]
-    return func.jsonb_build_object(*pairs, type_=JSONB)
+    return func.convert_to(cast(value, Text), constant("UTF8"))
 
 
 def _digits(amount: Any) -> ColumnElement[str]:
@@ -193,7 +163,7 @@ def _digits(amount: Any) -> ColumnElement[str]:
 
 
 def _iso(day: Any) -> ColumnElement[str]:
-    return func.to_char(day, _constant("YYYY-MM-DD"))
+    return func.to_char(day, constant("YYYY-MM-DD"))
 
 
 def _day(time: Any) -> ColumnElement[Any]:
@@ -303,8 +273,8 @@ def _line(item: FromClause) -> ColumnElement[Any]:
     values |= {name: cast(column[name], Text) for name in ("price", "unit_price", "quantity")}
     for name in ("start", "end"):
         time = func.timezone(_UTC, column[name])
-        values[name] = func.to_char(time, _constant('YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    return _object(
+        values[name] = func.to_char(time, constant('YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    return json_object(
         values
         | {
             "position": column.position,
@@ -339,9 +309,9 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
     customer = Customer.__table__.c
     address = {name: customer[name] for name in _ADDRESS}
     country_name = bindparam("country_names", type_=JSONB).op("->>")(func.upper(Customer.country))
-    return _object(
+    return json_object(
         {
-            "kind": _constant(DocumentKind.INVOICE.value),
+            "kind": constant(DocumentKind.INVOICE.value),
             "uuid": invoice.uuid,
             "number": invoice.number,
             # An import may bring an issued invoice without a date.
@@ -354,17 +324,9 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             "currency": bindparam("currency", type_=Text()),
             "tax_percent": _digits(invoice.tax_percent),
             "language": func.coalesce(
-                func.nullif(Customer.language, _constant("")), bindparam("language", type_=Text())
+                func.nullif(Customer.language, constant("")), bindparam("language", type_=Text())
             ),
             "note": bindparam("note", type_=Text()),
-            **{name: customer[name] for name in _TERMS},
-            "agreement_number": func.coalesce(
-                func.nullif(Customer.agreement_number, _constant("")),
-                select(PaymentProfile.attributes["agreement_number"].astext)
-                .where(PaymentProfile.customer_id == Customer.id, PaymentProfile.is_active)
-                .scalar_subquery(),
-                _constant(""),
-            ),
             "payment_url": invoice.payment_url,
             "reference_number": invoice.reference_number,
             "net": _digits(invoice.total_price),
@@ -374,13 +336,12 @@ def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
             "items": func.coalesce(total["items"], 0),
             "hidden_items": func.coalesce(total.hidden_items, 0),
             "hidden_cost": _digits(total.hidden_cost),
-            "seller": bindparam("seller", type_=JSONB),
-            "buyer": _object({name: customer[name] for name in _BUYER}),
-            "api": _object(
+            **values_of_parties(invoice.tax_percent, bindparam("is_late", type_=Boolean())),
+            "api": json_object(
                 {
                     "customer": Customer.uuid,
                     "issuer_details": bindparam("issuer_details", type_=Text()),
-                    "customer_details": _object(address | {"country_name": country_name}),
+                    "customer_details": json_object(address | {"country_name": country_name}),
                     "incurred_costs": _digits(invoice.incurred_costs),
                     "compensations": _digits(invoice.compensations),
                 }
