@@ -314,7 +314,7 @@ class Settings(ProofSettings):
     """The form of UUIDs in responses: hyphens (RFC 9562), or 32 hex digits as in a Waldur."""
 
     locale: Annotated[str, AfterValidator(_known_locale)] = "en"
-    """The locale of country names, and of dates and amounts on documents and in mail."""
+    """The locale of country names, and of documents and mail for customers without a language."""
     issuer_details: Annotated[IssuerDetails, NoDecode, BeforeValidator(_json_object)] = (
         IssuerDetails()
     )
@@ -330,7 +330,7 @@ class Settings(ProofSettings):
     """Hours after the end of a month in which its invoices wait for late usage, in the state
     `pending_finalization`, before they are issued; 0 for none, at most 28 days."""
     notify_on_issue: bool = False
-    """Whether the customer is notified of each newly issued invoice."""
+    """Whether the customer is notified of each newly issued invoice and each new credit note."""
 
     drain_seconds: float = Field(default=5, ge=0, le=15)
     """Seconds after SIGTERM in which a process reports not ready, but still accepts requests."""

@@ -46,6 +46,16 @@ class NewCreditNote:
     lines: Sequence[CreditedLine]
 
 
+class Addressee(NamedTuple):
+    """The customer whom a credit note is for."""
+
+    credit_note_id: int
+    customer_id: int
+    is_notified: bool
+    """Whether the service itself notifies the customer: the invoice was made or mailed by it, and
+    the customer has no fixed price contract."""
+
+
 async def lock_invoice(connection: AsyncConnection, invoice_id: int) -> CreditedInvoice:
     """Lock an existing invoice, and return its sums and those of its credit notes."""
     locked = select(Invoice.id).where(Invoice.id == invoice_id).with_for_update()
@@ -82,6 +92,11 @@ async def insert_credit_note(connection: AsyncConnection, note: NewCreditNote) -
         "prices": [line.price for line in note.lines],
     }
     await connection.execute(_INSERT, values)
+
+
+async def find_addressee(connection: AsyncConnection, uuid: UUID) -> Addressee:
+    """Return the addressee of an existing credit note."""
+    return Addressee(*(await connection.execute(_ADDRESSEE, {"uuid": uuid})).one())
 
 
 async def set_state(
@@ -194,6 +209,17 @@ INSERT INTO credit_note_lines (uuid, credit_note_id, batch, content, digest)
 SELECT gen_random_uuid(), note.id, digested.batch, digested.content, digested.digest
 FROM note, digested
 """)  # noqa: S608 - made of constants
+_ADDRESSEE: Final = text("""
+SELECT n.id, i.customer_id,
+       (i.source IS NULL
+        OR EXISTS (SELECT FROM notification_deliveries AS d WHERE d.invoice_id = i.id))
+       AND NOT EXISTS (
+           SELECT FROM payment_profiles AS p
+           WHERE p.customer_id = i.customer_id AND p.is_active AND p.payment_type = 'fixed_price'
+       )
+FROM credit_notes AS n JOIN invoices AS i ON i.id = n.invoice_id
+WHERE n.uuid = :uuid
+""")
 _BATCHES: Final = text("""
 SELECT (
     SELECT jsonb_agg(line.value ORDER BY (line.value ->> 'position')::integer)::text

@@ -1,1 +1,1 @@
-"""Deliveries: one message about one invoice to one recipient."""
+"""Deliveries: one message about one invoice or credit note to one recipient."""

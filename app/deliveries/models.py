@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.billing.enums import DeliveryState
@@ -13,14 +13,22 @@ OPEN = "state IN ('pending', 'sending')"
 
 
 class Delivery(Base):
-    """One notification of an invoice to one recipient, and its outcome."""
+    """One notification of an invoice or a credit note to one recipient, and its outcome."""
 
     __tablename__ = "notification_deliveries"
     __table_args__ = (
         enum_check("state", DeliveryState),
+        CheckConstraint("num_nonnulls(invoice_id, credit_note_id) = 1", name="is_of_one_document"),
         Index(
             "uq_notification_deliveries_open_invoice_id_recipient",
             "invoice_id",
+            text("lower(recipient)"),
+            unique=True,
+            postgresql_where=text(OPEN),
+        ),
+        Index(
+            "uq_notification_deliveries_open_credit_note_id_recipient",
+            "credit_note_id",
             text("lower(recipient)"),
             unique=True,
             postgresql_where=text(OPEN),
@@ -34,9 +42,11 @@ class Delivery(Base):
 
     id: Mapped[PrimaryKey]
     uuid: Mapped[PublicId]
-    invoice_id: Mapped[int] = mapped_column(
+    invoice_id: Mapped[int | None] = mapped_column(
         ForeignKey("invoices.id", ondelete="CASCADE"), index=True
     )
+    """The invoice that the message is about; None if it is about a credit note."""
+    credit_note_id: Mapped[int | None] = mapped_column(ForeignKey("credit_notes.id"), index=True)
     recipient: Mapped[str]
     """An address; empty if the customer has none."""
     state: Mapped[str] = mapped_column(default=DeliveryState.PENDING)

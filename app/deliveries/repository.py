@@ -26,7 +26,9 @@ class DeliveryClaim:
     """A delivery that this worker may send until the lease ends."""
 
     uuid: UUID
-    invoice_id: int
+    invoice_id: int | None
+    credit_note_id: int | None
+    """The one or the other is None."""
     recipient: str
     message_id: str
     attempt: int
@@ -121,7 +123,7 @@ class DeliveryRepository:
 
 def _claim(
     uuid: UUID, states: Sequence[DeliveryState], lease: timedelta
-) -> ReturningUpdate[UUID, int, str, str, int]:
+) -> ReturningUpdate[UUID, int | None, int | None, str, str, int]:
     now = database_now()
     return (
         update(Delivery)
@@ -141,6 +143,7 @@ def _claim(
         .returning(
             Delivery.uuid,
             Delivery.invoice_id,
+            Delivery.credit_note_id,
             Delivery.recipient,
             Delivery.message_id,
             Delivery.attempts,

@@ -1,4 +1,4 @@
-"""Record the deliveries of an invoice, and retry failed ones, in the caller's transaction."""
+"""Record the deliveries of a document, and retry failed ones, in the caller's transaction."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,17 +27,24 @@ class CannotRetry(Exception):
 
 
 async def schedule_deliveries(
-    connection: AsyncConnection, settings: Settings, *, invoice_id: int, customer_id: int
+    connection: AsyncConnection,
+    settings: Settings,
+    *,
+    customer_id: int,
+    invoice_id: int | None = None,
+    credit_note_id: int | None = None,
 ) -> list[UUID]:
-    """Record one delivery of the invoice per recipient, and a job for each; return their UUIDs.
+    """Record one delivery per recipient, and a job for each; return the UUIDs of the deliveries.
 
-    A recipient with an open delivery of this invoice gets no second one. For an invalid address,
+    They are of the invoice or of the credit note, of which one is given. A recipient with an open
+    delivery of it gets no second one. For an invalid address,
     and if there is no address at all, a failed delivery is recorded with the reason; it is not
     returned. All rows belong to the caller's transaction: nothing is sent unless it commits.
     """
     scheduled = []
     for recipient in await find_recipients(connection, customer_id) or [Recipient("", NO_ADDRESS)]:
-        row = _row(invoice_id, recipient.address, settings)
+        row = _row(recipient.address, settings)
+        row |= {"invoice_id": invoice_id, "credit_note_id": credit_note_id}
         if recipient.problem:
             await _record(connection, row | _failed(recipient.problem))
         elif uuid := await _record(connection, row):
@@ -50,9 +57,10 @@ async def retry_delivery(connection: AsyncConnection, uuid: UUID) -> None:
     """Make a failed delivery pending, with no attempts and a new job, in the caller's transaction.
 
     The delivery keeps its Message-ID. Raises CannotRetry if it has not failed, if it has no
-    recipient, or if another delivery of the invoice to the same recipient is open.
+    recipient, or if another delivery of the document to the same recipient is open.
     """
-    locked = select(Delivery.state, Delivery.recipient).where(Delivery.uuid == uuid)
+    columns = (Delivery.state, Delivery.recipient, Delivery.credit_note_id)
+    locked = select(*columns).where(Delivery.uuid == uuid)
     row = (await connection.execute(locked.with_for_update())).one_or_none()
     if row is None:
         raise CannotRetry(f"There is no delivery {uuid}.")
@@ -71,8 +79,9 @@ async def retry_delivery(connection: AsyncConnection, uuid: UUID) -> None:
         async with connection.begin_nested():
             await connection.execute(statement)
     except IntegrityError as error:
+        document = "invoice" if row.credit_note_id is None else "credit note"
         raise CannotRetry(
-            f"Another delivery of the invoice to {row.recipient} is pending or being sent."
+            f"Another delivery of the {document} to {row.recipient} is pending or being sent."
         ) from error
     await _enqueue(connection, uuid)
 
@@ -86,11 +95,10 @@ def _failed(reason: str) -> dict[str, Any]:
     return {"state": DeliveryState.FAILED, "next_attempt_at": None, "last_error": reason}
 
 
-def _row(invoice_id: int, recipient: str, settings: Settings) -> dict[str, Any]:
+def _row(recipient: str, settings: Settings) -> dict[str, Any]:
     now = database_now()
     return {
         "uuid": uuid4(),
-        "invoice_id": invoice_id,
         "recipient": recipient,
         "state": DeliveryState.PENDING,
         "next_attempt_at": now,
@@ -101,11 +109,12 @@ def _row(invoice_id: int, recipient: str, settings: Settings) -> dict[str, Any]:
 
 
 async def _record(connection: AsyncConnection, row: dict[str, Any]) -> UUID | None:
+    document = Delivery.credit_note_id if row["invoice_id"] is None else Delivery.invoice_id
     statement = (
         insert(Delivery)
         .values(row)
         .on_conflict_do_nothing(
-            index_elements=[Delivery.invoice_id, func.lower(Delivery.recipient)],
+            index_elements=[document, func.lower(Delivery.recipient)],
             index_where=text(OPEN),
         )
         .returning(Delivery.uuid)

@@ -1,4 +1,4 @@
-"""The texts of documents in the languages of the catalogues.
+"""The texts of documents, and of the mails that bring them, in the languages of the catalogues.
 
 English is the source. Each folder of `locale/` that has a file `LC_MESSAGES/documents.po` is a
 language.

@@ -1,4 +1,4 @@
-"""The files that the mail of an invoice brings along: its PDF and, by a setting, its UBL."""
+"""The files that a mail brings along: the PDF of its document and, by a setting, the UBL."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,6 @@ from app.documents.files import PDF_TYPE, XML_TYPE, pdf_name, xml_name
 from app.documents.pdf.maker import PdfMaker
 from app.documents.profiles import Syntax, get_profile
 from app.domain_errors import DomainError
-from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.queries.documents import IssuedDocument
 from app.invoices.rendering.documents import render_pdf, render_xml
 from app.logging import get_logger
@@ -30,21 +29,10 @@ class Attachment:
     content: bytes
 
 
-async def find_issued(
-    database: Database, settings: Settings, invoice_id: int
-) -> IssuedDocument | None:
-    """Return the document of an invoice; if there can be none now, the log has the reason."""
-    try:
-        return await find_or_freeze(database, settings, invoice_id)
-    except DomainError as error:
-        _logger.warning("invoice without document", invoice=invoice_id, reason=str(error))
-        return None
-
-
 async def make_attachments(
     database: Database, settings: Settings, issued: IssuedDocument
 ) -> list[Attachment]:
-    """Return those files of an issued invoice that can be made; the log has why others cannot."""
+    """Return those files of a document that can be made; the log has why others cannot."""
     made: list[Attachment] = []
     for make in (_make_pdf, _make_ubl):
         try:

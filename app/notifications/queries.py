@@ -1,12 +1,14 @@
-"""List deliveries for an operator."""
+"""Reads of deliveries for an operator, and of the invoices that they are about."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import Row, RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import DeliveryState
+from app.credit_notes.models import CreditNote
 from app.customers.models import Customer
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
@@ -17,15 +19,22 @@ async def list_deliveries(
     *,
     state: DeliveryState | None = None,
     invoice: UUID | None = None,
+    credit_note: UUID | None = None,
     limit: int,
 ) -> Sequence[RowMapping]:
-    """Return at most `limit` deliveries, newest first, optionally of one state or one invoice."""
+    """Return at most `limit` deliveries, newest first, optionally of one state or one document.
+
+    Those of an invoice include those of its credit notes. `credit_note_number` is None for a
+    delivery of an invoice.
+    """
     statement = (
         select(
             Delivery.uuid,
             Delivery.state,
             Invoice.number.label("invoice_number"),
             Invoice.uuid.label("invoice_uuid"),
+            CreditNote.number.label("credit_note_number"),
+            CreditNote.uuid.label("credit_note_uuid"),
             Customer.name.label("customer_name"),
             Delivery.recipient,
             Delivery.attempts,
@@ -35,7 +44,8 @@ async def list_deliveries(
             Delivery.message_id,
             Delivery.last_error,
         )
-        .join(Invoice, Invoice.id == Delivery.invoice_id)
+        .outerjoin(CreditNote, CreditNote.id == Delivery.credit_note_id)
+        .join(Invoice, Invoice.id == func.coalesce(Delivery.invoice_id, CreditNote.invoice_id))
         .join(Customer, Customer.id == Invoice.customer_id)
         .order_by(Delivery.id.desc())
         .limit(limit)
@@ -44,4 +54,14 @@ async def list_deliveries(
         statement = statement.where(Delivery.state == state)
     if invoice is not None:
         statement = statement.where(Invoice.uuid == invoice)
+    if credit_note is not None:
+        statement = statement.where(CreditNote.uuid == credit_note)
     return (await connection.execute(statement)).mappings().all()
+
+
+async def read_invoice(
+    connection: AsyncConnection, invoice_id: int | None
+) -> Row[int, str, Decimal]:
+    """Return id, state and total of the invoice that a delivery is about."""
+    statement = select(Invoice.id, Invoice.state, Invoice.total_cost)
+    return (await connection.execute(statement.where(Invoice.id == invoice_id))).one()

@@ -10,11 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from app import clock
 from app.deliveries.recipients import distinct_recipients
+from app.documents.document import FrozenDocument
 from app.documents.formats import Formats, shorten, to_one_line
 from app.documents.printed_lines import InvoiceLine
+from app.documents.texts import choose_texts
 from app.mailbox import Mailbox
 from app.notifications.attachments import Attachment
 from app.notifications.invoice_view import InvoiceView
+from app.notifications.mail_texts import MailTexts
 from app.settings import IssuerDetails, Settings
 from app.urls import is_http_url
 
@@ -31,26 +34,31 @@ _templates.filters["to_one_line"] = to_one_line
 
 def compose_message(
     settings: Settings,
-    invoice: InvoiceView,
+    document: FrozenDocument,
     attachments: Sequence[Attachment] = (),
     *,
     recipient: str,
     message_id: str,
 ) -> EmailMessage:
-    """Return the notification of an invoice, with the files of its document.
+    """Return the notification of an invoice or a credit note, with the files of its document.
 
     Raises InvalidAddress if the recipient is not an e-mail address.
     """
-    renderer = InvoiceRenderer(settings, invoice, is_attached=bool(attachments))
-    message = new_message(settings, renderer.subject(), recipient=recipient, message_id=message_id)
-    message.set_content(renderer.text(), cte="quoted-printable")
-    message.add_alternative(renderer.html(), subtype="html", cte="quoted-printable")
+    texts = choose_texts(document.language, settings.locale)
+    mail = MailTexts(document, texts, is_attached=bool(attachments))
+    message = new_message(settings, mail.subject, recipient=recipient, message_id=message_id)
+    message.set_content(_render("email.txt", mail), cte="quoted-printable")
+    message.add_alternative(_render("email.html", mail), subtype="html", cte="quoted-printable")
     for attachment in attachments:
         maintype, _, subtype = attachment.media_type.partition("/")
         message.add_attachment(
             attachment.content, maintype=maintype, subtype=subtype, filename=attachment.name
         )
     return message
+
+
+def _render(template: str, mail: MailTexts) -> str:
+    return _templates.get_template(template).render(mail=mail)
 
 
 def new_message(
@@ -82,53 +90,25 @@ def _reply_to(settings: Settings) -> list[Address]:
 class InvoiceRenderer:
     """Renders one invoice in the deployment's locale and currency."""
 
-    def __init__(
-        self, settings: Settings, invoice: InvoiceView, *, is_attached: bool = True
-    ) -> None:
+    def __init__(self, settings: Settings, invoice: InvoiceView) -> None:
         self.invoice = invoice
-        self.is_attached = is_attached
         self.formats = Formats(settings.locale, settings.currency)
         self.issuer: IssuerDetails = invoice.issuer or settings.issuer_details
-
-    def subject(self) -> str:
-        """Return the invoice, customer and month in one line, and whether nothing is to pay."""
-        month = self.formats.month(self.invoice.period)
-        subject = f"Invoice {self.invoice.number} for {self.invoice.customer.name}, {month}"
-        if self.invoice.in_favour:
-            subject += ", in your favour"
-        elif not self.invoice.asks_for_payment:
-            subject += ", nothing to pay"
-        return to_one_line(subject)
-
-    def text(self) -> str:
-        """Render the message as plain text."""
-        return self._render("email.txt", facts=self._facts())
-
-    def html(self) -> str:
-        """Render the message as HTML."""
-        return self._render("email.html", facts=self._facts(), subject=self.subject())
 
     def document(self) -> str:
         """Render the invoice as a self-contained HTML document for A4."""
         description_columns = 2 if self.invoice.summed_up else 4
-        return self._render(
-            "document.html",
+        return _templates.get_template("document.html").render(
+            formats=self.formats,
+            invoice=self.invoice,
+            issuer=self.issuer,
+            payment_link=self._payment_link(),
             columns=description_columns + (3 if self.invoice.has_tax_columns else 1),
             description_columns=description_columns,
             key_facts=self._key_facts(),
             sums=self._sums(),
             payment_details=self._payment_details(),
             charged_days=self._charged_days,
-        )
-
-    def _render(self, template: str, **values: object) -> str:
-        return _templates.get_template(template).render(
-            formats=self.formats,
-            invoice=self.invoice,
-            issuer=self.issuer,
-            payment_link=self._payment_link(),
-            is_attached=self.is_attached,
-            **values,
         )
 
     def _payment_link(self) -> str:
@@ -182,16 +162,6 @@ class InvoiceRenderer:
             ("Pay online", self.invoice.payment_url),
         ]
         return [(label, value) for label, value in details if value]
-
-    def _facts(self) -> list[tuple[str, str]]:
-        facts = [
-            ("Customer", self.invoice.customer.name),
-            ("Invoice date", self.formats.day(self.invoice.invoice_date)),
-            *self._sums(),
-            ("Reference", self.invoice.reference_number),
-            *self._account(),
-        ]
-        return [(label, value) for label, value in facts if value]
 
     def _account(self) -> list[tuple[str, str]]:
         """Return the account to pay to; nothing if there is nothing to pay."""

@@ -16,15 +16,20 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.credit_notes.queries import documents as credit_notes
 from app.database.engine import Database
 from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.documents.pdf.maker import TIME_LIMIT
+from app.domain_errors import TemporarilyUnavailable
+from app.invoices.actions.freeze import find_or_freeze
+from app.invoices.queries.documents import IssuedDocument
+from app.invoices.states import notifiable_states
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
-from app.notifications.attachments import find_issued, make_attachments
+from app.notifications import queries
+from app.notifications.attachments import make_attachments
 from app.notifications.file_transport import write_message
-from app.notifications.invoice_query import read_invoice_view
 from app.notifications.rendering import compose_message
 from app.notifications.smtp import (
     DeliveryError,
@@ -127,17 +132,13 @@ async def transmit(
 
 
 async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
-    issued = await find_issued(database, settings, claim.invoice_id)
-    invoice = await read_invoice_view(database, claim.invoice_id, settings.currency)
-    if not invoice.may_be_sent:
-        # It was paid or canceled since: a demand for payment would be wrong.
-        raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
-    attachments = await make_attachments(database, settings, issued) if issued else []
+    issued = await _find_document(database, settings, claim)
+    attachments = await make_attachments(database, settings, issued)
     try:
         return await asyncio.to_thread(
             compose_message,
             settings,
-            invoice,
+            issued.document,
             attachments,
             recipient=claim.recipient,
             message_id=claim.message_id,
@@ -145,6 +146,27 @@ async def _compose(database: Database, settings: Settings, claim: DeliveryClaim)
     except InvalidAddress as error:
         logged = "The recipient is not an e-mail address."
         raise PermanentDeliveryError(str(error), logged) from error
+
+
+async def _find_document(
+    database: Database, settings: Settings, claim: DeliveryClaim
+) -> IssuedDocument:
+    """Return the document that the delivery is about.
+
+    Raises PermanentDeliveryError if it must not be sent any more, and TemporaryDeliveryError if it
+    cannot be frozen now.
+    """
+    async with database.reading() as connection:
+        if claim.credit_note_id is not None:
+            return await credit_notes.find_by_id(connection, claim.credit_note_id)
+        invoice = await queries.read_invoice(connection, claim.invoice_id)
+    if invoice.state not in notifiable_states(invoice.total_cost):
+        # It was paid or canceled since: a demand for payment would be wrong.
+        raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
+    try:
+        return await find_or_freeze(database, settings, invoice.id)
+    except TemporarilyUnavailable as error:
+        raise TemporaryDeliveryError(str(error)) from error
 
 
 async def _record_acceptance(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.currencies import get_currency
 from app.database.engine import Database
+from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.models import Invoice
 from app.main import create_app
 from app.notifications import invoice_query
@@ -25,6 +26,7 @@ from tests.cli.currency_deployment import (
     staff_client,
     write_lines,
 )
+from tests.notifications.examples import body, compose_for
 from tests.support.factories import Factories
 
 pytestmark = pytest.mark.usefixtures("own_logs", "november")
@@ -121,11 +123,13 @@ async def test_documents_and_mail_have_the_decimals_of_the_currency(
 ) -> None:
     await import_records(settings, currency, tmp_path, bill_records(*costs))
     invoice_id = (await connection.execute(select(Invoice.id))).scalar_one()
+    settings = in_currency(settings, currency)
     statement = await invoice_query.read_invoice_view(database, invoice_id, get_currency(currency))
-    rendering = InvoiceRenderer(in_currency(settings, currency), statement)
-    assert shown["due"] in rendering.document()
-    assert shown["due"] in rendering.text()
-    assert f"{Decimal(str(shown['prices'][0])):,}" in rendering.document()
+    page = InvoiceRenderer(settings, statement).document()
+    assert shown["due"] in page
+    assert f"{Decimal(str(shown['prices'][0])):,}" in page
+    issued = await find_or_freeze(database, settings, invoice_id)
+    assert shown["due"] in body(compose_for(settings, issued.document), "plain")
 
 
 async def test_a_cost_export_is_rounded_to_the_decimals_of_the_currency(

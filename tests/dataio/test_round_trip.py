@@ -152,6 +152,7 @@ def prices(unit_price: Decimal, quantity: Decimal) -> st.SearchStrategy[Decimal]
 def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """The values that a record's own rules ask for."""
     issued = draw(st.none() | st.dates())
+    document = draw(st.sampled_from(["invoice", "credit_note"]))
     values: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "token": {"digest": st.text("0123456789abcdef", min_size=64, max_size=64)},
         "customer_credit": {"offerings": st.sampled_from([(), (uuid_of("offering"),)])},
@@ -191,7 +192,11 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         # The sum of an invoice has 20 digits before the point.
         "invoice_item": {"quantity": st.decimals(-9999, 9999, places=10)},
         "payment": {"proof": st.none(), "sum": st.decimals(-(10**19), 10**19, places=2)},
-        "delivery": {"state": st.sampled_from([DeliveryState.SENT, DeliveryState.FAILED])},
+        "delivery": {
+            "state": st.sampled_from([DeliveryState.SENT, DeliveryState.FAILED]),
+            **dict.fromkeys(("invoice", "credit_note"), st.none()),
+            document: st.just(uuid_of(document)),
+        },
     }
     return {name: draw(each) for name, each in values.get(kind, {}).items()}
 

@@ -1,4 +1,4 @@
-"""The catalogues of the documents' texts."""
+"""The catalogues of the texts of documents and mails."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,20 @@ from babel.messages.pofile import read_po
 from app.documents import texts
 from app.documents.texts import LOCALE_DIRECTORY, choose_texts
 
+APP = LOCALE_DIRECTORY.parents[1]
 LANGUAGES = sorted(path.name for path in LOCALE_DIRECTORY.iterdir())
 
 
 def _messages() -> set[str | tuple[str, ...]]:
     keywords = {"_": None, "ngettext": (1, 2)}
-    found = extract_from_dir(
-        LOCALE_DIRECTORY.parent, method_map=[("**.py", "python")], keywords=keywords
-    )
-    return {message for _, _, message, _, _ in found}
+    sources = (APP / "documents", APP / "notifications")
+    return {
+        message
+        for source in sources
+        for _, _, message, _, _ in extract_from_dir(
+            source, method_map=[("**.py", "python")], keywords=keywords
+        )
+    }
 
 
 def _catalogue(language: str) -> Catalog:

@@ -1,16 +1,19 @@
 """An example invoice, and the parts of a message."""
 
+from dataclasses import fields as dataclass_fields
 from datetime import date
 from decimal import Decimal
 from email.message import EmailMessage
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from pypdf import PdfReader
 
 from app.billing.currencies import get_currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
+from app.documents.document import DocumentKind, FrozenDocument, Party
 from app.documents.printed_lines import InvoiceLine
 from app.notifications import rendering
 from app.notifications.invoice_view import CustomerDetails, InvoiceView
@@ -21,9 +24,48 @@ EUR = get_currency("EUR")
 
 def compose(settings: Settings, invoice: InvoiceView) -> EmailMessage:
     """Compose the message to some recipient."""
+    return compose_for(settings, freeze(settings, invoice))
+
+
+def compose_for(settings: Settings, frozen: FrozenDocument) -> EmailMessage:
+    """Compose the message of a frozen document to some recipient."""
     return rendering.compose_message(
-        settings, invoice, recipient="ada@example.com", message_id="<1@billing.example>"
+        settings, frozen, recipient="ada@example.com", message_id="<1@billing.example>"
     )
+
+
+def freeze(settings: Settings, invoice: InvoiceView) -> FrozenDocument:
+    """Return the frozen document of an invoice."""
+    return FrozenDocument(
+        kind=DocumentKind.INVOICE,
+        uuid=UUID(int=invoice.number),
+        number=invoice.number,
+        issue_date=invoice.invoice_date or date(2026, 11, 1),
+        due_date=invoice.due_date,
+        year=invoice.period.year,
+        month=invoice.period.month,
+        period_start=invoice.period.first_day,
+        period_end=invoice.period.last_day,
+        currency=settings.currency.code,
+        tax_percent=invoice.tax_percent,
+        payment_url=invoice.payment_url,
+        reference_number=invoice.reference_number,
+        net=invoice.price,
+        gross=invoice.total,
+        compensations=invoice.compensations,
+        provider_tax=invoice.provider_tax,
+        items=invoice.items,
+        seller=Party(
+            name=settings.issuer_details.name,
+            email=settings.issuer_details.email,
+            bank_name=settings.issuer_details.bank_name,
+            bank_account=settings.issuer_details.bank_account,
+        ),
+        buyer=Party(**{name: getattr(invoice.customer, name) for name in _CUSTOMER}),
+    )
+
+
+_CUSTOMER = [field.name for field in dataclass_fields(CustomerDetails)]
 
 
 def body(message: EmailMessage, kind: str) -> str:

@@ -101,8 +101,8 @@ async def test_a_pdf_that_cannot_be_made_stops_no_mail(
     with capture_logs() as logs:
         message = await send(desk, sink)
     assert files(message) == {}
-    assert "attached" not in body(message, "plain") + body(message, "html")
-    assert "€12.00" in body(message, "plain")
+    assert "Anhang" not in body(message, "plain") + body(message, "html")
+    assert "12,00\xa0€" in body(message, "plain")
     assert "The PDF took more than 60 seconds." in str(logs)
 
 

@@ -12,6 +12,7 @@ from app.cli.context import fail
 from app.cli.database import read, with_database
 from app.database.engine import Database
 from app.deliveries.schedule import CannotRetry, retry_delivery
+from app.documents.document import print_credit_note_number
 from app.notifications import queries
 
 cli = typer.Typer()
@@ -20,6 +21,7 @@ _COLUMNS = {
     "uuid": "delivery",
     "state": "state",
     "invoice_number": "invoice",
+    "credit_note": "credit note",
     "recipient": "recipient",
     "attempts": "attempts",
     "next_attempt_at": "next attempt",
@@ -33,21 +35,25 @@ _COLUMNS = {
 def list_deliveries(
     state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
     invoice: Annotated[
-        UUID | None, typer.Option(help="Only those of the invoice with this UUID.")
+        UUID | None,
+        typer.Option(help="Only those of the invoice with this UUID and of its credit notes."),
+    ] = None,
+    credit_note: Annotated[
+        UUID | None, typer.Option(help="Only those of the credit note with this UUID.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The maximum number of deliveries.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List deliveries, newest first."""
     deliveries = read(
-        lambda c: queries.list_deliveries(c, state=state, invoice=invoice, limit=limit)
+        lambda c: queries.list_deliveries(
+            c, state=state, invoice=invoice, credit_note=credit_note, limit=limit
+        )
     )
     if as_json:
         table.show_json(deliveries)
     else:
-        table.show(
-            [_format_times(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"]
-        )
+        table.show([_format(delivery) for delivery in deliveries], _COLUMNS, right=["attempts"])
 
 
 @cli.command("retry")
@@ -73,9 +79,11 @@ def retry_deliveries(
         fail(*problems)
 
 
-def _format_times(delivery: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _format(delivery: Mapping[Any, Any]) -> Mapping[Any, Any]:
     moments = {
         name: delivery[name] and f"{delivery[name]:%Y-%m-%d %H:%M:%SZ}"
         for name in ("next_attempt_at", "sent_at")
     }
-    return {**delivery, **moments}
+    number = delivery["credit_note_number"]
+    credit_note = "" if number is None else print_credit_note_number(number)
+    return {**delivery, **moments, "credit_note": credit_note}

@@ -22,6 +22,7 @@ from app.billing.crediting import (
 from app.billing.currencies import Currency
 from app.billing.enums import InvoiceState
 from app.credit_notes import repository
+from app.credit_notes.actions.notify import notify_if_due
 from app.credit_notes.errors import (
     InvalidItemPart,
     ItemExceeded,
@@ -63,7 +64,8 @@ async def credit(connection: AsyncConnection, command: CreditInvoice, settings: 
 
     A created invoice becomes canceled if nothing is left of its items, and paid if nothing is left
     to be paid. The amounts that the invoice took from credits of the customer are given back once
-    nothing is left of its items.
+    nothing is left of its items. With NOTIFY_ON_ISSUE the customer is notified, if the service
+    notifies it of its invoices.
 
     Raises `WrongInvoiceState` unless the invoice is created or paid, `NothingLeft`, `ItemExceeded`
     and `TotalExceeded` for more than earlier credit notes have left, `UnknownItem`, `RepeatedItem`
@@ -104,6 +106,8 @@ async def credit(connection: AsyncConnection, command: CreditInvoice, settings: 
             await repository.set_state(connection, command.invoice_id, CANCEL.to, command.reason)
         elif gross == left.gross:
             await repository.set_state(connection, command.invoice_id, PAY.to)
+    if settings.notify_on_issue:
+        await notify_if_due(connection, note.uuid, settings)
     return note.uuid
 
 

@@ -56,4 +56,6 @@ async def credit_invoice(submission: Submitted) -> Response:
     response = await submission.run_once(change, conditional=True)
     if submission.rendered is not None:
         count_credit_note()
+        if settings.notify_on_issue:
+            await submission.request.app.state.notifier.notify_worker()
     return response

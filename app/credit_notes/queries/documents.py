@@ -5,7 +5,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Text, cast, select
+from sqlalchemy import ColumnElement, Text, cast, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.credit_notes.errors import CreditNoteNotFound
@@ -24,8 +24,18 @@ async def find_document(connection: AsyncConnection, uuid: UUID) -> IssuedDocume
 
     Values that were empty are those that its invoice has been completed with since.
     """
+    return await _find(connection, CreditNote.uuid == uuid)
+
+
+async def find_by_id(connection: AsyncConnection, credit_note_id: int) -> IssuedDocument:
+    """Return the document of the credit note with this key, as `find_document` does."""
+    return await _find(connection, CreditNote.id == credit_note_id)
+
+
+async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> IssuedDocument:
     statement = (
         select(
+            CreditNote.uuid,
             CreditNote.invoice_id,
             CreditNote.digest,
             cast(CreditNote.content, Text).label("content"),
@@ -35,7 +45,7 @@ async def find_document(connection: AsyncConnection, uuid: UUID) -> IssuedDocume
         .join(Invoice, Invoice.id == CreditNote.invoice_id)
         .outerjoin(InvoiceDocument, is_present_document)
         .join(Customer, Customer.id == Invoice.customer_id)
-        .where(CreditNote.uuid == uuid)
+        .where(condition)
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
@@ -52,5 +62,5 @@ async def find_document(connection: AsyncConnection, uuid: UUID) -> IssuedDocume
         digest,
         content,
         parse_document(content),
-        partial(read_batches, uuid),
+        partial(read_batches, row.uuid),
     )

@@ -10,14 +10,15 @@ from app.billing.periods import Period
 from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
 from app.documents.formats import Formats, to_one_line
 from app.documents.pdf.characters import make_printable
-from app.documents.pdf.payment_codes import (
-    asks_for_payment,
-    epc_code,
-    payment_reference,
-    swiss_qr_bill,
-)
-from app.documents.pdf.table import Json, build_table, has_tax_columns, is_summed_up
+from app.documents.pdf.payment_codes import epc_code, payment_reference, swiss_qr_bill
+from app.documents.pdf.table import Json, build_table, is_summed_up
 from app.documents.printed_lines import print_lines, sum_up_lines
+from app.documents.printed_sums import (
+    asks_for_payment,
+    has_tax_columns,
+    print_credit,
+    print_sums,
+)
 from app.documents.texts import Texts
 from app.urls import is_http_url
 
@@ -189,24 +190,9 @@ class _Content:
         return [] if self.lines else [_("Nothing is charged.")]
 
     def sums(self) -> list[list[str]]:
-        """Return the amounts that lead to the total, as the HTML document has them."""
-        _ = self.texts.gettext
-        document = self.document
-        sums: list[tuple[str, Decimal]] = []
-        provider_tax = document.provider_tax
-        if document.compensations or provider_tax is not None:
-            charges = document.net - document.compensations - (provider_tax or 0)
-            sums.append((_("Charges"), charges))
-        if document.compensations:
-            sums.append((_("Compensations"), document.compensations))
-        if provider_tax is None:
-            sums.append((_("Total without tax"), document.net))
-        else:
-            sums.append((_("Tax charged by the provider"), provider_tax))
-        if self.has_tax_columns:
-            tax = _("Tax, {percent}").format(percent=self.formats.percent(document.tax_percent))
-            sums.append((tax, document.tax))
-        return [[label, self.formats.money(amount)] for label, amount in sums]
+        """Return the labels and amounts that lead to the total."""
+        sums = print_sums(self.document, self.texts, self.formats)
+        return [[label, amount] for label, amount in sums]
 
     def footnotes(self) -> list[str]:
         """Return the notes on currency, rounding and lines that are not listed."""
@@ -262,11 +248,8 @@ class _Content:
                 if value.strip()
             ]
             return {"heading": _("Payment"), "sentences": [], "details": details}
-        preceding = self.document.preceding
-        if preceding and preceding.is_paid:
-            sentence = _("The invoice was already paid. The amount is owed to you.")
-        elif self.is_credit_note:
-            sentence = _("The amount is credited to you. Nothing is to be paid.")
+        if self.is_credit_note:
+            sentence = print_credit(self.document, self.texts)
         elif self.document.gross < 0:
             sentence = _("The total is in your favour. Nothing is to be paid.")
         else:

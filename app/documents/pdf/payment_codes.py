@@ -19,7 +19,8 @@ from app.billing.bank_accounts import (
     parse_creditor_reference,
     parse_iban,
 )
-from app.documents.document import DocumentKind, FrozenDocument, Party
+from app.documents.document import FrozenDocument, Party
+from app.documents.printed_sums import asks_for_payment
 
 _LARGEST_AMOUNT: Final = Decimal("999999999.99")
 _EPC_NAME_LENGTH: Final = 70
@@ -28,11 +29,6 @@ _BILL_LANGUAGES: Final = ("de", "fr", "it", "en")
 _BILL_TEXT_LENGTH: Final = 140
 _BILL_LINE_LENGTH: Final = 46
 """The most characters of a line that fit into the receipt, at its smallest size of 6 pt."""
-
-
-def asks_for_payment(document: FrozenDocument) -> bool:
-    """Return whether the buyer has to pay something."""
-    return document.kind is DocumentKind.INVOICE and document.gross > 0
 
 
 def payment_reference(document: FrozenDocument) -> str:

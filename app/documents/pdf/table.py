@@ -9,6 +9,7 @@ from app.billing.periods import Period
 from app.documents.document import FrozenDocument
 from app.documents.formats import Formats, to_one_line
 from app.documents.printed_lines import InvoiceLine, ProjectSection, divide_by_project
+from app.documents.printed_sums import has_tax_columns
 from app.documents.texts import Texts
 
 MAX_LISTED_LINES: Final = 2_000
@@ -20,11 +21,6 @@ Json = dict[str, Any]
 def is_summed_up(document: FrozenDocument) -> bool:
     """Return whether a document has too many lines to list each."""
     return document.items > MAX_LISTED_LINES
-
-
-def has_tax_columns(document: FrozenDocument) -> bool:
-    """Return whether lines show their tax; not if all tax is charged by the provider."""
-    return document.provider_tax is None or document.tax_percent != 0
 
 
 def build_table(
