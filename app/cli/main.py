@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "export": ("data", "Export all records as JSON Lines."),
     "report": ("report", "Write the invoices of a month as CSV or XLSX."),
     "invoice": ("invoice", "Pay or cancel an invoice; write or check documents."),
+    "credit-note": ("credit_note", "Write or check the documents of credit notes."),
     "document": ("document", "Complete the documents of issued invoices."),
     "payment": ("payment", "List payments."),
     "proof": ("proof", "Read proofs of payment."),

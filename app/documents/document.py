@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -65,9 +66,13 @@ class PrecedingInvoice:
     """Whether the invoice was paid before, so that the sum is owed to the customer."""
 
 
+CREDIT_NOTE_PREFIX: Final = "CN-"
+"""Begins the printed number of a credit note."""
+
+
 def print_credit_note_number(number: int) -> str:
     """Return the number of a credit note as documents show it. Credit notes have an own counter."""
-    return f"CN-{number}"
+    return f"{CREDIT_NOTE_PREFIX}{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,27 +12,42 @@ import typer
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
+from app.billing.periods import Period
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
+from app.cli.documents import (
+    DocumentFormat,
+    DocumentKeeper,
+    OnlyProfile,
+    ProfileName,
+    Selection,
+    check_documents,
+    write_documents,
+)
 from app.cli.exit_codes import MISUSED
-from app.cli.invoice_documents import check, document
+from app.cli.months import parse_month
 from app.credit_notes.actions.cancel import CancelInvoice
 from app.credit_notes.actions.cancel import cancel as cancel_invoice
 from app.database.engine import Connection, Database
 from app.disk import DiskUnavailable
 from app.domain_errors import DomainError, WrongState
+from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.actions.pay import PayInvoice, remove_unused_proof
 from app.invoices.actions.pay import pay as pay_invoice
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
+from app.invoices.queries.documents import find_by_reference, list_issued
 from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
 
 cli = typer.Typer()
-cli.command()(document)
-cli.command()(check)
 
 _DONE: Final = {"cancel": "canceled", "pay": "paid"}
 _Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]
+_Month = Annotated[
+    Period | None,
+    typer.Option(parser=parse_month, metavar="YYYY-MM", help="All issued invoices of this month."),
+]
+_KEEPER: Final = DocumentKeeper("invoice", find_by_reference, list_issued, find_or_freeze)
 
 
 @cli.command()
@@ -137,3 +152,34 @@ def _run(run: Callable[[Database], Awaitable[int]], uuid: UUID) -> int:
         fail(f"There is no invoice {uuid}.")
     except DomainError as error:
         fail(str(error))
+
+
+@cli.command()
+def document(  # noqa: PLR0913, PLR0917 - the options of the command
+    invoice: Annotated[
+        str | None, typer.Argument(help="The UUID or the number of an issued invoice.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        DocumentFormat, typer.Option(help="The format of the file.")
+    ] = DocumentFormat.PDF,
+    profile: ProfileName = None,
+    month: _Month = None,
+    every: Annotated[bool, typer.Option("--all", help="All issued invoices.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file to write, or - for standard output; of several invoices, the folder.",
+        ),
+    ] = None,
+) -> None:
+    """Write the document of an issued invoice, or those of a month or of all invoices."""
+    write_documents(_KEEPER, Selection(invoice, month, every), format, profile, output)
+
+
+@cli.command()
+def check(month: _Month = None, profile: OnlyProfile = None) -> None:
+    """Check whether issued invoices can be written in each profile, and print what is missing."""
+    completion = "--all" if month is None else f"--month {month.year:04}-{month.month:02}"
+    check_documents(_KEEPER, month, profile, completion)

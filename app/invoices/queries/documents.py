@@ -26,14 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.periods import Period
 from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
-from app.formats import parse_uuid
+from app.formats import parse_number, parse_uuid
 from app.invoices.errors import InvoiceNotFound, NotIssued
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
 
 BATCH: Final = 100
 """The lines that are in memory at a time."""
-_MAX_DIGITS: Final = 18
-"""The digits of a number; a UUID has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,8 @@ async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedD
 
 async def find_by_reference(connection: AsyncConnection, reference: str) -> int:
     """Return the key of the invoice with a UUID or a number; raises InvoiceNotFound."""
-    if reference.isascii() and reference.isdigit() and len(reference) <= _MAX_DIGITS:
-        condition = Invoice.number == int(reference)
+    if (number := parse_number(reference)) is not None:
+        condition = Invoice.number == number
     elif uuid := parse_uuid(reference):
         condition = Invoice.uuid == uuid
     else:

@@ -1,8 +1,9 @@
-"""`invoice document` and `invoice check`: write the documents of issued invoices, or check them."""
+"""Write the documents of issued invoices or of credit notes into files, or check them."""
 
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -14,17 +15,14 @@ from app.billing.periods import Period
 from app.cli.context import fail, load_settings, one_line
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
-from app.cli.months import parse_month
 from app.cli.output import open_output
 from app.cli.progress import progress_bar
-from app.database.engine import Database
+from app.database.engine import Connection, Database
 from app.documents.files import html_name, pdf_name, xml_name
 from app.documents.pdf.maker import PdfMaker
 from app.documents.profiles import PROFILES, Profile, Syntax, get_profile
-from app.domain_errors import DomainError, UnmetRequirements
-from app.invoices.actions.freeze import find_or_freeze
-from app.invoices.errors import InvoiceNotFound
-from app.invoices.queries.documents import IssuedDocument, find_by_reference, list_issued
+from app.domain_errors import DomainError, NotFound, UnmetRequirements
+from app.invoices.queries.documents import IssuedDocument
 from app.invoices.rendering.documents import check_profiles, render_pdf, render_xml
 from app.notifications.invoice_query import read_invoice_view
 from app.notifications.rendering import InvoiceRenderer
@@ -34,9 +32,12 @@ _AT_ONCE: Final = 8
 """The documents that are made side by side."""
 _STANDARD_OUTPUT: Final = Path("-")
 
-_Month = Annotated[
-    Period | None,
-    typer.Option(parser=parse_month, metavar="YYYY-MM", help="All issued invoices of this month."),
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        help="The profile: en16931 (default), peppol or xrechnung of UBL; en16931 (default) or"
+        " xrechnung of CII."
+    ),
 ]
 
 
@@ -59,61 +60,76 @@ class ProfileLabel(StrEnum):
     XRECHNUNG_CII = "xrechnung-cii"
 
 
-def document(  # noqa: PLR0913, PLR0917 - the options of the command
-    invoice: Annotated[
-        str | None, typer.Argument(help="The UUID or the number of an issued invoice.")
-    ] = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        DocumentFormat, typer.Option(help="The format of the file.")
-    ] = DocumentFormat.PDF,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="The profile: en16931 (default), peppol or xrechnung of UBL; en16931 (default) or"
-            " xrechnung of CII."
-        ),
-    ] = None,
-    month: _Month = None,
-    every: Annotated[bool, typer.Option("--all", help="All issued invoices.")] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The file to write, or - for standard output; of several invoices, the folder.",
-        ),
-    ] = None,
+OnlyProfile = Annotated[
+    ProfileLabel | None, typer.Option(help="Only this profile; all by default.")
+]
+
+
+@dataclass(frozen=True)
+class DocumentKeeper:
+    """Finds the documents of one kind by keys."""
+
+    noun: str
+    """`invoice` or `credit note`."""
+    find_by_reference: Callable[[Connection, str], Awaitable[int]]
+    """Returns the key of the document with a UUID or a number. Raises NotFound."""
+    list_issued: Callable[[Connection, Period | None], Awaitable[Sequence[int]]]
+    """Returns the keys of the documents of a month, or of all."""
+    find: Callable[[Database, Settings, int], Awaitable[IssuedDocument]]
+    """Returns the document with a key. Raises DomainError."""
+
+    async def list_keys(self, database: Database, month: Period | None) -> Sequence[int]:
+        """Return the keys of the documents of a month, or of all."""
+        async with database.reading() as connection:
+            return await self.list_issued(connection, month)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The documents that the arguments of a command name: one, those of a month, or all."""
+
+    reference: str | None
+    month: Period | None
+    every: bool
+
+
+def write_documents(
+    keeper: DocumentKeeper,
+    selection: Selection,
+    document_format: DocumentFormat,
+    profile: str | None,
+    output: Path | None,
 ) -> None:
-    """Write the document of an issued invoice, or those of a month or of all invoices."""
-    if [invoice is not None, month is not None, every].count(True) != 1:
-        fail("Name one invoice, or give --month or --all.", code=MISUSED)
+    """Write the selected documents into a file or a folder."""
+    reference, month = selection.reference, selection.month
+    if [reference is not None, month is not None, selection.every].count(True) != 1:
+        fail(f"Name one {keeper.noun}, or give --month or --all.", code=MISUSED)
     if output is None:
         fail("Name the file or folder with -o.", code=MISUSED)
-    chosen = _profile_of(format, profile)
-    settings = load_settings()
-    writer = _Writer(settings, format, chosen)
-    if invoice is not None:
-        _write_one(writer, invoice, output)
+    chosen = _profile_of(document_format, profile)
+    writer = _Writer(keeper, load_settings(), document_format, chosen)
+    if reference is not None:
+        _write_one(writer, reference, output)
     else:
         _write_many(writer, month, output)
 
 
-def check(
-    month: _Month = None,
-    profile: Annotated[
-        ProfileLabel | None, typer.Option(help="Only this profile; all by default.")
-    ] = None,
+def check_documents(
+    keeper: DocumentKeeper, month: Period | None, profile: ProfileLabel | None, completion: str
 ) -> None:
-    """Check whether issued invoices can be written in each profile, and print what is missing."""
+    """Print for each document and profile `ok`, or what is missing.
+
+    `completion` are the arguments of the command that completes the documents.
+    """
     settings = load_settings()
     profiles = [each for each in PROFILES if profile in (None, each.label)]
     bad = 0
 
     async def run(database: Database) -> int:
         nonlocal bad
-        invoices = await _list(database, month)
-        for invoice_id in invoices:
-            issued = await find_or_freeze(database, settings, invoice_id)
+        keys = await keeper.list_keys(database, month)
+        for key in keys:
+            issued = await keeper.find(database, settings, key)
             async with database.snapshot() as connection:
                 found = await check_profiles(connection, issued, profiles)
             bad += any(found.values())
@@ -121,24 +137,28 @@ def check(
                 start = f"{issued.document.printed_number} {each.label}:"
                 for text in map(str, problems) if problems else ["ok"]:
                     typer.echo(f"{start} {one_line(text)}")
-        return len(invoices)
+        return len(keys)
 
     checked = _run(run)
     if bad:
-        chosen = "--all" if month is None else f"--month {month.year:04}-{month.month:02}"
         fail(
-            f"Of {checked:,} invoices, {bad:,} cannot be written in each profile.",
-            f"Set what is missing, then run `python -m app document complete {chosen}`.",
+            f"Of {checked:,} {keeper.noun}s, {bad:,} cannot be written in each profile.",
+            f"Set what is missing, then run `python -m app document complete {completion}`.",
         )
-    typer.echo(f"All {checked:,} invoices can be written in each profile.", err=True)
+    typer.echo(f"All {checked:,} {keeper.noun}s can be written in each profile.", err=True)
 
 
 class _Writer:
     """Writes documents in one format."""
 
     def __init__(
-        self, settings: Settings, document_format: DocumentFormat, profile: Profile | None
+        self,
+        keeper: DocumentKeeper,
+        settings: Settings,
+        document_format: DocumentFormat,
+        profile: Profile | None,
     ) -> None:
+        self.keeper = keeper
         self.settings = settings
         self.format = document_format
         self._profile = profile
@@ -186,15 +206,15 @@ def _write_one(writer: _Writer, reference: str, output: Path) -> None:
 
     async def run(database: Database) -> int:
         async with database.reading() as connection:
-            invoice_id = await find_by_reference(connection, reference)
-        issued = await find_or_freeze(database, writer.settings, invoice_id)
+            key = await writer.keeper.find_by_reference(connection, reference)
+        issued = await writer.keeper.find(database, writer.settings, key)
         await writer.write(database, issued, output)
         return 1
 
     try:
         _run(run)
-    except InvoiceNotFound:
-        fail(f"There is no invoice {reference}.")
+    except NotFound:
+        fail(f"There is no {writer.keeper.noun} {reference}.")
 
 
 def _write_many(writer: _Writer, month: Period | None, folder: Path) -> None:
@@ -205,16 +225,16 @@ def _write_many(writer: _Writer, month: Period | None, folder: Path) -> None:
         fail(f"The folder cannot be created: {error}.", code=MISUSED)
 
     async def run(database: Database) -> int:
-        invoices = await _list(database, month)
+        keys = await writer.keeper.list_keys(database, month)
         write = partial(_write_into, writer, database, folder)
-        with progress_bar("Documents", len(invoices)) as progress:
-            for start in range(0, len(invoices), _AT_ONCE):
-                batch = invoices[start : start + _AT_ONCE]
+        with progress_bar("Documents", len(keys)) as progress:
+            for start in range(0, len(keys), _AT_ONCE):
+                batch = keys[start : start + _AT_ONCE]
                 for lines in await asyncio.gather(*map(write, batch)):
                     failures.extend(lines)
                 if progress is not None:
                     progress(start + len(batch))
-        return len(invoices)
+        return len(keys)
 
     number = _run(run)
     failed = sum(not line.startswith("  ") for line in failures)
@@ -225,12 +245,10 @@ def _write_many(writer: _Writer, month: Period | None, folder: Path) -> None:
         raise typer.Exit(FAILED)
 
 
-async def _write_into(
-    writer: _Writer, database: Database, folder: Path, invoice_id: int
-) -> Sequence[str]:
+async def _write_into(writer: _Writer, database: Database, folder: Path, key: int) -> Sequence[str]:
     """Write a document into a folder; return the lines that say why it cannot be made."""
     try:
-        issued = await find_or_freeze(database, writer.settings, invoice_id)
+        issued = await writer.keeper.find(database, writer.settings, key)
         await writer.write(database, issued, folder / writer.name(issued))
     except UnmetRequirements as error:
         return [str(error), *(f"  {line}" for line in error.problem_lines)]
@@ -239,18 +257,13 @@ async def _write_into(
     return []
 
 
-async def _list(database: Database, month: Period | None) -> Sequence[int]:
-    async with database.reading() as connection:
-        return await list_issued(connection, month)
-
-
 def _run(run: Callable[[Database], Awaitable[int]]) -> int:
     """Run on the database; a file that cannot be written ends the command with one line."""
     try:
         return with_database(run)
     except UnmetRequirements as error:
         fail(str(error), *error.problem_lines)
-    except InvoiceNotFound:
+    except NotFound:
         raise
     except DomainError as error:
         fail(str(error))
