@@ -2,19 +2,23 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.local.embedded.server import EmbeddedServer
 from app.local.embedded.valkey import EmbeddedValkey
+from app.local.supervisor.run import run_service
 from faults.disk import no_small_disk, read_only, small_disk
 from tests.local.supervisor.test_run import ROOT, environment
 
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 is_root = os.geteuid() == 0
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them"),
@@ -22,22 +26,23 @@ pytestmark = [
 ]
 
 
-def refusal(data: Path) -> str:
-    """Run the service; return the only line that it ends with."""
-    command = [sys.executable, "-m", "app", "run", "--port", "0", "--data", str(data)]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 1
-    [line] = ended.stderr.splitlines()
-    return line
+Refusal = Callable[[Path], str]
+
+
+@pytest.fixture
+def refusal(capfd: pytest.CaptureFixture[str]) -> Iterator[Refusal]:
+    """Run the service in this process; return the only line that it ends with."""
+    handlers = {number: signal.getsignal(number) for number in END_SIGNALS}
+
+    def refusal(data: Path) -> str:
+        with mock.patch.dict(os.environ, environment(), clear=True):
+            assert run_service("127.0.0.1", 0, data) == 1
+        [line] = capfd.readouterr().err.splitlines()
+        return line
+
+    yield refusal
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +105,7 @@ def owner(place: str) -> Callable[[Path], Path]:
         pytest.param(mode("valkey", 0o000), id="valkey-closed"),
     ],
 )
-def test_a_changed_mode(data: Path, change: Callable[[Path], Path]) -> None:
+def test_a_changed_mode(data: Path, refusal: Refusal, change: Callable[[Path], Path]) -> None:
     place = change(data)
     try:
         line = refusal(data)
@@ -114,7 +119,7 @@ def test_a_changed_mode(data: Path, change: Callable[[Path], Path]) -> None:
 @pytest.mark.parametrize(
     "place", ["postgresql/data", "postgresql/data/base", "valkey/data/appendonlydir"]
 )
-def test_a_changed_owner(data: Path, place: str) -> None:
+def test_a_changed_owner(data: Path, refusal: Refusal, place: str) -> None:
     owner(place)(data)
     line = refusal(data)
     assert f"{data / place} belongs to " in line
@@ -123,7 +128,9 @@ def test_a_changed_owner(data: Path, place: str) -> None:
 
 @pytest.mark.skipif(is_root, reason="permissions do not bind root")
 @pytest.mark.parametrize("place", ["", "postgresql", "audit-key"])
-def test_a_directory_that_is_closed_to_an_ordinary_user_is_refused(data: Path, place: str) -> None:
+def test_a_directory_that_is_closed_to_an_ordinary_user_is_refused(
+    data: Path, refusal: Refusal, place: str
+) -> None:
     change = mode(place, 0o000)
     closed = change(data)
     try:
@@ -134,13 +141,26 @@ def test_a_directory_that_is_closed_to_an_ordinary_user_is_refused(data: Path, p
     assert "chmod -R u+rwX" in line
 
 
-def test_a_file_in_the_way(tmp_path: Path) -> None:
+def test_a_file_in_the_way_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "var").touch()
-    assert f"The data folder cannot be used: {tmp_path}/var" in refusal(tmp_path / "var")
+    command = [sys.executable, "-m", "app", "run", "--port", "0", "--data", str(tmp_path / "var")]
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert f"The data folder cannot be used: {tmp_path}/var" in line
 
 
 @pytest.mark.parametrize("what", ["empty", "folder"])
-def test_a_key_that_is_none(data: Path, what: str) -> None:
+def test_a_key_that_is_none(data: Path, refusal: Refusal, what: str) -> None:
     key = data / "audit-key"
     key.unlink()
     key.touch() if what == "empty" else key.mkdir()
@@ -148,7 +168,7 @@ def test_a_key_that_is_none(data: Path, what: str) -> None:
 
 
 @pytest.mark.skipif(bool(no_small_disk()), reason=no_small_disk())
-def test_a_read_only_disk(data: Path, tmp_path: Path) -> None:
+def test_a_read_only_disk(data: Path, refusal: Refusal, tmp_path: Path) -> None:
     place = tmp_path / "disk"
     with small_disk(place, 200_000_000):
         place.chmod(0o755)
@@ -159,7 +179,7 @@ def test_a_read_only_disk(data: Path, tmp_path: Path) -> None:
     assert "Read-only file system. Make it writable" in line
 
 
-def test_the_hint_repairs_the_folder(data: Path) -> None:
+def test_the_hint_repairs_the_folder(data: Path, refusal: Refusal) -> None:
     (data / "postgresql" / "data").chmod(0o755)
     _, _, command = refusal(data).partition("if necessary: ")
     subprocess.run(["sh", "-c", command], check=True)

@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.local.embedded.postgresql import EmbeddedPostgresql
+
 ROOT = Path(__file__).parents[3]
 KEY = re.compile(r"^  (\w+) +([0-9a-f]{40})  ", re.MULTILINE)
 
@@ -244,14 +246,11 @@ def test_the_end_of_a_server_is_the_end(data: Path) -> None:
 
 
 def test_a_second_run_on_the_same_data_is_refused_in_one_line(data: Path) -> None:
-    run = Run(data, "--port", "0")
-    try:
+    with EmbeddedPostgresql(data / "postgresql"):
         command = [sys.executable, "-m", "app", "run", "--data", str(data), "--port", "0"]
         second = subprocess.run(
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
         )
         assert second.returncode == 1
-        assert second.stderr.endswith(f", for process {run.process.pid}.\n")
+        assert second.stderr.endswith(f", for process {os.getpid()}.\n")
         assert second.stderr.count("\n") == 1
-    finally:
-        run.close()
