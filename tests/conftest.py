@@ -38,7 +38,7 @@ from tests.support.databases import administration, url_of_database
 from tests.support.factories import Factories
 from tests.support.history import KEY
 from tests.support.paths import ROOT
-from tests.support.server import Server, run_server
+from tests.support.server import Server, run_server, serve
 from tests.support.server_host import POSTGRESQL, REDIS, TEMPLATE, ServerHost, request_resource
 
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -247,6 +247,26 @@ async def module_database_url(
     """
     async with _create(administrator, f"TEMPLATE {template_database} STRATEGY FILE_COPY") as url:
         yield url
+
+
+@pytest.fixture
+async def api_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the API, served by this process, for clients in other processes."""
+    async with serve(settings) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def module_server(
+    module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
+    """The real server on the database that the tests of a module share.
+
+    Such a module overrides `server` to return it.
+    """
+    place = tmp_path_factory.mktemp("server")
+    async with run_server({"DATABASE_URL": module_database_url}, place) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,7 +13,6 @@ from app.billing.periods import Period
 from app.payments.models import Payment
 from tests.support.browser import browser_page
 from tests.support.factories import Factories
-from tests.support.server import Server
 
 _TRIED_OUT = (
     "invoices_list",
@@ -31,11 +30,11 @@ _PATIENCE = 60_000
 GATEWAY = "http://gateway.example/billing"
 
 
-async def _behind_gateway(page: Page, server: Server) -> None:
+async def _behind_gateway(page: Page, api_url: str) -> None:
     """Forward requests below the gateway's path prefix to the server."""
 
     async def forward(route: Route) -> None:
-        answer = await route.fetch(url=route.request.url.replace(GATEWAY, server.url))
+        answer = await route.fetch(url=route.request.url.replace(GATEWAY, api_url))
         await route.fulfill(response=answer)
 
     await page.route(f"{GATEWAY}/**", forward)
@@ -51,10 +50,10 @@ def _report_problems(page: Page) -> list[str]:
     return problems
 
 
-async def _operations(server: Server) -> dict[str, str]:
+async def _operations(api_url: str) -> dict[str, str]:
     """Return the operations of the document: their places on the page, by their ids."""
     async with httpx.AsyncClient() as client:
-        document = (await client.get(f"{server.url}/api/schema.json")).json()
+        document = (await client.get(f"{api_url}/api/schema.json")).json()
     operations = (each for path in document["paths"].values() for each in path.values())
     return {
         each["operationId"]: f"operations-{each['tags'][0]}-{each['operationId']}"
@@ -69,12 +68,12 @@ async def _expect_operations(page: Page, places: Collection[str]) -> None:
     assert sorted(found) == sorted(places)
 
 
-async def test_it_lists_every_operation_behind_a_gateway(server: Server) -> None:
+async def test_it_lists_every_operation_behind_a_gateway(api_url: str) -> None:
     async with browser_page(offline=False) as page:
         problems = _report_problems(page)
-        await _behind_gateway(page, server)
+        await _behind_gateway(page, api_url)
         await page.goto(f"{GATEWAY}/api/docs")
-        await _expect_operations(page, (await _operations(server)).values())
+        await _expect_operations(page, (await _operations(api_url)).values())
         assert not problems
 
 
@@ -121,17 +120,17 @@ async def _show_only(page: Page, operations: Collection[str]) -> None:
 
 
 async def test_operations_of_each_kind_can_be_tried_out(
-    server: Server, make: Factories, connection: AsyncConnection
+    api_url: str, make: Factories, connection: AsyncConnection
 ) -> None:
     """Authorize, open an operation, fill in only what identifies the record, execute."""
     staff = await make.staff()
     customer = await make.customer()
     profile = await make.profile(customer)
-    places = await _operations(server)
+    places = await _operations(api_url)
     async with browser_page(offline=False) as page, httpx.AsyncClient() as client:
         problems = _report_problems(page)
         await _show_only(page, _TRIED_OUT)
-        await page.goto(f"{server.url}/api/docs")
+        await page.goto(f"{api_url}/api/docs")
         await _authorize(page, f"Token {staff.key}")
         for number, operation in enumerate(_TRIED_OUT):
             period = Period(2025, 1).shifted(number)
@@ -140,7 +139,7 @@ async def test_operations_of_each_kind_can_be_tried_out(
             filled = {"uuid": str(invoice.uuid), "timestamp": "9999-12-31"}
             if "_history_" in operation or "_proof_" in operation:
                 # These operations need a version, or a payment with a proof.
-                url = f"{server.url}/api/invoices/{invoice.uuid}/paid/"
+                url = f"{api_url}/api/invoices/{invoice.uuid}/paid/"
                 paid = await client.post(
                     url,
                     headers=staff.headers,

@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.data import Sample, make_sample
 from tests.support.factories import Factories
-from tests.support.server import Server
 
 HERE = Path(__file__).parent
 PYTHON_CALLS = """
@@ -82,20 +81,20 @@ async def run(*command: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-async def schema_of(server: Server) -> dict[str, Any]:
+async def schema_of(api_url: str) -> dict[str, Any]:
     async with httpx.AsyncClient() as client:
-        found: dict[str, Any] = (await client.get(f"{server.url}/api/schema.json")).json()
+        found: dict[str, Any] = (await client.get(f"{api_url}/api/schema.json")).json()
     return found
 
 
-def arguments(server: Server, sample: Sample) -> list[str]:
-    return [server.url, sample.staff.key, str(sample.created.uuid), str(sample.payable[0].uuid)]
+def arguments(api_url: str, sample: Sample) -> list[str]:
+    return [api_url, sample.staff.key, str(sample.created.uuid), str(sample.payable[0].uuid)]
 
 
-async def test_openapi_python_client(make: Factories, server: Server, tmp_path: Path) -> None:
+async def test_openapi_python_client(make: Factories, api_url: str, tmp_path: Path) -> None:
     sample = await make_sample(make)
     schema = tmp_path / "schema.json"
-    schema.write_text(json.dumps(await schema_of(server)))
+    schema.write_text(json.dumps(await schema_of(api_url)))
     options = tmp_path / "options.yaml"
     options.write_text(
         "project_name_override: invoicing-client\n"
@@ -113,21 +112,21 @@ async def test_openapi_python_client(make: Factories, server: Server, tmp_path: 
     )
     assert "warning" not in output.lower()
     await run(
-        *(sys.executable, "-c", PYTHON_CALLS, *arguments(server, sample)),
+        *(sys.executable, "-c", PYTHON_CALLS, *arguments(api_url, sample)),
         cwd=tmp_path,
         PYTHONPATH=str(tmp_path),
     )
 
 
 @pytest.mark.slow
-async def test_hey_api_client(make: Factories, server: Server, tmp_path: Path) -> None:
+async def test_hey_api_client(make: Factories, api_url: str, tmp_path: Path) -> None:
     if not shutil.which("npm"):
         pytest.skip("Node.js is not on this machine")
     sample = await make_sample(make)
     folder = tmp_path / "client"
     shutil.copytree(HERE / "typescript", folder)
-    (folder / "schema.json").write_text(json.dumps(await schema_of(server)))
+    (folder / "schema.json").write_text(json.dumps(await schema_of(api_url)))
     await run("npm", "ci", "--no-audit", "--no-fund", cwd=folder)
     await run("npm", "run", "generate", cwd=folder)
     await run("npm", "run", "check", cwd=folder)
-    await run("node", "built/calls.js", *arguments(server, sample), cwd=folder)
+    await run("node", "built/calls.js", *arguments(api_url, sample), cwd=folder)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
 from tests.support.factories import Factories, UserRow
-from tests.support.server import Server, run_server
+from tests.support.server import serve
 from tests.support.world import RECORDS_IN_PATHS, World, make_world
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
@@ -32,9 +33,7 @@ def configuration(world: World, caller: UserRow) -> str:
     return "\n".join(lines)
 
 
-async def explore(
-    server: Server, world: World, caller: UserRow, options: str, folder: Path
-) -> None:
+async def explore(url: str, world: World, caller: UserRow, options: str, folder: Path) -> None:
     """Run Schemathesis on every operation."""
     config = folder / "schemathesis.toml"
     config.write_text(configuration(world, caller))
@@ -43,7 +42,7 @@ async def explore(
         [
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)),
             "run",
-            f"{server.url}/api/schema.json",
+            f"{url}/api/schema.json",
             *("--header", f"Authorization: Token {caller.key}", *options.split()),
             *("--seed", "1", "--continue-on-failure", "--warnings", "off"),
         ],
@@ -68,11 +67,11 @@ async def explore(
 )
 @pytest.mark.timeout(1600)
 async def test_every_operation_conforms_to_its_schema(
-    role: str, options: str, make: Factories, database_url: str, tmp_path: Path
+    role: str, options: str, make: Factories, settings: Settings, tmp_path: Path
 ) -> None:
     world = await make_world(make)
     caller = world.callers[role]
     assert caller is not None
-    settings = {"DATABASE_URL": database_url, "CUSTOMER_AFFILIATES": "true"}
-    async with run_server(settings, tmp_path) as server:
-        await explore(server, world, caller, options, tmp_path)
+    every_group = settings.model_copy(update={"customer_affiliates": True})
+    async with serve(every_group) as url:
+        await explore(url, world, caller, options, tmp_path)

@@ -14,10 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import Invoice
+from app.settings import Settings
 from tests.support.data import ITEMS, Sample, make_sample
 from tests.support.factories import Factories
 from tests.support.paths import ROOT
-from tests.support.server import Server, run_server
+from tests.support.server import serve
 from tests.support.world import ITEM_NAME, World, make_world
 
 OTHER_GROUPS = (
@@ -93,7 +94,7 @@ async def test_every_call_of_the_client_works(
     version: str,
     make: Factories,
     connection: AsyncConnection,
-    server: Server,
+    api_url: str,
     request: pytest.FixtureRequest,
 ) -> None:
     sample = await make_sample(make)
@@ -101,7 +102,7 @@ async def test_every_call_of_the_client_works(
     environment = dict(os.environ)
     if version == "7.9":
         environment["PYTHONPATH"] = str(request.getfixturevalue("older_client"))
-    done = await asyncio.to_thread(call_everything, server.url, sample, facts, environment)
+    done = await asyncio.to_thread(call_everything, api_url, sample, facts, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(" calls\n")
 
@@ -147,8 +148,7 @@ def operations_of_groups(package: Path) -> set[str]:
 async def test_every_call_of_the_other_groups_works(
     version: str,
     make: Factories,
-    database_url: str,
-    tmp_path: Path,
+    settings: Settings,
     request: pytest.FixtureRequest,
 ) -> None:
     world = await make_world(make)
@@ -160,8 +160,8 @@ async def test_every_call_of_the_other_groups_works(
         package = older / "waldur_api_client"
     known = (package / "api").iterdir()
     groups = [group.name for group in known if group.name in ("invoices", *OTHER_GROUPS)]
-    settings = {"DATABASE_URL": database_url, "CUSTOMER_AFFILIATES": "true"}
-    async with run_server(settings, tmp_path) as server:
-        called = await asyncio.to_thread(call_groups, server.url, world, groups, environment)
+    every_group = settings.model_copy(update={"customer_affiliates": True})
+    async with serve(every_group) as url:
+        called = await asyncio.to_thread(call_groups, url, world, groups, environment)
     expected = operations_of_groups(package)
     assert set(called) == expected - (ANSWER_CHANGED if version == "7.9" else set())

@@ -6,18 +6,16 @@ behind it is no request.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.invoices.models import Invoice
 from app.payments.models import Payment
 from tests.support.factories import Factories, Row
-from tests.support.server import Server, run_server
+from tests.support.server import Server
 
 PATIENCE = 60.0
 """Timeout in seconds of a response, on a machine that is busy with other tests."""
@@ -93,13 +91,9 @@ def database_url(module_database_url: str) -> str:
     return module_database_url
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(
-    module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Server]:
-    place = tmp_path_factory.mktemp("server")
-    async with run_server({"DATABASE_URL": module_database_url}, place) as server:
-        yield server
+@pytest.fixture
+def server(module_server: Server) -> Server:
+    return module_server
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
@@ -31,14 +31,21 @@ Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture
-async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncIterator[Server]:
+def database_url(module_database_url: str) -> str:
+    return module_database_url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(
+    module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Server]:
     settings = {
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": module_database_url,
         "REDIS_URL": redis_server,
         "CLIENT_TIMEOUT": str(TIMEOUT),
         "MAX_CONNECTIONS": str(CONNECTIONS),
     }
-    async with run_server(settings, tmp_path) as server:
+    async with run_server(settings, tmp_path_factory.mktemp("server")) as server:
         yield server
 
 

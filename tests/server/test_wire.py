@@ -3,17 +3,29 @@
 import asyncio
 import json
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.support.factories import Factories, Row
 from tests.support.raw_client import raw_clients
-from tests.support.server import Server
+from tests.support.server import Server, run_server
 
 MANY = 3000
+
+
+@pytest.fixture
+def database_url(module_database_url: str) -> str:
+    return module_database_url
+
+
+@pytest.fixture
+def server(module_server: Server) -> Server:
+    return module_server
 
 
 async def with_items(make: Factories, connection: AsyncConnection, many: int = MANY) -> Row:
@@ -124,9 +136,14 @@ async def test_options_of_the_whole_server_is_not_found(server: Server) -> None:
         assert (await client.get("/health/live")).status == 200  # on the same connection
 
 
-async def test_logs_are_json_without_keys(server: Server, make: Factories) -> None:
+async def test_logs_are_json_without_keys(
+    database_url: str, make: Factories, tmp_path: Path
+) -> None:
     user = await make.staff()
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with (
+        run_server({"DATABASE_URL": database_url}, tmp_path) as server,
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
         await client.get("/api/invoices/?token=in-the-query", headers=user.headers)
         for wrong in (
             "Bearer wrong-key",
@@ -135,8 +152,6 @@ async def test_logs_are_json_without_keys(server: Server, make: Factories) -> No
             "Basic wrong-key",
         ):
             await client.get("/api/invoices/", headers={"Authorization": wrong})
-    server.process.terminate()
-    await asyncio.to_thread(server.process.wait, 30)
     lines = server.log.read_text().splitlines()
     entries = [json.loads(line) for line in lines]
     assert [entry["address"] for entry in entries if entry["event"] == "failed login"] == [

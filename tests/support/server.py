@@ -5,16 +5,21 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import uvicorn
 
+from app.main import create_app
+from app.server.server import configuration
+from app.settings import Settings
 from tests.support.paths import ROOT
 
-UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("TOKEN", "ADDRESS", "FAILED_LOGINS")}
+_LIMITS = ("RATE_LIMIT_TOKEN", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_FAILED_LOGINS")
+UNLIMITED = dict.fromkeys(_LIMITS, "off")
 """Settings that let in any number of requests."""
 
 PATIENCE = 60.0
@@ -83,6 +88,35 @@ async def run_server(
             process.kill()
             process.wait()
             raise
+
+
+class _InThisProcess(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the tests."""
+        yield
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[str]:
+    """Serve the API from this process, without rate limits, and yield its URL.
+
+    For tests of clients: a process of the server's own would only load the application once more.
+    """
+    config = configuration("127.0.0.1", free_port())
+    limits = dict.fromkeys(map(str.lower, _LIMITS))
+    config.app, config.factory = create_app(settings.model_copy(update=limits)), False
+    config.timeout_graceful_shutdown = 5
+    server = _InThisProcess(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            assert not serving.done(), serving
+            await asyncio.sleep(0.01)
+        yield f"http://{config.host}:{config.port}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
