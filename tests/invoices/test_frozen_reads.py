@@ -14,14 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching.response_cache import ResponseCache
 from app.billing.currencies import get_currency
 from app.billing.enums import BillingType, InvoiceState
+from app.billing.periods import Period
 from app.database.base import Base
 from app.database.engine import Database
 from app.notifications.invoice_query import read_invoice_view
+from app.reports.queries.report_rows import ReportRows, stream_report_rows
 from app.settings import IssuerDetails, Settings
 from tests.support.changed_columns import changes_of
 from tests.support.factories import Factories, UserRow
 from tests.support.issued import COMPLETE, issuing
 
+OCTOBER = Period(2026, 10)
 TABLES = (
     "customers",
     "projects",
@@ -137,7 +140,26 @@ async def read_all(
     shown: dict[str, Any] = {path: await read(client, staff, path, names) for path in PATHS}
     mail = await read_invoice_view(database, names["id"], get_currency("EUR"), listed_items=10)
     pdf = await client.head(f"/api/invoices/{names['uuid']}/pdf/", headers=staff.headers)
-    return shown | {"mail": mail, "pdf": pdf.headers["etag"]}
+    reports = {rows: await read_report(database, rows, names) for rows in ReportRows}
+    return shown | {"mail": mail, "pdf": pdf.headers["etag"]} | reports
+
+
+async def read_report(
+    database: Database, rows: ReportRows, names: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of the frozen invoice in a report, as if its customer were not archived."""
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("UPDATE customers SET archived = false, accounting_start_date = '2020-01-01'")
+        )
+        found = [
+            dict(row)
+            async for batch in stream_report_rows(connection, OCTOBER, rows)
+            for row in batch
+            if row["invoice_uuid"] == names["uuid"]
+        ]
+        await connection.rollback()
+    return found
 
 
 def forget_responses(app: FastAPI) -> None:
@@ -225,10 +247,12 @@ async def test_a_frozen_invoice_reads_as_one_that_is_not(
 ) -> None:
     app.state.settings = issuing(app.state.settings)
     after = [await read(client, staff, path, names) for path in PATHS]
+    reports = [await read_report(database, rows, names) for rows in ReportRows]
     async with database.transaction() as connection:
         await connection.execute(text("SET LOCAL session_replication_role = replica"))
         await connection.execute(text("UPDATE invoices SET document_version = NULL"))
     assert [await read(client, staff, path, names) for path in PATHS] == after
+    assert [await read_report(database, rows, names) for rows in ReportRows] == reports
 
 
 async def test_state_payment_url_and_references_are_those_of_today(

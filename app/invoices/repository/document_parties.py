@@ -30,6 +30,15 @@ _BUYER: Final = (
 _TAX_TERMS: Final = ("tax_category", "tax_exemption_code", "tax_exemption_reason")
 _REFERENCES: Final = ("buyer_reference", "order_reference")
 """The keys of a document that are columns of customers, too, like those before."""
+agreement_number: Final[ColumnElement[str]] = func.coalesce(
+    func.nullif(Customer.agreement_number, constant("")),
+    select(PaymentProfile.attributes["agreement_number"].astext)
+    .where(PaymentProfile.customer_id == Customer.id, PaymentProfile.is_active)
+    .correlate(Customer)
+    .scalar_subquery(),
+    constant(""),
+)
+"""The agreement of a customer: its own, else that of its active payment profile."""
 
 
 def values_of_parties(
@@ -51,13 +60,7 @@ def values_of_parties(
     return {
         **tax_terms,
         **{name: customer[name] for name in _REFERENCES},
-        "agreement_number": func.coalesce(
-            func.nullif(Customer.agreement_number, constant("")),
-            select(PaymentProfile.attributes["agreement_number"].astext)
-            .where(PaymentProfile.customer_id == Customer.id, PaymentProfile.is_active)
-            .scalar_subquery(),
-            constant(""),
-        ),
+        "agreement_number": agreement_number,
         "seller": bindparam("seller", type_=JSONB),
         "buyer": json_object({name: customer[name] for name in _BUYER}),
     }
