@@ -17,6 +17,7 @@ from app.api.middleware.request_log import Operations, RequestLogMiddleware
 from app.credit_notes.api.credit import router as invoice_credit
 from app.credit_notes.api.credit_notes import router as credit_notes
 from app.credit_notes.api.documents import router as credit_note_documents
+from app.credit_notes.api.notification import router as credit_note_notification
 from app.credits.api.affiliates import router as customer_affiliates
 from app.credits.api.customer_credit_changes import router as customer_credit_changes
 from app.credits.api.customer_credits import router as customer_credits
@@ -67,6 +68,7 @@ _router.include_router(credit_notes)
 _router.include_router(invoice_history)
 _router.include_router(invoice_documents)
 _router.include_router(credit_note_documents)
+_router.include_router(credit_note_notification)
 _router.include_router(usage)
 _router.include_router(invoice_item_costs)
 _router.include_router(invoice_items)

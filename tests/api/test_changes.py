@@ -20,9 +20,10 @@ from tests.support.factories import Factories
 from tests.support.world import World, make_world
 
 _METHODS: Final = ("DELETE", "PATCH", "POST", "PUT")
-_UNCONDITIONAL: Final = {"invoices_send_notification"}
+_MAILS: Final = {"credit_notes_send_notification", "invoices_send_notification"}
+_UNCONDITIONAL: Final = _MAILS
 """Operations on a record that do not change it."""
-_UNRECORDED: Final = {"invoices_send_notification", "invoice_send_financial_report_by_mail"}
+_UNRECORDED: Final = _MAILS | {"invoice_send_financial_report_by_mail"}
 """Operations that only send mail."""
 
 Change = tuple[str, str, str]

@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, text, update
@@ -123,6 +124,24 @@ async def test_a_credit_note_of_an_imported_invoice_is_mailed_if_the_invoice_was
         await schedule_invoice(crediting.connection, settings, invoice)
     await crediting.credit(invoice)
     assert len(await deliveries(crediting.connection)) == is_mailed
+
+
+async def test_staff_mail_a_credit_note_anew_but_not_beside_an_open_delivery(
+    client: httpx.AsyncClient, crediting: Crediting, invoice: Row
+) -> None:
+    note = await crediting.credit(invoice)
+    path = f"/api/credit-notes/{note['uuid']}/send_notification/"
+    counts = []
+    for _ in range(2):
+        response = await client.post(path, headers=crediting.staff.headers)
+        assert (response.status_code, response.json()) == (
+            200,
+            {"detail": "Credit note notification sending has been successfully scheduled."},
+        )
+        counts.append(len(await deliveries(crediting.connection)))
+        await crediting.connection.execute(update(Delivery).values(state=DeliveryState.SENT))
+    assert counts == [1, 2]
+    assert (await client.post(path)).status_code == 401
 
 
 async def test_deliveries_name_the_credit_note_and_are_retried(
