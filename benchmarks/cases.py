@@ -1,6 +1,7 @@
 """The cases: each is a request to the service, or several in turn."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -104,6 +105,20 @@ class Subjects:
     first_page: int
     """The first page of the list with issued invoices alone, which have 20 items each."""
     fives: Sequence[str]
+    credited: Sequence[tuple[str, str]]
+    """Issued invoices of 5 items, each with its dearest item."""
+
+
+_DEAREST_ITEMS: Final = """
+SELECT DISTINCT ON (i.id) i.uuid AS invoice, item.uuid AS item
+FROM invoices AS i JOIN invoice_items AS item ON item.invoice_id = i.id
+WHERE i.id IN (
+    SELECT id FROM invoices
+    WHERE customer_id BETWEEN $1 AND $2 AND state IN ('created', 'paid')
+    ORDER BY id DESC LIMIT $3
+)
+ORDER BY i.id DESC, item.price DESC
+"""
 
 
 async def find_subjects(url: str, shape: Shape) -> Subjects:
@@ -141,6 +156,12 @@ async def find_subjects(url: str, shape: Shape) -> Subjects:
             first_page=-(-len(shape.invoiced(0)) // _PAGE_SIZE) + 1,
             fives=(await uuids("customer_id BETWEEN $1 AND $2", shape.twenties + 1, shape.regular))[
                 :_WRITTEN_INVOICES
+            ],
+            credited=[
+                (str(row["invoice"]), str(row["item"]))
+                for row in await connection.fetch(
+                    _DEAREST_ITEMS, shape.twenties + 1, shape.regular, _WRITTEN_INVOICES
+                )
             ],
         )
     finally:
@@ -257,6 +278,17 @@ def writing_case(subjects: Subjects) -> Case:
             for uuid in subjects.fives
         ],
     )
+
+
+def crediting_case(subjects: Subjects) -> Case:
+    """Return the case that credits a cent of many invoices in turn. It has no references."""
+    headers = authorization(STAFF_KEY) | {"Content-Type": "application/json"}
+    requests = []
+    for invoice, item in subjects.credited:
+        body = {"reason": "A cent too much", "items": [{"uuid": item, "price": "0.01"}]}
+        path = f"{LIST}{invoice}/credit/"
+        requests.append(Request(path, "POST", headers, json.dumps(body)))
+    return Case("credit", "credit a cent of an item", requests, status=201, referred=False)
 
 
 async def record(base: str, cases: Sequence[Case]) -> dict[str, Answer]:

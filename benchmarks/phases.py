@@ -16,6 +16,7 @@ from benchmarks.cases import (
     Request,
     Subjects,
     conditional_cases,
+    crediting_case,
     find_subjects,
     reading_cases,
     record,
@@ -117,7 +118,7 @@ async def references(bench: Bench) -> None:
         file.write_text(json.dumps({name: one.as_json() for name, one in answers.items()}))
         async with bench.environment.references(made.url, file) as beside:
             await plain_check.compare(beside.url, reading, answers)
-            # The writing case is last, because it may change the responses of the others.
+            # The writing cases are last, because they may change the responses of the others.
             for cases in (reading, writing):
                 await _with_references(bench, cases, service, beside)
         _remember_memory(bench, Phase.REFERENCES, service)
@@ -226,7 +227,7 @@ async def _cases(bench: Bench, service: Server) -> tuple[list[Case], list[Case]]
         *reading_cases(subjects, bench.running),
         *(await conditional_cases(service.url, subjects)),
     ]
-    writing = [] if bench.quick else [writing_case(subjects)]
+    writing = [] if bench.quick else [writing_case(subjects), crediting_case(subjects)]
     if bench.quick:
         reading = [case for case in reading if case.name in QUICK_CASES]
     else:

@@ -7,7 +7,14 @@ from sqlalchemy import make_url
 
 from app import clock
 from app.billing.periods import Period
-from benchmarks.cases import Case, Subjects, authorization, find_subjects, reading_cases
+from benchmarks.cases import (
+    Case,
+    Subjects,
+    authorization,
+    crediting_case,
+    find_subjects,
+    reading_cases,
+)
 from benchmarks.loading import footprint, load
 from benchmarks.shape import MONTHS, OWNER_KEY, Shape
 
@@ -101,3 +108,15 @@ async def test_every_item_is_there_and_new_rows_can_follow(
 def test_a_shape_that_cannot_hold_its_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
         Shape(1_000)
+
+
+async def test_each_credit_is_possible_again_and_again(
+    client: httpx.AsyncClient, subjects: Subjects
+) -> None:
+    case = crediting_case(subjects)
+    assert case.requests
+    for request in (*case.requests, *case.requests[:3]):
+        response = await client.post(
+            request.path, headers=dict(request.headers), content=request.body
+        )
+        assert response.status_code == case.status, response.text
