@@ -36,6 +36,11 @@ def _whole(*left_out: str) -> ConfigDict:
     return ConfigDict(use_attribute_docstrings=True, json_schema_extra=require)
 
 
+def _requiring(*names: str) -> ConfigDict:
+    """Require the named fields in the documented schema."""
+    return ConfigDict(use_attribute_docstrings=True, json_schema_extra={"required": [*names]})
+
+
 _TEN = decimal_schema(12, 10)
 
 
@@ -51,7 +56,7 @@ class InvoiceStateEnum(StrEnum):
 
 @with_config(_whole())
 class CustomerDetails(TypedDict, total=False):
-    """The address of an invoice's customer or issuer."""
+    """The address of an invoice's customer."""
 
     name: Annotated[str, Field(max_length=150)]
     address: Annotated[str, Field(max_length=300)]
@@ -64,6 +69,29 @@ class CustomerDetails(TypedDict, total=False):
     bank_account: Annotated[str, Field(max_length=50)]
     vat_code: Annotated[str, Field(max_length=20)]
     """VAT number"""
+
+
+@with_config(_requiring(*CustomerDetails.__annotations__))
+class IssuerDetails(CustomerDetails, total=False):
+    """The issuer of an invoice. Additional keys are returned as the operator has set them."""
+
+    city: str
+    registration_code: str
+    registration_scheme: Annotated[str, Field(max_length=4)]
+    """The scheme of the registration code, of the ICD list (ISO 6523)."""
+    endpoint: str
+    """The electronic address from which e-invoices are sent."""
+    endpoint_scheme: Annotated[str, Field(max_length=4)]
+    """The scheme of the electronic address, of the EAS list."""
+    contact_name: str
+    tax_number: str
+    """The tax number of an issuer without a VAT number."""
+    bic: Annotated[str, Field(max_length=11)]
+    """The business identifier code of the bank."""
+    account_holder: str
+    """The holder of the bank account, if not the issuer."""
+    invoice_note: str
+    """A note on every invoice."""
 
 
 class ResourceLimitPeriod(TypedDict, total=False):
@@ -144,7 +172,7 @@ class Invoice(TypedDict, total=False):
     year: Annotated[int, Field(ge=0, le=32767)]
     month: Annotated[int, Field(ge=1, le=12)]
     # As the operator has set it, further keys included.
-    issuer_details: SerializeAsAny[CustomerDetails]
+    issuer_details: SerializeAsAny[IssuerDetails]
     invoice_date: date | None
     """Date then invoice moved from state pending to created."""
     due_date: date
