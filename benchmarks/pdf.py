@@ -6,6 +6,8 @@
 import asyncio
 import os
 import time
+import tracemalloc
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,8 +17,9 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from app.billing.enums import BillingUnit
-from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
+from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party, parse_lines
 from app.documents.pdf.maker import PdfMaker
+from app.invoices.queries.documents import BATCH
 from benchmarks.console import console
 
 _PAGES = 400
@@ -31,7 +34,7 @@ _PARTY = Party(
 )
 
 
-def _lines(count: int) -> list[DocumentLine]:
+def _lines(count: int, start: int = 0) -> list[DocumentLine]:
     return [
         DocumentLine(
             uuid=UUID(int=number),
@@ -44,7 +47,7 @@ def _lines(count: int) -> list[DocumentLine]:
             end=datetime(2026, 10, 31, tzinfo=UTC),
             project_name=f"Project {number % 5}",
         )
-        for number in range(count)
+        for number in range(start, start + count)
     ]
 
 
@@ -85,6 +88,14 @@ def _status_of_processes() -> list[dict[str, str]]:
     ]
 
 
+def _cpu_of_processes() -> float:
+    """Return the seconds of CPU that the child processes have used."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    stats = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in children]
+    ticks = sum(int(stat[11]) + int(stat[12]) for stat in stats)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 async def _measure_pages(processes: int) -> None:
     maker = PdfMaker(processes=processes)
     lines = _lines(10)
@@ -96,9 +107,11 @@ async def _measure_pages(processes: int) -> None:
         )
 
     await make(range(1, 1 + processes))
-    start = time.perf_counter()
+    start, used = time.perf_counter(), _cpu_of_processes()
     await make(range(100, 100 + _PAGES))
-    console.print(f"One page: {_PAGES / (time.perf_counter() - start):.0f} a second")
+    seconds, used = time.perf_counter() - start, _cpu_of_processes() - used
+    each = used / _PAGES * 1000
+    console.print(f"One page: {_PAGES / seconds:.0f} a second, {each:.1f} ms of CPU each")
 
 
 async def _measure_lines(count: int) -> None:
@@ -113,11 +126,37 @@ async def _measure_lines(count: int) -> None:
     console.print(f"{count} lines: {seconds:.2f} s, {len(pdf)} bytes, memory at most {peaks}")
 
 
+async def _measure_summary(count: int) -> None:
+    """Measure a document that is summed up while its lines are read, in batches."""
+    maker = PdfMaker(processes=1)
+    document = _document(2, _lines(1))
+    document = replace(document, net=document.net * count, items=count)
+    peaks = []
+    for trace in (False, True):
+        if trace:
+            tracemalloc.start()
+        start = time.perf_counter()
+        summary = maker.begin_summary(document)
+        for first in range(0, count, BATCH):
+            summary.add(parse_lines(_dump(_lines(BATCH, first))))
+        await maker.make_summed_up(_dump(document), summary.lines())
+        peaks.append(tracemalloc.get_traced_memory()[1] if trace else time.perf_counter() - start)
+    tracemalloc.stop()
+    seconds, memory = peaks
+    child = [status["VmHWM"].strip() for status in _status_of_processes()]
+    console.print(
+        f"{count} lines, summed up: {seconds:.2f} s,"
+        f" {memory / 1024:.0f} kB to read them, memory at most {child}"
+    )
+
+
 def main() -> None:
     """Print the figures. Each size has a new process, so that its memory is its own."""
     asyncio.run(_measure_pages(os.cpu_count() or 1))
     for count in (10, 500, 2_000, 5_000):
         asyncio.run(_measure_lines(count))
+    for count in (10_000, 50_000):
+        asyncio.run(_measure_summary(count))
 
 
 if __name__ == "__main__":

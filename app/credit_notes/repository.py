@@ -222,7 +222,7 @@ WHERE n.uuid = :uuid
 """)
 _BATCHES: Final = text("""
 SELECT (
-    SELECT jsonb_agg(line.value ORDER BY (line.value ->> 'position')::integer)::text
+    SELECT jsonb_agg(line.value - 'details' ORDER BY (line.value ->> 'position')::integer)::text
     FROM jsonb_each(batch.content) AS line
 ) AS content
 FROM credit_notes AS n JOIN credit_note_lines AS batch ON batch.credit_note_id = n.id

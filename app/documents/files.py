@@ -5,7 +5,7 @@ from typing import Final
 from app.documents.document import FrozenDocument
 from app.documents.profiles import Profile
 
-RENDERER_VERSION: Final = 1
+RENDERER_VERSION: Final = 2
 """The version of all files of documents. Raise it with each change of their bytes for the same
 document: clients that keep a file then fetch it anew."""
 PDF_TYPE: Final = "application/pdf"

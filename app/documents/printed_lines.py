@@ -13,8 +13,13 @@ from app.billing.enums import BillingUnit
 from app.documents.document import DocumentLine, FrozenDocument
 from app.documents.texts import Texts
 
+MAX_LISTED_LINES: Final = 2_000
+"""The most lines that are listed one by one. Above, they are summed up."""
 MAX_SUMMARY_LINES: Final = 1_000
 """The most lines of a summary; the rest is summed up in one more line of each kind."""
+
+_GroupKey = tuple[bool, str, str, bool, bool]
+_Kind = tuple[bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,23 @@ def divide_by_project(lines: Iterable[InvoiceLine]) -> list[ProjectSection]:
     return list(sections.values())
 
 
+def is_summed_up(document: FrozenDocument) -> bool:
+    """Return whether a document has too many lines to list each."""
+    return document.items > MAX_LISTED_LINES
+
+
 def print_lines(
+    document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts
+) -> list[InvoiceLine]:
+    """Return the lines of the printed document: each with a price, or their sums."""
+    if not is_summed_up(document):
+        return _list_lines(document, lines, texts)
+    summary = LineSummary(document, texts)
+    summary.add(lines)
+    return summary.lines()
+
+
+def _list_lines(
     document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts
 ) -> list[InvoiceLine]:
     """Return a line for each line of the document with a price, those without project last."""
@@ -136,49 +157,69 @@ def print_lines(
     return sorted(printed, key=_project_order)
 
 
-def sum_up_lines(
-    document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts
-) -> list[InvoiceLine]:
-    """Return a line per project and offering, and per project and name of compensations.
+class LineSummary:
+    """Sums up lines while they are read, in little memory however many there are.
 
-    From `MAX_SUMMARY_LINES` on, one line sums up the services, one the compensations, and one the
-    taxes charged by the provider.
+    There is a line per project and offering, and per project and name of compensations. Above
+    `MAX_SUMMARY_LINES`, one more line sums up the services, one the taxes charged by the provider,
+    and one the compensations.
     """
-    _ = texts.gettext
-    currency = get_currency(document.currency)
-    groups: dict[tuple[str | None, str, bool, bool], InvoiceLine] = {}
-    for line in lines:
-        if not line.price:
-            continue
-        # Compensations keep their own name, which states their reason.
-        name = line.name if line.credit else line.offering_name or _("Other services")
-        key = (line.project_name, name, line.credit, line.is_provider_tax)
-        one = InvoiceLine(
-            project=line.project_name,
-            name=name,
-            price=line.price,
-            tax_percent=document.tax_percent,
-            currency=currency,
-            credit=line.credit,
-            is_provider_tax=line.is_provider_tax,
-        )
-        groups[key] = _add(groups[key], one) if key in groups else one
-    ordered = sorted(
-        groups.values(), key=lambda line: (*_project_order(line), line.name, line.credit)
-    )
-    rest: dict[str, InvoiceLine] = {}
-    for group in ordered[MAX_SUMMARY_LINES:]:
+
+    def __init__(self, document: FrozenDocument, texts: Texts) -> None:
+        self._tax_percent = document.tax_percent
+        self._currency = get_currency(document.currency)
+        self._texts = texts
+        self._groups: dict[_GroupKey, InvoiceLine] = {}
+        self._rest: dict[_Kind, InvoiceLine] = {}
+
+    def add(self, lines: Iterable[DocumentLine]) -> None:
+        """Add lines. Those with a price of zero are left out."""
+        _ = self._texts.gettext
+        for line in lines:
+            if not line.price:
+                continue
+            # Compensations keep their own name, which states their reason.
+            name = line.name if line.credit else line.offering_name or _("Other services")
+            one = InvoiceLine(
+                project=line.project_name,
+                name=name,
+                price=line.price,
+                tax_percent=self._tax_percent,
+                currency=self._currency,
+                credit=line.credit,
+                is_provider_tax=line.is_provider_tax,
+            )
+            key = (*_project_order(one), name, line.credit, line.is_provider_tax)
+            self._groups[key] = _add(self._groups[key], one) if key in self._groups else one
+            if len(self._groups) > 2 * MAX_SUMMARY_LINES:
+                self._move_rest()
+
+    def lines(self) -> list[InvoiceLine]:
+        """Return the lines of the summary, in the order of their names."""
+        self._move_rest()
+        return [*self._groups.values(), *(self._rest[kind] for kind in sorted(self._rest))]
+
+    def _move_rest(self) -> None:
+        """Keep the first groups. A later group only moves the others farther back."""
+        keys = sorted(self._groups)
+        for key in keys[MAX_SUMMARY_LINES:]:
+            group = self._groups[key]
+            kind = (group.credit, group.is_provider_tax and not group.credit)
+            if kind in self._rest:
+                self._rest[kind] = _add(self._rest[kind], group)
+            else:
+                self._rest[kind] = self._name_rest(group)
+        self._groups = {key: self._groups[key] for key in keys[:MAX_SUMMARY_LINES]}
+
+    def _name_rest(self, group: InvoiceLine) -> InvoiceLine:
+        _ = self._texts.gettext
         if group.credit:
             name = _("Compensations")
         elif group.is_provider_tax:
             name = _("Taxes")
         else:
             name = _("Services")
-        if name in rest:
-            rest[name] = _add(rest[name], group)
-        else:
-            rest[name] = replace(group, project=_("Further items"), name=name)
-    return ordered[:MAX_SUMMARY_LINES] + list(rest.values())
+        return replace(group, project=_("Further items"), name=name)
 
 
 def _project_order(line: InvoiceLine) -> tuple[bool, str]:

@@ -1,18 +1,18 @@
 """The content of a printed document, as JSON for its template: texts, formatted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from app.billing.bank_accounts import in_groups_of_four, parse_creditor_reference, parse_iban
 from app.billing.currencies import get_currency
 from app.billing.periods import Period
-from app.documents.document import DocumentKind, DocumentLine, FrozenDocument, Party
+from app.documents.document import DocumentKind, FrozenDocument, Party
 from app.documents.formats import Formats, to_one_line
 from app.documents.pdf.characters import make_printable
 from app.documents.pdf.payment_codes import epc_code, payment_reference, swiss_qr_bill
-from app.documents.pdf.table import Json, build_table, is_summed_up
-from app.documents.printed_lines import print_lines, sum_up_lines
+from app.documents.pdf.table import Json, build_table
+from app.documents.printed_lines import InvoiceLine, is_summed_up
 from app.documents.printed_sums import (
     asks_for_payment,
     has_tax_columns,
@@ -25,8 +25,8 @@ from app.urls import is_http_url
 _MAX_ADDRESS_LINES: Final = 8
 
 
-def build_content(document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts) -> Json:
-    """Return the content of a document in the language of the texts."""
+def build_content(document: FrozenDocument, lines: Sequence[InvoiceLine], texts: Texts) -> Json:
+    """Return the content of a document with its printed lines, in the language of the texts."""
     return _Content(document, lines, texts).build()
 
 
@@ -34,14 +34,13 @@ class _Content:
     """Builds the content of one document."""
 
     def __init__(
-        self, document: FrozenDocument, lines: Iterable[DocumentLine], texts: Texts
+        self, document: FrozenDocument, lines: Sequence[InvoiceLine], texts: Texts
     ) -> None:
         self.document = document
         self.texts = texts
         self.formats = Formats(texts.locale, get_currency(document.currency))
         self.summed_up = is_summed_up(document)
-        make_lines = sum_up_lines if self.summed_up else print_lines
-        self.lines = make_lines(document, lines, texts)
+        self.lines = lines
         self.is_credit_note = document.kind is DocumentKind.CREDIT_NOTE
         self.asks_for_payment = asks_for_payment(document)
         url = document.payment_url.strip()

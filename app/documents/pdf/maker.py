@@ -6,15 +6,17 @@ megabytes. Neither may slow down or end the process that serves requests.
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
 from anyio.lowlevel import RunVar
 
-from app.documents.document import parse_document, parse_lines
+from app.documents.document import FrozenDocument, parse_document, parse_lines
 from app.documents.pdf.errors import PdfProcessDied, PdfTimeout
-from app.documents.pdf.rendering import make_pdf_with_e_invoice
+from app.documents.pdf.rendering import make_pdf_with_e_invoice, make_summed_up_pdf
+from app.documents.printed_lines import InvoiceLine, LineSummary
+from app.documents.texts import choose_texts
 
 MEMORY_LIMIT: Final = 1 << 30
 """The most bytes of address space of a process."""
@@ -22,6 +24,7 @@ TIME_LIMIT: Final = 60.0
 """Seconds from the call to the PDF, waiting for a process included."""
 PROCESSES: Final = 2
 """The processes of an event loop that work at a time."""
+_Lines = TypeVar("_Lines")
 _shared_limiter: Final = RunVar[CapacityLimiter]("pdf_processes")
 
 
@@ -54,12 +57,28 @@ class PdfMaker:
         time limit, PdfProcessDied if the process was killed or had too little memory, and PdfError
         if the PDF cannot be made.
         """
+        return await self._run(_make_pdf, document, batches)
+
+    async def make_summed_up(self, document: bytes, summary: Sequence[InvoiceLine]) -> bytes:
+        """Return a document that has too many lines for an e-invoice inside, as `make` does."""
+        return await self._run(_make_summed_up_pdf, document, summary)
+
+    def begin_summary(self, document: FrozenDocument) -> LineSummary:
+        """Return a summary without lines, in the language of the PDF."""
+        return LineSummary(document, choose_texts(document.language, self._default_locale))
+
+    async def _run(
+        self,
+        make: Callable[[bytes, Sequence[_Lines], str, int], bytes],
+        document: bytes,
+        lines: Sequence[_Lines],
+    ) -> bytes:
         try:
             with fail_after(self._time_limit):
                 return await to_process.run_sync(
-                    _make_pdf,
+                    make,
                     document,
-                    batches,
+                    lines,
                     self._default_locale,
                     self._memory_limit,
                     cancellable=True,
@@ -86,6 +105,13 @@ def _make_pdf(
     _limit_process(memory_limit)
     lines = [line for batch in batches for line in parse_lines(batch)]
     return make_pdf_with_e_invoice(parse_document(document), lines, default_locale=default_locale)
+
+
+def _make_summed_up_pdf(
+    document: bytes, summary: Sequence[InvoiceLine], default_locale: str, memory_limit: int
+) -> bytes:
+    _limit_process(memory_limit)
+    return make_summed_up_pdf(parse_document(document), summary, default_locale=default_locale)
 
 
 def _limit_process(memory_limit: int) -> None:

@@ -15,9 +15,10 @@ from app.documents.pdf.characters import PLACEHOLDER
 from app.documents.pdf.content import build_content
 from app.documents.pdf.errors import PdfError
 from app.documents.pdf.factur_x import declare_attachment
+from app.documents.printed_lines import InvoiceLine, print_lines
 from app.documents.profiles import FACTUR_X
 from app.documents.requirements import find_problems
-from app.documents.texts import choose_texts
+from app.documents.texts import Texts, choose_texts
 from app.documents.xml_documents import write_xml
 
 MAX_ATTACHED_LINES: Final = 5_000
@@ -58,6 +59,22 @@ def make_pdf(
     language of which there is a catalogue. Raises PdfError if the PDF cannot be made.
     """
     texts = choose_texts(document.language, default_locale)
+    return _print(document, print_lines(document, lines, texts), texts, xml)
+
+
+def make_summed_up_pdf(
+    document: FrozenDocument, summary: Sequence[InvoiceLine], *, default_locale: str = "en"
+) -> bytes:
+    """Return a document of more than `MAX_ATTACHED_LINES` lines, of which it has the summary.
+
+    The summary is that of `LineSummary`. Raises PdfError if the PDF cannot be made.
+    """
+    return _print(document, summary, choose_texts(document.language, default_locale), None)
+
+
+def _print(
+    document: FrozenDocument, lines: Sequence[InvoiceLine], texts: Texts, xml: bytes | None
+) -> bytes:
     content = json.dumps(build_content(document, lines, texts), ensure_ascii=False)
     inputs = {"content": content, "xml": xml.decode() if xml else ""}
     options: dict[str, Any] = {

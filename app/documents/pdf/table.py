@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from heapq import nlargest
-from typing import Any, Final
+from typing import Any
 
 from app.billing.periods import Period
 from app.documents.document import FrozenDocument
 from app.documents.formats import Formats, to_one_line
-from app.documents.printed_lines import InvoiceLine, ProjectSection, divide_by_project
+from app.documents.printed_lines import (
+    InvoiceLine,
+    ProjectSection,
+    divide_by_project,
+    is_summed_up,
+)
 from app.documents.printed_sums import has_tax_columns
 from app.documents.texts import Texts
 
-MAX_LISTED_LINES: Final = 2_000
-"""The most lines that are listed one by one. Above, they are summed up."""
-
 Json = dict[str, Any]
-
-
-def is_summed_up(document: FrozenDocument) -> bool:
-    """Return whether a document has too many lines to list each."""
-    return document.items > MAX_LISTED_LINES
 
 
 def build_table(

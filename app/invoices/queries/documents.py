@@ -140,7 +140,8 @@ def _select_lines() -> Select[str]:
         .lateral("line")
     )
     return (
-        select(cast(line.c.value, Text).label("value"))
+        # Details may be as large as an item may be, and documents do not need them.
+        select(cast(line.c.value.op("-")(literal_column("'details'")), Text).label("value"))
         .select_from(DocumentLines)
         .join(line, true())
         .where(

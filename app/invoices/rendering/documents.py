@@ -1,6 +1,7 @@
 """Renders the documents of issued invoices: XML in parts, PDF in a process of its own."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,6 +9,7 @@ from app.database.engine import Database
 from app.documents.files import document_title
 from app.documents.pdf.errors import PdfError
 from app.documents.pdf.maker import PdfMaker
+from app.documents.pdf.rendering import MAX_ATTACHED_LINES
 from app.documents.problems import Problem
 from app.documents.profiles import Profile
 from app.documents.requirements import Requirements
@@ -70,13 +72,21 @@ async def render_xml(
 async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker) -> bytes:
     """Return a document as PDF, with the e-invoice inside where it can be made.
 
-    No connection is held while the PDF is made. Raises TemporarilyUnavailable if it took too long
+    Above the most lines of an e-invoice inside, lines are summed up while they are read. No
+    connection is held while the PDF is made. Raises TemporarilyUnavailable if it took too long
     or its process was killed.
     """
     async with database.snapshot() as connection:
-        batches = [batch async for batch in issued.read_batches(connection)]
+        if issued.document.items > MAX_ATTACHED_LINES:
+            summary = maker.begin_summary(issued.document)
+            async for lines in issued.read_lines(connection):
+                summary.add(lines)
+            make = partial(maker.make_summed_up, issued.content, summary.lines())
+        else:
+            batches = [batch async for batch in issued.read_batches(connection)]
+            make = partial(maker.make, issued.content, batches)
     try:
-        return await maker.make(issued.content, batches)
+        return await make()
     except PdfError as error:
         _logger.error("PDF not made", number=issued.document.printed_number, reason=str(error))
         message = f"The PDF of {document_title(issued.document)} cannot be made now."

@@ -1,15 +1,21 @@
 """Documents of many lines: tags, summing up, size."""
 
 import io
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from pypdf import PdfReader
 
+from app.documents.document import DocumentLine
 from app.documents.pdf.rendering import make_pdf, make_pdf_with_e_invoice
-from app.documents.printed_lines import MAX_SUMMARY_LINES, sum_up_lines
+from app.documents.printed_lines import MAX_SUMMARY_LINES, LineSummary
 from app.documents.texts import choose_texts
 from tests.documents.pdf.examples import document, line, lines
 from tests.documents.pdf.test_pdf import text_of
+
+ENGLISH = choose_texts("en", "en")
 
 
 def test_lines_are_listed_and_tagged_up_to_500() -> None:
@@ -38,13 +44,47 @@ def test_a_summary_has_a_bounded_number_of_lines() -> None:
         line(1, name="Outage", credit=True, project_name="Zoo", price=Decimal("-5.00")),
         line(2, price=Decimal(0)),
     ]
-    summary = sum_up_lines(document(items), items, choose_texts("en", "en"))
-    assert len(summary) == MAX_SUMMARY_LINES + 2
-    assert [(each.name, each.items, each.price) for each in summary[-2:]] == [
+    summary = LineSummary(document(items), ENGLISH)
+    summary.add(items)
+    printed = summary.lines()
+    assert len(printed) == MAX_SUMMARY_LINES + 2
+    assert [(each.name, each.items, each.price) for each in printed[-2:]] == [
         ("Services", 1500, Decimal("13950.00")),
         ("Compensations", 1, Decimal("-5.00")),
     ]
-    assert sum(each.price for each in summary) == document(items).net
+    assert sum(each.price for each in printed) == document(items).net
+
+
+def test_a_summary_is_the_same_in_whichever_order_lines_are_read() -> None:
+    items = [line(number, offering_name=f"Offering {number % 3000:05}") for number in range(4000)]
+    summaries = [LineSummary(document(items), ENGLISH) for _ in range(3)]
+    summaries[0].add(items)
+    summaries[1].add(reversed(items))
+    for start in range(0, len(items), 100):
+        summaries[2].add(items[start : start + 100])
+    first, *others = [summary.lines() for summary in summaries]
+    assert others == [first, first]
+    assert [each.items for each in first] == 1000 * [2] + [2000]
+
+
+def test_a_summary_takes_the_same_memory_for_many_times_the_lines() -> None:
+    def read(count: int) -> Iterator[Sequence[DocumentLine]]:
+        for start in range(0, count, 100):
+            numbers = range(start, start + 100)
+            yield [replace(one, offering_name=f"{number:09}") for number in numbers]
+
+    one = line()
+    peaks = []
+    for count in (3_000, 15_000):
+        tracemalloc.start()
+        summary = LineSummary(document([one]), ENGLISH)
+        for batch in read(count):
+            summary.add(batch)
+        assert sum(each.items for each in summary.lines()) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] * 1.1
+    assert peaks[1] < 2 << 20
 
 
 def test_lines_without_project_come_last_and_resources_tell_lines_apart() -> None:
