@@ -34,7 +34,8 @@ class CreditNote(Base):
     gross: Mapped[Amount]
     """With tax."""
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    """The keys of `app.documents.document.FrozenDocument`."""
+    """The keys of `app.documents.document.FrozenDocument`, and `source` where an import of a
+    restated bill made the credit note."""
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of the text of the content, followed by the digests of the lines in their order."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.crediting import CreditedLine, ItemRest
-from app.billing.enums import InvoiceState
+from app.billing.enums import ImportSource, InvoiceState
 from app.invoices.models import Invoice
 
 _LINES: Final = 100
@@ -44,6 +44,8 @@ class NewCreditNote:
     is_paid: bool
     """Whether the invoice was paid before."""
     lines: Sequence[CreditedLine]
+    source: ImportSource | None = None
+    """The import that restated the bill."""
 
 
 class Addressee(NamedTuple):
@@ -85,6 +87,7 @@ async def insert_credit_note(connection: AsyncConnection, note: NewCreditNote) -
         "net": note.net,
         "gross": note.gross,
         "is_paid": note.is_paid,
+        "source": note.source,
         "items": [line.item for line in note.lines],
         "taken": [line.taken for line in note.lines],
         "quantities": [line.quantity for line in note.lines],
@@ -189,7 +192,7 @@ WITH given AS (
         'net', CAST(:net AS numeric)::text, 'gross', CAST(:gross AS numeric)::text,
         'compensations', sums.compensations::text, 'provider_tax', sums.provider_tax::text,
         'items', sums.items, 'hidden_items', 0, 'hidden_cost', '0'
-    ) AS content
+    ) || jsonb_strip_nulls(jsonb_build_object('source', CAST(:source AS text))) AS content
     FROM document,
         (SELECT coalesce(max(number), 0) + 1 AS number FROM credit_notes) AS next,
         (SELECT count(*) AS items, coalesce(sum(price) FILTER (WHERE credit), 0) AS compensations,

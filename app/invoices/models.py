@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Date,
     FetchedValue,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -149,6 +151,12 @@ UNFROZEN: Final = text(
 Index("ix_invoices_unfrozen", Invoice.id, postgresql_where=UNFROZEN)
 
 
+RESTATED_ITEM: Final = "restated_item"
+"""The key in the details of a difference of a restated bill: the item that it corrects."""
+IS_DIFFERENCE: Final = literal_column(f"(details ? '{RESTATED_ITEM}')", Boolean)
+"""The condition of an item that bills the difference of a restated bill."""
+
+
 class InvoiceItem(Base):
     """One line of an invoice."""
 
@@ -162,6 +170,7 @@ class InvoiceItem(Base):
         CheckConstraint("jsonb_typeof(details) = 'object'", name="details_are_an_object"),
         Index("ix_invoice_items_invoice_id_id", "invoice_id", "id"),
         Index("ix_invoice_items_start_id", "start", "id"),
+        Index("ix_invoice_items_differences", "invoice_id", postgresql_where=IS_DIFFERENCE),
         # With the price, so that the costs of a project are added up from the index.
         Index(
             "ix_invoice_items_project_id_invoice_id",

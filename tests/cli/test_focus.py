@@ -66,6 +66,7 @@ async def test_a_refused_import_says_why_and_ends_with_1(
         (["--tax", "1.001", "--format", "focus"], "--tax must be a percentage"),
         (["--notify", "--format", "focus"], "--notify requires --issue."),
         (["--issue"], "require --format focus"),
+        (["--credit"], "require --format focus"),
         (["--drop-tax-rows"], "require --format focus"),
         (["--allow-equal-rows"], "require --format focus"),
     ],
@@ -93,6 +94,25 @@ async def test_a_copy_is_refused_and_equal_parts_are_allowed(
     result = await call(settings, "import", "--format", "focus", "--allow-equal-rows", *paths)
     assert (result.exit_code, result.stderr) == (0, "")
     assert (await connection.execute(select(Invoice.total_price))).scalar_one() == 2
+
+
+async def test_the_credit_notes_and_differences_of_a_restated_bill_are_told(
+    settings: Settings, tmp_path: Path
+) -> None:
+    command = ["import", "--format", "focus"]
+    rows = [row(BilledCost="10"), row(BilledCost="5", ResourceId="vm-2")]
+    path = write(tmp_path / "costs.csv", rows)
+    await call(settings, *command, "--tax", "20", "--issue", str(path))
+    write(path, [rows[0] | {"BilledCost": "8"}, rows[1] | {"BilledCost": "6.50"}])
+    result = await call(settings, *command, str(path))
+    assert result.exit_code == 1
+    assert "a difference of -0.50, which --credit bills." in result.stderr
+    result = await call(settings, *command, "--credit", str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1].strip() == (
+        "2026-09 Õunaaed OÜ: invoice 100002 bills 1.50 more;"
+        " credit note CN-1 gives back 2.00 of invoice 100001, 2.40 with tax"
+    )
 
 
 async def test_taxes_of_the_provider_are_told(

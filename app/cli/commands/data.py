@@ -85,6 +85,14 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
             help="For focus: remove the charges of earlier imports that are not in the files.",
         ),
     ] = False,
+    credit: Annotated[
+        bool,
+        typer.Option(
+            "--credit",
+            help="For focus: bill the difference where the bill of an issued invoice was restated,"
+            " by a credit note or on the running month's invoice.",
+        ),
+    ] = False,
     issue: Annotated[
         bool, typer.Option("--issue", help="For focus: issue the invoices of past months.")
     ] = False,
@@ -105,6 +113,7 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         drop_tax_rows=drop_tax_rows,
         allow_equal_rows=allow_equal_rows,
         replace=replace,
+        credit=credit,
         keep_good=keep_good,
     )
     if format is Format.FOCUS:
@@ -112,8 +121,8 @@ def import_(  # noqa: PLR0913, PLR0917 - one for each option
         return
     if focus_options != FocusImportOptions(keep_good=keep_good):
         fail(
-            "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --replace, --issue and"
-            " --notify require --format focus.",
+            "--tax, --drop-tax-rows, --currency, --allow-equal-rows, --replace, --credit,"
+            " --issue and --notify require --format focus.",
             code=MISUSED,
         )
     if format is Format.WALDUR:

@@ -20,7 +20,7 @@ from app.billing.crediting import (
     credited_gross,
 )
 from app.billing.currencies import Currency
-from app.billing.enums import InvoiceState
+from app.billing.enums import ImportSource, InvoiceState
 from app.credit_notes import repository
 from app.credit_notes.actions.notify import notify_if_due
 from app.credit_notes.errors import (
@@ -57,6 +57,8 @@ class CreditInvoice:
     """Not blank."""
     items: Sequence[CreditItem] | None = None
     """None for all that is left."""
+    source: ImportSource | None = None
+    """The import that restated the bill of the invoice; None for every other reason."""
 
 
 async def credit(connection: AsyncConnection, command: CreditInvoice, settings: Settings) -> UUID:
@@ -96,6 +98,7 @@ async def credit(connection: AsyncConnection, command: CreditInvoice, settings: 
         gross,
         invoice.state == InvoiceState.PAID,
         lines,
+        command.source,
     )
     await repository.insert_credit_note(connection, note)
     is_whole = _is_whole(rests, lines)

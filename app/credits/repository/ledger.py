@@ -3,7 +3,7 @@
 Each change of a balance, and of the set of a customer's credits, first locks the customer's credit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -38,6 +38,7 @@ from app.credits.models import (
     ProjectCredit,
 )
 from app.customers.models import Customer, Project
+from app.database.statements import equals_any
 
 _OF_AN_INVOICE: Final = (
     CreditTransactionType.COMPENSATION,
@@ -152,6 +153,23 @@ async def lock_credits(
         tuple(_project_credit(row) for row in await connection.execute(projects)),
         tuple((await connection.execute(offerings)).scalars()),
     )
+
+
+async def lock_credits_of_customers(
+    connection: AsyncConnection, customers: Collection[UUID]
+) -> None:
+    """Lock the credits of customers and of their affiliates, in the order of all."""
+    ids = select(Customer.id).where(equals_any(Customer.uuid, customers))
+    affiliates = select(CustomerAffiliate.affiliate_id).where(
+        CustomerAffiliate.customer_id.in_(ids), CustomerAffiliate.is_active
+    )
+    statement = (
+        select(CustomerCredit.id)
+        .where(or_(CustomerCredit.customer_id.in_(ids), CustomerCredit.customer_id.in_(affiliates)))
+        .order_by(CustomerCredit.id)
+        .with_for_update()
+    )
+    await connection.execute(statement)
 
 
 def _terms(row: Row[*tuple[Any, ...]]) -> CreditTerms:

@@ -1,11 +1,15 @@
 """Stores a bill: the part of an import that runs in its transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from app import clock
 from app.billing.enums import ImportSource
+from app.billing.periods import Period
+from app.credits.repository import ledger
 from app.dataio.focus import stored_invoices
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import InvoiceOutcome, InvoiceResult, count_noun
@@ -13,11 +17,13 @@ from app.dataio.focus.invoice_checks import InvoiceChecker, PlannedInvoice
 from app.dataio.focus.mapping import BillMapper, InvoiceDraft
 from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.reader import Progress
+from app.dataio.focus.restatements import Restater
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.dataio.loader import Loader
 from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.invoices.repository import imports
+from app.settings import Settings
 
 _HOW_TO_REPLACE: Final = (
     "Name all parts of an export in one command. --replace makes the invoices equal to the files "
@@ -38,18 +44,27 @@ class BillWriter:
         self._progress = progress
         self._names: dict[UUID, str] = {}
 
-    async def write(self) -> list[InvoiceResult]:
+    async def write(self, paths: Sequence[Path], settings: Settings) -> list[InvoiceResult]:
         """Store the invoices and return their results.
 
-        Raises FocusImportError if one cannot be stored, unless the option `keep_good` is set.
-        Calls `progress` with the fraction of the items that have been stored.
+        Credit notes name the files at `paths`. Raises FocusImportError if an invoice cannot be
+        stored, unless the option `keep_good` is set. Calls `progress` with the fraction of the
+        items that have been stored.
         """
         drafts = self._mapper.drafts
         if not drafts:
             return []
-        stored = await stored_invoices.load_invoices(
-            self._connection, {draft.customer for draft in drafts}
-        )
+        customers = {draft.customer for draft in drafts}
+        if self._options.credit:
+            # Credit notes lock the credits of a customer before its invoices.
+            await ledger.lock_credits_of_customers(self._connection, customers)
+        stored = await stored_invoices.load_invoices(self._connection, customers)
+        month = Period.containing(clock.today())
+        running = {
+            customer: invoice
+            for (customer, *of_month), invoice in stored.items()
+            if of_month == [month.year, month.month]
+        }
         plans = [
             PlannedInvoice(
                 draft,
@@ -59,7 +74,7 @@ class BillWriter:
             )
             for draft in drafts
         ]
-        checker = InvoiceChecker(self._connection, self._mapper, self._options)
+        checker = InvoiceChecker(self._connection, self._mapper, self._options, running)
         for plan in plans:
             plan.refusal = await checker.find_refusal(plan)
         refused = [plan for plan in plans if plan.refusal]
@@ -71,7 +86,15 @@ class BillWriter:
                 "Nothing was imported. --keep-good imports the other invoices.",
             )
         await self._store([plan for plan in plans if plan.is_writable], checker.removed_items)
-        return await self._collect_results(plans)
+        restated = [plan.restated for plan in plans if plan.restated and not plan.refusal]
+        opened = [plan.uuid for plan in plans if plan.is_writable and plan.stored is None]
+        restater = Restater(self._loader, self._mapper, self._options, month)
+        notes = await restater.write(restated, opened, paths, settings)
+        await imports.mark_unchanged_since_import(
+            self._connection,
+            [each.uuid for each in stored.values() if each.is_unchanged_since_import],
+        )
+        return await self._collect_results(plans, notes)
 
     async def _load_names(self, plans: Sequence[PlannedInvoice]) -> None:
         customers = {plan.draft.customer for plan in plans}
@@ -131,7 +154,9 @@ class BillWriter:
                     await self._loader.add(record)
             await self._loader.flush()
 
-    async def _collect_results(self, plans: list[PlannedInvoice]) -> list[InvoiceResult]:
+    async def _collect_results(
+        self, plans: list[PlannedInvoice], restatements: Mapping[UUID, list[str]]
+    ) -> list[InvoiceResult]:
         revisions = await stored_invoices.load_revisions(
             self._connection, [plan.uuid for plan in plans]
         )
@@ -145,7 +170,7 @@ class BillWriter:
         for plan in plans:
             number, revision = revisions.get(plan.uuid, (None, 0))
             outcome, note = _outcome(plan, revision)
-            notes = [note] if note else []
+            notes = [*([note] if note else []), *restatements.get(plan.uuid, ())]
             if plan.stored is not None and plan.stored.id in other_items:
                 count, price = other_items[plan.stored.id]
                 notes.append(f"{count_noun(count, 'item')} of {price:f} came from no import")
@@ -174,13 +199,14 @@ def _outcome(plan: PlannedInvoice, revision: int) -> tuple[InvoiceOutcome, str]:
     stored: StoredInvoice | None = plan.stored
     if stored is None:
         return InvoiceOutcome.NEW, ""
+    if plan.restated is not None:
+        is_empty = plan.restated.changes.is_empty
+        return InvoiceOutcome.UNCHANGED if is_empty else InvoiceOutcome.RESTATED, ""
     if revision == stored.revision:
         return InvoiceOutcome.UNCHANGED, ""
+    note = ""
     if stored.was_issued_empty:
-        return InvoiceOutcome.UPDATED, "it was issued without items, and is pending again"
-    if stored.was_changed_since_import:
-        return (
-            InvoiceOutcome.UPDATED,
-            "it was changed here; its imported items are now as in the file again",
-        )
-    return InvoiceOutcome.UPDATED, ""
+        note = "it was issued without items, and is pending again"
+    elif stored.was_changed_since_import:
+        note = "it was changed here; its imported items are now as in the file again"
+    return InvoiceOutcome.UPDATED, note

@@ -62,6 +62,11 @@ def item_uuid(key: ChargeGroupKey) -> UUID:
     return _derive("item", *usual, CORRECTION, corrected_month)
 
 
+def difference_uuid(item: UUID, invoice: UUID) -> UUID:
+    """Return the UUID of the difference of an item of a restated bill, on another invoice."""
+    return _derive("difference", item, invoice)
+
+
 def rounding_uuid(key: InvoiceKey) -> UUID:
     """Return the UUID of the item by which earlier releases rounded an invoice."""
     return _derive("rounding", *key)

@@ -16,6 +16,8 @@ class InvoiceOutcome(StrEnum):
     NEW = "new"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    RESTATED = "restated"
+    """Credit notes or another invoice bill the difference from the issued invoice."""
     REFUSED = "refused"
 
 

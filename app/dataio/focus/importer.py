@@ -62,7 +62,7 @@ async def import_focus_files(
             bill, customer_warnings = await match_stored_customers(loader.connection, bill)
             mapper = BillMapper(bill, currency, options.tax_percent or Decimal(0))
             writer = BillWriter(loader, mapper, options, lambda part: progress(0.5 + part / 2))
-            invoices = await writer.write()
+            invoices = await writer.write(paths, settings)
     except ImportRunning as error:
         raise FocusImportError(str(error)) from error
     except RecordsRejected as error:

@@ -1,17 +1,22 @@
 """Decides for each invoice of a bill whether an import may store it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.billing.currencies import get_currency
 from app.billing.enums import ImportSource
+from app.billing.restatement import Restatement, restate
 from app.dataio.focus import stored_invoices
+from app.dataio.focus.billed_items import BilledInvoice, load_billed_invoice
 from app.dataio.focus.import_report import count_noun
 from app.dataio.focus.mapping import BillMapper, InvoiceDraft
 from app.dataio.focus.missing_charges import describe_missing_charges
 from app.dataio.focus.options import FocusImportOptions
+from app.dataio.focus.restatements import RestatedInvoice
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.invoices.states import CHANGEABLE
 
@@ -26,6 +31,8 @@ class PlannedInvoice:
     """The tax that the import sets; None: a stored invoice keeps its own."""
     refusal: str = ""
     """Why the import may not store it although the bill differs from the stored invoice."""
+    restated: RestatedInvoice | None = None
+    """The differences to bill, if the stored invoice is issued."""
 
     @property
     def uuid(self) -> UUID:
@@ -42,11 +49,18 @@ class InvoiceChecker:
     """Compares the invoices of a bill with the stored ones."""
 
     def __init__(
-        self, connection: AsyncConnection, mapper: BillMapper, options: FocusImportOptions
+        self,
+        connection: AsyncConnection,
+        mapper: BillMapper,
+        options: FocusImportOptions,
+        running: Mapping[UUID, StoredInvoice],
     ) -> None:
+        """Check invoices; `running` has the stored ones of the running month by customer."""
         self._connection = connection
         self._mapper = mapper
         self._replace = options.replace
+        self._credit = options.credit
+        self._running = running
         self.lacks_charges = False
         """Whether an invoice was refused since it would lose charges of an earlier import."""
         self.removed_items: list[UUID] = []
@@ -67,19 +81,35 @@ class InvoiceChecker:
         if refusal := self._compare_currency(stored):
             return refusal
         items = await stored_invoices.load_imported_items(self._connection, stored.id)
-        records = self._mapper.map_items(plan.draft, stored.uuid)
+        records = list(self._mapper.map_items(plan.draft, stored.uuid))
+        rounding = await stored_invoices.sum_prices(self._connection, [plan.draft.rounding])
+        billed = await load_billed_invoice(
+            self._connection, stored, items, (plan.draft.rounding, rounding)
+        )
         count = stored_invoices.count_differences(items, records)
-        if count:
-            rounding = await stored_invoices.sum_prices(self._connection, [plan.draft.rounding])
-            price, billed = plan.draft.amounts.price, sum((each.price for each in items), rounding)
-            differ = f"{count_noun(count, 'line')} {'differs' if count == 1 else 'differ'}"
-            return (
-                f"it is {stored.state} and {differ} in the file, which bills {price:f}, while the "
-                f"invoice bills {billed:f}: a difference of {price - billed:+f}"
-            )
+        changes = Restatement()
+        if count or billed.was_restated:
+            changes = self._restate(plan.draft, billed)
+        if billed.was_restated:
+            count = len(changes.credits) + len(changes.differences)
+        is_credited = self._credit and not billed.is_final
+        if count and not is_credited:
+            return _describe_difference(plan.draft, stored, billed, count)
         if plan.tax_percent not in (None, stored.tax_percent):
             return f"it is {stored.state} with a tax of {stored.tax_percent:f} %"
-        return ""
+        if not is_credited:
+            return ""
+        running = self._running.get(plan.draft.customer)
+        plan.restated = RestatedInvoice(plan.draft, stored, billed, changes, running)
+        return await self._compare_with_other_invoices(plan) or plan.restated.find_refusal(
+            self._mapper.currency, [*items, *records]
+        )
+
+    def _restate(self, draft: InvoiceDraft, billed: BilledInvoice) -> Restatement:
+        lines = self._mapper.map_lines(draft)
+        costs = {uuid: line.billed_cost for uuid, line in lines.items()}
+        currency = get_currency(self._mapper.currency)
+        return restate(costs, draft.amounts.price, billed.items, currency)
 
     async def _compare_with_other_invoices(self, plan: PlannedInvoice) -> str:
         items = self._mapper.map_lines(plan.draft)
@@ -112,3 +142,16 @@ class InvoiceChecker:
         if stored.currency in (None, self._mapper.currency):
             return ""
         return f"its charges are in {stored.currency}"
+
+
+def _describe_difference(
+    draft: InvoiceDraft, invoice: StoredInvoice, billed: BilledInvoice, lines: int
+) -> str:
+    """Return the refusal of a bill that differs from an issued invoice in a number of lines."""
+    price, before = draft.amounts.price, billed.items.price
+    differ = f"{count_noun(lines, 'line')} {'differs' if lines == 1 else 'differ'}"
+    remedy = "" if billed.is_final else ", which --credit bills"
+    return (
+        f"it is {invoice.state} and {differ} in the file, which bills {price:f}, while the "
+        f"invoice bills {before:f}: a difference of {price - before:+f}{remedy}"
+    )

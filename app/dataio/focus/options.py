@@ -24,6 +24,8 @@ class FocusImportOptions:
     """Import files that have equal rows, as parts of one export may."""
     replace: bool = False
     """Remove the charges of earlier imports that are not in the files."""
+    credit: bool = False
+    """Bill the differences of restated bills, whose invoices are issued."""
     keep_good: bool = False
     """Skip the invoices that cannot be changed, and import the others."""
 

@@ -17,7 +17,7 @@ from app.dataio.focus.mapping import INVOICE_IDS, OFFERING_TYPE
 from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records.invoices import InvoiceItemRecord
 from app.deliveries.models import Delivery
-from app.invoices.models import Invoice, InvoiceItem
+from app.invoices.models import IS_DIFFERENCE, Invoice, InvoiceItem
 from app.invoices.repository.closing import is_unissued_before
 from app.invoices.repository.imports import HAS_ITEMS
 from app.invoices.states import CHANGEABLE, ISSUED
@@ -71,6 +71,11 @@ class StoredInvoice:
     def was_changed_since_import(self) -> bool:
         """Whether it was changed since the last import of cost exports."""
         return self.source == ImportSource.FOCUS and self.revision != self.imported_revision
+
+    @property
+    def is_unchanged_since_import(self) -> bool:
+        """Whether it is as the last import of cost exports left it."""
+        return self.source == ImportSource.FOCUS and self.revision == self.imported_revision
 
 
 _INVOICE_COLUMNS = [each.name for each in fields(StoredInvoice) if hasattr(Invoice, each.name)]
@@ -194,12 +199,16 @@ async def find_items_on_other_invoices(
 async def sum_other_items(
     connection: AsyncConnection, invoice_ids: Collection[int], roundings: Collection[UUID]
 ) -> dict[int, tuple[int, Decimal]]:
-    """Return the number and price of invoices' items that no import brought, by invoice."""
+    """Return the number and price of invoices' items that no import brought, by invoice.
+
+    Differences of restated bills are an import's.
+    """
     statement = (
         select(InvoiceItem.invoice_id, func.count(), func.sum(InvoiceItem.price))
         .where(
             equals_any(InvoiceItem.invoice_id, invoice_ids),
             ~_IS_IMPORTED,
+            ~IS_DIFFERENCE,
             ~equals_any(InvoiceItem.uuid, roundings),
         )
         .group_by(InvoiceItem.invoice_id)

@@ -58,7 +58,8 @@ async def create_legacy_customer(importer: BillImporter, connection: AsyncConnec
     bill = bill.with_accounts({key.account: "acc-1" for key in bill.groups})
     mapping = BillMapper(bill, "EUR", Decimal(0))
     async with import_transaction(importer.database, importer.settings) as loader:
-        await BillWriter(loader, mapping, FocusImportOptions(), lambda _: None).write()
+        writer = BillWriter(loader, mapping, FocusImportOptions(), lambda _: None)
+        await writer.write([], importer.settings)
     return (await connection.execute(select(Invoice.customer_id))).scalar_one()
 
 
