@@ -15,6 +15,8 @@ from app.billing.enums import ImportSource, InvoiceState
 from app.invoices.models import Invoice
 
 _LINES: Final = 100
+_BATCH_BYTES: Final = 1024 * 1024
+"""Bytes after which a batch of lines ends. Details of items may be large."""
 """The lines of a row of `credit_note_lines`."""
 
 
@@ -176,8 +178,16 @@ WITH given AS (
     CROSS JOIN LATERAL jsonb_each(batch.content) AS line
     JOIN given ON given.item = (line.value ->> 'uuid')::uuid
 ), batch AS (
-    SELECT (place - 1) / {_LINES} AS batch, jsonb_object_agg(line.item, line.content) AS content
-    FROM line GROUP BY 1
+    SELECT batch, jsonb_object_agg(item, content) AS content
+    FROM (
+        SELECT item, content, dense_rank() OVER (
+            ORDER BY (place - 1) / {_LINES}, (bytes - octet_length(content::text)) / {_BATCH_BYTES}
+        ) - 1 AS batch
+        FROM (
+            SELECT *, sum(octet_length(content::text)) OVER (ORDER BY place) AS bytes FROM line
+        ) AS sized
+    ) AS placed
+    GROUP BY batch
 ), digested AS (
     SELECT *, sha256(convert_to(content::text, 'UTF8')) AS digest FROM batch
 ), head AS (

@@ -24,6 +24,9 @@ from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocumen
 from app.invoices.repository.documents import LINES
 from app.invoices.repository.item_sources import is_of_document, is_present_document
 
+PART_BYTES: Final = 1024 * 1024
+"""Bytes after which the lines of an exported record end. Details of items may be large, and an
+import refuses too long records."""
 _BATCH_RECORDS: Final = 1000
 _HEADS: Final = "import_invoice_documents"
 _LINES: Final = "import_document_lines"
@@ -38,19 +41,27 @@ FROM (
     ORDER BY i.id
 ) AS record
 """),
-    text("""
+    # A part ends with the line that exceeds it, and each quote is escaped in a record.
+    text(f"""
 SELECT row_to_json(record)::text AS line
 FROM (
-    SELECT 'invoice_document_lines' AS kind, i.uuid, (
-        SELECT jsonb_agg(each.value ORDER BY each.key::bigint)::text
-        FROM jsonb_each(l.content) AS each
-    ) AS lines
+    SELECT 'invoice_document_lines' AS kind, i.uuid, part.lines
     FROM invoices AS i
     JOIN invoice_documents AS d ON d.invoice_id = i.id AND d.version = i.document_version
     JOIN document_lines AS l ON l.invoice_id = i.id AND l.version = d.lines_version
-    ORDER BY i.id, l.first_item_id
+    CROSS JOIN LATERAL (
+        SELECT number, jsonb_agg(value ORDER BY key)::text AS lines
+        FROM (
+            SELECT key::bigint AS key, value,
+                (sum(octet_length(value::text)) OVER (ORDER BY key::bigint)
+                    - octet_length(value::text)) / {PART_BYTES} AS number
+            FROM jsonb_each(l.content)
+        ) AS line
+        GROUP BY number
+    ) AS part
+    ORDER BY i.id, l.first_item_id, part.number
 ) AS record
-"""),
+"""),  # noqa: S608 - made of constants
 )
 """Statements that select the lines of an export."""
 _has_document: Final = select(Invoice.id).join(InvoiceDocument, is_present_document)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.verify import VerificationResult, verify
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
+from app.dataio.document_import import PART_BYTES
 from app.dataio.import_report import ImportReport, RecordsRejected
 from app.dataio.jsonl.exporter import export_lines
 from app.dataio.jsonl.importer import import_file
@@ -187,3 +188,28 @@ async def test_a_document_that_is_not_the_invoice_s_is_rejected(
         await take(lines)
     assert reason in str(raised.value.report.rejected[0])
     assert await buyers(other[0]) == []
+
+
+async def test_lines_with_large_details_are_exported_in_several_records(
+    database: Database, settings: Settings, other: tuple[Database, Settings], take: Take
+) -> None:
+    invoice = build_invoice(customer := build_customer(), state=InvoiceState.CREATED)
+    details = {"notes": 130_000 * '"'}
+    items = [build_item(invoice, "1.50", details=details) for _ in range(12)]
+    await import_records(database, settings, [customer, invoice, *items])
+    exported = b"".join([piece async for piece in export_lines(database, settings)]).splitlines()
+    assert max(map(len, exported)) < 2.6 * PART_BYTES
+    given = [json.loads(line) for line in exported]
+    records = of_kind(given, "invoice_document_lines")
+    assert [len(json.loads(each["lines"])) for each in records] == [5, 4, 3]
+    await take(given)
+    assert [str(each) async for each in verify(*other, VerificationResult())] == []
+    contents = text(
+        "SELECT jsonb_agg(value ORDER BY value ->> 'uuid')::text"
+        " FROM document_lines, jsonb_each(content)"
+    )
+    stored = []
+    for each in (database, other[0]):
+        async with each.reading() as connection:
+            stored.append((await connection.execute(contents)).scalar_one())
+    assert stored[0] == stored[1]

@@ -83,7 +83,7 @@ async def export_lines(
                     yield b"".join(row.line.encode() + b"\n" for row in batch)
                 done += len(batch)
                 if progress is not None:
-                    progress(done / total)
+                    progress(min(done / total, 1))  # lines of a row may be several records
 
 
 async def _count_rows(connection: AsyncConnection) -> int:
