@@ -116,8 +116,9 @@ class InvoiceChecker:
         for number, state, count, price in await stored_invoices.find_items_on_other_invoices(
             self._connection, plan.uuid, items
         ):
-            if state not in CHANGEABLE or not self._replace:
-                self.lacks_charges |= state in CHANGEABLE
+            can_move = state in CHANGEABLE and plan.restated is None
+            if not can_move or not self._replace:
+                self.lacks_charges |= can_move
                 return (
                     f"{count_noun(count, 'item')} of {price:f} would move here from invoice "
                     f"{number}, which is {state}"

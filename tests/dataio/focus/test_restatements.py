@@ -20,12 +20,16 @@ from app.billing.money import round_half_up
 from app.credit_notes.actions.cancel import CancelInvoice, cancel
 from app.credit_notes.actions.credit import CreditInvoice, CreditItem, credit
 from app.credit_notes.errors import ItemExceeded
+from app.database.engine import Database
 from app.dataio.focus.import_report import FocusImportReport, InvoiceOutcome, InvoiceResult
+from app.dataio.jsonl.exporter import export_lines
+from app.dataio.jsonl.importer import import_file
 from app.invoices.actions.issue import IssueInvoice
 from app.invoices.actions.issue import issue as issue_invoice
 from app.invoices.models import Invoice, InvoiceItem
 from tests.dataio.focus.bill_importer import OCTOBER, BillImporter, load_items
 from tests.dataio.focus.files import row
+from tests.support.factories import Factories
 
 VM1, VM2 = row(BilledCost="10"), row(BilledCost="5", ResourceId="vm-2")
 NAME = "Hours of a machine (2026-09, restated)"
@@ -307,6 +311,40 @@ async def test_taxes_of_the_provider_are_not_taxed_on_the_running_invoice(
     await importer(row(**OCTOBER), tax_percent=Decimal(20))
     message = await importer.refusal(VM1, tax | {"BilledCost": "3"}, credit=True)
     assert "it is taxed with 20.00 %, but there are taxes of the provider" in message
+
+
+async def test_an_item_that_is_on_another_invoice_is_not_billed_again(
+    importer: BillImporter, connection: AsyncConnection, make: Factories
+) -> None:
+    await importer(VM1, VM2)
+    other = await make.invoice(await make.customer())
+    moved = update(InvoiceItem).where(InvoiceItem.price == 5).values(invoice_id=other.id)
+    await connection.execute(moved)
+    await connection.execute(update(Invoice).where(Invoice.month == 9).values(state="created"))
+    for replace in (False, True):
+        message = await importer.refusal(VM1, VM2, credit=True, replace=replace)
+        assert "1 item of 5.00 would move here from invoice 100002" in message
+
+
+async def test_a_restored_export_knows_what_was_billed(
+    importer: BillImporter, second_database_url: str
+) -> None:
+    await issue(importer, VM1, VM2)
+    bill = [VM1 | {"BilledCost": "8"}, VM2 | {"BilledCost": "6"}]
+    await restate(importer, *bill)
+    settings = importer.settings.model_copy(update={"database_url": second_database_url})
+    file = importer.directory / "export.jsonl"
+    lines = export_lines(importer.database, settings)
+    file.write_bytes(b"".join([piece async for piece in lines]))
+    other = Database(settings)
+    try:
+        await import_file(other, settings, str(file))
+        restored = BillImporter(other, settings, importer.directory)
+        assert await restored.outcomes(*bill, credit=True) == [InvoiceOutcome.UNCHANGED]
+        result = await restate(restored, VM1, VM2)
+        assert result.note == "invoice 100002 bills 1.00 more"
+    finally:
+        await other.close()
 
 
 async def test_nothing_of_a_file_is_credited_if_another_invoice_is_refused(
