@@ -15,7 +15,7 @@ from app.settings import Settings
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories
 from tests.support.smtp import Fault, Stage, run_mail_server
-from tests.support.worker import kill, until, worker_process
+from tests.support.worker import kill, until, worker_here, worker_process
 
 RECIPIENTS = 20
 PATIENCE = 60
@@ -67,7 +67,7 @@ async def test_the_delivery_of_a_killed_worker_is_taken_over_after_its_lease(
     async def is_sent() -> bool:
         return await _number(connection, DeliveryState.SENT) == 1
 
-    async with run_mail_server() as sink, worker_process(_to(settings, sink.url)):
+    async with run_mail_server() as sink, worker_here(_to(settings, sink.url)):
         await until(waits_for_the_end_of_the_claim)
         assert await _number(connection, DeliveryState.SENDING) == 1
         assert sink.sessions == 0
@@ -93,7 +93,7 @@ async def test_several_workers_send_each_delivery_once(
         # Slower than a job's lease, so that each worker is tempted to take over the other's.
         sink.delay = 1.5
         to_sink = _to(settings, sink.url)
-        async with worker_process(to_sink), worker_process(to_sink):
+        async with worker_process(to_sink), worker_here(to_sink):
             await until(all_are_sent)
     assert sorted(mail.message["Message-ID"] for mail in sink.mailbox) == sorted(message_ids)
     assert len({tuple(mail.recipients) for mail in sink.mailbox}) == RECIPIENTS
@@ -127,7 +127,7 @@ async def test_a_repeatedly_killed_worker_loses_no_delivery(
         await connection.execute(
             update(OutboxEntry).where(OutboxEntry.done_at.is_(None)).values(due_at=over)
         )
-        async with worker_process(to_sink):
+        async with worker_here(to_sink):
             await until(all_are_sent)
     arrived = [mail.message["Message-ID"] for mail in sink.mailbox]
     assert set(arrived) == set(message_ids)

@@ -167,7 +167,7 @@ async def test_the_close_of_a_killed_worker_is_taken_over(
     async def all_is_done() -> bool:
         return await open_entries(connection) == 0
 
-    async with worker_process(settings), worker_process(settings):
+    async with worker_process(settings), worker_here(settings):
         await until(all_is_done)
     assert await number_of(connection, issued) == 12
     assert await number_of(connection, Invoice.state == InvoiceState.PENDING) == 12
