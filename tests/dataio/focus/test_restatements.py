@@ -20,10 +20,12 @@ from app.billing.money import round_half_up
 from app.credit_notes.actions.cancel import CancelInvoice, cancel
 from app.credit_notes.actions.credit import CreditInvoice, CreditItem, credit
 from app.credit_notes.errors import ItemExceeded
+from app.customers.models import Customer
 from app.database.engine import Database
 from app.dataio.focus.import_report import FocusImportReport, InvoiceOutcome, InvoiceResult
 from app.dataio.jsonl.exporter import export_lines
 from app.dataio.jsonl.importer import import_file
+from app.deliveries.schedule import schedule_deliveries
 from app.invoices.actions.issue import IssueInvoice
 from app.invoices.actions.issue import issue as issue_invoice
 from app.invoices.models import Invoice, InvoiceItem
@@ -187,6 +189,25 @@ async def test_a_paid_invoice_stays_paid(
     await restate(importer, VM1 | {"BilledCost": "4"})
     assert await load_sums(connection) == {9: ("paid", 10, 0)}
     assert await load_notes(connection) == [(1, 6, 6)]
+
+
+@pytest.mark.parametrize("was_mailed", [False, True])
+async def test_a_credit_note_is_mailed_if_its_invoice_was(
+    importer: BillImporter, connection: AsyncConnection, was_mailed: bool
+) -> None:
+    importer.settings = importer.settings.model_copy(update={"notify_on_issue": True})
+    await issue(importer, VM1)
+    await connection.execute(update(Customer).values(email="owner@example.com"))
+    if was_mailed:
+        invoice_id, customer_id = (
+            await connection.execute(select(Invoice.id, Invoice.customer_id))
+        ).one()
+        await schedule_deliveries(
+            connection, importer.settings, customer_id=customer_id, invoice_id=invoice_id
+        )
+    await restate(importer, VM1 | {"BilledCost": "4"})
+    mails = "SELECT count(*) FROM notification_deliveries WHERE credit_note_id IS NOT NULL"
+    assert await connection.scalar(text(mails)) == was_mailed
 
 
 async def test_the_part_that_staff_gave_back_is_reported_and_not_credited(
