@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.crediting import CreditedLine, ItemRest
 from app.billing.enums import ImportSource, InvoiceState
-from app.invoices.models import Invoice
+from app.invoices.models import UNFROZEN, Invoice
 
 _LINES: Final = 100
 _BATCH_BYTES: Final = 1024 * 1024
@@ -31,6 +31,13 @@ class CreditedInvoice(NamedTuple):
     credited_net: Decimal
     """The sum of its credit notes without tax."""
     credited_gross: Decimal
+
+
+class ExceededInvoice(NamedTuple):
+    """An invoice of which credit notes give back more than it has."""
+
+    uuid: UUID
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,15 @@ async def find_rests(connection: AsyncConnection, invoice_id: int) -> Sequence[I
     """Return the rest of each item that is not credited whole, in the order of the invoice."""
     rows = await connection.execute(_RESTS, {"invoice": invoice_id})
     return [ItemRest(*row) for row in rows]
+
+
+async def find_exceeded(connection: AsyncConnection) -> Sequence[ExceededInvoice]:
+    """Return the invoices without a document that their credit notes exceed, by number.
+
+    These are invoices whose documents the transaction has replaced, or that it has brought with
+    their credit notes.
+    """
+    return [ExceededInvoice(*row) for row in await connection.execute(_EXCEEDED)]
 
 
 async def insert_credit_note(connection: AsyncConnection, note: NewCreditNote) -> None:
@@ -152,6 +168,46 @@ LEFT JOIN (
 WHERE i.id = :invoice AND item.price <> coalesce(credited.price, 0)
 ORDER BY item.position
 """)
+_EXCEEDED: Final = text(f"""
+WITH replaced AS (
+    SELECT i.*, {UNFROZEN.text} AS is_issued FROM invoices AS i
+    WHERE i.document_version IS NULL AND i.id IN (SELECT invoice_id FROM credit_notes)
+), credited AS (
+    SELECT n.invoice_id, line.uuid, sum(line.taken) AS taken, sum(line.price) AS price
+    FROM replaced AS i
+    JOIN credit_notes AS n ON n.invoice_id = i.id
+    JOIN credit_note_lines AS batch ON batch.credit_note_id = n.id
+    CROSS JOIN LATERAL jsonb_each(batch.content) AS each
+    CROSS JOIN LATERAL jsonb_to_record(each.value)
+        AS line (uuid uuid, taken numeric, price numeric)
+    GROUP BY n.invoice_id, line.uuid
+), exceeded AS (
+    SELECT DISTINCT ON (credited.invoice_id) credited.invoice_id, format(
+        'item %s would have the quantity %s and the price %s,'
+        ' and credit notes give back %s and %s of it',
+        credited.uuid, trim_scale(coalesce(item.quantity, 0)), coalesce(item.price, 0),
+        trim_scale(credited.taken), credited.price
+    ) AS reason
+    FROM credited
+    LEFT JOIN invoice_items AS item
+        ON item.uuid = credited.uuid AND item.invoice_id = credited.invoice_id
+    WHERE item.id IS NULL
+        OR credited.price NOT BETWEEN least(item.price, 0) AND greatest(item.price, 0)
+        OR credited.taken NOT BETWEEN least(item.quantity, 0) AND greatest(item.quantity, 0)
+    ORDER BY credited.invoice_id, credited.uuid
+)
+SELECT i.uuid, CASE
+    WHEN NOT i.is_issued THEN 'has credit notes, so that it stays issued'
+    ELSE coalesce(exceeded.reason, format(
+        'the total would be %s, and credit notes give back %s of it', i.total_cost, i.credited
+    ))
+END
+FROM replaced AS i
+LEFT JOIN exceeded ON exceeded.invoice_id = i.id
+WHERE NOT i.is_issued OR exceeded.invoice_id IS NOT NULL
+    OR i.credited NOT BETWEEN least(i.total_cost, 0) AND greatest(i.total_cost, 0)
+ORDER BY i.number
+""")  # noqa: S608 - made of constants
 _LOCK: Final = text("LOCK TABLE credit_notes IN SHARE ROW EXCLUSIVE MODE")
 _INSERT: Final = text(f"""
 WITH given AS (

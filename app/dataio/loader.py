@@ -22,6 +22,7 @@ from app.audit.writer import audited_transaction
 from app.billing import money
 from app.billing.currencies import Currency
 from app.billing.enums import DeliveryState
+from app.credit_notes.repository import find_exceeded
 from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.dataio.audit_import import AuditImport
@@ -194,6 +195,7 @@ class Loader:
     async def finish(self) -> None:
         """Write the queued records and the final statements; raises `RecordsRejected`."""
         await self.flush()
+        await self._reject_exceeded_invoices()
         self._reject_all(await self._documents.store())
         if self.report.rejected_count and not self._keep_good:
             raise RecordsRejected(self.report)
@@ -201,6 +203,26 @@ class Loader:
         await self._freeze_invoices()
         if "invoice" in self.report.counts:
             await imports.finish_inserted_invoices(self.connection)
+
+    async def _reject_exceeded_invoices(self) -> None:
+        """Raise `RecordsRejected` if an invoice would have less than its credit notes give back.
+
+        The rows are written, so that nothing can be kept.
+        """
+        exceeded = {each.uuid: each.reason for each in await find_exceeded(self.connection)}
+        if not exceeded:
+            return
+        kind = RECORD_KIND_BY_MODEL[InvoiceRecord]
+        lines: dict[UUID, int] = {}
+        if kind in self._created_tables:
+            seen = _STAGING_TABLES[kind].seen.c
+            found = select(seen.uuid, seen.line).where(seen.uuid.in_([*exceeded]))
+            lines = {row.uuid: row.line for row in await self.connection.execute(found)}
+        for uuid, reason in exceeded.items():
+            # An item may have come without its invoice.
+            line = lines.get(uuid, self._line)
+            self.report.reject(RejectedRecord(line, reason, kind.name, uuid))
+        raise RecordsRejected(self.report)
 
     async def _freeze_invoices(self) -> None:
         kind = RECORD_KIND_BY_MODEL[InvoiceRecord]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
 from app.audit.verify import VerificationResult, verify
+from app.credit_notes.actions.credit import CreditInvoice, credit
 from app.database.engine import Database
 from app.dataio.waldur.import_report import WaldurImportReport
 from app.invoices.jobs.close_month import close_month
@@ -292,3 +293,16 @@ async def test_what_changed_in_waldur_replaces_the_documents_of_issued_invoices(
         assert frozen.document.net == sum(line.price for line in frozen.lines)
     result = VerificationResult()
     assert [str(each) async for each in verify(database, settings, result)] == []
+
+
+async def test_an_invoice_with_credit_notes_stays_as_it_is(
+    bring: Import, waldur: str, database: Database, settings: Settings
+) -> None:
+    await bring()
+    async with database.transaction() as connection:
+        found = await connection.scalar(text("SELECT id FROM invoices WHERE number = 100002"))
+        assert found
+        await credit(connection, CreditInvoice(found, "Wrong"), settings)
+    await execute(waldur, "UPDATE invoices_invoiceitem SET unit_price = 0")
+    report = await bring()
+    assert kept(report)["invoice", "it was changed here"] == ["number 100002"]
