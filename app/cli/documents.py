@@ -23,9 +23,7 @@ from app.documents.pdf.maker import PdfMaker
 from app.documents.profiles import PROFILES, Profile, Syntax, get_profile
 from app.domain_errors import DomainError, NotFound, UnmetRequirements
 from app.invoices.queries.documents import IssuedDocument
-from app.invoices.rendering.documents import check_profiles, render_pdf, render_xml
-from app.notifications.invoice_query import read_invoice_view
-from app.notifications.rendering import InvoiceRenderer
+from app.invoices.rendering.documents import check_profiles, render_html, render_pdf, render_xml
 from app.settings import Settings
 
 _AT_ONCE: Final = 8
@@ -185,8 +183,7 @@ class _Writer:
         elif self.format is DocumentFormat.PDF:
             yield await render_pdf(database, issued, self._maker)
         else:
-            view = await read_invoice_view(database, issued.invoice_id, self.settings.currency)
-            yield InvoiceRenderer(self.settings, view).document().encode()
+            yield await render_html(database, issued, self.settings.locale)
 
 
 def _profile_of(document_format: DocumentFormat, name: str | None) -> Profile | None:

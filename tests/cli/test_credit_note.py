@@ -42,6 +42,13 @@ async def test_a_pdf_is_written_by_uuid_or_number(
     assert "Credit note CN-1" in PdfReader(paths[0]).pages[0].extract_text()
 
 
+async def test_standard_output_gets_the_html(settings: Settings, note: str) -> None:
+    arguments = ("credit-note", "document", "CN-1", "--format", "html", "-o", "-")
+    code, output, _ = await call(settings, *arguments)
+    assert code == 0
+    assert "<h1>Credit note CN-1</h1>" in output
+
+
 async def test_a_month_of_issue_is_written_into_a_folder(
     settings: Settings, note: str, tmp_path: Path
 ) -> None:

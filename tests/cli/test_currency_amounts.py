@@ -9,13 +9,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.currencies import get_currency
 from app.database.engine import Database
 from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.models import Invoice
+from app.invoices.rendering.documents import render_html
 from app.main import create_app
-from app.notifications import invoice_query
-from app.notifications.rendering import InvoiceRenderer
 from app.settings import Settings
 from tests.cli.currency_deployment import (
     bill_records,
@@ -26,7 +24,7 @@ from tests.cli.currency_deployment import (
     staff_client,
     write_lines,
 )
-from tests.notifications.examples import body, compose_for
+from tests.notifications.examples import body, compose
 from tests.support.factories import Factories
 
 pytestmark = pytest.mark.usefixtures("own_logs", "november")
@@ -124,12 +122,11 @@ async def test_documents_and_mail_have_the_decimals_of_the_currency(
     await import_records(settings, currency, tmp_path, bill_records(*costs))
     invoice_id = (await connection.execute(select(Invoice.id))).scalar_one()
     settings = in_currency(settings, currency)
-    statement = await invoice_query.read_invoice_view(database, invoice_id, get_currency(currency))
-    page = InvoiceRenderer(settings, statement).document()
+    issued = await find_or_freeze(database, settings, invoice_id)
+    page = (await render_html(database, issued, settings.locale)).decode()
     assert shown["due"] in page
     assert f"{Decimal(str(shown['prices'][0])):,}" in page
-    issued = await find_or_freeze(database, settings, invoice_id)
-    assert shown["due"] in body(compose_for(settings, issued.document), "plain")
+    assert shown["due"] in body(compose(settings, issued.document), "plain")
 
 
 async def test_a_cost_export_is_rounded_to_the_decimals_of_the_currency(

@@ -8,7 +8,7 @@ import pytest
 
 from app.documents.document import FrozenDocument, PrecedingInvoice
 from app.settings import Settings
-from tests.notifications.examples import body, compose_for
+from tests.notifications.examples import body, compose
 from tests.support.documents import credit_note_of, make_document, make_line
 
 INVOICE = make_document([make_line()], number=100112)
@@ -25,7 +25,7 @@ def settings() -> Settings:
 
 
 def test_a_german_mail_is_german_throughout(settings: Settings) -> None:
-    message = compose_for(settings, replace(INVOICE, language="de"))
+    message = compose(settings, replace(INVOICE, language="de"))
     assert (
         body(message, "plain").replace("\xa0", " ")
         == """\
@@ -58,7 +58,7 @@ Fragen? Schreiben Sie an billing@example.com.
 
 
 def test_an_english_credit_note_names_its_invoice(settings: Settings) -> None:
-    message = compose_for(settings, NOTE)
+    message = compose(settings, NOTE)
     assert message["Subject"] == (
         "Credit note CN-1 on invoice 100112 for Institut für Beispiele & Söhne, October 2026"
     )
@@ -104,7 +104,7 @@ def test_the_language_of_the_customer_goes_before_the_locale(
     settings = settings.model_copy(update={"locale": "en_GB"})
     for gross, end in zip((Decimal(-6), Decimal(0)), ends, strict=True):
         document = replace(INVOICE, language=language, gross=gross)
-        subject = compose_for(settings, document)["Subject"]
+        subject = compose(settings, document)["Subject"]
         assert subject.startswith(begin)
         assert subject.endswith(f", {end}")
 
@@ -114,8 +114,8 @@ def test_without_a_language_the_locale_decides(
     settings: Settings, document: FrozenDocument
 ) -> None:
     german = settings.model_copy(update={"locale": "de_AT"})
-    assert "Guten Tag," in body(compose_for(german, document), "plain")
+    assert "Guten Tag," in body(compose(german, document), "plain")
     dutch = settings.model_copy(update={"locale": "nl"})
-    plain = body(compose_for(dutch, document), "plain")
+    plain = body(compose(dutch, document), "plain")
     assert "Dear customer," in plain
     assert "oktober 2026" in plain or "1 nov 2026" in plain

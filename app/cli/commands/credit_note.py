@@ -1,6 +1,5 @@
 """`credit-note`: write and check the documents of credit notes."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -23,14 +22,6 @@ from app.invoices.queries.documents import IssuedDocument
 from app.settings import Settings
 
 cli = typer.Typer()
-
-
-class CreditNoteFormat(StrEnum):
-    """The kinds of files of a credit note."""
-
-    PDF = "pdf"
-    UBL = "ubl"
-    CII = "cii"
 
 
 async def _find(database: Database, _settings: Settings, credit_note_id: int) -> IssuedDocument:
@@ -56,8 +47,8 @@ def document(  # noqa: PLR0913, PLR0917 - the options of the command
         typer.Argument(help="The UUID or the number of a credit note, such as CN-1 or 1."),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        CreditNoteFormat, typer.Option(help="The format of the file.")
-    ] = CreditNoteFormat.PDF,
+        DocumentFormat, typer.Option(help="The format of the file.")
+    ] = DocumentFormat.PDF,
     profile: ProfileName = None,
     month: _Month = None,
     every: Annotated[bool, typer.Option("--all", help="All credit notes.")] = False,
@@ -72,8 +63,7 @@ def document(  # noqa: PLR0913, PLR0917 - the options of the command
     ] = None,
 ) -> None:
     """Write the document of a credit note, or those of a month or of all credit notes."""
-    selection = Selection(credit_note, month, every)
-    write_documents(_KEEPER, selection, DocumentFormat(format), profile, output)
+    write_documents(_KEEPER, Selection(credit_note, month, every), format, profile, output)
 
 
 @cli.command()

@@ -26,8 +26,19 @@ _MAX_ADDRESS_LINES: Final = 8
 
 
 def build_content(document: FrozenDocument, lines: Sequence[InvoiceLine], texts: Texts) -> Json:
-    """Return the content of a document with its printed lines, in the language of the texts."""
-    return _Content(document, lines, texts).build()
+    """Return the content of a document with its printed lines, in the language of the texts.
+
+    It has only characters of the fonts.
+    """
+    content = _Content(document, lines, texts)
+    printable: Json = make_printable(content.build())
+    return printable | content.date() | content.codes()
+
+
+def build_page(document: FrozenDocument, lines: Sequence[InvoiceLine], texts: Texts) -> Json:
+    """Return the same with every character and without payment codes, for a browser."""
+    content = _Content(document, lines, texts)
+    return content.build() | {"payment-url": content.payment_url}
 
 
 class _Content:
@@ -48,7 +59,7 @@ class _Content:
         self.has_tax_columns = has_tax_columns(document)
 
     def build(self) -> Json:
-        """Return the whole content."""
+        """Return all texts."""
         document, heading = self.document, self.heading()
         content: Json = {
             "title": heading,
@@ -67,14 +78,12 @@ class _Content:
             "remarks": self.remarks(),
             "payment": self.payment(),
         }
-        table = build_table(document, self.lines, self.texts, self.formats)
-        content = make_printable(content | table)
-        content["date"] = {
-            "year": document.issue_date.year,
-            "month": document.issue_date.month,
-            "day": document.issue_date.day,
-        }
-        return content | self.codes()
+        return content | build_table(document, self.lines, self.texts, self.formats)
+
+    def date(self) -> Json:
+        """Return the date of the file."""
+        day = self.document.issue_date
+        return {"date": {"year": day.year, "month": day.month, "day": day.day}}
 
     def heading(self) -> str:
         """Return the kind and number of the document, its title."""

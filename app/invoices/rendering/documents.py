@@ -1,5 +1,6 @@
-"""Renders the documents of issued invoices: XML in parts, PDF in a process of its own."""
+"""Renders issued documents: XML in parts, HTML, and PDF in a process of its own."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
@@ -7,12 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
 from app.documents.files import document_title
+from app.documents.html_page import make_html
 from app.documents.pdf.errors import PdfError
 from app.documents.pdf.maker import PdfMaker
 from app.documents.pdf.rendering import MAX_ATTACHED_LINES
+from app.documents.printed_lines import LineSummary, is_summed_up, print_lines
 from app.documents.problems import Problem
 from app.documents.profiles import Profile
 from app.documents.requirements import Requirements
+from app.documents.texts import choose_texts
 from app.documents.xml_documents import create_writer
 from app.domain_errors import TemporarilyUnavailable, UnmetRequirements
 from app.invoices.queries.documents import IssuedDocument
@@ -91,6 +95,22 @@ async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker
         _logger.error("PDF not made", number=issued.document.printed_number, reason=str(error))
         message = f"The PDF of {document_title(issued.document)} cannot be made now."
         raise TemporarilyUnavailable(f"{message} Try again.") from error
+
+
+async def render_html(database: Database, issued: IssuedDocument, default_locale: str) -> bytes:
+    """Return a document as HTML. Lines are summed up while they are read, if there are many."""
+    document = issued.document
+    texts = choose_texts(document.language, default_locale)
+    async with database.snapshot() as connection:
+        if is_summed_up(document):
+            summary = LineSummary(document, texts)
+            async for batch in issued.read_lines(connection):
+                summary.add(batch)
+            lines = summary.lines()
+        else:
+            read = [line async for batch in issued.read_lines(connection) for line in batch]
+            lines = print_lines(document, read, texts)
+    return (await asyncio.to_thread(make_html, document, lines, texts)).encode()
 
 
 def _count(problems: Sequence[Problem]) -> str:

@@ -1,22 +1,18 @@
-"""The attached invoice in a browser: on A4, on a wide and on a narrow screen."""
+"""A document in a browser: on A4, on a wide and on a narrow screen."""
 
 import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
 
-from app.documents.printed_lines import InvoiceLine
-from app.notifications.invoice_view import InvoiceView
-from app.notifications.rendering import InvoiceRenderer
-from app.settings import IssuerDetails, Settings
-from tests.notifications.examples import fields, statement
+from tests.documents.test_html_page import page_of
 from tests.support.browser import browser_page
+from tests.support.documents import make_line
 
 pytestmark = pytest.mark.usefixtures("child_processes")
 
@@ -31,37 +27,26 @@ async def page() -> AsyncIterator[Page]:
         yield page
 
 
-@pytest.fixture
-def settings() -> Settings:
-    """Settings of an issuer."""
-    issuer = IssuerDetails(name="Northern Cloud", address="Ülikooli 18\nTartu", vat_code="EE1")
-    return Settings(
-        database_url="postgresql://nowhere/none",
-        redis_url="redis://nowhere",
-        issuer_details=issuer,
-    )
+def _short() -> str:
+    return page_of(make_line(project_name="Climate", quantity=Decimal("0.5")))
 
 
-def _long_invoice(items: int) -> InvoiceView:
-    example = fields(statement().lines[0])
+def _long(items: int, unit: str = "GB-hours") -> str:
     lines = [
-        InvoiceLine(
-            **example
-            | {
-                "project": f"Project {number * 3 // items}",
-                "name": f"Virtual machine / worker-{number:03} / of-a-name-without-any-space"
-                + "-that-goes-on" * (number % 7),
-                "quantity": Decimal("0.5483870968"),
-                "unit_price": Decimal("12345.1234567891"),
-                "unit": "GB-hours",
-                "price": Decimal("-1234567.89") if number % 5 == 0 else Decimal("6769.25"),
-                "credit": number % 5 == 0,
-            }
+        make_line(
+            number,
+            project_name=f"Project {number * 3 // items}",
+            name=f"Virtual machine / worker-{number:03} / of-a-name-without-any-space"
+            + "-that-goes-on" * (number % 7),
+            quantity=Decimal("0.5483870968"),
+            unit_price=Decimal("12345.1234567891"),
+            measured_unit=unit,
+            price=Decimal("-1234567.89") if number % 5 == 0 else Decimal("6769.25"),
+            credit=number % 5 == 0,
         )
         for number in range(items)
     ]
-    price = sum((line.price for line in lines), Decimal(0))
-    return replace(statement(), lines=lines, price=price, total=price, items=items)
+    return page_of(*lines)
 
 
 async def _sideways(page: Page) -> int:
@@ -83,18 +68,16 @@ def _sheets(pdftotext: str, path: Path) -> list[str]:
     return text.rstrip("\f").split("\f")
 
 
-async def test_a_short_invoice_fits_one_a4_page(
-    page: Page, settings: Settings, tmp_path: Path
-) -> None:
-    await page.set_content(InvoiceRenderer(settings, statement()).document())
+async def test_a_short_invoice_fits_one_a4_page(page: Page, tmp_path: Path) -> None:
+    await page.set_content(_short())
     pdf = await _print(page, tmp_path / "invoice.pdf")
     assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
     (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert [float(side) for side in box] == pytest.approx([595.3, 841.9], abs=1)
 
 
-async def test_nothing_overflows_the_page_or_the_screen(page: Page, settings: Settings) -> None:
-    await page.set_content(InvoiceRenderer(settings, _long_invoice(60)).document())
+async def test_nothing_overflows_the_page_or_the_screen(page: Page) -> None:
+    await page.set_content(_long(60))
     # On paper, the margins of 16 mm a side are gone from what the page has.
     await page.set_viewport_size({"width": A4["width"] - 121, "height": A4["height"]})
     await page.emulate_media(media="print")
@@ -106,13 +89,8 @@ async def test_nothing_overflows_the_page_or_the_screen(page: Page, settings: Se
 
 
 @pytest.mark.parametrize("unit", ["million requests", "percents from half a month"])
-async def test_the_words_of_a_unit_are_not_broken(
-    page: Page, settings: Settings, unit: str
-) -> None:
-    invoice = _long_invoice(1)
-    (line,) = invoice.lines
-    invoice = replace(invoice, lines=[replace(line, unit=unit)])
-    await page.set_content(InvoiceRenderer(settings, invoice).document())
+async def test_the_words_of_a_unit_are_not_broken(page: Page, unit: str) -> None:
+    await page.set_content(_long(1, unit))
     longest = await page.evaluate(_WIDTH_OF_LONGEST_WORD)
     assert longest["word"] <= longest["cell"] + 1, longest
 
@@ -129,13 +107,11 @@ _WIDTH_OF_LONGEST_WORD = """() => {
 }"""
 
 
-async def test_the_table_header_repeats_on_every_page(
-    page: Page, settings: Settings, tmp_path: Path
-) -> None:
+async def test_the_table_header_repeats_on_every_page(page: Page, tmp_path: Path) -> None:
     pdftotext = shutil.which("pdftotext")
     if pdftotext is None:
         pytest.skip("there is no pdftotext to read the printed sheets with")
-    await page.set_content(InvoiceRenderer(settings, _long_invoice(100)).document())
+    await page.set_content(_long(100))
     path = tmp_path / "invoice.pdf"
     await _print(page, path)
     sheets = _sheets(pdftotext, path)
@@ -143,7 +119,7 @@ async def test_the_table_header_repeats_on_every_page(
     for number, sheet in enumerate(sheets, start=1):
         if "worker-" in sheet:
             assert re.search(r"Description +Quantity +Unit +Unit price +Price +Tax +Total", sheet)
-        assert re.search(rf"Invoice 100112 +{number} / {len(sheets)}", sheet)
+        assert re.search(rf"Invoice 100001 +{number} / {len(sheets)}", sheet)
     # A project's heading is never the last line of a sheet, nor its sum the first one.
     for sheet in sheets:
         lines = [line.strip() for line in sheet.splitlines() if line.strip()]
@@ -151,11 +127,11 @@ async def test_the_table_header_repeats_on_every_page(
         assert "without tax" not in lines[1]
 
 
-async def test_the_document_loads_no_external_resources(page: Page, settings: Settings) -> None:
+async def test_the_document_loads_no_external_resources(page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    await page.set_content(InvoiceRenderer(settings, statement()).document())
+    await page.set_content(_short())
     assert asked == []
     assert complaints == []
