@@ -43,12 +43,12 @@ Online bezahlen: https://pay.example.com/100001
 Kunde: Institut für Beispiele & Söhne
 Rechnungsdatum: 01.11.2026
 Nettobetrag: 10,00 €
-Umsatzsteuer, 24 %: 2,40 €
+Umsatzsteuer 24 %: 2,40 €
 Bank: Example Bank
 Konto: EE38 2200 2210 2014 5685
 
 --
-Sie erhalten diese Nachricht für Institut für Beispiele & Söhne, als Kontakt für Rechnungen.
+Sie erhalten diese Nachricht als Rechnungskontakt von Institut für Beispiele & Söhne.
 Fragen? Schreiben Sie an billing@example.com.
 """
     )

@@ -20,6 +20,7 @@ from tests.documents.pdf.examples import BUYER, SWISS_SELLER, credit_note, docum
 
 XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Invoice>Müller &amp; 客户\r\n</Invoice>\n'.encode()
 SCHEMA = "{http://www.aiim.org/pdfa/ns/schema#}"
+PROPERTY = "{http://www.aiim.org/pdfa/ns/property#}"
 EXTENSION = "{http://www.aiim.org/pdfa/ns/extension/}"
 NAMESPACE = "urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#"
 
@@ -77,6 +78,8 @@ def test_the_metadata_declare_the_e_invoice_in_the_one_list_of_schemas(invoice: 
         xmp = _metadata(pdf)
     assert len(list(xmp.iter(f"{EXTENSION}schemas"))) == 1
     assert NAMESPACE in [each.text for each in xmp.iter(f"{SCHEMA}namespaceURI")]
+    described = {each.text for each in xmp.iter(f"{PROPERTY}name")}
+    assert described >= {"DocumentType", "DocumentFileName", "Version", "ConformanceLevel"}
     values = {
         name: xmp.findtext(f".//{{{NAMESPACE}}}{name}")
         for name in ("DocumentType", "DocumentFileName", "Version", "ConformanceLevel")
@@ -126,6 +129,25 @@ def test_all_fonts_are_embedded() -> None:
         ]
         assert len(fonts) >= 10
         assert all("/FontFile2" in font or "/FontFile3" in font for font in fonts)
+
+
+def test_the_file_is_self_contained_and_does_nothing_by_itself(invoice: bytes) -> None:
+    """PDF/A-3 forbids scripts, actions but links, and content that is elsewhere (6.5, 6.6)."""
+    with pikepdf.open(io.BytesIO(invoice)) as pdf:
+        assert not pdf.Root.keys() & {"/OpenAction", "/AA", "/AcroForm", "/Perms"}
+        assert "/JavaScript" not in pdf.Root.get("/Names", {})
+        objects = [
+            each for each in pdf.objects if isinstance(each, pikepdf.Dictionary | pikepdf.Stream)
+        ]
+        actions = [each.S for each in objects if "/S" in each and "/URI" in each]
+        assert set(actions) <= {pikepdf.Name.URI}
+        assert not any("/JS" in each for each in objects)
+        filters = {str(each.get("/Filter")) for each in objects if isinstance(each, pikepdf.Stream)}
+        assert filters <= {"None", "/FlateDecode", "/DCTDecode"}
+        assert not any("/F" in each for each in objects if isinstance(each, pikepdf.Stream))
+        intent = pdf.Root.OutputIntents[0]
+        assert intent.DestOutputProfile.N == 3
+        assert bytes(intent.DestOutputProfile.read_bytes())[36:40] == b"acsp"
 
 
 @pytest.mark.parametrize(
