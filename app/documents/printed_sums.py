@@ -41,8 +41,18 @@ def print_sums(document: FrozenDocument, texts: Texts, formats: Formats) -> list
 
 
 def print_credit(document: FrozenDocument, texts: Texts) -> str:
-    """Return the sentence on the amount of a credit note."""
+    """Return the sentence on the amount of a credit note.
+
+    It is below zero where the invoice was in the buyer's favour.
+    """
     _ = texts.gettext
-    if document.preceding and document.preceding.is_paid:
+    if not document.gross:
+        return _("Nothing is to be paid.")
+    is_paid = document.preceding is not None and document.preceding.is_paid
+    if document.gross < 0:
+        if is_paid:
+            return _("The invoice was already settled. You owe the amount.")
+        return _("The sum in your favour falls by the amount. Nothing is to be paid.")
+    if is_paid:
         return _("The invoice was already paid. The amount is owed to you.")
     return _("The amount is credited to you. Nothing is to be paid.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.billing.currencies import get_currency
 from app.billing.enums import BillingUnit
-from app.documents.document import DocumentLine, FrozenDocument, Party
+from app.documents.document import DocumentLine, FrozenDocument, Party, PrecedingInvoice
 from app.documents.html_page import make_html
 from app.documents.printed_lines import InvoiceLine, LineResource, ProjectSection, print_lines
 from app.documents.texts import choose_texts
@@ -63,6 +64,22 @@ def test_a_credit_note_names_its_invoice_and_asks_for_nothing() -> None:
     assert "<dt>Corrects invoice</dt><dd>100001 of Nov 1, 2026</dd>" in page
     assert "The amount is credited to you. Nothing is to be paid." in page
     assert "href" not in page
+
+
+@pytest.mark.parametrize(
+    ("gross", "is_paid", "sentence"),
+    [
+        ("12", False, "The amount is credited to you. Nothing is to be paid."),
+        ("12", True, "The invoice was already paid. The amount is owed to you."),
+        ("0", True, "Nothing is to be paid."),
+        ("-12", False, "The sum in your favour falls by the amount. Nothing is to be paid."),
+        ("-12", True, "The invoice was already settled. You owe the amount."),
+    ],
+)
+def test_a_credit_note_says_who_owes_its_amount(gross: str, is_paid: bool, sentence: str) -> None:
+    preceding = PrecedingInvoice(number=1, issue_date=date(2026, 11, 1), is_paid=is_paid)
+    note = credit_note_of(make_document(gross=Decimal(gross)))
+    assert f"<p>{sentence}</p>" in html(replace(note, preceding=preceding), [])
 
 
 def test_compensations_and_subtotals_are_labelled() -> None:
