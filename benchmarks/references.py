@@ -17,7 +17,7 @@ from sqlalchemy import literal, select
 
 from app.api.dependencies import Reading
 from app.logging import configure_logging
-from app.main import create_app, tune_garbage_collection
+from app.main import create_app, tune_memory
 from app.settings import Settings
 from benchmarks import plain
 from benchmarks.cases import Answer
@@ -62,7 +62,7 @@ def create() -> FastAPI:
         build_router({name: Answer.from_json(value) for name, value in recorded.items()})
     )
     app.include_router(plain.build_router(settings))
-    tune_garbage_collection()
+    tune_memory()
     return app
 
 

@@ -25,7 +25,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import event, make_url, text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -35,6 +35,7 @@ from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.compiled_statements import share_compiled_statements
 from tests.support.databases import administration, url_of_database
+from tests.support.executed import noting_statements
 from tests.support.factories import Factories
 from tests.support.history import KEY
 from tests.support.paths import ROOT
@@ -334,11 +335,5 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def statements(app: FastAPI) -> Iterator[list[str]]:
     """The SQL statements that the API has executed, in their order; clear it as needed."""
     seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    engine = app.state.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    with noting_statements(app, lambda statement, _: seen.append(statement)):
+        yield seen

@@ -54,7 +54,8 @@ def unavailable_error(error: DBAPIError) -> DatabaseUnavailable | None:
 
 def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    cause = error.orig.__cause__ if error.orig else None
+    # SQLAlchemy wraps the driver's error once more.
+    cause = error.orig and (error.orig.__cause__ or error.orig)
     if isinstance(cause, asyncpg.InvalidCachedStatementError):
         # The type of a column has changed. The next execution prepares the statement again.
         return True

@@ -28,15 +28,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.direct import DirectSelect
 from app.database.filter_set import NO_FILTERS, NOTHING, FilterSet, conditions_of
 from app.database.statements import AnySelect
 
 SHALLOW_OFFSET: Final = 1000
 """The largest offset of a shallow page. A deeper page is read from the nearer end of the list."""
-ROW_UUID: Final = "row_uuid"
-"""The parameter of `select_one` with the UUID of the row."""
 _STATEMENTS: Final = 512
 """Statements that are cached."""
+_UUID: Final = "row_uuid"
 _KEY: Final = "row_key"
 _COUNT: Final = "row_count"
 _OFFSET: Final = "row_offset"
@@ -151,7 +151,7 @@ async def read_page(
     names, size = query.filters.names, query.size
     values[_OFFSET] = offset = ((query.number or 1) - 1) * size
     key = _StatementKey(rows, scope, names, query.order, query.fields, size, offset > 0)
-    found = (await connection.execute(_counted_page(key), values)).mappings().all()
+    found = await _counted_page(key).fetch(connection, values)
     first = found[0]
     return RowPage(first[_COUNT], [] if first[_KEY] is None else found)
 
@@ -190,8 +190,8 @@ async def read_one(
     """Return the row with a UUID; None if it is not within the scope or a filter excludes it."""
     scope, parameters = visibility
     statement = select_one(rows, scope, query.filters.names, query.fields)
-    values = {**query.filters.values, **parameters, ROW_UUID: query.uuid}
-    return (await connection.execute(statement, values)).mappings().one_or_none()
+    values = {**query.filters.values, **parameters, _UUID: query.uuid}
+    return next(iter(await statement.fetch(connection, values)), None)
 
 
 def select_rows(
@@ -204,11 +204,11 @@ def select_rows(
 @lru_cache(_STATEMENTS)
 def select_one(
     rows: RowList[Any], scope: Any, names: tuple[str, ...], fields: tuple[str, ...]
-) -> AnySelect:
+) -> DirectSelect:
     """Return the select of one row within a scope and the filters with these names."""
     columns = [*_columns(rows, fields).values()]
-    conditions = [rows.uuid == bindparam(ROW_UUID), *_visible(rows, scope, names)]
-    return _select(rows, columns, conditions)
+    conditions = [rows.uuid == bindparam(_UUID), *_visible(rows, scope, names)]
+    return DirectSelect(_select(rows, columns, conditions))
 
 
 @lru_cache(_STATEMENTS)
@@ -227,14 +227,14 @@ def _counted(
 
 
 @lru_cache(_STATEMENTS)
-def _counted_page(key: _StatementKey) -> AnySelect:
+def _counted_page(key: _StatementKey) -> DirectSelect:
     """Return one row for each row of the page; a single row without a key if the page is empty."""
     rows = key.rows
     page = _page(key).subquery("page")
     order_names = _bare(rows, key.order)
     counted = _counted(rows, key.scope, key.names, order_names).subquery("counted")
     columns = [page.c[name] for name in (_KEY, *_columns(rows, key.fields))]
-    return (
+    return DirectSelect(
         select(*counted.c, *columns)
         .select_from(counted.outerjoin(page, true()))
         .order_by(*_ordering(key, page.c))

@@ -250,7 +250,7 @@ class DocumentLines(Base):
 
 
 class LinesRepresentation(Base):
-    """A part of the lines of a frozen document as the API sends them, compressed.
+    """A part of the lines of a frozen document as the API sends them, the first one with its head.
 
     The job `represent_issued` renders it from the document, again after the form has changed.
     """
@@ -260,12 +260,15 @@ class LinesRepresentation(Base):
     invoice_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     lines_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     form: Mapped[str] = mapped_column(primary_key=True)
-    """The version of the representation and the style of UUIDs."""
+    """The versions of the representation and of its layout, and the style of UUIDs."""
     part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """Counted from 0."""
     is_last: Mapped[bool]
+    head: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of the first part: the members of the invoice as JSON, in their documented order, each ended
+    by a mark. The fields that may change have no value. Marks stand for base URLs."""
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    """Items as JSON with commas between, compressed by zstd; placeholders stand for base URLs."""
+    """Items as JSON with commas between, compressed by zstd; marks stand for base URLs."""
 
 
 class DatabaseCurrency(Base):

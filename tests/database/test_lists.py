@@ -65,7 +65,7 @@ def joined(statement: AnySelect) -> list[str]:
 def test_a_statement_joins_what_it_needs(
     fields: tuple[str, ...], names: tuple[str, ...], scope: str, tables: list[str]
 ) -> None:
-    assert joined(select_one(BOOKS, scope, names, fields)) == tables
+    assert joined(select_one(BOOKS, scope, names, fields).statement) == tables
 
 
 def test_a_row_has_a_column_by_its_field_and_several_by_their_names() -> None:
@@ -74,7 +74,7 @@ def test_a_row_has_a_column_by_its_field_and_several_by_their_names() -> None:
 
 
 def test_no_row_meets_the_condition_nothing() -> None:
-    assert "false" in str(select_one(BOOKS, "all", (NOTHING,), ("title",)))
+    assert "false" in str(select_one(BOOKS, "all", (NOTHING,), ("title",)).statement)
 
 
 def test_a_statement_is_built_once() -> None:

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.support.executed import noting_statements
 from tests.support.factories import UserRow
 
 
@@ -26,7 +25,8 @@ class Plans:
 
     async def check(self, path: str, user: UserRow, most: int) -> None:
         """Record a fault if a table is scanned, or more rows of it are read than `most`."""
-        with self._executed() as executed:
+        executed: list[tuple[str, tuple[Any, ...]]] = []
+        with noting_statements(self.app, lambda *each: executed.append(each)):
             answer = await self.client.get(path, headers=user.headers)
         if answer.status_code != 200:
             self.faults.append(f"{answer.status_code}: {path}")
@@ -41,19 +41,6 @@ class Plans:
                 found = "; ".join(self._reads(plan, most))
                 if found:
                     self.faults.append(f"{path}, {kind} plan: {found}")
-
-    @contextmanager
-    def _executed(self) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
-        """Yield a list that receives the statements of the API with their parameters."""
-        seen: list[tuple[str, tuple[Any, ...]]] = []
-
-        def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
-            seen.append((statement, tuple(values)))
-
-        engine = self.app.state.database.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", note)
-        yield seen
-        event.remove(engine, "before_cursor_execute", note)
 
     async def _custom(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
         return await self._explained(statement, values)

@@ -1,4 +1,4 @@
-"""Store the lines of frozen documents as the API sends them, so that reads need not render them.
+"""Store frozen documents as the API sends them, so that reads need not render them.
 
 Until an invoice has its representation, it is rendered from its document. Each batch is a
 transaction; the job may be stopped at any point and goes on where it was.
@@ -11,7 +11,7 @@ from app.api.serializers import build_links
 from app.database import timeouts
 from app.database.engine import Database
 from app.invoices.jobs.failures import work_in_halves
-from app.invoices.rendering.stored_lines import form_of, store_lines
+from app.invoices.rendering.stored_documents import form_of, store_document
 from app.invoices.repository.representations import (
     UnrepresentedInvoice,
     delete_other_forms,
@@ -20,6 +20,8 @@ from app.invoices.repository.representations import (
 from app.outbox.outcome import JobSummary
 from app.settings import Settings
 
+REPRESENT_ISSUED: Final = "represent_issued"
+"""The name of the job."""
 _BATCH: Final = 200
 _DELETED: Final = 5000
 
@@ -30,15 +32,14 @@ async def represent_issued(database: Database, settings: Settings) -> JobSummary
     An invoice that cannot be rendered does not stop the others: the summary lists it among the
     failures.
     """
-    links = build_links(settings)
-    form = form_of(links)
+    form = form_of(build_links(settings))
     summary = JobSummary()
 
     async def store_batch(batch: Sequence[UnrepresentedInvoice]) -> None:
         async with database.transaction() as connection:
             await timeouts.disable_timeouts(connection)
             for invoice in batch:
-                await store_lines(connection, invoice, links, settings.currency)
+                await store_document(connection, invoice, settings)
         summary.counts["stored"] += len(batch)
 
     after = 0

@@ -4,36 +4,31 @@ Items are rendered while they are read, so that an invoice of a hundred thousand
 memory than one of a few.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-from pydantic_core import from_json
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
-from app.billing import money
-from app.billing.enums import InvoiceState
-from app.customers.countries import country_name
 from app.invoices.queries.items import select_items
+from app.invoices.rendering.heads import around_items, invoice_row
 from app.invoices.rendering.items import json_array, render_batches
 from app.invoices.rendering.items_of_page import open_items
-from app.invoices.rendering.stored_lines import fill, form_of
-from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER, VERSION
-from app.invoices.repository.reads import Version, read_head, read_heads, version_columns
-from app.invoices.repository.representations import StoredPart
-from app.invoices.schemas import (
-    INVOICE_FIELDS,
-    CustomerDetails,
-    InvoiceStateEnum,
-    Row,
-    encode_invoice,
-    encode_invoices,
+from app.invoices.rendering.stored_documents import form_of, stored_document
+from app.invoices.repository.columns import VERSION
+from app.invoices.repository.reads import (
+    Version,
+    read_head,
+    read_heads,
+    read_stored,
+    version_columns,
 )
+from app.invoices.schemas import INVOICE_FIELDS, encode_invoice, encode_invoices
 from app.settings import Settings
 
 CACHED_BYTES: Final = 1024 * 1024
@@ -97,13 +92,13 @@ class InvoiceRenderer:
     async def stored_invoice(
         self, connection: AsyncConnection, version: Version
     ) -> list[bytes] | None:
-        """Return a document whose items are stored, as `stored_page` does."""
+        """Return a document that is stored, as `stored_page` does."""
         return await self._stored(connection, [version])
 
     async def stored_page(
         self, connection: AsyncConnection, versions: Sequence[Version]
     ) -> list[bytes] | None:
-        """Return the array of documents whose items are all stored, read by one statement.
+        """Return the array of documents that are all stored, read by one statement.
 
         None if they are not, if an invoice has changed since its version, or if they are large.
         """
@@ -117,27 +112,23 @@ class InvoiceRenderer:
             return None
         cached = {version: self._cache.get((self._key, version)) for version in versions}
         missing = [version.invoice_id for version, response in cached.items() if response is None]
-        heads = await read_heads(connection, missing, self._fields, form_of(self._links))
+        found = await read_stored(connection, missing, form_of(self._links))
         documents: list[bytes] = []
         size = 0
         for version, response in cached.items():
-            head = heads.get(version.invoice_id)
-            document = self._stored_document(head, version) if response is None else response.body
+            row = found.get(version.invoice_id)
+            document = self._stored_document(row, version) if response is None else response.body
             size += len(document or b"")
             if document is None or size > STORED_BYTES:
                 return None
             documents.append(document)
         return documents
 
-    def _stored_document(self, head: RowMapping | None, version: Version) -> bytes | None:
-        """Return the document of a head, if it has the version and all items."""
-        if head is None or version_columns(head) != version:
+    def _stored_document(self, row: RowMapping | None, version: Version) -> bytes | None:
+        """Return the document of a stored representation, if it has the version and all items."""
+        if row is None or version_columns(row) != version or not row["is_last"]:
             return None
-        part = StoredPart.of(head)
-        if part is None or not part.is_last:
-            return None
-        before, after = _around_items(head, self._fields, self._settings, self._format)
-        document = before + b"[" + fill(part.body, self._links) + b"]" + after
+        document = stored_document(row, self._fields, self._links)
         self._cache.store((self._key, version), CachedResponse(document))
         return document
 
@@ -168,7 +159,7 @@ class InvoiceRenderer:
                 yield comma + response.body
             else:
                 head = heads[version.invoice_id]
-                around = _around_items(head, self._fields, self._settings, self._format)
+                around = around_items(head, self._fields, self._settings, self._format)
                 document = json_array(items.of_invoice(head), *around)
                 async with aclosing(self._store(version, document)) as parts:
                     yield comma + await anext(parts)
@@ -213,75 +204,7 @@ async def render_invoice(
     statement = select_items(live=not is_frozen, frozen=is_frozen)
     result = await connection.stream(statement, {"invoices": [invoice_id]})
     items = render_batches(result.mappings().partitions(), head["tax_percent"], response_format)
-    before, after = _around_items(head, INVOICE_FIELDS, settings, response_format)
+    before, after = around_items(head, INVOICE_FIELDS, settings, response_format)
     async with aclosing(json_array(items, before, after)) as parts:
         async for part in parts:
             yield part
-
-
-def _around_items(
-    head: RowMapping,
-    fields: tuple[str, ...],
-    settings: Settings,
-    response_format: ResponseFormat,
-) -> tuple[bytes, bytes]:
-    """Return the JSON of an invoice before the array of its items, and after it."""
-    position = fields.index("items")
-    before, after = (
-        encode_invoice(invoice_row(head, names, settings), context=response_format.links)[1:-1]
-        for names in (fields[:position], fields[position + 1 :])
-    )
-    prefix = b"{" + before + (b"," if before else b"") + b'"items":'
-    return prefix, (b"," if after else b"") + after + b"}"
-
-
-def invoice_row(row: RowMapping, fields: Sequence[str], settings: Settings) -> Row:
-    """Return the fields of an invoice, without its items. A due date that is null is left out."""
-    result: Row = {}
-    for field in fields:
-        if field in _DERIVED:
-            result[field] = _DERIVED[field](row, settings)
-        elif field != "items" and not (field == "due_date" and row[field] is None):
-            result[field] = row[field]
-    return result
-
-
-def _issuer_details(row: RowMapping, settings: Settings) -> Row:
-    frozen: str | None = row[FROZEN_ISSUER]
-    if frozen is None:
-        return settings.issuer_details.model_dump()
-    details: Row = from_json(frozen)
-    return details
-
-
-def _customer_details(row: RowMapping, settings: Settings) -> Row:
-    frozen: Row | None = row[FROZEN_CUSTOMER]
-    if frozen is not None:
-        return {name: frozen[name] for name in CustomerDetails.__annotations__}
-    return {
-        name: country_name(row["country"], settings.locale) if name == "country_name" else row[name]
-        for name in CustomerDetails.__annotations__
-    }
-
-
-def shown_state(state: str, *, has_grace_period: bool) -> InvoiceState:
-    """Return the state that clients see: without a grace period none waits for its end.
-
-    Such an invoice is left over from a deployment that had one, until the next close of the month.
-    """
-    waits = state == InvoiceState.PENDING_FINALIZATION and not has_grace_period
-    return InvoiceState.PENDING if waits else InvoiceState(state)
-
-
-_DERIVED: dict[str, Callable[[RowMapping, Settings], Any]] = {
-    "url": lambda row, _: row["uuid"],
-    "price": lambda row, _: row["total_price"],
-    "tax": lambda row, _: money.tax_on(row["total_price"], row["tax_percent"]),
-    "total": lambda row, _: money.with_tax(row["total_price"], row["tax_percent"]),
-    "state": lambda row, settings: InvoiceStateEnum(
-        shown_state(row["state"], has_grace_period=settings.finalization_grace_hours > 0)
-    ),
-    "issuer_details": _issuer_details,
-    "customer_details": _customer_details,
-}
-"""The fields that are not the column with their name."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.response_format import ResponseFormat
 from app.invoices.queries.items import ItemFilters, filtered_items
 from app.invoices.rendering.items import json_array, render_batches
-from app.invoices.rendering.stored_lines import form_of, stored_items
+from app.invoices.rendering.stored_documents import form_of, stored_items
 from app.invoices.repository.reads import FoundInvoice
 from app.invoices.repository.representations import find_first_part
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.response_format import ResponseFormat
 from app.invoices.queries.items import items_of_invoices
 from app.invoices.rendering.items import render_batches
-from app.invoices.rendering.stored_lines import stored_items
+from app.invoices.rendering.stored_documents import stored_items
 from app.invoices.repository.representations import StoredPart
 
 

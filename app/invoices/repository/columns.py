@@ -39,6 +39,10 @@ VERSION: Final = "version"
 records that it shows."""
 STORED_LINES: Final = "stored_lines"
 """The first part of the stored representation of the lines."""
+STORED_HEAD: Final = "stored_head"
+"""The stored representation of the fields that are frozen, besides the lines."""
+LIVE_FIELDS: Final = ("state", "backend_id", "payment_url", "reference_number")
+"""The fields of a frozen invoice that may still change."""
 IDENTITY: Final = "identity"
 """The columns of a `FoundInvoice`, besides those of the version."""
 
@@ -51,6 +55,7 @@ COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
     ),
     IDENTITY: (Invoice.uuid, Invoice.customer_id, Invoice.state, Invoice.tax_percent),
     STORED_LINES: (LinesRepresentation.body, LinesRepresentation.is_last),
+    STORED_HEAD: (LinesRepresentation.head,),
     "url": (Invoice.uuid,),
     "uuid": (Invoice.uuid,),
     "number": (Invoice.number,),

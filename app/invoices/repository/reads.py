@@ -25,8 +25,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
+from app.database.direct import DirectSelect
 from app.database.filter_set import FilterSet
-from app.database.lists import ROW_UUID, Join, RowList, select_one, select_rows
+from app.database.lists import Join, RowList, RowQuery, read_one, select_rows
 from app.database.statements import AnySelect
 from app.formats import parse_uuid
 from app.identity.access import Scope, visibility_of, visible_customers
@@ -39,7 +40,14 @@ from app.invoices.models import (
     InvoiceSummary,
     LinesRepresentation,
 )
-from app.invoices.repository.columns import COLUMNS, IDENTITY, STORED_LINES, VERSION
+from app.invoices.repository.columns import (
+    COLUMNS,
+    IDENTITY,
+    LIVE_FIELDS,
+    STORED_HEAD,
+    STORED_LINES,
+    VERSION,
+)
 from app.invoices.repository.item_sources import is_present_document
 from app.invoices.repository.representations import FORM, is_first_part
 
@@ -123,10 +131,8 @@ async def read_invoice(
     parsed = parse_uuid(uuid)
     if parsed is None:
         raise InvoiceNotFound
-    scope, parameters = visibility_of(caller)
-    statement = select_one(INVOICES, scope, filters.names, fields)
-    values = {**filters.values, **parameters, ROW_UUID: parsed}
-    row = (await connection.execute(statement, values)).mappings().one_or_none()
+    query = RowQuery(parsed, fields, filters)
+    row = await read_one(connection, INVOICES, visibility_of(caller), query)
     if row is None:
         raise InvoiceNotFound
     return Version._make(version_columns(row)), row
@@ -143,6 +149,17 @@ async def read_heads(
     statement = _heads((VERSION, STORED_LINES, "tax", *fields))
     result = await connection.execute(statement, values)
     return {row["id"]: row for row in result.mappings()}
+
+
+async def read_stored(
+    connection: AsyncConnection, invoices: Sequence[int], form: str
+) -> dict[int, RowMapping]:
+    """Return the stored representations of this form, of those invoices that have one, by key.
+
+    A row has the columns of the fields `VERSION`, `STORED_HEAD`, `STORED_LINES` and `LIVE_FIELDS`.
+    """
+    rows = await _STORED.fetch(connection, {"invoices": list(invoices), FORM: form})
+    return {row["id"]: row for row in rows}
 
 
 async def read_head(
@@ -205,3 +222,8 @@ INVOICES: Final[RowList[Scope]] = RowList(
     known_count=_known_count,
 )
 """The invoices, newest period first."""
+_STORED: Final = DirectSelect(
+    _heads((VERSION, STORED_HEAD, STORED_LINES, *LIVE_FIELDS)).where(
+        LinesRepresentation.head.is_not(None)
+    )
+)

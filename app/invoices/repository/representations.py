@@ -1,4 +1,4 @@
-"""The statements on the stored representations of frozen lines."""
+"""The statements on the stored representations of frozen documents."""
 
 from decimal import Decimal
 from typing import Final, NamedTuple, Self
@@ -42,6 +42,8 @@ class StoredPart(NamedTuple):
 
     body: bytes
     is_last: bool
+    head: bytes | None = None
+    """The other fields, where the first part is stored; see `LinesRepresentation`."""
 
     @classmethod
     def of(cls, row: RowMapping) -> Self | None:
@@ -50,7 +52,7 @@ class StoredPart(NamedTuple):
 
 
 class UnrepresentedInvoice(NamedTuple):
-    """A frozen invoice whose lines have no stored representation."""
+    """A frozen invoice without a stored representation."""
 
     id: int
     number: int
@@ -101,6 +103,7 @@ async def store_part(
             form=form,
             part=number,
             is_last=part.is_last,
+            head=part.head,
             body=part.body,
         )
         .on_conflict_do_nothing()

@@ -1,5 +1,6 @@
 """Issued invoices are read from stored bytes, which equal what the schemas render."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,8 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.invoices.jobs.represent_issued import represent_issued
 from app.invoices.rendering import invoices as invoice_rendering
-from app.invoices.rendering import stored_lines
-from app.invoices.repository.reads import read_heads
+from app.invoices.rendering import stored_documents
+from app.invoices.repository.reads import read_stored
 from app.settings import Settings
 from tests.support.factories import Factories, Row, UserRow
 
@@ -27,7 +28,7 @@ async def staff(make: Factories) -> UserRow:
 
 @pytest.fixture
 async def invoices(make: Factories, settings: Settings) -> list[Row]:
-    """A long frozen invoice, a short one, one without items, and one that is pending."""
+    """A long frozen invoice, a short one without dates, one without items, and a pending one."""
     seller = await make.customer()
     offering = await make.offering(seller)
     created = []
@@ -35,7 +36,8 @@ async def invoices(make: Factories, settings: Settings) -> list[Row]:
         customer = await make.customer()
         resource = await make.resource(await make.project(customer), offering)
         state = InvoiceState.PENDING if number == 2 else InvoiceState.CREATED
-        invoice = await make.invoice(customer, state=state)
+        undated: dict[str, Any] = {"invoice_date": None} if number == 3 else {}
+        invoice = await make.invoice(customer, state=state, **undated)
         for _ in range(number):
             await make.item(
                 invoice,
@@ -58,7 +60,7 @@ async def read(app: FastAPI, client: httpx.AsyncClient, path: str, staff: UserRo
 
 
 @pytest.mark.parametrize("style", ["hex", "hyphens"])
-async def test_stored_lines_are_what_the_schemas_render(
+async def test_stored_documents_are_what_the_schemas_render(
     *,
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -68,12 +70,12 @@ async def test_stored_lines_are_what_the_schemas_render(
     style: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored_lines, "PART_BYTES", 1)
+    monkeypatch.setattr(stored_documents, "PART_BYTES", 1)
     settings = app.state.settings.model_copy(update={"wire_uuid_style": style})
     app.state.settings = settings
     paths = ["/api/invoices/", *(f"/api/invoices/{each.uuid}/" for each in invoices)]
     paths += [f"/api/invoices/{each.uuid}/items/" for each in invoices]
-    paths.append("/api/invoices/?field=items&field=number")
+    paths.append("/api/invoices/?field=items&field=number&field=state&field=due_date")
     rendered = [await read(app, client, path, staff) for path in paths]
     assert (await represent_issued(database, settings)).counts == {"stored": 3}
     async with database.reading() as connection:
@@ -82,7 +84,7 @@ async def test_stored_lines_are_what_the_schemas_render(
     assert [await read(app, client, path, staff) for path in paths] == rendered
 
 
-async def test_a_page_of_stored_lines_takes_two_statements(
+async def test_a_page_of_stored_documents_takes_two_statements(
     *,
     app: FastAPI,
     client: httpx.AsyncClient,
@@ -95,7 +97,7 @@ async def test_a_page_of_stored_lines_takes_two_statements(
     await read(app, client, "/api/invoices/", staff)
     statements.clear()
     await read(app, client, "/api/invoices/?state=created", staff)
-    assert len(statements) == 2, "the page, and its heads with the stored lines"
+    assert len(statements) == 2, "the page, and its stored documents"
     assert "invoice_items" not in "".join(statements)
 
 
@@ -118,14 +120,41 @@ async def test_a_change_between_the_two_statements_is_shown_with_its_own_etag(
         monkeypatch.undo()
         await connection.execute(text("UPDATE invoices SET backend_id = 'ERP-7'"))
         await connection.commit()
-        return await read_heads(*arguments)
+        return await read_stored(*arguments)
 
-    monkeypatch.setattr(invoice_rendering, "read_heads", change_and_read)
+    monkeypatch.setattr(invoice_rendering, "read_stored", change_and_read)
     during = await client.get(path, headers=staff.headers)
     after = await client.get(path, headers=staff.headers)
     assert during.json()["backend_id"] == "ERP-7"
     assert during.content == after.content
     assert during.headers["ETag"] == after.headers["ETag"] != before.headers["ETag"]
+
+
+async def test_fields_that_may_change_are_those_of_today(
+    *,
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    database: Database,
+    staff: UserRow,
+    invoices: list[Row],
+    statements: list[str],
+) -> None:
+    await represent_issued(database, app.state.settings)
+    async with database.transaction() as transaction:
+        await transaction.execute(
+            text(
+                "UPDATE invoices SET state = 'paid', backend_id = 'ERP \"7\" Ü',"
+                " payment_url = 'https://pay.example/?a=1&b=2', reference_number = E'R\t1'"
+                " WHERE state = 'created'"
+            )
+        )
+    statements.clear()
+    stored = await read(app, client, "/api/invoices/?state=paid", staff)
+    assert "document_lines" not in "".join(statements)
+    async with database.transaction() as transaction:
+        await transaction.execute(text("DELETE FROM lines_representations"))
+    assert await read(app, client, "/api/invoices/?state=paid", staff) == stored
+    assert {each["backend_id"] for each in json.loads(stored)} == {'ERP "7" Ü'}
 
 
 @pytest.mark.parametrize(
