@@ -47,8 +47,10 @@ from app.dataio.registry import RECORD_KIND_BY_MODEL, RECORD_KINDS, RecordKind
 from app.dataio.staging import StagingTable
 from app.invoices.actions.freeze import freeze_imported
 from app.invoices.actions.set_currency import use_currency
+from app.invoices.jobs.represent_issued import REPRESENT_ISSUED
 from app.invoices.repository import imports
 from app.invoices.repository.documents import replace_documents
+from app.outbox import repository as outbox
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
@@ -228,7 +230,8 @@ class Loader:
         kind = RECORD_KIND_BY_MODEL[InvoiceRecord]
         seen = _STAGING_TABLES[kind].seen if kind in self._created_tables else None
         uuids = None if seen is None else select(seen.c.uuid)
-        await freeze_imported(self.connection, self._settings, uuids)
+        if await freeze_imported(self.connection, self._settings, uuids):
+            await outbox.record_job(self.connection, REPRESENT_ISSUED, {})
 
     async def delete_items_not_imported(self, invoices: Sequence[UUID]) -> int:
         """Delete those items of invoices that no record named; return their number."""

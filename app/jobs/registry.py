@@ -15,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.periods import Period
 from app.database.batches import run_in_batches
 from app.database.row_counts import merge_row_counts, repair_row_counts
+from app.database.server_clock import database_now
 from app.deliveries import schedule
 from app.idempotency.repository import delete_expired
 from app.invoices.actions.issue import NOTIFY
 from app.invoices.jobs.close_month import close_month
 from app.invoices.jobs.freeze_issued import freeze_issued
 from app.invoices.jobs.reconcile_totals import reconcile_totals
-from app.invoices.jobs.represent_issued import represent_issued
+from app.invoices.jobs.represent_issued import REPRESENT_ISSUED, represent_issued
 from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, repair_summaries
 from app.invoices.models import Invoice
 from app.invoices.repository.writes import lock_if_notifiable
@@ -37,7 +38,6 @@ from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"
 FREEZE_ISSUED: Final = "freeze_issued"
-REPRESENT_ISSUED: Final = "represent_issued"
 RECONCILE_TOTALS: Final = "reconcile_totals"
 MERGE_TALLIES: Final = "merge_tallies"
 BRING_YEAR_FORWARD: Final = "bring_year_forward"
@@ -96,6 +96,33 @@ async def _send_report(
     )
 
 
+async def _close_month(
+    run: JobRun, include_imported: bool = False, notify_imported: bool = False
+) -> JobSummary:
+    summary = await close_month(
+        run.database,
+        run.settings,
+        include_imported=include_imported,
+        notify_imported=notify_imported,
+    )
+    issued = summary.counts["issued"] + summary.counts["issued as paid"]
+    return await _then_represent(run, summary, issued)
+
+
+async def _freeze_issued(run: JobRun) -> JobSummary:
+    summary = await freeze_issued(run.database, run.settings)
+    return await _then_represent(run, summary, summary.counts["frozen"])
+
+
+async def _then_represent(run: JobRun, summary: JobSummary, frozen: int) -> JobSummary:
+    """Have frozen invoices represented soon, not only at the next full run."""
+    if frozen:
+        async with run.database.transaction() as connection:
+            now = (await connection.execute(select(database_now()))).scalar_one()
+            await outbox.record_job_once(connection, REPRESENT_ISSUED, now)
+    return summary
+
+
 async def _reconcile_totals(run: JobRun) -> JobSummary:
     # The summaries last: they depend on the repaired totals.
     totals = await reconcile_totals(run.database, run.settings.audit_key)
@@ -136,12 +163,7 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         # Hourly, not monthly: customers whose accounting starts in mid-month get their invoice, and
         # a month is closed as soon as possible after its grace period or what prevented it.
         CLOSE_MONTH: Job(
-            lambda run, include_imported=False, notify_imported=False: close_month(
-                run.database,
-                run.settings,
-                include_imported=include_imported,
-                notify_imported=notify_imported,
-            ),
+            _close_month,
             long,
             "Issues invoices of past months and opens those of the current month.",
             _hourly(5),
@@ -159,16 +181,16 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             _hourly(25),
         ),
         FREEZE_ISSUED: Job(
-            lambda run: freeze_issued(run.database, run.settings),
+            _freeze_issued,
             long,
             "Freezes invoices that an earlier release issued.",
             _hourly(35),
         ),
-        # After the close of the month and the freeze.
+        # The close of the month, the freeze and imports record it, too.
         REPRESENT_ISSUED: Job(
             lambda run: represent_issued(run.database, run.settings),
             long,
-            "Stores the lines of frozen invoices as the API sends them.",
+            "Stores frozen invoices as the API sends them.",
             _hourly(20),
         ),
         RECONCILE_TOTALS: Job(

@@ -55,6 +55,15 @@ async def test_an_issued_invoice_is_frozen_by_its_import(
     assert await nets(connection) == [(1, "1.50", bill[0].name)]
 
 
+async def test_an_import_has_the_invoices_represented_that_it_froze(
+    database: Database, settings: Settings, connection: AsyncConnection, bill: Bill
+) -> None:
+    for _ in range(2):
+        await import_records(database, settings, bill)
+    jobs = (await connection.execute(text("SELECT job FROM outbox WHERE done_at IS NULL"))).all()
+    assert [each.job for each in jobs] == ["represent_issued"]
+
+
 async def test_an_equal_invoice_keeps_its_document(
     database: Database, settings: Settings, connection: AsyncConnection, bill: Bill
 ) -> None:

@@ -17,7 +17,7 @@ from app.billing.periods import Period, one_year_before
 from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.idempotency.models import StoredResponse
-from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
+from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary, LinesRepresentation
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRun, JobRunner
 from app.outbox import repository as outbox
@@ -75,6 +75,32 @@ async def test_a_close_sends_notifications(
     assert len(await deliveries(connection)) == 1
     open_ = await connection.execute(select(OutboxEntry.job).where(OutboxEntry.done_at.is_(None)))
     assert open_.all() == []
+
+
+async def representations(connection: AsyncConnection) -> int:
+    statement = select(func.count()).select_from(LinesRepresentation)
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def test_a_close_has_the_issued_invoices_represented(
+    make: Factories, runner: JobRunner, connection: AsyncConnection
+) -> None:
+    for _ in range(2):
+        await make.item(await make.invoice(await make.customer()))
+    for _ in range(2):
+        await outbox.record_job(connection, "close_month", {})
+        await run_all(runner)
+    assert await representations(connection) == 2
+    assert len(await entries(connection, "represent_issued")) == 1, "the second close issued none"
+
+
+async def test_a_freeze_has_its_invoices_represented(
+    make: Factories, runner: JobRunner, connection: AsyncConnection
+) -> None:
+    await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    await outbox.record_job(connection, "freeze_issued", {})
+    await run_all(runner)
+    assert await representations(connection) == 1
 
 
 @pytest.mark.parametrize("state", [InvoiceState.PAID, InvoiceState.CANCELED])

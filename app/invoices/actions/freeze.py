@@ -76,14 +76,18 @@ def _unavailable() -> TemporarilyUnavailable:
 
 async def freeze_imported(
     connection: AsyncConnection, settings: Settings, uuids: Select[tuple[UUID]] | None
-) -> None:
-    """Freeze the issued invoices that an import brought, and those whose documents it replaced."""
-    after = 0
+) -> int:
+    """Freeze the issued invoices that an import brought, and those whose documents it replaced.
+
+    Return how many.
+    """
+    after = frozen = 0
     while found := await documents.find_unfrozen_of_import(
         connection, uuids, after=after, limit=_BATCH
     ):
-        await freeze(connection, found, settings)
+        frozen += await freeze(connection, found, settings)
         after = found[-1]
+    return frozen
 
 
 def issuer_of(settings: Settings) -> Issuer:
