@@ -1,9 +1,12 @@
 """A Waldur of our own, and the records that an import made of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,18 +16,38 @@ from app.dataio.waldur.importer import import_waldur_database
 from app.models import metadata
 from app.settings import Settings
 from tests.support import waldur_sample, waldur_schema
-from tests.support.databases import FOLLOWING
+from tests.support.databases import FOLLOWING, url_of_database
 from tests.support.waldur import create_waldur
 
 Import = Callable[[], Awaitable[WaldurImportReport]]
 Dump = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture
-async def waldur(empty_database_url: str) -> str:
-    """The address of a Waldur database with the sample in it."""
-    await create_waldur(empty_database_url, waldur_schema.COLUMNS, waldur_sample.rows())
-    return empty_database_url
+@asynccontextmanager
+async def _create(administrator: AsyncConnection, options: str = "") -> AsyncIterator[str]:
+    name = f"waldur_{uuid4().hex}"
+    await administrator.execute(text(f"CREATE DATABASE {name} {options}"))
+    try:
+        yield name
+    finally:
+        await administrator.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def sample_database(administrator: AsyncConnection) -> AsyncIterator[str]:
+    """The name of a Waldur database with the sample in it, for cloning."""
+    async with _create(administrator) as name:
+        url = url_of_database(name)
+        await create_waldur(url, waldur_schema.COLUMNS, waldur_sample.rows())
+        yield name
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def waldur(administrator: AsyncConnection, sample_database: str) -> AsyncIterator[str]:
+    """The address of a Waldur database of the test's own with the sample in it."""
+    clone = f"TEMPLATE {sample_database} STRATEGY FILE_COPY"
+    async with _create(administrator, clone) as name:
+        yield url_of_database(name)
 
 
 @pytest.fixture

@@ -83,12 +83,15 @@ async def add_odd_rows(waldur: str, table: str, kinds: Mapping[str, str]) -> Non
     await execute(waldur, *statements)
 
 
-@pytest.mark.parametrize("table", COLUMNS)
+@pytest.mark.parametrize("application", sorted({table.partition("_")[0] for table in COLUMNS}))
 async def test_no_odd_value_in_any_column_ends_the_import(
-    waldur: str, bring: Import, connection: AsyncConnection, table: str
+    waldur: str, bring: Import, connection: AsyncConnection, application: str
 ) -> None:
+    """All tables of one of Waldur's applications have odd rows at once."""
     await allow_odd_values(waldur, COLUMNS)
-    await add_odd_rows(waldur, table, COLUMNS[table])
+    for table, kinds in COLUMNS.items():
+        if table.startswith(f"{application}_"):
+            await add_odd_rows(waldur, table, kinds)
     assert await bring()
     # The one with no odd item of its own came, whatever else was odd.
     uuids = await connection.scalars(text("SELECT uuid::text FROM invoices"))
