@@ -15,9 +15,9 @@ from app.billing.enums import ImportSource, InvoiceState
 from app.invoices.models import UNFROZEN, Invoice
 
 _LINES: Final = 100
+"""The lines of a row of `credit_note_lines`."""
 _BATCH_BYTES: Final = 1024 * 1024
 """Bytes after which a batch of lines ends. Details of items may be large."""
-"""The lines of a row of `credit_note_lines`."""
 
 
 class CreditedInvoice(NamedTuple):

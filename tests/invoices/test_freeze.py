@@ -19,6 +19,7 @@ from app.invoices.actions.freeze import freeze
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.jobs import freeze_issued as freeze_issued_job
 from app.invoices.jobs.freeze_issued import freeze_issued
+from app.invoices.jobs.reconcile_totals import reconcile_totals
 from app.settings import IssuerDetails, Settings
 from tests.support.factories import Factories, Row
 
@@ -200,6 +201,9 @@ async def test_many_invoices_are_frozen_by_one_statement_and_only_once(
         "UPDATE invoices SET tax_percent = 1",
         "UPDATE invoices SET due_date = due_date + 1",
         "UPDATE invoices SET state = 'pending'",
+        "UPDATE invoices SET total_price = 1",
+        "UPDATE invoices SET incurred_costs = incurred_costs + 1",
+        "UPDATE invoices SET compensations = -1, total_price = total_price - 1",
         "UPDATE invoices SET document_version = NULL",
         "UPDATE invoices SET document_version = 7",
         "UPDATE invoice_items SET id = id + 1000",
@@ -229,6 +233,18 @@ async def test_other_changes_remain_possible(
     await frozen_invoice(make, settings)
     await connection.execute(text(change))
     assert len(await documents(connection)) == 1
+
+
+async def test_totals_that_drifted_can_be_corrected(
+    make: Factories, connection: AsyncConnection, settings: Settings, database: Database
+) -> None:
+    await frozen_invoice(make, settings)
+    await connection.execute(text("SET session_replication_role = replica"))
+    await connection.execute(text("UPDATE invoices SET total_price = 7, incurred_costs = 7"))
+    await connection.execute(text("SET session_replication_role = DEFAULT"))
+    summary = await reconcile_totals(database, settings.audit_key)
+    assert summary.counts == {"repaired": 1}
+    assert await connection.scalar(text("SELECT total_price FROM invoices")) == 10
 
 
 @pytest.mark.parametrize("table", ["invoice_documents", "document_lines"])

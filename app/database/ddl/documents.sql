@@ -80,6 +80,24 @@ BEGIN
 END
 $$;
 
+-- Holds true: the totals of an invoice with a document remain the sums of its items, which do not
+-- change. A total that drifted while triggers were disabled can be corrected.
+CREATE FUNCTION hold_frozen_totals() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.total_price, NEW.incurred_costs, NEW.compensations) <> (
+        SELECT coalesce(sum(price), 0),
+               coalesce(sum(unit_price * quantity) FILTER (WHERE NOT credit), 0),
+               coalesce(sum(unit_price * quantity) FILTER (WHERE credit), 0)
+        FROM invoice_items WHERE invoice_id = NEW.id
+    ) THEN
+        RAISE EXCEPTION 'the totals of an issued invoice do not change'
+            USING ERRCODE = 'restrict_violation', TABLE = 'invoices',
+                  CONSTRAINT = 'frozen_totals';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
 -- Adds the next version of a document: another head, the same lines. Returns the version.
 CREATE FUNCTION add_document_version(invoice bigint, present integer, head jsonb) RETURNS integer
 LANGUAGE sql AS $$
@@ -192,3 +210,11 @@ CREATE TRIGGER document_2_follow BEFORE UPDATE ON invoices
         NEW.payment_url IS DISTINCT FROM OLD.payment_url
         OR NEW.reference_number IS DISTINCT FROM OLD.reference_number))
     EXECUTE FUNCTION follow_payment_details();
+
+CREATE TRIGGER document_3_hold_totals BEFORE UPDATE ON invoices
+    FOR EACH ROW
+    WHEN (NEW.document_version IS NOT NULL AND (
+        NEW.total_price IS DISTINCT FROM OLD.total_price
+        OR NEW.incurred_costs IS DISTINCT FROM OLD.incurred_costs
+        OR NEW.compensations IS DISTINCT FROM OLD.compensations))
+    EXECUTE FUNCTION hold_frozen_totals();
