@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import httpx
+from fastapi import FastAPI
 
 from app.database.engine import Database
 from app.dataio.waldur.importer import import_waldur_database
+from app.main import create_app
 from app.settings import IssuerDetails, Settings
+from tests.contract.differences import UuidStyle
 from tests.contract.recorded_waldur import Facts, facts_of
 from tests.contract.recording import Answer, Exchange
 from tests.support.databases import administer, url_of_database
@@ -72,6 +76,41 @@ def settings_of(url: str, place: Path, issuer: IssuerDetails) -> Settings:
         proof_dir=place / "proofs",
         log_format="console",
     )
+
+
+class Apps:
+    """Started APIs of imported databases, with settings like these; the shared ones stay open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._shared: dict[tuple[str, UuidStyle], FastAPI] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def shared(self, database: str, style: UuidStyle) -> FastAPI:
+        """Return the API of a clone that no scenario changes."""
+        if (database, style) not in self._shared:
+            started = self.own(database, style)
+            self._shared[database, style] = await self._stack.enter_async_context(started)
+        return self._shared[database, style]
+
+    @asynccontextmanager
+    async def own(self, database: str, style: UuidStyle) -> AsyncIterator[FastAPI]:
+        """Yield the API of a new clone of a database."""
+        async with clone_of(database) as url:
+            update = {
+                "database_url": url,
+                "queue_name": url.rpartition("/")[2],
+                "wire_uuid_style": style,
+            }
+            app = create_app(self._settings.model_copy(update=update))
+            async with app.router.lifespan_context(app):
+                yield app
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 
 from app import clock
@@ -26,9 +27,9 @@ from tests.contract.recorded_waldur import Facts
 from tests.contract.recording import Answer, scenarios
 from tests.contract.replaying import (
     NOW,
+    Apps,
     Imported,
     changes,
-    clone_of,
     import_recorded,
     replay,
     settings_of,
@@ -67,7 +68,7 @@ def setup_sql(request: pytest.FixtureRequest) -> str:
     return sql.replace("now()", f"timestamptz '{NOW.isoformat()}'")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def imported(
     imports: dict[str, Imported],
     setup_sql: str,
@@ -84,30 +85,40 @@ async def imported(
     return imports[setup_sql]
 
 
-@pytest.fixture
-async def database_url(request: pytest.FixtureRequest, imported: Imported) -> AsyncIterator[str]:
-    """The URL of the imported database, or of a clone for a scenario that changes it."""
-    if not any(map(changes, SCENARIOS[request.getfixturevalue("name")])):
-        yield url_of_database(imported.database)
-        return
-    async with clone_of(imported.database) as url:
-        yield url
-
-
 def _settings(url: str, place: Path) -> Settings:
     issuer = SCENARIOS[WHOLE[0]][0].answer.body["issuer_details"]
     return settings_of(url, place, IssuerDetails(**issuer))
 
 
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path, style: UuidStyle) -> Settings:
-    """Settings like those of the recorded Waldur."""
+@pytest.fixture(params=get_args(UuidStyle))
+def style(request: pytest.FixtureRequest) -> UuidStyle:
+    return request.param  # type: ignore[no-any-return]  # one of the parameters
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def apps(
+    template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Apps]:
+    """The started APIs that scenarios without changes share."""
+    place = tmp_path_factory.mktemp("replay")
+    async with Apps(_settings(url_of_database(template_database), place)) as apps:
+        yield apps
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def app(
+    name: str, style: UuidStyle, imported: Imported, apps: Apps
+) -> AsyncIterator[FastAPI]:
+    """The API on a clone of the imported database, its own for a scenario that changes it."""
     clock.freeze(NOW)
-    settings = _settings(database_url, tmp_path)
-    return settings.model_copy(update={"wire_uuid_style": style})
+    if not any(map(changes, SCENARIOS[name])):
+        yield await apps.shared(imported.database, style)
+        return
+    async with apps.own(imported.database, style) as app:
+        yield app
 
 
-@pytest.mark.parametrize("style", get_args(UuidStyle))
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(
     name: str, style: UuidStyle, app: FastAPI, imported: Imported
@@ -123,7 +134,6 @@ async def test_responses_are_as_recorded(
                 pytest.fail("\n".join([str(exchange), *differences]))
 
 
-@pytest.mark.parametrize("style", get_args(UuidStyle))
 async def test_every_difference_applies_to_an_exchange(
     style: UuidStyle, imported: Imported
 ) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 
 from app import clock
-from app.settings import IssuerDetails, Settings
+from app.settings import IssuerDetails
 from tests.contract.differences import compare
 from tests.contract.group_differences import (
     DECISIONS,
@@ -25,8 +26,8 @@ from tests.contract.group_differences import (
 from tests.contract.recording import Exchange, scenarios
 from tests.contract.replaying import (
     NOW,
+    Apps,
     Imported,
-    clone_of,
     import_recorded,
     replay,
     settings_of,
@@ -57,36 +58,39 @@ def imports() -> Iterator[dict[str, Imported]]:
     asyncio.run(administer(*drops))
 
 
-@pytest.fixture
-async def database_url(
-    request: pytest.FixtureRequest,
-    imports: dict[str, Imported],
-    template_database: str,
-    shared: Path,
-    tmp_path: Path,
-) -> AsyncIterator[str]:
-    """The URL of the imported database, or of a clone for a scenario that changes it."""
-    steps = SCENARIOS[request.getfixturevalue("name")]
-    setup_sql = steps[0].setup_sql
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def apps(
+    template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Apps]:
+    """The started APIs that scenarios without changes share."""
+    url, place = url_of_database(template_database), tmp_path_factory.mktemp("replay")
+    async with Apps(settings_of(url, place, IssuerDetails())) as apps:
+        yield apps
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def imported(
+    name: str, imports: dict[str, Imported], template_database: str, shared: Path, tmp_path: Path
+) -> str:
+    """The database with the recorded Waldur, changed by the scenario and imported."""
+    setup_sql = SCENARIOS[name][0].setup_sql
     if setup_sql not in imports:
         settings = settings_of(url_of_database(template_database), tmp_path, IssuerDetails())
         imports[setup_sql] = await import_recorded(
             release_2024(shared), setup_sql, template_database, settings, {}
         )
-    imported = imports[setup_sql].database
-    if all(step.method == "GET" for step in steps):
-        yield url_of_database(imported)
-        return
-    async with clone_of(imported) as url:
-        yield url
+    return imports[setup_sql].database
 
 
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings like those of the recorded Waldur."""
+@pytest_asyncio.fixture(loop_scope="module")
+async def app(name: str, imported: str, apps: Apps) -> AsyncIterator[FastAPI]:
+    """The API on a clone of the imported database, its own for a scenario that changes it."""
     clock.freeze(NOW)
-    settings = settings_of(database_url, tmp_path, IssuerDetails())
-    return settings.model_copy(update={"wire_uuid_style": "hex"})
+    if all(step.method == "GET" for step in SCENARIOS[name]):
+        yield await apps.shared(imported, "hex")
+        return
+    async with apps.own(imported, "hex") as app:
+        yield app
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,7 @@ def replayed() -> set[str]:
     return set()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(
     name: str, app: FastAPI, used: set[str], replayed: set[str]
