@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.support.factories import Factories, Row
 from tests.support.server import run_server
 from tests.support.smtp import run_mail_server
-from tests.support.worker import until, worker_process
+from tests.support.worker import until, worker_here
 
 MOST_SECONDS = 5.0
 """The most seconds of a request; without Redis a notification takes a fraction of one."""
@@ -47,7 +47,7 @@ async def test_notifications_are_scheduled_without_redis_and_sent_later(
                 run_server(environment, tmp_path) as api,
                 httpx.AsyncClient(base_url=api.url, headers=staff.headers, timeout=30) as client,
             ):
-                async with worker_process(settings):
+                async with worker_here(settings):
                     await _notify(client, invoices[0])
                     await until(lambda: is_sent(1))
 
@@ -60,7 +60,7 @@ async def test_notifications_are_scheduled_without_redis_and_sent_later(
                 assert (ready.status_code, ready.json()["redis"]) == (200, "unreachable")
                 assert await is_sent(1)
 
-                async with worker_process(settings):
+                async with worker_here(settings):
                     await _notify(client, invoices[2])
                     servers.enter_context(EmbeddedValkey(tmp_path / "valkey"))
                     await until(lambda: is_sent(3))
