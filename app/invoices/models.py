@@ -227,6 +227,8 @@ class InvoiceDocument(Base):
     """Counted from 1."""
     lines_version: Mapped[int]
     """The version in `document_lines`: the same for versions that differ in the head alone."""
+    completed_version: Mapped[int | None]
+    """The version that last filled in empty values; null until one does."""
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """The keys of `app.documents.document.FrozenDocument`, and `api` with what the API shows
     besides: `customer_details`, and `issuer_details` as a text of JSON."""
@@ -259,6 +261,7 @@ class LinesRepresentation(Base):
 
     invoice_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     lines_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Of the document, or the later version that filled in empty values of its head."""
     form: Mapped[str] = mapped_column(primary_key=True)
     """The versions of the representation and of its layout, and the style of UUIDs."""
     part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

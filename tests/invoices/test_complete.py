@@ -20,6 +20,7 @@ from app.database.engine import Database
 from app.domain_errors import TemporarilyUnavailable
 from app.invoices.actions.complete import CompletedDocument, complete_documents
 from app.invoices.jobs.freeze_issued import freeze_issued
+from app.invoices.jobs.represent_issued import represent_issued
 from app.settings import IssuerDetails, Settings
 from tests.support.factories import Factories, Row, UserRow
 from tests.support.issued import COMPLETE, ISSUER, issuing
@@ -109,6 +110,22 @@ async def test_the_api_shows_the_values_under_another_entity_tag(
     shown = {"country": "fi", "country_name": "Finland", "email": "a@example.com"}
     assert became["customer_details"] == was["customer_details"] | shown
     assert became["issuer_details"] == was["issuer_details"]
+
+
+async def test_the_stored_representation_is_that_of_the_completed_document(
+    database: Database, settings: Settings, get: Get, complete: Complete
+) -> None:
+    invoice = await issued(database, settings, customer={"email": ""})
+    path = f"/api/invoices/{invoice.uuid}/"
+    await represent_issued(database, settings)
+    assert (await get(path)).json()["customer_details"]["email"] == ""
+    await set_customers(database, email="a@example.com")
+    await complete(invoice)
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE invoices SET payment_url = 'https://pay.example'"))
+    for counts in ({"stored": 1}, {}):
+        assert (await get(path)).json()["customer_details"]["email"] == "a@example.com"
+        assert (await represent_issued(database, settings)).counts == counts
 
 
 async def test_the_details_of_the_issuer_are_completed(

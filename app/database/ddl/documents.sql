@@ -101,8 +101,13 @@ $$;
 -- Adds the next version of a document: another head, the same lines. Returns the version.
 CREATE FUNCTION add_document_version(invoice bigint, present integer, head jsonb) RETURNS integer
 LANGUAGE sql AS $$
-    INSERT INTO invoice_documents (invoice_id, version, lines_version, content, digest)
-    SELECT invoice_id, version + 1, lines_version, head, sha256(
+    INSERT INTO invoice_documents (
+        invoice_id, version, lines_version, completed_version, content, digest
+    )
+    SELECT invoice_id, version + 1, lines_version, CASE
+        WHEN head - payment.keys = content - payment.keys THEN completed_version
+        ELSE version + 1
+    END, head, sha256(
         convert_to(head::text, 'UTF8') || (
             SELECT coalesce(string_agg(lines.digest, '' ORDER BY lines.first_item_id), '')
             FROM document_lines AS lines
@@ -110,7 +115,8 @@ LANGUAGE sql AS $$
                 AND lines.version = document.lines_version
         )
     )
-    FROM invoice_documents AS document
+    FROM invoice_documents AS document,
+        (SELECT ARRAY['payment_url', 'reference_number'] AS keys) AS payment
     WHERE invoice_id = invoice AND version = present
     RETURNING version
 $$;

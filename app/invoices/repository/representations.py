@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     select,
     tuple_,
 )
@@ -22,9 +23,11 @@ from app.invoices.repository.item_sources import is_present_document
 
 FORM: Final = "form"
 """The parameter of `is_first_part`."""
+_version: Final = func.coalesce(InvoiceDocument.completed_version, InvoiceDocument.lines_version)
+"""The version of a document since which it is shown in the same way."""
 _is_of_document: Final = and_(
     LinesRepresentation.invoice_id == Invoice.id,
-    LinesRepresentation.lines_version == InvoiceDocument.lines_version,
+    LinesRepresentation.lines_version == _version,
     LinesRepresentation.form == bindparam(FORM, type_=Text()),
 )
 is_first_part: Final = and_(_is_of_document, LinesRepresentation.part == 0)
@@ -128,7 +131,7 @@ _READ: Final = (
     .where(Invoice.id == bindparam("invoice_id", type_=BigInteger()))
 )
 _FIND: Final = (
-    select(Invoice.id, Invoice.number, InvoiceDocument.lines_version, Invoice.tax_percent)
+    select(Invoice.id, Invoice.number, _version, Invoice.tax_percent)
     .join(InvoiceDocument, is_present_document)
     .where(
         Invoice.id > bindparam("after", type_=BigInteger()),
