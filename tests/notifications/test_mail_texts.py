@@ -48,7 +48,7 @@ Bank: Example Bank
 Konto: EE38 2200 2210 2014 5685
 
 --
-Sie erhalten diese Nachricht als Rechnungskontakt von Institut für Beispiele & Söhne.
+Als Rechnungskontakt von Institut für Beispiele & Söhne erhalten Sie diese Nachricht.
 Fragen? Schreiben Sie an billing@example.com.
 """
     )
