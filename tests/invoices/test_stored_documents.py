@@ -175,6 +175,7 @@ async def test_items_without_filters_are_stored_lines(
     statements.clear()
     await read(app, client, f"/api/invoices/{invoices[1].uuid}/items/{query}", staff)
     made = "".join(statements)
+    assert not is_stored or len(statements) == 3, "the caller, the invoice, and its items"
     assert ("lines_representations" in made, "document_lines" in made) == (is_stored, not is_stored)
 
 

@@ -121,6 +121,7 @@ class ConditionalGet:
             if self.request.method == "HEAD" and not shown.headers_need_body:
                 return head_response(headers)
             parts: Sequence[bytes] | None = None
+            is_cacheable = False
             if shown.cached_parts is not None:
                 parts = shown.cached_parts()
             elif (cached := self.cache.get(shown.etag)) is not None:
@@ -128,10 +129,14 @@ class ConditionalGet:
                 headers |= cached.headers
             if parts is None and shown.stored_parts is not None:
                 parts = await shown.stored_parts(reader)
+                is_cacheable = shown.cached_parts is None
         if parts is None:
             return await self._render(resource)
         if sum(map(len, parts)) <= STREAM_ABOVE:
-            return Response(b"".join(parts), 200, headers, shown.media_type)
+            body = b"".join(parts)
+            if is_cacheable:
+                self.cache.store(shown.etag, CachedResponse(body, shown.headers))
+            return Response(body, 200, headers, shown.media_type)
         return JsonStream(_yield_each(parts), headers, shown.media_type)
 
     async def respond_with_file(self, file: File) -> Response:

@@ -35,7 +35,7 @@ from app.invoices.api.filters import (
 )
 from app.invoices.queries.growth import count_major_customers, read_growth
 from app.invoices.rendering.invoices import InvoiceRenderer
-from app.invoices.rendering.items_of_invoice import render_items
+from app.invoices.rendering.items_of_invoice import render_items, stored_items_of_invoice
 from app.invoices.rendering.stats import render_stats
 from app.invoices.repository.reads import (
     INVOICES,
@@ -209,6 +209,12 @@ async def list_items(
             get.etag("items", invoice.version, filters),
             partial(
                 render_items, invoice=invoice, filters=filters, response_format=response_format
+            ),
+            stored_parts=partial(
+                stored_items_of_invoice,
+                invoice=invoice,
+                filters=filters,
+                response_format=response_format,
             ),
         )
 
