@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from app.billing.code_lists import TAX_CATEGORIES
 from app.billing.currencies import get_currency
-from app.billing.enums import DeliveryState
+from app.billing.enums import DeliveryState, InvoiceState
 from app.billing.money import EXACT, is_near_product, item_price
 from app.billing.periods import due_date
 from app.database.base import Base
@@ -173,10 +173,12 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         "credit_note": {
             "reason": st.text("abc", min_size=1, max_size=30),
             "net": st.decimals(-(10**19), 10**19, places=2),
-            "gross": st.decimals(-(10**19), 10**19, places=2),
+            # No more than its invoice has, whatever that is.
+            "gross": st.just(Decimal("0.00")),
             "digest": st.text("0123456789abcdef", min_size=64, max_size=64),
         },
         "credit_note_lines": {
+            "content": st.just({}),
             "digest": st.text("0123456789abcdef", min_size=64, max_size=64),
         },
         "credit_transaction": {
@@ -184,6 +186,7 @@ def fixed(draw: st.DrawFn, kind: str) -> dict[str, Any]:
             "billing_period": st.dates().map(lambda day: day.replace(day=1)),
         },
         "invoice": {
+            "state": st.sampled_from([InvoiceState.CREATED, InvoiceState.PAID]),
             "invoice_date": st.just(issued),
             "due_date": st.just(issued and due_date(issued, 30)),
             "payment_url": st.sampled_from(["", "https://pay.example.com/1?x=\u00e4"]),
