@@ -2,7 +2,8 @@
 
 No server starts before a test needs it. The process that starts the run then starts one PostgreSQL
 and one Valkey for all test processes, unless DATABASE_URL and REDIS_URL name servers, and migrates
-one template database; each test that asks for a database gets a clone of it.
+one template database. Each process has a clone of it, which its tests use one after the other:
+after a test it is emptied, or replaced if the test changed more than rows.
 
 A test whose fixtures include neither a server nor `child_processes` is marked `quick`. While a
 quick test runs, DATABASE_URL and REDIS_URL are not set, and to start a process is an error: a test
@@ -21,11 +22,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import hypothesis
 import pytest
-import pytest_asyncio
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -33,12 +34,13 @@ from app.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.support.clients import client_of
-from tests.support.compiled_statements import share_compiled_statements
 from tests.support.databases import administration, url_of_database
+from tests.support.dialect import use_shared_dialect
 from tests.support.executed import noting_statements
 from tests.support.factories import Factories
 from tests.support.history import KEY
 from tests.support.paths import ROOT
+from tests.support.reused_database import ReusedDatabase
 from tests.support.server import Server, run_server, serve
 from tests.support.server_host import POSTGRESQL, REDIS, TEMPLATE, ServerHost, request_resource
 
@@ -55,7 +57,10 @@ _running_quick_test = False
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the environment; the process that starts the run also offers servers to all."""
     sys.addaudithook(_refuse_processes)
-    share_compiled_statements()
+    # Tests share processors, so that the time of one example means nothing.
+    hypothesis.settings.register_profile("shared", deadline=None)
+    hypothesis.settings.load_profile("shared")
+    use_shared_dialect()
     if hasattr(config, "workerinput"):
         return
     config.stash[_host] = ServerHost()
@@ -152,7 +157,7 @@ def _only_what_fixtures_provide(
     _running_quick_test = False
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest.fixture(scope="session")
 async def administrator(postgresql_server: str) -> AsyncIterator[AsyncConnection]:
     """The connection that creates and drops the databases of this process's tests."""
     async with administration(postgresql_server) as connection:
@@ -169,16 +174,23 @@ async def _create(administrator: AsyncConnection, options: str = "") -> AsyncIte
         await administrator.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def database_url(
+@pytest.fixture(scope="session")
+async def _reused_database(
     administrator: AsyncConnection, template_database: str
-) -> AsyncIterator[str]:
+) -> AsyncIterator[ReusedDatabase]:
+    database = ReusedDatabase(administrator, template_database)
+    yield database
+    await database.drop()
+
+
+@pytest.fixture
+async def database_url(_reused_database: ReusedDatabase) -> AsyncIterator[str]:
     """The URL of a database of the test's own, migrated and empty."""
-    async with _create(administrator, f"TEMPLATE {template_database} STRATEGY FILE_COPY") as url:
-        yield url
+    yield await _reused_database.url()
+    await _reused_database.reset()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def second_database_url(
     administrator: AsyncConnection, template_database: str
 ) -> AsyncIterator[str]:
@@ -187,7 +199,7 @@ async def second_database_url(
         yield url
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def empty_database_url(
     administrator: AsyncConnection, redis_server: str
 ) -> AsyncIterator[str]:
@@ -203,7 +215,7 @@ def settings(database_url: str, redis_server: str, tmp_path: Path) -> Settings:
         database_url=database_url,
         database_pool_size=5,
         redis_url=redis_server,
-        queue_name=make_url(database_url).database or "",
+        queue_name=f"test-{uuid4().hex}",
         mail_dir=tmp_path / "mail",
         proof_dir=tmp_path / "proofs",
         log_format="console",
@@ -238,7 +250,7 @@ async def server(database_url: str, redis_server: str, tmp_path: Path) -> AsyncI
         yield server
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest.fixture(scope="module")
 async def module_database_url(
     administrator: AsyncConnection, template_database: str
 ) -> AsyncIterator[str]:
@@ -257,7 +269,7 @@ async def api_url(settings: Settings) -> AsyncIterator[str]:
         yield url
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest.fixture(scope="module")
 async def module_server(
     module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Server]:

@@ -360,7 +360,6 @@ COLUMNS = {
 @given(data=st.data())
 @configured(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_single_change_of_a_record_is_found(settings: Settings, data: st.DataObject) -> None:

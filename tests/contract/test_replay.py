@@ -10,7 +10,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-import pytest_asyncio
 from fastapi import FastAPI
 
 from app import clock
@@ -68,7 +67,7 @@ def setup_sql(request: pytest.FixtureRequest) -> str:
     return sql.replace("now()", f"timestamptz '{NOW.isoformat()}'")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def imported(
     imports: dict[str, Imported],
     setup_sql: str,
@@ -95,7 +94,7 @@ def style(request: pytest.FixtureRequest) -> UuidStyle:
     return request.param  # type: ignore[no-any-return]  # one of the parameters
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def apps(
     template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Apps]:
@@ -105,7 +104,7 @@ async def apps(
         yield apps
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def app(
     name: str, style: UuidStyle, imported: Imported, apps: Apps
 ) -> AsyncIterator[FastAPI]:
@@ -118,7 +117,6 @@ async def app(
         yield app
 
 
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(
     name: str, style: UuidStyle, app: FastAPI, imported: Imported

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from fastapi import FastAPI
 
 from app import clock
@@ -58,7 +57,7 @@ def imports() -> Iterator[dict[str, Imported]]:
     asyncio.run(administer(*drops))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def apps(
     template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Apps]:
@@ -68,7 +67,7 @@ async def apps(
         yield apps
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def imported(
     name: str, imports: dict[str, Imported], template_database: str, shared: Path, tmp_path: Path
 ) -> str:
@@ -82,7 +81,7 @@ async def imported(
     return imports[setup_sql].database
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def app(name: str, imported: str, apps: Apps) -> AsyncIterator[FastAPI]:
     """The API on a clone of the imported database, its own for a scenario that changes it."""
     clock.freeze(NOW)
@@ -105,7 +104,6 @@ def replayed() -> set[str]:
     return set()
 
 
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_responses_are_as_recorded(
     name: str, app: FastAPI, used: set[str], replayed: set[str]

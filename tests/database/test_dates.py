@@ -27,9 +27,7 @@ DATED = [
     if isinstance(column.type, Date | DateTime) and table is not AuditEntry.__table__
 ]
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-anywhere = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+anywhere = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 async def copied(connection: AsyncConnection, day: date, moment: datetime) -> tuple[date, datetime]:

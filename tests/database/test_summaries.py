@@ -153,7 +153,6 @@ class Books:
 @given(steps=st.lists(st.tuples(STEPS, st.booleans()), min_size=3, max_size=15))
 @configured(
     max_examples=30,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -223,7 +223,7 @@ def plain(record: Record) -> dict[str, Any]:
 
 
 @given(graphs())
-@configured(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@configured(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_records_are_unchanged_after_json(graph: list[Record]) -> None:
     for record in graph:
         read = parse_line(record.model_dump_json().encode(), 1)
@@ -235,7 +235,6 @@ def test_records_are_unchanged_after_json(graph: list[Record]) -> None:
 @given(graph=graphs())
 @configured(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_records_are_unchanged_after_the_database(settings: Settings, graph: list[Record]) -> None:

@@ -304,14 +304,14 @@ def check_random_document(data: st.DataObject) -> None:
     }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_random_documents_are_clean_and_keep_their_amounts(data: st.DataObject) -> None:
     check_random_document(data)
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_many_random_documents_are_clean_and_keep_their_amounts(data: st.DataObject) -> None:
     check_random_document(data)

@@ -378,7 +378,6 @@ amounts = st.decimals(0, 90, places=5)
 @given(prices=prices, value=amounts, share=amounts, expected=amounts, tax=st.sampled_from([0, 22]))
 @configured(
     max_examples=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_applying_twice_is_once_and_clearing_gives_back_exactly(  # noqa: PLR0917

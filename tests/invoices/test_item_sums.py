@@ -126,7 +126,6 @@ async def invoices(make: Factories, customer: Row) -> list[Row]:
 @given(steps=st.lists(STEPS, min_size=1, max_size=8))
 @configured(
     max_examples=25,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

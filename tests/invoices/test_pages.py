@@ -139,7 +139,6 @@ async def fill(connection: AsyncConnection, house: House, invoices: Sequence[Any
 @given(invoices=INVOICES, order=ORDER, size=st.integers(2, 9), data=st.data())
 @settings(
     max_examples=6,
-    deadline=None,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,7 +79,7 @@ def database_url(module_database_url: str) -> str:
     return module_database_url
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest.fixture(scope="module")
 async def server(
     module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Server]:

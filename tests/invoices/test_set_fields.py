@@ -225,9 +225,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=st.sampled_from(sorted(FIELDS)), value=_VALUES)
 async def test_any_value_is_stored_or_refused(case: Case, field: str, value: Any) -> None:
     before = await case.stored(field)

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
@@ -35,7 +34,7 @@ def database_url(module_database_url: str) -> str:
     return module_database_url
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest.fixture(scope="module")
 async def server(
     module_database_url: str, redis_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Server]:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dataio.focus.duplicate_rows import DuplicateRows
@@ -80,7 +80,6 @@ def test_only_the_first_pairs_of_files_are_listed(tmp_path: Path) -> None:
 COSTS = st.lists(st.integers(0, 5), max_size=8)
 
 
-@settings(deadline=None)  # it writes files
 @given(COSTS, COSTS)
 def test_equal_rows_are_counted_between_files_and_never_within_one(
     one: list[int], other: list[int]

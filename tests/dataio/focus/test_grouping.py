@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dataio.focus import cells
@@ -124,7 +124,6 @@ def test_charges_with_different_provider_invoices_are_one_line(tmp_path: Path) -
     assert sums.invoice_ids == ("B", "A")
 
 
-@settings(deadline=None)  # it writes a file
 @given(st.lists(st.decimals(-1000, 1000, places=12), min_size=1, max_size=30))
 def test_sums_are_exact(costs: list[Decimal]) -> None:
     cells_of = row()

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,7 +32,7 @@ async def _create(administrator: AsyncConnection, options: str = "") -> AsyncIte
         await administrator.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest.fixture(scope="session")
 async def sample_database(administrator: AsyncConnection) -> AsyncIterator[str]:
     """The name of a Waldur database with the sample in it, for cloning."""
     async with _create(administrator) as name:
@@ -42,7 +41,7 @@ async def sample_database(administrator: AsyncConnection) -> AsyncIterator[str]:
         yield name
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def waldur(administrator: AsyncConnection, sample_database: str) -> AsyncIterator[str]:
     """The address of a Waldur database of the test's own with the sample in it."""
     clone = f"TEMPLATE {sample_database} STRATEGY FILE_COPY"

@@ -14,17 +14,13 @@ from app.documents.pdf.rendering import make_pdf_with_e_invoice
 from tests.documents.pdf.examples import as_json, document, line, lines
 
 pytestmark = [
+    pytest.mark.asyncio(loop_scope="function"),  # processes end with their event loop
     pytest.mark.usefixtures("child_processes"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 ONE = [line()]
-
-
-async def _start_maker() -> PdfMaker:
-    """Return a maker with one process that has started, which ends with the task of the test."""
-    maker = PdfMaker(processes=2)
-    await maker.make(*as_json(document(ONE), ONE))
-    return maker
+_others: set[int] = set()
+"""Processes of earlier tests, whose event loop goes on."""
 
 
 def _workers() -> set[int]:
@@ -33,7 +29,20 @@ def _workers() -> set[int]:
         int(pid)
         for pid in children
         if b"anyio.to_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    } - _others
+
+
+@pytest.fixture(autouse=True)
+def _ignore_earlier_processes() -> None:
+    _others.clear()
+    _others.update(_workers())
+
+
+async def _start_maker() -> PdfMaker:
+    """Return a maker with one process that has started, which ends with the task of the test."""
+    maker = PdfMaker(processes=2)
+    await maker.make(*as_json(document(ONE), ONE))
+    return maker
 
 
 async def test_processes_are_reused_and_make_the_same_bytes() -> None:
