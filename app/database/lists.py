@@ -28,15 +28,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.direct import DirectSelect
+from app.database.engine import DirectSelect
 from app.database.filter_set import NO_FILTERS, NOTHING, FilterSet, conditions_of
 from app.database.statements import AnySelect
 
 SHALLOW_OFFSET: Final = 1000
 """The largest offset of a shallow page. A deeper page is read from the nearer end of the list."""
+ROW_UUID: Final = "row_uuid"
+"""The parameter of `select_one` with the UUID of the row."""
 _STATEMENTS: Final = 512
 """Statements that are cached."""
-_UUID: Final = "row_uuid"
 _KEY: Final = "row_key"
 _COUNT: Final = "row_count"
 _OFFSET: Final = "row_offset"
@@ -190,7 +191,7 @@ async def read_one(
     """Return the row with a UUID; None if it is not within the scope or a filter excludes it."""
     scope, parameters = visibility
     statement = select_one(rows, scope, query.filters.names, query.fields)
-    values = {**query.filters.values, **parameters, _UUID: query.uuid}
+    values = {**query.filters.values, **parameters, ROW_UUID: query.uuid}
     return next(iter(await statement.fetch(connection, values)), None)
 
 
@@ -207,7 +208,7 @@ def select_one(
 ) -> DirectSelect:
     """Return the select of one row within a scope and the filters with these names."""
     columns = [*_columns(rows, fields).values()]
-    conditions = [rows.uuid == bindparam(_UUID), *_visible(rows, scope, names)]
+    conditions = [rows.uuid == bindparam(ROW_UUID), *_visible(rows, scope, names)]
     return DirectSelect(_select(rows, columns, conditions))
 
 

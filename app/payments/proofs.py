@@ -254,20 +254,16 @@ class IncomingProof:
             self._unfinished.rename(target)
             self._file = None
             try:
-                _sync_directory(self._store.directory)
+                if os.name == "posix":  # Windows neither can nor need sync a directory
+                    # A rename is durable once its directory is synced.
+                    directory = os.open(self._store.directory, os.O_RDONLY)
+                    try:
+                        os.fsync(directory)
+                    finally:
+                        os.close(directory)
             except OSError:
                 target.unlink(missing_ok=True)
                 raise
-
-
-def _sync_directory(directory: Path) -> None:
-    # A rename is durable once its directory is synced; Windows neither can nor need do so.
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager

@@ -155,7 +155,10 @@ async def test_jobs_run(
         text("SELECT count(*) FILTER (WHERE last_error = ''), count(*) FROM outbox"
              " WHERE done_at IS NOT NULL")
     )  # fmt: skip
-    assert tuple(ended.one()) == (12, 12)  # with the notification and its one delivery
+    assert tuple(ended.one()) == (
+        14,
+        14,
+    )  # with the notification, its delivery, and two jobs that store documents
     sent = await connection.execute(select(Delivery.recipient, Delivery.state))
     assert [tuple(row) for row in sent] == [("second@example.com", "sent")]
 

@@ -14,7 +14,7 @@ from app.billing.periods import Period
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
 from app.payments.proofs import IncomingProof, ProofStore
-from tests.support.factories import Factories, UserRow
+from tests.support.factories import Factories, Row, UserRow
 
 ODD_TEXT = 'Öde "Quelle" \\ \u2028 \U0001f4b6\r\n\t{}<script>'
 DETAILS = (
@@ -82,7 +82,7 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
             tax_percent=Decimal(month),
         )
         for number, unit in enumerate(BillingUnit):
-            await make.item(
+            item = await make.item(
                 invoice,
                 f"{number - 1}.005{month}",
                 name=f"{ODD_TEXT} {unit}",
@@ -98,6 +98,8 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
                 customer_credit_id=credit.id if number == 0 else None,
                 end=datetime(2026, month, 28, 23, 59, 59, 999999, tzinfo=UTC),
             )
+        if states[month % 4] is InvoiceState.CREATED:
+            await _credit(make, invoice, item)
     await connection.execute(
         text("UPDATE invoice_items SET details = CAST(:d AS jsonb)"), {"d": DETAILS}
     )
@@ -111,10 +113,6 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
         update(Invoice).where(Invoice.month == 5).values(imported_revision=Invoice.revision)
     )
     await make.fee_accrual(affiliate, invoice, amount=Decimal("0.00001"))
-    note = await make.credit_note(
-        invoice, gross=Decimal("0.01"), content={"a": "0.10", "ä": [None]}, reason="\u20ac"
-    )
-    await make.credit_note_lines(note, {"1": {"price": "0.01"}})
     profile = await make.profile(buyer, attributes={"contract": 7})
     await make.profile(buyer, is_active=False)
     await make.payment(profile, invoice_id=invoice.id)
@@ -145,3 +143,12 @@ async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
         )
     )
     return staff
+
+
+async def _credit(make: Factories, invoice: Row, item: Row) -> None:
+    """Make a credit note of a cent."""
+    note = await make.credit_note(
+        invoice, gross=Decimal("0.01"), content={"a": "0.10", "ä": [None]}, reason="\u20ac"
+    )
+    line = {"uuid": str(item.uuid), "taken": "0.01", "price": "0.01"}
+    await make.credit_note_lines(note, {"1": line})

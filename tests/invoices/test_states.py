@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from app.billing.enums import InvoiceState
-from app.invoices.rendering.heads import shown_state
+from app.invoices.rendering.rendered import shown_state
 from app.invoices.states import (
     CANCEL,
     END_MONTH,

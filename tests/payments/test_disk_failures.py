@@ -1,7 +1,9 @@
 """The disk of the proofs fails: the response is 503 with `Retry-After`, and no file is left."""
 
+import os
 import resource
 import shutil
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from errno import EIO
@@ -16,7 +18,6 @@ from app.billing.enums import InvoiceState
 from app.disk import DiskUnavailable
 from app.invoices.models import Invoice
 from app.main import create_app
-from app.payments import proofs
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
 from app.settings import Settings
@@ -152,12 +153,16 @@ async def test_a_write_that_fails_amid_an_upload(
 async def test_a_name_that_is_not_durable_is_no_proof(
     case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_directory: Path) -> None:
-        raise OSError(EIO, "Input/output error")
+    sync = os.fsync
+
+    def fails(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(EIO, "Input/output error")
+        sync(descriptor)
 
     with monkeypatch.context() as patch:
         # No disk of a test fails just here.
-        patch.setattr(proofs, "_sync_directory", fails)
+        patch.setattr(os, "fsync", fails)
         await case.is_refused()
     assert list(settings.proof_dir.iterdir()) == []
     await case.is_taken(settings.proof_dir)

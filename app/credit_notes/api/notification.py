@@ -14,7 +14,7 @@ from app.idempotency.api.submission import Resource, Submission, submission_on
 
 router = APIRouter(prefix="/api/credit-notes", tags=["credit-notes"])
 
-_RESOURCE: Final = Resource[Row]("credit note", collection.name)
+_RESOURCE: Final[Resource[Row]] = Resource("credit note", collection.name)
 _SCHEDULED: Final = Detail(
     detail="Credit note notification sending has been successfully scheduled."
 )

@@ -37,7 +37,8 @@ from app.invoices.api.request_bodies import (
 )
 from app.invoices.api.router import InvoiceUuid
 from app.invoices.errors import WrongInvoiceState
-from app.invoices.rendering.invoices import InvoiceRenderer, render_invoice
+from app.invoices.rendering.invoices import InvoiceRenderer
+from app.invoices.rendering.rendered import render_invoice
 from app.invoices.repository import writes
 from app.invoices.repository.reads import FoundInvoice, find_visible_invoice, read_version
 from app.invoices.schemas import Invoice

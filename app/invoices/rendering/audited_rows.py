@@ -24,7 +24,7 @@ from app.api.serializers import (
 )
 from app.audit.models import ChangeKind
 from app.billing import money
-from app.invoices.rendering.heads import shown_state
+from app.invoices.rendering.rendered import shown_state
 
 _INFINITE: Final = {
     "-infinity": ("0001-01-01", "0001-01-01T00:00:00"),

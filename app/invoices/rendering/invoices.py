@@ -15,15 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links
-from app.invoices.queries.items import select_items
-from app.invoices.rendering.heads import around_items, invoice_row
-from app.invoices.rendering.items import json_array, render_batches
+from app.invoices.rendering.items import json_array
 from app.invoices.rendering.items_of_page import open_items
+from app.invoices.rendering.rendered import around_items, invoice_row
 from app.invoices.rendering.stored_documents import form_of, stored_document
 from app.invoices.repository.columns import VERSION
 from app.invoices.repository.reads import (
     Version,
-    read_head,
     read_heads,
     read_stored,
     version_columns,
@@ -187,24 +185,3 @@ class InvoiceRenderer:
                 yield part
         if size <= CACHED_BYTES:
             self._cache.store((self._key, version), CachedResponse(b"".join(seen)))
-
-
-async def render_invoice(
-    connection: AsyncConnection,
-    invoice_id: int,
-    settings: Settings,
-    response_format: ResponseFormat,
-) -> AsyncGenerator[bytes, None]:
-    """Yield the document of an invoice in parts, without the cache.
-
-    It shows the uncommitted state of the connection's transaction.
-    """
-    head = await read_head(connection, invoice_id, INVOICE_FIELDS)
-    is_frozen = head["document_version"] is not None
-    statement = select_items(live=not is_frozen, frozen=is_frozen)
-    result = await connection.stream(statement, {"invoices": [invoice_id]})
-    items = render_batches(result.mappings().partitions(), head["tax_percent"], response_format)
-    before, after = around_items(head, INVOICE_FIELDS, settings, response_format)
-    async with aclosing(json_array(items, before, after)) as parts:
-        async for part in parts:
-            yield part

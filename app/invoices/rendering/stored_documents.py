@@ -20,8 +20,8 @@ from app.api.caching.response_cache import REPRESENTATION_VERSION
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links, build_links
 from app.invoices.queries.items import items_of_invoices
-from app.invoices.rendering.heads import invoice_row
 from app.invoices.rendering.items import render_batches
+from app.invoices.rendering.rendered import invoice_row
 from app.invoices.repository import representations
 from app.invoices.repository.columns import LIVE_FIELDS
 from app.invoices.repository.reads import read_head

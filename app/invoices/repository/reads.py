@@ -25,9 +25,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
-from app.database.direct import DirectSelect
+from app.database.engine import DirectSelect
 from app.database.filter_set import FilterSet
-from app.database.lists import Join, RowList, RowQuery, read_one, select_rows
+from app.database.lists import ROW_UUID, Join, RowList, select_one, select_rows
 from app.database.statements import AnySelect
 from app.formats import parse_uuid
 from app.identity.access import Scope, visibility_of, visible_customers
@@ -131,8 +131,10 @@ async def read_invoice(
     parsed = parse_uuid(uuid)
     if parsed is None:
         raise InvoiceNotFound
-    query = RowQuery(parsed, fields, filters)
-    row = await read_one(connection, INVOICES, visibility_of(caller), query)
+    scope, parameters = visibility_of(caller)
+    statement = select_one(INVOICES, scope, filters.names, fields)
+    values = {**filters.values, **parameters, ROW_UUID: parsed}
+    row = next(iter(await statement.fetch(connection, values)), None)
     if row is None:
         raise InvoiceNotFound
     return Version._make(version_columns(row)), row

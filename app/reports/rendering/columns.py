@@ -10,7 +10,7 @@ from typing import Final
 from app.billing import money
 from app.billing.currencies import Currency
 from app.database.lists import Row
-from app.invoices.rendering.heads import shown_state
+from app.invoices.rendering.rendered import shown_state
 from app.reports.queries.report_rows import ReportRows
 
 Cell = str | int | Decimal | date | None

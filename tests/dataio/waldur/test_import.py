@@ -54,6 +54,7 @@ async def test_every_kind_is_imported(bring: Import, connection: AsyncConnection
         "invoices": 3,
         "invoice_items": 4,
         "payments": 1,
+        "outbox": 1,  # the job that stores the documents for reads
     }
     assert sum(report.new.values()) == 36
     assert not +report.updated

@@ -1,18 +1,50 @@
-"""The fields of invoices, besides their items."""
+"""Invoices as JSON, from their rows: the fields besides the items, and one whole invoice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from pydantic_core import from_json
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.response_format import ResponseFormat
 from app.billing import money
 from app.billing.enums import InvoiceState
 from app.customers.countries import country_name
+from app.invoices.queries.items import select_items
+from app.invoices.rendering.items import json_array, render_batches
 from app.invoices.repository.columns import FROZEN_CUSTOMER, FROZEN_ISSUER
-from app.invoices.schemas import CustomerDetails, InvoiceStateEnum, Row, encode_invoice
+from app.invoices.repository.reads import read_head
+from app.invoices.schemas import (
+    INVOICE_FIELDS,
+    CustomerDetails,
+    InvoiceStateEnum,
+    Row,
+    encode_invoice,
+)
 from app.settings import Settings
+
+
+async def render_invoice(
+    connection: AsyncConnection,
+    invoice_id: int,
+    settings: Settings,
+    response_format: ResponseFormat,
+) -> AsyncGenerator[bytes, None]:
+    """Yield the document of an invoice in parts, without the cache.
+
+    It shows the uncommitted state of the connection's transaction.
+    """
+    head = await read_head(connection, invoice_id, INVOICE_FIELDS)
+    is_frozen = head["document_version"] is not None
+    statement = select_items(live=not is_frozen, frozen=is_frozen)
+    result = await connection.stream(statement, {"invoices": [invoice_id]})
+    items = render_batches(result.mappings().partitions(), head["tax_percent"], response_format)
+    before, after = around_items(head, INVOICE_FIELDS, settings, response_format)
+    async with aclosing(json_array(items, before, after)) as parts:
+        async for part in parts:
+            yield part
 
 
 def around_items(
