@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import make_url
 
 from tests.support.databases import administer
+from tests.support.warm_connections import close_idle_sessions
 
 
 async def end_sessions(name: str) -> None:
@@ -26,6 +27,7 @@ async def made_read_only(
         await administer(f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
     await administer(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await close_idle_sessions()  # a session that a test reuses would not be new
     if ending_sessions:
         await end_sessions(name)
     try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy import make_url
 
-_RESET: Final = "SET SESSION AUTHORIZATION DEFAULT; DISCARD TEMP"
+_RESET: Final = "SET SESSION AUTHORIZATION DEFAULT; DISCARD TEMP;"
 _RESET_SECONDS: Final = 2.0
 _idle: dict[str, list["WarmConnection"]] = defaultdict(list)
 _database: str | None = None
@@ -24,6 +24,19 @@ class WarmConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no typ
     """A connection that waits for the next test once it is closed."""
 
     warm_key: str = ""
+    _codecs: frozenset[tuple[object, ...]] = frozenset()
+
+    def get_reset_query(self) -> str:
+        """Return the statements that reset the session."""
+        return f"{super().get_reset_query()} {_RESET}"
+
+    async def set_type_codec(self, typename: str, **options: Any) -> None:
+        """Set a codec, unless an earlier test has: it would forget all prepared statements."""
+        functions = [options[name].__qualname__ for name in ("encoder", "decoder")]
+        codec = (typename, options.get("schema"), options.get("format"), *functions)
+        if codec not in self._codecs:
+            await super().set_type_codec(typename, **options)
+            self._codecs |= {codec}
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's
         """Reset the session and keep it; close it if a time is given, or if it cannot be reset."""
@@ -41,7 +54,6 @@ class WarmConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no typ
             return False
         try:
             await self.reset(timeout=_RESET_SECONDS)
-            await self.execute(_RESET, timeout=_RESET_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return False
         return not self.is_closed()
@@ -92,11 +104,16 @@ async def any_session(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def keep_sessions_of(database: str | None) -> None:
-    """Close the sessions that are kept, and keep those with this database from now on."""
-    global _database, _loop
-    _database, _loop = database, asyncio.get_running_loop()
+async def close_idle_sessions() -> None:
+    """Close the sessions that are kept."""
     connections = [connection for idle in _idle.values() for connection in idle]
     _idle.clear()
     for connection in connections:
         await connection.close_for_good()
+
+
+async def keep_sessions_of(database: str | None) -> None:
+    """Close the sessions that are kept, and keep those with this database from now on."""
+    global _database, _loop
+    _database, _loop = database, asyncio.get_running_loop()
+    await close_idle_sessions()
