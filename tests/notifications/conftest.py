@@ -93,10 +93,11 @@ class Desk:
     delivery: UUID
 
     async def send_delivery(
-        self, *, server: str = "", delivery: UUID | None = None
+        self, *, server: str = "", delivery: UUID | None = None, smtp_timeout: float = 1
     ) -> timedelta | None:
         """Deliver as the worker does, perhaps over another mail server."""
         settings = sending_to(self.settings, server) if server else self.settings
+        settings = settings.model_copy(update={"smtp_timeout": smtp_timeout})
         return await send_delivery(self.database, settings, delivery or self.delivery)
 
     async def row(self, delivery: UUID | None = None) -> ResultRow[Any]:

@@ -105,7 +105,7 @@ async def test_the_claim_of_a_killed_worker_expires(desk: Desk, sink: MailServer
 
 async def test_a_lost_claim_cannot_store_a_failure(desk: Desk, sink: MailServer) -> None:
     async with run_mail_server(Fault(Stage.DATA)) as faulty:
-        slow = asyncio.create_task(desk.send_delivery(server=faulty.url))
+        slow = asyncio.create_task(desk.send_delivery(server=faulty.url, smtp_timeout=4))
         await desk.reaches(DeliveryState.SENDING)
         later(timedelta(hours=1))
         assert await desk.send_delivery() is None
