@@ -75,15 +75,18 @@ async def _compare(service: Server, other: Server, pairs: Sequence[tuple[Case, C
 
 
 async def _import(bench: Bench, baseline: Build) -> None:
-    """Import the same JSON Lines with both builds, each time into an empty database."""
-    source = await importing.export(bench.databases, bench.environment)
+    """Import the same rows with both builds, each from its own export into its own tables."""
+    databases, environment = bench.databases, bench.environment
     bench.result.titles[IMPORT_CASE] = "import of JSON Lines, rows"
     samples: dict[Subject, list[Sample]] = {subject: [] for subject in _SUBJECTS}
-    builds = list(zip(_SUBJECTS, (THIS_BUILD, baseline), strict=True))
+    sources = [
+        await importing.export(databases, environment, build) for build in (THIS_BUILD, baseline)
+    ]
+    pairs = list(zip(_SUBJECTS, sources, strict=True))
     for number in range(bench.pace.rounds):
-        progress(f"  round {number + 1} of {bench.pace.rounds}: {source.rows:,} rows by import")
-        for subject, build in builds if number % 2 == 0 else reversed(builds):
-            seconds = await importing.time_import(bench.databases, bench.environment, source, build)
+        progress(f"  round {number + 1} of {bench.pace.rounds}: {sources[0].rows:,} rows by import")
+        for subject, source in pairs if number % 2 == 0 else reversed(pairs):
+            seconds = await importing.time_import(databases, environment, source)
             rate = source.rows / seconds
             samples[subject].append(Sample(number, source.rows, seconds, rate, 0, 0))
     size = importing.SHAPE.invoices

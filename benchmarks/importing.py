@@ -21,15 +21,12 @@ _TARGET = f"{PREFIX}import"
 
 @dataclass(frozen=True)
 class Source:
-    """The records to import, as JSON Lines and as a file for each table."""
+    """The records to import."""
 
-    folder: Path
+    records: Path
+    """The JSON Lines, as the build exports them."""
     rows: int
-
-    @property
-    def records(self) -> Path:
-        """The JSON Lines."""
-        return self.folder / "records.jsonl"
+    build: Build
 
 
 async def measure(databases: Databases, environment: Environment, rounds: int) -> list[ImportRound]:
@@ -38,41 +35,45 @@ async def measure(databases: Databases, environment: Environment, rounds: int) -
     The time of the import is that of the whole command; the time of the COPY is that of all tables
     in one transaction.
     """
-    source = await export(databases, environment)
+    source = await export(databases, environment, THIS_BUILD)
+    tables = source.records.parent
+    await _copy_out(await databases.make(SHAPE), tables)
     measured = []
     for number in range(rounds):
         progress(f"  round {number + 1} of {rounds}: {source.rows:,} rows by COPY and by import")
         url = await databases.make_empty(_TARGET)
         try:
-            copied = await _copy_in(url, source.folder)
+            copied = await _copy_in(url, tables)
         finally:
             await databases.drop(_TARGET)
-        imported = await time_import(databases, environment, source, THIS_BUILD)
+        imported = await time_import(databases, environment, source)
         measured.append(ImportRound(source.rows, imported, copied))
     return measured
 
 
-async def export(databases: Databases, environment: Environment) -> Source:
-    """Write the records that are imported to files."""
-    url = await databases.make(SHAPE)
-    folder = environment.place / "import"
-    folder.mkdir(exist_ok=True)
+async def export(databases: Databases, environment: Environment, build: Build) -> Source:
+    """Write the records that a build imports to a file, from a database with its own tables."""
+    url = await databases.make(SHAPE, build)
+    folder = environment.place / "import" / (build.commit or "this")
+    folder.mkdir(parents=True, exist_ok=True)
     progress("  exporting the records to import")
-    source = Source(folder, await _copy_out(url, folder))
+    connection = await asyncpg.connect(url)
+    try:
+        source = Source(folder / "records.jsonl", await _count(connection), build)
+    finally:
+        await connection.close()
     settings = environment.settings(url)
-    await run_app("export", "--output", str(source.records), settings=settings)
+    await run_app("export", "--output", str(source.records), settings=settings, build=build)
     return source
 
 
-async def time_import(
-    databases: Databases, environment: Environment, source: Source, build: Build
-) -> float:
-    """Return the seconds in which a build imports the records into an empty database."""
-    url = await databases.make_empty(_TARGET)
+async def time_import(databases: Databases, environment: Environment, source: Source) -> float:
+    """Return the seconds in which a build imports its records into an empty database."""
+    url = await databases.make_empty(_TARGET, source.build)
     try:
         start = time.perf_counter()
         settings = environment.settings(url)
-        await run_app("import", str(source.records), settings=settings, build=build)
+        await run_app("import", str(source.records), settings=settings, build=source.build)
         seconds = time.perf_counter() - start
         await _require(url, source.rows)
     finally:
@@ -80,8 +81,8 @@ async def time_import(
     return seconds
 
 
-async def _copy_out(url: str, folder: Path) -> int:
-    """Write the rows of each table to a file; return their number."""
+async def _copy_out(url: str, folder: Path) -> None:
+    """Write the rows of each table to a file."""
     connection = await asyncpg.connect(url)
     try:
         for name, columns in TABLES:
@@ -89,7 +90,6 @@ async def _copy_out(url: str, folder: Path) -> int:
             await connection.copy_from_query(
                 f"SELECT {quoted} FROM {name} ORDER BY id", output=folder / name, format="text"
             )
-        return await _count(connection)
     finally:
         await connection.close()
 
