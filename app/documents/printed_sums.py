@@ -1,4 +1,4 @@
-"""The sums of a printed document, and what they mean to its buyer."""
+"""The sums of a printed document, and the sentence on payment that follows from them."""
 
 from decimal import Decimal
 

@@ -28,7 +28,7 @@ class _SharedDialect(PGDialect_asyncpg):
         engine.update_execution_options(compiled_cache=_COMPILED)
 
     def create_connect_args(self, url: URL) -> tuple[Sequence[str], dict[str, Any]]:
-        """Connect by a session that an earlier test has left, where there is one."""
+        """Reuse an idle session of an earlier test, or open a new one."""
         arguments, options = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # it has no types
         return arguments, {"async_creator_fn": connect, **options}
 

@@ -1,4 +1,4 @@
-"""Sessions with a database that tests use one after the other, kept for the next test.
+"""Idle sessions with the database that tests reuse: the next test takes them.
 
 A new session loads the catalog, plans each statement and compiles each trigger function again: this
 took most of the processor time of PostgreSQL in a test of the API.

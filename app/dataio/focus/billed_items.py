@@ -56,7 +56,7 @@ async def load_billed_invoice(
     items: Iterable[Row[*tuple[Any, ...]]],
     rounding: tuple[UUID, Decimal],
 ) -> BilledInvoice:
-    """Return what was billed for the bill of an invoice.
+    """Return the billed items of the bill of an invoice.
 
     `items` are from `load_imported_items`, `rounding` is the item by which an earlier release
     rounded the invoice, and its price.
