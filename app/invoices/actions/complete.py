@@ -1,4 +1,4 @@
-"""Complete the documents of issued invoices: fill in what was empty when they were frozen."""
+"""Complete the documents of issued invoices: fill in the values that were empty at the freeze."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class CompletedDocument:
-    """The document of an issued invoice, with all that is known today."""
+    """The document of an issued invoice, with the present values of its parties."""
 
     number: int
     fields: Sequence[str]

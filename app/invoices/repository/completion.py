@@ -27,7 +27,7 @@ from app.invoices.repository.item_sources import is_present_document
 
 
 class KnownDocument(NamedTuple):
-    """A frozen document, and what is known today of its parties."""
+    """A frozen document, and the present values of its parties."""
 
     invoice_id: int
     number: int
