@@ -83,7 +83,8 @@ def test_a_summary_takes_the_same_memory_for_many_times_the_lines() -> None:
         assert sum(each.items for each in summary.lines()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] * 1.1
+    # Other threads of the process are counted, too, so the limit leaves room for them.
+    assert peaks[1] < peaks[0] * 1.5
     assert peaks[1] < 2 << 20
 
 
