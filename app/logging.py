@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -23,11 +23,24 @@ _CLASSES_WITH_VALUES: Final = ("22", "23", "P0")
 """SQLSTATE classes whose messages may quote values: data, constraints, triggers."""
 
 
+class _StandardError:
+    """Standard error as it is at each write: while a bar is shown, lines go above the bar."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STANDARD_ERROR: Final = cast("TextIO", _StandardError())
+
+
 class _Logger(structlog.WriteLogger):
     """Writes to standard error, and has a name for the processors."""
 
     def __init__(self, name: str = "") -> None:
-        super().__init__(sys.stderr)
+        super().__init__(_STANDARD_ERROR)
         self.name = name
 
 
@@ -59,7 +72,7 @@ def configure_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_STANDARD_ERROR)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -19,6 +19,7 @@ from app.database.errors import unavailable_error
 from app.database.statements import NO_STATEMENT_CACHE
 from app.database.timeouts import set_timeouts_in_transactions
 from app.models import metadata
+from app.progress import UNWATCHED, Progress
 from app.settings import DatabaseSettings
 from migrations import limits
 
@@ -33,13 +34,16 @@ LONGEST_PAUSE: Final = 8.0
 
 def run(connection: Connection) -> None:
     """Migrate on one connection, with one transaction for each revision."""
+    progress: Progress = context.config.attributes.get("progress", UNWATCHED)
     context.configure(
         connection=connection,
         target_metadata=metadata,
         compare_type=True,
         compare_server_default=True,
         transaction_per_migration=True,
+        on_version_apply=lambda **_: progress.advance(),
     )
+    progress.begin("revisions")
     with context.begin_transaction():
         context.run_migrations()
 

@@ -20,6 +20,7 @@ from app.audit.writer import audited_transaction, seal_records
 from app.database import import_lock, timeouts
 from app.database.batches import run_in_batches
 from app.database.engine import Database
+from app.progress import UNWATCHED, Progress
 
 _BATCH: Final = 1000
 _ACTOR: Final = Actor("audit_adopt")
@@ -38,7 +39,9 @@ class BackfillResult:
         return f"Changes sealed: {self.changes:,}; records started: {self.records:,}."
 
 
-async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResult:
+async def backfill(
+    database: Database, key: SecretStr, why: str, progress: Progress = UNWATCHED
+) -> BackfillResult:
     """Seal unsealed changes, and start the record of each subject without a complete one.
 
     It commits each batch, and can be stopped and run again. It waits for a running import.
@@ -69,11 +72,13 @@ async def backfill(database: Database, key: SecretStr, why: str) -> BackfillResu
 
     for tables, statements in ((INVOICES, SEAL_INVOICES), (SUBJECTS, SEAL_SUBJECTS)):
         seal_all = partial(seal_changes, tables, statements)
-        await run_in_batches(database.transaction, seal_all, _BATCH)
+        progress.begin("changes")
+        await run_in_batches(database.transaction, seal_all, _BATCH, progress)
     audited = partial(audited_transaction, database, key, _ACTOR, why)
     for incomplete, baseline in _STARTS:
         start_all = partial(start_records, incomplete, baseline)
-        result.records += await run_in_batches(audited, start_all, _BATCH)
+        progress.begin("records")
+        result.records += await run_in_batches(audited, start_all, _BATCH, progress)
     return result
 
 

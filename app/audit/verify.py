@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.hash_chain import EMPTY_HEAD, HashChain
 from app.audit.verify_statements import (
+    COUNT_ENTRIES,
     CREDIT_NOTES,
     DIFFERING_ROWS,
     DOCUMENTS,
@@ -24,6 +25,7 @@ from app.audit.verify_statements import (
 )
 from app.database import timeouts
 from app.database.engine import Database
+from app.progress import UNWATCHED, Progress
 from app.settings import AuditSettings
 
 _BATCH: Final = 500
@@ -65,25 +67,32 @@ class VerificationResult:
 
 
 async def verify(
-    database: Database, settings: AuditSettings, result: VerificationResult
+    database: Database,
+    settings: AuditSettings,
+    result: VerificationResult,
+    progress: Progress = UNWATCHED,
 ) -> AsyncGenerator[Discrepancy, None]:
     """Yield each discrepancy; update the counts of `result`."""
     keys = (settings.audit_key, *settings.audit_keys_previous)
     keyed_hashes = tuple(HashChain(key.get_secret_value().encode()) for key in keys)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
+        if progress.is_watched:
+            progress.begin("entries", await connection.scalar(COUNT_ENTRIES))
         for entries in (INVOICE_ENTRIES, SUBJECT_ENTRIES):
             async with aclosing(
-                _check_chains(connection, entries, keyed_hashes, result)
+                _check_chains(connection, entries, keyed_hashes, result, progress)
             ) as discrepancies:
                 async for discrepancy in discrepancies:
                     result.discrepancies += 1
                     yield discrepancy
+        progress.begin("checks", len(_FURTHER_CHECKS))
         for statement, describe in _FURTHER_CHECKS:
             async with aclosing(_rows(connection, statement)) as rows:
                 async for row in rows:
                     result.discrepancies += 1
                     yield Discrepancy(describe(row), row["kind"], row["uuid"], row["number"])
+            progress.advance()
 
 
 async def _rows(
@@ -100,6 +109,7 @@ async def _check_chains(
     entries: TextClause,
     keyed_hashes: tuple[HashChain, ...],
     result: VerificationResult,
+    progress: Progress,
 ) -> AsyncGenerator[Discrepancy, None]:
     chain: _SubjectChain | None = None
     async with aclosing(_rows(connection, entries)) as rows:
@@ -110,6 +120,7 @@ async def _check_chains(
                 chain = _SubjectChain(row, keyed_hashes)
                 result.records += 1
             result.entries += 1
+            progress.reach(result.entries)
             for discrepancy in chain.check_entry(row):
                 yield discrepancy
     for discrepancy in chain.check_end() if chain else ():

@@ -53,6 +53,9 @@ ORDER BY {order}
 """)  # noqa: S608 - made of constants
 
 
+COUNT_ENTRIES: Final = text(
+    f"SELECT (SELECT count(*) FROM {INVOICES.entries}) + (SELECT count(*) FROM {SUBJECTS.entries})"  # noqa: S608 - made of constants
+)
 INVOICE_ENTRIES: Final = _entries(
     INVOICES,
     """'invoice' AS kind, e.invoice_uuid AS uuid, i.number, i.id IS NOT NULL AS is_there,

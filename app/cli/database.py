@@ -7,10 +7,12 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.cli.context import fail, load
+from app.cli.progress import show_progress
 from app.database.engine import Connection, Database
 from app.invoices.actions.set_currency import settle_currency
 from app.invoices.queries.stored_currency import WrongCurrency
 from app.logging import error_message
+from app.progress import Progress
 from app.settings import AuditSettings, DatabaseSettings
 
 _Result = TypeVar("_Result")
@@ -19,9 +21,15 @@ _NOT_MIGRATED = ("42P01", "42703")
 
 
 def with_database(
-    action: Callable[[Database], Awaitable[_Result]], *, settings: AuditSettings | None = None
+    label: str,
+    action: Callable[[Database, Progress], Awaitable[_Result]],
+    *,
+    settings: AuditSettings | None = None,
+    hidden: bool = False,
 ) -> _Result:
     """Run an action on the database that DATABASE_URL names and return its result.
+
+    The progress that the action sets is shown under the `label`; `show_progress` explains `hidden`.
 
     The command ends with one line if the database does not answer, is not migrated, or has
     invoices in another currency. An action that may add invoices passes its `settings`: their
@@ -29,13 +37,13 @@ def with_database(
     """
     database_settings = load(DatabaseSettings)
 
-    async def run() -> _Result:
+    async def run(progress: Progress) -> _Result:
         database = Database(database_settings)
         try:
             await _require_answer(database)
             if settings is not None:
                 await settle_currency(database, settings)
-            return await action(database)
+            return await action(database, progress)
         except WrongCurrency as error:
             fail(str(error))
         except DBAPIError as error:
@@ -48,32 +56,37 @@ def with_database(
         finally:
             await database.close()
 
-    return asyncio.run(run())
+    with show_progress(label, hidden=hidden) as progress:
+        return asyncio.run(run(progress))
 
 
-def read(query: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+def read(label: str, query: Callable[[Connection], Awaitable[_Result]]) -> _Result:
     """Return the result of a query, as `with_database` does."""
 
-    async def run(database: Database) -> _Result:
+    async def run(database: Database, _progress: Progress) -> _Result:
         async with database.reading() as connection:
             return await query(connection)
 
-    return with_database(run)
+    return with_database(label, run)
 
 
-def change(action: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+def change(label: str, action: Callable[[Connection], Awaitable[_Result]]) -> _Result:
     """Run an action in one transaction and return its result, as `with_database` does."""
 
-    async def run(database: Database) -> _Result:
+    async def run(database: Database, _progress: Progress) -> _Result:
         async with database.transaction() as connection:
             return await action(connection)
 
-    return with_database(run)
+    return with_database(label, run)
 
 
 def check_database() -> None:
     """End the command with one line if the database that DATABASE_URL names does not answer."""
-    with_database(_require_answer)
+
+    async def run(database: Database, _progress: Progress) -> None:
+        await _require_answer(database)
+
+    with_database("connect", run)
 
 
 async def _require_answer(database: Database) -> None:

@@ -16,7 +16,6 @@ from app.cli.context import fail, load_settings, one_line
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.cli.output import open_output
-from app.cli.progress import progress_bar
 from app.database.engine import Connection, Database
 from app.documents.files import html_name, pdf_name, xml_name
 from app.documents.pdf.maker import PdfMaker
@@ -24,6 +23,7 @@ from app.documents.profiles import PROFILES, Profile, Syntax, get_profile
 from app.domain_errors import DomainError, NotFound, UnmetRequirements
 from app.invoices.queries.documents import IssuedDocument
 from app.invoices.rendering.documents import check_profiles, render_html, render_pdf, render_xml
+from app.progress import Progress
 from app.settings import Settings
 
 _AT_ONCE: Final = 8
@@ -123,9 +123,10 @@ def check_documents(
     profiles = [each for each in PROFILES if profile in (None, each.label)]
     bad = 0
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, progress: Progress) -> int:
         nonlocal bad
         keys = await keeper.list_keys(database, month)
+        progress.begin("documents", len(keys))
         for key in keys:
             issued = await keeper.find(database, settings, key)
             async with database.snapshot() as connection:
@@ -135,9 +136,10 @@ def check_documents(
                 start = f"{issued.document.printed_number} {each.label}:"
                 for text in map(str, problems) if problems else ["ok"]:
                     typer.echo(f"{start} {one_line(text)}")
+            progress.advance()
         return len(keys)
 
-    checked = _run(run)
+    checked = _run(f"{keeper.noun} check", run)
     if bad:
         fail(
             f"Of {checked:,} {keeper.noun}s, {bad:,} cannot be written in each profile.",
@@ -201,7 +203,7 @@ def _write_one(writer: _Writer, reference: str, output: Path) -> None:
     if output == _STANDARD_OUTPUT and writer.format is DocumentFormat.PDF and sys.stdout.isatty():
         fail("A terminal cannot show a PDF: give a file with -o.", code=MISUSED)
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, _progress: Progress) -> int:
         async with database.reading() as connection:
             key = await writer.keeper.find_by_reference(connection, reference)
         issued = await writer.keeper.find(database, writer.settings, key)
@@ -209,7 +211,7 @@ def _write_one(writer: _Writer, reference: str, output: Path) -> None:
         return 1
 
     try:
-        _run(run)
+        _run(f"{writer.keeper.noun} document", run)
     except NotFound:
         fail(f"There is no {writer.keeper.noun} {reference}.")
 
@@ -221,19 +223,18 @@ def _write_many(writer: _Writer, month: Period | None, folder: Path) -> None:
     except OSError as error:
         fail(f"The folder cannot be created: {error}.", code=MISUSED)
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, progress: Progress) -> int:
         keys = await writer.keeper.list_keys(database, month)
+        progress.begin("documents", len(keys))
         write = partial(_write_into, writer, database, folder)
-        with progress_bar("Documents", len(keys)) as progress:
-            for start in range(0, len(keys), _AT_ONCE):
-                batch = keys[start : start + _AT_ONCE]
-                for lines in await asyncio.gather(*map(write, batch)):
-                    failures.extend(lines)
-                if progress is not None:
-                    progress(start + len(batch))
+        for start in range(0, len(keys), _AT_ONCE):
+            batch = keys[start : start + _AT_ONCE]
+            for lines in await asyncio.gather(*map(write, batch)):
+                failures.extend(lines)
+            progress.advance(len(batch))
         return len(keys)
 
-    number = _run(run)
+    number = _run(f"{writer.keeper.noun} document", run)
     failed = sum(not line.startswith("  ") for line in failures)
     for line in failures:
         typer.echo(line, err=True)
@@ -254,10 +255,10 @@ async def _write_into(writer: _Writer, database: Database, folder: Path, key: in
     return []
 
 
-def _run(run: Callable[[Database], Awaitable[int]]) -> int:
+def _run(label: str, run: Callable[[Database, Progress], Awaitable[int]]) -> int:
     """Run on the database; a file that cannot be written ends the command with one line."""
     try:
-        return with_database(run)
+        return with_database(label, run)
     except UnmetRequirements as error:
         fail(str(error), *error.problem_lines)
     except NotFound:

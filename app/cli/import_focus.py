@@ -9,12 +9,12 @@ from app.cli.context import fail, load_settings, one_line
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
 from app.cli.import_formats import report_import_failures
-from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import FocusImportReport
 from app.dataio.focus.importer import import_focus_files
 from app.dataio.focus.options import FocusImportOptions
+from app.progress import Progress
 
 
 def parse_tax_percent(text: str) -> Decimal:
@@ -39,15 +39,13 @@ def import_focus(sources: list[str], options: FocusImportOptions) -> None:
     name = sources[0] if len(sources) == 1 else f"{len(sources)} files"
     settings = load_settings()
 
-    async def run(database: Database) -> FocusImportReport:
-        with progress_bar(name, 1) as progress:
-            return await import_focus_files(
-                database, settings, paths, options, progress or (lambda _: None)
-            )
+    async def run(database: Database, progress: Progress) -> FocusImportReport:
+        progress.begin("", 1)
+        return await import_focus_files(database, settings, paths, options, progress.reach)
 
     try:
         with report_import_failures(name):
-            report = with_database(run, settings=settings)
+            report = with_database(f"import {Path(name).name}", run, settings=settings)
     except FocusImportError as error:
         fail(f"{name}: nothing was imported.", *(f"  {one_line(line)}" for line in error.lines))
     typer.echo(f"{name}:")

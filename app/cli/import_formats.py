@@ -1,7 +1,6 @@
 """The command `import` for JSON Lines and for a Waldur: import, progress and report."""
 
 import gc
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
-from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from app.dataio.import_report import (
@@ -28,6 +26,7 @@ from app.dataio.waldur.importer import import_waldur_database
 from app.dataio.waldur.invoice_importer import IncompleteInvoice
 from app.dataio.waldur.source_database import WaldurUnreadable
 from app.logging import error_message
+from app.progress import Progress
 
 _GC_THRESHOLD: Final = 200_000
 """More objects than two batches of records have. Records have no reference cycles, and a fifth of
@@ -38,15 +37,14 @@ def import_jsonl(source: str, *, keep_good: bool) -> None:
     """Import a JSON Lines file, or standard input for `-`, and print the report."""
     settings = load_settings()
 
-    async def run(database: Database) -> ImportReport:
-        size = None if source == STDIN else _file_size(source)
-        with progress_bar(source, size) as progress:
-            return await import_file(
-                database, settings, source, keep_good=keep_good, progress=progress
-            )
+    async def run(database: Database, progress: Progress) -> ImportReport:
+        progress.begin("bytes", None if source == STDIN else _file_size(source))
+        return await import_file(
+            database, settings, source, keep_good=keep_good, progress=progress.reach
+        )
 
     with report_import_failures(source), _rare_garbage_collection():
-        report = with_database(run, settings=settings)
+        report = with_database(f"import {Path(source).name}", run, settings=settings)
     _print_counts(source, report)
     if report.rejected_count:
         _print_rejected(report)
@@ -57,20 +55,15 @@ def import_waldur(url: str) -> None:
     """Import the Waldur database at `url`, or its changes, and print the report."""
     settings = load_settings()
 
-    async def run(database: Database) -> WaldurImportReport:
-        rows = Counter[str]()
-        with progress_bar("Waldur", None) as progress:
-
-            def count_row(kind: str) -> None:
-                rows[kind] += 1
-                if progress is not None:
-                    progress(rows.total())
-
-            return await import_waldur_database(url, database, settings, count_row)
+    async def run(database: Database, progress: Progress) -> WaldurImportReport:
+        progress.begin("rows")
+        return await import_waldur_database(
+            url, database, settings, lambda _kind: progress.advance()
+        )
 
     try:
         with report_import_failures("The import from the Waldur failed"):
-            report = with_database(run, settings=settings)
+            report = with_database("import from a Waldur", run, settings=settings)
     except (WaldurUnreadable, IncompleteInvoice) as error:
         fail(str(error))
     for line in report.lines():

@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.engine import Database
+from app.progress import UNWATCHED, Progress
 
 _T = TypeVar("_T")
 _Key = TypeVar("_Key")
@@ -16,6 +17,7 @@ async def run_in_batches(
     transaction: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
     work: Callable[[AsyncConnection, int], Awaitable[int]],
     size: int,
+    progress: Progress = UNWATCHED,
 ) -> int:
     """Do work in one transaction after another, until nothing is left; return the total.
 
@@ -26,6 +28,7 @@ async def run_in_batches(
         async with transaction() as connection:
             count = await work(connection, size)
         total += count
+        progress.advance(count)
         if count < size:
             return total
 

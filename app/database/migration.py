@@ -8,6 +8,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from app.progress import UNWATCHED, Progress
+
 _CONFIGURATION = Path(__file__).parents[2] / "alembic.ini"
 _MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -18,6 +20,7 @@ def migrate(
     down: bool = False,
     retry_seconds: float = 0,
     report: Callable[[str], None] = lambda _line: None,
+    progress: Progress = UNWATCHED,
 ) -> None:
     """Bring the database at DATABASE_URL up, or down, to a revision.
 
@@ -25,7 +28,7 @@ def migrate(
     CommandError for an unknown revision, and DatabaseUnavailable.
     """
     configuration = Config(_CONFIGURATION)
-    configuration.attributes.update(retry_seconds=retry_seconds, report=report)
+    configuration.attributes.update(retry_seconds=retry_seconds, report=report, progress=progress)
     move = command.downgrade if down else command.upgrade
     move(configuration, revision)
 

@@ -12,6 +12,7 @@ from app.doctor import configuration, issuer, privileges, schema, server, servic
 from app.doctor.check_result import CheckResult, warning, wrong
 from app.doctor.configuration import Configuration
 from app.logging import error_message
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 _Check = AsyncIterator[CheckResult]
@@ -65,7 +66,9 @@ class CheckResults:
     """Whether a check was abandoned, which may keep the process from exiting."""
 
 
-async def run_checks(usable: Configuration, processes: int) -> CheckResults:
+async def run_checks(
+    usable: Configuration, processes: int, progress: Progress = UNWATCHED
+) -> CheckResults:
     """Run every check that the settings allow; `processes` is the planned number of processes."""
     pool_size = len(_SERVER_CHECKS) + len(_TABLE_CHECKS) + 1
     settings = usable.settings.model_copy(
@@ -86,7 +89,14 @@ async def run_checks(usable: Configuration, processes: int) -> CheckResults:
     for name, check in _OTHER_CHECKS.items():
         if name not in _REDIS_CHECKS or "redis_url" not in usable.unusable:
             checks[name] = check(settings)
-    outcomes = await asyncio.gather(*map(_within_timeout, checks.values()))
+    progress.begin("checks", len(checks))
+
+    async def run(check: _Check) -> list[CheckResult]:
+        outcome = await _within_timeout(check)
+        progress.advance()
+        return outcome
+
+    outcomes = await asyncio.gather(*map(run, checks.values()))
     results |= zip(checks, outcomes, strict=True)
     timed_out = any(_TIMED_OUT in of_check for of_check in results.values())
     try:

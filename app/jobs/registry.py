@@ -110,7 +110,7 @@ async def _close_month(
 
 
 async def _freeze_issued(run: JobRun) -> JobSummary:
-    summary = await freeze_issued(run.database, run.settings)
+    summary = await freeze_issued(run.database, run.settings, run.progress)
     return await _then_represent(run, summary, summary.counts["frozen"])
 
 
@@ -125,7 +125,8 @@ async def _then_represent(run: JobRun, summary: JobSummary, frozen: int) -> JobS
 
 async def _reconcile_totals(run: JobRun) -> JobSummary:
     # The summaries last: they depend on the repaired totals.
-    totals = await reconcile_totals(run.database, run.settings.audit_key)
+    totals = await reconcile_totals(run.database, run.settings.audit_key, run.progress)
+    run.progress.begin("summaries")
     summaries = await repair_summaries(run.database)
     summary = JobSummary(totals.counts + summaries.counts, totals.notes + summaries.notes)
     async with run.database.transaction() as connection:
@@ -146,7 +147,10 @@ async def _purge(
     run: JobRun, delete: Callable[[AsyncConnection, int], Awaitable[int]]
 ) -> JobSummary:
     summary = JobSummary()
-    summary.counts["purged"] = await run_in_batches(run.database.transaction, delete, _PURGE_BATCH)
+    run.progress.begin("rows")
+    summary.counts["purged"] = await run_in_batches(
+        run.database.transaction, delete, _PURGE_BATCH, run.progress
+    )
     return summary
 
 
@@ -188,7 +192,7 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
         ),
         # The close of the month, the freeze and imports record it, too.
         REPRESENT_ISSUED: Job(
-            lambda run: represent_issued(run.database, run.settings),
+            lambda run: represent_issued(run.database, run.settings, run.progress),
             long,
             "Stores frozen invoices as the API sends them.",
             _hourly(20),
@@ -206,13 +210,13 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             _EVERY_TEN_MINUTES,
         ),
         BRING_YEAR_FORWARD: Job(
-            lambda run: advance_year_totals(run.database),
+            lambda run: advance_year_totals(run.database, run.progress),
             long,
             "Moves the customers' yearly sums to the year ending today.",
             (time(0, 0), time(6, 0)),
         ),
         SWEEP_PROOFS: Job(
-            lambda run: sweep_proofs(run.database, run.settings),
+            lambda run: sweep_proofs(run.database, run.settings, run.progress),
             long,
             "Deletes proof files that belong to no payment.",
             (time(3, 30),),

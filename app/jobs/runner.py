@@ -32,6 +32,7 @@ from app.metrics.jobs import (
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.outbox.repository import OutboxClaim
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 CANCELLATION_TIMEOUT: Final = 4.0
@@ -52,6 +53,8 @@ class JobRun:
     settings: Settings
     claim: OutboxClaim | None = None
     finished: bool = False
+    progress: Progress = UNWATCHED
+    """Watched in a run from the command line."""
 
     async def finish(self, connection: AsyncConnection) -> None:
         """Mark the entry as done in the job's own transaction, so that its changes happen once.

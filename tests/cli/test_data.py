@@ -3,13 +3,9 @@
 import asyncio
 import gzip
 import json
-import os
-import pty
 import stat
-import sys
 from decimal import Decimal
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 from uuid import uuid4
 
 import pytest
@@ -20,7 +16,6 @@ from typer.testing import CliRunner, Result
 from app.billing.enums import InvoiceState
 from app.catalogue.models import Category
 from app.cli.main import cli
-from app.cli.progress import progress_bar
 from app.customers.models import Customer
 from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore
@@ -164,65 +159,6 @@ async def test_a_database_without_tables(
         assert 'relation "' in answer.stderr
         assert "run `python -m app migrate`." in answer.stderr
         assert answer.stderr.count("\n") == 1
-
-
-def on_a_terminal(database_url: str, *arguments: str, stdout: bool) -> str:
-    """Run a command and return the text that a terminal shows."""
-    terminal, ours = pty.openpty()
-    with Popen(
-        [sys.executable, "-m", "app", *arguments],
-        env={**os.environ, "DATABASE_URL": database_url, "TERM": "xterm"},
-        stdout=ours if stdout else DEVNULL,
-        stderr=ours,
-    ) as command:
-        os.close(ours)
-        shown = b""
-        try:
-            while piece := os.read(terminal, 10_000):
-                shown += piece
-        except OSError:  # on Linux, no process writes any more
-            pass
-        finally:
-            os.close(terminal)
-    assert command.returncode == 0
-    return shown.decode()
-
-
-async def test_an_export_shows_its_progress_but_not_among_its_lines(
-    database_url: str, make: Factories, tmp_path: Path
-) -> None:
-    await make.category()
-    place = tmp_path / ("of-a-name-that-fills-the-line" * 6)
-    place.mkdir()
-    file = str(place / "all.jsonl")
-    shown = await asyncio.to_thread(on_a_terminal, database_url, "export", "-o", file, stdout=False)
-    assert "Export" in shown
-    assert "100 %" in shown
-    assert "100 %" in await asyncio.to_thread(
-        on_a_terminal, database_url, "import", file, stdout=False
-    )
-    shown = await asyncio.to_thread(on_a_terminal, database_url, "export", stdout=True)
-    assert shown.startswith('{"kind":"category"')
-    assert "%" not in shown
-
-
-async def test_progress_is_shown_on_a_terminal(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
-
-        def write(self, _: str) -> int:
-            return 0
-
-        def flush(self) -> None:
-            pass
-
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with progress_bar("file", 10) as update:
-        assert update is not None
-        update(5)
 
 
 async def test_import_from_a_waldur(

@@ -17,6 +17,7 @@ from app.cli.context import fail, load
 from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.database.engine import Database
+from app.progress import Progress
 from app.settings import AuditSettings
 
 cli = typer.Typer()
@@ -38,7 +39,7 @@ def show(
     The UUID may be that of a record that was deleted.
     """
 
-    async def run(database: Database) -> bool:
+    async def run(database: Database, _progress: Progress) -> bool:
         shown: tuple[str, int] | None = None
         async with database.snapshot() as connection:
             async for row in read_record(connection, uuid):
@@ -51,7 +52,7 @@ def show(
                     typer.echo(f"{_INDENT * 2}{field}: {values}")
         return shown is not None
 
-    if not with_database(run):
+    if not with_database("audit show", run):
         fail(f"No change of {uuid} is recorded.")
 
 
@@ -110,13 +111,13 @@ def verify() -> None:
     """
     settings = load(AuditSettings)
 
-    async def run(database: Database) -> VerificationResult:
+    async def run(database: Database, progress: Progress) -> VerificationResult:
         result = VerificationResult()
-        async for discrepancy in find_discrepancies(database, settings, result):
+        async for discrepancy in find_discrepancies(database, settings, result, progress):
             typer.echo(str(discrepancy))
         return result
 
-    result = with_database(run)
+    result = with_database("audit verify", run)
     typer.echo(str(result))
     if result.discrepancies:
         raise typer.Exit(FAILED)
@@ -135,7 +136,7 @@ def adopt(
         fail("A reason is needed.", code=MISUSED)
     key = load(AuditSettings).audit_key
 
-    async def run(database: Database) -> BackfillResult:
-        return await backfill(database, key, why.strip())
+    async def run(database: Database, progress: Progress) -> BackfillResult:
+        return await backfill(database, key, why.strip(), progress)
 
-    typer.echo(str(with_database(run)))
+    typer.echo(str(with_database("audit adopt", run)))

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +16,12 @@ from app.cli.exit_codes import FAILED, MISUSED
 from app.cli.import_focus import import_focus, parse_tax_percent
 from app.cli.import_formats import import_jsonl, import_waldur
 from app.cli.output import open_output
-from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.dataio.focus.options import FocusImportOptions
 from app.dataio.jsonl.exporter import ProofUnreadable, export_lines
 from app.dataio.jsonl.unimportable_records import find_unimportable_records
 from app.logging import error_message
+from app.progress import Progress
 
 cli = typer.Typer()
 
@@ -154,16 +153,17 @@ def export(
     try:
         with open_output(output) as file:
 
-            async def run(database: Database) -> None:
-                # The lines on a terminal show the progress.
-                with nullcontext() if file.isatty() else progress_bar("Export", 1) as progress:
-                    lines = export_lines(database, settings, proofs=proofs, progress=progress)
-                    async for piece in lines:
-                        file.write(piece)
+            async def run(database: Database, progress: Progress) -> None:
+                reach = progress.reach if progress.is_watched else None
+                progress.begin("", 1)
+                async for piece in export_lines(database, settings, proofs=proofs, progress=reach):
+                    file.write(piece)
                 file.flush()
+                progress.begin("checks")
                 await _print_unimportable(database, settings.currency)
 
-            with_database(run)
+            # The lines on a terminal show the progress.
+            with_database("export", run, hidden=file.isatty())
     except BrokenPipeError:  # the reader of the pipe has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(FAILED) from None

@@ -14,6 +14,7 @@ from app.database.engine import Database
 from app.deliveries.schedule import CannotRetry, retry_delivery
 from app.documents.document import print_credit_note_number
 from app.notifications import queries
+from app.progress import Progress
 
 cli = typer.Typer()
 
@@ -46,9 +47,10 @@ def list_deliveries(
 ) -> None:
     """List deliveries, newest first."""
     deliveries = read(
+        "delivery list",
         lambda c: queries.list_deliveries(
             c, state=state, invoice=invoice, credit_note=credit_note, limit=limit
-        )
+        ),
     )
     if as_json:
         table.show_json(deliveries)
@@ -62,7 +64,8 @@ def retry_deliveries(
 ) -> None:
     """Retry failed deliveries, starting with the first attempt."""
 
-    async def run(database: Database) -> list[str]:
+    async def run(database: Database, progress: Progress) -> list[str]:
+        progress.begin("deliveries", len(deliveries))
         problems = []
         for delivery in deliveries:
             try:
@@ -72,9 +75,10 @@ def retry_deliveries(
                 problems.append(str(problem))
             else:
                 typer.echo(f"The delivery {delivery} is pending again.")
+            progress.advance()
         return problems
 
-    problems = with_database(run)
+    problems = with_database("delivery retry", run)
     if problems:
         fail(*problems)
 

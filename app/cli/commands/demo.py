@@ -17,7 +17,9 @@ def demo() -> None:
     settings = load(ProofSettings)
     try:
         summary = with_database(
-            lambda database: demonstration.load(database, settings), settings=settings
+            "demo",
+            lambda database, progress: demonstration.load(database, settings, progress),
+            settings=settings,
         )
     except DiskUnavailable as error:
         fail(f"The proof of a payment cannot be stored: {error}.")

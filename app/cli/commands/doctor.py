@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from app.cli.exit_codes import FAILED
+from app.cli.progress import show_progress
 from app.doctor.check_result import CheckResult, Level
 from app.doctor.configuration import read
 from app.doctor.runner import run_checks
@@ -28,7 +29,8 @@ def doctor(
     Sends nothing. Changes nothing, except that it creates a missing MAIL_DIR. Exits with code 1 if
     anything is wrong.
     """
-    outcome = asyncio.run(run_checks(read(), processes))
+    with show_progress("doctor") as progress:
+        outcome = asyncio.run(run_checks(read(), processes, progress))
     results = [(name, each) for name, several in outcome.by_check.items() for each in several]
     is_wrong = any(result.level is Level.WRONG for _, result in results)
     if as_json:

@@ -18,6 +18,7 @@ from app.invoices.actions.complete import CompletedDocument, complete_documents
 from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.queries.documents import find_by_reference, list_issued
+from app.progress import Progress
 
 cli = typer.Typer()
 
@@ -53,7 +54,7 @@ def complete(
         fail("Name one invoice, or give --month or --all.", code=MISUSED)
     settings = load_settings()
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, progress: Progress) -> int:
         async with database.reading() as connection:
             if invoice is not None:
                 chosen: Sequence[int] = [await find_by_reference(connection, invoice)]
@@ -61,6 +62,7 @@ def complete(
                 chosen = await list_issued(connection, month)
         if invoice is not None:  # one that is not issued is an error
             await find_or_freeze(database, settings, chosen[0])
+        progress.begin("invoices", len(chosen))
         changed = 0
         for start in range(0, len(chosen), _BATCH):
             batch = chosen[start : start + _BATCH]
@@ -70,10 +72,11 @@ def complete(
                 completed = await complete_documents(connection, batch, settings)
             changed += sum(bool(each.fields) for each in completed)
             _print(completed)
+            progress.advance(len(batch))
         return changed
 
     try:
-        changed = with_database(run)
+        changed = with_database("document complete", run)
     except InvoiceNotFound:
         fail(f"There is no invoice {invoice}.")
     except DomainError as error:

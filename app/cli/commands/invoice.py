@@ -38,6 +38,7 @@ from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.queries.documents import find_by_reference, list_issued
 from app.invoices.repository.writes import find_invoice
 from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.progress import Progress
 
 cli = typer.Typer()
 
@@ -58,7 +59,7 @@ def cancel(
     """Cancel a pending or created invoice. A created one gets a credit note of the whole."""
     settings = load_settings()
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, _progress: Progress) -> int:
         transaction = audited_transaction(
             database, settings.audit_key, Actor("cancel"), comment=why
         )
@@ -69,7 +70,7 @@ def cancel(
             lambda c, i: cancel_invoice(c, CancelInvoice(i, why), settings),
         )
 
-    typer.echo(f"Invoice {_run(run, uuid)} is canceled.")
+    typer.echo(f"Invoice {_run('invoice cancel', run, uuid)} is canceled.")
 
 
 @cli.command()
@@ -91,7 +92,7 @@ def pay(
         fail("A proof is stored with a payment only: give --date, too.", code=MISUSED)
     settings = load_settings()
 
-    async def run(database: Database) -> int:
+    async def run(database: Database, _progress: Progress) -> int:
         async with database.reading() as connection:
             invoice = await find_invoice(connection, uuid)
         proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
@@ -104,7 +105,7 @@ def pay(
             await _change(uuid, "pay", transaction, lambda c, _: pay_invoice(c, command))
         return invoice.number
 
-    typer.echo(f"Invoice {_run(run, uuid)} is paid.")
+    typer.echo(f"Invoice {_run('invoice pay', run, uuid)} is paid.")
 
 
 async def _store(proofs: ProofStore, path: Path) -> Proof:
@@ -144,10 +145,10 @@ async def _change(
     return invoice.number
 
 
-def _run(run: Callable[[Database], Awaitable[int]], uuid: UUID) -> int:
+def _run(label: str, run: Callable[[Database, Progress], Awaitable[int]], uuid: UUID) -> int:
     """Return the number of the changed invoice, or end the command with the domain's message."""
     try:
-        return with_database(run)
+        return with_database(label, run)
     except InvoiceNotFound:
         fail(f"There is no invoice {uuid}.")
     except DomainError as error:

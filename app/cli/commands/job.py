@@ -1,6 +1,6 @@
 """`job`: run one of the worker's jobs from the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from inspect import signature
 from typing import Annotated, Any
 
@@ -9,10 +9,12 @@ import typer
 from app.cli.context import fail, load_settings
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
+from app.database.engine import Database
 from app.jobs.registry import CLOSE_MONTH, build_registry
 from app.jobs.runner import JobRun
 from app.logging import configure_logging
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
+from app.progress import Progress
 from app.settings import Settings
 
 cli = typer.Typer()
@@ -74,9 +76,11 @@ def _run(settings: Settings, name: str, arguments: Mapping[str, Any]) -> JobSumm
         signature(function).bind(None, **arguments)
     except TypeError as error:
         fail(f"{name}: {error}.", code=MISUSED)
-    return with_database(
-        lambda database: function(JobRun(database, settings), **arguments), settings=settings
-    )
+
+    def run(database: Database, progress: Progress) -> Awaitable[JobSummary | None]:
+        return function(JobRun(database, settings, progress=progress), **arguments)
+
+    return with_database(f"job {name}", run, settings=settings)
 
 
 def _print_summary(name: str, summary: JobSummary | None) -> None:

@@ -7,6 +7,7 @@ from alembic.util import CommandError
 
 from app.cli.context import fail
 from app.cli.database import check_database
+from app.cli.progress import show_progress
 from app.database import migration
 
 cli = typer.Typer()
@@ -25,11 +26,13 @@ def migrate(
     """Bring the database to the newest revision, or to the one given."""
     check_database()
     try:
-        migration.migrate(
-            to,
-            down=down,
-            retry_seconds=patience,
-            report=lambda line: typer.echo(line, err=True),
-        )
+        with show_progress("migrate") as progress:
+            migration.migrate(
+                to,
+                down=down,
+                retry_seconds=patience,
+                report=lambda line: typer.echo(line, err=True),
+                progress=progress,
+            )
     except CommandError as error:
         fail(f"{error}.".replace("..", "."))

@@ -29,7 +29,9 @@ def list_payments(
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
     """List payments, newest first."""
-    payments = read(lambda c: queries.list_payments(c, customer=customer, invoice=invoice))
+    payments = read(
+        "payment list", lambda c: queries.list_payments(c, customer=customer, invoice=invoice)
+    )
     if as_json:
         table.show_json(payments)
     else:

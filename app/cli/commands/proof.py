@@ -30,7 +30,7 @@ def get(
 ) -> None:
     """Write the proof of a payment to a file."""
     settings = load_settings()
-    proof = read(lambda connection: find_proof(connection, payment))
+    proof = read("proof get", lambda connection: find_proof(connection, payment))
     if proof is None:
         fail(f"There is no payment {payment} with a proof.")
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +15,9 @@ from app.cli.database import with_database
 from app.cli.exit_codes import FAILED, MISUSED
 from app.cli.months import parse_month
 from app.cli.output import open_output
-from app.cli.progress import progress_bar
 from app.database.engine import Database
 from app.logging import error_message
+from app.progress import Progress
 from app.reports.queries.report_rows import ReportRows
 from app.reports.rendering.columns import ReportFormat
 from app.reports.rendering.report_file import FileFormat, Report, write_report
@@ -66,12 +65,11 @@ def report(
             if is_terminal and format is FileFormat.XLSX:
                 fail("A terminal cannot show XLSX: give a file with -o.", code=MISUSED)
 
-            async def run(database: Database) -> int:
-                # The lines on a terminal show the progress.
-                with nullcontext() if is_terminal else progress_bar("Report", 1) as progress:
-                    return await write_report(database, contents, report_format, file, progress)
+            async def run(database: Database, progress: Progress) -> int:
+                return await write_report(database, contents, report_format, file, progress)
 
-            number = with_database(run)
+            # The lines on a terminal show the progress.
+            number = with_database("report", run, hidden=is_terminal)
             file.flush()
     except BrokenPipeError:  # the reader of the pipe has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -60,7 +60,7 @@ def create_token(
         user = await users.find(connection, username)
         return user and await create(connection, user.id, name=name, lifetime=valid)
 
-    key = change(run)
+    key = change("token create", run)
     if key is None:
         fail(f"There is no user {username}.")
     typer.echo("This key is shown only once:", err=True)
@@ -78,7 +78,7 @@ def list_tokens(
             return None
         return await tokens.find_all(connection, username)
 
-    found = read(run)
+    found = read("token list", run)
     if found is None:
         fail(f"There is no user {username}.")
     table.show([_format_row(token) for token in found], _COLUMNS)
@@ -104,6 +104,6 @@ def revoke_token(
     token: Annotated[UUID, typer.Argument(help="The UUID of the token in `token list`.")],
 ) -> None:
     """Revoke a token at once."""
-    if not change(lambda connection: revoke(connection, token)):
+    if not change("token revoke", lambda connection: revoke(connection, token)):
         fail(f"There is no valid token {token}.")
     typer.echo(f"The token {token} is revoked.")

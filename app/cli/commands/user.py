@@ -30,7 +30,7 @@ def create_user(  # noqa: PLR0913, PLR0917 - the options of a command
         raise typer.BadParameter("a username cannot be blank or contain NUL characters")
     user = NewUser(username, full_name, email, staff, support, tuple(owner_of or ()))
     try:
-        uuid = change(lambda connection: create(connection, user))
+        uuid = change("user create", lambda connection: create(connection, user))
     except (UsernameTaken, CustomerNotFound) as error:
         fail(str(error))
     typer.echo(str(uuid))

@@ -12,14 +12,22 @@ from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.invoices.actions.freeze import FREEZER, freeze
 from app.invoices.jobs.failures import work_in_halves
-from app.invoices.repository.documents import UnfrozenInvoice, find_unfrozen, lock_unfrozen
+from app.invoices.repository.documents import (
+    UnfrozenInvoice,
+    count_unfrozen,
+    find_unfrozen,
+    lock_unfrozen,
+)
 from app.outbox.outcome import JobSummary, RetryAfter
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 _BATCH: Final = 200
 
 
-async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
+async def freeze_issued(
+    database: Database, settings: Settings, progress: Progress = UNWATCHED
+) -> JobSummary:
     """Freeze every issued invoice without a document; raises `RetryAfter` while an import runs.
 
     An invoice that cannot be frozen does not stop the others: the summary lists it among the
@@ -36,6 +44,9 @@ async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
             frozen = await freeze(connection, locked, settings)
         summary.counts["frozen"] += frozen
 
+    if progress.is_watched:
+        async with database.reading() as connection:
+            progress.begin("invoices", await count_unfrozen(connection))
     after = 0
     while True:
         async with database.reading() as connection:
@@ -43,4 +54,5 @@ async def freeze_issued(database: Database, settings: Settings) -> JobSummary:
         if not found:
             return summary
         await work_in_halves(database, found, freeze_batch, summary)
+        progress.advance(len(found))
         after = found[-1].id

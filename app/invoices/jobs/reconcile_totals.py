@@ -16,6 +16,7 @@ from app.database.engine import Database
 from app.invoices.repository import totals
 from app.logging import get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
+from app.progress import UNWATCHED, Progress
 
 _BATCH: Final = 500
 _ACTOR: Final = Actor("reconcile_totals")
@@ -23,13 +24,18 @@ _ACTOR: Final = Actor("reconcile_totals")
 _logger = get_logger(__name__)
 
 
-async def reconcile_totals(database: Database, key: SecretStr) -> JobSummary:
+async def reconcile_totals(
+    database: Database, key: SecretStr, progress: Progress = UNWATCHED
+) -> JobSummary:
     """Compare the totals of every invoice with its items; report and repair those that drifted.
 
     Other invoices are not written: they keep their revision. `key` is the key of the audit record.
     Raises `RetryAfter` if a total is to be repaired while an import runs.
     """
     summary = JobSummary()
+    if progress.is_watched:
+        async with database.reading() as connection:
+            progress.begin("invoices", await totals.count_invoices(connection))
     after = 0
     while True:
         async with database.reading() as connection:
@@ -39,6 +45,7 @@ async def reconcile_totals(database: Database, key: SecretStr) -> JobSummary:
             drifted = await totals.find_drifted(connection, after, last)
         for invoice_id in drifted:
             await _repair(database, key, invoice_id, summary)
+        progress.advance(_BATCH)
         after = last
 
 

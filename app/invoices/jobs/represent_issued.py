@@ -14,10 +14,12 @@ from app.invoices.jobs.failures import work_in_halves
 from app.invoices.rendering.stored_documents import form_of, store_document
 from app.invoices.repository.representations import (
     UnrepresentedInvoice,
+    count_unrepresented,
     delete_other_forms,
     find_unrepresented,
 )
 from app.outbox.outcome import JobSummary
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 REPRESENT_ISSUED: Final = "represent_issued"
@@ -26,7 +28,9 @@ _BATCH: Final = 200
 _DELETED: Final = 5000
 
 
-async def represent_issued(database: Database, settings: Settings) -> JobSummary:
+async def represent_issued(
+    database: Database, settings: Settings, progress: Progress = UNWATCHED
+) -> JobSummary:
     """Store the missing representations, then delete those of an earlier release or setting.
 
     An invoice that cannot be rendered does not stop the others: the summary lists it among the
@@ -42,6 +46,9 @@ async def represent_issued(database: Database, settings: Settings) -> JobSummary
                 await store_document(connection, invoice, settings)
         summary.counts["stored"] += len(batch)
 
+    if progress.is_watched:
+        async with database.reading() as connection:
+            progress.begin("invoices", await count_unrepresented(connection, form))
     after = 0
     while True:
         async with database.reading() as connection:
@@ -49,10 +56,13 @@ async def represent_issued(database: Database, settings: Settings) -> JobSummary
         if not found:
             break
         await work_in_halves(database, found, store_batch, summary)
+        progress.advance(len(found))
         after = found[-1].id
+    progress.begin("former parts")
     while True:
         async with database.transaction() as connection:
             deleted = await delete_other_forms(connection, form, _DELETED)
         if not deleted:
             return summary
         summary.counts["deleted"] += deleted
+        progress.advance(deleted)

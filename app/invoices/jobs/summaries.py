@@ -30,6 +30,7 @@ from app.database.engine import Database
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary
 from app.logging import get_logger
 from app.outbox.outcome import JobSummary, RetryAfter
+from app.progress import UNWATCHED, Progress
 
 _BATCH: Final = 1000
 """The number of customers whose rows are locked at a time."""
@@ -103,7 +104,7 @@ def _lock_job(job: str) -> Select[Any]:
     return select(func.pg_advisory_xact_lock(func.hashtext(job)))
 
 
-async def advance_year_totals(database: Database) -> JobSummary:
+async def advance_year_totals(database: Database, progress: Progress = UNWATCHED) -> JobSummary:
     """Recompute the totals of customers for the year up to today.
 
     Raises `RetryAfter` if rows are locked by changes in progress.
@@ -120,8 +121,14 @@ async def advance_year_totals(database: Database) -> JobSummary:
         await connection.execute(_of_year(since, customers))
         return len(customers)
 
+    if progress.is_watched:
+        customers = select(func.count()).select_from(CustomerYearTotal).where(outdated)
+        async with database.reading() as connection:
+            progress.begin("customers", (await connection.execute(customers)).scalar_one())
     summary = JobSummary()
-    summary.counts["customers"] = await run_in_batches(database.transaction, recompute, _BATCH)
+    summary.counts["customers"] = await run_in_batches(
+        database.transaction, recompute, _BATCH, progress
+    )
     async with database.reading() as connection:
         if (await connection.execute(select(exists().where(outdated)))).scalar_one():
             raise RetryAfter(_RETRY_AFTER)

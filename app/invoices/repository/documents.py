@@ -140,8 +140,8 @@ async def _lock(connection: AsyncConnection, unfrozen: Select[int, int]) -> Sequ
     return [row.id for row in rows]
 
 
-async def count_unfrozen(connection: AsyncConnection, limit: int) -> int:
-    """Return the number of issued invoices without a document, at most `limit`."""
+async def count_unfrozen(connection: AsyncConnection, limit: int | None = None) -> int:
+    """Return the number of issued invoices without a document, at most `limit` if that is given."""
     unfrozen = select(Invoice.id).where(UNFROZEN).limit(limit).subquery()
     return (await connection.execute(select(func.count()).select_from(unfrozen))).scalar_one()
 

@@ -90,6 +90,12 @@ async def find_unrepresented(
     return [UnrepresentedInvoice(*row) for row in rows]
 
 
+async def count_unrepresented(connection: AsyncConnection, form: str) -> int:
+    """Return the number of frozen invoices without a representation of a form."""
+    rows = await connection.execute(_COUNT, {"form": form})
+    return rows.scalar_one()
+
+
 async def store_part(
     connection: AsyncConnection,
     invoice: UnrepresentedInvoice,
@@ -130,13 +136,14 @@ _READ: Final = (
     )
     .where(Invoice.id == bindparam("invoice_id", type_=BigInteger()))
 )
-_FIND: Final = (
+_UNREPRESENTED: Final = (
     select(Invoice.id, Invoice.number, _version, Invoice.tax_percent)
     .join(InvoiceDocument, is_present_document)
-    .where(
-        Invoice.id > bindparam("after", type_=BigInteger()),
-        ~exists().where(is_first_part),
-    )
+    .where(~exists().where(is_first_part))
+)
+_FIND: Final = (
+    _UNREPRESENTED.where(Invoice.id > bindparam("after", type_=BigInteger()))
     .order_by(Invoice.id)
     .limit(bindparam("limit"))
 )
+_COUNT: Final = _UNREPRESENTED.with_only_columns(func.count(), maintain_column_froms=True)

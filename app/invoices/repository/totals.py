@@ -56,6 +56,11 @@ async def end_of_batch(connection: AsyncConnection, after: int, limit: int) -> i
     return last
 
 
+async def count_invoices(connection: AsyncConnection) -> int:
+    """Return the number of all invoices."""
+    return (await connection.execute(select(func.count()).select_from(Invoice))).scalar_one()
+
+
 async def find_drifted(connection: AsyncConnection, after: int, last: int) -> Sequence[int]:
     """Return the ids of invoices, of those after `after` to `last`, with wrong totals."""
     # One statement sees items and totals at one moment: a change in progress is no drift.

@@ -20,6 +20,7 @@ from app.local.demo.rows import Rows, identifier
 from app.local.demo.subscriptions import add_resources
 from app.payments.models import Payment
 from app.payments.proofs import ProofStore
+from app.progress import UNWATCHED, Progress
 from app.settings import ProofSettings
 
 STAFF, SUPPORT, OWNER = "demo-staff", "demo-support", "demo-owner"
@@ -55,7 +56,9 @@ def demonstration(currency: Currency) -> Rows:
     return rows
 
 
-async def load(database: Database, settings: ProofSettings) -> DemoSummary:
+async def load(
+    database: Database, settings: ProofSettings, progress: Progress = UNWATCHED
+) -> DemoSummary:
     """Load the demonstration into a database without users and customers; else do nothing.
 
     Raises WrongCurrency if it has invoices in another currency, and `DiskUnavailable` if the proof
@@ -73,7 +76,7 @@ async def load(database: Database, settings: ProofSettings) -> DemoSummary:
             rows = demonstration(currency)
             payment = identifier(Payment, "/".join(map(str, PROVEN)))
             proof = await store_proof(rows, store, payment)
-            return DemoSummary(loaded=True, rows=await rows.insert(connection))
+            return DemoSummary(loaded=True, rows=await rows.insert(connection, progress))
     except BaseException:
         if proof:
             await store.remove(proof)

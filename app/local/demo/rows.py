@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database.base import Base
 from app.models import metadata
+from app.progress import UNWATCHED, Progress
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:demo")
 
@@ -44,8 +45,11 @@ class Rows:
         """Return the rows of a table."""
         return self._rows[table.__tablename__]
 
-    async def insert(self, connection: AsyncConnection) -> dict[str, int]:
+    async def insert(
+        self, connection: AsyncConnection, progress: Progress = UNWATCHED
+    ) -> dict[str, int]:
         """Insert all rows, with one statement a table, and return the number of rows by table."""
+        progress.begin("rows", sum(map(len, self._rows.values())))
         keys: dict[str, dict[UUID, int]] = {}
         for table in metadata.sorted_tables:
             rows = self._rows.get(table.name)
@@ -58,6 +62,7 @@ class Rows:
                 keys[table.name] = {row.uuid: row.id for row in inserted}
             else:
                 await connection.execute(insert(table), filled)
+            progress.advance(len(rows))
         return {table: len(rows) for table, rows in self._rows.items()}
 
 

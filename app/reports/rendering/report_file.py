@@ -1,7 +1,7 @@
 """Writes the invoices of a month to a file, in bounded memory."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, Protocol
@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 from app.billing.periods import Period
 from app.database import timeouts
 from app.database.engine import Database
+from app.progress import UNWATCHED, Progress
 from app.reports.queries.report_rows import ReportRows, count_report_rows, stream_report_rows
 from app.reports.rendering.columns import COLUMNS, Cell, Column, ReportFormat
 from app.reports.rendering.csv_file import CsvFile
@@ -56,12 +57,11 @@ async def write_report(
     report: Report,
     report_format: ReportFormat,
     file: BinaryIO,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = UNWATCHED,
 ) -> int:
     """Write a report as of one moment to an open file; return the number of rows.
 
-    Calls `progress` with the fraction of the rows that are written. A month without invoices gives
-    a file with the heading alone.
+    A month without invoices gives a file with the heading alone.
     """
     columns = COLUMNS[report.rows]
     written = await asyncio.to_thread(_open, report, columns, report_format, file)
@@ -69,14 +69,13 @@ async def write_report(
     async with database.snapshot() as connection:
         # Sorting the items of a large month may take long.
         await timeouts.disable_timeouts(connection)
-        total = 0
-        if progress is not None:
+        if progress.is_watched:
             total = await count_report_rows(connection, report.period, report.rows)
+            progress.begin("rows", total)
         async for rows in stream_report_rows(connection, report.period, report.rows):
             await asyncio.to_thread(_write, written, rows, columns, report_format)
             done += len(rows)
-            if progress is not None:
-                progress(done / total)
+            progress.reach(done)
     await asyncio.to_thread(written.close)
     return done
 
