@@ -7,26 +7,16 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from typer.main import get_command
 
-from app.cli.main import cli
 from app.settings import Settings
 from app.shutdown import SHUTDOWN_SECONDS
+from tests.support.commands import parse_command
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
-
-
-def understood(arguments: list[str]) -> Any:
-    """Parse the arguments as `python -m app` would, and run nothing."""
-    command: Any = get_command(cli)
-    words = list(arguments)
-    while hasattr(command, "get_command"):
-        command = command.get_command(None, words.pop(0))
-    return command.make_context(command.name, words)
 
 
 def instruction(name: str) -> list[str]:
@@ -37,7 +27,7 @@ def instruction(name: str) -> list[str]:
 
 def test_the_image_serves_by_default() -> None:
     assert instruction("ENTRYPOINT") == ["python", "-m", "app"]
-    context = understood(instruction("CMD"))
+    context = parse_command(instruction("CMD"))
     assert context.params["host"] == "0.0.0.0"
     assert f"EXPOSE {context.params['port']}\n" in DOCKERFILE
     assert f"127.0.0.1:{context.params['port']}/health/live" in DOCKERFILE
@@ -58,11 +48,11 @@ def test_the_image_does_not_run_as_root() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_compose_calls_commands_that_exist(name: str) -> None:
-    assert understood(OURS[name]["command"]).info_name == OURS[name]["command"][0]
+    assert parse_command(OURS[name]["command"]).info_name == OURS[name]["command"][0]
     check = OURS[name].get("healthcheck", {}).get("test")
     if check is not None:
         assert check[:4] == ["CMD", "python", "-m", "app"]
-        assert understood(check[4:])
+        assert parse_command(check[4:])
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -118,7 +108,7 @@ def test_compose_fills_in_all_that_the_gateway_needs() -> None:
         for name, service in SERVICES.items()
         if "networks" in service
     }
-    port = understood(OURS["api"]["command"]).params["port"]
+    port = parse_command(OURS["api"]["command"]).params["port"]
     assert given["API_1"] == f"{addresses['api']}:{port}"
     assert given["API_2"] == f"{addresses['api-2']}:{port}"
     for service in OURS.values():

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
@@ -35,3 +37,12 @@ def run_process(*arguments: str, **settings: str) -> subprocess.CompletedProcess
         timeout=60,
         check=False,
     )
+
+
+def parse_command(arguments: list[str]) -> Any:
+    """Parse arguments as `python -m app` does, and run nothing; raises UsageError."""
+    command: Any = get_command(cli)
+    words = list(arguments)
+    while hasattr(command, "get_command"):
+        command = command.get_command(None, words.pop(0))
+    return command.make_context(command.name, words)
