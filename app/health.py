@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.database.engine import Database, read_only_reason
 from app.database.errors import ConnectionLost, DatabaseUnavailable
-from app.database.migration import is_current
+from app.database.revisions import is_current
 from app.redis import connection_pool, find_write_error
 from app.settings import Settings
 

@@ -1,17 +1,14 @@
 """Migrates the database from one revision to another."""
 
-from collections.abc import Callable, Set
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from app.progress import UNWATCHED, Progress
 
 _CONFIGURATION = Path(__file__).parents[2] / "alembic.ini"
-_MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def migrate(
@@ -31,26 +28,3 @@ def migrate(
     configuration.attributes.update(retry_seconds=retry_seconds, report=report, progress=progress)
     move = command.downgrade if down else command.upgrade
     move(configuration, revision)
-
-
-def is_current(revisions: Set[str]) -> bool:
-    """Return whether a database at these revisions has everything that this release needs.
-
-    An unknown revision belongs to a newer release, whose changes must suit this one.
-    """
-    return bool(revisions) and not revisions & _outdated()
-
-
-@cache
-def heads() -> frozenset[str]:
-    """Return the newest revision that this release knows."""
-    return frozenset(_scripts().get_heads())
-
-
-@cache
-def _outdated() -> frozenset[str]:
-    return frozenset(script.revision for script in _scripts().walk_revisions()) - heads()
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(_MIGRATIONS))

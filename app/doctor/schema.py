@@ -9,7 +9,7 @@ from sqlalchemy.schema import PrimaryKeyConstraint, UniqueConstraint
 
 from app.database import ddl
 from app.database.engine import Database
-from app.database.migration import heads, is_current
+from app.database.revisions import is_current, newest_revision
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.models import metadata
 from app.settings import Settings
@@ -56,14 +56,14 @@ async def _applied_revisions(database: Database) -> frozenset[str]:
 
 async def revision(database: Database, _settings: Settings) -> AsyncIterator[CheckResult]:
     """Compare the revision of the database with the one that this release needs."""
-    ours = ", ".join(sorted(heads()))
+    ours = newest_revision()
     revisions = await _applied_revisions(database)
     theirs = ", ".join(sorted(revisions))
     if not revisions:
         yield wrong("the database is not migrated, so it has no tables to check", _MIGRATE)
     elif not is_current(revisions):
         yield wrong(f"the database is at revision {theirs}, not {ours}", _MIGRATE)
-    elif revisions != heads():
+    elif revisions != {ours}:
         yield warning(
             f"the database is at revision {theirs}, of a newer release than this one",
             "Finish the upgrade; this release works with it until then.",
@@ -113,7 +113,7 @@ async def triggers(database: Database, _settings: Settings) -> AsyncIterator[Che
 
     A database of a newer release may have other functions; only their absence is reported there.
     """
-    is_same_release = await _applied_revisions(database) == heads()
+    is_same_release = await _applied_revisions(database) == {newest_revision()}
     async with database.reading() as connection:
         rows = await connection.execute(_TRIGGERS)
         is_enabled = {(table, name): enabled for table, name, enabled in rows}
