@@ -120,7 +120,7 @@ class SubjectChange(Base):
     __table_args__ = (
         enum_check("kind", SubjectKind),
         CheckConstraint("num_nulls(was, became) < 2", name="something_was_or_became"),
-        Index("ix_subject_changes_change", "change"),
+        Index("ix_subject_changes_change_subject_uuid", "change", "subject_uuid"),
     )
 
     id: Mapped[PrimaryKey]

@@ -42,6 +42,11 @@ class ImportReport:
     """The first `MAX_LISTED_REJECTIONS` rejected records."""
     rejected_count: int = 0
 
+    @property
+    def created(self) -> int:
+        """The number of records that created a row."""
+        return sum(counts.created for counts in self.counts.values())
+
     def counts_for(self, kind: str) -> RecordCounts:
         """Return the counts of a kind, for the caller to add to."""
         return self.counts.setdefault(kind, RecordCounts())

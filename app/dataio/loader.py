@@ -25,6 +25,7 @@ from app.billing.enums import DeliveryState
 from app.credit_notes.repository import find_exceeded
 from app.database import import_lock, timeouts
 from app.database.engine import Database
+from app.database.statistics import analyze
 from app.dataio.audit_import import AuditImport
 from app.dataio.database_errors import rejection_reason
 from app.dataio.document_import import DocumentImport
@@ -60,6 +61,15 @@ BATCH_RECORDS: Final = 5000
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """The loader writes all queued records once their lines have this size. Also the size of the
 prefetched lines."""
+_ANALYZED_RECORDS: Final = 10_000
+"""The loader collects statistics if it has created this many rows."""
+_ANALYZED_COLUMNS: Final = (
+    ("invoices", ("id", "state", "invoice_date", "document_version")),
+    ("invoice_items", ("invoice_id",)),
+    ("invoice_changes", ("change", "invoice_uuid")),
+    ("subject_changes", ("change", "subject_uuid", "kind")),
+)
+"""The columns by which the loader freezes invoices and seals its changes."""
 _STAGING_TABLES: Final = {kind: StagingTable(kind) for kind in RECORD_KINDS}
 _WIDE_TAX: Final = 100
 NOT_SENT_ERROR: Final = "Was not sent yet when it was exported."
@@ -201,6 +211,8 @@ class Loader:
         self._reject_all(await self._documents.store())
         if self.report.rejected_count and not self._keep_good:
             raise RecordsRejected(self.report)
+        if self.report.created >= _ANALYZED_RECORDS:
+            await analyze(self.connection, _ANALYZED_COLUMNS)
         await self._audit.store_chain_heads()
         await self._freeze_invoices()
         if "invoice" in self.report.counts:

@@ -176,7 +176,10 @@ class StagingTable:
     def _resolved(self) -> Select[Any]:
         """Select each staged row, the keys of its references and, if it exists, its own key."""
         stage, own = self._stage, self.kind.table.alias("own")
-        source: Any = stage.outerjoin(own, own.c.uuid == stage.c.uuid)
+        # A join would read the whole table for each batch. The statement is planned while the
+        # table is empty.
+        own_id = select(own.c.id).where(own.c.uuid == stage.c.uuid).scalar_subquery()
+        source: Any = stage
         keys = []
         for reference in self.kind.references:
             target = reference.target.alias(f"of_{reference.field}")
@@ -194,7 +197,7 @@ class StagingTable:
             missing = select(listed.c.uuid).where(~exists().where(target.c.uuid == listed.c.uuid))
             first = missing.order_by(listed.c.place).limit(1).scalar_subquery()
             keys.append(first.label(f"missing_{link.field}"))
-        return select(*values, *keys, own.c.id.label("own_id")).select_from(source)
+        return select(*values, *keys, own_id.label("own_id")).select_from(source)
 
     @cached_property
     def _missing_names(self) -> list[str]:

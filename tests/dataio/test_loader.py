@@ -286,6 +286,22 @@ async def test_a_record_can_name_a_row_that_was_created_here(
     }
 
 
+async def test_a_large_import_collects_the_statistics_by_which_its_changes_are_found(
+    database: Database,
+    settings: Settings,
+    connection: AsyncConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.dataio.loader._ANALYZED_RECORDS", 3)
+    one = build_customer()
+    bill = build_invoice(one, state=InvoiceState.CREATED)
+    await import_records(database, settings, [one, bill, build_item(bill)])
+    found = await connection.execute(
+        text("SELECT attname FROM pg_stats WHERE tablename = 'invoice_changes'")
+    )
+    assert {"change", "invoice_uuid"} <= set(found.scalars())
+
+
 async def test_the_staging_table_does_not_grow_with_the_number_of_batches(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
