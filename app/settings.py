@@ -286,6 +286,8 @@ class Settings(ProofSettings):
     Without it, mail is written to files in MAIL_DIR."""
     smtp_timeout: PositiveInt = 30
     """Seconds that one command to the mail server may take."""
+    smtp_connections: PositiveInt = 16
+    """Connections that a worker has to the mail server at most, and mails that it sends at once."""
     mail_from: Annotated[str, AfterValidator(_single_mailbox)] = "billing@localhost"
     """The sender of notifications, an address or `Name <address>`."""
     mail_dir: Path = Path("var/mail")
@@ -302,7 +304,8 @@ class Settings(ProofSettings):
     Without any, there are no monthly reports."""
 
     document_cache_bytes: PositiveInt = 32 * 1024 * 1024
-    """Bytes of memory of a process for its cache of rendered documents."""
+    """Bytes of memory of a process for its cache of rendered documents: responses of the API, and
+    the files that a worker attaches to mail."""
 
     public_url: BaseUrl = None
     """The base URL of links to this service; by default the request's scheme and host."""

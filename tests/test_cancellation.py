@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from app.api.middleware import rate_limit
 from app.api.middleware.rate_limit import RateLimits
 from app.database.engine import Database
-from app.jobs.claimed_entry import ClaimedEntry
+from app.jobs.claimed_entry import ClaimedEntry, EntryFinisher
 from app.jobs.worker import WorkerProcess
 from app.outbox import repository as outbox
 from app.outbox.notifier import Notifier
@@ -83,7 +83,7 @@ async def test_the_renewal_of_a_lease_ends(database: Database) -> None:
     async with database.transaction() as connection:
         await outbox.record_job(connection, "job", {})
         (claim,) = await outbox.claim_due(connection, 1, timedelta(minutes=5))
-    entry = ClaimedEntry(database, claim, lease=timedelta(0))
+    entry = ClaimedEntry(database, EntryFinisher(database), claim, lease=timedelta(0))
     await assert_ends(entry._renew, 0.01)
 
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Update, and_, func, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.billing.enums import DeliveryState
+from app.database.coalescer import Coalescer
 from app.database.engine import Database
 from app.database.server_clock import database_now, time_between
+from app.database.statements import equals_any
 from app.deliveries.models import Delivery
 
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
@@ -48,26 +50,36 @@ async def count_by_state(connection: AsyncConnection, *, is_open: bool) -> dict[
 
 
 class DeliveryRepository:
-    """Open deliveries; each method is a transaction of its own."""
+    """Open deliveries; each method is a transaction of its own.
 
-    def __init__(self, database: Database) -> None:
+    Concurrent claims are one statement, and so are concurrent records of sent deliveries.
+    """
+
+    def __init__(self, database: Database, lease: timedelta) -> None:
         self._database = database
+        self._lease = lease
+        self._claims = Coalescer(self._claim_all)
+        self._sent = Coalescer(self._mark_all_sent)
 
-    async def claim(self, uuid: UUID, lease: timedelta) -> DeliveryClaim | None:
+    async def claim(self, uuid: UUID) -> DeliveryClaim | None:
         """Claim a delivery that is due, or whose lease has ended; else return None.
 
         The first attempt is always due, because a clock that was fast may have recorded it. All
         times are those of the database server's clock. After that clock was set, no lease counts as
         ended until the clock has run evenly for the length of a lease.
         """
+        return await self._claims(uuid)
+
+    async def _claim_all(self, uuids: Sequence[UUID]) -> Sequence[DeliveryClaim | None]:
         async with self._database.transaction() as connection:
             await self._database.clock.measure(connection)
             states = [DeliveryState.PENDING]
-            if self._database.clock.steady_seconds > lease.total_seconds():
+            if self._database.clock.steady_seconds > self._lease.total_seconds():
                 states.append(DeliveryState.SENDING)
-            claimed = await connection.execute(_claim(uuid, states, lease))
-            row = claimed.one_or_none()
-        return DeliveryClaim(*row) if row else None
+            rows = await connection.execute(_claim(uuids, states, self._lease))
+            claims = {row.uuid: DeliveryClaim(*row) for row in rows}
+        # A delivery that was asked for twice is the first one's.
+        return [claims.pop(uuid, None) for uuid in uuids]
 
     async def time_until_due(self, uuid: UUID) -> timedelta | None:
         """Return the time until a delivery is due; None if it is finished or deleted."""
@@ -84,19 +96,24 @@ class DeliveryRepository:
 
         Returns False if the delivery was finished already.
         """
-        return await self._update(
+        return await self._sent(claim.uuid)
+
+    async def _mark_all_sent(self, uuids: Sequence[UUID]) -> Sequence[bool]:
+        open_ = _locked(uuids, Delivery.state.in_(_OPEN))
+        statement = (
             update(Delivery)
-            .where(
-                Delivery.uuid == claim.uuid,
-                Delivery.state.in_(_OPEN),
-            )
+            .where(Delivery.id == open_.c.id)
             .values(
                 state=DeliveryState.SENT,
                 next_attempt_at=None,
                 last_error="",
                 sent_at=database_now(),
             )
+            .returning(Delivery.uuid)
         )
+        async with self._database.transaction() as connection:
+            marked = set((await connection.execute(statement)).scalars())
+        return [uuid in marked for uuid in uuids]
 
     async def postpone(self, claim: DeliveryClaim, reason: str, delay: timedelta) -> bool:
         """Make a delivery pending again after a delay; return False if the claim was lost."""
@@ -122,19 +139,17 @@ class DeliveryRepository:
 
 
 def _claim(
-    uuid: UUID, states: Sequence[DeliveryState], lease: timedelta
+    uuids: Sequence[UUID], states: Sequence[DeliveryState], lease: timedelta
 ) -> ReturningUpdate[UUID, int | None, int | None, str, str, int]:
     now = database_now()
+    is_due = or_(
+        Delivery.next_attempt_at <= now,
+        and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
+    )
+    due = _locked(uuids, and_(Delivery.state.in_(states), is_due))
     return (
         update(Delivery)
-        .where(
-            Delivery.uuid == uuid,
-            Delivery.state.in_(states),
-            or_(
-                Delivery.next_attempt_at <= now,
-                and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
-            ),
-        )
+        .where(Delivery.id == due.c.id)
         .values(
             state=DeliveryState.SENDING,
             attempts=Delivery.attempts + 1,
@@ -148,6 +163,17 @@ def _claim(
             Delivery.message_id,
             Delivery.attempts,
         )
+    )
+
+
+def _locked(uuids: Sequence[UUID], condition: ColumnElement[bool]) -> CTE:
+    """Return the ids of deliveries, locked in one order, so that two batches cannot deadlock."""
+    return (
+        select(Delivery.id)
+        .where(equals_any(Delivery.uuid, uuids), condition)
+        .order_by(Delivery.id)
+        .with_for_update()
+        .cte("locked")
     )
 
 

@@ -13,7 +13,7 @@ from app.jobs.worker import is_alive
 from app.notifications.smtp import (
     PermanentDeliveryError,
     TemporaryDeliveryError,
-    open_connection,
+    connect,
 )
 from app.redis import find_write_error
 from app.settings import Settings
@@ -84,8 +84,9 @@ async def mail(settings: Settings) -> AsyncIterator[CheckResult]:
         return
     server = f"{settings.smtp_url.host}:{settings.smtp_url.port or 'the default port'}"
     try:
-        async with open_connection(settings.smtp_url, _SMTP_TIMEOUT) as transport:
-            encrypted, is_local = transport.encrypted, transport.is_local
+        transport = await connect(settings.smtp_url, _SMTP_TIMEOUT)
+        encrypted, is_local = transport.encrypted, transport.is_local
+        await transport.quit()
     except (TemporaryDeliveryError, PermanentDeliveryError) as failure:
         yield wrong(
             f"{server}: {str(failure).rstrip('.')}",

@@ -1,14 +1,15 @@
 """A claimed entry of the outbox while its job runs: renews the claim and stores the outcome."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Concatenate, Final, ParamSpec
+from functools import partial
+from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.coalescer import Coalescer
 from app.database.engine import Database
 from app.logging import describe_error, get_logger
 from app.metrics.jobs import JobResult
@@ -23,7 +24,6 @@ _MAX_ERROR_LENGTH: Final = 2000
 _WRITE_RETRY_DELAYS: Final = (0.2, 1.0, 3.0)
 
 _logger = get_logger(__name__)
-_P = ParamSpec("_P")
 
 
 def retry_delay(attempt: int) -> timedelta:
@@ -32,12 +32,33 @@ def retry_delay(attempt: int) -> timedelta:
     return min(_FIRST_DELAY * factor, _MAX_DELAY)
 
 
+class EntryFinisher:
+    """Marks entries as done, those that end at the same time by one statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._finish = Coalescer(self._finish_all)
+
+    async def finish(self, claim: OutboxClaim) -> None:
+        """Mark the entry of a claim as done. Raises ClaimLost."""
+        if not await self._finish(claim):
+            raise outbox.ClaimLost(f"Another worker has claimed entry {claim.id} of the outbox.")
+
+    async def _finish_all(self, claims: Sequence[OutboxClaim]) -> Sequence[bool]:
+        async with self._database.transaction() as connection:
+            finished = await outbox.finish_entries(connection, claims)
+        return [claim.id in finished for claim in claims]
+
+
 class ClaimedEntry:
     """An entry that this worker has claimed."""
 
-    def __init__(self, database: Database, claim: OutboxClaim, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, finisher: EntryFinisher, claim: OutboxClaim, lease: timedelta
+    ) -> None:
         self.claim = claim
         self._database = database
+        self._finisher = finisher
         self._lease = lease
 
     @asynccontextmanager
@@ -55,8 +76,7 @@ class ClaimedEntry:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             try:
-                async with self._database.transaction() as connection:
-                    await outbox.postpone_entry(connection, self.claim, self._lease)
+                await self._postpone(self._lease)
             except outbox.ClaimLost:
                 return  # done already or lost: storing the outcome finds out
             except SQLAlchemyError as error:
@@ -70,18 +90,18 @@ class ClaimedEntry:
 
     async def finish(self) -> None:
         """Mark the entry as done."""
-        await self._write(outbox.finish_entry)
+        await self._store(partial(self._finisher.finish, self.claim))
 
     async def postpone(self, delay: timedelta) -> None:
         """Make the entry due again after a delay, without an error."""
-        await self._write(outbox.postpone_entry, delay)
+        await self._store(partial(self._postpone, delay))
 
     async def fail(self, error: str) -> JobResult:
         """Store the error of the attempt and schedule the next, or abandon the entry."""
         if self.claim.attempt >= MAX_ATTEMPTS:
             return await self.abandon(error)
         delay = retry_delay(self.claim.attempt)
-        await self._write(outbox.postpone_entry, delay, _to_stored_text(error))
+        await self._store(partial(self._postpone, delay, _to_stored_text(error)))
         return JobResult.FAILED
 
     async def abandon(self, error: str) -> JobResult:
@@ -89,15 +109,18 @@ class ClaimedEntry:
         # The entry holds the error; it may quote data that does not belong in the log.
         claim = self.claim
         _logger.error("job given up", job=claim.job, entry=claim.id, attempt=claim.attempt)
-        await self._write(outbox.finish_entry, _to_stored_text(error))
+        await self._store(partial(self._abandon, _to_stored_text(error)))
         return JobResult.GIVEN_UP
 
-    async def _write(
-        self,
-        write: Callable[Concatenate[AsyncConnection, OutboxClaim, _P], Awaitable[None]],
-        *args: _P.args,
-        **kwargs: _P.kwargs,
-    ) -> None:
+    async def _postpone(self, delay: timedelta, error: str | None = None) -> None:
+        async with self._database.transaction() as connection:
+            await outbox.postpone_entry(connection, self.claim, delay, error)
+
+    async def _abandon(self, error: str) -> None:
+        async with self._database.transaction() as connection:
+            await outbox.finish_entry(connection, self.claim, error)
+
+    async def _store(self, write: Callable[[], Awaitable[None]]) -> None:
         """Store the outcome of an attempt; if that fails, the claim expires.
 
         Retried, because after a restart of the database each pooled connection fails once.
@@ -105,8 +128,7 @@ class ClaimedEntry:
         names = {"job": self.claim.job, "entry": self.claim.id}
         for delay in (*_WRITE_RETRY_DELAYS, None):
             try:
-                async with self._database.transaction() as connection:
-                    await write(connection, self.claim, *args, **kwargs)
+                await write()
             except outbox.ClaimLost:
                 _logger.warning("claim lost", **names)
             except SQLAlchemyError as error:

@@ -27,7 +27,7 @@ from app.invoices.jobs.summaries import advance_year_totals, merge_summaries, re
 from app.invoices.models import Invoice
 from app.invoices.repository.writes import lock_if_notifiable
 from app.jobs.runner import Job, JobRun
-from app.notifications.sending import longest_attempt, send_delivery
+from app.notifications.sending import longest_attempt
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.payments.jobs.sweep_proofs import sweep_proofs
@@ -62,7 +62,7 @@ def _parse_uuid(text: str) -> UUID:
 
 
 async def _deliver(run: JobRun, *, delivery: str) -> None:
-    delay = await send_delivery(run.database, run.settings, _parse_uuid(delivery))
+    delay = await run.sender.send_delivery(_parse_uuid(delivery))
     if delay is not None:
         raise RetryAfter(delay)
 
@@ -88,8 +88,7 @@ async def _send_report(
     run: JobRun, *, year: int, month: int, recipient: str, message: str
 ) -> JobSummary:
     return await send_report(
-        run.database,
-        run.settings,
+        run.sender,
         Period(int(year), int(month)),
         recipient=recipient,
         message=_parse_uuid(message),
@@ -162,6 +161,7 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             _deliver,
             longest_attempt(settings) + timedelta(minutes=2),
             "Sends one notification to one recipient: delivery=UUID.",
+            sends_mail=True,
         ),
         NOTIFY: Job(_notify, short, "Schedules the notifications of an invoice: invoice=UUID."),
         # Hourly, not monthly: customers whose accounting starts in mid-month get their invoice, and
@@ -176,6 +176,7 @@ def build_registry(settings: Settings) -> Mapping[str, Job]:
             _send_report,
             long,
             "Mails a report: year=YEAR month=MONTH recipient=ADDRESS message=UUID.",
+            sends_mail=True,
         ),
         # After the close of the month, which issues the invoices that a report waits for.
         MONTHLY_REPORTS: Job(

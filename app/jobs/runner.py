@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
-from app.jobs.claimed_entry import ClaimedEntry
+from app.jobs.claimed_entry import ClaimedEntry, EntryFinisher
 from app.jobs.poll_log import ClockCheck, DatabaseOutage
 from app.logging import describe_error, get_logger
 from app.metrics.jobs import (
@@ -29,6 +29,7 @@ from app.metrics.jobs import (
     count_job_attempt,
     initialise_series,
 )
+from app.notifications.sending import Sender
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.outbox.repository import OutboxClaim
@@ -41,6 +42,7 @@ _MAX_CLAIMS: Final = 100
 """Claims of an entry after which its job is assumed to kill the worker each time."""
 _MIN_DELAY: Final = timedelta(seconds=1)
 _MAX_CONCURRENCY: Final = 8
+"""Jobs at once that send no mail, at most."""
 
 _logger = get_logger(__name__)
 
@@ -51,6 +53,7 @@ class JobRun:
 
     database: Database
     settings: Settings
+    sender: Sender
     claim: OutboxClaim | None = None
     finished: bool = False
     progress: Progress = UNWATCHED
@@ -76,6 +79,8 @@ class Job:
     description: str
     times: tuple[time, ...] = ()
     """The times of day, in UTC, at which it is due."""
+    sends_mail: bool = False
+    """Whether it sends a mail, so that SMTP_CONNECTIONS bounds how many run at once."""
 
 
 class JobRunner:
@@ -86,8 +91,15 @@ class JobRunner:
         self._settings = settings
         self._jobs = jobs
         self._lease = timedelta(seconds=settings.job_lease)
-        # A job uses one connection, and the renewal of its claim another from time to time.
-        self._concurrency = max(1, min(_MAX_CONCURRENCY, settings.database_pool_size // 2))
+        # A job uses one connection, and the renewal of its claim another from time to time. One
+        # that sends a mail uses a connection only for moments.
+        others = max(1, min(_MAX_CONCURRENCY, settings.database_pool_size // 2))
+        mails = settings.smtp_connections if any(job.sends_mail for job in jobs.values()) else 0
+        self._concurrency = max(others, mails)
+        self._slots = asyncio.Semaphore(others)
+        self._mail_slots = asyncio.Semaphore(mails)
+        self._sender = Sender(database, settings)
+        self._finisher = EntryFinisher(database)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
         self._claiming = asyncio.Lock()
@@ -131,9 +143,14 @@ class JobRunner:
         """Start no more jobs; cancel those that do not end within `grace` seconds.
 
         The entry of a cancelled job is due at once, for another worker. A job that does not end
-        within `CANCELLATION_TIMEOUT` is left; its claim expires.
+        within `CANCELLATION_TIMEOUT` is left; its claim expires. At last the connections to the
+        mail server are closed.
         """
         self._stopping = True
+        await self._end_jobs(grace)
+        await self._sender.aclose()
+
+    async def _end_jobs(self, grace: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 async with self._claiming:  # afterwards each claim has its task
@@ -150,7 +167,7 @@ class JobRunner:
 
     async def _run(self, claim: OutboxClaim) -> None:
         name = claim.job if claim.job in self._jobs else OTHER
-        entry = ClaimedEntry(self._database, claim, self._lease)
+        entry = ClaimedEntry(self._database, self._finisher, claim, self._lease)
         started = perf_counter()
         # Log lines have the id of the request that recorded the entry.
         request = {"request_id": claim.request_id} if claim.request_id else {}
@@ -172,7 +189,7 @@ class JobRunner:
     async def _attempt(self, entry: ClaimedEntry) -> JobResult:
         claim = entry.claim
         logger = _logger.bind(job=claim.job, entry=claim.id, attempt=claim.attempt)
-        run = JobRun(self._database, self._settings, claim)
+        run = JobRun(self._database, self._settings, self._sender, claim)
         try:
             summary = await self._call(run, entry)
         except RetryAfter as retry:
@@ -205,5 +222,10 @@ class JobRunner:
         job = self._jobs.get(claim.job)
         if job is None:  # perhaps a job of a newer release, which another worker knows
             raise LookupError(f"This worker has no job {claim.job}.")
-        async with entry.renewing(), asyncio.timeout(job.time_limit.total_seconds()):
-            return await job.function(run, **claim.arguments)
+        slots = self._mail_slots if job.sends_mail else self._slots
+        must_wait = slots.locked()
+        async with entry.renewing(), slots:
+            if must_wait and self._stopping:
+                raise RetryAfter(timedelta(), "the worker stops")
+            async with asyncio.timeout(job.time_limit.total_seconds()):
+                return await job.function(run, **claim.arguments)

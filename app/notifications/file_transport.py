@@ -3,18 +3,17 @@
 import asyncio
 import os
 from contextlib import suppress
-from email.message import EmailMessage
-from email.policy import SMTPUTF8
 from pathlib import Path
 
 from app.logging import get_logger
+from app.notifications.outgoing import OutgoingMail
 
 _logger = get_logger(__name__)
 
 
-async def write_message(path: Path, message: EmailMessage) -> None:
+async def write_message(path: Path, mail: OutgoingMail) -> None:
     """Write the message atomically; a retry replaces the file."""
-    written = await asyncio.to_thread(_write, path, message.as_bytes(policy=SMTPUTF8))
+    written = await asyncio.to_thread(_write, path, mail.as_bytes(utf8=True))
     _logger.info("mail written", path=str(written))
 
 

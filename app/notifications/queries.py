@@ -1,6 +1,6 @@
 """Reads of deliveries for an operator, and of the invoices that they are about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.enums import DeliveryState
 from app.credit_notes.models import CreditNote
 from app.customers.models import Customer
+from app.database.statements import equals_any
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 
@@ -59,9 +60,10 @@ async def list_deliveries(
     return (await connection.execute(statement)).mappings().all()
 
 
-async def read_invoice(
-    connection: AsyncConnection, invoice_id: int | None
-) -> Row[int, str, Decimal]:
-    """Return id, state and total of the invoice that a delivery is about."""
+async def read_invoices(
+    connection: AsyncConnection, ids: Sequence[int]
+) -> Mapping[int, Row[int, str, Decimal]]:
+    """Return id, state and total of invoices that deliveries are about, by id."""
     statement = select(Invoice.id, Invoice.state, Invoice.total_cost)
-    return (await connection.execute(statement.where(Invoice.id == invoice_id))).one()
+    found = await connection.execute(statement.where(equals_any(Invoice.id, ids)))
+    return {row.id: row for row in found}

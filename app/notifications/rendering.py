@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from uuid import uuid4
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -15,6 +16,7 @@ from app.documents.texts import choose_texts
 from app.mailbox import Mailbox
 from app.notifications.attachments import Attachment
 from app.notifications.mail_texts import MailTexts
+from app.notifications.outgoing import OutgoingMail
 from app.settings import Settings
 
 _templates = Environment(
@@ -35,7 +37,7 @@ def compose_message(
     *,
     recipient: str,
     message_id: str,
-) -> EmailMessage:
+) -> OutgoingMail:
     """Return the notification of an invoice or a credit note, with the files of its document.
 
     Raises InvalidAddress if the recipient is not an e-mail address.
@@ -45,12 +47,9 @@ def compose_message(
     message = new_message(settings, mail.subject, recipient=recipient, message_id=message_id)
     message.set_content(_render("email.txt", mail), cte="quoted-printable")
     message.add_alternative(_render("email.html", mail), subtype="html", cte="quoted-printable")
-    for attachment in attachments:
-        maintype, _, subtype = attachment.media_type.partition("/")
-        message.add_attachment(
-            attachment.content, maintype=maintype, subtype=subtype, filename=attachment.name
-        )
-    return message
+    if attachments:
+        message.make_mixed(boundary=f"=_{uuid4().hex}")
+    return OutgoingMail(message, [attachment.part for attachment in attachments])
 
 
 def _render(template: str, mail: MailTexts) -> str:

@@ -7,36 +7,39 @@ is sent again with the same Message-ID.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from email.message import EmailMessage
+from decimal import Decimal
 from itertools import chain, repeat
+from typing import Self
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.credit_notes.queries import documents as credit_notes
+from app.database.coalescer import Coalescer
 from app.database.engine import Database
 from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.documents.pdf.maker import TIME_LIMIT
 from app.domain_errors import TemporarilyUnavailable
 from app.invoices.actions.freeze import find_or_freeze
-from app.invoices.queries.documents import IssuedDocument
+from app.invoices.queries.documents import IssuedDocument, find_documents
 from app.invoices.states import notifiable_states
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
 from app.notifications import queries
-from app.notifications.attachments import make_attachments
+from app.notifications.attachments import AttachmentMaker
 from app.notifications.file_transport import write_message
+from app.notifications.outgoing import OutgoingMail
 from app.notifications.rendering import compose_message
 from app.notifications.smtp import (
     DeliveryError,
     PermanentDeliveryError,
     TemporaryDeliveryError,
-    open_connection,
 )
+from app.notifications.smtp_pool import SmtpPool
 from app.settings import Settings
 
 _logger = get_logger(__name__)
@@ -67,106 +70,138 @@ def longest_attempt(settings: Settings) -> timedelta:
     return timedelta(seconds=60 + TIME_LIMIT + 4 * settings.smtp_timeout)
 
 
-async def send_delivery(
-    database: Database, settings: Settings, delivery_uuid: UUID
-) -> timedelta | None:
-    """Send a delivery that is due; return the delay until the next attempt, None if there is none.
+@dataclass(frozen=True, slots=True)
+class _Invoice:
+    """The invoice of a delivery, as of now."""
 
-    A delivery that another worker is sending is not touched before the end of its lease.
+    id: int
+    state: str
+    total: Decimal
+    document: IssuedDocument | None
+    """None if it is to be frozen first."""
+
+
+class Sender:
+    """Sends mail: the deliveries of a process, and messages of its other jobs.
+
+    Mails share connections to the mail server, and those that are sent at the same time share
+    statements and files. An asynchronous context manager, which ends the connections.
     """
-    deliveries = DeliveryRepository(database)
-    lease = longest_attempt(settings) + _LEASE_MARGIN
-    lease_ends = asyncio.get_running_loop().time() + lease.total_seconds()
-    claim = await deliveries.claim(delivery_uuid, lease)
-    if claim is None:
-        return await deliveries.time_until_due(delivery_uuid)
-    if claim.attempt > MAX_ATTEMPTS:
-        # Only claims without an outcome lead here, such as those of a worker that the job kills.
-        error = PermanentDeliveryError("The worker ended in the middle of the last attempts.")
-        await _mark_failed(deliveries, claim, error)
-        return None
-    try:
-        async with AsyncExitStack() as connections:
-            await _send(database, settings, claim, connections)
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+        self._lease = longest_attempt(settings) + _LEASE_MARGIN
+        self._deliveries = DeliveryRepository(database, self._lease)
+        self._invoices = Coalescer(self._read_invoices)
+        self._attachments = AttachmentMaker(database, settings)
+        url = settings.smtp_url
+        self._pool = None if url is None else SmtpPool(url, settings.smtp_timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the connections to the mail server."""
+        await self._attachments.aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def send_delivery(self, delivery_uuid: UUID) -> timedelta | None:
+        """Send a delivery that is due; return the delay until the next attempt, None without one.
+
+        A delivery that another worker is sending is not touched before the end of its lease.
+        """
+        deliveries = self._deliveries
+        lease_ends = asyncio.get_running_loop().time() + self._lease.total_seconds()
+        claim = await deliveries.claim(delivery_uuid)
+        if claim is None:
+            return await deliveries.time_until_due(delivery_uuid)
+        if claim.attempt > MAX_ATTEMPTS:
+            # Only claims without an outcome lead here, as of a worker that the job kills.
+            error = PermanentDeliveryError("The worker ended in the middle of the last attempts.")
+            await _mark_failed(deliveries, claim, error)
+            return None
+        try:
+            await self._attempt(claim)
             await _run_shielded(_record_acceptance(deliveries, claim, lease_ends))
-    except PermanentDeliveryError as error:
-        await _mark_failed(deliveries, claim, error)
-    except TemporaryDeliveryError as error:
-        return await _postpone(deliveries, claim, error)
-    return None
+        except PermanentDeliveryError as error:
+            await _mark_failed(deliveries, claim, error)
+        except TemporaryDeliveryError as error:
+            return await _postpone(deliveries, claim, error)
+        return None
 
+    async def transmit(self, mail: OutgoingMail, name: str) -> None:
+        """Send a mail, or write it to the file with this name if there is no mail server.
 
-async def _send(
-    database: Database, settings: Settings, claim: DeliveryClaim, connections: AsyncExitStack
-) -> None:
-    """Return once the message is accepted; every failure becomes a DeliveryError."""
-    limit = longest_attempt(settings).total_seconds()
-    try:
-        async with asyncio.timeout(limit):
-            message = await _compose(database, settings, claim)
-            await transmit(settings, message, str(claim.uuid), connections)
-    except DeliveryError:
-        raise
-    except TimeoutError as error:
-        message_text = f"The attempt took longer than {limit:.0f} seconds."
-        raise TemporaryDeliveryError(message_text) from error
-    except Exception as error:
-        # A bug is retried like a failure of the mail server, but must not go unnoticed.
-        _logger.exception("delivery attempt broke", delivery=str(claim.uuid))
-        raise TemporaryDeliveryError(f"Unexpected error: {type(error).__name__}.") from error
+        Raises DeliveryError.
+        """
+        if self._pool is None:
+            await write_message(self.settings.mail_dir / f"{name}.eml", mail)
+        else:
+            await self._pool.send(mail)
 
+    async def _attempt(self, claim: DeliveryClaim) -> None:
+        """Return once the message is accepted; every failure becomes a DeliveryError."""
+        limit = longest_attempt(self.settings).total_seconds()
+        try:
+            async with asyncio.timeout(limit):
+                await self.transmit(await self._compose(claim), str(claim.uuid))
+        except DeliveryError:
+            raise
+        except TimeoutError as error:
+            message_text = f"The attempt took longer than {limit:.0f} seconds."
+            raise TemporaryDeliveryError(message_text) from error
+        except Exception as error:
+            # A bug is retried like a failure of the mail server, but must not go unnoticed.
+            _logger.exception("delivery attempt broke", delivery=str(claim.uuid))
+            raise TemporaryDeliveryError(f"Unexpected error: {type(error).__name__}.") from error
 
-async def transmit(
-    settings: Settings, message: EmailMessage, name: str, connections: AsyncExitStack
-) -> None:
-    """Send a message, or write it to the file with this name if there is no mail server.
+    async def _compose(self, claim: DeliveryClaim) -> OutgoingMail:
+        issued = await self._find_document(claim)
+        attachments = await self._attachments.make(issued)
+        try:
+            # It takes two milliseconds, whatever the invoice; a thread would take more.
+            return compose_message(
+                self.settings,
+                issued.document,
+                attachments,
+                recipient=claim.recipient,
+                message_id=claim.message_id,
+            )
+        except InvalidAddress as error:
+            logged = "The recipient is not an e-mail address."
+            raise PermanentDeliveryError(str(error), logged) from error
 
-    The connection to the mail server ends with `connections`. Raises DeliveryError.
-    """
-    if settings.smtp_url is None:
-        await write_message(settings.mail_dir / f"{name}.eml", message)
-        return
-    opened = open_connection(settings.smtp_url, settings.smtp_timeout)
-    transport = await connections.enter_async_context(opened)
-    await transport.send(message)
+    async def _find_document(self, claim: DeliveryClaim) -> IssuedDocument:
+        """Return the document that the delivery is about.
 
-
-async def _compose(database: Database, settings: Settings, claim: DeliveryClaim) -> EmailMessage:
-    issued = await _find_document(database, settings, claim)
-    attachments = await make_attachments(database, settings, issued)
-    try:
-        return await asyncio.to_thread(
-            compose_message,
-            settings,
-            issued.document,
-            attachments,
-            recipient=claim.recipient,
-            message_id=claim.message_id,
-        )
-    except InvalidAddress as error:
-        logged = "The recipient is not an e-mail address."
-        raise PermanentDeliveryError(str(error), logged) from error
-
-
-async def _find_document(
-    database: Database, settings: Settings, claim: DeliveryClaim
-) -> IssuedDocument:
-    """Return the document that the delivery is about.
-
-    Raises PermanentDeliveryError if it must not be sent any more, and TemporaryDeliveryError if it
-    cannot be frozen now.
-    """
-    async with database.reading() as connection:
+        Raises PermanentDeliveryError if it must not be sent any more, and TemporaryDeliveryError if
+        it cannot be frozen now.
+        """
         if claim.credit_note_id is not None:
-            return await credit_notes.find_by_id(connection, claim.credit_note_id)
-        invoice = await queries.read_invoice(connection, claim.invoice_id)
-    if invoice.state not in notifiable_states(invoice.total_cost):
-        # It was paid or canceled since: a demand for payment would be wrong.
-        raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
-    try:
-        return await find_or_freeze(database, settings, invoice.id)
-    except TemporarilyUnavailable as error:
-        raise TemporaryDeliveryError(str(error)) from error
+            async with self.database.reading() as connection:
+                return await credit_notes.find_by_id(connection, claim.credit_note_id)
+        invoice = await self._invoices(claim.invoice_id)
+        if invoice.state not in notifiable_states(invoice.total):
+            # It was paid or canceled since: a demand for payment would be wrong.
+            raise PermanentDeliveryError(f"Not sent, because the invoice is now {invoice.state}.")
+        if invoice.document is not None:
+            return invoice.document
+        try:
+            return await find_or_freeze(self.database, self.settings, invoice.id)
+        except TemporarilyUnavailable as error:
+            raise TemporaryDeliveryError(str(error)) from error
+
+    async def _read_invoices(self, ids: Sequence[int | None]) -> Sequence[_Invoice]:
+        keys = [id_ for id_ in ids if id_ is not None]
+        async with self.database.reading() as connection:
+            rows = await queries.read_invoices(connection, keys)
+            documents = await find_documents(connection, keys)
+        return [_Invoice(*rows[key], documents.get(key)) for key in keys]
 
 
 async def _record_acceptance(

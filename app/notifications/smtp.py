@@ -1,4 +1,4 @@
-"""Sends one message to a mail server over SMTP.
+"""Sends messages to a mail server over SMTP.
 
 The connection is encrypted: from the start with `smtps://`, by STARTTLS with `smtp://` if the
 server offers it. Certificates are verified and passwords are never sent unencrypted, except to this
@@ -7,11 +7,8 @@ machine (localhost), whose certificates have other names.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.policy import SMTPUTF8 as SMTPUTF8_POLICY
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from urllib.parse import unquote
 
@@ -20,6 +17,7 @@ from aiosmtplib import SMTP
 from pydantic_core import Url
 
 from app.logging import describe_error
+from app.notifications.outgoing import OutgoingMail
 
 QUIT_TIMEOUT = 2
 """Seconds to wait for the reply to QUIT; the message has been accepted by then."""
@@ -50,11 +48,23 @@ class PermanentDeliveryError(DeliveryError):
 
 
 class SmtpTransport:
-    """An open connection to a mail server."""
+    """An open connection to a mail server. A message is started and then transferred.
+
+    Both steps raise PermanentDeliveryError if the server permanently refuses this recipient or this
+    message, and TemporaryDeliveryError for any other failure, such as a missing reply.
+    """
 
     def __init__(self, client: SMTP, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
+        self._content = b""
+        self.messages = 0
+        """The messages that the server has accepted on this connection."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side is known to have closed the connection."""
+        return self._client.is_connected
 
     @property
     def encrypted(self) -> bool:
@@ -66,24 +76,36 @@ class SmtpTransport:
         """Whether the server is on this machine."""
         return _is_local(self._client.hostname or "localhost")
 
-    async def send(self, message: EmailMessage) -> None:
-        """Return once the server has accepted the message for its one recipient.
-
-        Raises PermanentDeliveryError if the server permanently refuses this recipient or this
-        message, and TemporaryDeliveryError for any other failure, such as a missing reply.
-        """
-        sender: str = message["From"].addresses[0].addr_spec
-        recipient: str = message["To"].addresses[0].addr_spec
+    async def start(self, mail: OutgoingMail) -> None:
+        """Announce a message by MAIL. Nothing of the message is transferred yet."""
         with _as_delivery_errors():
-            utf8 = not (sender + recipient).isascii()
+            utf8 = not (mail.sender + mail.recipient).isascii()
             options = self._options(utf8=utf8)
-            content = message.as_bytes(policy=SMTPUTF8_POLICY if utf8 else SMTP_POLICY)
+            self._content = mail.as_bytes(utf8=utf8)
             if self._client.supports_extension("size"):
-                options.append(f"SIZE={len(content)}")
+                options.append(f"SIZE={len(self._content)}")
             encoding = "utf-8" if utf8 else "ascii"
-            await self._client.mail(sender, options=options, encoding=encoding)
-            await self._client.rcpt(recipient, encoding=encoding)
+            await self._client.mail(mail.sender, options=options, encoding=encoding)
+
+    async def transfer(self, mail: OutgoingMail) -> None:
+        """Return once the server has accepted the started message for its one recipient."""
+        with _as_delivery_errors():
+            content, self._content = self._content, b""
+            encoding = "ascii" if mail.recipient.isascii() else "utf-8"
+            await self._client.rcpt(mail.recipient, encoding=encoding)
             await self._client.data(content, timeout=self._timeout + len(content) / _UPLOAD_RATE)
+            self.messages += 1
+
+    async def quit(self) -> None:
+        """End the connection by QUIT, whose reply may take `QUIT_TIMEOUT` seconds."""
+        if self._client.is_connected:
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await asyncio.wait_for(self._client.quit(timeout=QUIT_TIMEOUT), QUIT_TIMEOUT)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._client.close()
 
     def _options(self, *, utf8: bool) -> list[str]:
         if not utf8:
@@ -95,8 +117,7 @@ class SmtpTransport:
         return ["SMTPUTF8", "BODY=8BITMIME"]
 
 
-@asynccontextmanager
-async def open_connection(url: Url, seconds: float) -> AsyncIterator[SmtpTransport]:
+async def connect(url: Url, seconds: float) -> SmtpTransport:
     """Connect to the mail server of a URL; each exchange with it may take so many `seconds`.
 
     Raises TemporaryDeliveryError if connection or login fails: an operator can fix the settings.
@@ -111,19 +132,18 @@ async def open_connection(url: Url, seconds: float) -> AsyncIterator[SmtpTranspo
     )
     with _as_delivery_errors():
         await client.connect()
+    transport = SmtpTransport(client, seconds)
     try:
         if url.username:
             with _as_delivery_errors():
                 await _login(client, host, url)
-        yield SmtpTransport(client, seconds)
-    except (PermanentDeliveryError, TemporaryDeliveryError):
-        await _quit(client)
+    except DeliveryError:
+        await transport.quit()
         raise
     except BaseException:
-        client.close()
+        transport.abort()
         raise
-    else:
-        await _quit(client)
+    return transport
 
 
 async def _login(client: SMTP, host: str, url: Url) -> None:
@@ -135,13 +155,6 @@ async def _login(client: SMTP, host: str, url: Url) -> None:
         await client.login(unquote(url.username or ""), unquote(url.password or ""))
     except UnicodeError as error:
         raise TemporaryDeliveryError("The mail server accepts only ASCII passwords.") from error
-
-
-async def _quit(client: SMTP) -> None:
-    if client.is_connected:
-        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-            await asyncio.wait_for(client.quit(timeout=QUIT_TIMEOUT), QUIT_TIMEOUT)
-    client.close()
 
 
 def _is_local(host: str) -> bool:

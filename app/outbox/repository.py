@@ -6,17 +6,23 @@ if its worker dies. Later updates of the entry apply only while the claim is hel
 `attempts` is unchanged.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     ColumnElement,
+    Integer,
     and_,
+    column,
     delete,
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -183,6 +189,37 @@ async def finish_entry(connection: AsyncConnection, claim: OutboxClaim, error: s
     the job runs.
     """
     await _write(connection, claim, done_at=database_now(), last_error=error)
+
+
+async def finish_entries(
+    connection: AsyncConnection, claims: Sequence[OutboxClaim]
+) -> Collection[int]:
+    """Mark the entries of several claims as done; return the ids of those that were still held."""
+    ids = literal([claim.id for claim in claims], ARRAY(BigInteger))
+    attempts = literal([claim.attempt for claim in claims], ARRAY(Integer))
+    columns = column("id", BigInteger), column("attempts", Integer)
+    claimed = func.unnest(ids, attempts).table_valued(*columns).render_derived(name="claimed")
+    held = (
+        select(OutboxEntry.id)
+        .join(
+            claimed,
+            and_(
+                OutboxEntry.id == claimed.c.id,
+                OutboxEntry.attempts == claimed.c.attempts,
+                OutboxEntry.done_at.is_(None),
+            ),
+        )
+        .order_by(OutboxEntry.id)  # locked in one order, so that two batches cannot deadlock
+        .with_for_update(of=OutboxEntry)
+        .cte("held")
+    )
+    statement = (
+        update(OutboxEntry)
+        .where(OutboxEntry.id == held.c.id)
+        .values(done_at=database_now(), last_error="")
+        .returning(OutboxEntry.id)
+    )
+    return set((await connection.execute(statement)).scalars())
 
 
 async def postpone_entry(

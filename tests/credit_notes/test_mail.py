@@ -17,7 +17,7 @@ from app.deliveries.schedule import retry_delivery
 from app.documents.profiles import PEPPOL
 from app.invoices.models import Invoice
 from app.notifications.queries import list_deliveries
-from app.notifications.sending import send_delivery
+from app.notifications.sending import Sender
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
 from tests.credit_notes.conftest import Crediting
@@ -58,10 +58,12 @@ async def test_the_documents_are_mailed_once(
     (delivery,) = await deliveries(crediting.connection)
     job = select(OutboxEntry.arguments).where(OutboxEntry.job == "deliver")
     assert await crediting.connection.scalar(job) == {"delivery": str(delivery)}
-    async with run_mail_server() as sink:
-        to_sink = sending_to(settings, sink.url)
-        assert await send_delivery(database, to_sink, delivery) is None
-        assert await send_delivery(database, to_sink, delivery) is None
+    async with (
+        run_mail_server() as sink,
+        Sender(database, sending_to(settings, sink.url)) as sender,
+    ):
+        assert await sender.send_delivery(delivery) is None
+        assert await sender.send_delivery(delivery) is None
     (received,) = sink.mailbox
     assert received.recipients == ["ap@example.com"]
     message = received.message

@@ -24,6 +24,7 @@ from app.doctor.check_result import CheckResult, Level
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRun
 from app.main import create_app
+from app.notifications.sending import Sender
 from app.settings import Settings
 from tests.doctor.results import collect
 from tests.support.clients import client_of
@@ -119,9 +120,10 @@ async def test_the_documented_role_can_do_everything_the_service_does(
             assert (await client.get(path, headers=staff.headers)).status_code == 200
         assert (await client.get("/health/ready")).json()["database"] == "ok"
     await backfill(role_database, role_settings.audit_key, "rows of the factories")
+    run = JobRun(role_database, role_settings, Sender(role_database, role_settings))
     for name, job in build_registry(role_settings).items():
         if name not in ("deliver", "notify", "send_report"):
-            await job.function(JobRun(role_database, role_settings))
+            await job.function(run)
     file = tmp_path / "all.jsonl"
     with file.open("wb") as output:
         async for piece in exporter.export_lines(role_database, role_settings, proofs=True):

@@ -22,7 +22,7 @@ PATIENCE = 60
 SOON = timedelta(seconds=5)
 """Seconds that processes get to start and work, on a machine that is busy with other tests."""
 _AT_ONCE = 8
-"""Jobs that a worker runs at once."""
+"""Mails that a worker sends at once."""
 
 
 async def _schedule(
@@ -39,7 +39,10 @@ async def _schedule(
 
 
 def _to(settings: Settings, url: str) -> Settings:
-    return settings.model_copy(update={"smtp_url": Url(url), "smtp_timeout": 20, "job_lease": 1})
+    changes = {
+        "smtp_url": Url(url), "smtp_timeout": 20, "smtp_connections": _AT_ONCE, "job_lease": 1,
+    }  # fmt: skip
+    return settings.model_copy(update=changes)
 
 
 async def _number(connection: AsyncConnection, state: DeliveryState) -> int:

@@ -20,6 +20,7 @@ from app.idempotency.models import StoredResponse
 from app.invoices.models import CustomerYearTotal, Invoice, InvoiceSummary, LinesRepresentation
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRun, JobRunner
+from app.notifications.sending import Sender
 from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.settings import Settings
@@ -180,7 +181,7 @@ async def test_tallies_are_reconciled_with_totals(
     await connection.execute(update(Invoice).values(state=InvoiceState.PAID, total_price=5))
     await connection.execute(text("ALTER TABLE invoices ENABLE TRIGGER USER"))
     summary = await build_registry(settings)["reconcile_totals"].function(
-        JobRun(database, settings)
+        JobRun(database, settings, Sender(database, settings))
     )
     assert summary is not None
     assert summary.counts == {"repaired": 1, "summaries repaired": 2}

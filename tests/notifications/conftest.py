@@ -1,9 +1,11 @@
 """A scheduled delivery and a mail server to send it to."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +22,9 @@ from app.deliveries.models import Delivery
 from app.documents.document import parse_document, parse_lines
 from app.documents.pdf.maker import PdfMaker
 from app.documents.pdf.rendering import make_pdf_with_e_invoice
-from app.notifications.sending import send_delivery
+from app.notifications.sending import Sender
 from app.settings import Settings
+from tests.support.certificates import make_certificate
 from tests.support.deliveries import schedule_invoice
 from tests.support.factories import Factories, Row
 from tests.support.smtp import MailServer, run_mail_server
@@ -43,6 +46,19 @@ def pdfs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             return await asyncio.to_thread(make_pdf_with_e_invoice, parse_document(document), lines)
 
     monkeypatch.setattr(PdfMaker, "make", make)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's side of TLS, with a certificate that nobody has signed."""
+    key, signed = make_certificate(tmp_path_factory.mktemp("certificate"))
+    return _context(key, signed)
+
+
+def _context(key: Path, certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +118,8 @@ class Desk:
     ) -> timedelta | None:
         """Deliver as the worker does, perhaps over another mail server."""
         settings = sending_to(self.settings, server) if server else self.settings
-        return await send_delivery(self.database, settings, delivery or self.delivery)
+        async with Sender(self.database, settings) as sender:
+            return await sender.send_delivery(delivery or self.delivery)
 
     async def row(self, delivery: UUID | None = None) -> ResultRow[Any]:
         """Return the row of a delivery."""

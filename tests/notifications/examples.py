@@ -16,9 +16,10 @@ from tests.support.documents import make_document
 
 def compose(settings: Settings, document: FrozenDocument) -> EmailMessage:
     """Compose the message of a document to some recipient."""
-    return rendering.compose_message(
+    mail = rendering.compose_message(
         settings, document, recipient="ada@example.com", message_id="<1@billing.example>"
     )
+    return mail.message
 
 
 def body(message: EmailMessage, kind: str) -> str:

@@ -14,7 +14,7 @@ from app.billing.enums import DeliveryState, InvoiceState
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 from app.notifications import sending as module
-from app.notifications.sending import MAX_ATTEMPTS, RETRY_DELAYS, longest_attempt, send_delivery
+from app.notifications.sending import MAX_ATTEMPTS, RETRY_DELAYS, Sender, longest_attempt
 from app.settings import Settings
 from faults.disk import fill, no_small_disk, small_disk
 from tests.notifications.conftest import NOW, Desk, later
@@ -307,7 +307,8 @@ async def test_an_invalid_address_fails_with_the_reason(desk: Desk, sink: MailSe
 
 
 async def _deliver_to_files(desk: Desk, settings: Settings) -> object:
-    return await send_delivery(desk.database, settings, desk.delivery)
+    async with Sender(desk.database, settings) as sender:
+        return await sender.send_delivery(desk.delivery)
 
 
 async def test_an_unexpected_error_is_logged_and_retried(desk: Desk, settings: Settings) -> None:

@@ -2,36 +2,22 @@
 
 import ssl
 from email.message import EmailMessage
-from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic_core import Url
 
 from app.mailbox import Mailbox
+from app.notifications.outgoing import OutgoingMail
 from app.notifications.smtp import (
     PermanentDeliveryError,
     TemporaryDeliveryError,
-    open_connection,
 )
-from tests.support.certificates import make_certificate
+from app.notifications.smtp_pool import SmtpPool
 from tests.support.smtp import run_mail_server
 
 # Another name of this machine, which does not look like it: the rules for others apply.
 ELSEWHERE = "0.0.0.0"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's side of TLS, with a certificate that nobody has signed."""
-    key, signed = make_certificate(tmp_path_factory.mktemp("certificate"))
-    return _context(key, signed)
-
-
-def _context(key: Path, certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
 
 
 def _message(recipient: str = "ada@example.com") -> EmailMessage:
@@ -43,8 +29,11 @@ def _message(recipient: str = "ada@example.com") -> EmailMessage:
 
 
 async def _send(url: str, message: EmailMessage | None = None) -> None:
-    async with open_connection(Url(url), 2) as transport:
-        await transport.send(message or _message())
+    pool = SmtpPool(Url(url), 2)
+    try:
+        await pool.send(OutgoingMail(message or _message()))
+    finally:
+        await pool.aclose()
 
 
 class Door:

@@ -81,6 +81,14 @@ class MailServer:
     delay: float = 0
     """Seconds before a message is accepted."""
     sessions: int = 0
+    """The connections so far."""
+    most_sessions: int = 0
+    """The most connections at once so far."""
+    farewells: int = 0
+    """The connections that ended with QUIT so far."""
+    most_messages: int = 0
+    """Messages of a connection after which it replies 421 to MAIL; 0 for no limit."""
+    open_sessions: "set[_Session]" = field(default_factory=set)
     fault: Fault | None = None
     unacknowledged: set[str] = field(default_factory=set)
     """The Message-IDs that were accepted without a reply."""
@@ -103,9 +111,15 @@ class MailServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
-        """Accept no more connections; open ones continue."""
+        """Accept no more connections, and no more messages on those that are open."""
         if self._server is not None:
             self._server.close()
+
+    def cut_idle(self) -> None:
+        """Close the connections on which no message is being sent."""
+        for session in list(self.open_sessions):
+            if session.envelope is None or session.envelope.mail_from is None:
+                cut(session)
 
     def _session(self) -> asyncio.Protocol:
         self.sessions += 1
@@ -121,8 +135,7 @@ class MailServer:
             return
         fault.reached.set()
         if fault.cuts:
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
+            cut(server)
         # aiosmtpd cancels this when the connection ends.
         await asyncio.get_running_loop().create_future()
 
@@ -147,8 +160,16 @@ class MailServer:
         address: str,
         options: list[str],
     ) -> str:
-        """Reply to MAIL."""
+        """Reply to MAIL; end the connection if new ones are refused or fail."""
+        is_listening = self._server is not None and self._server.is_serving()
+        stage = self.fault and self.fault.stage
+        if not is_listening or stage in (Stage.GREETING, Stage.HELLO):
+            cut(server)
         await self.fail_at(server, Stage.SENDER)
+        assert isinstance(server, _Session)
+        if 0 < self.most_messages <= server.messages:
+            return "421 4.7.0 Too many messages on this connection"
+        server.messages += 1
         if self.refused_sender:
             return self.refused_sender
         envelope.mail_from = address
@@ -193,12 +214,33 @@ class MailServer:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Reply to QUIT."""
+        self.farewells += 1
         await self.fail_at(server, Stage.QUIT)
         return "221 Bye"
 
 
+def cut(server: SMTP) -> None:
+    """Close the connection of a session at once."""
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
+
+
 class _Session(SMTP):
     """A session that can fail before and after the reply to DATA, where aiosmtpd has no hook."""
+
+    messages = 0
+    """The messages that were announced so far."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.event_handler.open_sessions.add(self)
+        self.event_handler.most_sessions = max(
+            self.event_handler.most_sessions, len(self.event_handler.open_sessions)
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.event_handler.open_sessions.discard(self)
+        super().connection_lost(error)
 
     async def push(self, status: AnyStr) -> None:
         is_reply_to_data = str(status).startswith("354")

@@ -72,6 +72,7 @@ async def start_process(
         "MAIL_DIR": str(settings.mail_dir),
         "SMTP_URL": str(settings.smtp_url or ""),
         "SMTP_TIMEOUT": str(settings.smtp_timeout),
+        "SMTP_CONNECTIONS": str(settings.smtp_connections),
         "NOTIFY_ON_ISSUE": str(settings.notify_on_issue),
         "LOG_FORMAT": "json",
         **environment,

@@ -1,6 +1,6 @@
 """`job`: run one of the worker's jobs from the command line."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from inspect import signature
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from app.database.engine import Database
 from app.jobs.registry import CLOSE_MONTH, build_registry
 from app.jobs.runner import JobRun
 from app.logging import configure_logging
+from app.notifications.sending import Sender
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.progress import Progress
 from app.settings import Settings
@@ -77,8 +78,11 @@ def _run(settings: Settings, name: str, arguments: Mapping[str, Any]) -> JobSumm
     except TypeError as error:
         fail(f"{name}: {error}.", code=MISUSED)
 
-    def run(database: Database, progress: Progress) -> Awaitable[JobSummary | None]:
-        return function(JobRun(database, settings, progress=progress), **arguments)
+    async def run(database: Database, progress: Progress) -> JobSummary | None:
+        async with Sender(database, settings) as sender:
+            return await function(
+                JobRun(database, settings, sender, progress=progress), **arguments
+            )
 
     return with_database(f"job {name}", run, settings=settings)
 

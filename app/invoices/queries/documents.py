@@ -1,17 +1,21 @@
 """Reads of the frozen documents of issued invoices, as their PDF and XML need them."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     Boolean,
     Integer,
+    Row,
     Select,
     Text,
     and_,
+    any_,
     bindparam,
     cast,
     column,
@@ -64,19 +68,31 @@ async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedD
 
     Raises NotIssued.
     """
-    row = (await connection.execute(_DOCUMENT, {"invoice": invoice_id})).one()
+    row = (await connection.execute(_DOCUMENTS, {"invoices": [invoice_id]})).one()
     if row.content is not None:
-        return IssuedDocument(
-            invoice_id,
-            UUID(row.customer),
-            row.digest,
-            row.content.encode(),
-            parse_document(row.content),
-            partial(_read_batches, invoice_id, row.lines_version),
-        )
+        return _to_document(row)
     if not row.is_unfrozen:
         raise NotIssued(row.number)
     return None
+
+
+async def find_documents(
+    connection: AsyncConnection, invoice_ids: Sequence[int]
+) -> Mapping[int, IssuedDocument]:
+    """Return the present documents of those invoices that have one, by the key of the invoice."""
+    rows = await connection.execute(_DOCUMENTS, {"invoices": list(invoice_ids)})
+    return {row.id: _to_document(row) for row in rows if row.content is not None}
+
+
+def _to_document(row: Row[*tuple[Any, ...]]) -> IssuedDocument:
+    return IssuedDocument(
+        row.id,
+        UUID(row.customer),
+        row.digest,
+        row.content.encode(),
+        parse_document(row.content),
+        partial(_read_batches, row.id, row.lines_version),
+    )
 
 
 async def find_by_reference(connection: AsyncConnection, reference: str) -> int:
@@ -110,10 +126,11 @@ async def _read_batches(
             yield f"[{','.join(row.value for row in rows)}]".encode()
 
 
-def _select_document() -> Select[*tuple[Any, ...]]:
+def _select_documents() -> Select[*tuple[Any, ...]]:
     content = InvoiceDocument.content
     return (
         select(
+            Invoice.id,
             Invoice.number,
             literal_column(UNFROZEN.text, Boolean).label("is_unfrozen"),
             cast(content, Text).label("content"),
@@ -128,7 +145,7 @@ def _select_document() -> Select[*tuple[Any, ...]]:
                 InvoiceDocument.version == Invoice.document_version,
             ),
         )
-        .where(Invoice.id == bindparam("invoice"))
+        .where(Invoice.id == any_(bindparam("invoices", type_=ARRAY(BigInteger))))
     )
 
 
@@ -153,5 +170,5 @@ def _select_lines() -> Select[str]:
     )
 
 
-_DOCUMENT: Final = _select_document()
+_DOCUMENTS: Final = _select_documents()
 _LINES: Final = _select_lines()
