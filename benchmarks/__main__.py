@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Measure, and show the table of ratios."""
     if beside:
-        everything = [Phase.BASELINE, Phase.COLD]
+        everything = [Phase.BASELINE, Phase.COLD, Phase.DELIVERIES]
     elif quick:
         everything = [Phase.REFERENCES]
     else:

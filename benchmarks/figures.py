@@ -79,6 +79,8 @@ _COLD = (
     ("cold-pages-renames", 4.5, 0.33),
 )
 """Reads with nothing kept in memory: the targets against `_RENDERING_BUILD` and `one-query`."""
+_DELIVERIES = ((0.0, 1.5), (0.03, 2.2))
+"""Seconds before each reply of the mail server, and the target against `_RENDERING_BUILD`."""
 _RENDERING_BUILD = "834806b"
 """A build without stored lines, which renders each response."""
 _BASELINE_TARGET = 0.9
@@ -90,7 +92,7 @@ def figures(result: Result) -> list[Figure]:
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
         _references, _tails, _cold, _sizes, _processes, _imports, _memory, _streams, _disk,
-        _baseline,
+        _deliveries, _baseline,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
@@ -105,6 +107,25 @@ def _baseline(result: Result) -> Iterator[Figure]:
                 result.ratio(series, replace(series, subject=Subject.BASELINE)),
                 _BASELINE_TARGET,
             )
+
+
+def _deliveries(result: Result) -> Iterator[Figure]:
+    beside = str(result.options["beside"])
+    if not beside:
+        return
+    rates = {(one.subject, one.delay, one.round): one.rate for one in result.deliveries}
+    for delay, times in _DELIVERIES:
+        ratios = [
+            rate / rates[Subject.BASELINE, delay, number]
+            for (subject, of, number), rate in rates.items()
+            if subject is Subject.SERVICE and of == delay
+        ]
+        yield Figure(
+            Phase.DELIVERIES,
+            f"deliveries, each reply after {delay * 1000:.0f} ms, against {beside}",
+            median(ratios) if ratios else None,
+            times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET,
+        )
 
 
 def _references(result: Result) -> Iterator[Figure]:

@@ -207,7 +207,9 @@ async def import_(bench: Bench) -> None:
 async def deliver(bench: Bench) -> None:
     """Measure the worker."""
     progress(f"{deliveries.MESSAGES} notifications by the worker.")
-    bench.result.deliveries = await deliveries.measure(bench.databases, bench.environment)
+    bench.result.deliveries += await deliveries.measure(
+        bench.databases, bench.environment, bench.pace.rounds, bench.baseline
+    )
 
 
 PHASES: Final = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -160,11 +161,7 @@ def _remarks(result: Result) -> Iterator[str]:
             f"Import of {one.rows:,} rows in {one.import_seconds:.1f} s, the whole command;"
             f" raw COPY in {one.copy_seconds:.1f} s."
         )
-    if result.deliveries:
-        yield (
-            f"Deliveries: {result.deliveries.messages} in {result.deliveries.seconds:.1f} s,"
-            f" {result.deliveries.rate:.0f} a second."
-        )
+    yield from _remarks_on_deliveries(result)
     for size, taken in result.footprints.items():
         yield (
             f"{size:,} invoices on disk: items {taken.items / MIB:,.0f} MiB, invoices"
@@ -172,6 +169,19 @@ def _remarks(result: Result) -> Iterator[str]:
             f" the record of changes {taken.record / MIB:,.0f} MiB,"
             f" stored lines {taken.representations / MIB:,.0f} MiB,"
             f" all else {taken.auxiliary / MIB:.1f} MiB."
+        )
+
+
+def _remarks_on_deliveries(result: Result) -> Iterator[str]:
+    sides = dict.fromkeys((each.subject, each.delay) for each in result.deliveries)
+    for subject, delay in sides:
+        rounds = [one for one in result.deliveries if (one.subject, one.delay) == (subject, delay)]
+        rate = median(one.rate for one in rounds)
+        cpu = median(one.cpu_seconds / one.messages for one in rounds)
+        build = str(result.options["beside"]) if subject is Subject.BASELINE else "this build"
+        yield (
+            f"Deliveries by {build}, each reply after {delay * 1000:.0f} ms:"
+            f" {rate:.0f} a second, {cpu * 1000:.1f} ms of CPU each in the worker."
         )
 
 

@@ -103,11 +103,17 @@ class ImportRound:
 
 
 @dataclass(frozen=True)
-class Deliveries:
-    """Messages that the worker sent, from the first to the last that arrived."""
+class DeliveryRound:
+    """Messages that a worker sent, from the first to the last that arrived."""
 
+    subject: Subject
+    round: int
+    delay: float
+    """Seconds before each reply of the mail server."""
     messages: int
     seconds: float
+    cpu_seconds: float
+    """CPU time of the worker's process, for all of them."""
 
     @property
     def rate(self) -> float:
@@ -137,7 +143,7 @@ class Result:
     """The name of each case."""
     streams: list[Stream] = field(default_factory=list)
     imports: list[ImportRound] = field(default_factory=list)
-    deliveries: Deliveries | None = None
+    deliveries: list[DeliveryRound] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     footprints: dict[int, Footprint] = field(default_factory=dict)
 
@@ -181,7 +187,7 @@ class Result:
             "titles": self.titles,
             "streams": [asdict(stream) for stream in self.streams],
             "imports": [asdict(one) for one in self.imports],
-            "deliveries": asdict(self.deliveries) if self.deliveries else None,
+            "deliveries": [asdict(one) for one in self.deliveries],
             "memory": [asdict(one) for one in self.memory],
             "footprints": {size: asdict(one) for size, one in self.footprints.items()},
         }
@@ -197,7 +203,6 @@ class Result:
             rounds = [Sample(**sample) for sample in one.pop("rounds")]
             enums = {"phase": Phase(one["phase"]), "subject": Subject(one["subject"])}
             samples[Series(**one | enums)] = rounds
-        deliveries = value["deliveries"]
         return cls(
             machine=value["machine"],
             options=value["options"],
@@ -207,7 +212,10 @@ class Result:
             titles=value["titles"],
             streams=[Stream(**one) for one in value["streams"]],
             imports=[ImportRound(**one) for one in value["imports"]],
-            deliveries=Deliveries(**deliveries) if deliveries else None,
+            deliveries=[
+                DeliveryRound(**one | {"subject": Subject(one["subject"])})
+                for one in value["deliveries"]
+            ],
             memory=[Memory(**one) for one in value["memory"]],
             footprints={int(k): Footprint(**one) for k, one in value["footprints"].items()},
         )

@@ -194,6 +194,11 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, without its children."""
+    return _cpu_ticks(pid) / os.sysconf("SC_CLK_TCK")
+
+
 def _status(pid: int, field: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
