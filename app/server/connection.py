@@ -5,6 +5,7 @@ buffers a head of any length. Requests that it would refuse itself get this API'
 """
 
 import asyncio
+import re
 import select
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ HEAD_MAX_BYTES: Final = URL_MAX_BYTES + HEADERS_MAX_BYTES
 _CHECKS_PER_TIMEOUT: Final = 8
 """How often a connection is checked in the time that its client has."""
 _INVALID_REQUEST: Final = "Invalid HTTP request received."
+_UNKNOWN_METHOD: Final = 'The method "{}" is not supported.'
+_REQUEST_LINE: Final = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]{1,40}) [!-~]+ HTTP/1\.[01]\r?\n")
+"""With a method of any name (RFC 9110, section 9.1)."""
 _BODY_IS_BROKEN: Final = "The request body is broken: {}."
 _LENGTH_OVERFLOW: Final = "Content-Length overflow"
 """The parser's error for a length beyond 64 bits."""
@@ -68,6 +72,8 @@ class Connection(HttpToolsProtocol):
         """Bytes received of an incomplete head, chunk frame or trailer."""
         self._pauses = 0
         """How often the write buffer was full."""
+        self._begun = 0
+        """The number of requests that have begun in the data that is being parsed."""
         self._in_head = False
         """Whether a request has begun whose head is incomplete."""
         self._in_body = False
@@ -145,6 +151,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(431, HEADERS_TOO_LONG)
 
     def _parse(self, data: bytes) -> None:
+        self._begun = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -154,8 +161,20 @@ class Connection(HttpToolsProtocol):
                 self._refuse(400, _BODY_IS_BROKEN.format(error))
             elif str(error) == _LENGTH_OVERFLOW:
                 self._refuse(413, body_too_long(self._body_max_bytes))
+            elif method := self._find_unknown_method(data, error):
+                self._refuse(501, _UNKNOWN_METHOD.format(method))
             else:
                 self._refuse(400, _INVALID_REQUEST)
+
+    def _find_unknown_method(self, data: bytes, error: Exception) -> str | None:
+        """Return the method that the parser does not know; None if the request is malformed.
+
+        The request is the first in the data. One that follows another counts as malformed.
+        """
+        line = _REQUEST_LINE.match(data)
+        if not isinstance(error, httptools.HttpParserInvalidMethodError) or line is None:
+            return None
+        return line[1].decode() if self._begun == 1 else None
 
     def _continue_without_upgrade(self, rest: bytes) -> None:
         """Parse a request to change the protocol again, without the headers that ask for it.
@@ -174,6 +193,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._in_head = True
+        self._begun += 1
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:

@@ -1,6 +1,7 @@
 """The limits of requests: at each limit a request passes, beyond it not."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 
 import httpx
@@ -145,6 +146,31 @@ async def test_transfer_codings_of_several_headers_are_one_list() -> None:
     old = Server(headers=[chunked])
     old.scope["http_version"] = "1.0"
     assert await old.ask() == 400
+
+
+@pytest.mark.parametrize(
+    ("codings", "refused"),
+    [
+        ([b"gzip"], "gzip"),
+        ([b"GZIP"], "gzip"),
+        ([b"identity, br"], "br"),
+        ([b"gzip", b"deflate"], "gzip, deflate"),
+        ([b"identity"], None),
+        ([b""], None),
+    ],
+)
+async def test_a_compressed_body_is_refused(codings: list[bytes], refused: str | None) -> None:
+    headers = [(b"content-length", b"2"), *((b"content-encoding", each) for each in codings)]
+    server = Server(headers=headers, body=[b"{}"])
+    assert await server.ask() == (415 if refused else 200)
+    if refused:
+        detail = f'The content coding "{refused}" is not supported: send the body as it is.'
+        assert json.loads(server.body) == {"detail": detail}
+        assert server.response_headers[b"accept-encoding"] == b"identity"
+
+
+async def test_a_content_coding_without_a_body_does_not_matter() -> None:
+    assert await Server(headers=[(b"content-encoding", b"gzip")]).ask() == 200
 
 
 async def test_a_request_has_one_host() -> None:

@@ -92,6 +92,10 @@ async def test_clients_that_send_too_much(server: Server) -> None:
         (GET + b"X: " + b"x" * HEAD_MAX_BYTES, (431, too_long)),
         (GET + b"X: x\r\n" * (HEAD_MAX_BYTES // 6), (431, too_long)),
         (b"\x16\x03\x01 nonsense\r\n\r\n", (400, no_http)),
+        (b"nonsense\r\n\r\n", (400, no_http)),
+        (b"FIND / HTTP/1.1\r\nHost: x\r\n\r\n", (501, 'The method "FIND" is not supported.')),
+        (b"get / HTTP/1.1\r\nHost: x\r\n\r\n", (501, 'The method "get" is not supported.')),
+        (b"FI\x01ND / HTTP/1.1\r\nHost: x\r\n\r\n", (400, no_http)),
         (GET + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", (400, no_http)),
     ):
         async with connected(server) as (reader, writer):
