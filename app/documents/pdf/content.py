@@ -136,7 +136,9 @@ class _Content:
             (_("Date") if self.is_credit_note else _("Invoice date"), self._day(), False),
         ]
         if self.is_credit_note:
-            facts.append((_("Amount credited"), formats.money(document.gross), True))
+            # Below zero it takes back an invoice that was in the buyer's favour.
+            label = _("Amount charged") if document.gross < 0 else _("Amount credited")
+            facts.append((label, amount, True))
         elif self.asks_for_payment:
             facts += [
                 (_("Due date"), formats.day(document.due_date), True),

@@ -292,6 +292,17 @@ def test_a_credit_note_of_a_paid_invoice_says_that_the_sum_is_owed(
 
 
 @pytest.mark.parametrize(
+    ("price", "label"), [("13.42", "Amount credited"), ("-13.42", "Amount charged")]
+)
+def test_the_head_of_a_credit_note_has_its_amount_without_a_sign(price: str, label: str) -> None:
+    items = [line(price=Decimal(price))]
+    note = credit_note(items)
+    text = " ".join(text_of(make_pdf(note, items, None)).split())
+    head, _, _ = text.partition("Outage of 3 October")
+    assert f"{label} €{abs(note.gross)}" in head
+
+
+@pytest.mark.parametrize(
     ("category", "reason"),
     [("AE", "Reverse charge"), ("K", "intra-Community"), ("G", "export"), ("O", "Not subject")],
 )
