@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app.api.schema_config import DOCUMENTED
 from app.formats import NIL_UUID, UUID_FORMAT, find_uuid, parse_uuid
 
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
@@ -35,7 +36,7 @@ EMPTY_COUNTS: Final = object()
 class QueryParameters(BaseModel):
     """The parameters of an operation, documented by the docstrings of the fields."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(**DOCUMENTED, frozen=True)
 
 
 Parameters = TypeVar("Parameters", bound=QueryParameters)

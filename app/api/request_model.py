@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from app.api.errors import REQUIRED, InvalidFields
 from app.api.multipart import FilePart, FileReceiver
 from app.api.request_body import RequestBody
+from app.api.schema_config import DOCUMENTED
 
 NULL: Final = "This field may not be null."
 _ABSENT: Final = object()
@@ -111,7 +112,7 @@ class BodyField(ABC):
 class RequestModel(BaseModel):
     """The body of a request, documented by the docstrings of its fields."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(**DOCUMENTED, frozen=True)
     required_fields: ClassVar[frozenset[str]] = frozenset()
     """The fields in which a form's empty text is not the same as none."""
 

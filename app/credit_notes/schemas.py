@@ -4,13 +4,14 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import URI, AmountString, WireUuid, amount_schema, link
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class CreditNote(TypedDict):
     """A document that gives back all or a part of an issued invoice."""
 

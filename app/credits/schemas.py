@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, with_config
+from pydantic import with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import (
     URI,
     DecimalString2,
@@ -65,7 +66,7 @@ class NestedPublicOffering(TypedDict):
     name: str
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class CustomerCredit(TypedDict):
     """A credit that pays items of an organization's invoices."""
 
@@ -117,7 +118,7 @@ class CreateCustomerCredit(TypedDict):
     withdrawable_balance: JsonNumber
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class ProjectCredit(TypedDict):
     """A project's share of the organization's credit."""
 
@@ -157,7 +158,7 @@ class ProjectCredit(TypedDict):
     """The cost of the running month that the credit may pay; null without an invoice."""
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class CreditTransaction(TypedDict):
     """A movement of the balance of an organization or a project."""
 

@@ -5,9 +5,10 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import (
     URI,
     AmountString,
@@ -24,7 +25,7 @@ from app.billing.enums import BillingUnit
 _TEN = decimal_schema(12, 10)
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class InvoiceItemDetail(TypedDict):
     """One line of an invoice, by itself."""
 
@@ -55,7 +56,7 @@ class InvoiceItemDetail(TypedDict):
     customer_name: str
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class InvoiceItemTotalPrice(TypedDict):
     """The sum of unit price times quantity over items."""
 
@@ -78,7 +79,7 @@ class _InvoiceCostItems(TypedDict, total=False):
     """The items of the running month that cost something; only of that month."""
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class InvoiceCost(_InvoiceCostItems):
     """The costs of a project on the invoices of one month."""
 
@@ -91,7 +92,7 @@ class InvoiceCost(_InvoiceCostItems):
     month: int
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class CostsForPeriod(TypedDict):
     """The costs of a span of months."""
 

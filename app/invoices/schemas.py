@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, SerializeAsAny, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import (
     URI,
     AmountString,
@@ -33,12 +34,12 @@ def _whole(*left_out: str) -> ConfigDict:
     def require(schema: dict[str, Any]) -> None:
         schema["required"] = [name for name in schema["properties"] if name not in left_out]
 
-    return ConfigDict(use_attribute_docstrings=True, json_schema_extra=require)
+    return ConfigDict(**DOCUMENTED, json_schema_extra=require)
 
 
 def _requiring(*names: str) -> ConfigDict:
     """Require the named fields in the documented schema."""
-    return ConfigDict(use_attribute_docstrings=True, json_schema_extra={"required": [*names]})
+    return ConfigDict(**DOCUMENTED, json_schema_extra={"required": [*names]})
 
 
 _TEN = decimal_schema(12, 10)
@@ -187,7 +188,7 @@ class Invoice(TypedDict, total=False):
     incurred_costs: JsonNumber
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class SparseInvoice(Invoice, total=False):
     """An invoice with only the fields requested by `field`."""
 
@@ -211,7 +212,7 @@ class InvoiceGrowthCustomerPeriod(TypedDict):
     periods: list[JsonNumber]
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class InvoiceGrowth(TypedDict):
     """Monthly totals of a year, of each major customer and of all others."""
 

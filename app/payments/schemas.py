@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, SerializeAsAny, with_config
+from pydantic import Field, SerializeAsAny, with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import URI, AmountString, WireUuid, amount_schema, link
 from app.billing.enums import PaymentType
 
@@ -28,7 +29,7 @@ class PaymentProfileAttributes(TypedDict, total=False):
     contract_sum: str
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class PaymentProfile(TypedDict):
     """How an organization pays."""
 
@@ -44,7 +45,7 @@ class PaymentProfile(TypedDict):
     """`true`, or null if the profile is not active."""
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class Payment(TypedDict):
     """Money received from an organization, perhaps for an invoice."""
 

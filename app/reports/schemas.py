@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from app.api.schema_config import DOCUMENTED
 from app.api.serializers import JsonNumber, UtcTimestamp, WireUuid
 from app.payments.schemas import PaymentProfile
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class NestedPriceEstimate(TypedDict):
     """The cost of one month, not rounded."""
 
@@ -24,7 +25,7 @@ class NestedPriceEstimate(TypedDict):
     """The tax on `current`."""
 
 
-@with_config(ConfigDict(use_attribute_docstrings=True))
+@with_config(DOCUMENTED)
 class FinancialReport(TypedDict):
     """A customer with its payment profiles and its cost in a month."""
 
