@@ -24,6 +24,7 @@ from app.outbox import repository as outbox
 from app.outbox.models import OutboxEntry
 from app.outbox.notifier import Notifier, create_redis_client
 from app.settings import Settings
+from tests.support.databases import migrate
 from tests.support.factories import Factories
 from tests.support.worker import kill, open_entries, until, worker_here, worker_process
 
@@ -138,6 +139,28 @@ async def test_a_worker_starts_without_redis(
 
     async with worker_here(settings):
         await until(all_is_done)
+
+
+async def test_a_worker_waits_for_the_migration_of_its_database(
+    empty_database_url: str, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"database_url": empty_database_url})
+    database = Database(settings)
+
+    async def has_looked() -> bool:
+        return any(each["log_level"] in ("warning", "error") for each in logs)
+
+    async def scheduled_is_done() -> bool:
+        async with database.reading() as connection:
+            done = select(func.count()).where(OutboxEntry.done_at.is_not(None))
+            return (await connection.execute(done)).scalar_one() >= 4
+
+    with capture_logs() as logs:
+        async with worker_here(settings):
+            await until(has_looked)
+            await asyncio.to_thread(migrate, empty_database_url)
+            await until(scheduled_is_done)
+    await database.close()
 
 
 async def test_the_close_of_a_killed_worker_is_taken_over(
