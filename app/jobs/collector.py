@@ -1,4 +1,4 @@
-"""Collects metrics from the database: open jobs, deliveries by state, the last closed month.
+"""Collects metrics from the database: open jobs, deliveries, the last closed month, credit notes.
 
 A scrape by Prometheus queries the database with a few statements, unless a recent result is cached.
 If the database does not answer, only `invoicing_database_up` is exported, as 0.
@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import Final
 
 from prometheus_client import REGISTRY
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock
 from app.billing.enums import DeliveryState
+from app.credit_notes.queries.credited import count_credit_notes
 from app.database.engine import Database
 from app.deliveries import repository as deliveries
 from app.invoices.jobs import close_month
@@ -43,6 +44,7 @@ class _Snapshot:
     open_deliveries: dict[str, int]
     finished_deliveries: dict[str, int]
     closed: close_month.CloseStatus
+    credit_notes: int
 
 
 class DatabaseCollector:
@@ -78,13 +80,14 @@ class DatabaseCollector:
                 closed = await close_month.find_close_status(
                     connection, MAX_OVERDUE_COUNT, self._grace
                 )
+                credit_notes = await count_credit_notes(connection)
                 if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
                     self._finished = await deliveries.count_by_state(connection, is_open=False)
                     self._finished_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _logger.warning("database metrics unavailable", error=describe_error(error))
             return None
-        return _Snapshot(open_entries, open_deliveries, self._finished, closed)
+        return _Snapshot(open_entries, open_deliveries, self._finished, closed, credit_notes)
 
     def _to_metrics(self, snapshot: _Snapshot) -> Iterable[Metric]:
         entries = GaugeMetricFamily(
@@ -121,6 +124,11 @@ class DatabaseCollector:
             "invoicing_overdue_invoices",
             f"Invoices of past months that are to be issued, counted up to {MAX_OVERDUE_COUNT}.",
             value=snapshot.closed.overdue,
+        )
+        yield CounterMetricFamily(
+            "invoicing_credit_notes",
+            "Credit notes, of requests, cancelations and imports.",
+            value=snapshot.credit_notes,
         )
 
     def _by_job(self, open_entries: list[outbox.OpenEntries]) -> Iterable[tuple[str, int, int]]:

@@ -93,6 +93,7 @@ async def test_waiting_and_settled_entries_are_counted(
         ("deliveries", "failed"): 1,
         ("last_closed_month_timestamp_seconds",): datetime(2026, 10, 1, tzinfo=UTC).timestamp(),
         ("overdue_invoices",): 0,
+        ("credit_notes_total",): 0,
     }
 
     await connection.execute(text("UPDATE notification_deliveries SET state = 'sent'"))
@@ -101,6 +102,16 @@ async def test_waiting_and_settled_entries_are_counted(
     assert (seen["deliveries", "pending"], seen["deliveries", "sent"]) == (0, 1)
     clock.freeze(NOW + timedelta(seconds=FINISHED_MAX_AGE))
     assert values(await watch.metrics())["deliveries", "sent"] == 4
+
+
+async def test_credit_notes_are_counted_however_they_were_made(
+    database: Database, connection: AsyncConnection, make: Factories
+) -> None:
+    invoice = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
+    await make.credit_note(invoice, number=1)
+    await make.credit_note(invoice, number=2, content={"source": "focus"})
+    seen = values(await DatabaseCollector(database, []).metrics())
+    assert seen["credit_notes_total",] == 2
 
 
 async def test_months_are_closed_once_nothing_of_ours_is_pending(
@@ -148,10 +159,10 @@ async def test_many_scrapes_ask_the_database_little(database: Database) -> None:
     with statements_of(database) as asked:
         for _ in range(10):
             await watch.metrics()
-        assert len(asked) == 4
+        assert len(asked) == 5
         clock.freeze(NOW + timedelta(seconds=MAX_AGE))
         await watch.metrics()
-        assert len(asked) == 7
+        assert len(asked) == 9
 
 
 async def test_a_database_that_is_away_is_shown_as_such(settings: Settings) -> None:

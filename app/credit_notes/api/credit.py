@@ -15,7 +15,6 @@ from app.database.engine import Connection
 from app.invoices.api.action_router import Submitted
 from app.invoices.errors import WrongInvoiceState
 from app.invoices.states import CREDITABLE
-from app.metrics.credit_notes import count_credit_note
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 
@@ -54,8 +53,6 @@ async def credit_invoice(submission: Submitted) -> Response:
         )
 
     response = await submission.run_once(change, conditional=True)
-    if submission.rendered is not None:
-        count_credit_note()
-        if settings.notify_on_issue:
-            await submission.request.app.state.notifier.notify_worker()
+    if submission.rendered is not None and settings.notify_on_issue:
+        await submission.request.app.state.notifier.notify_worker()
     return response

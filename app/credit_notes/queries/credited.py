@@ -61,6 +61,12 @@ async def sum_credit_notes(
     return {row.invoice_id: row.net for row in await connection.execute(statement)}
 
 
+async def count_credit_notes(connection: AsyncConnection) -> int:
+    """Return the number of all credit notes: the last one's, since they have no gaps."""
+    last = select(func.coalesce(func.max(CreditNote.number), 0))
+    return (await connection.execute(last)).scalar_one()
+
+
 async def find_last_source(connection: AsyncConnection, invoice_id: int) -> str | None:
     """Return the source of an invoice's last credit note; None without a source or a note."""
     statement = (
