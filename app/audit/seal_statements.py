@@ -58,8 +58,12 @@ WITH changed AS (
     LIMIT :limit
 ), locked AS (
     SELECT changed.change, changed.invoice_uuid, history_count, history_head,
-           invoice_as_recorded(invoices) AS data
+           recorded_invoice(invoices, customers.uuid, invoice_documents.digest) AS data
     FROM changed JOIN invoices ON invoices.uuid = changed.invoice_uuid
+    LEFT JOIN customers ON customers.id = invoices.customer_id
+    LEFT JOIN invoice_documents
+        ON invoice_documents.invoice_id = invoices.id
+        AND invoice_documents.version = invoices.document_version
     ORDER BY changed.invoice_uuid
     FOR NO KEY UPDATE OF invoices
 ), found AS (

@@ -103,6 +103,7 @@ async def _close_month(
         run.settings,
         include_imported=include_imported,
         notify_imported=notify_imported,
+        progress=run.progress,
     )
     issued = summary.counts["issued"] + summary.counts["issued as paid"]
     return await _then_represent(run, summary, issued)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    Insert,
     Integer,
     and_,
     column,
@@ -73,19 +74,24 @@ async def record_job(
 
     The job is due at `due_at`, by default at once. The entry keeps the id of the current request.
     """
+    statement = _insert(job, due_at).returning(OutboxEntry.id)
+    return (await connection.execute(statement, {"arguments": arguments})).scalar_one()
+
+
+async def record_jobs(
+    connection: AsyncConnection, job: str, arguments: Sequence[dict[str, Any]]
+) -> None:
+    """Record a job once with each of the arguments, as `record_job` does."""
+    if arguments:
+        values = [{"arguments": each} for each in arguments]
+        await connection.execute(_insert(job, None), values)
+
+
+def _insert(job: str, due_at: datetime | None) -> Insert:
     now = database_now()
-    statement = (
-        insert(OutboxEntry)
-        .values(
-            job=job,
-            arguments=arguments,
-            created_at=now,
-            due_at=due_at or now,
-            request_id=current_request_id(),
-        )
-        .returning(OutboxEntry.id)
+    return insert(OutboxEntry).values(
+        job=job, created_at=now, due_at=due_at or now, request_id=current_request_id()
     )
-    return (await connection.execute(statement)).scalar_one()
 
 
 async def record_job_once(connection: AsyncConnection, job: str, since: datetime) -> int | None:

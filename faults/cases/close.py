@@ -58,10 +58,10 @@ async def _many_at_once(stack: Stack, load: LoadGenerator) -> None:
 
 
 async def _until_all_wait(database: Database, number: int) -> None:
-    """Wait until `number` statements wait for the first invoice."""
+    """Wait until `number` statements wait to write or to lock the first invoice."""
     waiting = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE invoices SET state%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
+        " (query LIKE 'UPDATE invoices SET state%' OR query LIKE 'SELECT invoices.id%FOR UPDATE')"
     )
     async with database.reading() as connection:
 

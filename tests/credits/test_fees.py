@@ -45,7 +45,7 @@ async def test_a_fee_is_of_the_price_after_compensations_and_accrues_once(
     await make.item(invoice, "10")
     await make.item(invoice, "50.02")
     await issue(connection, IssueInvoice(invoice.id), affiliated)
-    await accrue_fees(connection, invoice.id)
+    await accrue_fees(connection, [invoice.id])
     assert await accruals(connection) == [Decimal("6.25250")]
     assert await value_of(connection, affiliate) == Decimal("6.25250")
     fees = select(CreditTransaction.__table__).where(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -194,21 +194,3 @@ async def test_a_rolled_back_issue_is_none(
         await transaction.rollback()
     assert (await read(connection, invoice)).state == "pending"
     assert await notified(connection) == []
-
-
-async def test_an_invoice_of_a_customer_without_credits_is_issued_and_frozen_by_two_statements(
-    make: Factories, database: Database, settings: Settings
-) -> None:
-    invoice = await make.invoice(await make.customer())
-    await make.item(invoice)
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    engine = database.engine.sync_engine
-    async with database.transaction() as connection:
-        event.listen(engine, "before_cursor_execute", note)
-        await issue(connection, IssueInvoice(invoice.id), settings)
-        event.remove(engine, "before_cursor_execute", note)
-    assert len(seen) == 2, seen

@@ -45,67 +45,50 @@ def is_settled(
     )
 
 
-async def give_back(
-    connection: AsyncConnection,
-    credits: CustomerCredits,
-    taken: Mapping[UUID, Decimal],
-    invoice: BilledInvoice,
-) -> None:
-    """Return to each balance the amount that an invoice took from it."""
-    await ledger.move(
-        connection,
-        credits,
-        [
-            Movement(
-                credit,
-                taken.get(credit.uuid, _ZERO),
-                CreditTransactionType.ROLLBACK,
-                period=invoice.period,
-                invoice_uuid=invoice.uuid,
-            )
-            for credit in credits.all
-        ],
-    )
+def give_back(
+    credits: CustomerCredits, taken: Mapping[UUID, Decimal], invoice: BilledInvoice
+) -> list[Movement]:
+    """Return the movements that return to each balance the amount that an invoice took from it."""
+    return [
+        Movement(
+            credit,
+            taken.get(credit.uuid, _ZERO),
+            CreditTransactionType.ROLLBACK,
+            period=invoice.period,
+            invoice_uuid=invoice.uuid,
+        )
+        for credit in credits.all
+    ]
 
 
-async def draw(
-    connection: AsyncConnection,
-    credits: CustomerCredits,
-    plan: CompensationPlan,
-    invoice: BilledInvoice,
-) -> None:
-    """Take the amounts of a plan from the balances."""
-
-    def movements() -> Iterator[Movement]:
-        for credit in credits.all:
-            amounts = draw_of(credit, plan)
-            for amount, kind in (
-                (amounts.paid, CreditTransactionType.COMPENSATION),
-                (amounts.forfeited, CreditTransactionType.MINIMAL_DRAW),
-            ):
-                yield Movement(
-                    credit, -amount, kind, period=invoice.period, invoice_uuid=invoice.uuid
-                )
-
-    await ledger.move(connection, credits, list(movements()))
+def draw(
+    credits: CustomerCredits, plan: CompensationPlan, invoice: BilledInvoice
+) -> Iterator[Movement]:
+    """Yield the movements that take the amounts of a plan from the balances."""
+    for credit in credits.all:
+        amounts = draw_of(credit, plan)
+        for amount, kind in (
+            (amounts.paid, CreditTransactionType.COMPENSATION),
+            (amounts.forfeited, CreditTransactionType.MINIMAL_DRAW),
+        ):
+            yield Movement(credit, -amount, kind, period=invoice.period, invoice_uuid=invoice.uuid)
 
 
-async def advance_expectations(
-    connection: AsyncConnection,
+def advance_expectations(
     credits: CustomerCredits,
     taken: Mapping[UUID, Decimal],
     plan: CompensationPlan,
     period: Period,
-) -> None:
-    """Set the expected consumption of the month after an invoice, as linear credits have it.
+) -> Iterator[tuple[Credit, Decimal]]:
+    """Yield the credits whose expected consumption differs in the month after an invoice.
 
-    `taken` are the amounts that the invoice had taken when the credits were locked.
+    Each comes with its expected consumption, as linear credits have it. `taken` are the amounts
+    that the invoice had taken when the credits were locked.
     """
     for credit in credits.all:
         after = terms_after(terms_before(credit, taken), draw_of(credit, plan), period)
         if after.expected_consumption != credit.terms.expected_consumption:
-            values = {"expected_consumption": after.expected_consumption}
-            await ledger.set_columns(connection, credit, values)
+            yield credit, after.expected_consumption
 
 
 async def expire(
@@ -137,5 +120,5 @@ async def expire(
     if credits.credit.uuid in ended and credits.credit.terms.value:
         expired += 1
         movements.append(Movement(credits.credit, -left, CreditTransactionType.EXPIRY))
-    await ledger.move(connection, credits, movements)
+    await ledger.move(connection, movements)
     return expired

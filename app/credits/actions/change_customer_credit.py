@@ -79,8 +79,8 @@ async def update_customer_credit(
     """
     values = dict(command.values)
     credits = await lock_customer_credit(connection, command.uuid)
-    customer = values.pop("customer", credits.customer_uuid)
-    if customer != credits.customer_uuid:
+    customer = values.pop("customer", credits.credit.customer_uuid)
+    if customer != credits.credit.customer_uuid:
         credits = await _move_to(connection, credits, customer)
     terms = change_terms(credits.credit.terms, values, clock.today())
     _require_cover(credits, terms.value)
@@ -109,7 +109,7 @@ async def adjust_withdrawable(connection: AsyncConnection, command: AdjustWithdr
         CreditTransactionType.WITHDRAWABLE_ADJUSTMENT,
         command.comment,
     )
-    await ledger.move(connection, credits, [movement])
+    await ledger.move(connection, [movement])
 
 
 async def lock_customer_credit(connection: AsyncConnection, uuid: UUID) -> CustomerCredits:
@@ -149,12 +149,12 @@ async def _move_to(
     customer_id = await _lock_customer(connection, customer)
     value = credits.credit.terms.value
     out = Movement(credits.credit, -value, CreditTransactionType.ADJUSTMENT)
-    await ledger.move(connection, credits, [out])
+    await ledger.move(connection, [out])
     if not await records.set_customer(connection, credits.credit, customer_id):
         raise CreditExists("customer")
     moved = await _lock(connection, customer_id)
     into = Movement(moved.credit, value, CreditTransactionType.ADJUSTMENT)
-    await ledger.move(connection, moved, [into])
+    await ledger.move(connection, [into])
     return await _lock(connection, customer_id)
 
 
@@ -170,7 +170,7 @@ async def _set_offerings(
 
 async def _grant(connection: AsyncConnection, credits: CustomerCredits, amount: Decimal) -> None:
     movement = Movement(credits.credit, amount, CreditTransactionType.STAFF_GRANT)
-    await ledger.move(connection, credits, [movement])
+    await ledger.move(connection, [movement])
 
 
 def _require_cover(credits: CustomerCredits, value: Decimal) -> None:

@@ -75,7 +75,9 @@ async def create_project_credit(connection: AsyncConnection, command: CreateProj
         raise CreditExists("project")
     _require_cover(credits, terms.value, NEW.value)
     credits, credit = await _relock(connection, project.customer_id, project.id)
-    await _move(connection, credits, credit, terms.value, CreditTransactionType.STAFF_GRANT)
+    await ledger.move(
+        connection, [Movement(credit, terms.value, CreditTransactionType.STAFF_GRANT)]
+    )
     return credit.uuid
 
 
@@ -92,12 +94,9 @@ async def update_project_credit(connection: AsyncConnection, command: UpdateProj
     _require_cover(credits, terms.value, credit.terms.value)
     columns = stored_values(terms) | _rest(command.values)
     await ledger.set_columns(connection, credit, columns)
-    await _move(
+    await ledger.move(
         connection,
-        credits,
-        credit,
-        terms.value - credit.terms.value,
-        CreditTransactionType.STAFF_GRANT,
+        [Movement(credit, terms.value - credit.terms.value, CreditTransactionType.STAFF_GRANT)],
     )
 
 
@@ -106,8 +105,10 @@ async def delete_project_credit(connection: AsyncConnection, command: DeleteProj
 
     Raises `CreditNotFound`, `PermissionDenied` and `NoCustomerCredit`.
     """
-    credits, credit = await _lock(connection, command.caller, command.uuid)
-    await _move(connection, credits, credit, -credit.terms.value, CreditTransactionType.ADJUSTMENT)
+    _, credit = await _lock(connection, command.caller, command.uuid)
+    await ledger.move(
+        connection, [Movement(credit, -credit.terms.value, CreditTransactionType.ADJUSTMENT)]
+    )
     await records.delete_project_credit(connection, credit)
 
 
@@ -164,13 +165,3 @@ def _require_cover(credits: CustomerCredits, value: Decimal, before: Decimal) ->
 
 def _rest(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_SPENDS_REST: values[_SPENDS_REST]} if _SPENDS_REST in values else {}
-
-
-async def _move(
-    connection: AsyncConnection,
-    credits: CustomerCredits,
-    credit: Credit,
-    amount: Decimal,
-    kind: CreditTransactionType,
-) -> None:
-    await ledger.move(connection, credits, [Movement(credit, amount, kind)])

@@ -1,6 +1,6 @@
 """The statements that write the links of customers to affiliates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import clock
 from app.credits.models import AffiliateFeeAccrual, CustomerAffiliate
 from app.customers.models import Customer
+from app.database.statements import equals_any
 
 
 async def lock_affiliate(connection: AsyncConnection, uuid: UUID) -> Row[*tuple[Any, ...]] | None:
@@ -34,6 +35,17 @@ async def lock_customer(connection: AsyncConnection, customer_id: int) -> None:
     """Lock a customer."""
     statement = select(Customer.id).where(Customer.id == customer_id)
     await connection.execute(statement.with_for_update(key_share=True))
+
+
+async def lock_customers(connection: AsyncConnection, customer_ids: Collection[int]) -> None:
+    """Lock customers, in one order for all."""
+    statement = (
+        select(Customer.id)
+        .where(equals_any(Customer.id, customer_ids))
+        .order_by(Customer.id)
+        .with_for_update(key_share=True)
+    )
+    await connection.execute(statement)
 
 
 async def has_earned(connection: AsyncConnection, link_id: int) -> bool:

@@ -1,23 +1,24 @@
 """Let the credits of a customer pay items of an invoice that is not issued yet, and undo that."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.compensation import BilledMonth, CompensationPlan, plan_compensations
+from app.billing.compensation import BilledMonth, Charge, CompensationPlan, plan_compensations
 from app.billing.currencies import Currency
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.credits.actions import balances
 from app.credits.actions.balances import BilledInvoice
 from app.credits.repository import ledger
-from app.credits.repository.ledger import CustomerCredits
+from app.credits.repository.ledger import Credit, CustomerCredits, Movement
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.repository import compensations
+from app.invoices.repository.compensations import LockedInvoice, NewCompensation
 from app.invoices.states import ISSUE
 from app.logging import get_logger
 
@@ -29,9 +30,6 @@ class ApplyCompensations:
     """Let the credits of the customer pay items of an invoice."""
 
     invoice_id: int
-    is_final: bool = False
-    """Whether the invoice is issued in the same transaction: the month's use of the credits is
-    known then, and with it the expected consumption of the next month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class ChangedCompensations:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settlement:
+class Settlement:
     """A locked invoice with the locked credits of its customer."""
 
     invoice_id: int
@@ -77,22 +75,8 @@ async def apply_compensations(
     and nothing is paid in addition. Raises `WrongInvoiceState` if the invoice is not pending, and
     `InvoiceNotFound`.
     """
-    settlement = await _lock(connection, command.invoice_id)
-    if settlement is None or settlement.is_foreign:
-        return ChangedCompensations(False)
-    plan = await _plan(connection, settlement, currency)
-    changed = not _is_applied(settlement, plan)
-    if changed:
-        await _clear(connection, settlement)
-        await compensations.insert_compensations(
-            connection, command.invoice_id, settlement.credits.credit.id, plan.compensations
-        )
-        await balances.draw(connection, settlement.credits, plan, settlement.invoice)
-    if command.is_final:
-        await balances.advance_expectations(
-            connection, settlement.credits, settlement.taken, plan, settlement.invoice.period
-        )
-    return ChangedCompensations(changed)
+    settlements = await _lock(connection, command.invoice_id)
+    return ChangedCompensations(bool(await settle(connection, settlements, currency)))
 
 
 async def clear_compensations(
@@ -103,11 +87,10 @@ async def clear_compensations(
     Compensations that were imported without a ledger stay. Raises `WrongInvoiceState` if the
     invoice is not pending, and `InvoiceNotFound`.
     """
-    settlement = await _lock(connection, command.invoice_id)
-    if settlement is None or settlement.is_foreign:
-        return ChangedCompensations(False)
-    changed = bool(settlement.present) or any(settlement.taken.values())
-    await _clear(connection, settlement)
+    settlements = await _lock(connection, command.invoice_id)
+    cleared = [each for each in settlements if not each.is_foreign]
+    await _clear(connection, cleared)
+    changed = any(bool(each.present) or any(each.taken.values()) for each in cleared)
     return ChangedCompensations(changed)
 
 
@@ -118,11 +101,7 @@ async def give_back_credits(
 
     Raises `WrongInvoiceState` if the invoice is not in one of the `valid` states.
     """
-    settlement = await _lock(connection, invoice_id, valid)
-    if settlement is not None:
-        await balances.give_back(
-            connection, settlement.credits, settlement.taken, settlement.invoice
-        )
+    await _give_back(connection, await _lock(connection, invoice_id, valid))
 
 
 async def lock_credits(connection: AsyncConnection, invoice_id: int) -> CustomerCredits | None:
@@ -130,34 +109,109 @@ async def lock_credits(connection: AsyncConnection, invoice_id: int) -> Customer
 
     Raises `InvoiceNotFound`.
     """
-    customer_id = await compensations.find_customer(connection, invoice_id)
-    if customer_id is None:
+    customers = await compensations.find_customers(connection, [invoice_id])
+    if invoice_id not in customers:
         raise InvoiceNotFound
-    return await ledger.lock_credits(connection, customer_id)
+    return await ledger.lock_credits(connection, customers[invoice_id])
+
+
+async def find_settlements(
+    connection: AsyncConnection,
+    invoices: Sequence[LockedInvoice],
+    credits: Mapping[int, CustomerCredits],
+) -> list[Settlement]:
+    """Return the settlements of those locked invoices whose customers have locked credits.
+
+    `credits` has them by the id of the customer.
+    """
+    credited = {
+        each.id: credits[each.customer_id] for each in invoices if each.customer_id in credits
+    }
+    if not credited:
+        return []
+    taken = await ledger.taken_by_invoices(
+        connection, [each.uuid for each in invoices if each.id in credited]
+    )
+    present = await compensations.find_compensations(connection, _credit_ids(credited))
+    return [
+        Settlement(
+            each.id,
+            BilledInvoice(each.uuid, Period(each.year, each.month)),
+            each.tax_percent,
+            credited[each.id],
+            taken.get(each.uuid, {}),
+            present[each.id],
+        )
+        for each in invoices
+        if each.id in credited
+    ]
+
+
+async def settle(
+    connection: AsyncConnection,
+    settlements: Sequence[Settlement],
+    currency: Currency,
+    *,
+    is_final: bool = False,
+) -> int:
+    """Let credits pay items of invoices of different customers; return how many invoices changed.
+
+    `is_final` says that the invoices are issued in the same transaction: the month's use of the
+    credits is known then, and with it the expected consumption of the next month.
+    """
+    owned = [each for each in settlements if not each.is_foreign]
+    if not owned:
+        return 0
+    charges = await compensations.find_charges(
+        connection, {each.invoice_id: each.credits.offering_ids for each in owned}
+    )
+    planned = [(each, _plan(each, charges[each.invoice_id], currency)) for each in owned]
+    changed = [(each, plan) for each, plan in planned if not _is_applied(each, plan)]
+    await _clear(connection, [each for each, _ in changed])
+    await compensations.insert_compensations(
+        connection,
+        [
+            NewCompensation(each.invoice_id, each.credits.credit.id, paid)
+            for each, plan in changed
+            for paid in plan.compensations
+        ],
+    )
+    await ledger.move(
+        connection,
+        [
+            movement
+            for each, plan in changed
+            for movement in balances.draw(each.credits, plan, each.invoice)
+        ],
+    )
+    if is_final:
+        expected: list[tuple[Credit, Decimal]] = []
+        for each, plan in planned:
+            expected += balances.advance_expectations(
+                each.credits, each.taken, plan, each.invoice.period
+            )
+        await ledger.set_expectations(connection, expected)
+    return len(changed)
 
 
 async def _lock(
     connection: AsyncConnection, invoice_id: int, valid: Collection[InvoiceState] = ISSUE.valid
-) -> _Settlement | None:
-    """Lock the credits of the customer, then the invoice; None if the customer has no credit."""
+) -> list[Settlement]:
+    """Lock the credits of the customer, then the invoice; empty if the customer has no credit."""
     credits = await lock_credits(connection, invoice_id)
-    row = await compensations.lock_invoice(connection, invoice_id)
-    if row.state not in valid:
+    locked = await compensations.lock_invoices(connection, [invoice_id])
+    if invoice_id not in locked:
+        raise InvoiceNotFound
+    invoice = locked[invoice_id]
+    if invoice.state not in valid:
         raise WrongInvoiceState(valid)
-    if credits is None:
-        return None
-    return _Settlement(
-        invoice_id,
-        BilledInvoice(row.uuid, Period(row.year, row.month)),
-        row.tax_percent,
-        credits,
-        await ledger.taken_by_invoice(connection, row.uuid),
-        await compensations.find_compensations(connection, invoice_id, credits.credit.id),
+    return await find_settlements(
+        connection, [invoice], {} if credits is None else {invoice.customer_id: credits}
     )
 
 
-async def _plan(
-    connection: AsyncConnection, settlement: _Settlement, currency: Currency
+def _plan(
+    settlement: Settlement, charges: Sequence[Charge], currency: Currency
 ) -> CompensationPlan:
     """Return the plan for the balances that the credits had before this invoice."""
     credits, taken = settlement.credits, settlement.taken
@@ -171,27 +225,34 @@ async def _plan(
     if allocated > terms.value:
         _logger.warning(
             "projects have more credit than their organization",
-            customer=str(credits.customer_uuid),
+            customer=str(credits.credit.customer_uuid),
             projects=str(allocated),
             organization=str(terms.value),
         )
-    charges = await compensations.find_charges(
-        connection, settlement.invoice_id, credits.offering_ids
-    )
     month = BilledMonth(settlement.invoice.period, settlement.tax_percent, currency)
     return plan_compensations(charges, terms, shares, month)
 
 
-def _is_applied(settlement: _Settlement, plan: CompensationPlan) -> bool:
-    """Return whether the invoice has the compensations of a plan, and took its amounts."""
+def _is_applied(settlement: Settlement, plan: CompensationPlan) -> bool:
+    """Return whether an invoice has the compensations of a plan, and took its amounts."""
     planned = Counter((each.item.hex, each.amount) for each in plan.compensations)
     return planned == settlement.present and balances.is_settled(
         settlement.credits, settlement.taken, plan
     )
 
 
-async def _clear(connection: AsyncConnection, settlement: _Settlement) -> None:
-    credit_id = settlement.credits.credit.id
-    if settlement.present:
-        await compensations.delete_compensations(connection, settlement.invoice_id, credit_id)
-    await balances.give_back(connection, settlement.credits, settlement.taken, settlement.invoice)
+async def _clear(connection: AsyncConnection, settlements: Sequence[Settlement]) -> None:
+    compensated = {each.invoice_id: each.credits for each in settlements if each.present}
+    await compensations.delete_compensations(connection, _credit_ids(compensated))
+    await _give_back(connection, settlements)
+
+
+async def _give_back(connection: AsyncConnection, settlements: Sequence[Settlement]) -> None:
+    movements: list[Movement] = []
+    for each in settlements:
+        movements += balances.give_back(each.credits, each.taken, each.invoice)
+    await ledger.move(connection, movements)
+
+
+def _credit_ids(credits: Mapping[int, CustomerCredits]) -> dict[int, int]:
+    return {invoice_id: each.credit.id for invoice_id, each in credits.items()}

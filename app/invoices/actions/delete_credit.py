@@ -39,6 +39,6 @@ async def delete_credit(connection: AsyncConnection, command: DeleteCredit) -> N
     movement = Movement(
         credits.credit, -credits.credit.terms.value, CreditTransactionType.ADJUSTMENT
     )
-    await ledger.move(connection, credits, [movement])
+    await ledger.move(connection, [movement])
     await compensations.unlink_credit(connection, credits.credit.id)
     await records.delete_credits(connection, credits)

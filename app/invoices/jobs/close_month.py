@@ -1,5 +1,8 @@
 """Close a month: issue the invoices of past months, and open those of the running month.
 
+Invoices are issued in batches, each in a transaction. If one fails, its halves are tried, down to
+the single invoice. Batches are small, so that requests wait for the locked invoices only shortly.
+
 Where months have a grace period for late usage, their invoices wait for its end before they are
 issued.
 
@@ -7,7 +10,7 @@ Each step stands alone, looks for what is still to be done, and does it at most 
 may run at any time, twice at once, and be killed at any point.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,17 +27,23 @@ from app.database.batches import read_in_batches
 from app.database.engine import Database
 from app.database.errors import DatabaseReadOnly
 from app.invoices.actions.expire_credits import ExpireCredits, expire_credits
-from app.invoices.actions.issue import IssueInvoice, issue
+from app.invoices.actions.issue import IssueInvoices, issue_all
 from app.invoices.actions.set_currency import use_currency
-from app.invoices.errors import WrongInvoiceState
-from app.invoices.jobs.failures import check_database
+from app.invoices.jobs.failures import check_database, work_in_halves
 from app.invoices.repository import closing, compensations
+from app.invoices.repository.closing import OverdueInvoice
 from app.invoices.states import ISSUE_AS_PAID
 from app.logging import error_message, get_logger
+from app.metrics.closing import CloseResult, count_closed
 from app.outbox.outcome import JobSummary, RetryAfter
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 _BATCH: Final = 1000
+"""The customers and invoices that are opened or ended by a transaction."""
+_ISSUED: Final = 500
+_ISSUED_LINES: Final = 10_000
+"""The invoices that a transaction issues at most, and their items; one may have more."""
 _ACTOR: Final = Actor("close_month")
 
 _logger = get_logger(__name__)
@@ -46,6 +55,7 @@ async def close_month(
     *,
     include_imported: bool = False,
     notify_imported: bool = False,
+    progress: Progress = UNWATCHED,
 ) -> JobSummary:
     """Issue the invoices of past months, and open the invoices of the running month.
 
@@ -59,26 +69,30 @@ async def close_month(
     summary = JobSummary()
     running = Period.containing(clock.today())
     waiting = _first_waiting(settings.finalization_grace)
-    async for invoice_id, number in _overdue(database, waiting, include_imported):
-        try:
-            async with _transaction(database, settings) as connection:
-                issued = await issue(
-                    connection, IssueInvoice(invoice_id, notify_imported), settings
-                )
-        except (RetryAfter, DatabaseReadOnly):
-            raise
-        except WrongInvoiceState:
-            continue  # it was issued or canceled meanwhile
-        except Exception as error:
-            await check_database(database)
-            _logger.exception("invoice not issued", number=number)
-            summary.failures.append(f"invoice {number}: {error_message(error)}")
-            continue
-        summary.counts["issued as paid" if issued.state == ISSUE_AS_PAID.to else "issued"] += 1
+
+    async def issue_batch(batch: Sequence[OverdueInvoice]) -> None:
+        command = IssueInvoices([invoice.id for invoice in batch], notify_imported)
+        async with _transaction(database, settings) as connection:
+            issued = await issue_all(connection, command, settings)
+        for invoice in issued:
+            count_closed(CloseResult(invoice.state))
+            kind = "issued as paid" if invoice.state == ISSUE_AS_PAID.to else "issued"
+            summary.counts[kind] += 1
+
+    if progress.is_watched:
+        async with database.reading() as connection:
+            overdue = closing.count_overdue(connection, waiting, include_imported=include_imported)
+            progress.begin("invoices", await overdue)
+    async for batch in _overdue(database, waiting, include_imported):
+        failed = len(summary.failures)
+        await work_in_halves(database, batch, issue_batch, summary)
+        count_closed(CloseResult.FAILED, len(summary.failures) - failed)
+        progress.advance(len(batch))
     await _expire_credits(database, settings, summary)
     if waiting < running:
         await _end_months(database, settings, running, summary)
-    await _open_invoices(database, settings, running, summary)
+    progress.begin("customers")
+    await _open_invoices(database, settings, running, summary, progress)
     return summary
 
 
@@ -98,23 +112,39 @@ async def _transaction(database: Database, settings: Settings) -> AsyncIterator[
 
 async def _overdue(
     database: Database, before: Period, include_imported: bool
-) -> AsyncIterator[tuple[int, int]]:
-    """Yield id and number of each overdue invoice by month, so that credits pay older months first.
+) -> AsyncIterator[Sequence[OverdueInvoice]]:
+    """Yield the overdue invoices by month, so that credits pay older months first, in batches.
 
     Within a month they come by number.
     """
-    batches = read_in_batches(
+    found = read_in_batches(
         database,
         lambda connection, after: closing.find_overdue_batch(
-            connection, before, after=after, limit=_BATCH, include_imported=include_imported
+            connection, before, after=after, limit=_ISSUED, include_imported=include_imported
         ),
         key=lambda row: (row.year, row.month, row.number),
-        size=_BATCH,
+        size=_ISSUED,
         start=(0, 0, 0),
     )
-    async for batch in batches:
-        for row in batch:
-            yield row.id, row.number
+    async for invoices in found:
+        for batch in split_by_lines(invoices, _ISSUED_LINES):
+            yield batch
+
+
+def split_by_lines(
+    invoices: Sequence[OverdueInvoice], limit: int
+) -> Iterator[Sequence[OverdueInvoice]]:
+    """Yield the invoices in batches of at most `limit` lines; a longer invoice comes alone."""
+    batch: list[OverdueInvoice] = []
+    lines = 0
+    for invoice in invoices:
+        if batch and lines + invoice.lines > limit:
+            yield batch
+            batch, lines = [], 0
+        batch.append(invoice)
+        lines += invoice.lines
+    if batch:
+        yield batch
 
 
 def _batches(
@@ -179,7 +209,11 @@ async def _expire_credits(database: Database, settings: Settings, summary: JobSu
 
 
 async def _open_invoices(
-    database: Database, settings: Settings, running: Period, summary: JobSummary
+    database: Database,
+    settings: Settings,
+    running: Period,
+    summary: JobSummary,
+    progress: Progress,
 ) -> None:
     """Open the running month's invoice of each customer that needs one."""
     async for customers in _batches(database, closing.find_customers_to_invoice, running):
@@ -197,3 +231,4 @@ async def _open_invoices(
             )
         else:
             summary.counts["opened"] += opened
+        progress.advance(len(customers))

@@ -1,13 +1,12 @@
 """The statements of the month's close."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Date,
     Integer,
-    Row,
     SmallInteger,
     and_,
     cast,
@@ -51,6 +50,38 @@ def _is_issued_here() -> ColumnElement[bool]:
     return and_(Invoice.source.is_(None), _is_billed_here())
 
 
+def _is_due(include_imported: bool) -> ColumnElement[bool]:
+    """Return the condition of an overdue invoice, joined with its customer, to be issued."""
+    if not include_imported:
+        return _is_issued_here()
+    # An invoice without items, which an earlier version opened, waits for its charges.
+    return or_(_is_issued_here(), exists().where(InvoiceItem.invoice_id == Invoice.id))
+
+
+async def count_overdue(
+    connection: AsyncConnection, before: Period, *, include_imported: bool
+) -> int:
+    """Return the number of invoices of months before `before` to issue."""
+    statement = (
+        select(func.count())
+        .select_from(Invoice)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        .where(is_unissued_before(before), _is_due(include_imported))
+    )
+    return (await connection.execute(statement)).scalar_one()
+
+
+class OverdueInvoice(NamedTuple):
+    """An invoice to issue."""
+
+    id: int
+    year: int
+    month: int
+    number: int
+    lines: int
+    """The number of its items."""
+
+
 async def find_overdue_batch(
     connection: AsyncConnection,
     before: Period,
@@ -58,22 +89,23 @@ async def find_overdue_batch(
     after: tuple[int, int, int],
     limit: int,
     include_imported: bool,
-) -> Sequence[Row[int, int, int, int]]:
-    """Return `id`, `year`, `month` and `number` of the next invoices to issue, by the last three.
+) -> Sequence[OverdueInvoice]:
+    """Return the next invoices to issue, by year, month and number.
 
     They come after the year, month and number `after`, and are of months before `before`.
     """
-    due = _is_issued_here()
-    if include_imported:
-        # An invoice without items, which an earlier version opened, waits for its charges.
-        due = or_(due, exists().where(InvoiceItem.invoice_id == Invoice.id))
     # The index of states has the invoices of each state in this order, so that no more are read.
     order = (Invoice.year, Invoice.month, Invoice.number)
     unissued = union_all(
         *(
             select(Invoice.id, *order)
             .join(Customer, Customer.id == Invoice.customer_id)
-            .where(Invoice.state == state, _is_before(before), tuple_(*order) > tuple_(*after), due)
+            .where(
+                Invoice.state == state,
+                _is_before(before),
+                tuple_(*order) > tuple_(*after),
+                _is_due(include_imported),
+            )
             .order_by(*order)
             .limit(limit)
             .subquery()
@@ -81,9 +113,14 @@ async def find_overdue_batch(
             for state in ISSUE.valid
         )
     ).subquery()
-    found = unissued.c
-    statement = select(unissued).order_by(found.year, found.month, found.number).limit(limit)
-    return (await connection.execute(statement)).all()
+    found = select(unissued).order_by(*(unissued.c[each.key] for each in order)).limit(limit)
+    batch = found.subquery()
+    lines = select(func.count()).where(InvoiceItem.invoice_id == batch.c.id).scalar_subquery()
+    statement = select(batch, lines.label("lines")).order_by(*(batch.c[each.key] for each in order))
+    return [
+        OverdueInvoice(row.id, row.year, row.month, row.number, row.lines)
+        for row in await connection.execute(statement)
+    ]
 
 
 async def find_invoices_to_finalize(

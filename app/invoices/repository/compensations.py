@@ -1,9 +1,10 @@
 """The statements on compensations: items by which credits pay other items of an invoice."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -12,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Numeric,
-    Row,
     Text,
     Uuid,
     and_,
@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal,
     select,
     true,
+    tuple_,
     union_all,
     update,
 )
@@ -51,12 +52,6 @@ _project_id: Final = func.coalesce(InvoiceItem.project_id, Resource.project_id)
 """The project whose credit pays an item. It needs a join of the item's resource."""
 
 
-async def find_customer(connection: AsyncConnection, invoice_id: int) -> int | None:
-    """Return the id of the invoice's customer; None if the invoice does not exist."""
-    statement = select(Invoice.customer_id).where(Invoice.id == invoice_id)
-    return (await connection.execute(statement)).scalar_one_or_none()
-
-
 async def find_pending(connection: AsyncConnection, customer_id: int) -> Sequence[int]:
     """Return the ids of the customer's invoices that are not issued, newest first."""
     statement = (
@@ -67,70 +62,108 @@ async def find_pending(connection: AsyncConnection, customer_id: int) -> Sequenc
     return (await connection.execute(statement)).scalars().all()
 
 
-async def lock_invoice(connection: AsyncConnection, invoice_id: int) -> Row[*tuple[Any, ...]]:
-    """Lock an invoice and return its `uuid`, `state`, `year`, `month` and `tax_percent`."""
+class LockedInvoice(NamedTuple):
+    """An invoice, locked until the transaction ends."""
+
+    id: int
+    customer_id: int
+    uuid: UUID
+    state: str
+    year: int
+    month: int
+    tax_percent: Decimal
+
+
+async def find_customers(connection: AsyncConnection, invoice_ids: Sequence[int]) -> dict[int, int]:
+    """Return the ids of the customers of those invoices that exist, by the ids of the invoices."""
+    statement = select(Invoice.id, Invoice.customer_id).where(equals_any(Invoice.id, invoice_ids))
+    return {row.id: row.customer_id for row in await connection.execute(statement)}
+
+
+async def lock_invoices(
+    connection: AsyncConnection, invoice_ids: Collection[int]
+) -> dict[int, LockedInvoice]:
+    """Lock those invoices that exist, in the order of their ids, and return them by id."""
+    columns = (Invoice.__table__.c[name] for name in LockedInvoice._fields)
     statement = (
-        select(Invoice.uuid, Invoice.state, Invoice.year, Invoice.month, Invoice.tax_percent)
-        .where(Invoice.id == invoice_id)
+        select(*columns)
+        .where(equals_any(Invoice.id, invoice_ids))
+        .order_by(Invoice.id)
         .with_for_update()
     )
-    return (await connection.execute(statement)).one()
+    return {row.id: LockedInvoice(*row) for row in await connection.execute(statement)}
 
 
 async def find_charges(
-    connection: AsyncConnection, invoice_id: int, offering_ids: Sequence[int]
-) -> list[Charge]:
-    """Return the items of an invoice that a credit may pay, less the reductions of each.
+    connection: AsyncConnection, offerings: Mapping[int, Collection[int]]
+) -> dict[int, list[Charge]]:
+    """Return the items of invoices that a credit may pay, less the reductions of each.
 
-    Discounts and compensations by hand are reductions. Without `offering_ids` all items are meant.
-    Reductions and items that cost nothing are none.
+    `offerings` has the offerings whose items are meant by the ids of the invoices; none means all
+    items. Discounts and compensations by hand are reductions. Reductions and items that cost
+    nothing are none.
     """
-    offering_id = func.coalesce(Resource.offering_id, InvoiceItem.offering_id)
     statement = (
         select(
+            InvoiceItem.invoice_id,
             InvoiceItem.uuid,
             _project_id.label("project_id"),
             InvoiceItem.price,
+            InvoiceItem.credit,
+            func.coalesce(Resource.offering_id, InvoiceItem.offering_id).label("offering_id"),
             func.replace(
                 func.coalesce(*(InvoiceItem.details[key].astext for key in _REDUCED_ITEMS)), "-", ""
             ).label("reduced"),
-            and_(
-                ~InvoiceItem.credit,
-                equals_any(offering_id, offering_ids) if offering_ids else true(),
-            ).label("is_paid"),
         )
         .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
-        .where(InvoiceItem.invoice_id == invoice_id, InvoiceItem.customer_credit_id.is_(None))
+        .where(
+            equals_any(InvoiceItem.invoice_id, offerings), InvoiceItem.customer_credit_id.is_(None)
+        )
         .order_by(InvoiceItem.id)
     )
     rows = (await connection.execute(statement)).all()
-    reductions: defaultdict[str, Decimal] = defaultdict(Decimal)
+    reductions: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
     for row in rows:
         if row.reduced is not None and row.price < 0:
-            reductions[row.reduced] += row.price
-    charges = (
-        Charge(row.uuid, row.project_id, row.price + reductions[row.uuid.hex])
-        for row in rows
-        if row.is_paid and row.price > 0
-    )
-    return [charge for charge in charges if charge.price > 0]
+            reductions[row.invoice_id, row.reduced] += row.price
+    charges: dict[int, list[Charge]] = {invoice_id: [] for invoice_id in offerings}
+    for row in rows:
+        paid = offerings[row.invoice_id]
+        if row.credit or row.price <= 0 or (paid and row.offering_id not in paid):
+            continue
+        price = row.price + reductions[row.invoice_id, row.uuid.hex]
+        if price > 0:
+            charges[row.invoice_id].append(Charge(row.uuid, row.project_id, price))
+    return charges
 
 
 async def find_compensations(
-    connection: AsyncConnection, invoice_id: int, customer_credit_id: int
-) -> Counter[tuple[str | None, Decimal]]:
-    """Return the compensations by a credit: the paid item's UUID in hex, and the amount."""
-    statement = select(InvoiceItem.details[PAID_ITEM].astext, -InvoiceItem.price).where(
-        InvoiceItem.invoice_id == invoice_id, InvoiceItem.customer_credit_id == customer_credit_id
-    )
-    return Counter((row[0], row[1]) for row in await connection.execute(statement))
+    connection: AsyncConnection, credits: Mapping[int, int]
+) -> dict[int, Counter[tuple[str | None, Decimal]]]:
+    """Return the compensations by a credit: the paid item's UUID in hex, and the amount.
+
+    `credits` has the id of the customer's credit by that of the invoice.
+    """
+    statement = select(
+        InvoiceItem.invoice_id, InvoiceItem.details[PAID_ITEM].astext, -InvoiceItem.price
+    ).where(_is_compensation_by(credits))
+    found: dict[int, Counter[tuple[str | None, Decimal]]] = {each: Counter() for each in credits}
+    for invoice_id, paid_item, amount in await connection.execute(statement):
+        found[invoice_id][paid_item, amount] += 1
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class NewCompensation:
+    """A compensation that is to be added to an invoice."""
+
+    invoice_id: int
+    customer_credit_id: int
+    paid: Compensation
 
 
 async def insert_compensations(
-    connection: AsyncConnection,
-    invoice_id: int,
-    customer_credit_id: int,
-    compensations: Sequence[Compensation],
+    connection: AsyncConnection, compensations: Sequence[NewCompensation]
 ) -> None:
     """Add an item with a negative price for each compensation, in their order.
 
@@ -140,10 +173,12 @@ async def insert_compensations(
         return
     given = (
         func.unnest(
-            literal([each.item for each in compensations], ARRAY(Uuid)),
-            literal([each.amount for each in compensations], ARRAY(Numeric)),
+            literal([each.invoice_id for each in compensations], ARRAY(BigInteger)),
+            literal([each.customer_credit_id for each in compensations], ARRAY(BigInteger)),
+            literal([each.paid.item for each in compensations], ARRAY(Uuid)),
+            literal([each.paid.amount for each in compensations], ARRAY(Numeric)),
         )
-        .table_valued("item", "amount", with_ordinality="place")
+        .table_valued("invoice_id", "customer_credit_id", "item", "amount", with_ordinality="place")
         .render_derived()
     )
     hexadecimal = func.replace(cast(InvoiceItem.uuid, Text), "-", "")
@@ -168,30 +203,38 @@ async def insert_compensations(
         "offering_id": InvoiceItem.offering_id,
         "details": InvoiceItem.details.op("||")(link),
         "credit": true(),
-        "customer_credit_id": literal(customer_credit_id, BigInteger),
+        "customer_credit_id": given.c.customer_credit_id,
     }
     rows = (
         select(*columns.values())
         .select_from(given)
-        .join(InvoiceItem, InvoiceItem.uuid == given.c.item)
+        .join(
+            InvoiceItem,
+            and_(InvoiceItem.uuid == given.c.item, InvoiceItem.invoice_id == given.c.invoice_id),
+        )
         .outerjoin(Resource, Resource.id == InvoiceItem.resource_id)
         .outerjoin(Project, Project.id == _project_id)
-        .where(InvoiceItem.invoice_id == invoice_id)
         .order_by(given.c.place)
     )
     await connection.execute(insert(InvoiceItem).from_select(list(columns), rows))
 
 
-async def delete_compensations(
-    connection: AsyncConnection, invoice_id: int, customer_credit_id: int
-) -> None:
-    """Delete the items of an invoice by which a credit paid others."""
-    await connection.execute(
-        delete(InvoiceItem).where(
-            InvoiceItem.invoice_id == invoice_id,
-            InvoiceItem.customer_credit_id == customer_credit_id,
+async def delete_compensations(connection: AsyncConnection, credits: Mapping[int, int]) -> None:
+    """Delete the items by which a credit paid others; `credits` is as in `find_compensations`."""
+    if credits:
+        await connection.execute(delete(InvoiceItem).where(_is_compensation_by(credits)))
+
+
+def _is_compensation_by(credits: Mapping[int, int]) -> ColumnElement[bool]:
+    given = (
+        func.unnest(
+            literal(list(credits), ARRAY(BigInteger)),
+            literal(list(credits.values()), ARRAY(BigInteger)),
         )
+        .table_valued("invoice_id", "customer_credit_id")
+        .render_derived()
     )
+    return tuple_(InvoiceItem.invoice_id, InvoiceItem.customer_credit_id).in_(select(*given.c))
 
 
 async def unlink_credit(connection: AsyncConnection, customer_credit_id: int) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -172,53 +173,56 @@ def _day(time: Any) -> ColumnElement[Any]:
 
 @cache
 def _freeze() -> ReturningUpdate[Any]:
-    """Write the lines, then the documents with the digests of the lines, then name them."""
+    """Write the lines, then the documents with the digests of the lines, then name them.
+
+    Each step finds the rows of the one before by a key: PostgreSQL underestimates the number of
+    invoices, and would compare each row of one step with all of another.
+    """
     last_version = (
         select(func.coalesce(func.max(InvoiceDocument.version), 0))
         .where(InvoiceDocument.invoice_id == Invoice.id)
         .scalar_subquery()
     )
     given = (
-        select(Invoice, (last_version + 1).label("version"))
+        select(Invoice.id, (last_version + 1).label("version"))
         .where(_is_given(Invoice.id), UNFROZEN)
         .order_by(Invoice.id)
         .with_for_update(key_share=True)
         .cte("given")
     )
     batches = _batches(given)
-    columns = ["invoice_id", "version", "first_item_id", "content"]
-    digest = func.sha256(_text_bytes(batches.c.content))
+    digest = func.sha256(_text_bytes(batches.c.content)).label("digest")
+    lines = select(batches, digest).cte("lines")
+    columns = ["invoice_id", "version", "first_item_id", "content", "digest"]
     stored = (
         insert(DocumentLines)
-        .from_select([*columns, "digest"], select(*(batches.c[name] for name in columns), digest))
-        .returning(DocumentLines.invoice_id, DocumentLines.first_item_id, DocumentLines.digest)
+        .from_select(
+            columns,
+            select(*(lines.c[name] for name in columns)).where(lines.c.first_item_id.is_not(None)),
+        )
         .cte("stored")
     )
-    separated = aggregate_order_by(_NO_BYTES, stored.c.first_item_id.asc())
-    digests = (
-        select(stored.c.invoice_id, func.string_agg(stored.c.digest, separated).label("digests"))
-        .group_by(stored.c.invoice_id)
-        .subquery("digests")
-    )
-    sums = _sums(batches)
+    sums = _sums(lines)
     head = (
-        select(given.c.id, given.c.version, digests.c.digests, _head(given, sums).label("content"))
-        .join(Customer, Customer.id == given.c.customer_id)
-        .outerjoin(sums, sums.c.invoice_id == given.c.id)
-        .outerjoin(digests, digests.c.invoice_id == given.c.id)
+        select(sums.c.invoice_id, sums.c.version, sums.c.digests, _head(sums).label("content"))
+        .join(Invoice, Invoice.id == sums.c.invoice_id)
+        .join(Customer, Customer.id == Invoice.customer_id)
+        # The content is used twice.
         .cte("head")
+        .prefix_with("MATERIALIZED")
     )
-    lines = func.coalesce(head.c.digests, _NO_BYTES)
     written = (
         insert(InvoiceDocument)
         .from_select(
             ["invoice_id", "version", "lines_version", "content", "digest"],
             select(
-                head.c.id,
+                head.c.invoice_id,
                 head.c.version,
                 head.c.version,
                 head.c.content,
-                func.sha256(_text_bytes(head.c.content).op("||")(lines)),
+                func.sha256(
+                    _text_bytes(head.c.content).op("||")(func.coalesce(head.c.digests, _NO_BYTES))
+                ),
             ),
         )
         .returning(InvoiceDocument.invoice_id, InvoiceDocument.version)
@@ -229,6 +233,7 @@ def _freeze() -> ReturningUpdate[Any]:
         .where(Invoice.id == written.c.invoice_id)
         .values(document_version=written.c.version)
         .returning(Invoice.id)
+        .add_cte(stored)
     )
 
 
@@ -240,17 +245,25 @@ def _is_given(invoice_id: Any) -> ColumnElement[bool]:
 
 
 def _batches(given: CTE) -> CTE:
-    """Select the lines of the given invoices in batches, with the sums of each batch."""
+    """Select the lines of the given invoices in batches, with the sums of each batch.
+
+    An invoice without lines has one batch without content.
+    """
     item = (
-        select(*LIVE.c, given.c.version, is_provider_tax(LIVE).label("is_provider_tax"))
-        .join(given, given.c.id == LIVE.c.invoice_id)
-        # With this condition PostgreSQL reads these items alone. It joins `given` last, because
-        # the items have more joins than its join_collapse_limit.
-        .where(_is_given(LIVE.c.invoice_id))
+        select(
+            given.c.id.label("given_id"),
+            given.c.version,
+            *LIVE.c,
+            is_provider_tax(LIVE).label("is_provider_tax"),
+        )
+        .select_from(given)
+        # With the second condition PostgreSQL reads these items alone. It may join `given` last,
+        # because the items have more joins than its join_collapse_limit.
+        .outerjoin(LIVE, and_(LIVE.c.invoice_id == given.c.id, _is_given(LIVE.c.invoice_id)))
         .subquery("given_item")
     )
-    position = func.row_number().over(partition_by=item.c.invoice_id, order_by=item_order(item))
-    place = func.row_number().over(partition_by=item.c.invoice_id, order_by=item.c.id)
+    position = func.row_number().over(partition_by=item.c.given_id, order_by=item_order(item))
+    place = func.row_number().over(partition_by=item.c.given_id, order_by=item.c.id)
     numbered = select(
         *item.c, position.label("position"), ((place - 1) // LINES).label("batch")
     ).subquery("line")
@@ -258,10 +271,10 @@ def _batches(given: CTE) -> CTE:
     content = func.jsonb_object_agg(cast(line.id, Text), _line(numbered))
     return (
         select(
-            line.invoice_id,
+            line.given_id.label("invoice_id"),
             line.version,
             func.min(line.id).label("first_item_id"),
-            content.label("content"),
+            content.filter(line.id.is_not(None)).label("content"),
             func.count().filter(shown).label("items"),
             func.count().filter(~shown).label("hidden_items"),
             func.sum(line.unit_price * line.quantity).filter(~shown).label("hidden_cost"),
@@ -270,7 +283,7 @@ def _batches(given: CTE) -> CTE:
             func.min(line.start).filter(shown).label("start"),
             func.max(line.end).filter(shown).label("end"),
         )
-        .group_by(line.invoice_id, line.version, line.batch)
+        .group_by(line.given_id, line.version, line.batch)
         .cte("batches")
     )
 
@@ -296,24 +309,27 @@ def _line(item: FromClause) -> ColumnElement[Any]:
     )
 
 
-def _sums(batches: CTE) -> FromClause:
-    """Add up the sums of the batches of each invoice."""
+def _sums(lines: CTE) -> CTE:
+    """Add up the sums of the batches of each invoice, and join their digests."""
     added = ("items", "hidden_items", "hidden_cost", "compensations", "provider_tax")
+    separated = aggregate_order_by(_NO_BYTES, lines.c.first_item_id.asc())
     return (
         select(
-            batches.c.invoice_id,
-            *(func.sum(batches.c[name]).label(name) for name in added),
-            func.min(batches.c.start).label("start"),
-            func.max(batches.c.end).label("end"),
+            lines.c.invoice_id,
+            lines.c.version,
+            func.string_agg(lines.c.digest, separated).label("digests"),
+            *(func.sum(lines.c[name]).label(name) for name in added),
+            func.min(lines.c.start).label("start"),
+            func.max(lines.c.end).label("end"),
         )
-        .group_by(batches.c.invoice_id)
-        .subquery("sums")
+        .group_by(lines.c.invoice_id, lines.c.version)
+        .cte("sums")
     )
 
 
-def _head(given: CTE, sums: FromClause) -> ColumnElement[Any]:
+def _head(sums: FromClause) -> ColumnElement[Any]:
     """Return the content of the document of an invoice, joined with its customer and sums."""
-    invoice, total = given.c, sums.c
+    invoice, total = Invoice.__table__.c, sums.c
     first = func.make_date(invoice.year, invoice.month, 1)
     last = cast(first + text("interval '1 month - 1 day'"), Date)
     customer = Customer.__table__.c

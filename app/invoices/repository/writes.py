@@ -1,15 +1,16 @@
-"""The statements that change one invoice, for the actions."""
+"""The statements that change invoices, for the actions."""
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, and_, case, exists, not_, or_, select, true, update
+from sqlalchemy import Row, and_, case, exists, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState, PaymentType
-from app.credits.models import CustomerCredit
+from app.database.statements import equals_any
 from app.invoices import states
 from app.invoices.errors import InvoiceNotFound
 from app.invoices.models import Invoice, InvoiceItem
@@ -26,9 +27,6 @@ _HAS_FIXED_PRICE: Final = (
         PaymentProfile.payment_type == PaymentType.FIXED_PRICE,
     )
     .correlate(Invoice)
-)
-_HAS_CREDIT: Final = (
-    exists().where(CustomerCredit.customer_id == Invoice.customer_id).correlate(Invoice)
 )
 _HAS_CHARGES: Final = (
     exists().where(InvoiceItem.invoice_id == Invoice.id, InvoiceItem.price > 0).correlate(Invoice)
@@ -92,27 +90,27 @@ async def lock_for_payment(connection: AsyncConnection, uuid: UUID) -> PayableIn
     return row and PayableInvoice(*row)
 
 
-async def mark_issued(
-    connection: AsyncConnection,
-    invoice_id: int,
-    invoice_date: date,
-    due_date: date,
-    *,
-    credits_applied: bool,
-) -> Row[Any] | None:
-    """Mark a pending invoice as issued; return `uuid`, `state`, `source`, `is_notifiable`.
+class IssuedRow(NamedTuple):
+    """An invoice that was issued."""
 
-    It becomes paid if its total with tax is zero or the customer's active payment profile is a
-    fixed price contract, else created. Returns None if the invoice is not pending; and unless
-    `credits_applied`, if the customer has a credit, which must be applied before.
+    id: int
+    uuid: UUID
+    state: str
+    source: str | None
+    is_notifiable: bool
+
+
+async def mark_issued(
+    connection: AsyncConnection, invoice_ids: Collection[int], invoice_date: date, due_date: date
+) -> dict[int, IssuedRow]:
+    """Mark pending invoices, which are locked, as issued; return those that were pending by id.
+
+    Each becomes paid if its total with tax is zero or the customer's active payment profile is a
+    fixed price contract, else created.
     """
     statement = (
         update(Invoice)
-        .where(
-            Invoice.id == invoice_id,
-            Invoice.state.in_(states.ISSUE.valid),
-            true() if credits_applied else not_(_HAS_CREDIT),
-        )
+        .where(equals_any(Invoice.id, invoice_ids), Invoice.state.in_(states.ISSUE.valid))
         .values(
             state=case(
                 (or_(Invoice.total_cost == 0, _HAS_FIXED_PRICE), states.ISSUE_AS_PAID.to),
@@ -121,9 +119,9 @@ async def mark_issued(
             invoice_date=invoice_date,
             due_date=due_date,
         )
-        .returning(Invoice.uuid, Invoice.state, Invoice.source, _IS_NOTIFIABLE)
+        .returning(Invoice.id, Invoice.uuid, Invoice.state, Invoice.source, _IS_NOTIFIABLE)
     )
-    return (await connection.execute(statement)).one_or_none()
+    return {row.id: IssuedRow(*row) for row in await connection.execute(statement)}
 
 
 async def mark_paid(connection: AsyncConnection, invoice_id: int) -> Row[int, Decimal] | None:
