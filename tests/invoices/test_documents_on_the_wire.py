@@ -1,7 +1,8 @@
-"""Documents from a real server: HEAD, 304, long XML in parts, and its processes for PDFs."""
+"""Documents on the wire: HEAD, 304, long XML in parts, and the processes for PDFs of a server."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -17,10 +18,17 @@ from tests.support.server import Server
 MANY = 3_000
 
 
-@pytest.fixture
-async def client(server: Server, make: Factories) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def staff_client(url: str, make: Factories) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of a server, for a new staff user."""
     staff = await make.staff()
-    async with httpx.AsyncClient(base_url=server.url, headers=staff.headers, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, headers=staff.headers, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(api_url: str, make: Factories) -> AsyncIterator[httpx.AsyncClient]:
+    async with staff_client(api_url, make) as client:
         yield client
 
 
@@ -32,25 +40,26 @@ def children(server: Server) -> set[Path]:
 
 
 async def test_a_pdf_is_made_in_processes_that_end_with_the_server(
-    client: httpx.AsyncClient, server: Server, make: Factories, settings: Settings
+    server: Server, make: Factories, settings: Settings
 ) -> None:
     invoice = await issue_invoice(make, settings, number=100001)
     url = f"/api/invoices/{invoice.uuid}/pdf/"
-    head = await client.head(url)
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-disposition"] == 'attachment; filename="invoice-100001.pdf"'
-    before = children(server)
+    async with staff_client(server.url, make) as client:
+        head = await client.head(url)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-disposition"] == 'attachment; filename="invoice-100001.pdf"'
+        before = children(server)
 
-    responses = await asyncio.gather(*(client.get(url) for _ in range(3)))
+        responses = await asyncio.gather(*(client.get(url) for _ in range(3)))
 
-    assert {each.status_code for each in responses} == {200}
-    (content,) = {each.content for each in responses}
-    assert "Invoice 100001" in PdfReader(BytesIO(content)).pages[0].extract_text()
-    assert {each.headers["etag"] for each in responses} == {head.headers["etag"]}
-    makers = children(server) - before
-    assert 1 <= len(makers) <= 2
-    current = await client.get(url, headers={"If-None-Match": head.headers["etag"]})
-    assert (current.status_code, current.content) == (304, b"")
+        assert {each.status_code for each in responses} == {200}
+        (content,) = {each.content for each in responses}
+        assert "Invoice 100001" in PdfReader(BytesIO(content)).pages[0].extract_text()
+        assert {each.headers["etag"] for each in responses} == {head.headers["etag"]}
+        makers = children(server) - before
+        assert 1 <= len(makers) <= 2
+        current = await client.get(url, headers={"If-None-Match": head.headers["etag"]})
+        assert (current.status_code, current.content) == (304, b"")
 
     server.process.terminate()
     await asyncio.to_thread(server.process.wait, 30)

@@ -356,26 +356,31 @@ class Factories:
         customer = await self.customer()
         profile = await self.profile(customer)
         invoice = await self.invoice(customer, state=InvoiceState.CREATED, **values)
-        for unit_price in unit_prices:
-            await self.item(invoice, unit_price)
+        if unit_prices:
+            await self.items(invoice, *unit_prices)
         return PayableInvoice(invoice.id, invoice.uuid, customer, profile)
 
     async def item(self, invoice: Row, unit_price: str | Decimal = "10", **values: Any) -> Row:
         """Insert a line item; by default of one unit, for the month of October 2026."""
+        return await self._insert(InvoiceItem, self._item(invoice, unit_price) | values)
+
+    async def items(self, invoice: Row, *unit_prices: str) -> None:
+        """Insert such a line item for each price, in few statements."""
+        rows = [{"uuid": uuid4(), **self._item(invoice, each)} for each in unit_prices]
+        # With RETURNING, one statement has many rows, for which the triggers add up prices once.
+        await self._connection.execute(insert(InvoiceItem).returning(InvoiceItem.id), rows)
+
+    def _item(self, invoice: Row, unit_price: str | Decimal) -> dict[str, Any]:
         period = Period(2026, 10)
-        return await self._insert(
-            InvoiceItem,
-            {
-                "invoice_id": invoice.id,
-                "name": f"Item {next(self._counter):03}",
-                "unit_price": Decimal(unit_price),
-                "quantity": Decimal(1),
-                "unit": BillingUnit.QUANTITY,
-                "start": period.start,
-                "end": period.end,
-                **values,
-            },
-        )
+        return {
+            "invoice_id": invoice.id,
+            "name": f"Item {next(self._counter):03}",
+            "unit_price": Decimal(unit_price),
+            "quantity": Decimal(1),
+            "unit": BillingUnit.QUANTITY,
+            "start": period.start,
+            "end": period.end,
+        }
 
     async def profile(self, customer: Row, **values: Any) -> Row:
         """Insert a payment profile, active unless said otherwise."""

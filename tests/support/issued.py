@@ -31,7 +31,6 @@ async def issue_invoice(
     """Insert an issued invoice with an item for each price, and freeze it."""
     owner = customer or await make.customer(**COMPLETE)
     invoice = await make.invoice(owner, state=InvoiceState.CREATED, **values)
-    for unit_price in unit_prices or ("10",):
-        await make.item(invoice, unit_price)
+    await make.items(invoice, *(unit_prices or ("10",)))
     await make.freeze(issuing(settings), invoice)
     return invoice
