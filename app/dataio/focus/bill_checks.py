@@ -3,7 +3,7 @@
 from app.billing.currencies import get_currency
 from app.dataio.focus.charge_groups import Bill
 from app.dataio.focus.errors import FocusImportError
-from app.dataio.focus.import_report import count_noun
+from app.dataio.focus.import_report import count_noun, print_exact
 
 
 def check_currency(bill: Bill, deployment: str, chosen: str | None) -> list[str]:
@@ -53,7 +53,8 @@ def reject_tax_rows(bill: Bill, currency: str) -> None:
     if bill.tax_rows:
         raise FocusImportError(
             f"The file has taxes of the provider: {count_noun(bill.tax_rows, 'row')} of the "
-            f"category Tax, {bill.tax:f} {currency} in total. --tax would tax them again.",
+            f"category Tax, {print_exact(bill.tax)} {currency} in total. --tax would tax them "
+            "again.",
             "--drop-tax-rows skips them. Without --tax they are imported as items, and their "
             "invoices have no other tax.",
         )

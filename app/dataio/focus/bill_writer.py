@@ -11,12 +11,12 @@ from app.billing.enums import ImportSource
 from app.billing.periods import Period
 from app.credits.repository import ledger
 from app.dataio.focus import stored_invoices
+from app.dataio.focus.engine import Progress
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import InvoiceOutcome, InvoiceResult, count_noun
 from app.dataio.focus.invoice_checks import InvoiceChecker, PlannedInvoice
 from app.dataio.focus.mapping import BillMapper, InvoiceDraft
 from app.dataio.focus.options import FocusImportOptions
-from app.dataio.focus.reader import Progress
 from app.dataio.focus.restatements import Restater
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.dataio.loader import Loader

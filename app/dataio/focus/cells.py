@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_MAX_DECIMALS = 40
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+MAX_DECIMALS = 40
 """More decimals than any provider uses, and few enough that every sum is exact."""
-_MONEY_DIGITS = 12
-_QUANTITY_DIGITS = 30
+MONEY_DIGITS = 12
+QUANTITY_DIGITS = 30
 _MAX_QUOTED = 60
 """Characters of an invalid value that an error message quotes."""
 _NUMBER_FORMAT = "FOCUS numbers have a decimal point and no thousands separators"
@@ -33,17 +33,17 @@ def parse_required_text(cell: str) -> str:
 
 def parse_money(cell: str) -> Decimal:
     """Return an amount of less than 10^12, which may have an exponent."""
-    return _parse_number(cell, _MONEY_DIGITS)
+    return _parse_number(cell, MONEY_DIGITS)
 
 
 def parse_quantity(cell: str) -> Decimal | None:
     """Return a quantity, or None for an empty cell."""
-    return _parse_number(cell, _QUANTITY_DIGITS) if parse_text(cell) else None
+    return _parse_number(cell, QUANTITY_DIGITS) if parse_text(cell) else None
 
 
 def _parse_number(cell: str, digits: int) -> Decimal:
     value = parse_required_text(cell)
-    if not _NUMBER.fullmatch(value):
+    if not NUMBER.fullmatch(value):
         hint = f" ({_NUMBER_FORMAT})" if "," in value else ""
         raise ValueError(f"is not a number: {quote(value)}{hint}")
     number = Decimal(value)
@@ -52,8 +52,8 @@ def _parse_number(cell: str, digits: int) -> Decimal:
         return Decimal(0)
     if number.adjusted() >= digits:
         raise ValueError(f"is too large: {quote(value)}")
-    if not isinstance(exponent, int) or exponent < -_MAX_DECIMALS:
-        raise ValueError(f"has more than {_MAX_DECIMALS} decimals: {quote(value)}")
+    if not isinstance(exponent, int) or exponent < -MAX_DECIMALS:
+        raise ValueError(f"has more than {MAX_DECIMALS} decimals: {quote(value)}")
     return number
 
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from app.dataio.focus.categories import CORRECTION, TAX
-from app.dataio.focus.reader import Charge
+from app.dataio.focus.row_parser import Charge
 
 EXACT_ARITHMETIC = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
 """Raises an exception instead of rounding."""
@@ -77,7 +77,7 @@ class ChargeGroup:
     consumed: dict[str, Decimal] = field(default_factory=dict)
     """Quantities by unit."""
     invoice_ids: tuple[str, ...] = ()
-    """The provider's invoices for the charges."""
+    """The provider's invoices for the charges, in alphabetical order."""
 
     def merged_with(self, other: "ChargeGroup") -> "ChargeGroup":
         """Return the sums of both groups."""
@@ -94,7 +94,7 @@ class ChargeGroup:
             charges=self.charges + other.charges,
             pricing_quantity=sum(quantities, Decimal(0)) if quantities else None,
             consumed=consumed,
-            invoice_ids=tuple(dict.fromkeys(self.invoice_ids + other.invoice_ids)),
+            invoice_ids=tuple(sorted({*self.invoice_ids, *other.invoice_ids})),
         )
 
 
@@ -133,7 +133,7 @@ class Bill:
     names: DisplayNames = field(default_factory=DisplayNames)
     rows: int = 0
     currencies: dict[str, int] = field(default_factory=dict)
-    """The number of rows in each currency, including skipped rows."""
+    """The number of rows in each currency in alphabetical order, including skipped rows."""
     tax_rows: int = 0
     """The number of rows of the category Tax, including dropped rows."""
     tax: Decimal = Decimal(0)
@@ -149,44 +149,52 @@ class Bill:
         return replace(self, groups=groups, names=self.names.with_accounts(keys))
 
 
-def group_charges(
-    charges: Iterable[Charge], currency: str | None = None, *, drop_tax: bool = False
-) -> Bill:
+class EqualCharges(NamedTuple):
+    """Charges whose cells are equal, except for times and amounts."""
+
+    charge: Charge
+    """All of them as one: with the sums of their amounts, their latest start and latest end."""
+    first_start: datetime
+    rows: int
+
+
+def collect_bill(charges: Iterable[EqualCharges], currency: str | None, *, drop_tax: bool) -> Bill:
     """Group charges: of all currencies or of the given one, without tax rows if `drop_tax`."""
     bill = Bill()
     with localcontext(EXACT_ARITHMETIC):
-        for charge in charges:
-            bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + 1
+        for equal in charges:
+            charge, count = equal.charge, equal.rows
+            bill.currencies[charge.currency] = bill.currencies.get(charge.currency, 0) + count
             if currency is not None and charge.currency != currency:
                 continue
             if charge.charge_category == TAX:
-                bill.tax_rows += 1
+                bill.tax_rows += count
                 bill.tax += charge.billed_cost
                 if drop_tax:
                     continue
-            bill.rows += 1
-            _add_charge(bill, charge)
+            bill.rows += count
+            _add_charges(bill, equal)
+    bill.currencies = dict(sorted(bill.currencies.items()))
     return bill
 
 
-def _add_charge(bill: Bill, charge: Charge) -> None:
+def _add_charges(bill: Bill, equal: EqualCharges) -> None:
+    charge = equal.charge
     account = make_account_key(charge.account, charge.issuer or charge.provider)
     corrected = f"{charge.charge_start:%Y-%m}" if charge.charge_class == CORRECTION else ""
     key = ChargeGroupKey._make((account, *_get_common_values(charge), corrected))
-    sums = bill.groups.get(key)
-    if sums is None:
-        sums = bill.groups[key] = ChargeGroup(Decimal(0), charge.charge_start, charge.charge_end)
-    sums.billed_cost += charge.billed_cost
-    sums.charges += 1
-    sums.start = min(sums.start, charge.charge_start)
-    sums.end = max(sums.end, charge.charge_end)
-    if charge.pricing_quantity is not None:
-        sums.pricing_quantity = (sums.pricing_quantity or Decimal(0)) + charge.pricing_quantity
-    if charge.consumed_quantity is not None:
-        consumed = sums.consumed.get(charge.consumed_unit, Decimal(0))
-        sums.consumed[charge.consumed_unit] = consumed + charge.consumed_quantity
-    if charge.invoice_id and charge.invoice_id not in sums.invoice_ids:
-        sums.invoice_ids += (charge.invoice_id,)
+    quantity = charge.consumed_quantity
+    group = ChargeGroup(
+        charge.billed_cost,
+        equal.first_start,
+        charge.charge_end,
+        equal.rows,
+        charge.pricing_quantity,
+        {} if quantity is None else {charge.consumed_unit: quantity},
+        (charge.invoice_id,) if charge.invoice_id else (),
+    )
+    known = bill.groups.get(key)
+    bill.groups[key] = known.merged_with(group) if known else group
     names, since = bill.names, charge.charge_start
     names.add((account,), since, charge.account_name)
     names.add((account, charge.sub_account), since, charge.sub_account_name)

@@ -1,16 +1,14 @@
 """Detects files that are not CSV by their first bytes."""
 
-from typing import IO
-
 from app.dataio.focus.errors import FocusImportError
 
+PARQUET = b"PAR1"
 GZIP = b"\x1f\x8b"
 _CSV = "Export the bill as CSV, or convert the file to CSV, and import that."
 _UNPACK = "Decompress it and import the CSV file; the import decompresses only gzip."
 _UNPACK_OR_SAVE = "Extract the CSV file, or save the sheet as CSV in UTF-8, and import that."
 _UTF_8 = "Save it as CSV in UTF-8 and import that."
 _SIGNATURES = (
-    (b"PAR1", "a Parquet file", _CSV),
     (b"PARE", "an encrypted Parquet file", _CSV),
     (b"Obj\x01", "an Avro file", _CSV),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", _UNPACK_OR_SAVE),
@@ -29,16 +27,16 @@ _SIGNATURES = (
     (b"[", "JSON", _CSV),
     (b"<", "XML or a web page, perhaps of a login", _CSV),
 )
-_START_BYTES = 512
+START_BYTES = 512
+"""The first bytes of a file, which show its format."""
 _BOM = b"\xef\xbb\xbf"
 
 
-def require_csv(content: IO[bytes]) -> None:
-    """Raise FocusImportError if the decompressed content has a known format other than CSV.
+def require_csv(start: bytes) -> None:
+    """Raise FocusImportError if a decompressed file has a known format other than CSV.
 
-    `content` must have `peek`; its position does not change.
+    `start` has its first START_BYTES, or all of a shorter file.
     """
-    start: bytes = content.peek(_START_BYTES)[:_START_BYTES]  # type: ignore[attr-defined]
     text = start.removeprefix(_BOM).lstrip()
     for signature, name, remedy in _SIGNATURES:
         if start.startswith(signature) or text.startswith(signature):

@@ -9,6 +9,8 @@ from uuid import UUID
 from app.dataio.focus.amounts import InvoiceAmounts
 from app.dataio.focus.charge_groups import EXACT_ARITHMETIC, Bill
 
+_MIN_DECIMALS = 2
+
 
 class InvoiceOutcome(StrEnum):
     """The outcome of one invoice."""
@@ -78,7 +80,7 @@ class FocusImportReport:
         bill, invoices = self.bill, count_noun(len(self.invoices), "invoice")
         yield f"{count_noun(bill.rows, 'charge')} in {self.currency}, {invoices}:"
         rows = [_cells(each) for each in self.invoices]
-        total = ("", "", "all", f"{self.billed:f}", f"{self.charged:f}", f"{self.price:f}")
+        total = ("", "", "all", print_exact(self.billed), f"{self.charged:f}", f"{self.price:f}")
         yield from _table([_TITLES, *rows, total])
         for each in self.invoices:
             if each.note:
@@ -86,7 +88,8 @@ class FocusImportReport:
         for currency, count in sorted(bill.currencies.items()):
             if currency != self.currency:
                 yield f"Not imported: {count_noun(count, 'charge')} in {currency}."
-        taxes = f"{count_noun(bill.tax_rows, 'tax row')}, {bill.tax:f} {self.currency} in total"
+        tax = f"{print_exact(bill.tax)} {self.currency}"
+        taxes = f"{count_noun(bill.tax_rows, 'tax row')}, {tax} in total"
         if self.tax_dropped:
             yield f"Dropped: {taxes}."
         elif bill.tax_rows:
@@ -107,6 +110,14 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def print_exact(amount: Decimal) -> str:
+    """Return an exact amount with all its decimals, at least two."""
+    exact = amount.normalize(EXACT_ARITHMETIC)
+    exponent = exact.as_tuple().exponent
+    is_short = isinstance(exponent, int) and exponent > -_MIN_DECIMALS
+    return f"{exact:.{_MIN_DECIMALS}f}" if is_short else f"{exact:f}"
+
+
 _TITLES = ("number", "month", "customer", "billed in the file", "items", "invoice", "")
 _AMOUNT_COLUMNS = range(3, 6)
 _MAX_NAME = 40
@@ -119,7 +130,7 @@ def _cells(result: InvoiceResult) -> tuple[str, ...]:
         "" if result.number is None else str(result.number),
         f"{result.year}-{result.month:02}",
         name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…",
-        f"{result.amounts.billed:f}",
+        print_exact(result.amounts.billed),
         f"{result.amounts.charged:f}" if is_imported else "",
         f"{result.amounts.price:f}" if is_imported else "",
         result.outcome.value,

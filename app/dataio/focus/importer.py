@@ -19,14 +19,13 @@ from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from app.dataio.focus import stored_invoices
 from app.dataio.focus.bill_checks import check_currency, reject_tax_rows
+from app.dataio.focus.bill_reader import read_bill
 from app.dataio.focus.bill_writer import BillWriter
-from app.dataio.focus.charge_groups import group_charges
+from app.dataio.focus.engine import Progress
 from app.dataio.focus.errors import FocusImportError
-from app.dataio.focus.files import read_files
 from app.dataio.focus.import_report import FocusImportReport
 from app.dataio.focus.mapping import BillMapper
 from app.dataio.focus.options import DEFAULT_OPTIONS, FocusImportOptions
-from app.dataio.focus.reader import Progress
 from app.dataio.focus.stored_customers import match_stored_customers
 from app.dataio.import_report import ImportRunning, RecordsRejected
 from app.dataio.loader import import_transaction
@@ -49,10 +48,13 @@ async def import_focus_files(
     Calls `progress` with the fraction that is done: reading is the first half, writing the second.
     Raises FocusImportError, with nothing stored.
     """
-    charges = read_files(
-        paths, lambda part: progress(part / 2), allow_equal_rows=options.allow_equal_rows
+    bill = read_bill(
+        paths,
+        options.currency,
+        lambda part: progress(part / 2),
+        drop_tax=options.drop_tax_rows,
+        allow_equal_rows=options.allow_equal_rows,
     )
-    bill = group_charges(charges, options.currency, drop_tax=options.drop_tax_rows)
     warnings = check_currency(bill, settings.currency.code, options.currency)
     currency = options.currency or settings.currency.code
     if options.tax_percent and not options.drop_tax_rows:

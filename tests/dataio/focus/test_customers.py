@@ -6,12 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.customers.models import Customer
+from app.dataio.focus.bill_reader import read_bill
 from app.dataio.focus.bill_writer import BillWriter
-from app.dataio.focus.charge_groups import group_charges
 from app.dataio.focus.import_report import InvoiceOutcome
 from app.dataio.focus.mapping import BillMapper
 from app.dataio.focus.options import FocusImportOptions
-from app.dataio.focus.reader import read_charges
 from app.dataio.loader import import_transaction
 from app.invoices.models import Invoice
 from tests.dataio.focus.bill_importer import (
@@ -54,7 +53,7 @@ async def test_a_new_customer_with_the_id_of_another_is_reported(importer: BillI
 
 async def create_legacy_customer(importer: BillImporter, connection: AsyncConnection) -> int:
     """Import the basic row as earlier releases did, and return the customer."""
-    bill = group_charges(read_charges(write(importer.directory / "earlier.csv", [row()])))
+    bill = read_bill([write(importer.directory / "earlier.csv", [row()])])
     bill = bill.with_accounts({key.account: "acc-1" for key in bill.groups})
     mapping = BillMapper(bill, "EUR", Decimal(0))
     async with import_transaction(importer.database, importer.settings) as loader:

@@ -1,7 +1,6 @@
 """Which rows of several files are the same charges."""
 
 import gzip
-import tracemalloc
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,17 +8,17 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dataio.focus.duplicate_rows import DuplicateRows
-from app.dataio.focus.reader import read_charges, read_column_titles
+from app.dataio.focus import duplicate_rows
+from app.dataio.focus.bill_reader import read_file
+from app.dataio.focus.engine import open_engine
 from tests.dataio.focus.files import BASIC, row, write
 
 
 def compared(*paths: Path) -> list[str]:
-    equal = DuplicateRows([read_column_titles(path) for path in paths])
-    for position, path in enumerate(paths):
-        for _ in read_charges(path, listener=equal.row_listener(position)):
-            pass
-    return list(equal.describe([path.name for path in paths]))
+    with open_engine() as engine:
+        sources = [read_file(engine, path, str(i))[0] for i, path in enumerate(paths)]
+        lines = duplicate_rows.describe(engine, sources)
+    return [line.replace(f"{paths[0].parent}/", "") for line in lines]
 
 
 def test_a_copy_in_another_notation_is_found(tmp_path: Path) -> None:
@@ -94,16 +93,3 @@ def test_equal_rows_are_counted_between_files_and_never_within_one(
     assert bool(messages) == bool(expected)
     if messages:
         assert f": {expected} of the {len(other)} rows" in messages[0]
-
-
-def test_a_row_takes_little_memory() -> None:
-    equal = DuplicateRows([list(BASIC)] * 2)
-    note = equal.row_listener(0)
-    values = list(row(Tags="t" * 1000).values())
-    tracemalloc.start()
-    for line in range(50_000):
-        values[0] = str(line)
-        note(line, values)
-    taken = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert taken / 50_000 < 200

@@ -6,21 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from app.dataio.focus.bill_reader import read_bill, read_file
 from app.dataio.focus.column_names import REQUIRED
+from app.dataio.focus.engine import open_engine
 from app.dataio.focus.errors import FocusImportError
-from app.dataio.focus.reader import Charge, read_charges
+from app.dataio.focus.row_parser import Charge
 from tests.dataio.focus.files import BASIC, row, write
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(FocusImportError) as caught:
-        list(read_charges(path))
+        read_bill([path])
     return str(caught.value)
 
 
 def only(path: Path) -> Charge:
-    (charge,) = read_charges(path)
-    return charge
+    with open_engine() as engine:
+        _, (equal,) = read_file(engine, path)
+    return equal.charge
 
 
 def test_columns_may_have_any_order_and_spelling(tmp_path: Path) -> None:
@@ -150,9 +153,10 @@ def test_an_open_quote_is_refused(tmp_path: Path) -> None:
 def test_long_cells_are_read_and_the_progress_is_reported(tmp_path: Path) -> None:
     seen: list[float] = []
     rows = [row(Tags="t" * 200_000)] + [row()] * 1500
-    charges = list(read_charges(write(tmp_path / "f.csv", rows, [*BASIC, "Tags"]), seen.append))
-    assert len(charges) == 1501
-    assert charges[0].billed_cost == Decimal(1)
+    path = write(tmp_path / "f.csv", rows, [*BASIC, "Tags"])
+    bill = read_bill([path], progress=seen.append)
+    assert bill.rows == 1501
+    assert [group.billed_cost for group in bill.groups.values()] == [1501]
     assert seen == sorted(seen)
     assert seen[-1] == 1
 
@@ -246,8 +250,6 @@ def test_a_billing_period_that_is_not_a_month_is_refused(
 @pytest.mark.parametrize(
     ("content", "called"),
     [
-        (b"PAR1\x15\x04", "a Parquet file"),
-        (gzip.compress(b"PAR1\x15\x04", mtime=0), "a Parquet file"),
         (b"PK\x03\x04\x14\x00", "a ZIP archive or an Excel workbook"),
         (b"\x28\xb5\x2f\xfd\x04", "compressed with Zstandard"),
         (gzip.compress(gzip.compress(b"a,b", mtime=0), mtime=0), "compressed with gzip twice"),
@@ -296,6 +298,8 @@ def test_empty_lines_and_empty_cells_after_the_last_column_are_ignored(tmp_path:
     commas = "," * (len(BASIC) - 1)
     lines = ["", f"{header},,", "", f"{first},,", f"{second}", commas, ""]
     path.write_text("\r\n".join(lines), encoding="utf-8")
-    assert [charge.billed_cost for charge in read_charges(path)] == [1, 2]
+    bill = read_bill([path])
+    assert bill.rows == 2
+    assert [group.billed_cost for group in bill.groups.values()] == [3]
     path.write_text("\n".join([header, f"{first},,,", f"{second},,x"]), encoding="utf-8")
     assert refusal(path) == f"line 3: has {len(BASIC) + 2} cells, but the header has {len(BASIC)}"
