@@ -111,7 +111,7 @@ openapi: install ## Write openapi.json, the committed contract.
 	$(BIN)/python -m app openapi > openapi.json.new
 	mv openapi.json.new openapi.json
 
-bench: ## Measure the service, in 25 minutes; ARGS=--fresh generates the data again. Needs wrk.
+bench: ## Measure the service, in 25 minutes; ARGS=--fresh generates the data again, ARGS=--large adds a bill of 10,000,000 rows. Needs wrk.
 	@tools/install $(VENV) requirements/bench.txt
 	$(BIN)/python -m benchmarks run $(ARGS)
 

@@ -42,6 +42,10 @@ def run(
         ),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Create the databases again.")] = False,
+    large: Annotated[
+        bool,
+        typer.Option("--large", help="Import a bill of 10,000,000 rows, too: 2 GB of disk."),
+    ] = False,
     sizes: Annotated[
         str | None, typer.Option(help=f"Invoices of each database; by default {_SIZES}.")
     ] = None,
@@ -63,9 +67,9 @@ def run(
 ) -> None:
     """Measure, and show the table of ratios."""
     if beside:
-        everything = [Phase.BASELINE, Phase.COLD, Phase.DELIVERIES]
+        everything = [Phase.BASELINE, Phase.COLD, Phase.DELIVERIES, Phase.FOCUS]
     elif quick:
-        everything = [Phase.REFERENCES]
+        everything = [Phase.REFERENCES, Phase.FOCUS]
     else:
         everything = [phase for phase in Phase if phase is not Phase.BASELINE]
     wanted = (sizes or ("10000" if quick else _SIZES)).split(",")
@@ -79,6 +83,7 @@ def run(
         phases=[phase for phase in everything if not only or phase in only],
         beside=beside,
         quick=quick,
+        large=large,
         fresh=fresh,
         place=_PLACE,
     )

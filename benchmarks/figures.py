@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 
+from benchmarks import focus
 from benchmarks.phases import CONNECTIONS, PROCESS_CASES
 from benchmarks.results import Phase, Result, Series, Subject
 
@@ -81,6 +82,11 @@ _COLD = (
 """Reads with nothing kept in memory: the targets against `_RENDERING_BUILD` and `one-query`."""
 _DELIVERIES = ((0.0, 1.5), (0.03, 2.2))
 """Seconds before each reply of the mail server, and the target against `_RENDERING_BUILD`."""
+_FOCUS = (("csv", 6.0), ("gz", 5.0), ("parquet", 8.0), ("items", 2.5), ("large", 20.0))
+"""The bills, and the targets against `_RENDERING_BUILD`."""
+_FOCUS_MEMORY = (("csv", 768.0), ("large", 1024.0))
+_FOCUS_AGAIN = 0.5
+"""Of the time of the first import, for a second one that changes nothing."""
 _RENDERING_BUILD = "834806b"
 """A build without stored lines, which renders each response."""
 _BASELINE_TARGET = 0.9
@@ -92,7 +98,7 @@ def figures(result: Result) -> list[Figure]:
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
         _references, _tails, _cold, _sizes, _processes, _imports, _memory, _streams, _disk,
-        _deliveries, _baseline,
+        _deliveries, _focus, _baseline,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
@@ -110,7 +116,7 @@ def _baseline(result: Result) -> Iterator[Figure]:
 
 
 def _deliveries(result: Result) -> Iterator[Figure]:
-    beside = str(result.options["beside"])
+    beside = str(result.options.get("beside", ""))
     if not beside:
         return
     rates = {(one.subject, one.delay, one.round): one.rate for one in result.deliveries}
@@ -126,6 +132,54 @@ def _deliveries(result: Result) -> Iterator[Figure]:
             median(ratios) if ratios else None,
             times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET,
         )
+
+
+def _focus(result: Result) -> Iterator[Figure]:
+    titles = {case.name: case.title for case in (*focus.CASES, focus.LARGE)}
+    slow = {case.name: case.slow or case.name for case in (*focus.CASES, focus.LARGE)}
+    beside = str(result.options.get("beside", ""))
+    own = {(one.case, one.round): one for one in result.focus if one.subject is Subject.SERVICE}
+    rates: dict[str, list[float]] = {}
+    peaks: dict[str, int] = {}
+    for (case, _), one in own.items():
+        rates.setdefault(case, []).append(one.rate)
+        peaks[case] = max(one.peak, peaks.get(case, 0))
+    others: dict[str, list[float]] = {}
+    for one in result.focus:
+        if one.subject is Subject.BASELINE:
+            others.setdefault(one.case, []).append(one.rate)
+    if not result.options.get("quick"):  # a small bill measures the start of the command
+        for case, times in _FOCUS:
+            if case in rates and slow[case] in others:
+                yield Figure(
+                    Phase.FOCUS,
+                    f"import of a bill, {titles[case]}, against {beside}",
+                    median(rates[case]) / median(others[slow[case]]),
+                    times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET,
+                    note=f"{median(rates[case]):,.0f} rows a second",
+                )
+        again = [
+            one.seconds / own["csv", number].seconds
+            for (case, number), one in own.items()
+            if case == "csv-again"
+        ]
+        yield Figure(
+            Phase.FOCUS,
+            "a second import of the same bill, against the first",
+            median(again) if again else None,
+            _FOCUS_AGAIN,
+            at_most=True,
+        )
+    for case, most in _FOCUS_MEMORY:
+        if case in peaks:
+            yield Figure(
+                Phase.FOCUS,
+                f"memory of the import of a bill, {titles[case]}",
+                peaks[case] / MIB,
+                most,
+                at_most=True,
+                unit=" MiB",
+            )
 
 
 def _references(result: Result) -> Iterator[Figure]:

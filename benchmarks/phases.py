@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from app.billing.periods import Period
-from benchmarks import deliveries, importing, plain_check, streaming
+from benchmarks import deliveries, focus, importing, plain_check, streaming
 from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.cases import (
     Case,
@@ -75,6 +75,8 @@ class Bench:
     result: Result
     baseline: Build | None
     """The build of another commit, to be measured beside this one."""
+    large: bool = False
+    """Whether the largest bill is imported, too."""
 
     @property
     def smallest(self) -> Made:
@@ -212,6 +214,19 @@ async def deliver(bench: Bench) -> None:
     )
 
 
+async def import_bills(bench: Bench) -> None:
+    """Measure the import of bills."""
+    progress("Import of bills (FOCUS).")
+    bench.result.focus += await focus.measure(
+        bench.databases,
+        bench.environment,
+        1 if bench.quick else bench.pace.rounds,
+        bench.baseline,
+        quick=bench.quick,
+        large=bench.large,
+    )
+
+
 PHASES: Final = {
     Phase.REFERENCES: references,
     Phase.SIZES: sizes,
@@ -219,6 +234,7 @@ PHASES: Final = {
     Phase.STREAMS: streams,
     Phase.IMPORT: import_,
     Phase.DELIVERIES: deliver,
+    Phase.FOCUS: import_bills,
 }
 
 

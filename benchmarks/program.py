@@ -36,6 +36,8 @@ class Options:
     quick: bool
     beside: str
     """The commit whose build is measured beside this one; "" for none."""
+    large: bool
+    """Whether the largest bill is imported, too."""
     fresh: bool
     """Whether existing databases are created again."""
     place: Path
@@ -80,7 +82,17 @@ async def _run(
     )
     made = await make(databases, environment, options.sizes, result)
     build = check_out(options.beside, options.place / "builds") if options.beside else None
-    bench = Bench(databases, environment, made, running, options.pace, options.quick, result, build)
+    bench = Bench(
+        databases,
+        environment,
+        made,
+        running,
+        options.pace,
+        options.quick,
+        result,
+        build,
+        options.large,
+    )
     for phase in options.phases:
         await _PHASES[phase](bench)
     return result

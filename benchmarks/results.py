@@ -35,6 +35,8 @@ class Phase(StrEnum):
     """Answers of very many items."""
     IMPORT = "import"
     DELIVERIES = "deliveries"
+    FOCUS = "focus"
+    """The import of bills."""
     BASELINE = "baseline"
     """The central cases beside the build of another commit."""
     COLD = "cold"
@@ -122,6 +124,24 @@ class DeliveryRound:
 
 
 @dataclass(frozen=True)
+class FocusRound:
+    """One import of a bill, by the whole command."""
+
+    subject: Subject
+    case: str
+    round: int
+    rows: int
+    seconds: float
+    peak: int
+    """The peak memory of the process in bytes."""
+
+    @property
+    def rate(self) -> float:
+        """Rows per second."""
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
 class Memory:
     """The peak of one serving process, in bytes."""
 
@@ -144,6 +164,7 @@ class Result:
     streams: list[Stream] = field(default_factory=list)
     imports: list[ImportRound] = field(default_factory=list)
     deliveries: list[DeliveryRound] = field(default_factory=list)
+    focus: list[FocusRound] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     footprints: dict[int, Footprint] = field(default_factory=dict)
 
@@ -188,6 +209,7 @@ class Result:
             "streams": [asdict(stream) for stream in self.streams],
             "imports": [asdict(one) for one in self.imports],
             "deliveries": [asdict(one) for one in self.deliveries],
+            "focus": [asdict(one) for one in self.focus],
             "memory": [asdict(one) for one in self.memory],
             "footprints": {size: asdict(one) for size, one in self.footprints.items()},
         }
@@ -215,6 +237,10 @@ class Result:
             deliveries=[
                 DeliveryRound(**one | {"subject": Subject(one["subject"])})
                 for one in value["deliveries"]
+            ],
+            focus=[
+                FocusRound(**one | {"subject": Subject(one["subject"])})
+                for one in value.get("focus", [])
             ],
             memory=[Memory(**one) for one in value["memory"]],
             footprints={int(k): Footprint(**one) for k, one in value["footprints"].items()},
