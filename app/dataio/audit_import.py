@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.record_tables import INVOICES, SUBJECTS, RecordTables
+from app.database.copying import copy_rows
 from app.dataio.database_errors import rejection_reason
 from app.dataio.import_report import ImportReport, RejectedRecord
 from app.dataio.records.audit import (
@@ -24,7 +25,6 @@ from app.dataio.records.audit import (
     SubjectHistoryEntryRecord,
 )
 from app.dataio.records.record import kind_of
-from app.dataio.staging import copy_rows
 
 _BATCH_RECORDS: Final = 5000
 
@@ -78,11 +78,9 @@ def _select_lines(model: type[AuditRecord]) -> TextClause:
     )
     return text(f"""
 SELECT row_to_json(record)::text AS line
-FROM (
-    SELECT '{kind_of(model)}' AS kind, {fields}
-    FROM {_table(model)} AS e {heads if issubclass(model, EntryRecord) else ""}
-    ORDER BY e.id
-) AS record
+FROM {_table(model)} AS e {heads if issubclass(model, EntryRecord) else ""}
+CROSS JOIN LATERAL (SELECT '{kind_of(model)}' AS kind, {fields}) AS record
+ORDER BY e.id
 """)  # noqa: S608 - made of constants
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import FromClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.copying import copy_rows
 from app.dataio.import_report import ImportReport, RejectedRecord
 from app.dataio.records.documents import (
     DocumentRecord,
@@ -19,7 +20,6 @@ from app.dataio.records.documents import (
     InvoiceDocumentRecord,
 )
 from app.dataio.records.record import kind_of
-from app.dataio.staging import copy_rows
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
 from app.invoices.repository.documents import LINES
 from app.invoices.repository.item_sources import is_of_document, is_present_document

@@ -4,7 +4,7 @@ A row that is equal to its record is not updated, so that a repeated import chan
 even a revision. The temporary tables are dropped at the end of the transaction.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -43,6 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
+from app.database.copying import copy_rows
 from app.dataio.records.identity import TokenRecord
 from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
 from app.dataio.records.payments import PaymentRecord
@@ -70,19 +71,6 @@ _ROUNDED_COLUMNS: Final[dict[type[Record], dict[str, Callable[[Table], ColumnEle
 def _unnest(uuids: ColumnElement[Any]) -> TableValuedAlias:
     elements = func.unnest(uuids).table_valued(column("uuid", Uuid), with_ordinality="place")
     return elements.render_derived()
-
-
-async def copy_rows(
-    connection: AsyncConnection,
-    table: str,
-    rows: Iterable[Sequence[object]],
-    columns: Sequence[str],
-) -> None:
-    """Copy rows of values to columns of a table."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    if driver is None:  # pragma: no cover - only after the connection was closed
-        raise RuntimeError("the connection is closed")
-    await driver.copy_records_to_table(table, records=rows, columns=columns)
 
 
 @dataclass

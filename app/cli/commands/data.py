@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -156,8 +157,10 @@ def export(
             async def run(database: Database, progress: Progress) -> None:
                 reach = progress.reach if progress.is_watched else None
                 progress.begin("", 1)
-                async for piece in export_lines(database, settings, proofs=proofs, progress=reach):
-                    file.write(piece)
+                lines = export_lines(database, settings, proofs=proofs, progress=reach)
+                async with aclosing(lines):
+                    async for piece in lines:
+                        file.write(piece)
                 file.flush()
                 progress.begin("checks")
                 await _print_unimportable(database, settings.currency)

@@ -7,7 +7,8 @@ A kind follows the kinds that it names. Rows are in the order of their creation.
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Row,
     Select,
     Text,
-    TextClause,
     cast,
     false,
     func,
@@ -32,6 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from app.audit.models import AuditChange, AuditEntry, SubjectChange, SubjectEntry
 from app.database import timeouts
+from app.database.copying import copy_lines
 from app.database.engine import Database
 from app.dataio import audit_import, document_import
 from app.dataio.records.invoices import InvoiceRecord
@@ -41,7 +42,10 @@ from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore
 from app.settings import Settings
 
-_BATCH_ROWS: Final = 1000
+_PROOF_ROWS: Final = 1000
+_PLANNER: Final = {"enable_sort": "off", "parallel_setup_cost": "0", "parallel_tuple_cost": "0"}
+"""PostgreSQL does not know that the lines are long, and that making them takes most of the time. It
+would sort them on disk, and make them in one process."""
 _PROOF_PIECE_BYTES: Final = 3 * 64 * 1024  # a multiple of 3: the base64 of a piece has no padding
 _NO_PROOF: Final = b'"proof":null}'
 
@@ -56,7 +60,7 @@ async def export_lines(
     *,
     proofs: bool = True,
     progress: Callable[[float], None] | None = None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the lines, in pieces of any size. Without `proofs`, payments have no proof.
 
     Calls `progress` with the fraction of the rows that have been read. Raises `ProofUnreadable`.
@@ -64,26 +68,27 @@ async def export_lines(
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
+        await connection.execute(
+            select(*(func.set_config(name, value, true()) for name, value in _PLANNER.items()))
+        )
         done, total = 0, 0 if progress is None else await _count_rows(connection)
-        selects: list[tuple[TextClause | Select[Any], bool]] = [
-            *((lines, False) for lines in audit_import.EXPORT_LINES),
-            *(
-                (_select_lines(kind), proofs and kind.model is PaymentRecord)
-                for kind in RECORD_KINDS
-            ),
-            *((lines, False) for lines in document_import.EXPORT_LINES),
-        ]
-        for statement, has_proofs in selects:
-            rows = await connection.stream(statement, execution_options={"yield_per": _BATCH_ROWS})
-            async for batch in rows.partitions():
-                if has_proofs:
-                    async for piece in _with_proofs(batch, store):
-                        yield piece
-                else:
-                    yield b"".join(row.line.encode() + b"\n" for row in batch)
-                done += len(batch)
-                if progress is not None:
-                    progress(min(done / total, 1))  # lines of a row may be several records
+        kinds = (
+            _with_proofs(connection, kind, store)
+            if proofs and kind.model is PaymentRecord
+            else copy_lines(connection, _select_lines(kind))
+            for kind in RECORD_KINDS
+        )
+        for pieces in (
+            *(copy_lines(connection, lines) for lines in audit_import.EXPORT_LINES),
+            *kinds,
+            *(copy_lines(connection, lines) for lines in document_import.EXPORT_LINES),
+        ):
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+                    if progress is not None:
+                        done += piece.count(b"\n")
+                        progress(min(done / total, 1))  # lines of a row may be several records
 
 
 async def _count_rows(connection: AsyncConnection) -> int:
@@ -94,8 +99,8 @@ async def _count_rows(connection: AsyncConnection) -> int:
     return sum((await connection.execute(select(*counts))).one())
 
 
-def _select_lines(kind: RecordKind) -> Select[Any]:
-    """Select the lines of a kind, and the columns of their proofs."""
+def _select_lines(kind: RecordKind, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select the lines of a kind, and columns of its table."""
     table = kind.table
     source: FromClause = table
     tables: list[FromClause] = [table]
@@ -114,8 +119,7 @@ def _select_lines(kind: RecordKind) -> Select[Any]:
     fields = [values[field].label(field) for field in kind.model.model_fields]
     record = select(*fields).correlate(*tables).lateral("record")
     line = cast(func.row_to_json(record.table_valued()), Text).label("line")
-    proof = [table.c[name] for name in PROOF_COLUMNS if name in table.c]
-    return select(line, *proof).select_from(source.join(record, true())).order_by(table.c.id)
+    return select(line, *columns).select_from(source.join(record, true())).order_by(table.c.id)
 
 
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -135,8 +139,12 @@ def _fields_without_column(kind: RecordKind) -> dict[str, ColumnElement[Any]]:
     return {"proof": null()} if kind.model is PaymentRecord else {}
 
 
-async def _with_proofs(rows: Sequence[Row[Any]], store: ProofStore) -> AsyncIterator[bytes]:
-    for row in rows:
+async def _with_proofs(
+    connection: AsyncConnection, kind: RecordKind, store: ProofStore
+) -> AsyncGenerator[bytes, None]:
+    statement = _select_lines(kind, *(kind.table.c[name] for name in PROOF_COLUMNS))
+    rows = await connection.stream(statement, execution_options={"yield_per": _PROOF_ROWS})
+    async for row in rows:
         line = row.line.encode()
         if row.proof_key is None:
             yield line + b"\n"
@@ -150,7 +158,7 @@ async def _with_proofs(rows: Sequence[Row[Any]], store: ProofStore) -> AsyncIter
         yield b'"}}\n'
 
 
-async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncIterator[bytes]:
+async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncGenerator[bytes, None]:
     """Yield the content of a proof in base64; raises `ProofUnreadable`."""
     digest = sha256()
     try:
