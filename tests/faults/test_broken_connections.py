@@ -14,7 +14,6 @@ from app.invoices.models import Invoice
 from app.payments.models import Payment
 from tests.support.factories import Factories, Row
 from tests.support.proxy import Proxy, http_proxy
-from tests.support.server import Server
 
 PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 1000
 HEAD = 400
@@ -57,12 +56,12 @@ class Payer:
 
 
 async def test_a_payment_over_a_cut_connection_is_made_once(
-    server: Server, connection: AsyncConnection, make: Factories, tmp_path: Path
+    api_url: str, connection: AsyncConnection, make: Factories, tmp_path: Path
 ) -> None:
     customer = await make.customer()
     await make.profile(customer)
     staff = await make.staff()
-    async with http_proxy(server.url) as proxy:
+    async with http_proxy(api_url) as proxy:
         payer = Payer(proxy, staff.headers)
         whole = await _created(make, customer, 1)
         answer = await payer.pay(whole)

@@ -20,7 +20,8 @@ from app.payments.models import Payment
 from app.settings import DatabaseSettings
 from tests.support.databases import migrate
 from tests.support.factories import Factories
-from tests.support.server import run_server
+from tests.support.server import serve
+from tests.support.settings import settings_of
 
 pytestmark = pytest.mark.usefixtures("child_processes", "redis_server")
 
@@ -93,12 +94,15 @@ async def test_requests_fail_with_503_and_recover(tmp_path: Path) -> None:
                 payable.append(invoice.uuid)
         await database.close()
 
-        environment = {"DATABASE_URL": postgresql.url, "REDIS_URL": os.environ["REDIS_URL"]}
+        environment = {
+            "DATABASE_URL": postgresql.url,
+            "REDIS_URL": os.environ["REDIS_URL"],
+            "PROOF_DIR": str(tmp_path / "proofs"),
+            "MAIL_DIR": str(tmp_path / "mail"),
+        }
         async with (
-            run_server(environment, tmp_path) as server,
-            httpx.AsyncClient(
-                base_url=server.url, headers=staff.headers, timeout=PATIENCE
-            ) as client,
+            serve(settings_of(environment)) as url,
+            httpx.AsyncClient(base_url=url, headers=staff.headers, timeout=PATIENCE) as client,
         ):
             load = Load(client, payable)
             async with asyncio.TaskGroup() as tasks:

@@ -14,7 +14,7 @@ from app.deliveries.models import Delivery
 from app.local.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests.support.factories import Factories, Row
-from tests.support.server import run_server
+from tests.support.server import serve
 from tests.support.smtp import run_mail_server
 from tests.support.worker import until, worker_here
 
@@ -38,14 +38,9 @@ async def test_notifications_are_scheduled_without_redis_and_sent_later(
             settings = settings.model_copy(
                 update={"redis_url": server.url, "smtp_url": Url(sink.url)}
             )
-            environment = {
-                "DATABASE_URL": settings.database_url,
-                "REDIS_URL": settings.redis_url,
-                "QUEUE_NAME": settings.queue_name,
-            }
             async with (
-                run_server(environment, tmp_path) as api,
-                httpx.AsyncClient(base_url=api.url, headers=staff.headers, timeout=30) as client,
+                serve(settings) as url,
+                httpx.AsyncClient(base_url=url, headers=staff.headers, timeout=30) as client,
             ):
                 async with worker_here(settings):
                     await _notify(client, invoices[0])
