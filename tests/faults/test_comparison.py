@@ -1,17 +1,19 @@
-"""The comparison of the fault suite finds lost, wrong and doubled changes."""
+"""The case of the fault suite that every test run has, and what the comparison finds after it."""
 
 import re
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import text
 
-from faults.case import Case
 from faults.case_runner import prepared_stack, run_on_stack
+from faults.cases import all_cases
 from faults.comparison import compare
 from faults.findings import Findings
 from faults.load import LoadGenerator
 from faults.request_log import Attempt, Kind
+from faults.results import CaseResult
 from faults.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("child_processes")
@@ -34,21 +36,38 @@ TAMPERING = (
 NAMED = "SELECT proof_key FROM payments WHERE proof_key IS NOT NULL ORDER BY id LIMIT 1"
 
 
-async def _nothing(stack: Stack, load: LoadGenerator) -> None:
-    async with load.running():
-        await load.wait_until_healthy()
-        await load.wait_for_recovery()
+CASE = "postgresql-cut"
+CUSTOMERS = 20
+"""Enough for a case that takes a few seconds."""
 
 
-async def test_lost_wrong_and_doubled_changes_are_found() -> None:
-    case = Case("nothing", "Nothing", _nothing)
-    async with prepared_stack(case, customers=12) as (stack, load):
-        outcome = await run_on_stack(case, stack, load, patient=False)
-        assert not outcome.findings.lines()
-        assert outcome.recovery is not None
-        await tamper(stack, load)
-        async with stack.database() as database:
-            found = await compare(database, stack.settings, stack.smtp, load)
+@dataclass
+class FinishedCase:
+    """A case after its fault and the comparison; the stack runs on."""
+
+    stack: Stack
+    load: LoadGenerator
+    outcome: CaseResult
+
+
+@pytest.fixture(scope="module")
+async def finished() -> AsyncIterator[FinishedCase]:
+    (case,) = (each for each in all_cases() if each.name == CASE)
+    async with prepared_stack(case, CUSTOMERS) as (stack, load):
+        yield FinishedCase(stack, load, await run_on_stack(case, stack, load, patient=False))
+
+
+async def test_nothing_is_lost_wrong_or_doubled(finished: FinishedCase) -> None:
+    assert not finished.outcome.findings.lines()
+    assert finished.outcome.findings.requests > 0
+    assert finished.outcome.recovery is not None
+
+
+async def test_lost_wrong_and_doubled_changes_are_found(finished: FinishedCase) -> None:
+    stack, load = finished.stack, finished.load
+    await tamper(stack, load)
+    async with stack.database() as database:
+        found = await compare(database, stack.settings, stack.smtp, load)
     assert_told(
         found.lost,
         "the payment of",
