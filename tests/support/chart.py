@@ -123,10 +123,12 @@ def one(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Yield the name of each object that makes pods, and the template of these."""
+    """Yield the name of each object that is a pod or makes pods, and the template of these."""
     for manifest in manifests:
         spec = manifest.get("spec", {})
-        found = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template")
+        found = manifest if manifest["kind"] == "Pod" else None
+        for owner in (spec, spec.get("jobTemplate", {}).get("spec", {})):
+            found = found or owner.get("template")
         if found:
             yield manifest["metadata"]["name"], found
 

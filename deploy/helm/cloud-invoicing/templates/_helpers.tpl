@@ -181,7 +181,7 @@ topologySpreadConstraints:
     claimName: {{ include "invoicing.proofsClaim" . }}
 - name: temporary
   emptyDir:
-    sizeLimit: 1Gi
+    sizeLimit: {{ .Values.temporarySize }}
 {{- end -}}
 
 {{- define "invoicing.mounts" -}}
