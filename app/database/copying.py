@@ -32,7 +32,7 @@ async def copy_lines(
     """Yield the rows of one column of JSON, each with a line feed, in pieces of any size.
 
     The server goes on while the pieces are used. The connection cannot be used meanwhile. An
-    iteration that ends early must be closed, and its transaction rolled back. Raises DBAPIError.
+    iteration that ends early must be closed, which also closes the connection. Raises DBAPIError.
     """
     driver = await _driver(connection)
     compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
@@ -55,6 +55,9 @@ async def copy_lines(
         await copying
     finally:
         is_closed = True
+        if not copying.done():
+            # After a canceled COPY the driver takes the next response for one of the COPY.
+            await connection.invalidate()
         copying.cancel()
         await asyncio.gather(copying, return_exceptions=True)
 
