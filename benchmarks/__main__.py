@@ -67,7 +67,9 @@ def run(
 ) -> None:
     """Measure, and show the table of ratios."""
     if beside:
-        everything = [Phase.BASELINE, Phase.COLD, Phase.DELIVERIES, Phase.FOCUS]
+        everything = [
+            Phase.BASELINE, Phase.COLD, Phase.DELIVERIES, Phase.FOCUS, Phase.CLOSE
+        ]  # fmt: skip
     elif quick:
         everything = [Phase.REFERENCES, Phase.FOCUS]
     else:

@@ -87,6 +87,8 @@ _FOCUS = (("csv", 6.0), ("gz", 5.0), ("parquet", 8.0), ("items", 2.5), ("large",
 _FOCUS_MEMORY = (("csv", 768.0), ("large", 1024.0))
 _FOCUS_AGAIN = 0.5
 """Of the time of the first import, for a second one that changes nothing."""
+_CLOSE = (("close-issue", 8.0), ("close-job", 3.0))
+"""Cases of the close, and the target against `_RENDERING_BUILD`, which froze no documents."""
 _RENDERING_BUILD = "834806b"
 """A build without stored lines, which renders each response."""
 _BASELINE_TARGET = 0.9
@@ -98,7 +100,7 @@ def figures(result: Result) -> list[Figure]:
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
         _references, _tails, _cold, _sizes, _processes, _imports, _memory, _streams, _disk,
-        _deliveries, _focus, _baseline,
+        _deliveries, _focus, _close, _baseline,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
@@ -180,6 +182,24 @@ def _focus(result: Result) -> Iterator[Figure]:
                 at_most=True,
                 unit=" MiB",
             )
+
+
+def _close(result: Result) -> Iterator[Figure]:
+    beside = str(result.options.get("beside", ""))
+    if not beside:
+        return
+    for case, times in _CLOSE:
+        ratios = [
+            result.ratio(series, replace(series, subject=Subject.BASELINE))
+            for series in result.samples
+            if series.case == case and series.subject is Subject.SERVICE
+        ]
+        yield Figure(
+            Phase.CLOSE,
+            f"{result.titles.get(case, case)}, against {beside}",
+            ratios[0] if ratios else None,
+            times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET,
+        )
 
 
 def _references(result: Result) -> Iterator[Figure]:

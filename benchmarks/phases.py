@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from app.billing.periods import Period
-from benchmarks import deliveries, focus, importing, plain_check, streaming
+from benchmarks import closing, deliveries, focus, importing, plain_check, streaming
 from benchmarks.builds import THIS_BUILD, Build
 from benchmarks.cases import (
     Case,
@@ -227,6 +227,18 @@ async def import_bills(bench: Bench) -> None:
     )
 
 
+async def close(bench: Bench) -> None:
+    """Measure the close of a month."""
+    invoices = closing.QUICK_INVOICES if bench.quick else closing.INVOICES
+    progress(f"The close of a month with {invoices:,} invoices.")
+    bench.result.titles |= closing.TITLES
+    bench.result.add(
+        await closing.measure(
+            bench.databases, bench.environment, invoices, bench.pace.rounds, bench.baseline
+        )
+    )
+
+
 PHASES: Final = {
     Phase.REFERENCES: references,
     Phase.SIZES: sizes,
@@ -235,6 +247,7 @@ PHASES: Final = {
     Phase.IMPORT: import_,
     Phase.DELIVERIES: deliver,
     Phase.FOCUS: import_bills,
+    Phase.CLOSE: close,
 }
 
 

@@ -162,6 +162,7 @@ def _remarks(result: Result) -> Iterator[str]:
             f" raw COPY in {one.copy_seconds:.1f} s."
         )
     yield from _remarks_on_deliveries(result)
+    yield from _remarks_on_the_close(result)
     for size, taken in result.footprints.items():
         yield (
             f"{size:,} invoices on disk: items {taken.items / MIB:,.0f} MiB, invoices"
@@ -183,6 +184,15 @@ def _remarks_on_deliveries(result: Result) -> Iterator[str]:
             f"Deliveries by {build}, each reply after {delay * 1000:.0f} ms:"
             f" {rate:.0f} a second, {cpu * 1000:.1f} ms of CPU each in the worker."
         )
+
+
+def _remarks_on_the_close(result: Result) -> Iterator[str]:
+    for series in result.samples:
+        if series.phase is Phase.CLOSE:
+            title = result.titles[series.case]
+            is_other = series.subject is Subject.BASELINE
+            build = str(result.options["beside"]) if is_other else "this build"
+            yield f"{series.size:,} {title}, by {build}: {_number(result.rate(series))} a second."
 
 
 def _number(value: float | None, digits: int = 0) -> str:

@@ -37,6 +37,8 @@ class Phase(StrEnum):
     DELIVERIES = "deliveries"
     FOCUS = "focus"
     """The import of bills."""
+    CLOSE = "close"
+    """The close of a month."""
     BASELINE = "baseline"
     """The central cases beside the build of another commit."""
     COLD = "cold"

@@ -156,8 +156,9 @@ RESULTS: Final = (
     " ON i.id = l.invoice_id CROSS JOIN jsonb_each(l.content) AS line"
     " ORDER BY i.number, (line.value -> 'position')::integer",
     "SELECT i.number, c.kind, c.was - 'uuid' - 'document' AS was,"
-    " c.became - 'uuid' - 'document' - 'customer_credit' AS became FROM invoice_changes AS c JOIN invoices AS i"
-    " ON i.uuid = c.invoice_uuid ORDER BY i.number, c.id",
+    " c.became - 'uuid' - 'document' - 'customer_credit' AS became"
+    " FROM invoice_changes AS c JOIN invoices AS i ON i.uuid = c.invoice_uuid"
+    " ORDER BY i.number, c.id",
     "SELECT kind, was - 'uuid' AS was, became - 'uuid' AS became FROM subject_changes"
     " ORDER BY 1, 2, 3",
     "SELECT customer_uuid, project_uuid, amount, transaction_type, billing_period, invoice_uuid"
