@@ -208,18 +208,28 @@ async def empty_database_url(
         yield url
 
 
-@pytest.fixture
-def settings(database_url: str, redis_server: str, tmp_path: Path) -> Settings:
-    """Settings of a service on the test's own database; change with `model_copy(update=…)`."""
+@pytest.fixture(scope="session")
+def _common_settings(postgresql_server: str, redis_server: str) -> Settings:
+    """Settings that all tests share, since to read the environment takes a quarter of a test."""
     return Settings(
-        database_url=database_url,
+        database_url=postgresql_server,
         database_pool_size=5,
         redis_url=redis_server,
-        queue_name=f"test-{uuid4().hex}",
-        mail_dir=tmp_path / "mail",
-        proof_dir=tmp_path / "proofs",
         log_format="console",
     )
+
+
+@pytest.fixture
+def settings(_common_settings: Settings, database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a service on the test's own database; change with `model_copy(update=…)`."""
+    own = {
+        "database_url": database_url,
+        "queue_name": f"test-{uuid4().hex}",
+        "mail_dir": tmp_path / "mail",
+        "proof_dir": tmp_path / "proofs",
+        "issuer_details": _common_settings.issuer_details.model_copy(),
+    }
+    return _common_settings.model_copy(update=own)
 
 
 @pytest.fixture

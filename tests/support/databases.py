@@ -1,5 +1,6 @@
 """The databases of the server that the tests use."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.settings import DatabaseSettings, postgresql_url
+from app.settings import postgresql_url
 from tests.support.paths import ROOT
 
 FOLLOWING = {
@@ -57,4 +58,4 @@ async def administer(*statements: str, server: str | None = None) -> None:
 
 
 def _server_url(server: str | None) -> str:
-    return DatabaseSettings().database_url if server is None else postgresql_url(server)
+    return postgresql_url(os.environ["DATABASE_URL"] if server is None else server)
