@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from app import domain_errors
 from app.api.json_response import json_response
@@ -210,9 +209,8 @@ def allowed_methods(routes: Iterable[BaseRoute], path: str) -> list[str]:
     """
     methods: set[str] = set()
     literal: set[str] = set()
-    for route in iter_route_contexts(list(routes)):
-        pattern = getattr(route, "path_regex", None)
-        if route.methods and pattern is not None and pattern.match(path):
+    for route in routes:
+        if isinstance(route, Route) and route.methods and route.path_regex.match(path):
             chosen = literal if route.path == path else methods
             chosen |= {*route.methods, "OPTIONS"}
     return sorted(literal or methods)

@@ -4,7 +4,6 @@ from collections import defaultdict
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, compile_path
 
@@ -14,8 +13,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 def install(app: FastAPI) -> None:
     """Refuse the other methods of literal paths with 405, before a record's path takes them."""
     methods: defaultdict[str, set[str]] = defaultdict(set)
-    for route in iter_route_contexts(app.routes):
-        methods[route.path or ""].update(route.methods or ())
+    for route in app.routes:
+        if isinstance(route, Route):
+            methods[route.path].update(route.methods or ())
     of_records = [compile_path(path)[0] for path in methods if "{" in path]
     refusals = [
         _Refusal(Route(path, _refuse, methods=sorted(others)))

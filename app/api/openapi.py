@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
@@ -142,7 +142,9 @@ def _adapt_amounts(schemas: dict[str, Any], currency: Currency) -> None:
 def _operations(
     app: FastAPI, document: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any], Dependant]]:
-    for route in iter_route_contexts(app.routes):
+    for route in app.routes:
+        if not isinstance(route, APIRoute):
+            continue
         path = document["paths"].get(route.path_format, {})
         for method in route.methods or ():
             if route.include_in_schema and method.lower() in path:

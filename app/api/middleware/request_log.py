@@ -11,8 +11,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from fastapi import Request
-from fastapi.routing import iter_route_contexts
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -36,23 +35,23 @@ class Operations:
     """The operations of an application that has all its routes."""
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        contexts = [c for c in iter_route_contexts(routes) if getattr(c, "methods", None)]
+        served = [route for route in routes if isinstance(route, Route)]
         ids = {
-            (context.endpoint, method): operation_id
-            for context in contexts
-            for method in context.methods or ()
-            if (operation_id := getattr(context, "operation_id", None))
+            (route.endpoint, method): operation_id
+            for route in served
+            for method in route.methods or ()
+            if (operation_id := getattr(route, "operation_id", None))
         }
         # A HEAD without an operation of its own counts as the GET of the same endpoint.
         self._names: dict[tuple[Callable[..., Any] | None, str], str] = {
-            (context.endpoint, method): ids.get((context.endpoint, method))
-            or ids.get((context.endpoint, "GET"))
-            or context.name
+            (route.endpoint, method): ids.get((route.endpoint, method))
+            or ids.get((route.endpoint, "GET"))
+            or route.name
             or NO_OPERATION
-            for context in contexts
-            for method in context.methods or ()
+            for route in served
+            for method in route.methods or ()
         }
-        self._words = {word for context in contexts for word in (context.path or "").split("/")}
+        self._words = {word for route in served for word in route.path.split("/")}
 
     def path(self, scope: Scope) -> str:
         """Return a request's path with `*` for each part that is neither of a route nor a UUID."""
