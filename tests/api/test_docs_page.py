@@ -1,17 +1,18 @@
 """The documentation page in a browser, directly and behind a gateway."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from urllib.parse import urlencode, urlsplit
 
 import httpx
-from playwright.async_api import Locator, Page, Route, expect
+import pytest
+from playwright.async_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.billing.periods import Period
 from app.payments.models import Payment
-from tests.support.browser import browser_page
+from tests.support.browser import browser_page, run_browser
 from tests.support.factories import Factories
 
 _TRIED_OUT = (
@@ -28,6 +29,12 @@ _LAST_PAYMENT = select(Payment.uuid).order_by(Payment.id.desc()).limit(1)
 _PATIENCE = 60_000
 """Milliseconds until the page must show its operations, or a response."""
 GATEWAY = "http://gateway.example/billing"
+
+
+@pytest.fixture(scope="module")
+async def browser(child_processes: None) -> AsyncIterator[Browser]:
+    async with run_browser() as browser:
+        yield browser
 
 
 async def _behind_gateway(page: Page, api_url: str) -> None:
@@ -68,8 +75,8 @@ async def _expect_operations(page: Page, places: Collection[str]) -> None:
     assert sorted(found) == sorted(places)
 
 
-async def test_it_lists_every_operation_behind_a_gateway(api_url: str) -> None:
-    async with browser_page(offline=False) as page:
+async def test_it_lists_every_operation_behind_a_gateway(api_url: str, browser: Browser) -> None:
+    async with browser_page(browser, offline=False) as page:
         problems = _report_problems(page)
         await _behind_gateway(page, api_url)
         await page.goto(f"{GATEWAY}/api/docs")
@@ -120,14 +127,14 @@ async def _show_only(page: Page, operations: Collection[str]) -> None:
 
 
 async def test_operations_of_each_kind_can_be_tried_out(
-    api_url: str, make: Factories, connection: AsyncConnection
+    api_url: str, browser: Browser, make: Factories, connection: AsyncConnection
 ) -> None:
     """Authorize, open an operation, fill in only what identifies the record, execute."""
     staff = await make.staff()
     customer = await make.customer()
     profile = await make.profile(customer)
     places = await _operations(api_url)
-    async with browser_page(offline=False) as page, httpx.AsyncClient() as client:
+    async with browser_page(browser, offline=False) as page, httpx.AsyncClient() as client:
         problems = _report_problems(page)
         await _show_only(page, _TRIED_OUT)
         await page.goto(f"{api_url}/api/docs")

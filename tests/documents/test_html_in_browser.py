@@ -8,22 +8,26 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.documents.test_html_page import page_of
-from tests.support.browser import browser_page
+from tests.support.browser import browser_page, run_browser
 from tests.support.documents import make_line
-
-pytestmark = pytest.mark.usefixtures("child_processes")
 
 A4 = {"width": 794, "height": 1123}
 """In CSS pixels."""
 
 
+@pytest.fixture(scope="module")
+async def browser(child_processes: None) -> AsyncIterator[Browser]:
+    async with run_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page of a Chromium that may not reach anything."""
-    async with browser_page(offline=True) as page:
+    async with browser_page(browser, offline=True) as page:
         yield page
 
 
