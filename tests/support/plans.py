@@ -1,7 +1,7 @@
 """How PostgreSQL executes the statements of requests."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,15 @@ class Plans:
             answer = await self.client.get(path, headers=user.headers)
         if answer.status_code != 200:
             self.faults.append(f"{answer.status_code}: {path}")
-        looked = [each for each in executed if any(name in each[0] for name in self.tables)]
+        await self.check_statements(path, executed, most)
+
+    async def check_statements(
+        self, name: str, executed: Sequence[tuple[str, tuple[Any, ...]]], most: int
+    ) -> None:
+        """Record a fault if a statement scans a table, or reads more of its rows than `most`."""
+        looked = [each for each in executed if any(table in each[0] for table in self.tables)]
         if not looked:
-            self.faults.append(f"nothing was read: {path}")
+            self.faults.append(f"nothing was read: {name}")
         for statement, values in looked:
             for kind, plan in (
                 ("custom", await self._custom(statement, values)),
@@ -40,7 +46,7 @@ class Plans:
             ):
                 found = "; ".join(self._reads(plan, most))
                 if found:
-                    self.faults.append(f"{path}, {kind} plan: {found}")
+                    self.faults.append(f"{name}, {kind} plan: {found}")
 
     async def _custom(self, statement: str, values: tuple[Any, ...]) -> dict[str, Any]:
         return await self._explained(statement, values)

@@ -15,7 +15,9 @@ from sqlalchemy import (
     collate,
     exists,
     func,
+    literal_column,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -131,15 +133,19 @@ def _select(period: Period, rows: ReportRows) -> AnySelect:
 
 def _select_items(period: Period) -> Sequence[AnySelect]:
     def part(source: FromClause, customer: Mapping[str, ColumnElement[Any]]) -> Any:
-        item = source.c
+        # Beyond eight joins the planner keeps their order, and would read the items of all months.
+        # With an offset it plans the items of one invoice on their own.
+        of_invoice = source.c.invoice_id == Invoice.id
+        shown = select(source).where(of_invoice, item_sources.is_shown_in(source))
+        items_of_invoice = shown.offset(literal_column("0")).correlate(Invoice).lateral("item")
+        item = items_of_invoice.c
         columns = [
             *_INVOICE,
             *_labelled(customer),
             *(item[name] for name in (*_ITEM, *_ORDERED_BY)),
             item.seller_name.label("provider_name"),
         ]
-        of_invoice = and_(item.invoice_id == Invoice.id, item_sources.is_shown_in(source))
-        return _of_month(select(*columns), period).join(source, of_invoice)
+        return _of_month(select(*columns), period).join(items_of_invoice, true())
 
     return [
         part(item_sources.LIVE, _CUSTOMER).where(Invoice.document_version.is_(None)),
