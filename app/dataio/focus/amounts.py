@@ -106,15 +106,16 @@ def apportion_total(
     unit.
     """
     with localcontext(EXACT_ARITHMETIC):
+        exact = [cost / unit for cost in costs]
         ranges = [
-            _whole_units(cost / unit, price / unit)
-            for cost, price in zip(costs, unit_prices, strict=True)
+            _whole_units(quotient, price / unit)
+            for quotient, price in zip(exact, unit_prices, strict=True)
         ]
         # There are as many units left as lines to take one: they are the sum of the remainders, up
         # to half a unit by the rounding of the total and to the rounding errors of the unit prices.
         left = int(total / unit) - sum(lowest for lowest, _ in ranges)
         candidates = [i for i, (lowest, highest) in enumerate(ranges) if lowest < highest]
-        candidates.sort(key=lambda i: (ranges[i][0] - costs[i] / unit, -abs(costs[i])))
+        candidates.sort(key=lambda i: (ranges[i][0] - exact[i], -abs(exact[i])))
         units = [lowest for lowest, _ in ranges]
         for i in candidates[:left]:
             units[i] += 1

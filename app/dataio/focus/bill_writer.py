@@ -20,7 +20,6 @@ from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.restatements import Restater
 from app.dataio.focus.stored_invoices import StoredInvoice
 from app.dataio.loader import Loader
-from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.invoices.repository import imports
 from app.settings import Settings
@@ -114,8 +113,9 @@ class BillWriter:
             if plan.stored is None:
                 await self._loader.add(self._mapper.map_invoice(plan.draft))
         await self._update_stored_invoices(plans)
-        total, done = sum(len(plan.draft.lines) for plan in plans), 0
-        for plan in plans:
+        changed = [plan for plan in plans if not plan.is_unchanged]
+        total, done = sum(len(plan.draft.lines) for plan in changed), 0
+        for plan in changed:
             for item in self._mapper.map_items(plan.draft, plan.uuid):
                 await self._loader.add(item)
             done += len(plan.draft.lines)
@@ -141,17 +141,12 @@ class BillWriter:
 
     async def _add_references(self) -> None:
         """Add the missing references. An operator may have completed the existing ones."""
-        by_kind: dict[type[Record], list[Record]] = {}
-        for record in self._mapper.map_references():
-            by_kind.setdefault(type(record), []).append(record)
-        for model, records in by_kind.items():
-            uuid = RECORD_KIND_BY_MODEL[model].table.c.uuid
-            existing = await stored_invoices.find_existing(
-                self._connection, uuid, [record.uuid for record in records]
-            )
-            for record in records:
-                if record.uuid not in existing:
-                    await self._loader.add(record)
+        for model, references in self._mapper.references():
+            column = RECORD_KIND_BY_MODEL[model].table.c.uuid
+            existing = await stored_invoices.find_existing(self._connection, column, references)
+            for uuid, map_reference in references.items():
+                if uuid not in existing:
+                    await self._loader.add(map_reference())
             await self._loader.flush()
 
     async def _collect_results(

@@ -26,6 +26,7 @@ def find_billing_month(start: datetime, end: datetime) -> Period:
     return month
 
 
+@lru_cache(maxsize=4096)
 def last_moment_of_period(start: datetime, end: datetime) -> datetime:
     """Return the last moment of a billing period, to the microsecond.
 

@@ -249,19 +249,12 @@ def _sums(name: str) -> str:
 def _total(sums: Sequence[Any]) -> Decimal | None:
     """Return the sum of the short numbers and the parts of the others; None if there are none."""
     short, *parts = sums
-    if short is None and parts[0] is None:
-        return None
+    if parts[0] is None:
+        return None if short is None else short.normalize()
     total = short or Decimal(0)
-    if parts[0] is not None:
-        for part, (_, _, exponent) in zip(parts, _LONG_PARTS, strict=True):
-            total += Decimal(int(part)).scaleb(exponent)
-    return _without_trailing_zeros(total)
-
-
-def _without_trailing_zeros(number: Decimal) -> Decimal:
-    exact = number.normalize()
-    exponent = exact.as_tuple().exponent
-    return exact.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else exact
+    for part, (_, _, exponent) in zip(parts, _LONG_PARTS, strict=True):
+        total += Decimal(int(part)).scaleb(exponent)
+    return total.normalize()
 
 
 def _moment(microseconds: int | None) -> datetime | None:

@@ -1,7 +1,7 @@
 """UUIDs that are derived from the identifiers in a cost export, equal in every import."""
 
-import json
 from functools import lru_cache, partial
+from json.encoder import encode_basestring_ascii
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from app.dataio.focus.categories import CORRECTION
@@ -12,8 +12,9 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "urn:cloud-invoicing:focus")
 
 @lru_cache(maxsize=131_072)  # consecutive lines have most of their identifiers in common
 def _derive(kind: str, *parts: object) -> UUID:
-    # JSON separates the parts: no two lists have the same text.
-    return uuid5(_NAMESPACE, json.dumps([kind, *map(str, parts)]))
+    # As a JSON list, which separates the parts: no two lists have the same text.
+    texts = map(encode_basestring_ascii, (kind, *map(str, parts)))
+    return uuid5(_NAMESPACE, f"[{', '.join(texts)}]")
 
 
 customer_uuid = partial(_derive, "customer")

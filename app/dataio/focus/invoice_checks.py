@@ -31,6 +31,8 @@ class PlannedInvoice:
     """The tax that the import sets; None: a stored invoice keeps its own."""
     refusal: str = ""
     """Why the import may not store it although the bill differs from the stored invoice."""
+    is_unchanged: bool = False
+    """Whether the stored invoice has the items of the bill, so that none is written."""
     restated: RestatedInvoice | None = None
     """The differences to bill, if the stored invoice is issued."""
 
@@ -137,6 +139,9 @@ class InvoiceChecker:
             self.lacks_charges = True
             return f"{missing}, since the file lacks charges of an earlier import"
         self.removed_items += [uuid for uuid in lines if uuid not in billed]
+        plan.is_unchanged = stored.is_unchanged_since_import and stored_invoices.are_equal(
+            items, self._mapper.map_items(plan.draft, stored.uuid)
+        )
         return ""
 
     def _compare_currency(self, stored: StoredInvoice) -> str:

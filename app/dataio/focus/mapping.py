@@ -1,11 +1,12 @@
 """Maps a grouped bill to records."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from operator import attrgetter
+from typing import Any, TypeVar
 from uuid import UUID
 
 from app.billing.currencies import get_currency
@@ -44,6 +45,14 @@ _MICROSECOND = timedelta(microseconds=1)
 _MAX_NAME = 150
 _MAX_COST = Decimal(10**12 - 1)
 """Less than the largest unit price, by the amount that rounding may add."""
+
+
+References = dict[UUID, Callable[[], Record]]
+"""The functions that map records, by the UUID of the record."""
+_Source = TypeVar("_Source")
+_get_offering = attrgetter("provider", "category", "service")
+_get_resource = attrgetter("account", "sub_account", "provider", "category", "service", "resource")
+"""The values of a line that identify its offering and its resource."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class BillMapper:
         self.currency = currency
         self._bill = bill
         self._tax_percent = tax_percent
+        self._lines: dict[InvoiceKey, dict[UUID, InvoiceLine]] = {}
         lines: dict[InvoiceKey, list[ChargeGroupKey]] = {}
         for line in sorted(bill.groups):
             _check_cost(line, bill.groups[line])
@@ -122,61 +132,91 @@ class BillMapper:
             return self._bill.names.name_or_id(line.account)
         return self._bill.names.name_or_id(line.account, line.sub_account)
 
-    def map_references(self) -> Iterator[Record]:
-        """Yield the records that invoices and items name, each after those that it names itself."""
-        lines = [line for draft in self.drafts for line in draft.lines]
-        yield from self._map_customers(lines)
-        for title in _distinct(line.category for line in lines):
-            yield CategoryRecord(uuid=identifiers.category_uuid(title), title=title)
-        for line in {identifiers.offering_uuid(line): line for line in lines}.values():
-            yield OfferingRecord(
-                uuid=identifiers.offering_uuid(line),
-                name=line.service,
-                type=OFFERING_TYPE,
-                category=identifiers.category_uuid(line.category),
-                customer=identifiers.seller_uuid(line.provider),
-                created_at=self._created_at,
-            )
-        for line in {(line.account, line.sub_account): line for line in lines}.values():
-            yield ProjectRecord(
-                uuid=identifiers.project_uuid(line.account, line.sub_account),
-                customer=identifiers.customer_uuid(line.account),
-                name=self.project_name(line),
-                created_at=self._created_at,
-            )
-        with_resource = (line for line in lines if line.resource)
-        for line in {identifiers.resource_uuid(line): line for line in with_resource}.values():
-            yield ResourceRecord(
-                uuid=identifiers.resource_uuid(line),
-                name=self._resource_name(line),
-                offering=identifiers.offering_uuid(line),
-                project=identifiers.project_uuid(line.account, line.sub_account),
-                created_at=line.period_start,
-            )
+    def references(self) -> Iterator[tuple[type[Record], References]]:
+        """Yield for each kind of record that invoices and items name the functions that map them.
 
-    def _map_customers(self, lines: Iterable[ChargeGroupKey]) -> Iterator[Record]:
-        for account in _distinct(draft.key.account for draft in self.drafts):
-            yield CustomerRecord(
-                uuid=identifiers.customer_uuid(account),
-                name=self.customer_name(account),
-                default_tax_percent=self._tax_percent,
-                accounting_start_date=self._created_at,
-                created_at=self._created_at,
-                source=ImportSource.FOCUS,
-            )
-        for provider in _distinct(line.provider for line in lines):
-            yield CustomerRecord(
-                uuid=identifiers.seller_uuid(provider),
-                name=_shorten(provider),
-                accounting_start_date=_NEVER,
-                created_at=self._created_at,
-                source=ImportSource.FOCUS,
-            )
-            yield ServiceProviderRecord(
-                uuid=identifiers.service_provider_uuid(provider),
-                customer=identifiers.seller_uuid(provider),
-                created_at=self._created_at,
-            )
+        A kind follows those that its records name themselves.
+        """
+        lines = [line for draft in self.drafts for line in draft.lines]
+        providers = _distinct(line.provider for line in lines)
+        customers: References = {
+            identifiers.customer_uuid(account): partial(self._map_account, account)
+            for account in _distinct(draft.key.account for draft in self.drafts)
+        }
+        for provider in providers:
+            customers[identifiers.seller_uuid(provider)] = partial(self._map_seller, provider)
+        yield CustomerRecord, customers
+        yield (
+            ServiceProviderRecord,
+            _references(identifiers.service_provider_uuid, self._map_service_provider, providers),
+        )
+        categories = _distinct(line.category for line in lines)
+        yield CategoryRecord, _references(identifiers.category_uuid, _map_category, categories)
+        offerings = {_get_offering(line): line for line in lines}
+        yield (
+            OfferingRecord,
+            _references(identifiers.offering_uuid, self._map_offering, offerings.values()),
+        )
+        projects = {(line.account, line.sub_account): line for line in lines}
+        yield ProjectRecord, _references(_project_uuid, self._map_project, projects.values())
+        resources = {_get_resource(line): line for line in lines if line.resource}
+        yield (
+            ResourceRecord,
+            _references(identifiers.resource_uuid, self._map_resource, resources.values()),
+        )
+
+    def _map_account(self, account: str) -> CustomerRecord:
+        return CustomerRecord(
+            uuid=identifiers.customer_uuid(account),
+            name=self.customer_name(account),
+            default_tax_percent=self._tax_percent,
+            accounting_start_date=self._created_at,
+            created_at=self._created_at,
+            source=ImportSource.FOCUS,
+        )
+
+    def _map_seller(self, provider: str) -> CustomerRecord:
+        return CustomerRecord(
+            uuid=identifiers.seller_uuid(provider),
+            name=_shorten(provider),
+            accounting_start_date=_NEVER,
+            created_at=self._created_at,
+            source=ImportSource.FOCUS,
+        )
+
+    def _map_service_provider(self, provider: str) -> ServiceProviderRecord:
+        return ServiceProviderRecord(
+            uuid=identifiers.service_provider_uuid(provider),
+            customer=identifiers.seller_uuid(provider),
+            created_at=self._created_at,
+        )
+
+    def _map_offering(self, line: ChargeGroupKey) -> OfferingRecord:
+        return OfferingRecord(
+            uuid=identifiers.offering_uuid(line),
+            name=line.service,
+            type=OFFERING_TYPE,
+            category=identifiers.category_uuid(line.category),
+            customer=identifiers.seller_uuid(line.provider),
+            created_at=self._created_at,
+        )
+
+    def _map_project(self, line: ChargeGroupKey) -> ProjectRecord:
+        return ProjectRecord(
+            uuid=identifiers.project_uuid(line.account, line.sub_account),
+            customer=identifiers.customer_uuid(line.account),
+            name=self.project_name(line),
+            created_at=self._created_at,
+        )
+
+    def _map_resource(self, line: ChargeGroupKey) -> ResourceRecord:
+        return ResourceRecord(
+            uuid=identifiers.resource_uuid(line),
+            name=self._resource_name(line),
+            offering=identifiers.offering_uuid(line),
+            project=identifiers.project_uuid(line.account, line.sub_account),
+            created_at=line.period_start,
+        )
 
     def map_invoice(self, draft: InvoiceDraft) -> InvoiceRecord:
         """Return the record of a new invoice."""
@@ -193,7 +233,10 @@ class BillMapper:
 
     def map_lines(self, draft: InvoiceDraft) -> dict[UUID, InvoiceLine]:
         """Return the lines of an invoice by the UUIDs of their items."""
-        lines = {}
+        known = self._lines.get(draft.key)
+        if known is not None:
+            return known
+        lines = self._lines[draft.key] = {}
         for key, price in zip(draft.lines, draft.amounts.prices, strict=True):
             group = self._bill.groups[key]
             lines[identifiers.item_uuid(key)] = InvoiceLine(
@@ -287,6 +330,22 @@ def _charged_period(key: ChargeGroupKey, group: ChargeGroup) -> tuple[datetime, 
 def _format_number(value: Decimal) -> str:
     """Return a number without an exponent and without trailing zeros."""
     return format(value.normalize(EXACT_ARITHMETIC), "f") if value else "0"
+
+
+def _references(
+    derive_uuid: Callable[[_Source], UUID],
+    map_record: Callable[[_Source], Record],
+    sources: Iterable[_Source],
+) -> References:
+    return {derive_uuid(source): partial(map_record, source) for source in sources}
+
+
+def _project_uuid(line: ChargeGroupKey) -> UUID:
+    return identifiers.project_uuid(line.account, line.sub_account)
+
+
+def _map_category(title: str) -> CategoryRecord:
+    return CategoryRecord(uuid=identifiers.category_uuid(title), title=title)
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

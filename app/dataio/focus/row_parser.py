@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from app.dataio.focus import cells, column_names
@@ -10,6 +11,8 @@ from app.dataio.focus.billing_month import find_billing_month
 from app.dataio.focus.categories import ADJUSTMENT, CREDIT
 
 _Value = TypeVar("_Value")
+_KNOWN_CELLS = 4096
+"""Consecutive rows have many cells in common: the latest values of each column are kept."""
 
 
 class Charge(NamedTuple):
@@ -92,6 +95,7 @@ class RowParser:
             empty = parse("")
             return lambda _: empty
         title = self._titles[position].strip()
+        parse = lru_cache(maxsize=_KNOWN_CELLS)(parse)
 
         def parse_cell(row: Sequence[str]) -> _Value:
             try:

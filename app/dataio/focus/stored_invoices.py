@@ -136,7 +136,10 @@ async def load_imported_items(
         InvoiceItem.start,
         InvoiceItem.end,
         InvoiceItem.credit,
+        InvoiceItem.unit_price,
         InvoiceItem.price,
+        InvoiceItem.project_uuid,
+        InvoiceItem.project_name,
         InvoiceItem.details,
     ).where(InvoiceItem.invoice_id == invoice_id, _IS_IMPORTED)
     return (await connection.execute(statement)).all()
@@ -168,6 +171,20 @@ def count_differences(
     stored = {item.uuid: _compared_values(item) for item in items}
     billed = {record.uuid: _compared_values(record) for record in records}
     return sum(stored.get(uuid) != billed.get(uuid) for uuid in stored.keys() | billed.keys())
+
+
+def are_equal(items: Sequence[Row[*tuple[Any, ...]]], records: Iterable[InvoiceItemRecord]) -> bool:
+    """Return whether an invoice's items are those of a bill in every value.
+
+    The invoice must be unchanged since an import: it then has only values that an import writes.
+    """
+    stored = {item.uuid: _written_values(item) for item in items}
+    return stored == {record.uuid: _written_values(record) for record in records}
+
+
+def _written_values(item: Any) -> tuple[Any, ...]:
+    amounts, project = (item.unit_price, item.price), (item.project_uuid, item.project_name)
+    return item.name, item.start, item.end, item.credit, amounts, project, item.details
 
 
 def _compared_values(item: Any) -> tuple[Any, ...]:
