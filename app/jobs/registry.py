@@ -31,9 +31,9 @@ from app.notifications.sending import longest_attempt
 from app.outbox import repository as outbox
 from app.outbox.outcome import JobSummary, PermanentError, RetryAfter
 from app.payments.jobs.sweep_proofs import sweep_proofs
-from app.reports.actions.schedule_report import SEND_REPORT
 from app.reports.jobs.monthly_report import send_monthly_reports
 from app.reports.jobs.send_report import send_report
+from app.reports.models import SEND_REPORT
 from app.settings import Settings
 
 CLOSE_MONTH: Final = "close_month"

@@ -1,11 +1,15 @@
-"""The table of monthly reports."""
+"""The table of monthly reports, and the job of their mails."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import CheckConstraint, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
+
+SEND_REPORT: Final = "send_report"
+"""The job that mails a report to one recipient: an entry of the outbox is one mail."""
 
 
 class MonthlyReport(Base):

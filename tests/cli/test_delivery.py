@@ -5,13 +5,16 @@ import json
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import Result
 
 from app.billing.enums import DeliveryState, InvoiceState
+from app.billing.periods import Period
 from app.deliveries.models import Delivery
+from app.deliveries.schedule import schedule_deliveries
 from app.outbox.models import OutboxEntry
+from app.reports.actions.schedule_report import ScheduleReport, schedule_report
 from app.settings import Settings
 from tests.support.commands import run_command
 from tests.support.deliveries import schedule_invoice
@@ -58,6 +61,42 @@ async def test_deliveries_are_listed(
     assert delivery["recipient"] == "accounts@example.com"
     of_another = await _app(settings, "delivery", "list", "--invoice", str(uuid4()), "--json")
     assert json.loads(of_another.stdout) == []
+
+
+async def test_the_mails_of_reports_and_credit_notes_are_listed_too(
+    connection: AsyncConnection, settings: Settings, make: Factories
+) -> None:
+    customer = await make.customer(email="accounts@example.com")
+    invoice = await make.invoice(customer, state=InvoiceState.CREATED)
+    note = await make.credit_note(invoice, number=7)
+    await schedule_deliveries(connection, settings, customer_id=customer.id, credit_note_id=note.id)
+    command = ScheduleReport(Period(2026, 10), ["a@example.com", "b@example.com", "c@example.com"])
+    await schedule_report(connection, command)
+    settle = (
+        "UPDATE outbox SET done_at = now(), last_error = :error"
+        " WHERE arguments ->> 'recipient' = :to"
+    )
+    for recipient, error in (("a@example.com", ""), ("b@example.com", "No such user")):
+        await connection.execute(text(settle), {"error": error, "to": recipient})
+
+    listed = json.loads((await _app(settings, "delivery", "list", "--json")).stdout)
+    shown = [
+        (each["recipient"], each["state"], each["report"], each["credit_note_number"])
+        for each in listed
+    ]
+    assert shown == [
+        ("c@example.com", "pending", "2026-10", None),
+        ("b@example.com", "failed", "2026-10", None),
+        ("a@example.com", "sent", "2026-10", None),
+        ("accounts@example.com", "pending", None, 7),
+    ]
+    failed = await _app(settings, "delivery", "list", "--state", "failed")
+    heading, line = failed.stdout.splitlines()
+    assert "report" in heading
+    assert "b@example.com" in line
+    assert line.rstrip().endswith("No such user")
+    of_invoice = await _app(settings, "delivery", "list", "--invoice", str(invoice.uuid), "--json")
+    assert [each["report"] for each in json.loads(of_invoice.stdout)] == [None]
 
 
 async def test_a_failed_delivery_is_tried_again(

@@ -23,8 +23,9 @@ from app.invoices.models import Invoice
 from app.jobs.registry import build_registry
 from app.jobs.runner import JobRunner
 from app.outbox.models import OutboxEntry
-from app.reports.actions.schedule_report import SEND_REPORT, ScheduleReport, schedule_report
+from app.reports.actions.schedule_report import ScheduleReport, schedule_report
 from app.reports.jobs.monthly_report import send_monthly_reports
+from app.reports.models import SEND_REPORT
 from app.reports.rendering import message as module
 from app.settings import Settings
 from tests.support.factories import Factories

@@ -1,7 +1,8 @@
 """`delivery`: list deliveries and retry failed ones."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from operator import itemgetter
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -10,11 +11,12 @@ from app.billing.enums import DeliveryState
 from app.cli import table
 from app.cli.context import fail
 from app.cli.database import read, with_database
-from app.database.engine import Database
+from app.database.engine import Connection, Database
 from app.deliveries.schedule import CannotRetry, retry_delivery
 from app.documents.document import print_credit_note_number
 from app.notifications import queries
 from app.progress import Progress
+from app.reports.queries.report_mails import list_report_mails
 
 cli = typer.Typer()
 
@@ -23,6 +25,7 @@ _COLUMNS = {
     "state": "state",
     "invoice_number": "invoice",
     "credit_note": "credit note",
+    "report": "report",
     "recipient": "recipient",
     "attempts": "attempts",
     "next_attempt_at": "next attempt",
@@ -30,6 +33,10 @@ _COLUMNS = {
     "last_error": "last error",
 }
 """The columns of the table and their headings."""
+_OF_INVOICE: Final = (
+    "invoice_number", "invoice_uuid", "credit_note_number", "credit_note_uuid", "customer_name",
+)  # fmt: skip
+"""The values that the mail of a report does not have."""
 
 
 @cli.command("list")
@@ -45,13 +52,19 @@ def list_deliveries(
     limit: Annotated[int, typer.Option(min=1, help="The maximum number of deliveries.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
 ) -> None:
-    """List deliveries, newest first."""
-    deliveries = read(
-        "delivery list",
-        lambda c: queries.list_deliveries(
-            c, state=state, invoice=invoice, credit_note=credit_note, limit=limit
-        ),
-    )
+    """List the mails of invoices, credit notes and reports, newest first."""
+
+    async def run(connection: Connection) -> list[dict[Any, Any]]:
+        found = await queries.list_deliveries(
+            connection, state=state, invoice=invoice, credit_note=credit_note, limit=limit
+        )
+        deliveries = [{**delivery, "report": None} for delivery in found]
+        if invoice is None and credit_note is None:
+            mails = await list_report_mails(connection, state=state, limit=limit)
+            deliveries += [dict.fromkeys(_OF_INVOICE) | dict(mail) for mail in mails]
+        return sorted(deliveries, key=itemgetter("created_at"), reverse=True)[:limit]
+
+    deliveries = read("delivery list", run)
     if as_json:
         table.show_json(deliveries)
     else:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,9 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.billing.periods import Period
 from app.deliveries.recipients import distinct_recipients
 from app.outbox import repository as outbox
-
-SEND_REPORT: Final = "send_report"
-"""The job that mails a report to one recipient."""
+from app.reports.models import SEND_REPORT
 
 
 @dataclass(frozen=True, slots=True)
