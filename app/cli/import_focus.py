@@ -40,8 +40,7 @@ def import_focus(sources: list[str], options: FocusImportOptions) -> None:
     settings = load_settings()
 
     async def run(database: Database, progress: Progress) -> FocusImportReport:
-        progress.begin("", 1)
-        return await import_focus_files(database, settings, paths, options, progress.reach)
+        return await import_focus_files(database, settings, paths, options, progress)
 
     try:
         with report_import_failures(name):

@@ -8,6 +8,7 @@ import pytest
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.importer import import_focus_files
 from app.dataio.focus.options import FocusImportOptions
+from app.progress import Progress
 from tests.dataio.focus.bill_importer import (
     OCTOBER,
     BillImporter,
@@ -24,8 +25,13 @@ async def test_several_files_are_one_bill(importer: BillImporter, tmp_path: Path
         ),
     ]
     seen: list[float] = []
+
+    class Noted(Progress):
+        def reach(self, done: float) -> None:
+            seen.append(done)
+
     report = await import_focus_files(
-        importer.database, importer.settings, paths, FocusImportOptions(), progress=seen.append
+        importer.database, importer.settings, paths, FocusImportOptions(), Noted()
     )
     assert [each.amounts.billed for each in report.invoices] == [Decimal("0.008"), 1]
     assert seen == sorted(seen)
