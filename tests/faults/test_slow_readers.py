@@ -21,8 +21,8 @@ from tests.support.worker import until
 
 READERS = 12
 POOL = 8
-LARGE = 5000
-"""Items of two kilobytes: more than the systems of both sides take for a client that reads none."""
+LARGE = 1000
+"""Items of ten kilobytes: more than the systems of both sides take for a client that reads none."""
 PATIENT = {"DATABASE_POOL_TIMEOUT": "60", "DATABASE_REQUEST_TIMEOUT": "60"}
 QUICK = 15.0
 """Seconds within which an answer is not held up. A request waits longer for a place."""
@@ -48,7 +48,7 @@ async def slow_reader(server: Server, user: UserRow, path: str) -> AsyncIterator
 async def test_slow_readers_of_one_user_do_not_block_others(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
-    large = await with_items(make, connection, LARGE)
+    large = await with_items(make, connection, LARGE, 10_000)
     small = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
     await make.item(small)
     greedy, other, third = [await make.staff() for _ in range(3)]
@@ -75,7 +75,7 @@ async def test_slow_readers_of_one_user_do_not_block_others(
                 ) as client,
                 asyncio.timeout(120),
             ):
-                for number in range(30):
+                for number in range(10):
                     begun = monotonic()
                     answer = await client.get(f"/api/invoices/{small.uuid}/?x={number}")
                     assert answer.status_code == 200
@@ -106,7 +106,7 @@ async def test_slow_readers_of_one_user_do_not_block_others(
 async def test_clients_that_stop_reading_cause_no_errors(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
-    large = await with_items(make, connection, LARGE)
+    large = await with_items(make, connection, LARGE, 10_000)
     created = await make.invoice(await make.customer(), state=InvoiceState.CREATED)
     staff = await make.staff()
     path = f"/api/invoices/{large.uuid}/items/"
@@ -147,7 +147,7 @@ async def test_a_response_ends_if_a_client_reads_too_slowly(
     database_url: str, tmp_path: Path, make: Factories, connection: AsyncConnection
 ) -> None:
     """Where clients may take longer, an answer still holds no connection to the database longer."""
-    large = await with_items(make, connection, LARGE)
+    large = await with_items(make, connection, LARGE, 10_000)
     staff = await make.staff()
     settings = {"DATABASE_URL": database_url, "CLIENT_TIMEOUT": "600"}
     program = (

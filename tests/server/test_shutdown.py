@@ -23,6 +23,8 @@ from tests.support.server import Server, run_server
 from tests.support.worker import until
 
 DRAIN_SECONDS = 1.0
+LOADED_DRAIN_SECONDS = 0.3
+"""The load takes both processors until the end."""
 UPLOAD = (
     b'--B\r\nContent-Disposition: form-data; name="date"\r\n\r\n2026-11-05\r\n'
     b'--B\r\nContent-Disposition: form-data; name="proof"; filename="a.pdf"\r\n\r\n%PDF-1.4 '
@@ -109,7 +111,7 @@ async def test_under_load_every_accepted_request_is_answered(
 ) -> None:
     staff = await make.staff()
     invoices = [await payable(make) for _ in range(24)]
-    settings = {"DATABASE_URL": database_url, "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    settings = {"DATABASE_URL": database_url, "DRAIN_SECONDS": str(LOADED_DRAIN_SECONDS)}
     async with (
         run_server(settings, tmp_path, "--workers", str(processes)) as server,
         raw_clients(server.url, staff.key) as connect,
@@ -126,7 +128,7 @@ async def test_under_load_every_accepted_request_is_answered(
         load.is_ending = True
         asked = monotonic()
         await asyncio.gather(*clients)
-        assert monotonic() - asked > DRAIN_SECONDS
+        assert monotonic() - asked > LOADED_DRAIN_SECONDS
         # Nobody listens, and an upload that began before goes on.
         assert server.process.poll() is None
         slow.write(UPLOADED)

@@ -27,17 +27,20 @@ def server(module_server: Server) -> Server:
     return module_server
 
 
-async def with_items(make: Factories, connection: AsyncConnection, many: int = MANY) -> Row:
+async def with_items(
+    make: Factories, connection: AsyncConnection, many: int = MANY, size: int = 2000
+) -> Row:
+    """Insert an invoice with so many items of so many bytes, about."""
     invoice = await make.invoice(await make.customer())
     await connection.execute(
         text(
             "INSERT INTO invoice_items"
             ' (uuid, invoice_id, name, unit_price, quantity, unit, start, "end", details)'
             " SELECT gen_random_uuid(), :invoice, 'Item ' || n, 1, 1, 'hour',"
-            " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', 2000))"
+            " '2026-10-01Z', '2026-10-31Z', jsonb_build_object('text', repeat('x', :size))"
             " FROM generate_series(1, :many) n"
         ),
-        {"invoice": invoice.id, "many": many},
+        {"invoice": invoice.id, "many": many, "size": size},
     )
     return invoice
 
