@@ -112,6 +112,14 @@ class Database:
         """
         return self._transaction(self._reading)
 
+    def autocommit(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection for one statement that changes rows, as `reading` does.
+
+        The statement is a transaction of its own, without the round trips to begin and to commit
+        it. If it raises DatabaseUnavailable, the outcome is unknown.
+        """
+        return self._transaction(self._reading)
+
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a connection in a transaction that commits at the end, or rolls back on error.
 

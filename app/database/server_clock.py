@@ -71,10 +71,14 @@ class ServerClock:
         """
         return self._monitor.steady_seconds
 
+    def observe(self, server_time: datetime) -> None:
+        """Note the server's time as a statement returned it just now."""
+        self._monitor.observe(server_time)
+
     async def measure(self, connection: AsyncConnection) -> ClockOffset:
         """Read the server's clock; return the offset of ours."""
         before = clock.now()
         server_time = (await connection.execute(select(database_now()))).scalar_one()
         after = clock.now()
-        self._monitor.observe(server_time)
+        self.observe(server_time)
         return ClockOffset(before + (after - before) / 2 - server_time, after - before)

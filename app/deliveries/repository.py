@@ -6,7 +6,7 @@ ended and another worker has made the next attempt, an earlier claim can no long
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import CTE, ColumnElement, Update, and_, func, or_, select, update
@@ -71,15 +71,37 @@ class DeliveryRepository:
         return await self._claims(uuid)
 
     async def _claim_all(self, uuids: Sequence[UUID]) -> Sequence[DeliveryClaim | None]:
-        async with self._database.transaction() as connection:
-            await self._database.clock.measure(connection)
-            states = [DeliveryState.PENDING]
-            if self._database.clock.steady_seconds > self._lease.total_seconds():
-                states.append(DeliveryState.SENDING)
-            rows = await connection.execute(_claim(uuids, states, self._lease))
-            claims = {row.uuid: DeliveryClaim(*row) for row in rows}
+        async with self._database.autocommit() as connection:
+            claims = await self._take(connection, uuids, DeliveryState.PENDING)
+        if left := [uuid for uuid in uuids if uuid not in claims]:
+            claims |= await self._take_over(left)
         # A delivery that was asked for twice is the first one's.
         return [claims.pop(uuid, None) for uuid in uuids]
+
+    async def _take_over(self, uuids: Sequence[UUID]) -> dict[UUID, DeliveryClaim]:
+        """Claim the deliveries whose lease has ended."""
+        async with self._database.transaction() as connection:
+            await self._database.clock.measure(connection)
+            if self._database.clock.steady_seconds <= self._lease.total_seconds():
+                return {}
+            return await self._take(connection, uuids, DeliveryState.SENDING)
+
+    async def _take(
+        self, connection: AsyncConnection, uuids: Sequence[UUID], state: DeliveryState
+    ) -> dict[UUID, DeliveryClaim]:
+        rows = await connection.execute(_claim(uuids, state, self._lease))
+        claims = {}
+        for row in rows:
+            claims[row.uuid] = DeliveryClaim(
+                row.uuid,
+                row.invoice_id,
+                row.credit_note_id,
+                row.recipient,
+                row.message_id,
+                row.attempts,
+            )
+            self._database.clock.observe(row.now)
+        return claims
 
     async def time_until_due(self, uuid: UUID) -> timedelta | None:
         """Return the time until a delivery is due; None if it is finished or deleted."""
@@ -111,7 +133,7 @@ class DeliveryRepository:
             )
             .returning(Delivery.uuid)
         )
-        async with self._database.transaction() as connection:
+        async with self._database.autocommit() as connection:
             marked = set((await connection.execute(statement)).scalars())
         return [uuid in marked for uuid in uuids]
 
@@ -139,14 +161,14 @@ class DeliveryRepository:
 
 
 def _claim(
-    uuids: Sequence[UUID], states: Sequence[DeliveryState], lease: timedelta
-) -> ReturningUpdate[UUID, int | None, int | None, str, str, int]:
+    uuids: Sequence[UUID], state: DeliveryState, lease: timedelta
+) -> ReturningUpdate[UUID, int | None, int | None, str, str, int, datetime]:
     now = database_now()
     is_due = or_(
         Delivery.next_attempt_at <= now,
         and_(Delivery.state == DeliveryState.PENDING, Delivery.attempts == 0),
     )
-    due = _locked(uuids, and_(Delivery.state.in_(states), is_due))
+    due = _locked(uuids, and_(Delivery.state == state, is_due))
     return (
         update(Delivery)
         .where(Delivery.id == due.c.id)
@@ -162,6 +184,7 @@ def _claim(
             Delivery.recipient,
             Delivery.message_id,
             Delivery.attempts,
+            now.label("now"),
         )
     )
 

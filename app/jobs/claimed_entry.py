@@ -45,7 +45,7 @@ class EntryFinisher:
             raise outbox.ClaimLost(f"Another worker has claimed entry {claim.id} of the outbox.")
 
     async def _finish_all(self, claims: Sequence[OutboxClaim]) -> Sequence[bool]:
-        async with self._database.transaction() as connection:
+        async with self._database.autocommit() as connection:
             finished = await outbox.finish_entries(connection, claims)
         return [claim.id in finished for claim in claims]
 

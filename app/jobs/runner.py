@@ -112,8 +112,12 @@ class JobRunner:
     async def start_due_jobs(self) -> int:
         """Start due entries up to the limit of concurrency; return the number of entries started.
 
-        When an entry ends, the next due one is started. Raises the database's errors.
+        When an entry ends, the next due one is started. Compares the clocks of this machine and of
+        the database. Raises the database's errors.
         """
+        return await self._start_due_jobs(checks_clock=True)
+
+    async def _start_due_jobs(self, *, checks_clock: bool = False) -> int:
         if self._stopping:  # without waiting for the lock, whose holder may hang
             return 0
         async with self._claiming:
@@ -121,11 +125,12 @@ class JobRunner:
             if self._stopping or free <= 0:
                 LAST_POLL.set_to_current_time()
                 return 0
-            async with self._database.transaction() as connection:
+            if checks_clock:
+                async with self._database.reading() as connection:
+                    self._clock_check.check(await self._database.clock.measure(connection))
+            async with self._database.autocommit() as connection:
                 claims = await outbox.claim_due(connection, free, self._lease)
-                offset = await self._database.clock.measure(connection)
             self.outage.end()
-            self._clock_check.check(offset)
             LAST_POLL.set_to_current_time()
             for claim in claims:
                 self._running += 1
@@ -171,7 +176,7 @@ class JobRunner:
         started = perf_counter()
         # Log lines have the id of the request that recorded the entry.
         request = {"request_id": claim.request_id} if claim.request_id else {}
-        with JOBS_RUNNING.track_inprogress(), bound_contextvars(**request):
+        with bound_contextvars(**request):
             try:
                 result = await self._attempt(entry)
             except asyncio.CancelledError:
@@ -184,7 +189,7 @@ class JobRunner:
                 self._running -= 1
         count_job_attempt(name, result, perf_counter() - started)
         with suppress(SQLAlchemyError):  # the next poll logs it
-            await self.start_due_jobs()
+            await self._start_due_jobs()
 
     async def _attempt(self, entry: ClaimedEntry) -> JobResult:
         claim = entry.claim
@@ -227,5 +232,7 @@ class JobRunner:
         async with entry.renewing(), slots:
             if must_wait and self._stopping:
                 raise RetryAfter(timedelta(), "the worker stops")
-            async with asyncio.timeout(job.time_limit.total_seconds()):
-                return await job.function(run, **claim.arguments)
+            time_limit = asyncio.timeout(job.time_limit.total_seconds())
+            with JOBS_RUNNING.track_inprogress():
+                async with time_limit:
+                    return await job.function(run, **claim.arguments)

@@ -1,16 +1,14 @@
-"""Reads of deliveries for an operator, and of the invoices that they are about."""
+"""Reads of deliveries for an operator."""
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, func, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import DeliveryState
 from app.credit_notes.models import CreditNote
 from app.customers.models import Customer
-from app.database.statements import equals_any
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 
@@ -58,12 +56,3 @@ async def list_deliveries(
     if credit_note is not None:
         statement = statement.where(CreditNote.uuid == credit_note)
     return (await connection.execute(statement)).mappings().all()
-
-
-async def read_invoices(
-    connection: AsyncConnection, ids: Sequence[int]
-) -> Mapping[int, Row[int, str, Decimal]]:
-    """Return id, state and total of invoices that deliveries are about, by id."""
-    statement = select(Invoice.id, Invoice.state, Invoice.total_cost)
-    found = await connection.execute(statement.where(equals_any(Invoice.id, ids)))
-    return {row.id: row for row in found}

@@ -1,10 +1,11 @@
 """Renders the e-mail of a delivery: its texts, from templates, and its files."""
 
 from collections.abc import Sequence
-from email.headerregistry import Address
+from email.headerregistry import BaseHeader
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
-from uuid import uuid4
+from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -16,7 +17,7 @@ from app.documents.texts import choose_texts
 from app.mailbox import Mailbox
 from app.notifications.attachments import Attachment
 from app.notifications.mail_texts import MailTexts
-from app.notifications.outgoing import OutgoingMail
+from app.notifications.outgoing import OutgoingMail, multipart, text_part
 from app.settings import Settings
 
 _templates = Environment(
@@ -45,11 +46,15 @@ def compose_message(
     texts = choose_texts(document.language, settings.locale)
     mail = MailTexts(document, texts, is_attached=bool(attachments))
     message = new_message(settings, mail.subject, recipient=recipient, message_id=message_id)
-    message.set_content(_render("email.txt", mail), cte="quoted-printable")
-    message.add_alternative(_render("email.html", mail), subtype="html", cte="quoted-printable")
-    if attachments:
-        message.make_mixed(boundary=f"=_{uuid4().hex}")
-    return OutgoingMail(message, [attachment.part for attachment in attachments])
+    texts_part = multipart(
+        "alternative",
+        [
+            text_part("plain", _render("email.txt", mail)),
+            text_part("html", _render("email.html", mail)),
+        ],
+    )
+    files = [attachment.part for attachment in attachments]
+    return OutgoingMail(message, multipart("mixed", [texts_part, *files]) if files else texts_part)
 
 
 def _render(template: str, mail: MailTexts) -> str:
@@ -64,10 +69,9 @@ def new_message(
     Raises InvalidAddress if the recipient is not an e-mail address.
     """
     message = EmailMessage()
-    message["From"] = Mailbox.parse(settings.mail_from).for_header
+    message["From"] = _sender(settings.mail_from)
     message["To"] = Mailbox.parse(recipient).for_header
-    reply_to = _reply_to(settings)
-    if reply_to:
+    if reply_to := _reply_to(settings.issuer_details.email):
         message["Reply-To"] = reply_to
     message["Subject"] = subject
     message["Date"] = format_datetime(clock.now())
@@ -76,7 +80,16 @@ def new_message(
     return message
 
 
-def _reply_to(settings: Settings) -> list[Address]:
-    """Return the issuer's valid addresses, which receive replies."""
-    recipients = distinct_recipients([settings.issuer_details.email])
-    return [Mailbox.parse(each.address).for_header for each in recipients if not each.problem]
+@lru_cache(maxsize=8)
+def _sender(mail_from: str) -> BaseHeader:
+    """Return the header From, which is parsed once: it is the same in each mail."""
+    header: BaseHeader = SMTP.header_factory("From", Mailbox.parse(mail_from).for_header)
+    return header
+
+
+@lru_cache(maxsize=8)
+def _reply_to(texts: str) -> BaseHeader | None:
+    """Return the header Reply-To with the issuer's valid addresses; None if there is none."""
+    recipients = distinct_recipients([texts])
+    valid = [Mailbox.parse(each.address).for_header for each in recipients if not each.problem]
+    return SMTP.header_factory("Reply-To", valid) if valid else None

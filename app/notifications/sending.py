@@ -8,9 +8,7 @@ is sent again with the same Message-ID.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from itertools import chain, repeat
 from typing import Self
 from uuid import UUID
@@ -24,12 +22,11 @@ from app.deliveries.repository import DeliveryClaim, DeliveryRepository
 from app.documents.pdf.maker import TIME_LIMIT
 from app.domain_errors import TemporarilyUnavailable
 from app.invoices.actions.freeze import find_or_freeze
-from app.invoices.queries.documents import IssuedDocument, find_documents
+from app.invoices.queries.documents import IssuedDocument, NotifiableInvoice, read_notifiable
 from app.invoices.states import notifiable_states
 from app.logging import get_logger
 from app.mailbox import InvalidAddress
 from app.metrics.deliveries import DeliveryOutcome, count_delivery_attempt
-from app.notifications import queries
 from app.notifications.attachments import AttachmentMaker
 from app.notifications.file_transport import write_message
 from app.notifications.outgoing import OutgoingMail
@@ -68,17 +65,6 @@ def longest_attempt(settings: Settings) -> timedelta:
     The job that calls `send_delivery` needs a time limit of at least a minute more.
     """
     return timedelta(seconds=60 + TIME_LIMIT + 4 * settings.smtp_timeout)
-
-
-@dataclass(frozen=True, slots=True)
-class _Invoice:
-    """The invoice of a delivery, as of now."""
-
-    id: int
-    state: str
-    total: Decimal
-    document: IssuedDocument | None
-    """None if it is to be frozen first."""
 
 
 class Sender:
@@ -196,12 +182,11 @@ class Sender:
         except TemporarilyUnavailable as error:
             raise TemporaryDeliveryError(str(error)) from error
 
-    async def _read_invoices(self, ids: Sequence[int | None]) -> Sequence[_Invoice]:
+    async def _read_invoices(self, ids: Sequence[int | None]) -> Sequence[NotifiableInvoice]:
         keys = [id_ for id_ in ids if id_ is not None]
         async with self.database.reading() as connection:
-            rows = await queries.read_invoices(connection, keys)
-            documents = await find_documents(connection, keys)
-        return [_Invoice(*rows[key], documents.get(key)) for key in keys]
+            invoices = await read_notifiable(connection, keys)
+        return [invoices[key] for key in keys]
 
 
 async def _record_acceptance(

@@ -24,6 +24,7 @@ QUIT_TIMEOUT = 2
 _UPLOAD_RATE = 50_000
 """The least bytes per second that a connection carries; extends the timeout of DATA."""
 _TOO_LARGE = 552
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 """The enhanced status code of RFC 3463 at the start of a reply."""
 
@@ -93,8 +94,29 @@ class SmtpTransport:
             content, self._content = self._content, b""
             encoding = "ascii" if mail.recipient.isascii() else "utf-8"
             await self._client.rcpt(mail.recipient, encoding=encoding)
-            await self._client.data(content, timeout=self._timeout + len(content) / _UPLOAD_RATE)
+            await self._send_content(content)
             self.messages += 1
+
+    async def _send_content(self, content: bytes) -> None:
+        """Send the content of a message by DATA.
+
+        The method of aiosmtplib converts line ends and doubles dots by regular expressions, which
+        takes a millisecond for a PDF: a fifth of the time of a mail.
+        """
+        reply = await self._client.execute_command(b"DATA")
+        if reply.code != aiosmtplib.SMTPStatus.start_input:
+            raise aiosmtplib.SMTPDataError(reply.code, reply.message)
+        protocol = self._client.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        try:
+            protocol.write(quote_dots(content) + b".\r\n")
+            reply = await protocol.read_response(self._timeout + len(content) / _UPLOAD_RATE)
+        except aiosmtplib.SMTPException:
+            self.abort()  # a late reply must not be taken for that of another command
+            raise
+        if reply.code != aiosmtplib.SMTPStatus.completed:
+            raise aiosmtplib.SMTPDataError(reply.code, reply.message)
 
     async def quit(self) -> None:
         """End the connection by QUIT, whose reply may take `QUIT_TIMEOUT` seconds."""
@@ -155,6 +177,16 @@ async def _login(client: SMTP, host: str, url: Url) -> None:
         await client.login(unquote(url.username or ""), unquote(url.password or ""))
     except UnicodeError as error:
         raise TemporaryDeliveryError("The mail server accepts only ASCII passwords.") from error
+
+
+def quote_dots(content: bytes) -> bytes:
+    """Return the content with CRLF at the end of each line, and dots at the start doubled."""
+    if not content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r"):
+        content = _LINE_END.sub(b"\r\n", content)
+    if not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    quoted = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + quoted if quoted.startswith(b".") else quoted
 
 
 def _is_local(host: str) -> bool:

@@ -2,7 +2,9 @@
 
 from datetime import date
 from decimal import Decimal
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +21,10 @@ def compose(settings: Settings, document: FrozenDocument) -> EmailMessage:
     mail = rendering.compose_message(
         settings, document, recipient="ada@example.com", message_id="<1@billing.example>"
     )
-    return mail.message
+    content = mail.as_bytes(utf8=False).replace(b"\r\n", b"\n")
+    parsed = message_from_bytes(content, policy=default)
+    assert isinstance(parsed, EmailMessage)
+    return parsed
 
 
 def body(message: EmailMessage, kind: str) -> str:

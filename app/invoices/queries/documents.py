@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -63,6 +64,17 @@ class IssuedDocument:
             yield parse_lines(batch)
 
 
+@dataclass(frozen=True, slots=True)
+class NotifiableInvoice:
+    """An invoice as a notification needs it."""
+
+    id: int
+    state: str
+    total: Decimal
+    document: IssuedDocument | None
+    """None if it was not issued, or is to be frozen first."""
+
+
 async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedDocument | None:
     """Return the present document of an existing invoice; None if it is to be frozen first.
 
@@ -76,12 +88,20 @@ async def find_document(connection: AsyncConnection, invoice_id: int) -> IssuedD
     return None
 
 
-async def find_documents(
+async def read_notifiable(
     connection: AsyncConnection, invoice_ids: Sequence[int]
-) -> Mapping[int, IssuedDocument]:
-    """Return the present documents of those invoices that have one, by the key of the invoice."""
+) -> Mapping[int, NotifiableInvoice]:
+    """Return the state and the present document of invoices, by their keys."""
     rows = await connection.execute(_DOCUMENTS, {"invoices": list(invoice_ids)})
-    return {row.id: _to_document(row) for row in rows if row.content is not None}
+    return {
+        row.id: NotifiableInvoice(
+            row.id,
+            row.state,
+            row.total_cost,
+            None if row.content is None else _to_document(row),
+        )
+        for row in rows
+    }
 
 
 def _to_document(row: Row[*tuple[Any, ...]]) -> IssuedDocument:
@@ -132,6 +152,8 @@ def _select_documents() -> Select[*tuple[Any, ...]]:
         select(
             Invoice.id,
             Invoice.number,
+            Invoice.state,
+            Invoice.total_cost,
             literal_column(UNFROZEN.text, Boolean).label("is_unfrozen"),
             cast(content, Text).label("content"),
             content["api"]["customer"].astext.label("customer"),
