@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
+from app.audit.backfill import backfill
 from app.audit.writer import audited_transaction, seal
 from app.billing.enums import InvoiceState
 from app.database.engine import Database
@@ -266,6 +267,40 @@ async def test_every_column_is_recorded_or_listed_as_left_out(
     before, after = (re.findall(r"\b[on]\.(\w+)", side) for side in condition.groups())
     assert before == after
     assert set(before) == columns
+
+
+async def test_an_update_of_many_invoices_records_the_change_of_each(
+    database: Database, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    invoices = [await make.invoice(await make.customer()) for _ in range(3)]
+    await backfill(database, KEY, "made by a test")
+    async with audited_transaction(database, KEY, Actor("test")) as transaction:
+        await transaction.execute(
+            text("UPDATE invoices SET backend_id = number, payment_url = '' WHERE id <> :id"),
+            {"id": invoices[1].id},
+        )
+        await transaction.execute(text("UPDATE invoices SET backend_id = backend_id"))
+    changes = "SELECT was, became FROM invoice_changes WHERE was IS NOT NULL ORDER BY became::text"
+    assert [tuple(change) for change in await rows(connection, changes)] == [
+        ({"backend_id": ""}, {"backend_id": number}) for number in ("100001", "100003")
+    ]
+    assert await verified() == []
+
+
+async def test_an_invoice_with_another_key_is_recorded_as_gone_and_as_new(
+    database: Database, connection: AsyncConnection, make: Factories, verified: Verify
+) -> None:
+    invoice = await make.invoice(await make.customer())
+    await backfill(database, KEY, "made by a test")
+    async with audited_transaction(database, KEY, Actor("test")) as transaction:
+        await transaction.execute(text("UPDATE invoices SET id = id + 1000, backend_id = 'B'"))
+    changes = (
+        "SELECT was ->> 'backend_id', became ->> 'backend_id' FROM invoice_changes"
+        " WHERE kind = 'invoice' AND invoice_uuid = :uuid ORDER BY id DESC LIMIT 2"
+    )
+    found = (await connection.execute(text(changes), {"uuid": invoice.uuid})).all()
+    assert set(found) == {("", None), (None, "B")}
+    assert await verified() == []
 
 
 async def test_amounts_keep_their_digits(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,6 +39,7 @@ from app.invoices.jobs import close_month as module
 from app.invoices.jobs.close_month import close_month, split_by_lines
 from app.invoices.repository.closing import OverdueInvoice
 from app.invoices.repository.compensations import LockedInvoice
+from app.progress import Part, Progress
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -256,6 +258,35 @@ async def test_of_a_batch_one_failing_invoice_alone_is_not_issued(
     [failure] = summary.failures
     assert failure.startswith("invoice 100014: ")
     assert "no document" in failure
+
+
+async def test_the_metric_and_the_progress_of_a_close_count_its_invoices(
+    make: Factories, database: Database, connection: AsyncConnection, settings: Settings
+) -> None:
+    made = [await make.invoice(await make.customer()) for _ in range(4)]
+    for invoice in made[1:]:
+        await make.item(invoice)
+    await refuse(connection, made[3])
+    results = ("created", "paid", "failed")
+
+    def counted() -> list[float]:
+        name = "invoicing_close_invoices_total"
+        return [REGISTRY.get_sample_value(name, {"result": each}) or 0 for each in results]
+
+    parts: list[Part] = []
+
+    class Watched(Progress):
+        def begin(self, unit: str, total: float | None = None) -> None:
+            super().begin(unit, total)
+            parts.append(self.part)
+
+    before = counted()
+    await close_month(database, settings, progress=Watched())
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [2, 1, 1]
+    assert [(each.unit, each.total, each.done) for each in parts] == [
+        ("invoices", 4, 4),
+        ("customers", None, 4),
+    ]
 
 
 async def refuse(connection: AsyncConnection, invoice: Row) -> None:
