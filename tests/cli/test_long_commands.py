@@ -33,7 +33,7 @@ LONG = {
     "demo": ["rows"],
     "doctor": ["checks"],
     "document complete --all": ["invoices"],
-    "export": ["", "checks"],
+    "export": ["rows", "checks"],
     "import --format focus --issue {focus}": ["", "invoices"],
     "import {jsonl}": ["bytes"],
     "invoice check": ["documents"],

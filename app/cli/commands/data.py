@@ -155,9 +155,7 @@ def export(
         with open_output(output) as file:
 
             async def run(database: Database, progress: Progress) -> None:
-                reach = progress.reach if progress.is_watched else None
-                progress.begin("", 1)
-                lines = export_lines(database, settings, proofs=proofs, progress=reach)
+                lines = export_lines(database, settings, proofs=proofs, progress=progress)
                 async with aclosing(lines):
                     async for piece in lines:
                         file.write(piece)

@@ -7,7 +7,7 @@ A kind follows the kinds that it names. Rows are in the order of their creation.
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final
@@ -40,6 +40,7 @@ from app.dataio.records.payments import PaymentRecord
 from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
 from app.invoices.models import Invoice
 from app.payments.proofs import ProofStore
+from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
 _PROOF_ROWS: Final = 1000
@@ -59,11 +60,11 @@ async def export_lines(
     settings: Settings,
     *,
     proofs: bool = True,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = UNWATCHED,
 ) -> AsyncGenerator[bytes, None]:
     """Yield the lines, in pieces of any size. Without `proofs`, payments have no proof.
 
-    Calls `progress` with the fraction of the rows that have been read. Raises `ProofUnreadable`.
+    Raises `ProofUnreadable`.
     """
     store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
     async with database.snapshot() as connection:
@@ -71,7 +72,8 @@ async def export_lines(
         await connection.execute(
             select(*(func.set_config(name, value, true()) for name, value in _PLANNER.items()))
         )
-        done, total = 0, 0 if progress is None else await _count_rows(connection)
+        if progress.is_watched:
+            progress.begin("rows", await _count_rows(connection))
         kinds = (
             _with_proofs(connection, kind, store)
             if proofs and kind.model is PaymentRecord
@@ -86,9 +88,8 @@ async def export_lines(
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
-                    if progress is not None:
-                        done += piece.count(b"\n")
-                        progress(min(done / total, 1))  # lines of a row may be several records
+                    if progress.is_watched:
+                        progress.advance(piece.count(b"\n"))
 
 
 async def _count_rows(connection: AsyncConnection) -> int:
