@@ -2,9 +2,6 @@
 
 import asyncio
 import io
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -31,10 +28,10 @@ from app.main import create_app
 from app.outbox import repository as outbox
 from app.settings import Settings
 from tests.support.clients import client_of
+from tests.support.commands import run_command
 from tests.support.factories import Factories, Row
 from tests.support.pgbouncer import pgbouncer
 
-ROOT = Path(__file__).parents[2]
 SERVERS = 2
 """Connections that PgBouncer has to the server."""
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
@@ -182,21 +179,13 @@ async def test_export_and_import_run(
         await second.close()
 
 
+@pytest.mark.usefixtures("own_logs")
 async def test_migrations_run(empty_database_url: str) -> None:
     async with pgbouncer(empty_database_url, connections=SERVERS) as url:
-        environment = os.environ | {"DATABASE_URL": url.replace("+asyncpg", "")}
+        settings = {"DATABASE_URL": url.replace("+asyncpg", ""), "DATABASE_PGBOUNCER": "true"}
         for arguments in ((), ("--to", "base", "--down"), ()):
-            done = await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, "-m", "app", "migrate", *arguments],
-                cwd=ROOT,
-                env=environment | {"DATABASE_PGBOUNCER": "true"},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
+            done = await asyncio.to_thread(run_command, "migrate", *arguments, **settings)
+            assert done.exit_code == 0, done.output
 
 
 async def test_timeouts_are_set_in_each_transaction_only(behind: Database, pooled_url: str) -> None:

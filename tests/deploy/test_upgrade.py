@@ -26,6 +26,7 @@ from faults.dataset import Dataset, create_dataset
 from faults.load import LoadGenerator
 from faults.request_log import Kind
 from tests.deploy.previous import code_before_migration
+from tests.support.commands import run_command
 from tests.support.databases import migrate
 from tests.support.history import KEY
 from tests.support.paths import ROOT
@@ -75,6 +76,7 @@ def contains_all_of(older: list[dict[str, Any]], newer: list[dict[str, Any]]) ->
     return all(old.items() <= new.items() for old, new in zip(older, newer, strict=True))
 
 
+@pytest.mark.usefixtures("own_logs")
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_a_new_version_takes_over_under_load(
     steps: int, empty_database_url: str, tmp_path: Path
@@ -112,7 +114,8 @@ async def test_a_new_version_takes_over_under_load(
         load = LoadGenerator(urls, dataset)
         async with load.running():
             await load.wait_until_healthy()
-            await run(ROOT, environment, "migrate")
+            migrated = await asyncio.to_thread(run_command, "migrate", **environment)
+            assert migrated.exit_code == 0, migrated.output
             assert await ready(before.url) == (200, "ok")
             assert await untouched(before.url, dataset) == expected
             after = await stack.enter_async_context(run_server(environment, tmp_path / "new"))
