@@ -77,11 +77,18 @@ class LimitsMiddleware:
     def _body_error(self, scope: Scope, length: int | None) -> ApiError | None:
         if length is not None and length > self._body_max_bytes:
             return TooLarge(body_too_long(self._body_max_bytes), _CLOSE)
-        return (
-            _transfer_coding_error(scope)
-            or _broken_body_error(scope)
-            or _content_coding_error(scope)
+        if error := _transfer_coding_error(scope) or _broken_body_error(scope):
+            return error
+        # No operation decodes a compressed body (RFC 9110, section 15.5.16).
+        values = [value for name, value in scope["headers"] if name == b"content-encoding"]
+        codings = b",".join(values).decode("latin-1").lower().split(",")
+        others = [name for each in codings if (name := each.strip()) not in ("", "identity")]
+        if not others:
+            return None
+        detail = (
+            f'The content coding "{", ".join(others)}" is not supported: send the body as it is.'
         )
+        return ApiError(415, {"detail": detail}, {"Accept-Encoding": "identity"})
 
 
 class DeadlineMiddleware:
@@ -151,17 +158,6 @@ def _transfer_coding_error(scope: Scope) -> ApiError | None:
         detail = f'The transfer coding "{", ".join(others)}" is not supported.'
         return ApiError(501, {"detail": detail}, _CLOSE)
     return None
-
-
-def _content_coding_error(scope: Scope) -> ApiError | None:
-    """Refuse a compressed body, which no operation decodes (RFC 9110, section 15.5.16)."""
-    values = [value for name, value in scope["headers"] if name == b"content-encoding"]
-    codings = b",".join(values).decode("latin-1").lower().split(",")
-    others = [coding for each in codings if (coding := each.strip()) not in ("", "identity")]
-    if not others:
-        return None
-    detail = f'The content coding "{", ".join(others)}" is not supported: send the body as it is.'
-    return ApiError(415, {"detail": detail}, {"Accept-Encoding": "identity"})
 
 
 def _head_error(scope: Scope) -> ApiError | None:
