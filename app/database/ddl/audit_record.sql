@@ -147,9 +147,9 @@ BEGIN
         OFFSET 0
     ) AS changed
     CROSS JOIN LATERAL (
-        SELECT jsonb_object_agg(key, b.value) AS was, jsonb_object_agg(key, a.value) AS became
-        FROM jsonb_each(before) AS b JOIN jsonb_each(after) AS a USING (key)
-        WHERE b.value <> a.value
+        SELECT jsonb_object_agg(key, value) AS was, jsonb_object_agg(key, after -> key) AS became
+        FROM jsonb_each(before)
+        WHERE value <> after -> key
     ) AS fields
     WHERE o_id IS NULL OR n_id IS NULL OR fields.was IS NOT NULL;
     RETURN NULL;
