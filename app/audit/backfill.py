@@ -72,14 +72,21 @@ async def backfill(
 
     for tables, statements in ((INVOICES, SEAL_INVOICES), (SUBJECTS, SEAL_SUBJECTS)):
         seal_all = partial(seal_changes, tables, statements)
-        progress.begin("changes")
+        await _begin(database, progress, "changes", _count_unsealed(tables))
         await run_in_batches(database.transaction, seal_all, _BATCH, progress)
     audited = partial(audited_transaction, database, key, _ACTOR, why)
-    for incomplete, baseline in _STARTS:
+    for (count, incomplete), baseline in _STARTS:
         start_all = partial(start_records, incomplete, baseline)
-        progress.begin("records")
+        await _begin(database, progress, "records", count)
         result.records += await run_in_batches(audited, start_all, _BATCH, progress)
     return result
+
+
+async def _begin(database: Database, progress: Progress, unit: str, count: TextClause) -> None:
+    if progress.is_watched:
+        async with database.snapshot() as connection:
+            await timeouts.disable_timeouts(connection)
+            progress.begin(unit, await connection.scalar(count))
 
 
 async def _wait_for_locks(connection: AsyncConnection) -> None:
@@ -93,17 +100,25 @@ SELECT change FROM ({tables.unsealed}) AS u GROUP BY change ORDER BY min(u.first
 """)  # noqa: S608 - made of constants
 
 
+def _count_unsealed(tables: RecordTables) -> TextClause:
+    return text(f"SELECT count(DISTINCT change) FROM ({tables.unsealed}) AS u")  # noqa: S608 - made of constants
+
+
 _resume_change: Final = text("SELECT set_config('invoicing.change', :change, true)")
 _GIVEN: Final = "ANY(CAST(:ids AS bigint[]))"
 
 
-def _incomplete(tables: RecordTables, table: str, key: str) -> TextClause:
-    """Lock and select subjects without a complete record; `key` has the columns of the key."""
-    return text(f"""
-SELECT s.id FROM {table} AS s CROSS JOIN LATERAL (SELECT {key}) AS named
+def _incomplete(tables: RecordTables, table: str, key: str) -> tuple[TextClause, TextClause]:
+    """Count subjects without a complete record; lock and select them.
+
+    `key` has the columns of the key.
+    """
+    subjects = f"""
+FROM {table} AS s CROSS JOIN LATERAL (SELECT {key}) AS named
 WHERE NOT {tables.is_complete("named")}
-ORDER BY s.id LIMIT :size FOR NO KEY UPDATE OF s
-""")  # noqa: S608 - made of constants
+"""
+    locked = f"SELECT s.id {subjects} ORDER BY s.id LIMIT :size FOR NO KEY UPDATE OF s"
+    return text(f"SELECT count(*) {subjects}"), text(locked)
 
 
 _invoice_baseline: Final = (
@@ -142,5 +157,5 @@ _STARTS: Final = (
         for kind, table in SUBJECT_TABLES.items()
     ),
 )
-"""For each kind of subject: selects incomplete records by the key of the subject, and writes the
-whole rows of these subjects."""
+"""For each kind of subject: counts and selects incomplete records by the key of the subject, and
+writes the whole rows of these subjects."""
