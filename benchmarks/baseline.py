@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 import httpx
 
@@ -14,12 +15,15 @@ from benchmarks.phases import CONNECTIONS, QUICK_CASES, Bench
 from benchmarks.results import Phase, Sample, Series, Subject
 from benchmarks.servers import Server
 
-IMPORT_CASE = "import"
+_DATA_CASES: Final = (
+    ("export", "export of JSON Lines, rows", importing.time_export),
+    ("import", "import of JSON Lines, rows", importing.time_import),
+)
 _SUBJECTS = (Subject.SERVICE, Subject.BASELINE)
 
 
 async def measure(bench: Bench) -> None:
-    """Measure the central cases and the import with both builds, round by round."""
+    """Measure the central cases, the export and the import with both builds, round by round."""
     made, baseline = bench.smallest, bench.baseline
     assert baseline is not None
     async with (
@@ -39,7 +43,7 @@ async def measure(bench: Bench) -> None:
                 )
                 runs.append(Run(series, server, case.requests, case.status))
         bench.result.add(await alternate(runs, bench.pace, bench.databases))
-    await _import(bench, baseline)
+    await _data(bench, baseline)
 
 
 async def _cases(bench: Bench, server: Server) -> list[Case]:
@@ -74,25 +78,22 @@ async def _compare(service: Server, other: Server, pairs: Sequence[tuple[Case, C
             progress(f"  {name}: the two builds respond differently")
 
 
-async def _import(bench: Bench, baseline: Build) -> None:
-    """Import the same rows with both builds, each from its own export into its own tables."""
+async def _data(bench: Bench, baseline: Build) -> None:
+    """Export and import the same rows with both builds, each from and into its own tables."""
     databases, environment = bench.databases, bench.environment
-    bench.result.titles[IMPORT_CASE] = "import of JSON Lines, rows"
-    samples: dict[Subject, list[Sample]] = {subject: [] for subject in _SUBJECTS}
     sources = [
-        await importing.export(databases, environment, build) for build in (THIS_BUILD, baseline)
+        await importing.export(databases, environment, bench.records, build)
+        for build in (THIS_BUILD, baseline)
     ]
     pairs = list(zip(_SUBJECTS, sources, strict=True))
+    samples: dict[Series, list[Sample]] = {}
     for number in range(bench.pace.rounds):
-        progress(f"  round {number + 1} of {bench.pace.rounds}: {sources[0].rows:,} rows by import")
-        for subject, source in pairs if number % 2 == 0 else reversed(pairs):
-            seconds = await importing.time_import(databases, environment, source)
-            rate = source.rows / seconds
-            samples[subject].append(Sample(number, source.rows, seconds, rate, 0, 0))
-    size = importing.SHAPE.invoices
-    bench.result.add(
-        {
-            Series(Phase.BASELINE, IMPORT_CASE, subject, size, 1): found
-            for subject, found in samples.items()
-        }
-    )
+        progress(f"  round {number + 1} of {bench.pace.rounds}: {sources[0].rows:,} rows")
+        for case, title, measure_seconds in _DATA_CASES:
+            bench.result.titles[case] = title
+            for subject, source in pairs if number % 2 == 0 else reversed(pairs):
+                seconds = await measure_seconds(databases, environment, source)
+                sample = Sample(number, source.rows, seconds, source.rows / seconds, 0, 0)
+                series = Series(Phase.BASELINE, case, subject, bench.records.invoices, 1)
+                samples.setdefault(series, []).append(sample)
+    bench.result.add(samples)

@@ -15,7 +15,9 @@ from benchmarks.servers import Environment
 from benchmarks.shape import Shape
 
 SHAPE = Shape(10_000, huge=5)
-"""About ninety thousand items."""
+"""140,450 items."""
+LARGE_SHAPE = Shape(82_000, huge=5)
+"""500,450 items."""
 _TARGET = f"{PREFIX}import"
 
 
@@ -26,18 +28,21 @@ class Source:
     records: Path
     """The JSON Lines, as the build exports them."""
     rows: int
+    shape: Shape
     build: Build
 
 
-async def measure(databases: Databases, environment: Environment, rounds: int) -> list[ImportRound]:
+async def measure(
+    databases: Databases, environment: Environment, shape: Shape, rounds: int
+) -> list[ImportRound]:
     """Import and copy in turn, each time into an empty database.
 
     The time of the import is that of the whole command; the time of the COPY is that of all tables
     in one transaction.
     """
-    source = await export(databases, environment, THIS_BUILD)
+    source = await export(databases, environment, shape, THIS_BUILD)
     tables = source.records.parent
-    await _copy_out(await databases.make(SHAPE), tables)
+    await _copy_out(await databases.make(shape), tables)
     measured = []
     for number in range(rounds):
         progress(f"  round {number + 1} of {rounds}: {source.rows:,} rows by COPY and by import")
@@ -51,20 +56,33 @@ async def measure(databases: Databases, environment: Environment, rounds: int) -
     return measured
 
 
-async def export(databases: Databases, environment: Environment, build: Build) -> Source:
+async def export(
+    databases: Databases, environment: Environment, shape: Shape, build: Build
+) -> Source:
     """Write the records that a build imports to a file, from a database with its own tables."""
-    url = await databases.make(SHAPE, build)
+    url = await databases.make(shape, build)
     folder = environment.place / "import" / (build.commit or "this")
     folder.mkdir(parents=True, exist_ok=True)
     progress("  exporting the records to import")
     connection = await asyncpg.connect(url)
     try:
-        source = Source(folder / "records.jsonl", await _count(connection), build)
+        source = Source(folder / "records.jsonl", await _count(connection), shape, build)
     finally:
         await connection.close()
     settings = environment.settings(url)
     await run_app("export", "--output", str(source.records), settings=settings, build=build)
     return source
+
+
+async def time_export(databases: Databases, environment: Environment, source: Source) -> float:
+    """Return the seconds in which a build exports its records; replaces the file."""
+    url = await databases.make(source.shape, source.build)
+    start = time.perf_counter()
+    await run_app(
+        "export", "--output", str(source.records),
+        settings=environment.settings(url), build=source.build,
+    )  # fmt: skip
+    return time.perf_counter() - start
 
 
 async def time_import(databases: Databases, environment: Environment, source: Source) -> float:

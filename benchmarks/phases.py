@@ -79,6 +79,11 @@ class Bench:
     """Whether the largest bill is imported, too."""
 
     @property
+    def records(self) -> Shape:
+        """The data set that is exported and imported."""
+        return importing.SHAPE if self.quick else importing.LARGE_SHAPE
+
+    @property
     def smallest(self) -> Made:
         """The database that the references are measured on."""
         return self.made[0]
@@ -203,7 +208,9 @@ async def import_(bench: Bench) -> None:
     """Measure the import."""
     progress("Import of JSON Lines beside a raw COPY.")
     rounds = min(bench.pace.rounds, 3)
-    bench.result.imports += await importing.measure(bench.databases, bench.environment, rounds)
+    bench.result.imports += await importing.measure(
+        bench.databases, bench.environment, bench.records, rounds
+    )
 
 
 async def deliver(bench: Bench) -> None:

@@ -76,6 +76,20 @@ def test_a_build_is_compared_round_by_round_with_that_of_another_commit() -> Non
     assert (figure.name, figure.value, figure.met()) == ("the list, against abc", 0.9, True)
 
 
+@pytest.mark.parametrize(("case", "target"), [("export", 2.0), ("import", 1.5), ("list", 0.9)])
+def test_export_and_import_have_targets_of_their_own_against_the_first_build(
+    case: str, target: float
+) -> None:
+    result = Result(
+        _MACHINE, {"phases": ["baseline"], "beside": "834806b"}, [10_000], titles={case: case}
+    )
+    for subject in (Subject.SERVICE, Subject.BASELINE):
+        series = Series(Phase.BASELINE, case, subject, 10_000, 1)
+        result.add({series: [Sample(0, 1, 1.0, 10.0, 0.0, 0.0)]})
+    (figure,) = figures(result)
+    assert (figure.value, figure.target) == (1, target)
+
+
 def test_the_document_keeps_the_text_around_the_marks() -> None:
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
 
