@@ -8,7 +8,7 @@ import typer
 from app.cli.context import fail, load_settings, one_line
 from app.cli.database import with_database
 from app.cli.exit_codes import MISUSED
-from app.cli.import_formats import report_import_failures
+from app.cli.import_formats import rare_garbage_collection, report_import_failures
 from app.database.engine import Database
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import FocusImportReport
@@ -43,7 +43,7 @@ def import_focus(sources: list[str], options: FocusImportOptions) -> None:
         return await import_focus_files(database, settings, paths, options, progress)
 
     try:
-        with report_import_failures(name):
+        with report_import_failures(name), rare_garbage_collection():
             report = with_database(f"import {Path(name).name}", run, settings=settings)
     except FocusImportError as error:
         fail(f"{name}: nothing was imported.", *(f"  {one_line(line)}" for line in error.lines))

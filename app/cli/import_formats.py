@@ -43,7 +43,7 @@ def import_jsonl(source: str, *, keep_good: bool) -> None:
             database, settings, source, keep_good=keep_good, progress=progress.reach
         )
 
-    with report_import_failures(source), _rare_garbage_collection():
+    with report_import_failures(source), rare_garbage_collection():
         report = with_database(f"import {Path(source).name}", run, settings=settings)
     _print_counts(source, report)
     if report.rejected_count:
@@ -71,7 +71,7 @@ def import_waldur(url: str) -> None:
 
 
 @contextmanager
-def _rare_garbage_collection() -> Iterator[None]:
+def rare_garbage_collection() -> Iterator[None]:
     """Run the cyclic garbage collector rarely; reference counts free the records."""
     before = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, *before[1:])
