@@ -27,5 +27,5 @@ def test_a_quick_test_cannot_start_a_process() -> None:
 
 async def test_a_quick_test_does_not_find_a_server() -> None:
     assert not {"DATABASE_URL", "REDIS_URL"} & set(os.environ)
-    with pytest.raises(ValueError, match="database_url"):
+    with pytest.raises(KeyError, match="DATABASE_URL"):
         await administer("SELECT 1")
