@@ -19,7 +19,7 @@ _COLUMNS: Final = (
 
 
 def draw_bar(label: str, read: Callable[[], tuple[Part, str]], wait: Callable[[], bool]) -> None:
-    """Draw a bar on standard error until the command ends, and then remove it.
+    """Draw a bar on standard error until the command ends, its end included, and then remove it.
 
     `read` returns the running part and its status; `wait` returns whether the command has ended.
     """
@@ -33,7 +33,7 @@ def draw_bar(label: str, read: Callable[[], tuple[Part, str]], wait: Callable[[]
         redirect_stdout=sys.stdout.isatty(),
     )
     with bar:
-        shown, task = None, None
+        shown, task, has_ended = None, None, False
         while True:
             part, status = read()
             if task is None or part is not shown:
@@ -42,5 +42,6 @@ def draw_bar(label: str, read: Callable[[], tuple[Part, str]], wait: Callable[[]
                 task = bar.add_task(label, total=part.total, status="")
                 shown = part
             bar.update(task, completed=part.done, status=status, refresh=True)
-            if wait():
+            if has_ended:
                 return
+            has_ended = wait()
