@@ -21,6 +21,8 @@ from app.progress import UNWATCHED, Part, Progress
 from tests.support.factories import Factories
 from tests.support.terminal import TerminalCommand, run_on_terminal
 
+_END = b"\0"
+
 
 @dataclass
 class Timed:
@@ -48,13 +50,13 @@ class Timed:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
     """Make a terminal of 80 columns standard error; yield a function that reads what it shows."""
     shown, ours = pty.openpty()
-    os.set_blocking(shown, False)
 
     def read() -> str:
-        try:
-            return os.read(shown, 100_000).decode()
-        except BlockingIOError:
-            return ""
+        os.write(ours, _END)  # the kernel may pass text on after the call that wrote it
+        text = b""
+        while not text.endswith(_END):
+            text += os.read(shown, 100_000)
+        return text.removesuffix(_END).decode()
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
