@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -79,7 +79,12 @@ async def pgbouncer(url: str, *, connections: int, options: str = "") -> AsyncIt
 
 
 async def _listening(process: asyncio.subprocess.Process, folder: Path) -> None:
+    """Wait until it takes connections. Its socket is there a moment before."""
     async with asyncio.timeout(PATIENCE):
-        while not (folder / f".s.PGSQL.{PORT}").exists():
+        while True:
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                _, writer = await asyncio.open_unix_connection(folder / f".s.PGSQL.{PORT}")
+                writer.close()
+                return
             assert process.returncode is None, (folder / "pgbouncer.log").read_text()
             await asyncio.sleep(0.02)
