@@ -40,4 +40,4 @@ class Progress:
 
 
 UNWATCHED: Final = Progress(is_watched=False)
-"""For all work that nobody watches: it is never read."""
+"""The progress of work without a display. No code reads it."""

@@ -1,4 +1,4 @@
-"""Connections to the mail server that are kept for the next message."""
+"""A pool of connections to the mail server, which later messages use again."""
 
 import asyncio
 from collections.abc import Coroutine

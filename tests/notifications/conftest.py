@@ -50,7 +50,7 @@ def pdfs_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's side of TLS, with a certificate that nobody has signed."""
+    """A server's side of TLS, with a self-signed certificate."""
     key, signed = make_certificate(tmp_path_factory.mktemp("certificate"))
     return _context(key, signed)
 
