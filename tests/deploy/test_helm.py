@@ -4,28 +4,27 @@ Objects of operators (Cluster, HTTPRoute, ServiceMonitor, PrometheusRule) have n
 Kubernetes: tests compare them with the objects and files that they name.
 """
 
-import json
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from app.settings import Settings
 from app.shutdown import SHUTDOWN_SECONDS
 from tests.support.chart import (
     CHART,
+    VALUES_FILES,
     KubernetesSchemas,
-    Manifest,
+    containers,
+    deployment,
+    environment,
     helm,
     one,
     pods,
     read_yaml,
     render,
+    rendered,
     template,
     values_file,
 )
@@ -34,30 +33,8 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("child_processes")
 
-VALUES_FILES = ("trial", "production")
-SECRETS = {"DATABASE_URL", "REDIS_URL", "AUDIT_KEY", "AUDIT_KEYS_PREVIOUS", "SMTP_URL"}
-OF_THE_CHART = {"PROOF_DIR", "MAIL_DIR", "METRICS_HOST", "METRICS_PORT", "WORKER_METRICS_PORT"}
 INGRESS = ("--set", "httpRoute.enabled=false,ingress.enabled=true,ingress.tlsSecret=tls")
 OF_OPERATORS = {"Cluster", "HTTPRoute", "ServiceMonitor", "PrometheusRule"}
-
-
-def rendered(name: str, *options: str) -> list[Manifest]:
-    return render("--values", values_file(name), *options)
-
-
-def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    for name, pod in pods(manifests):
-        for container in pod["spec"]["containers"]:
-            yield name, container
-
-
-def environment(container: Manifest) -> dict[str, Any]:
-    return {variable["name"]: variable for variable in container["env"]}
-
-
-def deployment(manifests: list[Manifest], name: str) -> Manifest:
-    pod: Manifest = one(manifests, "Deployment", name)["spec"]["template"]["spec"]
-    return pod
 
 
 @pytest.mark.parametrize("name", VALUES_FILES)
@@ -156,68 +133,6 @@ def test_pods_stand_on_the_node_of_a_volume_of_one_node() -> None:
         assert term["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         assert term["topologyKey"] == "kubernetes.io/hostname", name
     assert mounting == 5  # API, worker, backup, restore, doctor
-
-
-class _SettingsSchema(GenerateJsonSchema):
-    """Describes parsed settings as the texts that they are in the environment."""
-
-    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> dict[str, Any]:
-        return {"type": "string"}
-
-
-@pytest.mark.filterwarnings("ignore:Default value")
-def test_the_schema_has_the_settings_of_the_service() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    of_chart = schema["properties"]["settings"]["properties"]
-    of_service = {
-        name.upper(): field
-        for name, field in Settings.model_json_schema(schema_generator=_SettingsSchema)[
-            "properties"
-        ].items()
-    }
-    assert of_chart.keys() | SECRETS | OF_THE_CHART == of_service.keys()
-    assert not of_chart.keys() & (SECRETS | OF_THE_CHART)
-    assert schema["properties"]["secrets"]["properties"]["from"]["properties"].keys() == SECRETS
-    for name, rule in of_chart.items():
-        field = of_service[name].get("anyOf", [of_service[name]])[0]
-        for keyword in ("enum", "minimum", "exclusiveMinimum", "maximum"):
-            assert rule.get(keyword) == field.get(keyword), name
-        if field.get("type") in ("integer", "number", "boolean"):
-            assert rule["type"] == field["type"], name
-
-
-def test_settings_arrive_as_the_service_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    manifests = rendered("production", "--set", "settings.PROOF_MAX_BYTES=20971520")
-    container = deployment(manifests, "-api")["containers"][0]
-    for name, variable in environment(container).items():
-        if "value" in variable:
-            monkeypatch.setenv(name, variable["value"])
-    monkeypatch.setenv(
-        "DATABASE_URL", "postgresql://app:secret@billing-database-rw.ns:5432/invoicing"
-    )
-    monkeypatch.setenv("REDIS_URL", "redis://valkey:6379/0")
-    settings = Settings()
-    assert settings.proof_max_bytes == 20 * 1024 * 1024
-    assert settings.notify_on_issue
-    assert settings.issuer_details.country_name == "Estonia"
-    assert [str(network) for network in settings.trusted_proxies] == ["10.244.0.0/16"]
-    assert settings.public_url == "https://billing.example.com"
-
-
-@pytest.mark.parametrize("name", VALUES_FILES)
-def test_every_variable_is_a_setting_and_secrets_are_references(name: str) -> None:
-    manifests = rendered(name)
-    assert "Secret" not in {manifest["kind"] for manifest in manifests}
-    known = {field.upper() for field in Settings.model_fields}
-    for owner, container in containers(manifests):
-        variables = environment(container)
-        assert len(variables) == len(container["env"])
-        assert variables.keys() <= known | ({"DUMP"} if owner.endswith("-restore") else set())
-        for variable in SECRETS & variables.keys():
-            reference = variables[variable]["valueFrom"]["secretKeyRef"]
-            assert reference.get("optional", False) == (
-                variable in ("SMTP_URL", "AUDIT_KEYS_PREVIOUS")
-            )
 
 
 @pytest.mark.parametrize("name", VALUES_FILES)

@@ -26,6 +26,8 @@ from tests.support.paths import ROOT
 CHART: Final = ROOT / "deploy" / "helm" / "cloud-invoicing"
 LOCK: Final = ROOT / "requirements" / "chart.txt"
 
+VALUES_FILES: Final = ("trial", "production")
+
 Manifest = dict[str, Any]
 
 
@@ -131,6 +133,25 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
             found = found or owner.get("template")
         if found:
             yield manifest["metadata"]["name"], found
+
+
+def rendered(name: str, *options: str) -> list[Manifest]:
+    return render("--values", values_file(name), *options)
+
+
+def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    for name, pod in pods(manifests):
+        for container in pod["spec"]["containers"]:
+            yield name, container
+
+
+def environment(container: Manifest) -> dict[str, Any]:
+    return {variable["name"]: variable for variable in container["env"]}
+
+
+def deployment(manifests: list[Manifest], name: str) -> Manifest:
+    pod: Manifest = one(manifests, "Deployment", name)["spec"]["template"]["spec"]
+    return pod
 
 
 class KubernetesSchemas:
