@@ -8,7 +8,7 @@ import pytest
 
 from app.database.coalescer import Coalescer
 
-_caller: ContextVar[str] = ContextVar("caller", default="nobody")
+_caller: ContextVar[str] = ContextVar("caller", default="unset")
 
 
 class Doubling:
@@ -87,4 +87,4 @@ async def test_a_batch_has_the_context_of_no_caller() -> None:
     doubling = Doubling()
     _caller.set("first")
     await Coalescer(doubling)(1)
-    assert doubling.callers == ["nobody"]
+    assert doubling.callers == ["unset"]
