@@ -6,11 +6,13 @@ cancelled a few hundred times, amid its work with a real server.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
 import pytest
+from arq.worker import Worker
 from limits import parse
 from structlog.testing import capture_logs
 
@@ -22,6 +24,7 @@ from app.jobs.worker import WorkerProcess
 from app.outbox import repository as outbox
 from app.outbox.notifier import Notifier
 from app.settings import Settings
+from tests.support.worker import worker_here
 
 TIMES: Final = 300
 SECONDS: Final = 30.0
@@ -101,3 +104,26 @@ async def test_a_worker_that_is_stopped_during_a_poll_ends(
             await asyncio.wait([running], timeout=SECONDS)
             assert running.done(), f"the worker went on after stop {time}"
             await running
+
+
+async def test_a_worker_ends_arq_although_a_cancellation_was_hidden(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first poll hides it, as redis-py does on Python 3.11, and goes on with real calls."""
+    polling: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+    poll = Worker._poll_iteration
+
+    async def hide_a_cancellation(worker: Worker) -> None:
+        monkeypatch.setattr(Worker, "_poll_iteration", poll)
+        polling.set_result(worker)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(2 * SECONDS)
+        await poll(worker)
+
+    monkeypatch.setattr(Worker, "_poll_iteration", hide_a_cancellation)
+    async with worker_here(settings):
+        worker = await polling
+    assert worker.main_task is not None
+    assert worker.main_task.done()
+    connections = worker.pool.connection_pool._available_connections
+    assert [each.is_connected for each in connections] == [False]

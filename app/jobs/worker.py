@@ -32,6 +32,8 @@ DRAIN_TIMEOUT: Final = 16.0
 """Seconds that running jobs may take after the signal to stop; then they are cancelled."""
 _CLOSE_TIMEOUT: Final = 1.5
 """Seconds that closing a connection or cancelling a task may take."""
+_CANCELLATIONS: Final = 10
+"""How often a task is cancelled in this time until it ends."""
 _REDIS_TIMEOUT: Final = 5.0
 
 _logger = get_logger(__name__)
@@ -121,23 +123,37 @@ class WorkerProcess:
             if task.done():
                 await task
         finally:
-            stop.cancel()
-            task.cancel()
-            await asyncio.wait([task, stop], timeout=_CLOSE_TIMEOUT)
+            await _cancel(task, stop)
 
     async def _close(self, worker: Worker, redis: ArqRedis) -> None:
         """End arq's functions and connections; `Worker.close` calls deprecated redis-py methods."""
         if worker.tasks:
             _, slow = await asyncio.wait(worker.tasks.values(), timeout=_REDIS_TIMEOUT)
-            for task in slow:
-                task.cancel()
-            await asyncio.wait(worker.tasks.values(), timeout=_CLOSE_TIMEOUT)
+            if slow:
+                await _cancel(*slow)
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await redis.delete(worker.health_check_key)
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await redis.aclose(close_connection_pool=True)
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they end, within `_CLOSE_TIMEOUT`; ignore their errors.
+
+    A call of Redis may hide a cancellation, see `app.redis`. Its task would go on to poll, and open
+    connections that nobody closes.
+    """
+    for _ in range(_CANCELLATIONS):
+        for task in tasks:
+            task.cancel()
+        _, running = await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT / _CANCELLATIONS)
+        if not running:
+            break
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # else asyncio would log that nobody has asked for it
 
 
 async def run_worker(settings: Settings) -> None:
