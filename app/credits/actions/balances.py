@@ -1,6 +1,6 @@
 """Movements of balances that an invoice or a date causes. The caller has locked the credits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
@@ -92,7 +92,7 @@ def advance_expectations(
 
 
 async def expire(
-    connection: AsyncConnection, credits: CustomerCredits, ended: frozenset[UUID]
+    connection: AsyncConnection, credits: Iterable[CustomerCredits], ended: Collection[UUID]
 ) -> int:
     """Zero the balances of the credits with these UUIDs; return how many were not zero.
 
@@ -100,25 +100,26 @@ async def expire(
     credit says so, as far as that reaches.
     """
     movements: list[Movement] = []
+    expired = 0
+    for of_customer in credits:
+        zeroed = [each for each in of_customer.all if each.uuid in ended and each.terms.value]
+        movements += _expiries(of_customer, zeroed)
+        expired += len(zeroed)
+    await ledger.move(connection, movements)
+    return expired
+
+
+def _expiries(credits: CustomerCredits, zeroed: Sequence[Credit]) -> Iterator[Movement]:
+    """Yield the movements that zero the balances of credits of a customer, its own at last."""
     left = credits.credit.terms.value
-    for credit in credits.project_credits:
-        if credit.uuid not in ended or not credit.terms.value:
+    for credit in zeroed:
+        if credit.project_id is None:
             continue
-        movements.append(Movement(credit, -credit.terms.value, CreditTransactionType.EXPIRY))
+        yield Movement(credit, -credit.terms.value, CreditTransactionType.EXPIRY)
         if credit.project_is_removed and credit.spends_rest_with_project:
             spent = min(left, credit.terms.value)
             left -= spent
-            movements.append(
-                Movement(
-                    credits.credit,
-                    -spent,
-                    CreditTransactionType.EXPIRY,
-                    f"Unused credit of the project {credit.project_name}.",
-                )
-            )
-    expired = sum(movement.credit.project_id is not None for movement in movements)
-    if credits.credit.uuid in ended and credits.credit.terms.value:
-        expired += 1
-        movements.append(Movement(credits.credit, -left, CreditTransactionType.EXPIRY))
-    await ledger.move(connection, movements)
-    return expired
+            comment = f"Unused credit of the project {credit.project_name}."
+            yield Movement(credits.credit, -spent, CreditTransactionType.EXPIRY, comment)
+    if credits.credit in zeroed:
+        yield Movement(credits.credit, -left, CreditTransactionType.EXPIRY)

@@ -1,5 +1,6 @@
 """Zero the balances of credits that have ended."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,9 +12,9 @@ from app.invoices.repository import compensations
 
 @dataclass(frozen=True, slots=True)
 class ExpireCredits:
-    """Zero the balances of a customer's credits that have ended."""
+    """Zero the balances of those credits of customers that have ended."""
 
-    customer_id: int
+    customer_ids: Collection[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,14 @@ async def expire_credits(connection: AsyncConnection, command: ExpireCredits) ->
 
     A credit remains while an invoice that it pays is not issued: one of a month before its end, or
     one with items of the project.
+
+    The number of statements depends on the projects of a customer that end at once, and not on the
+    number of customers.
     """
-    credits = await ledger.lock_credits(connection, command.customer_id)
-    if credits is None:
+    credits = await ledger.lock_credits_of_many(
+        connection, command.customer_ids, with_affiliates=False
+    )
+    if not credits:
         return ExpiredCredits(0)
-    ended = await compensations.find_ended_credits(connection, command.customer_id)
-    return ExpiredCredits(await balances.expire(connection, credits, ended))
+    ended = await compensations.find_ended_credits(connection, credits)
+    return ExpiredCredits(await balances.expire(connection, credits.values(), ended))

@@ -1,7 +1,7 @@
 """Close a month: issue the invoices of past months, and open those of the running month.
 
-Invoices are issued in batches, each in a transaction. If one fails, its halves are tried, down to
-the single invoice. Batches are small, so that requests wait for the locked invoices only shortly.
+Each step works in batches, each in a transaction. If one fails, its halves are tried, down to the
+single invoice or customer. Batches are small, so that requests wait only shortly for their locks.
 
 Where months have a grace period for late usage, their invoices wait for its end before they are
 issued.
@@ -10,7 +10,7 @@ Each step stands alone, looks for what is still to be done, and does it at most 
 may run at any time, twice at once, and be killed at any point.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,15 +25,13 @@ from app.billing.periods import FIRST_PERIOD, Period
 from app.database import import_lock
 from app.database.batches import read_in_batches
 from app.database.engine import Database
-from app.database.errors import DatabaseReadOnly
 from app.invoices.actions.expire_credits import ExpireCredits, expire_credits
 from app.invoices.actions.issue import IssueInvoices, issue_all
 from app.invoices.actions.set_currency import use_currency
-from app.invoices.jobs.failures import check_database, work_in_halves
+from app.invoices.jobs.failures import invoice_name, work_in_halves
 from app.invoices.repository import closing, compensations
-from app.invoices.repository.closing import OverdueInvoice
+from app.invoices.repository.closing import InvoiceToFinalize, OverdueInvoice
 from app.invoices.states import ISSUE_AS_PAID
-from app.logging import error_message, get_logger
 from app.metrics.closing import CloseResult, count_closed
 from app.outbox.outcome import JobSummary, RetryAfter
 from app.progress import UNWATCHED, Progress
@@ -41,12 +39,12 @@ from app.settings import Settings
 
 _BATCH: Final = 1000
 """The customers and invoices that are opened or ended by a transaction."""
+_EXPIRED: Final = 500
+"""The customers whose credits a transaction zeroes."""
 _ISSUED: Final = 500
 _ISSUED_LINES: Final = 10_000
 """The invoices that a transaction issues at most, and their items; one may have more."""
 _ACTOR: Final = Actor("close_month")
-
-_logger = get_logger(__name__)
 
 
 async def close_month(
@@ -85,10 +83,10 @@ async def close_month(
             progress.begin("invoices", await overdue)
     async for batch in _overdue(database, waiting, include_imported):
         failed = len(summary.failures)
-        await work_in_halves(database, batch, issue_batch, summary)
+        await work_in_halves(database, batch, issue_batch, summary, invoice_name)
         count_closed(CloseResult.FAILED, len(summary.failures) - failed)
         progress.advance(len(batch))
-    await _expire_credits(database, settings, summary)
+    await _expire_credits(database, settings, summary, progress)
     if waiting < running:
         await _end_months(database, settings, running, summary)
     progress.begin("customers")
@@ -147,19 +145,6 @@ def split_by_lines(
         yield batch
 
 
-def _batches(
-    database: Database, find: Callable[..., Awaitable[Sequence[int]]], *arguments: Period
-) -> AsyncIterator[Sequence[int]]:
-    """Yield the keys that `find` returns, in batches."""
-    return read_in_batches(
-        database,
-        lambda connection, after: find(connection, *arguments, after=after, limit=_BATCH),
-        key=int,
-        size=_BATCH,
-        start=0,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class CloseStatus:
     """How far months are closed. Imported invoices do not count: the close does not issue them."""
@@ -184,28 +169,45 @@ async def _end_months(
     database: Database, settings: Settings, running: Period, summary: JobSummary
 ) -> None:
     """Let the invoices of past months wait for the end of their grace period."""
-    async for invoices in _batches(database, closing.find_invoices_to_finalize, running):
+
+    async def end_batch(batch: Sequence[InvoiceToFinalize]) -> None:
         async with _transaction(database, settings) as connection:
-            summary.counts["waiting"] += await closing.end_month(connection, invoices)
+            ended = await closing.end_month(connection, [invoice.id for invoice in batch])
+        summary.counts["waiting"] += ended
+
+    found = read_in_batches(
+        database,
+        lambda connection, after: closing.find_invoices_to_finalize(
+            connection, running, after=after, limit=_BATCH
+        ),
+        key=lambda row: row.id,
+        size=_BATCH,
+        start=0,
+    )
+    async for batch in found:
+        await work_in_halves(database, batch, end_batch, summary, invoice_name)
 
 
-async def _expire_credits(database: Database, settings: Settings, summary: JobSummary) -> None:
+async def _expire_credits(
+    database: Database, settings: Settings, summary: JobSummary, progress: Progress
+) -> None:
     """Zero the balances of credits that have ended, after the invoices that they still pay."""
-    async for customers in _batches(database, compensations.find_customers_with_ended_credits):
-        for customer_id in customers:
-            try:
-                async with _transaction(database, settings) as connection:
-                    expired = await expire_credits(connection, ExpireCredits(customer_id))
-            except (RetryAfter, DatabaseReadOnly):
-                raise
-            except Exception as error:
-                await check_database(database)
-                _logger.exception("credits not expired", customer=customer_id)
-                summary.failures.append(
-                    f"credits of customer {customer_id}: {error_message(error)}"
-                )
-            else:
-                summary.counts["credits expired"] += expired.count
+
+    async def expire_batch(batch: Sequence[int]) -> None:
+        async with _transaction(database, settings) as connection:
+            expired = await expire_credits(connection, ExpireCredits(batch))
+        summary.counts["credits expired"] += expired.count
+
+    async with database.reading() as connection:
+        customers = await compensations.find_customers_with_ended_credits(connection)
+    if customers:
+        progress.begin("customers with ended credits", len(customers))
+    for start in range(0, len(customers), _EXPIRED):
+        batch = customers[start : start + _EXPIRED]
+        await work_in_halves(
+            database, batch, expire_batch, summary, lambda each: f"credits of customer {each}"
+        )
+        progress.advance(len(batch))
 
 
 async def _open_invoices(
@@ -216,19 +218,24 @@ async def _open_invoices(
     progress: Progress,
 ) -> None:
     """Open the running month's invoice of each customer that needs one."""
-    async for customers in _batches(database, closing.find_customers_to_invoice, running):
-        try:
-            async with _transaction(database, settings) as connection:
-                await use_currency(connection, settings.currency)
-                opened = await closing.open_invoices(connection, running, customers)
-        except (RetryAfter, DatabaseReadOnly):
-            raise
-        except Exception as error:
-            await check_database(database)
-            _logger.exception("invoices not opened", first=customers[0], last=customers[-1])
-            summary.failures.append(
-                f"opening for customers {customers[0]} to {customers[-1]}: {error_message(error)}"
-            )
-        else:
-            summary.counts["opened"] += opened
+
+    async def open_batch(batch: Sequence[int]) -> None:
+        async with _transaction(database, settings) as connection:
+            await use_currency(connection, settings.currency)
+            opened = await closing.open_invoices(connection, running, batch)
+        summary.counts["opened"] += opened
+
+    found = read_in_batches(
+        database,
+        lambda connection, after: closing.find_customers_to_invoice(
+            connection, running, after=after, limit=_BATCH
+        ),
+        key=int,
+        size=_BATCH,
+        start=0,
+    )
+    async for customers in found:
+        await work_in_halves(
+            database, customers, open_batch, summary, lambda each: f"opening for customer {each}"
+        )
         progress.advance(len(customers))

@@ -1,4 +1,4 @@
-"""One invoice that fails does not stop the others of a job; an unavailable database does."""
+"""One record that fails does not stop the others of a job; an unavailable database does."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
@@ -21,39 +21,45 @@ class Numbered(Protocol):
         """Its number."""
 
 
-_Invoice = TypeVar("_Invoice", bound=Numbered)
+_T = TypeVar("_T")
 
 
-async def check_database(database: Database) -> None:
-    """Raise the database's error if the database failed, and not the single invoice."""
-    async with database.reading() as connection:
-        await connection.execute(select(1))
+def invoice_name(invoice: Numbered) -> str:
+    """Return the name of an invoice in the summary of a job."""
+    return f"invoice {invoice.number}"
 
 
 async def work_in_halves(
     database: Database,
-    batch: Sequence[_Invoice],
-    work: Callable[[Sequence[_Invoice]], Awaitable[None]],
+    batch: Sequence[_T],
+    work: Callable[[Sequence[_T]], Awaitable[None]],
     summary: JobSummary,
+    name: Callable[[_T], str],
 ) -> None:
     """Work on a batch in a transaction of its own; if that fails, on each of its halves.
 
-    The summary lists the invoices that fail alone. Raises `RetryAfter` as the work does, and the
-    errors of a database that is unavailable or read-only.
+    The summary lists those that fail alone, by their `name`. Raises `RetryAfter` as the work does,
+    and the errors of a database that is unavailable or read-only.
     """
     try:
         await work(batch)
     except (RetryAfter, DatabaseReadOnly):
         raise
     except Exception as error:
-        await check_database(database)
+        await _check_database(database)
         if len(batch) == 1:
-            number = batch[0].number
-            _logger.exception("invoice failed", number=number)
-            summary.failures.append(f"invoice {number}: {error_message(error)}")
+            failed = name(batch[0])
+            _logger.exception("part of a job failed", failed=failed)
+            summary.failures.append(f"{failed}: {error_message(error)}")
             return
     else:
         return
     middle = len(batch) // 2
-    await work_in_halves(database, batch[:middle], work, summary)
-    await work_in_halves(database, batch[middle:], work, summary)
+    await work_in_halves(database, batch[:middle], work, summary, name)
+    await work_in_halves(database, batch[middle:], work, summary, name)
+
+
+async def _check_database(database: Database) -> None:
+    """Raise the database's error if the database failed, and not the single record."""
+    async with database.reading() as connection:
+        await connection.execute(select(1))

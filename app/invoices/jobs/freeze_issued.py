@@ -11,7 +11,7 @@ from app.audit.writer import audited_transaction
 from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.invoices.actions.freeze import FREEZER, freeze
-from app.invoices.jobs.failures import work_in_halves
+from app.invoices.jobs.failures import invoice_name, work_in_halves
 from app.invoices.repository.documents import (
     UnfrozenInvoice,
     count_unfrozen,
@@ -53,6 +53,6 @@ async def freeze_issued(
             found = await find_unfrozen(connection, after=after, limit=_BATCH)
         if not found:
             return summary
-        await work_in_halves(database, found, freeze_batch, summary)
+        await work_in_halves(database, found, freeze_batch, summary, invoice_name)
         progress.advance(len(found))
         after = found[-1].id

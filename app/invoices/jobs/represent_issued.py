@@ -10,7 +10,7 @@ from typing import Final
 from app.api.serializers import build_links
 from app.database import timeouts
 from app.database.engine import Database
-from app.invoices.jobs.failures import work_in_halves
+from app.invoices.jobs.failures import invoice_name, work_in_halves
 from app.invoices.rendering.stored_documents import form_of, store_document
 from app.invoices.repository.representations import (
     UnrepresentedInvoice,
@@ -55,7 +55,7 @@ async def represent_issued(
             found = await find_unrepresented(connection, form, after=after, limit=_BATCH)
         if not found:
             break
-        await work_in_halves(database, found, store_batch, summary)
+        await work_in_halves(database, found, store_batch, summary, invoice_name)
         progress.advance(len(found))
         after = found[-1].id
     progress.begin("former parts")

@@ -123,12 +123,19 @@ async def find_overdue_batch(
     ]
 
 
+class InvoiceToFinalize(NamedTuple):
+    """An invoice of a past month, which is to wait for late usage."""
+
+    id: int
+    number: int
+
+
 async def find_invoices_to_finalize(
     connection: AsyncConnection, running: Period, *, after: int, limit: int
-) -> Sequence[int]:
+) -> Sequence[InvoiceToFinalize]:
     """Return the next invoices, by id, of months before `running` that have not ended."""
     statement = (
-        select(Invoice.id)
+        select(Invoice.id, Invoice.number)
         .join(Customer, Customer.id == Invoice.customer_id)
         .where(
             Invoice.state.in_(END_MONTH.valid),
@@ -139,7 +146,7 @@ async def find_invoices_to_finalize(
         .order_by(Invoice.id)
         .limit(limit)
     )
-    return (await connection.execute(statement)).scalars().all()
+    return [InvoiceToFinalize(*row) for row in await connection.execute(statement)]
 
 
 async def end_month(connection: AsyncConnection, invoice_ids: Sequence[int]) -> int:

@@ -246,25 +246,19 @@ async def unlink_credit(connection: AsyncConnection, customer_credit_id: int) ->
     )
 
 
-async def find_customers_with_ended_credits(
-    connection: AsyncConnection, *, after: int, limit: int
-) -> Sequence[int]:
-    """Return the next customers, by id, with a balance that is to become zero."""
+async def find_customers_with_ended_credits(connection: AsyncConnection) -> Sequence[int]:
+    """Return the ids of all customers with a balance that is to become zero, in order."""
     ended = _ended_credits().subquery()
-    statement = (
-        select(ended.c.customer_id)
-        .where(ended.c.customer_id > after)
-        .distinct()
-        .order_by(ended.c.customer_id)
-        .limit(limit)
-    )
+    statement = select(ended.c.customer_id).distinct().order_by(ended.c.customer_id)
     return (await connection.execute(statement)).scalars().all()
 
 
-async def find_ended_credits(connection: AsyncConnection, customer_id: int) -> frozenset[UUID]:
-    """Return the UUIDs of the customer's credits whose balances are to become zero."""
+async def find_ended_credits(
+    connection: AsyncConnection, customer_ids: Collection[int]
+) -> frozenset[UUID]:
+    """Return the UUIDs of the customers' credits whose balances are to become zero."""
     ended = _ended_credits().subquery()
-    statement = select(ended.c.uuid).where(ended.c.customer_id == customer_id)
+    statement = select(ended.c.uuid).where(equals_any(ended.c.customer_id, customer_ids))
     return frozenset((await connection.execute(statement)).scalars())
 
 
