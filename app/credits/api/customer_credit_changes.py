@@ -13,16 +13,16 @@ from app.credits.api.bodies import (
     WithdrawableAdjustmentRequest,
 )
 from app.credits.api.customer_credits import collection, written_collection
-from app.credits.repository.records import lock_credit
 from app.credits.schemas import CreateCustomerCredit, CustomerCredit
 from app.database.lists import Row
 from app.idempotency.api.submission import Submission, resource_of, submission_on, submission_to
 
 router = APIRouter(prefix="/api/customer-credits", tags=["customer-credits"])
 
-CREDITS: Final = resource_of(collection, "customer credit", lock_credit)
+CREDITS: Final = resource_of(collection, "customer credit", actions.lock_customer_credit)
 _WRITTEN: Final = replace(
-    resource_of(written_collection, "customer credit", lock_credit), etag=CREDITS.etag
+    resource_of(written_collection, "customer credit", actions.lock_customer_credit),
+    etag=CREDITS.etag,
 )
 Created = Annotated[Submission[None], Depends(submission_to(_WRITTEN))]
 Changed = Annotated[Submission[Row], Depends(submission_on(_WRITTEN, collection.find))]

@@ -54,12 +54,6 @@ async def find_owner(connection: AsyncConnection, uuid: UUID) -> int | None:
     return (await connection.execute(statement)).scalar_one_or_none()
 
 
-async def lock_credit(connection: AsyncConnection, uuid: UUID) -> None:
-    """Lock a customer's credit, if it exists."""
-    statement = select(CustomerCredit.id).where(CustomerCredit.uuid == uuid).with_for_update()
-    await connection.execute(statement)
-
-
 async def add_credit(
     connection: AsyncConnection, customer_id: int, values: Mapping[str, Any]
 ) -> bool:

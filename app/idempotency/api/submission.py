@@ -112,9 +112,16 @@ class Submission(Generic[RecordT]):
         return await self.run_once(change)
 
     async def update(
-        self, model: type[BodyT], action: Callable[[Connection, BodyT], Awaitable[object]]
+        self,
+        model: type[BodyT],
+        action: Callable[[Connection, BodyT], Awaitable[object]],
+        *,
+        lock: Callable[[Connection, BodyT], Awaitable[object]] | None = None,
     ) -> Response:
-        """Change fields of the record; the response shows it after the change."""
+        """Change fields of the record; the response shows it after the change.
+
+        `lock` takes the locks of the action in their order, if it locks more than `If-Match` does.
+        """
         body = await self.read(model)
         if isinstance(body, Response):
             return body
@@ -123,7 +130,7 @@ class Submission(Generic[RecordT]):
             await action(connection, body)
             return await self.render_updated(connection)
 
-        return await self.run_once(change, conditional=True)
+        return await self.run_once(change, conditional=True, lock=_with_body(lock, body))
 
     async def destroy(self, action: Callable[[Connection], Awaitable[object]]) -> Response:
         """Delete the record; the response is 204. A body is ignored."""
@@ -144,10 +151,12 @@ class Submission(Generic[RecordT]):
         *,
         status: int = 200,
         notifies_worker: bool = False,
+        lock: Callable[[Connection, BodyT], Awaitable[object]] | None = None,
     ) -> Response:
         """Run an action; the response is the model that it returns, or has no body.
 
-        `notifies_worker` says whether the action records jobs in the outbox that are due at once.
+        `notifies_worker` says whether the action records jobs in the outbox that are due at once;
+        `lock` is as in `update`.
         """
         body = await self.read(model)
         if isinstance(body, Response):
@@ -157,6 +166,7 @@ class Submission(Generic[RecordT]):
             status,
             conditional=bool(self.subject),
             notifies_worker=notifies_worker,
+            lock=_with_body(lock, body),
         )
 
     async def act_without_body(
@@ -182,6 +192,7 @@ class Submission(Generic[RecordT]):
         *,
         conditional: bool,
         notifies_worker: bool,
+        lock: Callable[[Connection], Awaitable[object]] | None = None,
     ) -> Response:
         async def change(connection: Connection) -> RenderedResponse:
             result = await action(connection)
@@ -190,7 +201,7 @@ class Submission(Generic[RecordT]):
             links = ConditionalGet(self.request).links
             return RenderedResponse(result.model_dump_json(context=links).encode(), status=status)
 
-        response = await self.run_once(change, conditional=conditional)
+        response = await self.run_once(change, conditional=conditional, lock=lock)
         if notifies_worker:
             await self.request.app.state.notifier.notify_worker()
         return response
@@ -239,10 +250,11 @@ class Submission(Generic[RecordT]):
         change: Callable[[Connection], Awaitable[RenderedResponse]],
         *,
         conditional: bool = False,
+        lock: Callable[[Connection], Awaitable[object]] | None = None,
     ) -> Response:
         """Make the change in a transaction and return its response; under a key, at most once.
 
-        A conditional request honours `If-Match`.
+        A conditional request honours `If-Match`, which locks the record after `lock`.
 
         Raises what `change` raises, `KeyInUse`, `KeyReused`, `PreconditionFailed`, and
         `DatabaseUnavailable`, after which the transaction may or may not be committed.
@@ -266,6 +278,8 @@ class Submission(Generic[RecordT]):
                 if earlier is not None:
                     return RenderedResponse(*earlier).response(REPLAYED)
             if conditional and "if-match" in request.headers:
+                if lock is not None:
+                    await lock(connection)
                 await self._require_match(connection)
             self.rendered = rendered = await change(connection)
             if self.key is not None:
@@ -301,6 +315,12 @@ class Submission(Generic[RecordT]):
         etag = await self.resource.etag(connection, get, self.caller, self.record)
         if not etags.permits(expected, etag):
             raise PreconditionFailed(f"The {self.resource.name} has changed meanwhile.")
+
+
+def _with_body(
+    lock: Callable[[Connection, BodyT], Awaitable[object]] | None, body: BodyT
+) -> Callable[[Connection], Awaitable[object]] | None:
+    return None if lock is None else lambda connection: lock(connection, body)
 
 
 def submission_to(

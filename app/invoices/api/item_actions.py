@@ -153,7 +153,13 @@ async def migrate_to(submission: Changed) -> Response:
         await actions.move_item(connection, actions.MoveItem(uuid, body.invoice))
         return InvoiceItemUUID(invoice_item_uuid=uuid, invoice=body.invoice)
 
-    return await submission.act(InvoiceItemMigrateToRequest, move)
+    return await submission.act(
+        InvoiceItemMigrateToRequest,
+        move,
+        lock=lambda connection, body: lock_item(
+            connection, submission.record["uuid"], also=[body.invoice]
+        ),
+    )
 
 
 @usage_router.post(

@@ -49,9 +49,7 @@ async def update_profile(connection: AsyncConnection, command: UpdateProfile) ->
     """Change the profile; raises `ProfileNotFound`, `UnknownReference` and `OrganizationFixed`."""
     values = dict(command.values)
     if command.organization is not None:
-        values["customer_id"] = await repository.lock_organizations(
-            connection, command.uuid, command.organization
-        )
+        values["customer_id"] = await lock_organizations(connection, command)
     profile = await lock_profile(connection, command.uuid)
     customer_id = values.get("customer_id", profile.customer_id)
     if customer_id is None:
@@ -62,6 +60,13 @@ async def update_profile(connection: AsyncConnection, command: UpdateProfile) ->
     if values.get("is_active", profile.is_active) and (moves or not profile.is_active):
         await repository.deactivate_profiles(connection, customer_id, except_for=profile.id)
     await repository.update_profile(connection, profile.id, values)
+
+
+async def lock_organizations(connection: AsyncConnection, command: UpdateProfile) -> int | None:
+    """Lock both organizations of a move, if it is one; return the key of the new one, or None."""
+    if command.organization is None:
+        return None
+    return await repository.lock_organizations(connection, command.uuid, command.organization)
 
 
 async def enable_profile(connection: AsyncConnection, uuid: UUID) -> None:

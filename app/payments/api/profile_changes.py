@@ -26,6 +26,7 @@ from app.payments.actions.profiles import (
     create_profile,
     delete_profile,
     enable_profile,
+    lock_organizations,
     lock_profile,
     update_profile,
 )
@@ -81,12 +82,15 @@ async def create(submission: Created) -> Response:
 
 
 async def _update(submission: Changed, model: type[PaymentProfileRequest]) -> Response:
-    async def change(connection: Connection, body: PaymentProfileRequest) -> None:
+    def command(body: PaymentProfileRequest) -> UpdateProfile:
         organization = body.values().get("organization")
-        command = UpdateProfile(submission.record["uuid"], _columns(body), organization)
-        await update_profile(connection, command)
+        return UpdateProfile(submission.record["uuid"], _columns(body), organization)
 
-    return await submission.update(model, change)
+    return await submission.update(
+        model,
+        lambda connection, body: update_profile(connection, command(body)),
+        lock=lambda connection, body: lock_organizations(connection, command(body)),
+    )
 
 
 @router.put(
