@@ -1,7 +1,7 @@
 """Imports cost exports: reads, groups and checks the charges, and stores the invoices.
 
-Everything is stored in one transaction. Then each invoice that is to be issued is issued in its
-own.
+Everything is stored in one transaction. Then the invoices that are to be issued are issued in
+batches, each in its own.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from app import clock
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.billing.periods import Period
+from app.database import import_lock, timeouts
 from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from app.dataio.focus import stored_invoices
@@ -28,8 +27,11 @@ from app.dataio.focus.options import DEFAULT_OPTIONS, FocusImportOptions
 from app.dataio.focus.stored_customers import match_stored_customers
 from app.dataio.import_report import ImportRunning, RecordsRejected
 from app.dataio.loader import import_transaction
-from app.invoices.actions.issue import IssueInvoice, issue
-from app.invoices.errors import WrongInvoiceState
+from app.invoices.actions.issue import IssueInvoices, issue_all
+from app.invoices.jobs.close_month import split_into_batches
+from app.invoices.jobs.failures import invoice_name, work_in_halves
+from app.invoices.repository.closing import OverdueInvoice
+from app.outbox.outcome import JobSummary
 from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
@@ -88,20 +90,28 @@ async def _issue_past_months(
     *,
     notify: bool,
 ) -> None:
-    """Issue the imported invoices that are pending and of past months."""
+    """Issue the imported invoices that are pending and of past months, in batches as the close."""
     uuids = [invoice.uuid for invoice in report.imported]
     current = Period.containing(clock.today())
+    summary = JobSummary()
+
+    async def issue_batch(batch: Sequence[OverdueInvoice]) -> None:
+        command = IssueInvoices([invoice.id for invoice in batch], notify)
+        async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
+            # Another import may take long.
+            await timeouts.disable_timeouts(connection)
+            await import_lock.lock_out_imports(connection)
+            issued = await issue_all(connection, command, settings)
+        report.issued += len(issued)
+
     async with database.reading() as connection:
         pending = await stored_invoices.find_pending_before(connection, uuids, current)
     progress.begin("invoices", len(pending))
-    for invoice_id, number in pending:
-        progress.advance()
+    for batch in split_into_batches(pending):
         try:
-            async with audited_transaction(database, settings.audit_key, _ACTOR) as connection:
-                await issue(connection, IssueInvoice(invoice_id, notify), settings)
-        except WrongInvoiceState:
-            continue  # it has been issued or canceled since
-        except (DBAPIError, DatabaseUnavailable) as error:
-            report.not_issued.append(f"Invoice {number} was not issued: {error.orig}")
-        else:
-            report.issued += 1
+            await work_in_halves(database, batch, issue_batch, summary, invoice_name)
+        except DatabaseUnavailable as error:
+            summary.failures.append(f"invoice {batch[0].number} and those after it: {error.orig}")
+            break
+        progress.advance(len(batch))
+    report.not_issued += [f"Not issued: {failure}" for failure in summary.failures]

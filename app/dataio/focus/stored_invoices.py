@@ -18,7 +18,7 @@ from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records.invoices import InvoiceItemRecord
 from app.deliveries.models import Delivery
 from app.invoices.models import IS_DIFFERENCE, Invoice, InvoiceItem
-from app.invoices.repository.closing import is_unissued_before
+from app.invoices.repository.closing import OverdueInvoice, is_unissued_before
 from app.invoices.repository.imports import HAS_ITEMS
 from app.invoices.states import CHANGEABLE, ISSUED
 from app.payments.models import Payment
@@ -253,11 +253,13 @@ async def load_revisions(
 
 async def find_pending_before(
     connection: AsyncConnection, uuids: Collection[UUID], period: Period
-) -> list[tuple[int, int]]:
-    """Return the id and number of those invoices that are pending and of an earlier period."""
+) -> list[OverdueInvoice]:
+    """Return those invoices that are pending and of an earlier period, older months first."""
+    lines = select(func.count()).where(InvoiceItem.invoice_id == Invoice.id).scalar_subquery()
+    order = (Invoice.year, Invoice.month, Invoice.number)
     statement = (
-        select(Invoice.id, Invoice.number)
+        select(Invoice.id, *order, lines)
         .where(equals_any(Invoice.uuid, uuids), is_unissued_before(period))
-        .order_by(Invoice.number)
+        .order_by(*order)
     )
-    return [(row.id, row.number) for row in await connection.execute(statement)]
+    return [OverdueInvoice(*row) for row in await connection.execute(statement)]

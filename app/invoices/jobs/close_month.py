@@ -125,8 +125,16 @@ async def _overdue(
         start=(0, 0, 0),
     )
     async for invoices in found:
-        for batch in split_by_lines(invoices, _ISSUED_LINES):
+        for batch in split_into_batches(invoices):
             yield batch
+
+
+def split_into_batches(
+    invoices: Sequence[OverdueInvoice],
+) -> Iterator[Sequence[OverdueInvoice]]:
+    """Yield the invoices in batches, each to be issued by a transaction."""
+    for start in range(0, len(invoices), _ISSUED):
+        yield from split_by_lines(invoices[start : start + _ISSUED], _ISSUED_LINES)
 
 
 def split_by_lines(
