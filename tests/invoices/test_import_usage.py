@@ -153,6 +153,21 @@ async def test_late_usage_is_imported_in_the_grace_period(
     assert (await usage(line(customer)))["created"] == 1
 
 
+async def test_lines_of_many_customers_take_as_many_statements_as_those_of_few(
+    usage: Importer, make: Factories, statements: list[str], connection: AsyncConnection
+) -> None:
+    counts = []
+    for number in (2, 2, 30):  # the first request looks up the token
+        customers = [await make.customer() for _ in range(number)]
+        await make.invoice(customers[-1], OCTOBER)
+        statements.clear()
+        assert (await usage(*map(line, customers)))["created"] == number
+        counts.append(len(statements))
+    assert counts[1] == counts[2]
+    totals = (await connection.execute(select(Invoice.total_price))).scalars().all()
+    assert totals == [Decimal("1.5")] * 34
+
+
 async def test_requests_at_once_import_a_line_once(
     usage: Importer, customer: Row, connection: AsyncConnection
 ) -> None:

@@ -165,7 +165,9 @@ async def compensate_item(connection: AsyncConnection, command: CompensateItem) 
     if item.unit_price < 0:
         raise NegativeUnitPrice
     running = Period.containing(clock.today())
-    target = await items.open_invoice_of_month(connection, item.invoice.customer_id, running)
+    customer_id = item.invoice.customer_id
+    opened = await items.open_invoices_of_month(connection, [customer_id], running)
+    target = opened[customer_id]
     check_open(target)
     check_total(target, -item.price)
     uuid = await items.insert_compensation(connection, item.id, target.id, command.component_name)

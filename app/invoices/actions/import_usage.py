@@ -17,6 +17,7 @@ from app.invoices.actions.change_item import check_open, check_total
 from app.invoices.actions.set_currency import use_currency
 from app.invoices.errors import ClosedTarget, TotalTooLarge
 from app.invoices.repository import items
+from app.invoices.repository.items import LockedInvoice
 
 _ONE: Final = Decimal(1)
 
@@ -69,18 +70,27 @@ async def import_usage(
     A line whose name and article code the invoice had before is skipped, so that an import may be
     repeated. A line of an unknown customer, or of an invoice that was issued, is an error that does
     not affect the others. An invoice is opened only for lines that are imported.
+
+    The number of statements does not depend on the number of customers.
     """
     result = UsageImport()
     await use_currency(connection, currency)
     by_customer = await _find_customers(connection, command.lines, result)
+    invoices = await items.open_invoices_of_month(connection, by_customer, command.period)
+    before = await items.find_names(connection, [invoice.id for invoice in invoices.values()])
+    rows: list[dict[str, Any]] = []
     for customer_id, lines in sorted(by_customer.items()):
+        invoice = invoices[customer_id]
+        new = [line for line in lines if (invoice.id, line.name, line.article_code) not in before]
         try:
-            created = await _import_lines(connection, customer_id, lines, command.period, currency)
+            _check(invoice, new, currency)
         except (ClosedTarget, TotalTooLarge) as error:
             result.errors += [_rejected(line, str(error)) for line in lines]
         else:
-            result.created += created
-            result.skipped += len(lines) - created
+            rows += [_row(line, invoice.id, command.period) for line in new]
+            result.skipped += len(lines) - len(new)
+    await items.insert_items(connection, rows)
+    result.created = len(rows)
     return result
 
 
@@ -108,22 +118,11 @@ def _rejected(line: UsageLine, reason: str) -> RejectedLine:
     return RejectedLine(line.customer_name or str(line.customer_uuid), reason)
 
 
-async def _import_lines(
-    connection: AsyncConnection,
-    customer_id: int,
-    lines: Sequence[UsageLine],
-    period: Period,
-    currency: Currency,
-) -> int:
-    """Add the items that the customer's invoice lacks; return how many."""
-    invoice = await items.open_invoice_of_month(connection, customer_id, period)
+def _check(invoice: LockedInvoice, new: Sequence[UsageLine], currency: Currency) -> None:
+    """Raise `ClosedTarget` or `TotalTooLarge` if the lines cannot be added to the invoice."""
     check_open(invoice)
-    before = await items.find_names(connection, invoice.id)
-    new = [line for line in lines if (line.name, line.article_code) not in before]
-    prices = [money.item_price(line.unit_price, _ONE, currency) for line in new]
+    prices = (money.item_price(line.unit_price, _ONE, currency) for line in new)
     check_total(invoice, sum(prices, Decimal(0)))
-    await items.insert_items(connection, [_row(line, invoice.id, period) for line in new])
-    return len(new)
 
 
 def _row(line: UsageLine, invoice_id: int, period: Period) -> dict[str, Any]:

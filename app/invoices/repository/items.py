@@ -172,25 +172,31 @@ def _locked_invoice(row: Any) -> LockedInvoice:
     return LockedInvoice(row.id, row.uuid, row.customer_id, period, state, row.total_price)
 
 
-async def lock_invoice_of_month(
-    connection: AsyncConnection, customer_id: int, period: Period
-) -> LockedInvoice | None:
-    """Lock a customer's invoice of a month; None if it has none."""
-    statement = _invoices.where(
-        Invoice.customer_id == customer_id,
-        Invoice.year == period.year,
-        Invoice.month == period.month,
-    ).with_for_update()
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _locked_invoice(row)
+async def _lock_invoices_of_month(
+    connection: AsyncConnection, customer_ids: Collection[int], period: Period
+) -> dict[int, LockedInvoice]:
+    statement = (
+        _invoices.where(
+            equals_any(Invoice.customer_id, customer_ids),
+            Invoice.year == period.year,
+            Invoice.month == period.month,
+        )
+        .order_by(Invoice.id)
+        .with_for_update()
+    )
+    return {row.customer_id: _locked_invoice(row) for row in await connection.execute(statement)}
 
 
-async def open_invoice_of_month(
-    connection: AsyncConnection, customer_id: int, period: Period
-) -> LockedInvoice:
-    """Lock a customer's invoice of a month; if it has none, open it with the customer's tax."""
-    found = await lock_invoice_of_month(connection, customer_id, period)
-    if found is not None:
+async def open_invoices_of_month(
+    connection: AsyncConnection, customer_ids: Collection[int], period: Period
+) -> dict[int, LockedInvoice]:
+    """Lock the invoices of a month in the order of their ids; return them by the customer's id.
+
+    A missing one is opened with the customer's tax.
+    """
+    found = await _lock_invoices_of_month(connection, customer_ids, period)
+    missing = set(customer_ids) - found.keys()
+    if not missing:
         return found
     columns: dict[str, Any] = {
         "uuid": func.gen_random_uuid(),
@@ -201,14 +207,14 @@ async def open_invoice_of_month(
         "tax_percent": Customer.default_tax_percent,
         "created": literal(clock.today(), Date),
     }
+    opened = select(*columns.values()).where(equals_any(Customer.id, missing)).order_by(Customer.id)
     await connection.execute(
         insert(Invoice)
-        .from_select(list(columns), select(*columns.values()).where(Customer.id == customer_id))
+        .from_select(list(columns), opened)
         .on_conflict_do_nothing(index_elements=[Invoice.customer_id, Invoice.year, Invoice.month])
     )
-    opened = await lock_invoice_of_month(connection, customer_id, period)
-    assert opened is not None  # noqa: S101 - it was just inserted, by this transaction or another
-    return opened
+    # By this transaction, or by another one meanwhile.
+    return found | await _lock_invoices_of_month(connection, missing, period)
 
 
 async def update_item(connection: AsyncConnection, item_id: int, changes: dict[str, Any]) -> None:
@@ -264,12 +270,16 @@ async def insert_items(connection: AsyncConnection, rows: Sequence[dict[str, Any
         await connection.execute(insert(InvoiceItem), rows)
 
 
-async def find_names(connection: AsyncConnection, invoice_id: int) -> set[tuple[str, str]]:
-    """Return the names and article codes of an invoice's items."""
-    statement = select(InvoiceItem.name, InvoiceItem.article_code).where(
-        InvoiceItem.invoice_id == invoice_id
+async def find_names(
+    connection: AsyncConnection, invoice_ids: Collection[int]
+) -> set[tuple[int, str, str]]:
+    """Return the names and article codes of the items of invoices, each with its invoice's id."""
+    statement = select(InvoiceItem.invoice_id, InvoiceItem.name, InvoiceItem.article_code).where(
+        equals_any(InvoiceItem.invoice_id, invoice_ids)
     )
-    return {(row.name, row.article_code) for row in await connection.execute(statement)}
+    return {
+        (row.invoice_id, row.name, row.article_code) for row in await connection.execute(statement)
+    }
 
 
 async def find_customers(
