@@ -9,9 +9,8 @@ memory use does not grow with the import. Rows are created in the order of their
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -108,12 +107,8 @@ async def import_transaction(
         raise
 
 
-@dataclass
-class _QueuedRecord:
-    record: Record
-    line: int
-    proof: tuple[object, ...] = ()
-    """The values of the proof's columns."""
+_Row = Sequence[Any]
+"""The values of a record in the order of its staging table: the UUID first, the line last."""
 
 
 class Loader:
@@ -136,7 +131,9 @@ class Loader:
         self._documents = DocumentImport(connection, self.report)
         self._keep_good = keep_good
         self._created_tables: set[RecordKind] = set()
-        self._queues: dict[RecordKind, list[_QueuedRecord]] = {kind: [] for kind in RECORD_KINDS}
+        self._queues: dict[RecordKind, list[_Row]] = {kind: [] for kind in RECORD_KINDS}
+        self._proof_keys: dict[int, str] = {}
+        """The stored proofs of queued payments, by line."""
         self._queued_bytes = 0
         self._line = 0
         self._has_wide_taxes = False
@@ -158,25 +155,37 @@ class Loader:
         if not self._has_wide_taxes and _is_wide_tax(record):
             await imports.widen_taxes(self.connection)
             self._has_wide_taxes = True
-        queued = _QueuedRecord(record, self._line)
+        kind = RECORD_KIND_BY_MODEL[type(record)]
         if reason := _amount_error(record, self.currency):
-            await self._reject_queued(queued, reason)
+            self.reject(RejectedRecord(self._line, reason, kind.name, record.uuid))
             return
+        proof: tuple[object, ...] = ()
         if isinstance(record, PaymentRecord) and record.proof is not None:
             try:
-                queued.proof = await self.proofs.store(record)
+                proof = await self.proofs.store(record)
             except InvalidProof as error:
-                await self._reject_queued(queued, str(error))
+                self.reject(RejectedRecord(self._line, str(error), kind.name, record.uuid))
                 return
-            queued.record = record.model_copy(update={"proof": None})
+            self._proof_keys[self._line] = str(proof[0])
             size = 0
         elif isinstance(record, DeliveryRecord):
-            queued.record = _closed_delivery(record)
-        kind = RECORD_KIND_BY_MODEL[type(record)]
-        self._queues[kind].append(queued)
+            record = _closed_delivery(record)
+        self._queues[kind].append(_row(kind, record, proof, self._line))
         await self._count_bytes(size)
         if len(self._queues[kind]) >= BATCH_RECORDS:
             await self.flush(kind)
+
+    async def write_rows(self, model: type[Record], rows: Sequence[_Row]) -> None:
+        """Write records of one kind, after all that are queued.
+
+        `rows` have the values of `RecordKind.values`, which their source has checked as the model
+        does. No two records of the import have the same UUID.
+        """
+        await self.flush()
+        kind = RECORD_KIND_BY_MODEL[model]
+        numbered = [(*row, line) for line, row in enumerate(rows, self._line + 1)]
+        self._line += len(rows)
+        await self._write(kind, numbered, are_distinct=True)
 
     async def _count_bytes(self, size: int) -> None:
         self._queued_bytes += size
@@ -255,11 +264,11 @@ class Loader:
         for record in records:
             self.reject(record)
 
-    async def _reject_queued(self, queued: _QueuedRecord, reason: str) -> None:
-        if queued.proof:
-            await self.proofs.remove(str(queued.proof[0]))
-        record = queued.record
-        self.reject(RejectedRecord(queued.line, reason, record.kind, record.uuid))
+    async def _reject_row(self, kind: RecordKind, row: _Row, reason: str) -> None:
+        line = row[-1]
+        if key := self._proof_keys.get(line):
+            await self.proofs.remove(key)
+        self.reject(RejectedRecord(line, reason, kind.name, row[0]))
 
     async def _staging_table(self, kind: RecordKind) -> StagingTable:
         if kind not in self._created_tables:
@@ -267,32 +276,34 @@ class Loader:
             self._created_tables.add(kind)
         return _STAGING_TABLES[kind]
 
-    async def _write(self, kind: RecordKind, batch: list[_QueuedRecord]) -> None:
-        rejected = await self._try_to_write(kind, batch)
+    async def _write(
+        self, kind: RecordKind, batch: Sequence[_Row], *, are_distinct: bool = False
+    ) -> None:
+        rejected = await self._try_to_write(kind, batch, are_distinct=are_distinct)
         # A row may have conflicted with one that a later record of the batch has changed since.
         while rejected:
             retried = [
-                pair for queued, _ in rejected for pair in await self._try_to_write(kind, [queued])
+                again for row, _ in rejected for again in await self._try_to_write(kind, [row])
             ]
             if len(retried) == len(rejected):
                 break
             rejected = retried
-        for queued, reason in rejected:
-            await self._reject_queued(queued, reason)
+        for row, reason in rejected:
+            await self._reject_row(kind, row, reason)
 
     async def _try_to_write(
-        self, kind: RecordKind, batch: list[_QueuedRecord]
-    ) -> list[tuple[_QueuedRecord, str]]:
-        """Write a batch; return the records that the database rejected, with the reasons.
+        self, kind: RecordKind, batch: Sequence[_Row], *, are_distinct: bool = False
+    ) -> list[tuple[_Row, str]]:
+        """Write a batch; return the rows that the database rejected, with the reasons.
 
-        Halves a batch that fails until it finds the records that the database rejects.
+        Halves a batch that fails until it finds the rows that the database rejects. `are_distinct`
+        is that of `StagingTable.write`.
         """
         staging = await self._staging_table(kind)
         await staging.truncate(self.connection)
         try:
             async with self.connection.begin_nested():
-                rows = [_row(kind, queued) for queued in batch]
-                result = await staging.write(self.connection, rows)
+                result = await staging.write(self.connection, batch, are_distinct=are_distinct)
         except Exception as error:
             reason = rejection_reason(error)
             if reason is None:
@@ -308,18 +319,17 @@ class Loader:
         counts.created += result.created
         counts.updated += len(result.updated)
         counts.unchanged += result.existing - len(result.updated)
-        for queued in batch:
-            if reason := result.rejected.get(queued.line):
-                await self._reject_queued(queued, reason)
+        for row in batch:
+            if reason := result.rejected.get(row[-1]):
+                await self._reject_row(kind, row, reason)
         return []
 
 
-def _row(kind: RecordKind, queued: _QueuedRecord) -> list[object]:
-    record = queued.record
-    row = kind.values(record, queued.proof)
+def _row(kind: RecordKind, record: Record, proof: Sequence[object], line: int) -> _Row:
+    row = kind.values(record, proof)
     if isinstance(record, InvoiceRecord):
         row.append(record.unchanged_since_import)
-    row.append(queued.line)
+    row.append(line)
     return row
 
 

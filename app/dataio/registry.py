@@ -140,6 +140,13 @@ class RecordKind:
         return tuple(self.table.c[name] for name in (*sorted(names, key="uuid".__ne__), *proof))
 
     @cached_property
+    def value_names(self) -> tuple[str, ...]:
+        """The names of `values`."""
+        columns = (column.name for column in self.columns)
+        references = (each.field for each in self.references)
+        return (*columns, *references, *(each.field for each in self.links))
+
+    @cached_property
     def _field_columns(self) -> tuple[Column[Any], ...]:
         return tuple(column for column in self.columns if column.name not in PROOF_COLUMNS)
 

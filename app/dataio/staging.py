@@ -111,7 +111,7 @@ class StagingTable:
             Column("line", BigInteger),
             **temporary,
         )
-        """The UUID and the line of every record of the kind so far."""
+        """The UUID and the line of every record of the kind so far, except for distinct rows."""
 
     async def create(self, connection: AsyncConnection) -> None:
         """Create the temporary tables for the connection's transaction."""
@@ -128,11 +128,19 @@ class StagingTable:
         await connection.execute(text(f"TRUNCATE {self._stage.name}"))
 
     async def write(
-        self, connection: AsyncConnection, rows: Sequence[Sequence[object]]
+        self,
+        connection: AsyncConnection,
+        rows: Sequence[Sequence[object]],
+        *,
+        are_distinct: bool = False,
     ) -> BatchResult:
-        """Write rows of the staging table's columns. The line is the last one, and ascending."""
+        """Write rows of the staging table's columns. The line is the last one, and ascending.
+
+        Rows that `are_distinct` have UUIDs that no other row of the import has. They are not added
+        to `seen`.
+        """
         await copy_rows(connection, self._stage.name, rows, self._stage.c.keys())
-        rejected = await self._reject_repeated(connection, len(rows))
+        rejected = {} if are_distinct else await self._reject_repeated(connection, len(rows))
         created, existing, *missing = (await connection.execute(self._insert)).one()
         for name, found in zip(self._missing_names, missing, strict=True):
             rejected |= {line: f"there is no {name} {uuid}" for line, uuid in found or ()}

@@ -3,14 +3,13 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import (
-    ROUND_CEILING,
-    ROUND_FLOOR,
     ROUND_HALF_EVEN,
     ROUND_HALF_UP,
     Context,
     Decimal,
     localcontext,
 )
+from math import ceil, floor
 from typing import TypeVar
 
 from app.billing import money
@@ -124,6 +123,4 @@ def apportion_total(
 
 def _whole_units(*amounts: Decimal) -> tuple[int, int]:
     """Return the lowest and highest number of units that is less than one from each amount."""
-    lowest = max(int(amount.to_integral_value(ROUND_FLOOR)) for amount in amounts)
-    highest = min(int(amount.to_integral_value(ROUND_CEILING)) for amount in amounts)
-    return lowest, highest
+    return floor(max(amounts)), ceil(min(amounts))

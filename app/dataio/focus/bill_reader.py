@@ -1,9 +1,9 @@
 """Reads the files of one bill: DuckDB groups their rows, and the groups become the bill."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from app.dataio.focus import duplicate_rows
 from app.dataio.focus.charge_groups import Bill, EqualCharges, collect_bill
@@ -11,19 +11,15 @@ from app.dataio.focus.engine import Engine, Progress, UnreadableFile, open_engin
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.group_query import (
     COST,
-    KEYS,
-    TIMES,
-    RawGroup,
+    QUANTITIES,
     blank_statement,
+    find_odd_groups,
     group_statement,
     parse_groups,
 )
 from app.dataio.focus.row_checks import rewrite
-from app.dataio.focus.row_parser import RowParser
+from app.dataio.focus.row_parser import parse_columns
 from app.dataio.focus.sources import Source, open_source
-
-_ANY_TIME: Final = "2000-01-01"
-"""In the place of the times of a group, which DuckDB has parsed."""
 
 
 class _UnusualRows(Exception):
@@ -83,35 +79,33 @@ def read_file(
 
 
 def _group(engine: Engine, source: Source, progress: Progress) -> list[EqualCharges]:
-    rows = engine.query(group_statement(source), progress)
-    parse_row = RowParser((*KEYS, *TIMES, COST))
-    charges = []
-    for raw in parse_groups(source, rows):
-        if raw.is_blank:
-            if engine.query(blank_statement(source)) != [(0,)]:
-                raise _UnusualRows("cells without a charge")
-        else:
-            charges.append(_parse_group(raw, parse_row))
-    return charges
-
-
-def _parse_group(raw: RawGroup, parse_row: RowParser) -> EqualCharges:
-    """Return the charges of a group. Its cells are parsed as those of a row."""
-    start, latest, end = raw.first_start, raw.last_start, raw.last_end
-    if raw.odd_rows or start is None or latest is None or end is None:
+    with ThreadPoolExecutor(1) as executor:
+        is_text = executor.submit(source.is_text)
+        found = engine.query(group_statement(source), progress)
+        if not is_text.result():
+            raise _UnusualRows("the encoding")
+    rows, has_blank, has_odd = find_odd_groups(source, found)
+    if has_odd:
         raise _UnusualRows("times or amounts")
+    if has_blank and engine.query(blank_statement(source)) != [(0,)]:
+        raise _UnusualRows("cells without a charge")
+    if not rows:
+        return []
+    groups = parse_groups(source, rows)
+    values = {
+        "charge_start": groups.last_starts,
+        "charge_end": groups.last_ends,
+        "billed_cost": groups.sums[COST],
+    }
+    for field, name in zip(("pricing_quantity", "consumed_quantity"), QUANTITIES, strict=True):
+        if name in groups.sums:
+            values[field] = groups.sums[name]
     try:
-        charge = parse_row([*raw.cells, _ANY_TIME, _ANY_TIME, "0"])
+        charges = parse_columns(groups.cells, values)
     except ValueError as error:
         raise _UnusualRows(str(error)) from error
-    charge = charge._replace(
-        charge_start=latest,
-        charge_end=end,
-        billed_cost=raw.cost,
-        pricing_quantity=raw.pricing_quantity,
-        consumed_quantity=raw.consumed_quantity,
-    )
-    return EqualCharges(charge, start, raw.rows)
+    columns = zip(charges, groups.first_starts, groups.rows, strict=True)
+    return [*map(EqualCharges._make, columns)]
 
 
 @contextmanager

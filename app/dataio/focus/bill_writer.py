@@ -1,14 +1,17 @@
 """Stores a bill: the part of an import that runs in its transaction."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app import clock
 from app.billing.enums import ImportSource
 from app.billing.periods import Period
+from app.catalogue.models import Resource
 from app.credits.repository import ledger
 from app.dataio.focus import stored_invoices
 from app.dataio.focus.engine import Progress
@@ -19,7 +22,10 @@ from app.dataio.focus.mapping import BillMapper, InvoiceDraft
 from app.dataio.focus.options import FocusImportOptions
 from app.dataio.focus.restatements import Restater
 from app.dataio.focus.stored_invoices import StoredInvoice
-from app.dataio.loader import Loader
+from app.dataio.loader import BATCH_RECORDS, Loader
+from app.dataio.records.catalogue import ResourceRecord
+from app.dataio.records.invoices import InvoiceItemRecord
+from app.dataio.records.record import Record
 from app.dataio.registry import RECORD_KIND_BY_MODEL
 from app.invoices.repository import imports
 from app.settings import Settings
@@ -28,6 +34,9 @@ _HOW_TO_REPLACE: Final = (
     "Name all parts of an export in one command. --replace makes the invoices equal to the files "
     "and removes the imported charges that are not in the files."
 )
+
+_Row = tuple[Any, ...]
+"""The values of a record, as `RecordKind.values` orders them."""
 
 
 class BillWriter:
@@ -115,12 +124,18 @@ class BillWriter:
         await self._update_stored_invoices(plans)
         changed = [plan for plan in plans if not plan.is_unchanged]
         total, done = sum(len(plan.draft.lines) for plan in changed), 0
-        for plan in changed:
-            for item in self._mapper.map_items(plan.draft, plan.uuid):
-                await self._loader.add(item)
-            done += len(plan.draft.lines)
+        rows = (
+            item.values
+            for plan in changed
+            for item in self._mapper.map_items(plan.draft, plan.uuid)
+        )
+
+        def report(count: int) -> None:
+            nonlocal done
+            done += count
             self._progress(done / total)
-        await self._loader.flush()
+
+        await self._write_rows(InvoiceItemRecord, rows, report)
         roundings = [plan.draft.rounding for plan in plans if plan.stored is not None]
         await imports.delete_items(self._connection, removed_items + roundings)
 
@@ -148,6 +163,37 @@ class BillWriter:
                 if uuid not in existing:
                     await self._loader.add(map_reference())
             await self._loader.flush()
+        resources = self._mapper.resources()
+        existing = await stored_invoices.find_existing(self._connection, Resource.uuid, resources)
+        rows = (
+            self._mapper.map_resource(uuid, line)
+            for uuid, line in resources.items()
+            if uuid not in existing
+        )
+        await self._write_rows(ResourceRecord, rows)
+
+    async def _write_rows(
+        self,
+        model: type[Record],
+        rows: Iterator[_Row],
+        report: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        """Write rows in batches, and report the number of each.
+
+        A thread makes the next batch while PostgreSQL writes one.
+        """
+
+        def make_batch() -> list[_Row]:
+            return list(islice(rows, BATCH_RECORDS))
+
+        upcoming = asyncio.create_task(asyncio.to_thread(make_batch))
+        try:
+            while batch := await upcoming:
+                upcoming = asyncio.create_task(asyncio.to_thread(make_batch))
+                await self._loader.write_rows(model, batch)
+                report(len(batch))
+        finally:
+            await asyncio.gather(upcoming, return_exceptions=True)
 
     async def _collect_results(
         self, plans: list[PlannedInvoice], restatements: Mapping[UUID, list[str]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ _SEPARATOR: Final = "\0"
 """Separates the parts of an account's key. No cell contains it."""
 
 
+@lru_cache(maxsize=4096)
 def make_account_key(account_id: str, issuer: str) -> str:
     """Return the key of a billing account. In earlier releases it was the id alone."""
     return f"{account_id}{_SEPARATOR}{issuer}"
@@ -141,6 +143,8 @@ class Bill:
 
     def with_accounts(self, keys: Mapping[str, str]) -> "Bill":
         """Return the bill with other account keys. Accounts that get the same key are merged."""
+        if all(old == new for old, new in keys.items()):
+            return self
         groups: dict[ChargeGroupKey, ChargeGroup] = {}
         with localcontext(EXACT_ARITHMETIC):
             for old_key, group in self.groups.items():

@@ -16,6 +16,8 @@ Progress = Callable[[float], object]
 
 _MEMORY: Final = "384MB"
 """Beyond it, groups go to the temporary directory. Python and the buffers of files come on top."""
+_DISK: Final = "1000TB"
+"""No limit: the disk is one."""
 _MAX_THREADS: Final = 4
 _POLL_SECONDS: Final = 0.2
 _STREAMED_ROWS: Final = 2048
@@ -42,7 +44,7 @@ class Engine:
             config={
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
-                "max_temp_directory_size": "1000TB",  # the disk is the limit
+                "max_temp_directory_size": _DISK,
                 "memory_limit": _MEMORY,
                 "temp_directory": str(folder),
                 "threads": min(os.cpu_count() or 1, _MAX_THREADS),
@@ -61,7 +63,7 @@ class Engine:
         connection, errors = self._connection, self._errors
         connection.execute(f"SET preserve_insertion_order = {str(ordered).lower()}")
         with ThreadPoolExecutor(1) as executor:
-            running = executor.submit(lambda: connection.execute(statement).fetchall())
+            running = executor.submit(self._fetch, statement)
             try:
                 while True:
                     try:
@@ -75,6 +77,14 @@ class Engine:
             except BaseException:
                 connection.interrupt()
                 raise
+
+    def _fetch(self, statement: str) -> list[tuple[Any, ...]]:
+        # In parts: for the whole result at once DuckDB takes memory that it cannot move to disk.
+        result = self._connection.execute(statement)
+        rows = []
+        while part := result.fetchmany(_STREAMED_ROWS):
+            rows += part
+        return rows
 
     def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a statement, in the order of the file's rows.

@@ -6,7 +6,7 @@ the times and amounts are parsed here, where they have a usual form. A row with 
 with an invalid value, is counted as odd, and the file is then read row by row.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -57,31 +57,26 @@ of 38 digits, a part has room for the sum of 10^8 rows."""
 
 
 @dataclass(frozen=True)
-class RawGroup:
-    """The rows with equal cells, before these are parsed."""
+class GroupColumns:
+    """The groups of a file: columns with a value for each group."""
 
-    cells: Sequence[str]
-    """The cells of `KEYS`; empty for a column that the file does not have."""
-    rows: int
-    odd_rows: int
-    """The rows whose times or amounts only a reading row by row can judge."""
-    first_start: datetime | None
-    last_start: datetime | None
-    last_end: datetime | None
-    """None if all rows are odd."""
-    cost: Decimal
-    pricing_quantity: Decimal | None
-    consumed_quantity: Decimal | None
-    """The sums; None if no row has one."""
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether no cell has a text, as in an empty line."""
-        return not any(self.cells)
+    cells: Mapping[str, Sequence[str | None]]
+    """By the names of those `KEYS` that the file has; not parsed yet."""
+    rows: Sequence[int]
+    """The number of rows of each group."""
+    first_starts: Sequence[datetime]
+    last_starts: Sequence[datetime]
+    last_ends: Sequence[datetime]
+    sums: Mapping[str, Sequence[Decimal | None]]
+    """Of the cost and the quantities that the file has. None if no row has one."""
 
 
 def group_statement(source: Source) -> str:
-    """Return the statement whose rows `parse_groups` takes."""
+    """Return the statement whose rows `parse_groups` takes.
+
+    Its rows have the cells of the keys, the number of rows, the number of odd rows, three times and
+    the sums of the amounts.
+    """
     keys, amounts = _present(source, KEYS), _present(source, (COST, *QUANTITIES))
     used = [source.positions[name] for name in (*keys, *TIMES, *amounts)]
     key_columns = ", ".join(_column(source, name) for name in keys)
@@ -90,7 +85,9 @@ def group_statement(source: Source) -> str:
     is_short = [f"regexp_full_match({name}, '{_SHORT}') AS {name}_short" for name in amounts]
     start, end = TIMES
     odd = [f"{start} IS NULL OR {end} IS NULL OR {end} < {start}", *map(_is_invalid, amounts)]
-    shown_keys = ", ".join(f"CAST({_column(source, name)} AS {TEXT})" for name in keys)
+    shown_keys = ", ".join(
+        f"CAST({_column(source, name)} AS {TEXT}) AS k{i}" for i, name in enumerate(keys)
+    )
     return f"""
 WITH cells AS (SELECT {key_columns}, {_list(texts)}, {_list(times)} FROM {source.table(used)}),
 tested AS (SELECT *, {_list(is_short)} FROM cells),
@@ -106,30 +103,44 @@ groups AS (
         {_list(map(_sums, amounts))}
     FROM charges GROUP BY {key_columns}, corrected_month
 )
-SELECT [{shown_keys}], COLUMNS(* EXCLUDE ({key_columns})) FROM groups
+SELECT {shown_keys}, * EXCLUDE ({key_columns}) REPLACE (
+    odd + CAST(coalesce(first_start < {_MIN_TIME} OR last_end > {_MAX_TIME}, false) AS INTEGER)
+    AS odd
+) FROM groups
 """  # noqa: S608 - made of positions and constants
 
 
-def parse_groups(source: Source, rows: Sequence[tuple[Any, ...]]) -> Iterator[RawGroup]:
-    """Yield the groups in the result of `group_statement`."""
+def find_odd_groups(
+    source: Source, rows: Sequence[tuple[Any, ...]]
+) -> tuple[Sequence[tuple[Any, ...]], bool, bool]:
+    """Return the groups with a cell, whether there are others, and whether one has an odd row.
+
+    `rows` are the result of `group_statement`. A group without a cell, as of empty lines, has odd
+    rows.
+    """
+    keys = len(_present(source, KEYS))
+    if not any(row[keys + 1] for row in rows):
+        return rows, False, False
+    filled = [row for row in rows if any(row[:keys])]
+    return filled, len(filled) < len(rows), any(row[keys + 1] for row in filled)
+
+
+def parse_groups(source: Source, rows: Sequence[tuple[Any, ...]]) -> GroupColumns:
+    """Return the groups in the result of `group_statement`, which has at least one."""
     keys, amounts = _present(source, KEYS), _present(source, (COST, *QUANTITIES))
-    places = [keys.index(name) if name in keys else None for name in KEYS]
+    columns = list(zip(*rows, strict=True))
+    counts, _, *times = columns[len(keys) : len(keys) + 5]
+    sums = columns[len(keys) + 5 :]
     width = 1 + len(_LONG_PARTS)
-    with localcontext(EXACT_ARITHMETIC):
-        for cells_of_keys, count, odd, first_start, last_start, last_end, *sums in rows:
-            totals = {
-                name: _total(sums[i * width : (i + 1) * width]) for i, name in enumerate(amounts)
-            }
-            yield RawGroup(
-                ["" if place is None else cells_of_keys[place] or "" for place in places],
-                count,
-                odd,
-                _moment(first_start),
-                _moment(last_start),
-                _moment(last_end),
-                totals[COST] or Decimal(0),
-                *(totals.get(name) for name in QUANTITIES),
-            )
+    first_starts, last_starts, last_ends = ([*map(_moment, column)] for column in times)
+    return GroupColumns(
+        dict(zip(keys, columns, strict=False)),
+        counts,
+        first_starts,
+        last_starts,
+        last_ends,
+        {name: _totals(sums[i * width : (i + 1) * width]) for i, name in enumerate(amounts)},
+    )
 
 
 def blank_statement(source: Source) -> str:
@@ -174,19 +185,20 @@ def _text(source: Source, name: str) -> str:
 
 
 def _time(source: Source, name: str) -> str:
-    """Return the expression of a time in microseconds; null for one that is invalid or odd."""
+    """Return the expression of a time in microseconds; null for one that is invalid or odd.
+
+    Times before and after those of Python are not null: they show in the bounds of their group.
+    """
     column, kind = _column(source, name), source.types[source.positions[name]]
     if kind.startswith("TIMESTAMP") or kind == "DATE":
-        time = f"epoch_us(CASE WHEN isfinite({column}) THEN {column} END)"
-    else:
-        text = _text(source, name)
-        time = (
-            f"epoch_us(CASE WHEN regexp_full_match({text}, '{_UTC_TIME}')"
-            f" THEN TRY_CAST({text} AS TIMESTAMP)"
-            f" WHEN regexp_full_match({text}, '{_OFFSET_TIME}')"
-            f" THEN CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) END)"
-        )
-    return f"CASE WHEN {time} BETWEEN {_MIN_TIME} AND {_MAX_TIME} THEN {time} END"
+        return f"epoch_us(CASE WHEN isfinite({column}) THEN {column} END)"
+    text = _text(source, name)
+    return (
+        f"epoch_us(CASE WHEN regexp_full_match({text}, '{_UTC_TIME}')"
+        f" THEN TRY_CAST({text} AS TIMESTAMP)"
+        f" WHEN regexp_full_match({text}, '{_OFFSET_TIME}')"
+        f" THEN CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) END)"
+    )
 
 
 def _is_given(name: str) -> str:
@@ -202,13 +214,19 @@ def _parts(name: str) -> str:
     )
 
 
+def _unless_short(name: str, expression: str) -> str:
+    """Return an expression that is evaluated only for the numbers that are not short."""
+    return f"CASE WHEN NOT {name}_short THEN {expression} END"
+
+
 def _digits(name: str) -> str:
     """Return the digits of a number that is not short, and how many of them are decimals."""
     parts = f"{name}_parts"
+    digits = f"ltrim({parts}.whole || {parts}.decimals, '0')"
+    scale = f"length({parts}.decimals) - coalesce(TRY_CAST({parts}.exponent AS INTEGER), 0)"
     return (
-        f"ltrim({parts}.whole || {parts}.decimals, '0') AS {name}_digits,"
-        f" length({parts}.decimals) - coalesce(TRY_CAST({parts}.exponent AS INTEGER), 0)"
-        f" AS {name}_scale"
+        f"{_unless_short(name, digits)} AS {name}_digits,"
+        f" {_unless_short(name, scale)} AS {name}_scale"
     )
 
 
@@ -222,7 +240,7 @@ def _values(name: str) -> str:
     return (
         f"CASE WHEN {name}_short THEN CAST({name} AS DECIMAL(38, {_SHORT_SCALE})) END"
         f" AS {name}_short_value,"
-        f" CASE WHEN {digits} = '' THEN '{'0' * (1 + _LONG_WIDTH)}'"
+        f" CASE WHEN {name}_short THEN NULL WHEN {digits} = '' THEN '{'0' * (1 + _LONG_WIDTH)}'"
         f" WHEN {scale} <= {cells.MAX_DECIMALS} AND length({digits}) - {scale} <= {limit}"
         f" THEN (CASE {name}_parts.sign WHEN '-' THEN '-' ELSE '0' END) || lpad("
         f"{digits} || repeat('0', {cells.MAX_DECIMALS} - {scale}), {_LONG_WIDTH}, '0') END"
@@ -240,22 +258,30 @@ def _is_invalid(name: str) -> str:
 def _sums(name: str) -> str:
     long = f"{name}_long_value"
     parts = (
-        f"sum(CAST({long}[1] || {long}[{first} : {first + count - 1}] AS HUGEINT))"
+        f"CAST({long}[1] || {long}[{first} : {first + count - 1}] AS HUGEINT)"
         for first, count, _ in _LONG_PARTS
     )
-    return ", ".join((f"sum({name}_short_value)", *parts))
+    sums = (f"sum({_unless_short(name, part)})" for part in parts)
+    return ", ".join((f"sum({name}_short_value)", *sums))
 
 
-def _total(sums: Sequence[Any]) -> Decimal | None:
-    """Return the sum of the short numbers and the parts of the others; None if there are none."""
-    short, *parts = sums
-    if parts[0] is None:
-        return None if short is None else short.normalize()
-    total = short or Decimal(0)
+def _totals(columns: Sequence[Sequence[Any]]) -> list[Decimal | None]:
+    """Return the sums of each group, from those of its short numbers and of the others' parts."""
+    short, *parts = columns
+    with localcontext(EXACT_ARITHMETIC):
+        if all(part is None for part in parts[0]):
+            return [None if each is None else each.normalize() for each in short]
+        return [_total(*sums) for sums in zip(*columns, strict=True)]
+
+
+def _total(short: Decimal | None, *parts: int | None) -> Decimal | None:
+    total = Decimal(0) if short is None else short
+    if short is None and parts[0] is None:
+        return None
     for part, (_, _, exponent) in zip(parts, _LONG_PARTS, strict=True):
-        total += Decimal(int(part)).scaleb(exponent)
+        total += Decimal(int(part or 0)).scaleb(exponent)
     return total.normalize()
 
 
-def _moment(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND

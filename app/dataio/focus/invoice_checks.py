@@ -114,9 +114,8 @@ class InvoiceChecker:
         return restate(costs, draft.amounts.price, billed.items, currency)
 
     async def _compare_with_other_invoices(self, plan: PlannedInvoice) -> str:
-        items = self._mapper.map_lines(plan.draft)
         for number, state, count, price in await stored_invoices.find_items_on_other_invoices(
-            self._connection, plan.uuid, items
+            self._connection, plan.uuid, plan.draft.lines
         ):
             can_move = state in CHANGEABLE and plan.restated is None
             if not can_move or not self._replace:

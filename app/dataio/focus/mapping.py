@@ -1,48 +1,42 @@
 """Maps a grouped bill to records."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property, partial
+from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from app.billing.currencies import get_currency
-from app.billing.enums import BillingUnit, ImportSource
+from app.billing.enums import ImportSource
 from app.billing.periods import Period
 from app.dataio.focus import identifiers
 from app.dataio.focus.amounts import InvoiceAmounts, split_bill
-from app.dataio.focus.billing_month import find_billing_month, last_moment_of_period
-from app.dataio.focus.categories import CORRECTION, CREDIT, TAX
+from app.dataio.focus.billing_month import find_billing_month
+from app.dataio.focus.categories import TAX
 from app.dataio.focus.charge_groups import (
-    EXACT_ARITHMETIC,
     Bill,
     ChargeGroup,
     ChargeGroupKey,
     InvoiceKey,
 )
 from app.dataio.focus.errors import FocusImportError
+from app.dataio.focus.item_rows import OFFERING_TYPE, ItemRow, LineMapper, ResourceRow, shorten
 from app.dataio.focus.missing_charges import InvoiceLine
 from app.dataio.records.catalogue import (
     CategoryRecord,
     OfferingRecord,
-    ResourceRecord,
     ServiceProviderRecord,
 )
 from app.dataio.records.customers import CustomerRecord, ProjectRecord
-from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
+from app.dataio.records.invoices import InvoiceRecord
 from app.dataio.records.record import Record
 
-OFFERING_TYPE = "FOCUS"
-INVOICE_IDS = "invoice_ids"
-"""The key in `details` of the provider's invoices. A provider may assign their ids after the first
-exports of a month. They are therefore no part of what identifies an item or of its charges."""
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The accounting start of a provider, which only sells."""
-_MICROSECOND = timedelta(microseconds=1)
-_MAX_NAME = 150
 _MAX_COST = Decimal(10**12 - 1)
 """Less than the largest unit price, by the amount that rounding may add."""
 
@@ -50,9 +44,10 @@ _MAX_COST = Decimal(10**12 - 1)
 References = dict[UUID, Callable[[], Record]]
 """The functions that map records, by the UUID of the record."""
 _Source = TypeVar("_Source")
+_get_invoice = attrgetter("account", "period_start", "period_end")
 _get_offering = attrgetter("provider", "category", "service")
 _get_resource = attrgetter("account", "sub_account", "provider", "category", "service", "resource")
-"""The values of a line that identify its offering and its resource."""
+"""The values of a line that identify its invoice, its offering and its resource."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,14 @@ class InvoiceDraft:
     """An invoice of the bill."""
 
     key: InvoiceKey
-    lines: tuple[ChargeGroupKey, ...]
+    lines: Mapping[UUID, ChargeGroupKey]
+    """By the UUIDs of their items."""
     amounts: InvoiceAmounts
 
     @property
     def has_tax(self) -> bool:
         """Whether some of its lines are taxes of the provider."""
-        return any(line.charge_category == TAX for line in self.lines)
+        return any(line.charge_category == TAX for line in self.lines.values())
 
     @property
     def uuid(self) -> UUID:
@@ -99,21 +95,28 @@ class BillMapper:
         self.currency = currency
         self._bill = bill
         self._tax_percent = tax_percent
-        self._lines: dict[InvoiceKey, dict[UUID, InvoiceLine]] = {}
+        self._line_mapper = LineMapper(bill, currency)
         lines: dict[InvoiceKey, list[ChargeGroupKey]] = {}
-        for line in sorted(bill.groups):
+        ordered = sorted(bill.groups)
+        for line in ordered:
             _check_cost(line, bill.groups[line])
-            month = find_billing_month(line.period_start, line.period_end)
-            key = InvoiceKey(month.year, month.month, line.account)
-            lines.setdefault(key, []).append(line)
+        for (account, start, end), own in groupby(ordered, _get_invoice):
+            month = find_billing_month(start, end)
+            lines.setdefault(InvoiceKey(month.year, month.month, account), []).extend(own)
         amounts = split_bill(
             {key: [bill.groups[line].billed_cost for line in lines[key]] for key in sorted(lines)},
             get_currency(currency),
         )
         self.drafts = [
-            InvoiceDraft(key, tuple(lines[key]), own_amounts)
+            InvoiceDraft(
+                key, {identifiers.item_uuid(line): line for line in lines[key]}, own_amounts
+            )
             for key, own_amounts in amounts.items()
         ]
+
+    @cached_property
+    def _all_lines(self) -> list[ChargeGroupKey]:
+        return [line for draft in self.drafts for line in draft.lines.values()]
 
     @cached_property
     def _created_at(self) -> datetime:
@@ -124,20 +127,14 @@ class BillMapper:
 
     def customer_name(self, account: str) -> str:
         """Return the name of a billing account, or its id if it has no name."""
-        return _shorten(self._bill.names.name_or_id(account))
-
-    def project_name(self, line: ChargeGroupKey) -> str:
-        """Return the name of a sub account, or of the billing account if there is none."""
-        if not line.sub_account:
-            return self._bill.names.name_or_id(line.account)
-        return self._bill.names.name_or_id(line.account, line.sub_account)
+        return shorten(self._bill.names.name_or_id(account))
 
     def references(self) -> Iterator[tuple[type[Record], References]]:
         """Yield for each kind of record that invoices and items name the functions that map them.
 
-        A kind follows those that its records name themselves.
+        A kind follows those that its records name themselves. Resources come after all of them.
         """
-        lines = [line for draft in self.drafts for line in draft.lines]
+        lines = self._all_lines
         providers = _distinct(line.provider for line in lines)
         customers: References = {
             identifiers.customer_uuid(account): partial(self._map_account, account)
@@ -159,11 +156,15 @@ class BillMapper:
         )
         projects = {(line.account, line.sub_account): line for line in lines}
         yield ProjectRecord, _references(_project_uuid, self._map_project, projects.values())
-        resources = {_get_resource(line): line for line in lines if line.resource}
-        yield (
-            ResourceRecord,
-            _references(identifiers.resource_uuid, self._map_resource, resources.values()),
-        )
+
+    def resources(self) -> dict[UUID, ChargeGroupKey]:
+        """Return a line of each resource that items name, by the UUID of the resource."""
+        lines = {_get_resource(line): line for line in self._all_lines if line.resource}
+        return {identifiers.resource_uuid(line): line for line in lines.values()}
+
+    def map_resource(self, uuid: UUID, line: ChargeGroupKey) -> ResourceRow:
+        """Return the row of a resource."""
+        return self._line_mapper.map_resource(uuid, line)
 
     def _map_account(self, account: str) -> CustomerRecord:
         return CustomerRecord(
@@ -178,7 +179,7 @@ class BillMapper:
     def _map_seller(self, provider: str) -> CustomerRecord:
         return CustomerRecord(
             uuid=identifiers.seller_uuid(provider),
-            name=_shorten(provider),
+            name=shorten(provider),
             accounting_start_date=_NEVER,
             created_at=self._created_at,
             source=ImportSource.FOCUS,
@@ -205,17 +206,8 @@ class BillMapper:
         return ProjectRecord(
             uuid=identifiers.project_uuid(line.account, line.sub_account),
             customer=identifiers.customer_uuid(line.account),
-            name=self.project_name(line),
+            name=self._line_mapper.project_name(line),
             created_at=self._created_at,
-        )
-
-    def _map_resource(self, line: ChargeGroupKey) -> ResourceRecord:
-        return ResourceRecord(
-            uuid=identifiers.resource_uuid(line),
-            name=self._resource_name(line),
-            offering=identifiers.offering_uuid(line),
-            project=identifiers.project_uuid(line.account, line.sub_account),
-            created_at=line.period_start,
         )
 
     def map_invoice(self, draft: InvoiceDraft) -> InvoiceRecord:
@@ -233,75 +225,11 @@ class BillMapper:
 
     def map_lines(self, draft: InvoiceDraft) -> dict[UUID, InvoiceLine]:
         """Return the lines of an invoice by the UUIDs of their items."""
-        known = self._lines.get(draft.key)
-        if known is not None:
-            return known
-        lines = self._lines[draft.key] = {}
-        for key, price in zip(draft.lines, draft.amounts.prices, strict=True):
-            group = self._bill.groups[key]
-            lines[identifiers.item_uuid(key)] = InvoiceLine(
-                price, group.billed_cost, group.charges, *_charged_period(key, group)
-            )
-        return lines
+        return self._line_mapper.map_lines(draft.lines, draft.amounts)
 
-    def map_items(self, draft: InvoiceDraft, invoice: UUID) -> Iterator[InvoiceItemRecord]:
-        """Yield the records of an invoice's items."""
-        amounts = draft.amounts
-        for key, unit_price, price in zip(
-            draft.lines, amounts.unit_prices, amounts.prices, strict=True
-        ):
-            group = self._bill.groups[key]
-            start, end = _charged_period(key, group)
-            project = identifiers.project_uuid(key.account, key.sub_account)
-            yield InvoiceItemRecord(
-                uuid=identifiers.item_uuid(key),
-                invoice=invoice,
-                name=key.description or f"{key.service}: {key.charge_category}",
-                unit_price=unit_price,
-                quantity=Decimal(1),
-                price=price,
-                unit=BillingUnit.QUANTITY,
-                start=start,
-                end=end,
-                project=project,
-                project_name=self.project_name(key),
-                project_uuid=project,
-                resource=identifiers.resource_uuid(key) if key.resource else None,
-                offering=identifiers.offering_uuid(key),
-                details=self._map_details(key, group),
-                credit=key.charge_category == CREDIT,
-            )
-
-    def _map_details(self, key: ChargeGroupKey, group: ChargeGroup) -> dict[str, Any]:
-        details: dict[str, Any] = {
-            "offering_type": OFFERING_TYPE,
-            "offering_name": key.service,
-            "offering_uuid": str(identifiers.offering_uuid(key)),
-            "service_provider_name": _shorten(key.provider),
-            "service_provider_uuid": str(identifiers.service_provider_uuid(key.provider)),
-            "charge_category": key.charge_category,
-            "charge_count": group.charges,
-            "billed_cost": _format_number(group.billed_cost),
-            "billing_currency": self.currency,
-        }
-        if key.corrected_month:
-            details["charge_class"] = CORRECTION
-        if group.invoice_ids:
-            details[INVOICE_IDS] = sorted(group.invoice_ids)
-        if key.resource:
-            details["resource_name"] = self._resource_name(key)
-            details["resource_uuid"] = str(identifiers.resource_uuid(key))
-        if group.pricing_quantity is not None:
-            details["pricing_quantity"] = _format_number(group.pricing_quantity)
-            details["pricing_unit"] = key.pricing_unit
-        if len(group.consumed) == 1:  # quantities in several units have no sum
-            ((unit, quantity),) = group.consumed.items()
-            details["consumed_quantity"] = _format_number(quantity)
-            details["consumed_unit"] = unit
-        return details
-
-    def _resource_name(self, key: ChargeGroupKey) -> str:
-        return self._bill.names.name_or_id(key.provider, key.resource)
+    def map_items(self, draft: InvoiceDraft, invoice: UUID) -> Iterator[ItemRow]:
+        """Yield the rows of an invoice's items."""
+        return self._line_mapper.map_items(draft.lines, draft.amounts, invoice)
 
 
 def _check_cost(key: ChargeGroupKey, group: ChargeGroup) -> None:
@@ -310,26 +238,6 @@ def _check_cost(key: ChargeGroupKey, group: ChargeGroup) -> None:
             f"The charges for {key.description or key.service} add up to {group.billed_cost:f}, "
             "which is too much for one line."
         )
-
-
-def _charged_period(key: ChargeGroupKey, group: ChargeGroup) -> tuple[datetime, datetime]:
-    """Return the first and last charged moment, limited to the billing period.
-
-    Corrections, and late charges for a time outside of the billing period, are not limited.
-    """
-    start = group.start
-    end = group.end - _MICROSECOND if group.end > start else start
-    if key.corrected_month:
-        return start, end
-    last = last_moment_of_period(key.period_start, key.period_end)
-    if start <= last and end >= key.period_start:
-        start, end = max(start, key.period_start), min(end, last)
-    return start, end
-
-
-def _format_number(value: Decimal) -> str:
-    """Return a number without an exponent and without trailing zeros."""
-    return format(value.normalize(EXACT_ARITHMETIC), "f") if value else "0"
 
 
 def _references(
@@ -350,7 +258,3 @@ def _map_category(title: str) -> CategoryRecord:
 
 def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"

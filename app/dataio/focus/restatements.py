@@ -204,7 +204,9 @@ class Restater:
         """Return records of the items with a difference, which may not be on the bill any more."""
         wanted = {item for item, price in restated.changes.differences.items() if price}
         billed = self._mapper.map_items(restated.draft, restated.invoice.uuid)
-        records = {each.uuid: each for each in billed if each.uuid in wanted}
+        records = {
+            each.uuid: InvoiceItemRecord(**each._asdict()) for each in billed if each.uuid in wanted
+        }
         gone = {
             line.item: line.line
             for line in reversed(restated.billed.items.issued)

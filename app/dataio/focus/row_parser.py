@@ -1,16 +1,18 @@
-"""Parses the cells of one row of a cost export. Here stand the rules of a row."""
+"""Parses the cells of the rows of a cost export. Here stand the rules of a row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from itertools import repeat
+from typing import Any, NamedTuple, TypeVar
 
 from app.dataio.focus import cells, column_names
 from app.dataio.focus.billing_month import find_billing_month
 from app.dataio.focus.categories import ADJUSTMENT, CREDIT
 
 _Value = TypeVar("_Value")
+_Cell = TypeVar("_Cell", bound=Hashable)
 _KNOWN_CELLS = 4096
 """Consecutive rows have many cells in common: the latest values of each column are kept."""
 
@@ -45,6 +47,57 @@ class Charge(NamedTuple):
     consumed_quantity: Decimal | None
     consumed_unit: str
     invoice_id: str
+
+
+def parse_columns(
+    cells_by_name: Mapping[str, Sequence[str | None]], values: Mapping[str, Sequence[Any]]
+) -> Iterator[Charge]:
+    """Return charges from columns of cells, by their names, as `RowParser` does from rows.
+
+    `values` has columns that are parsed, by the field of a charge: the times and amounts. A cell
+    that a column has often is parsed once. Raises ValueError, which does not say where.
+    """
+    columns: dict[str, Iterable[Any]] = {**values}
+    for field, (name, parse) in column_names.FIELDS.items():
+        if field in values:
+            continue
+        if name in cells_by_name:
+            columns[field] = _map_distinct(cells_by_name[name], parse)
+        else:
+            columns[field] = repeat(parse(""))
+    providers = [cells_by_name[each] for each in column_names.PROVIDERS if each in cells_by_name]
+    columns["provider"] = _map_distinct([*zip(*providers, strict=True)], _find_provider)
+    for bounds in set(zip(columns["period_start"], columns["period_end"], strict=True)):
+        _check_bounds(*bounds)
+        find_billing_month(*bounds)
+    if column_names.FIELDS["subcategory"][0] in cells_by_name:
+        pairs = zip(columns["charge_category"], columns["subcategory"], strict=True)
+        columns["charge_category"] = [_settle_category(*pair) for pair in pairs]
+    return map(Charge._make, zip(*(columns[field] for field in Charge._fields), strict=False))
+
+
+def _map_distinct(cells_of_rows: Sequence[_Cell], parse: Callable[[Any], _Value]) -> list[_Value]:
+    parsed = {cell: parse(cell or "") for cell in set(cells_of_rows)}
+    return [*map(parsed.__getitem__, cells_of_rows)]
+
+
+def _find_provider(cells_of_row: Iterable[str | None]) -> str:
+    """Return the first name that is not empty; raises ValueError if there is none."""
+    for cell in cells_of_row:
+        if name := cells.parse_text(cell or ""):
+            return name
+    raise ValueError("is empty")
+
+
+def _check_bounds(start: datetime, end: datetime) -> None:
+    if end <= start:
+        raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
+
+
+def _settle_category(category: str, subcategory: str) -> str:
+    """Return the category of 1.0: in 1.0 preview, Credit is a subcategory of Adjustment."""
+    is_credit = category == ADJUSTMENT and subcategory.casefold() == "credit"
+    return CREDIT if is_credit else category
 
 
 class RowParser:
@@ -82,8 +135,9 @@ class RowParser:
         if charge.charge_end < charge.charge_start:
             raise ValueError("ChargePeriodEnd is before ChargePeriodStart")
         self._check_billing_period(charge.period_start, charge.period_end, row)
-        if charge.charge_category == ADJUSTMENT and charge.subcategory.casefold() == "credit":
-            return charge._replace(charge_category=CREDIT)  # 1.0 preview has no such category
+        category = _settle_category(charge.charge_category, charge.subcategory)
+        if category != charge.charge_category:
+            return charge._replace(charge_category=category)
         return charge
 
     def _column(
@@ -112,8 +166,7 @@ class RowParser:
 
     def _check_billing_period(self, start: datetime, end: datetime, row: Sequence[str]) -> None:
         """Raise ValueError if a billing period is not a month."""
-        if end <= start:
-            raise ValueError("BillingPeriodEnd is not after BillingPeriodStart")
+        _check_bounds(start, end)
         try:
             find_billing_month(start, end)
         except ValueError as error:

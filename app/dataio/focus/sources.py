@@ -6,6 +6,7 @@ import re
 import shutil
 import zlib
 from abc import ABC, abstractmethod
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,13 @@ class Source(ABC):
         """Whether the titles are the first line, after which DuckDB finds the rows."""
         return True
 
+    def is_text(self) -> bool:
+        """Return whether the whole file has the encoding of its format.
+
+        DuckDB looks only at the columns that it reads.
+        """
+        return True
+
     @abstractmethod
     def table(self, positions: Sequence[int]) -> str:
         """Return the table of some columns, named c0, c1 and so on by their positions."""
@@ -74,6 +82,17 @@ class CsvSource(Source):
     @property
     def has_plain_titles(self) -> bool:  # noqa: D102 - as in Source
         return self.title_lines == 1
+
+    def is_text(self) -> bool:  # noqa: D102 - as in Source
+        decoder = getincrementaldecoder("utf-8")()
+        try:
+            with self.local.open("rb") as file:
+                while part := file.read(_COPY_BYTES):
+                    decoder.decode(part)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def table(self, positions: Sequence[int]) -> str:  # noqa: D102 - as in Source
         columns = ", ".join(f"'c{i}': '{TEXT}'" for i in range(len(self.titles)))

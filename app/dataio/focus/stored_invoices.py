@@ -13,9 +13,8 @@ from app.billing.enums import ImportSource, InvoiceState
 from app.billing.periods import Period
 from app.customers.models import Customer
 from app.database.statements import equals_any
-from app.dataio.focus.mapping import INVOICE_IDS, OFFERING_TYPE
+from app.dataio.focus.item_rows import INVOICE_IDS, OFFERING_TYPE, ItemRow
 from app.dataio.focus.missing_charges import InvoiceLine
-from app.dataio.records.invoices import InvoiceItemRecord
 from app.deliveries.models import Delivery
 from app.invoices.models import IS_DIFFERENCE, Invoice, InvoiceItem
 from app.invoices.repository.closing import OverdueInvoice, is_unissued_before
@@ -159,9 +158,7 @@ def to_invoice_lines(items: Iterable[Row[*tuple[Any, ...]]]) -> dict[UUID, Invoi
     }
 
 
-def count_differences(
-    items: Iterable[Row[*tuple[Any, ...]]], records: Iterable[InvoiceItemRecord]
-) -> int:
+def count_differences(items: Iterable[Row[*tuple[Any, ...]]], records: Iterable[ItemRow]) -> int:
     """Return how many of an invoice's items differ from those of a bill.
 
     Does not compare the names of projects, resources and providers, and the ids of the provider's
@@ -173,7 +170,7 @@ def count_differences(
     return sum(stored.get(uuid) != billed.get(uuid) for uuid in stored.keys() | billed.keys())
 
 
-def are_equal(items: Sequence[Row[*tuple[Any, ...]]], records: Iterable[InvoiceItemRecord]) -> bool:
+def are_equal(items: Sequence[Row[*tuple[Any, ...]]], records: Iterable[ItemRow]) -> bool:
     """Return whether an invoice's items are those of a bill in every value.
 
     The invoice must be unchanged since an import: it then has only values that an import writes.

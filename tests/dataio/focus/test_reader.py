@@ -137,6 +137,16 @@ def test_invalid_cells_are_reported_with_line_and_column(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("title", ["ResourceName", "Tags"])
+def test_used_and_unused_columns_must_be_utf_8(tmp_path: Path, title: str) -> None:
+    path = write(
+        tmp_path / "f.csv", [row()] * 3 + [row(**{title: "t\u00e4htis"})], [*BASIC, "Tags"]
+    )
+    assert read_bill([path]).rows == 4
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    assert refusal(path).startswith(f"{path} is not UTF-8 text: ")
+
+
 def test_invalid_rows_beyond_the_first_are_counted(tmp_path: Path) -> None:
     lines = refusal(write(tmp_path / "f.csv", [row(BilledCost="x")] * 30)).splitlines()
     assert len(lines) == 21
