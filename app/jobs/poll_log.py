@@ -5,6 +5,8 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import clock
+from app.database import engine
 from app.database.errors import DatabaseReadOnly
 from app.database.server_clock import ClockOffset
 from app.logging import describe_error, get_logger
@@ -19,10 +21,15 @@ _logger = get_logger(__name__)
 
 
 class DatabaseOutage:
-    """Logs the beginning and the end of an outage once each."""
+    """Logs the beginning and the end of an outage once each.
+
+    A session that was opened while the database was read-only may fail after another session has
+    succeeded, until the pool replaces it. So a success soon after a failure does not end an outage.
+    """
 
     def __init__(self) -> None:
         self._logged = ""
+        self._failed_at = 0.0
 
     def begin(self, error: SQLAlchemyError) -> None:
         """Log the error, unless an outage of the same kind is logged already."""
@@ -32,12 +39,14 @@ class DatabaseOutage:
         if event != self._logged:
             _logger.warning(event, error=describe_error(error))
         self._logged = event
+        self._failed_at = clock.monotonic()
 
     def end(self) -> None:
-        """Log that the database accepts changes again, if an outage was logged."""
+        """Log that the database accepts changes again, if an outage was logged and is over."""
+        if not self._logged or clock.monotonic() - self._failed_at < engine.REPLACE_AFTER:
+            return
         DATABASE_READ_ONLY.set(0)
-        if self._logged:
-            _logger.info("database usable again")
+        _logger.info("database usable again")
         self._logged = ""
 
 
