@@ -20,13 +20,13 @@ INSERT INTO payment_profiles (uuid, customer_id, payment_type, is_active)
 SELECT gen_random_uuid(), id, 'invoices', true FROM customers
     """,
     # The records of changes would take most of the time, and no request here reads them.
-    "ALTER TABLE payments DISABLE TRIGGER record_new, DISABLE TRIGGER record_subject",
+    "ALTER TABLE payments DISABLE TRIGGER record_new, DISABLE TRIGGER record_new_subjects",
     """
 INSERT INTO payments (uuid, profile_id, date_of_payment, sum, created_at)
 SELECT gen_random_uuid(), id, date '2026-01-01' + n, n, timestamptz '2026-01-01'
 FROM payment_profiles, generate_series(1, 100) AS n
     """,
-    "ALTER TABLE payments ENABLE TRIGGER record_new, ENABLE TRIGGER record_subject",
+    "ALTER TABLE payments ENABLE TRIGGER record_new, ENABLE TRIGGER record_new_subjects",
     "VACUUM ANALYZE",
 )
 STAFF = {

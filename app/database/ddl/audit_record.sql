@@ -44,7 +44,10 @@ CREATE FUNCTION invoice_as_recorded(given invoices) RETURNS jsonb LANGUAGE sql S
     )
 $$;
 
-CREATE FUNCTION item_as_recorded(given invoice_items) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE FUNCTION recorded_item(
+    given invoice_items, project uuid, resource uuid, offering uuid, plan_component uuid,
+    customer_credit uuid
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'uuid', given."uuid", 'name', given."name", 'unit_price', given."unit_price",
         'quantity', given."quantity", 'unit', given."unit",
@@ -52,60 +55,88 @@ CREATE FUNCTION item_as_recorded(given invoice_items) RETURNS jsonb LANGUAGE sql
         'start', given."start", 'end', given."end", 'project_name', given."project_name",
         'project_uuid', given."project_uuid", 'details', given."details",
         'backend_uuid', given."backend_uuid", 'credit', given."credit", 'price', given."price",
-        'project', (SELECT uuid FROM projects WHERE id = given.project_id),
-        'resource', (SELECT uuid FROM resources WHERE id = given.resource_id),
-        'offering', (SELECT uuid FROM offerings WHERE id = given.offering_id),
-        'plan_component', (SELECT uuid FROM plan_components WHERE id = given.plan_component_id),
-        'customer_credit', (SELECT uuid FROM customer_credits WHERE id = given.customer_credit_id)
+        'project', project, 'resource', resource, 'offering', offering,
+        'plan_component', plan_component, 'customer_credit', customer_credit
     )
 $$;
 
-CREATE FUNCTION payment_as_recorded(given payments) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE FUNCTION item_as_recorded(given invoice_items) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT recorded_item(
+        given,
+        (SELECT uuid FROM projects WHERE id = given.project_id),
+        (SELECT uuid FROM resources WHERE id = given.resource_id),
+        (SELECT uuid FROM offerings WHERE id = given.offering_id),
+        (SELECT uuid FROM plan_components WHERE id = given.plan_component_id),
+        (SELECT uuid FROM customer_credits WHERE id = given.customer_credit_id)
+    )
+$$;
+
+CREATE FUNCTION recorded_payment(given payments, profile uuid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'uuid', given."uuid", 'date_of_payment', given."date_of_payment", 'sum', given."sum",
         'proof_key', given."proof_key", 'proof_name', given."proof_name",
         'proof_media_type', given."proof_media_type", 'proof_size', given."proof_size",
         'proof_sha256', given."proof_sha256", 'created_at', given."created_at",
-        'profile', (SELECT uuid FROM payment_profiles WHERE id = given.profile_id)
+        'profile', profile
+    )
+$$;
+
+CREATE FUNCTION payment_as_recorded(given payments) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT recorded_payment(
+        given, (SELECT uuid FROM payment_profiles WHERE id = given.profile_id)
     )
 $$;
 
 -- Hold true: each inserted row is recorded. They run once for a statement, which may insert many
--- rows.
+-- rows. They select the references themselves: a function that selects is executed for each row
+-- alone. Their plans are kept while the tables grow, and must not scan one that is still empty.
 CREATE FUNCTION record_new_invoices() RETURNS trigger LANGUAGE plpgsql
-SET timezone = 'UTC' AS $$
-DECLARE
-    this uuid := current_change();
+SET timezone = 'UTC' SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
-    SELECT this, n.uuid, 'invoice', n.uuid,
-           invoice_as_recorded(n::invoices)
+    SELECT (SELECT current_change()), n.uuid, 'invoice', n.uuid,
+           recorded_invoice(
+               n::invoices,
+               (SELECT uuid FROM customers WHERE id = n.customer_id),
+               (
+                   SELECT digest FROM invoice_documents
+                   WHERE invoice_id = n.id AND version = n.document_version
+               )
+           )
     FROM new_rows AS n;
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION record_new_invoice_items() RETURNS trigger LANGUAGE plpgsql
-SET timezone = 'UTC' AS $$
-DECLARE
-    this uuid := current_change();
+SET timezone = 'UTC' SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
-    SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'item', n.uuid,
-           item_as_recorded(n::invoice_items)
-    FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
+    SELECT (SELECT current_change()),
+           (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'item', n.uuid,
+           recorded_item(
+               n::invoice_items,
+               (SELECT uuid FROM projects WHERE id = n.project_id),
+               (SELECT uuid FROM resources WHERE id = n.resource_id),
+               (SELECT uuid FROM offerings WHERE id = n.offering_id),
+               (SELECT uuid FROM plan_components WHERE id = n.plan_component_id),
+               (SELECT uuid FROM customer_credits WHERE id = n.customer_credit_id)
+           )
+    FROM new_rows AS n;
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION record_new_payments() RETURNS trigger LANGUAGE plpgsql
-SET timezone = 'UTC' AS $$
-DECLARE
-    this uuid := current_change();
+SET timezone = 'UTC' SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO invoice_changes (change, invoice_uuid, kind, subject, became)
-    SELECT this, (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'payment', n.uuid,
-           payment_as_recorded(n::payments)
+    SELECT (SELECT current_change()),
+           (SELECT uuid FROM invoices WHERE id = n.invoice_id), 'payment', n.uuid,
+           recorded_payment(
+               n::payments, (SELECT uuid FROM payment_profiles WHERE id = n.profile_id)
+           )
     FROM new_rows AS n WHERE n.invoice_id IS NOT NULL;
     RETURN NULL;
 END

@@ -58,10 +58,17 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The record of an invoice has the payment without its invoice.
+CREATE FUNCTION recorded_linked_payment(given payments, profile uuid, invoice uuid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT recorded_payment(given, profile) || jsonb_build_object('invoice', invoice)
+$$;
+
 CREATE FUNCTION linked_payment_as_recorded(given payments) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
-    SELECT payment_as_recorded(given) || jsonb_build_object(
-        'invoice', (SELECT uuid FROM invoices WHERE id = given.invoice_id)
+    SELECT recorded_linked_payment(
+        given,
+        (SELECT uuid FROM payment_profiles WHERE id = given.profile_id),
+        (SELECT uuid FROM invoices WHERE id = given.invoice_id)
     )
 $$;
 
@@ -76,24 +83,49 @@ LANGUAGE sql STABLE AS $$
     )
 $$;
 
--- Returns the present row of a subject; null if it does not exist.
-CREATE FUNCTION subject_as_recorded(kind text, subject uuid) RETURNS jsonb LANGUAGE sql STABLE
-SET timezone = 'UTC' AS $$
-    SELECT CASE $1
-        WHEN 'customer_credit' THEN (
-            SELECT customer_credit_as_recorded(r) FROM customer_credits AS r WHERE r.uuid = $2)
-        WHEN 'project_credit' THEN (
-            SELECT project_credit_as_recorded(r) FROM project_credits AS r WHERE r.uuid = $2)
-        WHEN 'customer_affiliate' THEN (
-            SELECT customer_affiliate_as_recorded(r) FROM customer_affiliates AS r
-            WHERE r.uuid = $2)
-        WHEN 'payment_profile' THEN (
-            SELECT payment_profile_as_recorded(r) FROM payment_profiles AS r WHERE r.uuid = $2)
-        WHEN 'payment' THEN (
-            SELECT linked_payment_as_recorded(r) FROM payments AS r WHERE r.uuid = $2)
-        WHEN 'credit_note' THEN (
-            SELECT credit_note_as_recorded(r) FROM credit_notes AS r WHERE r.uuid = $2)
-    END
+-- Returns the present row of a subject; null if it does not exist. Its plans are kept while the
+-- tables grow, and must not scan one that is still empty.
+CREATE FUNCTION subject_as_recorded(kind text, subject uuid) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET timezone = 'UTC' SET enable_seqscan = off AS $$
+BEGIN
+    CASE kind
+        WHEN 'customer_credit' THEN
+            RETURN (
+                SELECT customer_credit_as_recorded(r) FROM customer_credits AS r
+                WHERE r.uuid = subject
+            );
+        WHEN 'project_credit' THEN
+            RETURN (
+                SELECT project_credit_as_recorded(r) FROM project_credits AS r
+                WHERE r.uuid = subject
+            );
+        WHEN 'customer_affiliate' THEN
+            RETURN (
+                SELECT customer_affiliate_as_recorded(r) FROM customer_affiliates AS r
+                WHERE r.uuid = subject
+            );
+        WHEN 'payment_profile' THEN
+            RETURN (
+                SELECT payment_profile_as_recorded(r) FROM payment_profiles AS r
+                WHERE r.uuid = subject
+            );
+        WHEN 'payment' THEN
+            RETURN (
+                SELECT recorded_linked_payment(
+                    r,
+                    (SELECT uuid FROM payment_profiles WHERE id = r.profile_id),
+                    (SELECT uuid FROM invoices WHERE id = r.invoice_id)
+                )
+                FROM payments AS r WHERE r.uuid = subject
+            );
+        WHEN 'credit_note' THEN
+            RETURN (
+                SELECT credit_note_as_recorded(r) FROM credit_notes AS r WHERE r.uuid = subject
+            );
+        ELSE
+            RETURN NULL;
+    END CASE;
+END
 $$;
 
 -- Records the fields of a subject that change, before and after; of a new or a deleted one all.
@@ -114,7 +146,8 @@ BEGIN
 END
 $$;
 
--- Hold true: each insert, update and delete of a subject is recorded.
+-- Hold true: each insert, update and delete of a subject is recorded. New payments are recorded by
+-- one statement, since a statement may insert many.
 CREATE FUNCTION record_customer_credit() RETURNS trigger LANGUAGE plpgsql
 SET timezone = 'UTC' AS $$
 BEGIN
@@ -155,12 +188,27 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION record_payment() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION record_changed_payment_subject() RETURNS trigger LANGUAGE plpgsql
 SET timezone = 'UTC' AS $$
 BEGIN
     PERFORM record_subject('payment',
-        CASE WHEN TG_OP <> 'INSERT' THEN linked_payment_as_recorded(OLD) END,
+        linked_payment_as_recorded(OLD),
         CASE WHEN TG_OP <> 'DELETE' THEN linked_payment_as_recorded(NEW) END);
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_new_payment_subjects() RETURNS trigger LANGUAGE plpgsql
+SET timezone = 'UTC' SET enable_seqscan = off AS $$
+BEGIN
+    INSERT INTO subject_changes (change, subject_uuid, kind, became)
+    SELECT (SELECT current_change()), n.uuid, 'payment',
+           recorded_linked_payment(
+               n::payments,
+               (SELECT uuid FROM payment_profiles WHERE id = n.profile_id),
+               (SELECT uuid FROM invoices WHERE id = n.invoice_id)
+           )
+    FROM new_rows AS n;
     RETURN NULL;
 END
 $$;
@@ -249,8 +297,12 @@ CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON customer_affil
 CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON payment_profiles
     FOR EACH ROW EXECUTE FUNCTION record_payment_profile();
 
-CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON payments
-    FOR EACH ROW EXECUTE FUNCTION record_payment();
+CREATE TRIGGER record_subject AFTER UPDATE OR DELETE ON payments
+    FOR EACH ROW EXECUTE FUNCTION record_changed_payment_subject();
+
+CREATE TRIGGER record_new_subjects AFTER INSERT ON payments
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_new_payment_subjects();
 
 CREATE TRIGGER record_subject AFTER INSERT OR UPDATE OR DELETE ON credit_notes
     FOR EACH ROW EXECUTE FUNCTION record_credit_note();

@@ -11,6 +11,17 @@ DECLARE
     removed invoices[];
     affected bigint[];
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NOT EXISTS (
+            SELECT id, year, month, state, total_price, total_cost, customer_id, created
+            FROM new_invoices
+            EXCEPT
+            SELECT id, year, month, state, total_price, total_cost, customer_id, created
+            FROM old_invoices
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     IF TG_OP <> 'DELETE' THEN
         added := ARRAY(SELECT n::invoices FROM new_invoices AS n);
     END IF;
