@@ -5,9 +5,10 @@ on one subject are not one chain. The changes of the import itself become the ne
 records precede their subjects in an export.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +28,7 @@ from app.dataio.records.audit import (
 from app.dataio.records.record import kind_of
 
 _BATCH_RECORDS: Final = 5000
+_Key = tuple[object, ...]
 
 _RECORD_TABLES: Final[dict[type[AuditRecord], RecordTables]] = {
     HistoryEntryRecord: INVOICES,
@@ -94,7 +96,7 @@ class AuditImport:
     def __init__(self, connection: AsyncConnection, report: ImportReport) -> None:
         self._connection = connection
         self._report = report
-        self._queues: dict[type[AuditRecord], list[tuple[object, ...]]] = {
+        self._queues: dict[type[AuditRecord], list[tuple[AuditRecord, int]]] = {
             model: [] for model in _RECORD_TABLES
         }
         self._created: set[RecordTables] = set()
@@ -103,7 +105,7 @@ class AuditImport:
     async def add(self, record: AuditRecord, line: int) -> list[RejectedRecord]:
         """Queue a record; return the rejected batches, of which nothing is stored."""
         queue = self._queues[type(record)]
-        queue.append((*_values(record), line))
+        queue.append((record, line))
         return await self.flush() if len(queue) >= _BATCH_RECORDS else []
 
     async def flush(self) -> list[RejectedRecord]:
@@ -121,58 +123,95 @@ class AuditImport:
             await self._connection.execute(text(_STORE_CHAIN_HEADS[tables]))
 
     async def _write(
-        self, model: type[AuditRecord], rows: Sequence[tuple[object, ...]]
+        self, model: type[AuditRecord], queue: Sequence[tuple[AuditRecord, int]]
     ) -> list[RejectedRecord]:
         tables = _RECORD_TABLES[model]
         if tables not in self._created:
             for statement in _create_tables(tables):
                 await self._connection.execute(text(statement))
             self._created.add(tables)
-        table, columns = _table(model), (*_COLUMNS[model].values(), "line")
-        execute = self._connection.execute
-        await execute(text(f"TRUNCATE import_{table}"))
         try:
             async with self._connection.begin_nested():
-                await copy_rows(self._connection, f"import_{table}", rows, columns)
-                await execute(_select_subjects(tables, table))
-                created = (await execute(_insert(model))).rowcount
+                taken = await self._take_subjects(tables, {_key(record) for record, _ in queue})
+                records = [record for record, _ in queue if _key(record) in taken]
+                await copy_rows(
+                    self._connection, _table(model), map(_values, records), _stored_columns(model)
+                )
                 if issubclass(model, EntryRecord):
-                    await execute(_set_heads(tables))
+                    await self._set_heads(tables, records)
         except Exception as error:
             reason = rejection_reason(error)
             if reason is None:
                 raise
-            first, last = int(str(rows[0][-1])), rows[-1][-1]
+            first, last = queue[0][1], queue[-1][1]
             return [RejectedRecord(first, f"audit records up to line {last}: {reason}")]
         counts = self._report.counts_for(kind_of(model))
-        counts.created += created
-        counts.unchanged += len(rows) - created
+        counts.created += len(records)
+        counts.unchanged += len(queue) - len(records)
         return []
+
+    async def _take_subjects(self, tables: RecordTables, keys: Collection[_Key]) -> set[_Key]:
+        """Return the subjects, of the given ones, whose audit records this import takes."""
+        rows = await self._connection.execute(_take(tables), _arrays(tables, keys))
+        return {tuple(row) for row in rows}
+
+    async def _set_heads(self, tables: RecordTables, records: Sequence[AuditRecord]) -> None:
+        last = [each for each in records if isinstance(each, EntryRecord) and each.head is not None]
+        values = _arrays(tables, [_key(each) for each in last]) | {
+            "sequences": [each.sequence for each in last],
+            "heads": [bytes.fromhex(each.head or "") for each in last],
+        }
+        await self._connection.execute(_set_heads(tables), values)
+
+
+def _key(record: AuditRecord) -> _Key:
+    """Return the values of `RecordTables.key`."""
+    match record:
+        case SubjectHistoryEntryRecord() | SubjectHistoryChangeRecord():
+            return record.uuid, record.of
+        case _:
+            return (record.uuid,)
+
+
+def _arrays(tables: RecordTables, keys: Collection[_Key]) -> dict[str, list[Any]]:
+    """Return the parameters of `_given`."""
+    names = tables.key
+    return {name: [key[place] for key in keys] for place, name in enumerate(names)}
+
+
+def _given(tables: RecordTables, **more: str) -> str:
+    """Return the SQL of rows with the keys of subjects and more columns, of these types.
+
+    Each column is an array of the parameters. The arrays of the columns in `more` have its names
+    with an `s`.
+    """
+    types = {name: "uuid" if name.endswith("uuid") else "text" for name in tables.key}
+    arrays = [f"CAST(:{name} AS {each}[])" for name, each in types.items()]
+    arrays += [f"CAST(:{name}s AS {each}[])" for name, each in more.items()]
+    return f"unnest({', '.join(arrays)}) AS given ({', '.join((*types, *more))})"
+
+
+def _stored_columns(model: type[AuditRecord]) -> list[str]:
+    return [column for field, column in _COLUMNS[model].items() if field != "head"]
 
 
 def _values(record: AuditRecord) -> tuple[object, ...]:
-    """Return the values of the temporary table's columns, except for the line."""
+    """Return the values of `_stored_columns`."""
     values: tuple[object, ...] = _GET_FIELDS[type(record)](record)
     if not isinstance(record, EntryRecord):
         return values
-    hashes = (record.previous, record.hash, record.head)
-    return values[:-3] + tuple(None if each is None else bytes.fromhex(each) for each in hashes)
+    return (*values, bytes.fromhex(record.previous), bytes.fromhex(record.hash))
 
 
-_GET_FIELDS: Final = {model: attrgetter(*fields) for model, fields in _COLUMNS.items()}
+_GET_FIELDS: Final = {
+    model: attrgetter(*(field for field in fields if field not in _HASHES))
+    for model, fields in _COLUMNS.items()
+}
 
 
 def _create_tables(tables: RecordTables) -> tuple[str, ...]:
     entries, key = tables.entries, ", ".join(tables.key)
     return (
-        f"""
-CREATE TEMPORARY TABLE import_{entries} ON COMMIT DROP AS
-SELECT *, NULL::bytea AS head, NULL::bigint AS line FROM {entries} WITH NO DATA
-""",  # noqa: S608 - made of constants
-        f"""
-CREATE TEMPORARY TABLE import_{tables.changes} ON COMMIT DROP AS
-SELECT *, NULL::bigint AS line FROM {tables.changes} WITH NO DATA
-""",  # noqa: S608 - made of constants
         # The subjects of which this database has changes that no entry seals yet.
         f"""
 CREATE TEMPORARY TABLE import_{entries}_unsealed ON COMMIT DROP AS
@@ -188,37 +227,36 @@ FROM {entries} WITH NO DATA
     )
 
 
-def _select_subjects(tables: RecordTables, table: str) -> TextClause:
-    entries, key = tables.entries, ", ".join(tables.key)
+@cache
+def _take(tables: RecordTables) -> TextClause:
+    """Take those of the given subjects that have no audit records here; return all taken ones."""
+    taken, key = f"import_{tables.entries}_taken", ", ".join(tables.key)
     return text(f"""
-INSERT INTO import_{entries}_taken ({key})
-SELECT DISTINCT {key} FROM import_{table} AS imported
-WHERE NOT EXISTS (
-    SELECT FROM {entries} AS e WHERE {tables.same_subject("e", "imported")}
-) AND NOT EXISTS (
-    SELECT FROM import_{entries}_unsealed AS u WHERE {tables.same_subject("u", "imported")}
+WITH added AS (
+    INSERT INTO {taken} ({key})
+    SELECT {key} FROM {_given(tables)}
+    WHERE NOT EXISTS (
+        SELECT FROM {tables.entries} AS e WHERE {tables.same_subject("e", "given")}
+    ) AND NOT EXISTS (
+        SELECT FROM import_{tables.entries}_unsealed AS u
+        WHERE {tables.same_subject("u", "given")}
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING {key}
 )
-ON CONFLICT DO NOTHING
+SELECT {key} FROM added
+UNION ALL
+SELECT {key} FROM {taken} JOIN {_given(tables)} USING ({key})
 """)  # noqa: S608 - made of constants
 
 
-def _insert(model: type[AuditRecord]) -> TextClause:
-    tables, table = _RECORD_TABLES[model], _table(model)
-    columns = ", ".join(column for column in _COLUMNS[model].values() if column != "head")
-    return text(f"""
-INSERT INTO {table} ({columns})
-SELECT {columns} FROM import_{table} JOIN import_{tables.entries}_taken
-    USING ({", ".join(tables.key)})
-ORDER BY line
-""")  # noqa: S608 - made of constants
-
-
+@cache
 def _set_heads(tables: RecordTables) -> TextClause:
     return text(f"""
 UPDATE import_{tables.entries}_taken AS chain
-SET history_count = imported.sequence, history_head = imported.head
-FROM import_{tables.entries} AS imported
-WHERE {tables.same_subject("imported", "chain")} AND imported.head IS NOT NULL
+SET history_count = given.sequence, history_head = given.head
+FROM {_given(tables, sequence="bigint", head="bytea")}
+WHERE {tables.same_subject("given", "chain")}
 """)  # noqa: S608 - made of constants
 
 
