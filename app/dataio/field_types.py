@@ -18,6 +18,8 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
 from app.billing.party_details import (
@@ -46,15 +48,26 @@ def _parse_amount(value: object) -> Decimal:
     raise ValueError('an amount must be a string like "12.50"')
 
 
-def _parse_time(value: object) -> datetime:
+def _plain_amount(whole: int, places: int) -> WrapValidator:
+    """Return a validator that reads an amount which fits by its digits alone, which is faster."""
+    matches = re.compile(rf"-?[0-9]{{1,{whole}}}(\.[0-9]{{1,{places}}})?").fullmatch
+
+    def read(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        if isinstance(value, str) and matches(value):
+            return Decimal(value)
+        return validate(value)
+
+    return WrapValidator(read)
+
+
+def _parse_time(value: object, validate: ValidatorFunctionWrapHandler) -> datetime:
     if isinstance(value, str) and _TIME.fullmatch(value):
         value = datetime.fromisoformat(value)
+        if value.tzinfo is UTC:
+            return value
     if not isinstance(value, datetime):
         raise ValueError("a time must be a string like 2026-11-01T00:00:00Z")
-    return value
-
-
-def _to_utc(moment: datetime) -> datetime:
+    moment: datetime = validate(value)
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
@@ -105,7 +118,7 @@ MediaType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")]
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 """In the standard alphabet, with padding and without line breaks."""
 
-Time = Annotated[AwareDatetime, BeforeValidator(_parse_time), AfterValidator(_to_utc)]
+Time = Annotated[AwareDatetime, WrapValidator(_parse_time)]
 """A time with an offset, to microseconds, which is converted to UTC."""
 Day = Annotated[date, BeforeValidator(_parse_date)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_parse_network)]
@@ -115,13 +128,17 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(StorableObject)]
 _PARSE = BeforeValidator(_parse_amount)
 _FORMAT = PlainSerializer(lambda value: f"{value:f}", str, when_used="json")  # never an exponent
 # Limits before the validators are part of Pydantic's own decimal; after them they are functions.
-Amount10 = Annotated[Decimal, Field(max_digits=22, decimal_places=10), _PARSE, _FORMAT]
+Amount10 = Annotated[
+    Decimal, Field(max_digits=22, decimal_places=10), _PARSE, _FORMAT, _plain_amount(12, 10)
+]
 """Money or a quantity, with up to 12 digits before the point and 10 after it."""
 Balance = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=16, decimal_places=5)]
 """Money that is not negative, with up to 11 digits before the point and 5 after it."""
 Amount5 = Annotated[Decimal, Field(max_digits=16, decimal_places=5), _PARSE, _FORMAT]
 """Money with up to 11 digits before the point and 5 after it."""
-Amount4 = Annotated[Decimal, Field(max_digits=30, decimal_places=4), _PARSE, _FORMAT]
+Amount4 = Annotated[
+    Decimal, Field(max_digits=30, decimal_places=4), _PARSE, _FORMAT, _plain_amount(26, 4)
+]
 """Money in a currency. No currency has more than 4 decimals; the loader checks the number that the
 deployment's currency has."""
 Percent = Annotated[Decimal, _PARSE, _FORMAT, Field(ge=0, max_digits=5, decimal_places=2)]

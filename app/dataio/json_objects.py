@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
 from math import isfinite
@@ -16,6 +17,9 @@ MAX_DIGITS: Final = 4000
 """Digits of a whole number as PostgreSQL writes it. Python reads 4,300 at most."""
 # The lookbehind excludes the seconds of a time, the most frequent other match.
 _FRACTION = re.compile(rb"[:,\[]\s*-?\d+[.eE](?<!:\d\d:\d\d\.)")
+
+_PLAIN: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+"""Encodes objects without Decimals."""
 
 
 def has_fractions(text: bytes) -> bool:
@@ -72,6 +76,8 @@ def dump_object(value: dict[str, Any]) -> str:
 
 def _encode(value: dict[str, Any]) -> str:
     """Encode with a placeholder for each Decimal, and replace the placeholders by the digits."""
+    with suppress(TypeError):
+        return _PLAIN.encode(value)
     decimals: list[str] = []
     placeholder = "\ue000decimal\ue000"
 

@@ -5,9 +5,8 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -33,8 +32,7 @@ class UnreadableFile(Exception):
     """The file cannot be opened, or not be read to its end."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of the file: its record, or why it has none."""
 
     number: int
