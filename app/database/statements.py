@@ -11,6 +11,8 @@ AnySelect = Select[*tuple[Any, ...]]
 
 NO_STATEMENT_CACHE: Final = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 """Connection arguments that disable named prepared statements, as a pooler requires."""
+UTC: Final[ColumnElement[str]] = literal_column("'UTC'")
+"""The name of the time zone."""
 
 
 def equals_any(column: Any, values: Collection[Any]) -> ColumnElement[bool]:

@@ -21,7 +21,7 @@ from app.dataio.records.documents import (
 )
 from app.dataio.records.record import kind_of
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
-from app.invoices.repository.documents import LINES
+from app.invoices.repository.document_lines import LINES
 from app.invoices.repository.item_sources import is_of_document, is_present_document
 
 PART_BYTES: Final = 1024 * 1024

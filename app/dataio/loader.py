@@ -24,6 +24,7 @@ from app.billing.enums import DeliveryState
 from app.credit_notes.repository import find_exceeded
 from app.database import import_lock, timeouts
 from app.database.engine import Database
+from app.database.large_statements import raise_work_memory
 from app.database.statistics import analyze
 from app.dataio.audit_import import AuditImport
 from app.dataio.database_errors import rejection_reason
@@ -94,6 +95,7 @@ async def import_transaction(
             if not await import_lock.try_begin_import(connection):
                 raise ImportRunning("Another import is running on this database.")
             await timeouts.disable_timeouts(connection)
+            await raise_work_memory(connection)
             await import_lock.lock_out_jobs(connection)
             await use_currency(connection, settings.currency)
             await replace_documents(connection)

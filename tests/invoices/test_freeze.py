@@ -14,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import BillingUnit, InvoiceState
 from app.database.engine import Database
+from app.database.large_statements import allow_parallel_processes
 from app.documents.document import DocumentLine, FrozenDocument, parse_document, parse_lines
-from app.invoices.actions.freeze import freeze
+from app.invoices.actions.freeze import freeze, issuer_of
 from app.invoices.actions.issue import IssueInvoice, issue
 from app.invoices.jobs import freeze_issued as freeze_issued_job
 from app.invoices.jobs.freeze_issued import freeze_issued
 from app.invoices.jobs.reconcile_totals import reconcile_totals
+from app.invoices.repository.documents import freeze_many
 from app.settings import IssuerDetails, Settings
 from tests.support.factories import Factories, Row
 
@@ -167,6 +169,32 @@ async def test_many_lines_are_stored_a_hundred_at_a_time_in_the_order_of_the_api
     )
     assert sizes.scalars().all() == [100, 100, 5]
     assert [line.name for line in await lines(connection)] == [f"{n:03}" for n in range(205)]
+
+
+async def test_two_processes_make_the_documents_that_one_makes(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    issued = [
+        await make.invoice(await make.customer(), state=InvoiceState.CREATED) for _ in range(3)
+    ]
+    for number in range(102):
+        await make.item(issued[0], number, name=f"{102 - number:03}")
+    await make.item(issued[1], "-1.5", credit=True)
+    ids = [invoice.id for invoice in issued]
+    rows = text(
+        "SELECT invoice_id, version, first_item_id, digest FROM document_lines"
+        " UNION ALL SELECT invoice_id, version, lines_version, digest FROM invoice_documents"
+        " ORDER BY 1, 2, 3, 4"
+    )
+    async with database.transaction() as transaction:
+        async with transaction.begin_nested() as undone:
+            assert await freeze(transaction, ids, settings) == 3
+            expected = (await transaction.execute(rows)).all()
+            await undone.rollback()
+        await allow_parallel_processes(transaction)
+        assert await freeze_many(transaction, ids, issuer_of(settings)) == 3
+        assert (await transaction.execute(rows)).all() == expected
+    assert len(expected) == 6
 
 
 async def test_many_invoices_are_frozen_by_one_statement_and_only_once(

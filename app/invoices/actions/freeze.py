@@ -14,6 +14,7 @@ from app.audit.writer import audited_transaction
 from app.customers.countries import country_names
 from app.database import import_lock
 from app.database.engine import Database
+from app.database.large_statements import allow_parallel_processes
 from app.documents.document import Party
 from app.domain_errors import TemporarilyUnavailable
 from app.invoices.queries.documents import IssuedDocument, find_document
@@ -23,8 +24,8 @@ from app.settings import Settings
 
 FREEZER: Final = Actor("freeze_issued")
 """The actor of invoices that are frozen later than at their issue."""
-_BATCH: Final = 500
-"""Invoices that an import freezes by one statement."""
+_BATCH: Final = 1000
+"""Invoices that an import freezes at a time."""
 _PARTY: Final = frozenset(field.name for field in fields(Party))
 
 
@@ -81,11 +82,13 @@ async def freeze_imported(
 
     Return how many.
     """
+    issuer = issuer_of(settings)
+    await allow_parallel_processes(connection)
     after = frozen = 0
     while found := await documents.find_unfrozen_of_import(
         connection, uuids, after=after, limit=_BATCH
     ):
-        frozen += await freeze(connection, found, settings)
+        frozen += await documents.freeze_many(connection, found, issuer)
         after = found[-1]
     return frozen
 

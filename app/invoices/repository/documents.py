@@ -16,9 +16,9 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
-    and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     func,
@@ -35,14 +35,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.customers.models import Customer
-from app.database.statements import constant, json_object
+from app.database.statements import UTC, constant, json_object
 from app.documents.document import DocumentKind
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
+from app.invoices.repository.document_lines import select_batches, select_given, text_bytes
 from app.invoices.repository.document_parties import values_of_parties
-from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown_in, item_order
-
-LINES: Final = 100
-"""The lines of a row of `document_lines`."""
+from app.invoices.repository.imports import IMPORT_IN_PROGRESS
+from app.invoices.repository.prepared_lines import PREPARED_LINES, prepared_lines
 
 _ADDRESS: Final = (
     "name",
@@ -56,7 +55,6 @@ _ADDRESS: Final = (
     "vat_code",
 )
 """The keys of `customer_details` in the API, besides the name of the country."""
-_UTC: Final[ColumnElement[str]] = literal_column("'UTC'")
 _NO_BYTES: Final[ColumnElement[bytes]] = literal_column("''::bytea")
 
 
@@ -93,8 +91,24 @@ async def freeze_invoices(
     `is_late` says that they were issued earlier: a tax category of today that does not belong to
     the tax that was charged is left out.
     """
-    values = {
-        "invoices": list(invoice_ids),
+    values = _values(issuer, is_late=is_late) | {"invoices": list(invoice_ids)}
+    return len((await connection.execute(_freeze(), values)).all())
+
+
+async def freeze_many(
+    connection: AsyncConnection, invoice_ids: Sequence[int], issuer: Issuer
+) -> int:
+    """Write the documents of invoices that were issued earlier, as `freeze_invoices` does.
+
+    Two processes of PostgreSQL make the lines. Call `allow_parallel_processes` before.
+    """
+    async with prepared_lines(connection, invoice_ids):
+        written = await connection.execute(_freeze_prepared(), _values(issuer, is_late=True))
+        return len(written.all())
+
+
+def _values(issuer: Issuer, *, is_late: bool) -> dict[str, Any]:
+    return {
         "is_late": is_late,
         "currency": issuer.currency,
         "language": issuer.language,
@@ -103,7 +117,6 @@ async def freeze_invoices(
         "issuer_details": issuer.details,
         "country_names": issuer.country_names,
     }
-    return len((await connection.execute(_freeze(), values)).all())
 
 
 async def find_unfrozen(
@@ -155,10 +168,6 @@ async def replace_documents(connection: AsyncConnection) -> None:
     await connection.execute(select(func.set_config("invoicing.replaces_documents", "on", true())))
 
 
-def _text_bytes(value: ColumnElement[Any]) -> ColumnElement[bytes]:
-    return func.convert_to(cast(value, Text), constant("UTF8"))
-
-
 def _digits(amount: Any) -> ColumnElement[str]:
     return cast(func.coalesce(amount, 0), Text)
 
@@ -168,31 +177,26 @@ def _iso(day: Any) -> ColumnElement[str]:
 
 
 def _day(time: Any) -> ColumnElement[Any]:
-    return cast(func.timezone(_UTC, time), Date)
+    return cast(func.timezone(UTC, time), Date)
 
 
 @cache
 def _freeze() -> ReturningUpdate[Any]:
+    given = select_given(_is_given).order_by(Invoice.id).with_for_update(key_share=True, of=Invoice)
+    return _write(select_batches(given.cte("given"), _is_given).cte("lines"))
+
+
+@cache
+def _freeze_prepared() -> ReturningUpdate[Any]:
+    return _write(PREPARED_LINES)
+
+
+def _write(lines: FromClause) -> ReturningUpdate[Any]:
     """Write the lines, then the documents with the digests of the lines, then name them.
 
     Each step finds the rows of the one before by a key: PostgreSQL underestimates the number of
     invoices, and would compare each row of one step with all of another.
     """
-    last_version = (
-        select(func.coalesce(func.max(InvoiceDocument.version), 0))
-        .where(InvoiceDocument.invoice_id == Invoice.id)
-        .scalar_subquery()
-    )
-    given = (
-        select(Invoice.id, (last_version + 1).label("version"))
-        .where(_is_given(Invoice.id), UNFROZEN)
-        .order_by(Invoice.id)
-        .with_for_update(key_share=True)
-        .cte("given")
-    )
-    batches = _batches(given)
-    digest = func.sha256(_text_bytes(batches.c.content)).label("digest")
-    lines = select(batches, digest).cte("lines")
     columns = ["invoice_id", "version", "first_item_id", "content", "digest"]
     stored = (
         insert(DocumentLines)
@@ -221,7 +225,7 @@ def _freeze() -> ReturningUpdate[Any]:
                 head.c.version,
                 head.c.content,
                 func.sha256(
-                    _text_bytes(head.c.content).op("||")(func.coalesce(head.c.digests, _NO_BYTES))
+                    text_bytes(head.c.content).op("||")(func.coalesce(head.c.digests, _NO_BYTES))
                 ),
             ),
         )
@@ -231,7 +235,14 @@ def _freeze() -> ReturningUpdate[Any]:
     return (
         update(Invoice)
         .where(Invoice.id == written.c.invoice_id)
-        .values(document_version=written.c.version)
+        .values(
+            document_version=written.c.version,
+            # An import that inserted the invoice need not update it once more.
+            imported_revision=case(
+                (Invoice.imported_revision == IMPORT_IN_PROGRESS, Invoice.revision),
+                else_=Invoice.imported_revision,
+            ),
+        )
         .returning(Invoice.id)
         .add_cte(stored)
     )
@@ -244,72 +255,7 @@ def _is_given(invoice_id: Any) -> ColumnElement[bool]:
     return is_given
 
 
-def _batches(given: CTE) -> CTE:
-    """Select the lines of the given invoices in batches, with the sums of each batch.
-
-    An invoice without lines has one batch without content.
-    """
-    item = (
-        select(
-            given.c.id.label("given_id"),
-            given.c.version,
-            *LIVE.c,
-            is_provider_tax(LIVE).label("is_provider_tax"),
-        )
-        .select_from(given)
-        # With the second condition PostgreSQL reads these items alone. It may join `given` last,
-        # because the items have more joins than its join_collapse_limit.
-        .outerjoin(LIVE, and_(LIVE.c.invoice_id == given.c.id, _is_given(LIVE.c.invoice_id)))
-        .subquery("given_item")
-    )
-    position = func.row_number().over(partition_by=item.c.given_id, order_by=item_order(item))
-    place = func.row_number().over(partition_by=item.c.given_id, order_by=item.c.id)
-    numbered = select(
-        *item.c, position.label("position"), ((place - 1) // LINES).label("batch")
-    ).subquery("line")
-    line, shown = numbered.c, is_shown_in(numbered)
-    content = func.jsonb_object_agg(cast(line.id, Text), _line(numbered))
-    return (
-        select(
-            line.given_id.label("invoice_id"),
-            line.version,
-            func.min(line.id).label("first_item_id"),
-            content.filter(line.id.is_not(None)).label("content"),
-            func.count().filter(shown).label("items"),
-            func.count().filter(~shown).label("hidden_items"),
-            func.sum(line.unit_price * line.quantity).filter(~shown).label("hidden_cost"),
-            func.sum(line.price).filter(line.credit).label("compensations"),
-            func.sum(line.price).filter(line.is_provider_tax).label("provider_tax"),
-            func.min(line.start).filter(shown).label("start"),
-            func.max(line.end).filter(shown).label("end"),
-        )
-        .group_by(line.given_id, line.version, line.batch)
-        .cte("batches")
-    )
-
-
-def _line(item: FromClause) -> ColumnElement[Any]:
-    """Return the frozen values of an item: amounts are texts of digits, times are in UTC."""
-    column, details = item.c, item.c.details
-    values: dict[str, ColumnElement[Any]] = {name: column[name] for name, _ in LIVE.c.items()}
-    del values["id"], values["invoice_id"]
-    values |= {name: cast(column[name], Text) for name in ("price", "unit_price", "quantity")}
-    for name in ("start", "end"):
-        time = func.timezone(_UTC, column[name])
-        values[name] = func.to_char(time, constant('YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    return json_object(
-        values
-        | {
-            "position": column.position,
-            "is_provider_tax": column.is_provider_tax,
-            "resource_name": func.coalesce(column.resource_name, details["resource_name"].astext),
-            "offering_name": func.coalesce(column.offering_name, details["offering_name"].astext),
-            "plan_name": func.coalesce(details["plan_name"].astext, column.plan_name),
-        }
-    )
-
-
-def _sums(lines: CTE) -> CTE:
+def _sums(lines: FromClause) -> CTE:
     """Add up the sums of the batches of each invoice, and join their digests."""
     added = ("items", "hidden_items", "hidden_cost", "compensations", "provider_tax")
     separated = aggregate_order_by(_NO_BYTES, lines.c.first_item_id.asc())
