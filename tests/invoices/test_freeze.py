@@ -178,7 +178,9 @@ async def test_two_processes_make_the_documents_that_one_makes(
         await make.invoice(await make.customer(), state=InvoiceState.CREATED) for _ in range(3)
     ]
     for number in range(102):
-        await make.item(issued[0], number, name=f"{102 - number:03}")
+        await make.item(
+            issued[0], Decimal(number), name=f"{102 - number:03}", details={"a": number}
+        )
     await make.item(issued[1], "-1.5", credit=True)
     ids = [invoice.id for invoice in issued]
     rows = text(

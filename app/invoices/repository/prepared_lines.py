@@ -6,7 +6,7 @@ table, each half of the invoices by a process of its own.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Dialect,
     MetaData,
     Select,
     Table,
@@ -22,7 +23,6 @@ from sqlalchemy import (
     literal_column,
     union_all,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import DropTable
 
@@ -53,7 +53,7 @@ async def prepared_lines(
     connection: AsyncConnection, invoice_ids: Sequence[int]
 ) -> AsyncIterator[None]:
     """Fill the temporary table `PREPARED_LINES`, and drop it at the end."""
-    statement = _statement()
+    statement = _statement(connection.dialect)
     for place, name in enumerate(_HALVES):
         half = invoice_ids[place :: len(_HALVES)]
         statement = statement.replace(name, ",".join(map(str, half)))
@@ -62,12 +62,9 @@ async def prepared_lines(
     await connection.execute(DropTable(PREPARED_LINES))
 
 
-@cache
-def _statement() -> str:
+@lru_cache(maxsize=1)
+def _statement(dialect: Dialect) -> str:
     """Return the statement, which can have no parameters."""
     select = union_all(*map(_select_half, _HALVES))
-    compiled = select.compile(
-        dialect=postgresql.dialect(),
-        compile_kwargs={"literal_binds": True},  # type: ignore[no-untyped-call]
-    )
+    compiled = select.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     return f"CREATE TEMPORARY TABLE {PREPARED_LINES.name} ON COMMIT DROP AS {compiled}"
