@@ -18,14 +18,14 @@ FROM python:3.13-slim
 # Nothing is installed into a running service.
 RUN python -m pip uninstall --quiet --yes --root-user-action ignore pip \
     && useradd --system --uid 10001 --user-group --no-create-home --home-dir /srv service \
-    && install --directory --owner service --group service /data /data/proofs /data/mail
+    && install --directory --owner service --group service /data /data/proofs /data/mail \
+    # Proofs and mail are in var/ unless settings name other places.
+    && install --directory /srv && ln --symbolic /data /srv/var
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv /srv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    PROOF_DIR=/data/proofs \
-    MAIL_DIR=/data/mail
+    PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 USER 10001:10001
 VOLUME /data

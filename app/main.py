@@ -27,7 +27,6 @@ from app.credits.api.project_credit_changes import router as project_credit_chan
 from app.credits.api.project_credits import router as project_credits
 from app.credits.api.transactions import router as credit_transactions
 from app.database.engine import Database
-from app.disk import DiskUnavailable
 from app.documents.pdf.maker import PdfMaker
 from app.health import Readiness
 from app.identity.failed_logins import FailedLogins
@@ -51,11 +50,13 @@ from app.payments.api.payments import router as payments
 from app.payments.api.profile_changes import router as profile_changes
 from app.payments.api.profiles import router as payment_profiles
 from app.payments.api.proofs import router as payment_proofs
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.opening import open_store
 from app.reports.api.financial_reports import router as financial_reports
 from app.reports.api.report_mail import router as report_mail
 from app.reports.api.total_cost import router as billing_total_cost
 from app.settings import Settings
+from app.storage import StorageUnavailable
 
 _GC_THRESHOLDS = (20_000, 20, 20)
 """Thresholds of the three generations of the cyclic garbage collector."""
@@ -108,9 +109,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         set_build_info()
-        # The directory is created only here: a disk that is unmounted later must not go unnoticed.
-        with suppress(DiskUnavailable):
-            ProofStore(settings.proof_dir, settings.proof_max_bytes).create()
+        app.state.proof_store = proof_store = open_store(settings, creates=False)
+        if isinstance(proof_store, FolderStore):
+            # It is created only here: a disk that is unmounted later must not go unnoticed.
+            with suppress(StorageUnavailable):
+                proof_store.create()
         database = Database(settings)
         notifier = Notifier(settings)
         app.state.database = database

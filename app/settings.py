@@ -45,6 +45,7 @@ from app.billing.party_details import (
     check_registration_scheme,
 )
 from app.mailbox import Mailbox
+from app.proof_settings import ProofStoreSettings
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
 
@@ -260,13 +261,8 @@ class AuditSettings(DatabaseSettings):
     the database has an invoice."""
 
 
-class ProofSettings(AuditSettings):
+class ProofSettings(AuditSettings, ProofStoreSettings):
     """Settings of commands that store payments with their proofs."""
-
-    proof_dir: Path = Path("var/proofs")
-    """The directory of proofs of payment, shared by all processes."""
-    proof_max_bytes: PositiveInt = 10 * 1024 * 1024
-    """The largest proof that is accepted, in bytes."""
 
 
 class Settings(ProofSettings):

@@ -1,9 +1,11 @@
-"""Validation of the URLs that the service stores and sends."""
+"""Validation of the URLs that the service stores and sends, and those of stores of files."""
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from unicodedata import category
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import idna
 from pydantic import AnyUrl, TypeAdapter, ValidationError
@@ -16,6 +18,43 @@ _SHAPE: Final = re.compile(
 _NUMERIC: Final = re.compile(r"\[.+\]|(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _parser: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
+
+
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()-]+(?:/[A-Za-z0-9!_.*'()-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUrl:
+    """A bucket of an object store, and the prefix of the keys of its objects."""
+
+    bucket: str
+    prefix: str = ""
+    """Segments between slashes; may be empty."""
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def parse_file_store(url: str) -> Path | BucketUrl:
+    """Return the folder of a `file:///` URL or the bucket of an `s3://` URL.
+
+    Raises ValueError for any other text.
+    """
+    parts = urlsplit(url)
+    if parts.query or parts.fragment:
+        raise ValueError("the URL has a query or a fragment")
+    if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1:
+        return Path(unquote(parts.path))
+    prefix = parts.path.strip("/")
+    if (
+        parts.scheme != "s3"
+        or not _BUCKET.fullmatch(parts.netloc)
+        or (prefix and not _PREFIX.fullmatch(prefix))
+        or {".", ".."} & set(prefix.split("/"))
+    ):
+        raise ValueError("the value must be a URL such as s3://bucket/prefix or file:///folder")
+    return BucketUrl(parts.netloc, prefix)
 
 
 def is_web_url(text: str) -> bool:

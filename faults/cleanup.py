@@ -16,7 +16,7 @@ from app.deliveries.schedule import DELIVER
 from app.outbox.models import OutboxEntry
 from app.payments.jobs.sweep_proofs import SAFE_AGE, sweep_proofs
 from app.payments.models import Payment
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.folder import FolderStore
 from app.settings import Settings
 from faults.stack import Stack
 
@@ -29,7 +29,7 @@ _MAKE_DUE = (
 
 async def sweep_and_check_proofs(database: Database, settings: Settings) -> list[str]:
     """Run the sweep on aged proofs; return missing proofs and remaining orphans."""
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    store = FolderStore(settings.proof_dir, settings.proof_max_bytes)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
     if settings.proof_dir.is_dir():
         for path in settings.proof_dir.iterdir():
@@ -38,7 +38,7 @@ async def sweep_and_check_proofs(database: Database, settings: Settings) -> list
     async with database.reading() as connection:
         keys = select(Payment.proof_key).where(Payment.proof_key.is_not(None))
         named = set((await connection.execute(keys)).scalars())
-    left = set(store.older_than(timedelta()))
+    left = set(await store.older_than(timedelta()))
     return [
         *(f"the proof {key} is missing" for key in named - left),
         *(f"the file {name} belongs to no payment" for name in left - named),

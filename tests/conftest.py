@@ -39,6 +39,7 @@ from tests.support.dialect import use_shared_dialect
 from tests.support.executed import noting_statements
 from tests.support.factories import Factories
 from tests.support.history import KEY
+from tests.support.object_store import ObjectStore, run_object_store
 from tests.support.paths import ROOT
 from tests.support.reused_database import ReusedDatabase
 from tests.support.server import Server, run_server, serve
@@ -230,6 +231,19 @@ def settings(_common_settings: Settings, database_url: str, tmp_path: Path) -> S
         "issuer_details": _common_settings.issuer_details.model_copy(),
     }
     return _common_settings.model_copy(update=own)
+
+
+@pytest.fixture
+def object_store() -> Iterator[ObjectStore]:
+    """A small object store with one empty bucket."""
+    with run_object_store() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket_settings(settings: Settings, object_store: ObjectStore) -> Settings:
+    """Settings of a service that stores proofs in a bucket."""
+    return settings.model_copy(update=object_store.settings())
 
 
 @pytest.fixture

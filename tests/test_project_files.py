@@ -14,7 +14,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 REQUIRED = {name for name, field in Settings.model_fields.items() if field.is_required()}
-SETTING = re.compile(r"^(#?)([A-Z_]+)=(.*)$", re.MULTILINE)
+SETTING = re.compile(r"^(#?)([A-Z0-9_]+)=(.*)$", re.MULTILINE)
 
 
 def read_yaml(path: str) -> Any:

@@ -1,12 +1,14 @@
 """Settings are documented, and named if they are missing or wrong."""
 
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
 from app.settings import Settings, error_messages
+from app.urls import BucketUrl
 from tests.support.paths import ROOT
 
 GOOD = {
@@ -26,7 +28,7 @@ def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_exactly_the_settings_are_documented() -> None:
     table = (ROOT / "docs" / "operating.md").read_text().split("## Settings")[1].split("\n## ")[0]
-    documented = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
+    documented = set(re.findall(r"^\| `([A-Z0-9_]+)`", table, re.MULTILINE))
     assert documented == {name.upper() for name in Settings.model_fields}
 
 
@@ -46,6 +48,15 @@ def test_exactly_the_settings_are_documented() -> None:
         ("WIRE_UUID_STYLE", "urn"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,gateway"),
         ("PROOF_MAX_BYTES", "0"),
+        ("PROOF_STORE", "/data/proofs"),
+        ("PROOF_STORE", "https://s3.example/bucket"),
+        ("PROOF_STORE", "s3:///prefix"),
+        ("PROOF_STORE", "s3://bucket/../other"),
+        ("PROOF_STORE", "s3://bucket?region=eu"),
+        ("PROOF_STORE", "file://host/folder"),
+        ("AWS_SECRET_ACCESS_KEY", "without its key"),
+        ("AWS_ENDPOINT_URL_S3", "s3.example"),
+        ("AWS_CA_BUNDLE", "/no such file"),
         ("PAYMENT_INTERVAL_DAYS", "-1"),
         ("PUBLIC_URL", "ftp://host"),
         ("CORS_ALLOW_ORIGINS", "https://a.example, https://b.example/path"),
@@ -117,3 +128,28 @@ def test_values_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rate is not None
     assert (rate.amount, rate.get_expiry()) == (30, 7200)
     assert settings.rate_limit_address is None
+
+
+def test_proofs_are_in_a_folder_or_in_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (Settings().proof_dir, Settings().proof_store) == (Path("var/proofs"), None)
+    monkeypatch.setenv("PROOF_STORE", "file:///data/the%20proofs")
+    assert (Settings().proof_dir, Settings().proof_store) == (Path("/data/the proofs"), None)
+    monkeypatch.setenv("PROOF_STORE", "s3://bucket/some/prefix/")
+    assert Settings().proof_store == BucketUrl("bucket", "some/prefix")
+    monkeypatch.setenv("PROOF_STORE", "")
+    monkeypatch.setenv("PROOF_DIR", "/data")
+    assert (Settings().proof_dir, Settings().proof_store) == (Path("/data"), None)
+
+
+@pytest.mark.parametrize("store", ["s3://bucket/prefix", "file:///data/proofs"])
+@pytest.mark.parametrize("folder", ["/data/proofs", "var/proofs"])
+def test_two_places_of_proofs_are_refused(
+    store: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROOF_STORE", store)
+    monkeypatch.setenv("PROOF_DIR", folder)
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert error_messages(error.value) == [
+        "PROOF_STORE is wrong: PROOF_DIR, which is short for a file:/// URL, is set as well."
+    ]

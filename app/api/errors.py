@@ -16,9 +16,9 @@ from starlette.routing import BaseRoute, Route
 from app import domain_errors
 from app.api.json_response import json_response
 from app.database.errors import DatabaseUnavailable
-from app.disk import DiskUnavailable
 from app.domain_errors import DomainError
 from app.logging import describe_error, get_logger
+from app.storage import StorageUnavailable
 
 _logger = get_logger(__name__)
 REQUIRED: Final = "This field is required."
@@ -125,7 +125,7 @@ def install(app: FastAPI) -> None:
         DomainError,
         RequestValidationError,
         DatabaseUnavailable,
-        DiskUnavailable,
+        StorageUnavailable,
     ):
         app.add_exception_handler(error, _respond)
     app.add_exception_handler(HTTPException, _respond_to_http_exception)
@@ -160,7 +160,7 @@ def api_error_of(error: Exception) -> ApiError:
             api_error = ApiError(next(statuses), detail)
         case DatabaseUnavailable():
             api_error = _unavailable("The database is not available now. Try again.")
-        case DiskUnavailable():
+        case StorageUnavailable():
             api_error = _unavailable("Proofs of payment are not available now. Try again.")
         case _:
             raise TypeError(f"{type(error).__name__} has no status") from error
@@ -182,7 +182,7 @@ def _messages_by_field(errors: Iterable[Any]) -> dict[str, list[str]]:
 async def _respond(_request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseUnavailable):
         _logger.warning("database unavailable", reason=str(error))
-    elif isinstance(error, DiskUnavailable):
+    elif isinstance(error, StorageUnavailable):
         _logger.error("proofs unavailable", error=describe_error(error))
     return error_response(api_error_of(error))
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.cli.exit_codes import FAILED, MISUSED
 from app.database.statements import NO_STATEMENT_CACHE
-from app.disk import write_problem
 from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
 from app.settings import AuditSettings, DatabaseSettings, Settings, error_messages
+from app.storage import write_problem
 
 _Settings = TypeVar("_Settings", bound=DatabaseSettings)
 

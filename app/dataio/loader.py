@@ -36,7 +36,7 @@ from app.dataio.import_report import (
     RecordsRejected,
     RejectedRecord,
 )
-from app.dataio.proof_files import ImportedProofFiles, InvalidProof
+from app.dataio.imported_proofs import ImportedProofs, InvalidProof
 from app.dataio.records.audit import AuditRecord
 from app.dataio.records.customers import CustomerRecord
 from app.dataio.records.deliveries import DeliveryRecord
@@ -52,7 +52,8 @@ from app.invoices.jobs.represent_issued import REPRESENT_ISSUED
 from app.invoices.repository import imports
 from app.invoices.repository.documents import replace_documents
 from app.outbox import repository as outbox
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import ProofStore
 from app.settings import Settings
 
 _ACTOR: Final = Actor("import")
@@ -99,8 +100,7 @@ async def import_transaction(
             await import_lock.lock_out_jobs(connection)
             await use_currency(connection, settings.currency)
             await replace_documents(connection)
-            store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-            loader = Loader(connection, store, settings, keep_good=keep_good)
+            loader = Loader(connection, open_store(settings), settings, keep_good=keep_good)
             yield loader
             await loader.finish()
     except BaseException:
@@ -128,7 +128,7 @@ class Loader:
         self.currency = settings.currency
         self._settings = settings
         self.report = ImportReport()
-        self.proofs = ImportedProofFiles(connection, store)
+        self.proofs = ImportedProofs(connection, store)
         self._audit = AuditImport(connection, self.report)
         self._documents = DocumentImport(connection, self.report)
         self._keep_good = keep_good

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
-from app.doctor import configuration, issuer, privileges, schema, server, services, work
+from app.doctor import configuration, issuer, privileges, proofs, schema, server, services, work
 from app.doctor.check_result import CheckResult, warning, wrong
 from app.doctor.configuration import Configuration
 from app.logging import error_message
@@ -44,14 +44,14 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "documents": work.documents,
     "credits": work.credits,
     "reports": work.reports,
-    "proofs": work.proofs,
+    "proofs": proofs.proofs,
 }
 """Checks that need the tables of the service; skipped in an empty database."""
 _OTHER_CHECKS: Final[dict[str, Callable[[Settings], _Check]]] = {
     "redis": services.redis,
     "worker": services.worker,
     "mail": services.mail,
-    "disk": work.disk,
+    "proof store": proofs.store,
     "issuer": issuer.issuer,
 }
 _REDIS_CHECKS: Final = ("redis", "worker")

@@ -7,7 +7,6 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.jobs.worker import is_alive
 from app.notifications.smtp import (
@@ -17,6 +16,7 @@ from app.notifications.smtp import (
 )
 from app.redis import find_write_error
 from app.settings import Settings
+from app.storage import write_problem
 
 _REDIS_TIMEOUT: Final = 5.0
 _SMTP_TIMEOUT: Final = 5.0

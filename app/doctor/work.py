@@ -1,8 +1,5 @@
-"""Checks of the work: late and failed jobs, failed mail, open months, credits, proofs, disk."""
+"""Checks of the work: late and failed jobs, failed mail, open months, credits."""
 
-import asyncio
-import secrets
-import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
@@ -17,14 +14,11 @@ from app.customers.models import Project
 from app.database.engine import Database
 from app.database.server_clock import database_now, time_between
 from app.deliveries.models import Delivery
-from app.disk import write_problem
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.invoices.jobs.close_month import find_close_status
 from app.invoices.queries.stored_currency import stored_currency
 from app.invoices.repository.documents import count_unfrozen
 from app.outbox.models import OutboxEntry
-from app.payments.models import Payment
-from app.payments.proofs import ProofStore
 from app.reports.repository import count_invoices, find_unreported_months
 from app.settings import Settings
 
@@ -33,9 +27,6 @@ _MAX_COUNT: Final = 100_000
 _RECENT: Final = timedelta(days=7)
 _LATE: Final = timedelta(minutes=1)
 _VERY_LATE: Final = timedelta(minutes=10)
-_SAMPLE_SIZE: Final = 200
-_FREE_PROOFS: Final = 100
-"""Proofs of the largest size for which the disk should have space."""
 
 
 async def currency(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
@@ -181,61 +172,3 @@ async def reports(database: Database, settings: Settings) -> AsyncIterator[Check
         )
     else:
         yield well("no monthly report waits for invoices")
-
-
-async def disk(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Check that proofs can be written, and that the disk has space for more.
-
-    A missing directory is not created: it may belong to a disk that is not mounted, and a running
-    service would then write to the wrong disk.
-    """
-    if not await asyncio.to_thread(settings.proof_dir.exists):
-        yield warning(
-            f"PROOF_DIR, {settings.proof_dir}, does not exist, so no proof can be stored",
-            "Mount it. If it never existed, restart the service, which creates it.",
-        )
-        return
-    problem = await asyncio.to_thread(write_problem, settings.proof_dir)
-    if problem:
-        yield wrong(f"PROOF_DIR is wrong: {problem}", "Mount it, or make our user its owner.")
-        return
-    free = (await asyncio.to_thread(shutil.disk_usage, settings.proof_dir)).free
-    message = f"{settings.proof_dir} is writable and has {free / 2**20:,.0f} MiB free"
-    if free < settings.proof_max_bytes:
-        yield wrong(message, "Free space: the next proof may not fit.")
-    elif free < settings.proof_max_bytes * _FREE_PROOFS:
-        yield warning(message, f"Free space: {_FREE_PROOFS} proofs of PROOF_MAX_BYTES do not fit.")
-    else:
-        yield well(message)
-
-
-async def proofs(database: Database, settings: Settings) -> AsyncIterator[CheckResult]:
-    """Check a random sample of the proofs that payments refer to."""
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    # Keys are random, so the keys after a random one are a random sample.
-    start = secrets.token_hex(16)
-    sample = select(Payment.proof_key, Payment.proof_size).limit(_SAMPLE_SIZE)
-    after = sample.where(Payment.proof_key >= start).order_by(Payment.proof_key)
-    before = sample.where(Payment.proof_key < start).order_by(Payment.proof_key.desc())
-    async with database.reading() as connection:
-        sampled = [*await connection.execute(after), *await connection.execute(before)]
-
-    def missing() -> int:
-        return sum(not _is_complete(store, key, size) for key, size in sampled)
-
-    number = await asyncio.to_thread(missing)
-    if number:
-        yield wrong(
-            f"of {len(sampled)} proofs that were checked, {number} are missing or incomplete in"
-            f" {settings.proof_dir}",
-            "All processes must share PROOF_DIR; restore it together with the database.",
-        )
-    else:
-        yield well(f"all {len(sampled)} proofs that were checked exist")
-
-
-def _is_complete(store: ProofStore, key: str, size: int) -> bool:
-    try:
-        return store.path(key).stat().st_size == size
-    except (OSError, ValueError):
-        return False

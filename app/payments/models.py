@@ -48,7 +48,7 @@ class PaymentProfile(Base):
 class Payment(Base):
     """Money received, perhaps for an invoice, perhaps with a proof.
 
-    The proof is a file in PROOF_DIR, named by `proof_key`. The other columns of the proof are the
+    The proof is in the store of proofs, under `proof_key`. The other columns of the proof are the
     name that its sender gave it, its media type by content, its size in bytes and its digest.
     """
 

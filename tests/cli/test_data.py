@@ -18,7 +18,7 @@ from app.catalogue.models import Category
 from app.cli.main import cli
 from app.customers.models import Customer
 from app.invoices.models import Invoice
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.folder import FolderStore
 from app.settings import Settings
 from tests.dataio.odd_values import fill
 from tests.support import waldur_sample, waldur_schema
@@ -56,7 +56,7 @@ async def test_export_and_import(
     connection: AsyncConnection,
     tmp_path: Path,
 ) -> None:
-    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    await fill(connection, FolderStore(settings.proof_dir, 10**7))
     # An import freezes issued invoices that have no document.
     assert (await call(settings, "job", "freeze_issued")).exit_code == 0
     file, packed = tmp_path / "all.jsonl", tmp_path / "all.jsonl.gz"

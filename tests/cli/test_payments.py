@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from app.billing.enums import InvoiceState
 from app.cli.main import cli
 from app.invoices.models import Invoice
-from app.payments.proofs import IncomingProof, Proof, ProofStore
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proofs import Proof
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -35,7 +37,7 @@ async def call(settings: Settings, *arguments: str) -> tuple[int, str, str]:
 
 
 async def keep(settings: Settings, name: str) -> Proof:
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    store = FolderStore(settings.proof_dir, settings.proof_max_bytes)
     with closing(IncomingProof(store)) as incoming:
         await incoming.begin(name)
         await incoming.write(PDF)

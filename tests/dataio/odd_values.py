@@ -13,7 +13,8 @@ from app.billing.enums import BillingType, BillingUnit, DeliveryState, InvoiceSt
 from app.billing.periods import Period
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice, InvoiceItem
-from app.payments.proofs import IncomingProof, ProofStore
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.incoming import IncomingProof
 from tests.support.factories import Factories, Row, UserRow
 
 ODD_TEXT = 'Öde "Quelle" \\ \u2028 \U0001f4b6\r\n\t{}<script>'
@@ -24,7 +25,7 @@ DETAILS = (
 )
 
 
-async def fill(connection: AsyncConnection, store: ProofStore) -> UserRow:
+async def fill(connection: AsyncConnection, store: FolderStore) -> UserRow:
     """Make at least one row of every kind; returns a user who sees everything."""
     make = Factories(connection)
     # The keys of rows differ after an import unless these gaps are of no matter.

@@ -17,7 +17,7 @@ from app.dataio.registry import RECORD_KINDS
 from app.invoices.jobs.freeze_issued import freeze_issued
 from app.invoices.models import Invoice
 from app.main import create_app
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.folder import FolderStore
 from app.progress import Progress
 from app.settings import Settings
 from tests.dataio.odd_values import fill
@@ -47,7 +47,7 @@ async def test_export_and_import_give_the_same_export(
     connection: AsyncConnection,
     tmp_path: Path,
 ) -> None:
-    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    await fill(connection, FolderStore(settings.proof_dir, 10**7))
     await freeze_issued(database, settings)
     first = await exported(database, settings)
     others = {"history_entry", "history_change", "subject_history_change"}
@@ -93,7 +93,7 @@ async def test_the_api_answers_the_same_after_export_and_import(
     tmp_path: Path,
 ) -> None:
     clock.freeze(datetime(2026, 12, 20, tzinfo=UTC))
-    user = await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    user = await fill(connection, FolderStore(settings.proof_dir, 10**7))
     await freeze_issued(database, settings)
     renamed = "UPDATE {} SET name = 'Renamed'"
     for table in ("customers", "projects", "resources", "offerings", "plans"):
@@ -128,7 +128,7 @@ async def test_the_api_answers_the_same_after_export_and_import(
 async def test_an_unreadable_proof_ends_the_export(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    await fill(connection, FolderStore(settings.proof_dir, 10**7))
     (file,) = settings.proof_dir.iterdir()
     file.write_bytes(b"other")
     with pytest.raises(ProofUnreadable, match="does not match"):
@@ -142,7 +142,7 @@ async def test_an_unreadable_proof_ends_the_export(
 async def test_the_progress_counts_all_rows(
     database: Database, settings: Settings, connection: AsyncConnection
 ) -> None:
-    await fill(connection, ProofStore(settings.proof_dir, 10**7))
+    await fill(connection, FolderStore(settings.proof_dir, 10**7))
     advanced: list[float] = []
 
     class Noted(Progress):

@@ -86,4 +86,4 @@ async def test_a_hanging_database_does_not_stop_the_other_checks(settings: Setti
         proxy.forwards_replies.set()
     (result,) = outcome.by_check["database"]
     assert result.level is Level.WRONG
-    assert [each.level for each in outcome.by_check["disk"]] == [Level.WELL]
+    assert [each.level for each in outcome.by_check["proof store"]] == [Level.WELL]

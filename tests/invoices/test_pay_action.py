@@ -15,7 +15,9 @@ from app.invoices.actions.pay import PayInvoice, pay, remove_unused_proof
 from app.invoices.errors import NoActiveProfile, WrongInvoiceState
 from app.invoices.models import Invoice
 from app.payments.models import Payment
-from app.payments.proofs import IncomingProof, Proof, ProofStore
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proofs import Proof
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -28,12 +30,12 @@ async def invoice(make: Factories) -> Row:
 
 
 @pytest.fixture
-def proofs(settings: Settings) -> ProofStore:
-    return ProofStore(settings.proof_dir, settings.proof_max_bytes)
+def proofs(settings: Settings) -> FolderStore:
+    return FolderStore(settings.proof_dir, settings.proof_max_bytes)
 
 
 @pytest.fixture
-async def proof(proofs: ProofStore) -> Proof:
+async def proof(proofs: FolderStore) -> Proof:
     with closing(IncomingProof(proofs)) as incoming:
         await incoming.begin("receipt.pdf")
         await incoming.write(b"%PDF-1.7\n")
@@ -73,7 +75,7 @@ async def test_a_payment_needs_an_active_profile(database: Database, make: Facto
 
 
 async def test_the_proof_of_a_failed_payment_is_removed(
-    database: Database, proofs: ProofStore, proof: Proof, invoice: Row
+    database: Database, proofs: FolderStore, proof: Proof, invoice: Row
 ) -> None:
     command = PayInvoice(invoice.id, DATE, proof)
 
@@ -91,7 +93,7 @@ async def test_the_proof_of_a_failed_payment_is_removed(
 
 
 async def test_an_error_after_the_commit_keeps_the_proof(
-    database: Database, proofs: ProofStore, proof: Proof, invoice: Row
+    database: Database, proofs: FolderStore, proof: Proof, invoice: Row
 ) -> None:
     command = PayInvoice(invoice.id, DATE, proof)
     async with remove_unused_proof(database, proofs, command):

@@ -14,19 +14,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.billing.enums import InvoiceState
-from app.disk import DiskUnavailable
-from app.invoices.models import Invoice
 from app.main import create_app
 from app.payments.models import Payment
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.folder import FolderStore
 from app.settings import Settings
+from app.storage import StorageUnavailable
 from faults.disk import fill, no_small_disk, read_only, small_disk
+from tests.payments.payment_case import PROOF, UNAVAILABLE, PaymentCase
 from tests.support.clients import client_of
-from tests.support.factories import Factories, Row
-
-PROOF = b"%PDF-1.7\n" + bytes(range(256)) * 8000
-UNAVAILABLE = {"detail": "Proofs of payment are not available now. Try again."}
+from tests.support.factories import Factories
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -34,73 +30,34 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in directory.iterdir()}
 
 
-class Case:
-    """An invoice that a client wants to pay with a proof."""
-
-    def __init__(self, client: httpx.AsyncClient, connection: AsyncConnection, make: Factories):
-        self.client = client
-        self.connection = connection
-        self.make = make
-        self.invoice: Row
-        self.profile: Row
-
-    async def prepare(self) -> None:
-        customer = await self.make.customer()
-        self.profile = await self.make.profile(customer)
-        self.invoice = await self.make.invoice(customer, state=InvoiceState.CREATED)
-        self.client.headers.update((await self.make.staff()).headers)
-
-    async def pay(self, proof: bytes = PROOF) -> httpx.Response:
-        return await self.client.post(
-            f"/api/invoices/{self.invoice.uuid}/paid/",
-            data={"date": "2026-11-05"},
-            files={"proof": ("p.pdf", proof)},
-            headers={"Idempotency-Key": "one payment"},
-        )
-
-    async def is_refused(self, proof: bytes = PROOF) -> None:
-        """See that the payment is refused for now, that nothing has changed, and reads go on."""
-        answer = await self.pay(proof)
-        assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
-        assert int(answer.headers["retry-after"]) > 0
-        assert (await self.connection.execute(select(Payment.id))).all() == []
-        assert (await self.connection.execute(select(Invoice.state))).scalar_one() == "created"
-        assert (await self.client.get("/api/invoices/")).status_code == 200
-
-    async def is_taken(self, directory: Path) -> None:
-        """See that the same request succeeds, and that only its proof is in the folder."""
-        answer = await self.pay()
-        assert answer.status_code == 200, answer.text
-        key = (await self.connection.execute(select(Payment.proof_key))).scalar_one()
-        assert contents(directory) == {key: PROOF}
-
-
 @pytest.fixture
-async def case(client: httpx.AsyncClient, connection: AsyncConnection, make: Factories) -> Case:
-    case = Case(client, connection, make)
-    await case.prepare()
-    return case
+async def case(
+    client: httpx.AsyncClient, connection: AsyncConnection, make: Factories
+) -> PaymentCase:
+    return await PaymentCase.prepare(client, connection, make)
 
 
-async def test_a_folder_that_is_gone_is_not_made_again(case: Case, settings: Settings) -> None:
+async def test_a_folder_that_is_gone_is_not_made_again(
+    case: PaymentCase, settings: Settings
+) -> None:
     settings.proof_dir.rmdir()
     await case.is_refused()
     assert not settings.proof_dir.exists()
     settings.proof_dir.mkdir()
-    await case.is_taken(settings.proof_dir)
+    assert await case.is_taken() == contents(settings.proof_dir)
 
 
-async def test_a_file_in_place_of_the_folder(case: Case, settings: Settings) -> None:
+async def test_a_file_in_place_of_the_folder(case: PaymentCase, settings: Settings) -> None:
     settings.proof_dir.rmdir()
     settings.proof_dir.touch()
     await case.is_refused()
     settings.proof_dir.unlink()
     settings.proof_dir.mkdir()
-    await case.is_taken(settings.proof_dir)
+    assert await case.is_taken() == contents(settings.proof_dir)
 
 
 @pytest.mark.skipif(bool(no_small_disk()), reason=no_small_disk())
-async def test_a_disk_that_is_full_or_read_only(case: Case, settings: Settings) -> None:
+async def test_a_disk_that_is_full_or_read_only(case: PaymentCase, settings: Settings) -> None:
     with small_disk(settings.proof_dir, 10_000_000):
         for content in (b"%PDF-1.7", PROOF):  # one that is written at its end, one while it arrives
             filler = fill(settings.proof_dir)
@@ -110,7 +67,7 @@ async def test_a_disk_that_is_full_or_read_only(case: Case, settings: Settings) 
             with read_only(settings.proof_dir):
                 await case.is_refused(content)
             assert list(settings.proof_dir.iterdir()) == []
-        await case.is_taken(settings.proof_dir)
+        assert await case.is_taken() == contents(settings.proof_dir)
 
 
 @contextmanager
@@ -125,12 +82,12 @@ def no_larger_files_than(size: int) -> Iterator[None]:
 
 
 async def test_a_write_that_fails_amid_an_upload(
-    case: Case, settings: Settings, capsys: pytest.CaptureFixture[str]
+    case: PaymentCase, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with no_larger_files_than(len(PROOF) // 2):
         await case.is_refused()
         assert list(settings.proof_dir.iterdir()) == []
-    await case.is_taken(settings.proof_dir)
+    assert await case.is_taken() == contents(settings.proof_dir)
     log = capsys.readouterr().out
     assert "File too large" in log
     assert "Traceback" not in log
@@ -138,7 +95,7 @@ async def test_a_write_that_fails_amid_an_upload(
 
 
 async def test_a_name_that_is_not_durable_is_no_proof(
-    case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    case: PaymentCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = os.fsync
 
@@ -152,11 +109,11 @@ async def test_a_name_that_is_not_durable_is_no_proof(
         patch.setattr(os, "fsync", fails)
         await case.is_refused()
     assert list(settings.proof_dir.iterdir()) == []
-    await case.is_taken(settings.proof_dir)
+    assert await case.is_taken() == contents(settings.proof_dir)
 
 
 async def test_a_file_that_cannot_be_removed_is_left_to_the_sweep(
-    case: Case, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    case: PaymentCase, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response is that of the first failure."""
     case.client.headers["If-Match"] = '"another state"'
@@ -169,8 +126,8 @@ async def test_a_file_that_cannot_be_removed_is_left_to_the_sweep(
         assert (await case.pay()).status_code == 412
 
 
-async def test_a_missing_file_of_a_proof(case: Case, settings: Settings) -> None:
-    await case.is_taken(settings.proof_dir)
+async def test_a_missing_file_of_a_proof(case: PaymentCase, settings: Settings) -> None:
+    assert await case.is_taken() == contents(settings.proof_dir)
     payment = (await case.connection.execute(select(Payment.uuid))).scalar_one()
     path = f"/api/payments/{payment}/proof/"
     [file] = settings.proof_dir.iterdir()
@@ -199,8 +156,8 @@ async def test_the_service_starts_without_its_folder(settings: Settings, tmp_pat
     """Requests without proofs are served: a process that died is started again on any disk."""
     (tmp_path / "file").touch()
     broken = settings.model_copy(update={"proof_dir": tmp_path / "file" / "proofs"})
-    with pytest.raises(DiskUnavailable):
-        ProofStore(broken.proof_dir, 1).create()
+    with pytest.raises(StorageUnavailable):
+        FolderStore(broken.proof_dir, 1).create()
     app = create_app(broken)
     async with app.router.lifespan_context(app), client_of(app) as client:
         assert (await client.get("/health/ready")).status_code == 200

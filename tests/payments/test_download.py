@@ -6,7 +6,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.payments.proofs import IncomingProof, Proof, ProofStore
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proofs import Proof
 from app.settings import Settings
 from tests.support.factories import Factories, Row
 
@@ -16,7 +18,7 @@ NO_PAYMENT = {"detail": "No Payment with a proof matches the given query."}
 
 @pytest.fixture
 async def proof(settings: Settings) -> Proof:
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    store = FolderStore(settings.proof_dir, settings.proof_max_bytes)
     with closing(IncomingProof(store)) as incoming:
         await incoming.begin('quittung "õ".pdf')
         await incoming.write(PDF)

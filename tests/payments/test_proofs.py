@@ -9,30 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from app.payments.proofs import (
-    UNFINISHED,
-    IncomingProof,
-    Proof,
-    ProofRefused,
-    ProofStore,
-    ProofTooLarge,
-    media_type,
-    safe_name,
-)
+from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.store import UNFINISHED
+from app.payments.proofs import Proof, ProofRefused, ProofTooLarge, media_type, safe_name
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ProofStore:
-    return ProofStore(tmp_path / "some" / "proofs", 1024 * 1024)
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "some" / "proofs", 1024 * 1024)
 
 
-def files(store: ProofStore) -> list[str]:
+def files(store: FolderStore) -> list[str]:
     return sorted(file.name for file in store.directory.glob("*"))
 
 
-async def keep(store: ProofStore, content: bytes, name: str = "proof.pdf") -> Proof:
+async def keep(store: FolderStore, content: bytes, name: str = "proof.pdf") -> Proof:
     with closing(IncomingProof(store)) as incoming:
         await incoming.begin(name)
         for at in range(0, len(content), 100_000):
@@ -93,7 +87,7 @@ def test_a_name_is_only_a_text(name: str, safe: str) -> None:
     assert len(safe.encode()) < 1000
 
 
-async def test_a_proof_is_stored_under_a_random_key(store: ProofStore) -> None:
+async def test_a_proof_is_stored_under_a_random_key(store: FolderStore) -> None:
     content = PDF + os.urandom(700_000)
     proof = await keep(store, content, "../receipt.pdf")
     assert store.path(proof.key).read_bytes() == content
@@ -107,7 +101,7 @@ async def test_a_proof_is_stored_under_a_random_key(store: ProofStore) -> None:
     assert (await keep(store, content)).key != proof.key
 
 
-async def test_a_proof_arrives_on_disk_not_in_memory(store: ProofStore) -> None:
+async def test_a_proof_arrives_on_disk_not_in_memory(store: FolderStore) -> None:
     with closing(IncomingProof(store)) as incoming:
         await incoming.begin("p")
         await incoming.write(PDF)
@@ -120,7 +114,7 @@ async def test_a_proof_arrives_on_disk_not_in_memory(store: ProofStore) -> None:
 
 
 async def test_a_proof_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(
-    store: ProofStore,
+    store: FolderStore,
 ) -> None:
     content = PDF.ljust(store.max_bytes, b"x")
     assert (await keep(store, content)).size == store.max_bytes
@@ -141,7 +135,7 @@ async def test_a_proof_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(
     ],
 )
 async def test_a_refused_file_leaves_nothing(
-    store: ProofStore, content: bytes, reason: str
+    store: FolderStore, content: bytes, reason: str
 ) -> None:
     with pytest.raises(ProofRefused) as caught:
         await keep(store, content + b" " * 300_000 if content else b"")
@@ -149,7 +143,7 @@ async def test_a_refused_file_leaves_nothing(
     assert files(store) == []
 
 
-async def test_a_cancelled_upload_leaves_nothing(store: ProofStore) -> None:
+async def test_a_cancelled_upload_leaves_nothing(store: FolderStore) -> None:
     waits = asyncio.Event()
 
     async def upload() -> None:
@@ -168,29 +162,31 @@ async def test_a_cancelled_upload_leaves_nothing(store: ProofStore) -> None:
     assert files(store) == []
 
 
-async def test_a_discarded_proof_leaves_nothing_and_a_finished_one_stays(store: ProofStore) -> None:
+async def test_a_discarded_proof_leaves_nothing_and_a_finished_one_stays(
+    store: FolderStore,
+) -> None:
     with closing(IncomingProof(store)) as incoming:
         await incoming.begin("p")
         await incoming.write(PDF + b"x" * 300_000)
         incoming.close()
         assert files(store) == []
     proof = await keep(store, PDF)
-    await store.remove(proof.key)
-    await store.remove(proof.key)
+    await store.delete(proof.key)
+    await store.delete(proof.key)
     assert files(store) == []
 
 
 @pytest.mark.parametrize(
     "key", ["", "../x", "a" * 31, "A" * 32, "a" * 32 + "\n", "a" * 32 + ".part"]
 )
-def test_an_invalid_key_has_no_path(store: ProofStore, key: str) -> None:
+def test_an_invalid_key_has_no_path(store: FolderStore, key: str) -> None:
     with pytest.raises(ValueError, match="not the key"):
         store.path(key)
 
 
-async def test_old_files_are_listed(store: ProofStore) -> None:
+async def test_old_files_are_listed(store: FolderStore) -> None:
     hour = timedelta(hours=1)
-    assert store.older_than(hour) == []
+    assert await store.older_than(hour) == []
     old = await keep(store, PDF)
     (store.directory / "notes.txt").write_text("not the store's")
     unfinished = "0" * 32 + UNFINISHED
@@ -199,5 +195,5 @@ async def test_old_files_are_listed(store: ProofStore) -> None:
     for path in store.directory.iterdir():
         os.utime(path, (past, past))
     await keep(store, PDF)
-    assert sorted(store.older_than(hour)) == sorted([old.key, unfinished])
+    assert sorted(await store.older_than(hour)) == sorted([old.key, unfinished])
     assert len(list(store.directory.iterdir())) == 4

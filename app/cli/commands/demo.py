@@ -4,9 +4,9 @@ import typer
 
 from app.cli.context import fail, load
 from app.cli.database import with_database
-from app.disk import DiskUnavailable
 from app.local import demo as demonstration
 from app.settings import ProofSettings
+from app.storage import StorageUnavailable
 
 cli = typer.Typer()
 
@@ -21,6 +21,6 @@ def demo() -> None:
             lambda database, progress: demonstration.load(database, settings, progress),
             settings=settings,
         )
-    except DiskUnavailable as error:
+    except StorageUnavailable as error:
         fail(f"The proof of a payment cannot be stored: {error}.")
     typer.echo(summary)

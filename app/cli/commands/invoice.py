@@ -29,7 +29,6 @@ from app.cli.months import parse_month
 from app.credit_notes.actions.cancel import CancelInvoice
 from app.credit_notes.actions.cancel import cancel as cancel_invoice
 from app.database.engine import Connection, Database
-from app.disk import DiskUnavailable
 from app.domain_errors import DomainError, WrongState
 from app.invoices.actions.freeze import find_or_freeze
 from app.invoices.actions.pay import PayInvoice, remove_unused_proof
@@ -37,11 +36,16 @@ from app.invoices.actions.pay import pay as pay_invoice
 from app.invoices.errors import InvoiceNotFound, WrongInvoiceState
 from app.invoices.queries.documents import find_by_reference, list_issued
 from app.invoices.repository.writes import find_invoice
-from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import ProofStore
+from app.payments.proofs import Proof, ProofRefused, ProofTooLarge
 from app.progress import Progress
+from app.storage import StorageUnavailable
 
 cli = typer.Typer()
 
+_PIECE_BYTES: Final = 256 * 1024
 _DONE: Final = {"cancel": "canceled", "pay": "paid"}
 _Invoice = Annotated[UUID, typer.Argument(help="The UUID of the invoice.")]
 _Month = Annotated[
@@ -95,7 +99,7 @@ def pay(
     async def run(database: Database, _progress: Progress) -> int:
         async with database.reading() as connection:
             invoice = await find_invoice(connection, uuid)
-        proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
+        proofs = open_store(settings, creates=False)
         stored = None if proof is None else await _store(proofs, proof)
         command = PayInvoice(invoice.id, date.date() if date else None, stored)
         transaction = audited_transaction(
@@ -110,18 +114,17 @@ def pay(
 
 async def _store(proofs: ProofStore, path: Path) -> Proof:
     try:
-        content = await asyncio.to_thread(path.read_bytes)
-    except OSError as error:
-        fail(f"The proof cannot be read: {error}.")
-    try:
-        with closing(IncomingProof(proofs)) as incoming:
+        with path.open("rb") as file, closing(IncomingProof(proofs)) as incoming:
             await incoming.begin(path.name)
-            await incoming.write(content)
+            while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+                await incoming.write(piece)
             return await incoming.finish()
     except (ProofRefused, ProofTooLarge) as error:
         fail(str(error))
-    except DiskUnavailable as error:
+    except StorageUnavailable as error:
         fail(f"The proof cannot be stored: {error}.")
+    except OSError as error:
+        fail(f"The proof cannot be read: {error}.")
 
 
 async def _change(

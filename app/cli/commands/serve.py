@@ -20,7 +20,8 @@ def serve(
     """Serve the API until SIGTERM or Ctrl-C."""
     # Reported once, not by each process.
     settings = load_settings()
-    require_writable("PROOF_DIR", settings.proof_dir)
+    if settings.proof_store is None:
+        require_writable("PROOF_DIR", settings.proof_dir)
     require_currency(settings)
 
     from app.logging import configure_logging  # noqa: PLC0415 - keeps --help fast

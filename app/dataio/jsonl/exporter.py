@@ -4,12 +4,10 @@ PostgreSQL writes the lines, so that each digit is the stored one, and equal row
 A kind follows the kinds that it names. Rows are in the order of their creation.
 """
 
-import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -39,15 +37,22 @@ from app.dataio.records.invoices import InvoiceRecord
 from app.dataio.records.payments import PaymentRecord
 from app.dataio.registry import PROOF_COLUMNS, RECORD_KINDS, RecordKind
 from app.invoices.models import Invoice
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import (
+    ProofDamaged,
+    ProofMissing,
+    ProofStore,
+    read_verified,
+)
+from app.payments.proofs import Proof
 from app.progress import UNWATCHED, Progress
 from app.settings import Settings
+from app.storage import StorageUnavailable
 
 _PROOF_ROWS: Final = 1000
 _PLANNER: Final = {"enable_sort": "off", "parallel_setup_cost": "0", "parallel_tuple_cost": "0"}
 """PostgreSQL does not know that the lines are long, and that making them takes most of the time. It
 would sort them on disk, and make them in one process."""
-_PROOF_PIECE_BYTES: Final = 3 * 64 * 1024  # a multiple of 3: the base64 of a piece has no padding
 _NO_PROOF: Final = b'"proof":null}'
 
 
@@ -66,7 +71,7 @@ async def export_lines(
 
     Raises `ProofUnreadable`.
     """
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    store = open_store(settings)
     async with database.snapshot() as connection:
         await timeouts.disable_timeouts(connection)
         await connection.execute(
@@ -161,17 +166,22 @@ async def _with_proofs(
 
 async def _proof_content(row: Row[Any], store: ProofStore) -> AsyncGenerator[bytes, None]:
     """Yield the content of a proof in base64; raises `ProofUnreadable`."""
-    digest = sha256()
+    proof = Proof(*(getattr(row, column) for column in PROOF_COLUMNS))
+    waiting = b""
     try:
-        with await asyncio.to_thread(store.path(row.proof_key).open, "rb") as file:
-            while piece := await asyncio.to_thread(file.read, _PROOF_PIECE_BYTES):
-                digest.update(piece)
-                yield b64encode(piece)
-    except OSError as error:
-        is_missing = isinstance(error, FileNotFoundError)
-        problem = "is missing" if is_missing else f"cannot be read: {error.strerror}"
-        raise ProofUnreadable(f"The file of the proof {row.proof_key} {problem}.") from error
-    if digest.hexdigest() != row.proof_sha256:
-        raise ProofUnreadable(
-            f"The file of the proof {row.proof_key} does not match its stored digest."
-        )
+        async with aclosing(read_verified(store, proof)) as pieces:
+            async for piece in pieces:
+                waiting += piece
+                whole = len(waiting) // 3 * 3  # the base64 of so many bytes has no padding
+                yield b64encode(waiting[:whole])
+                waiting = waiting[whole:]
+        yield b64encode(waiting)
+    except StorageUnavailable as error:
+        match error:
+            case ProofMissing():
+                problem = "is missing"
+            case ProofDamaged():
+                problem = "does not match its stored digest"
+            case _:
+                problem = f"cannot be read: {error}"
+        raise ProofUnreadable(f"The file of the proof {proof.key} {problem}.") from error

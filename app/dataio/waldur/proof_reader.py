@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from app.dataio.proof_files import ImportedProofFiles
+from app.dataio.imported_proofs import ImportedProofs
 from app.dataio.records.payments import ProofRecord
 from app.dataio.waldur.source_database import WaldurDatabase
 from app.payments.proofs import media_type, safe_name
@@ -17,7 +17,7 @@ _HEAD: Final = 64
 
 
 async def read_proof(
-    waldur: WaldurDatabase, files: ImportedProofFiles, payment: UUID, name: str
+    waldur: WaldurDatabase, files: ImportedProofs, payment: UUID, name: str
 ) -> ProofRecord:
     """Return the proof of a payment by its name; its content is empty if it is stored already.
 

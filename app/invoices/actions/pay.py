@@ -15,7 +15,8 @@ from app.invoices.repository import writes
 from app.invoices.states import PAY
 from app.logging import get_logger
 from app.payments import repository as payments
-from app.payments.proofs import Proof, ProofStore
+from app.payments.proof_store.store import ProofStore, remove
+from app.payments.proofs import Proof
 
 _logger = get_logger(__name__)
 
@@ -76,7 +77,7 @@ async def remove_unused_proof(
         yield
     except rejections:
         if command.proof is not None:
-            await proofs.remove(command.proof.key)
+            await remove(proofs, command.proof.key)
         raise
     except Exception:
         if command.proof is None:
@@ -84,7 +85,7 @@ async def remove_unused_proof(
         key = command.proof.key
         recorded = await _is_recorded(database, command.invoice_id, key)
         if recorded is False:
-            await proofs.remove(key)
+            await remove(proofs, key)
         if not recorded:
             raise
 

@@ -43,7 +43,8 @@ from app.invoices.repository import writes
 from app.invoices.repository.reads import FoundInvoice, find_visible_invoice, read_version
 from app.invoices.schemas import Invoice
 from app.invoices.states import PAY
-from app.payments.proofs import IncomingProof, ProofStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.store import ProofStore, remove
 
 router = APIRouter(prefix="/api/invoices", tags=["invoices"])
 _REJECTIONS: Final = (ApiError, DomainError)
@@ -103,8 +104,7 @@ async def paid(submission: Submitted) -> Response:
     is_payable = invoice.state in PAY.valid
     if not is_payable and submission.key is None:
         raise WrongInvoiceState(PAY.valid)
-    settings = submission.request.app.state.settings
-    proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
+    proofs = submission.request.app.state.proof_store
     with closing(IncomingProof(proofs)) as incoming:
         body = await parse_body(submission.request, incoming)
         replay = await submission.find_replay(body)
@@ -139,7 +139,7 @@ async def _pay(
         response = await submission.run_once(change, conditional=True)
     if submission.rendered is None and command.proof is not None:
         # The same request was answered meanwhile, with its own copy of the file.
-        await proofs.remove(command.proof.key)
+        await remove(proofs, command.proof.key)
     if response is None:
         if submission.rendered is None:  # pragma: no cover - it is rendered before the commit
             raise RuntimeError("a payment without a response")

@@ -19,7 +19,8 @@ from app.local.demo.people import add_people
 from app.local.demo.rows import Rows, identifier
 from app.local.demo.subscriptions import add_resources
 from app.payments.models import Payment
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import remove
 from app.progress import UNWATCHED, Progress
 from app.settings import ProofSettings
 
@@ -61,10 +62,10 @@ async def load(
 ) -> DemoSummary:
     """Load the demonstration into a database without users and customers; else do nothing.
 
-    Raises WrongCurrency if it has invoices in another currency, and `DiskUnavailable` if the proof
-    of payment cannot be stored.
+    Raises WrongCurrency if it has invoices in another currency, and `StorageUnavailable` if
+    the proof of payment cannot be stored.
     """
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    store = open_store(settings)
     proof = ""
     try:
         async with audited_transaction(database, settings.audit_key, Actor("demo")) as connection:
@@ -79,5 +80,5 @@ async def load(
             return DemoSummary(loaded=True, rows=await rows.insert(connection, progress))
     except BaseException:
         if proof:
-            await store.remove(proof)
+            await remove(store, proof)
         raise

@@ -11,7 +11,8 @@ from app.billing.periods import Period
 from app.customers.models import Customer
 from app.local.demo.rows import Rows, identifier
 from app.payments.models import Payment, PaymentProfile
-from app.payments.proofs import IncomingProof, ProofStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.store import ProofStore
 
 PROVEN: Final = ("tammelinna", 3)
 """The customer of the payment with a proof, and how many months ago its invoice's month was."""

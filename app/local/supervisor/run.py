@@ -54,7 +54,11 @@ def run_service(host: str, port: int, data: Path, *, stop_with_parent: bool = Fa
             before = dict(os.environ)
             _create_data_folder(data)
             servers = _start_servers(data, stack)
-            ours = {name: os.environ[name] for name in _SUPPLIED_SETTINGS if not before.get(name)}
+            ours = {
+                name: os.environ[name]
+                for name in _SUPPLIED_SETTINGS
+                if name in os.environ and not before.get(name)
+            }
             chosen = _choose_port(host, port)
             metrics = _choose_metrics_ports()
             migrate()
@@ -89,6 +93,8 @@ def _start_servers(data: Path, stack: ExitStack) -> list[EmbeddedServer]:
         "PROOF_DIR": str(data.absolute() / "proofs"),
         "MAIL_DIR": str(data.absolute() / "mail"),
     }
+    if os.environ.get("PROOF_STORE"):
+        del folders["PROOF_DIR"]
     for name, value in (folders | _DEFAULT_SETTINGS).items():
         if not os.environ.get(name):
             os.environ[name] = value

@@ -40,7 +40,9 @@ from app.payments.api.request_bodies import (
     PaymentRequestForm,
     PaymentRequestMultipart,
 )
-from app.payments.proofs import IncomingProof, Proof, ProofStore
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.store import ProofStore, remove
+from app.payments.proofs import Proof
 from app.payments.schemas import Payment
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
@@ -66,8 +68,7 @@ async def _submit(
     change: Callable[[Connection, dict[str, Any]], Awaitable[RenderedResponse]],
 ) -> Response:
     """Read the body, store its proof, and run the change with the fields of the payment."""
-    settings = submission.request.app.state.settings
-    proofs = ProofStore(settings.proof_dir, settings.proof_max_bytes, creates=False)
+    proofs = submission.request.app.state.proof_store
     with closing(IncomingProof(proofs)) as incoming:
         body = await submission.read(model, incoming)
         if isinstance(body, Response):
@@ -81,7 +82,7 @@ async def _submit(
         )
     if submission.rendered is None and values.get("proof") is not None:
         # The same request was answered meanwhile, with its own copy of the file.
-        await proofs.remove(values["proof"].key)
+        await remove(proofs, values["proof"].key)
     return response
 
 
@@ -92,7 +93,7 @@ async def _removed_if_refused(proofs: ProofStore, proof: Proof | None) -> AsyncI
         yield
     except (ApiError, DomainError):
         if proof is not None:
-            await proofs.remove(proof.key)
+            await remove(proofs, proof.key)
         raise
 
 

@@ -1,19 +1,29 @@
 """Downloads of proofs of payment, for those who may see the payment."""
 
-from typing import Annotated, Any, Final
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated, Any, Final, cast
 
-from fastapi import APIRouter, Path
+from anyio import AsyncFile
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
+from starlette.types import Message, Receive, Scope, Send
 
-from app.api.dependencies import CurrentDatabase, CurrentSettings
+from app.api.dependencies import CurrentDatabase
 from app.api.errors import ApiError, NotFound
 from app.api.operation_docs import document_errors
+from app.api.streaming import CUT
 from app.formats import parse_uuid
 from app.identity.api.authentication import Authenticated
-from app.payments.proofs import MEDIA_TYPES, ProofStore
+from app.logging import describe_error, get_logger
+from app.payments.proof_store.store import ProofStore, StoredProof, find_whole, read_verified
+from app.payments.proofs import MEDIA_TYPES, Proof
 from app.payments.queries.payments import find_visible_proof
+from app.storage import StorageUnavailable
 
+_logger = get_logger(__name__)
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
@@ -42,8 +52,73 @@ class _RangeNotSatisfiable(ApiError):
         super().__init__(416, {"detail": detail}, {"Content-Range": f"bytes */{size}"})
 
 
+class _StoredFile:
+    """The content of a proof, as `FileResponse` reads it: in order, from offsets that it seeks.
+
+    The last piece of the whole content is only read if the digest is right.
+    """
+
+    def __init__(self, store: ProofStore, proof: Proof) -> None:
+        self._store = store
+        self._proof = proof
+        self._pieces = read_verified(store, proof)
+        self._waiting = b""
+
+    async def seek(self, offset: int) -> None:
+        """Read on from an offset."""
+        await self.aclose()
+        self._pieces = self._store.read(self._proof.key, offset)
+        self._waiting = b""
+
+    async def read(self, size: int) -> bytes:
+        """Return so many bytes, or the rest; raises `StorageUnavailable`."""
+        while len(self._waiting) < size and (piece := await anext(self._pieces, b"")):
+            self._waiting += piece
+        part, self._waiting = self._waiting[:size], self._waiting[size:]
+        return part
+
+    async def aclose(self) -> None:
+        """End the download from the store."""
+        await self._pieces.aclose()
+
+
 class _Download(FileResponse):
-    """A file, or the part that `Range` names; an invalid range raises an `ApiError`."""
+    """A proof, or the part that `Range` names; an invalid range raises an `ApiError`."""
+
+    def __init__(self, store: ProofStore, proof: Proof, stored: StoredProof) -> None:
+        times = (stored.modified,) * 3
+        super().__init__(
+            proof.key,
+            media_type=proof.media_type,
+            filename=proof.name,
+            headers=_SAFE,
+            stat_result=os.stat_result((0, 0, 0, 0, 0, 0, stored.size, *times)),
+        )
+        self._store = store
+        self._proof = proof
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response. If the store fails meanwhile, the connection is cut."""
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_and_note)
+        except StorageUnavailable as error:
+            cut = scope.get("state", {}).get(CUT)
+            if not started or cut is None:
+                raise
+            _logger.error("proof cut off", error=describe_error(error))
+            cut()
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[AsyncFile[bytes]]:
+        async with aclosing(_StoredFile(self._store, self._proof)) as file:
+            yield cast("AsyncFile[bytes]", file)
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
@@ -79,7 +154,7 @@ async def download_proof(
     ],
     caller: Authenticated,
     database: CurrentDatabase,
-    settings: CurrentSettings,
+    request: Request,
 ) -> FileResponse:
     """Download the proof of a payment. The media type is detected from the content."""
     payment = parse_uuid(uuid)
@@ -89,11 +164,5 @@ async def download_proof(
             proof = await find_visible_proof(connection, caller, payment)
     if proof is None:
         raise NotFound("No Payment with a proof matches the given query.")
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
-    return _Download(
-        store.path(proof.key),
-        media_type=proof.media_type,
-        filename=proof.name,
-        headers=_SAFE,
-        stat_result=await store.check(proof.key, proof.size),
-    )
+    store = request.app.state.proof_store
+    return _Download(store, proof, await find_whole(store, proof))

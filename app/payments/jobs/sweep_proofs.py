@@ -1,6 +1,5 @@
 """Remove proofs without a payment: of uploads that broke off or were never recorded."""
 
-import asyncio
 from datetime import timedelta
 from typing import Final
 
@@ -9,7 +8,7 @@ from sqlalchemy import select
 from app.database.engine import Database
 from app.outbox.outcome import JobSummary
 from app.payments.models import Payment
-from app.payments.proofs import ProofStore
+from app.payments.proof_store.opening import open_store
 from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
@@ -21,11 +20,11 @@ _BATCH: Final = 1000
 async def sweep_proofs(
     database: Database, settings: Settings, progress: Progress = UNWATCHED
 ) -> JobSummary:
-    """Remove files of the proof store that are older than `SAFE_AGE` and belong to no payment."""
-    store = ProofStore(settings.proof_dir, settings.proof_max_bytes)
+    """Remove what is in the store of proofs, is older than `SAFE_AGE` and belongs to no payment."""
+    store = open_store(settings)
     summary = JobSummary()
-    names = await asyncio.to_thread(store.older_than, SAFE_AGE)
-    progress.begin("files", len(names))
+    names = await store.older_than(SAFE_AGE)
+    progress.begin("proofs", len(names))
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
         async with database.reading() as connection:
@@ -35,8 +34,7 @@ async def sweep_proofs(
             used = set(found.scalars())
         for name in batch:
             if name not in used:
-                path = store.directory / name
-                await asyncio.to_thread(path.unlink, missing_ok=True)
+                await store.delete(name)
                 summary.counts["removed"] += 1
         progress.advance(len(batch))
     return summary

@@ -1,4 +1,4 @@
-"""Stores the proofs of imported payments as files."""
+"""Stores the proofs of imported payments."""
 
 import binascii
 from base64 import b64decode
@@ -10,15 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dataio.records.payments import PaymentRecord, ProofRecord
 from app.payments.models import Payment
-from app.payments.proofs import IncomingProof, Proof, ProofRefused, ProofStore, ProofTooLarge
+from app.payments.proof_store.incoming import IncomingProof
+from app.payments.proof_store.store import ProofStore, remove
+from app.payments.proofs import Proof, ProofRefused, ProofTooLarge
 
 
 class InvalidProof(Exception):
     """The content of a proof is invalid. The message is for the author of the file."""
 
 
-class ImportedProofFiles:
-    """The proof files that an import has written, so that a failed import can remove them."""
+class ImportedProofs:
+    """The proofs that an import has written, so that a failed import can remove them."""
 
     def __init__(self, connection: AsyncConnection, store: ProofStore) -> None:
         self._connection = connection
@@ -51,7 +53,7 @@ class ImportedProofFiles:
             Payment.uuid == payment, Payment.proof_sha256 == digest
         )
         key = (await self._connection.execute(existing)).scalar_one_or_none()
-        return key if key is not None and self._store.path(key).is_file() else None
+        return key if key is not None and await self._store.find(key) else None
 
     async def _write(self, record: ProofRecord) -> Proof:
         try:
@@ -70,17 +72,17 @@ class ImportedProofFiles:
             record.size,
             record.sha256,
         ):
-            await self._store.remove(stored.key)
+            await remove(self._store, stored.key)
             raise InvalidProof("the proof's content does not match its type, size and digest")
         return stored
 
     async def remove(self, key: str) -> None:
-        """Remove the file of a rejected payment if this import wrote it."""
+        """Remove the proof of a rejected payment if this import wrote it."""
         if key in self._written:
-            await self._store.remove(key)
+            await remove(self._store, key)
             self._written.remove(key)
 
     async def remove_all(self) -> None:
-        """Remove every file that this import wrote."""
+        """Remove every proof that this import wrote."""
         for key in list(self._written):
             await self.remove(key)
