@@ -240,11 +240,11 @@ class DirectSelect:
         try:
             rows = await driver.fetch(self._text, *arguments)
         except _DRIVER_ERRORS as error:
-            if is_closed := driver.is_closed():
-                await connection.invalidate(error)
-            raise DBAPIError(
-                self._text, None, error, hide_parameters=True, connection_invalidated=is_closed
-            ) from error
+            if driver.is_closed():
+                # SQLAlchemy fails in the same way, and replaces the pool's older connections: after
+                # a failover each of them would fail once, by its deadline if no reply comes.
+                return (await connection.execute(self.statement, dict(values))).mappings().all()
+            raise DBAPIError(self._text, None, error, hide_parameters=True) from error
         return cast(Sequence[RowMapping], rows)
 
 

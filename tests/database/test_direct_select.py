@@ -85,6 +85,24 @@ async def test_a_lost_connection_is_replaced(
         assert not await TITLES.fetch(reader, {"title": "Compute"})
 
 
+async def test_a_lost_connection_replaces_the_others_of_its_pool(
+    database: Database, connection: AsyncConnection
+) -> None:
+    async with database.reading() as first, database.reading() as second:
+        pids = [
+            (await reader.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            for reader in (first, second)
+        ]
+    for pid in pids:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    with pytest.raises(ConnectionLost):
+        async with database.reading() as reader:
+            await TITLES.fetch(reader, {"title": "Compute"})
+    for _ in pids:
+        async with database.reading() as reader:
+            assert not await TITLES.fetch(reader, {"title": "Compute"})
+
+
 async def test_the_deadline_ends_a_statement(database: Database) -> None:
     with request_deadline(0.2, counts_all_time=True), pytest.raises(ConnectionLost):
         async with database.reading() as connection:
