@@ -33,6 +33,7 @@ _UNLOCK: Final = f"SELECT pg_advisory_unlock({_KEY})"
 _PAUSED: Final = f"""
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = 0 AND objid = {_KEY} AND mode = 'ShareLock'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 _SECONDS: Final = 60.0
 

@@ -32,7 +32,10 @@ async def test_startup_waits_for_the_migration_and_then_always_passes(
     assert (await client.get("/health/ready")).status_code == 503
 
 
-async def test_a_process_that_uses_all_connections_is_ready(settings: Settings) -> None:
+async def test_a_process_that_uses_all_connections_is_ready(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DATABASE_TIMEOUT", 30.0)
     app = create_app(
         settings.model_copy(update={"database_pool_size": 1, "redis_url": "unix:///nowhere"})
     )

@@ -240,6 +240,7 @@ asyncio.run(import_file(Database(settings), settings, "-"))
     inserted = text(
         "SELECT count(*) FROM pg_locks WHERE relation = 'invoice_items'::regclass"
         " AND mode = 'RowExclusiveLock'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     while not (await connection.execute(inserted)).scalar_one():
         assert time.monotonic() < until

@@ -126,7 +126,10 @@ async def test_lines_are_read_while_earlier_ones_are_written(
 ) -> None:
     tap = Tap("\n".join(customer(of) for of in range(10 * BATCH)).encode())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(tap))
-    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    waits = text(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     async with database.transaction() as other:
         await other.execute(text("LOCK TABLE customers IN SHARE MODE"))
         loading = asyncio.create_task(import_file(database, settings, "-"))

@@ -62,8 +62,8 @@ async def test_a_pdf_is_made_in_processes_that_end_with_the_server(
         assert (current.status_code, current.content) == (304, b"")
 
     server.process.terminate()
-    await asyncio.to_thread(server.process.wait, 30)
-    async with asyncio.timeout(10):
+    await asyncio.to_thread(server.process.wait, 60)
+    async with asyncio.timeout(60):
         while any(each.exists() for each in makers):  # noqa: ASYNC110 - they send no signal here
             await asyncio.sleep(0.05)
 

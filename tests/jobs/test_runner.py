@@ -232,10 +232,10 @@ async def test_a_claim_is_renewed_while_its_job_runs(
 
     async def job(run: JobRun) -> None:
         runs.append(1)
-        await asyncio.sleep(2.2)
+        await asyncio.sleep(3.5)
 
     await outbox.record_job(connection, "j", {})
-    runner, other = (runner_of(job, job_lease=1) for _ in range(2))
+    runner, other = (runner_of(job, job_lease=3) for _ in range(2))
     await runner.start_due_jobs()
     while not (await the_entry(connection)).done_at:
         assert await other.start_due_jobs() == 0

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
@@ -37,8 +38,12 @@ async def number_of(connection: AsyncConnection, *conditions: object) -> int:
 
 
 async def test_a_notification_and_the_schedule_start_jobs(
-    make: Factories, connection: AsyncConnection, settings: Settings
+    make: Factories,
+    connection: AsyncConnection,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(arq, "POLL_INTERVAL", 60)
     await make.customer()
     assert not await is_alive(settings)
     async with worker_here(settings):
@@ -61,7 +66,7 @@ async def test_a_notification_and_the_schedule_start_jobs(
 
         await until(done)
         await notifier.aclose()
-        assert monotonic() - start < arq.POLL_INTERVAL + 1
+        assert monotonic() - start < arq.POLL_INTERVAL / 2
 
 
 async def test_polling_finds_entries_without_a_notification(

@@ -18,7 +18,7 @@ from tests.server.test_wire import busy, with_items
 from tests.support.factories import Factories, Row
 from tests.support.server import Server, run_server
 
-TIMEOUT = 1
+TIMEOUT = 2
 """The setting CLIENT_TIMEOUT, in seconds."""
 CONNECTIONS = 12
 """The setting MAX_CONNECTIONS."""
