@@ -42,7 +42,9 @@ install: ## Create the virtual environment for development.
 	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
 	@tools/install $(VENV) requirements/rules.txt
 
-test: lint typecheck tests ## Check everything that a change must pass.
+# One process checks the types, beside the tests, which leave the processors idle at times.
+test: lint ## Check everything that a change must pass.
+	@$(MAKE) --no-print-directory --jobs=2 typecheck tests
 
 quick: install ## Check style and types, and run the tests that need no server; ARGS=tests/billing for one folder.
 	$(BIN)/ruff check
