@@ -18,6 +18,20 @@ from tests.support.world import RECORDS_IN_PATHS, World, make_world
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 QUICK = "--phases examples,fuzzing,stateful --exclude-method HEAD"
 """Leaves out the coverage phase, which sends 8,000 requests, and HEAD, which is handled as GET."""
+GROUPS = {
+    "invoices": "invoices",
+    "items": "(provider-)?invoice-items",
+    "credits": "customer-credits|project-credits|credit-transactions",
+    "payments": "payments|payment-profiles",
+}
+"""The paths of the largest groups of operations, after `/api/`."""
+EACH = "--max-examples 150 --phases examples,coverage,fuzzing"
+PARTS = {
+    **{name: f"{EACH} --include-path-regex ^/api/({paths})/" for name, paths in GROUPS.items()},
+    "others": f"{EACH} --exclude-path-regex ^/api/({'|'.join(GROUPS.values())})/",
+    "sequences": "--max-examples 150 --phases stateful",
+}
+"""The options of a thorough run, in parts that test processes share. Each takes minutes."""
 
 
 def configuration(world: World, caller: UserRow) -> str:
@@ -34,7 +48,7 @@ def configuration(world: World, caller: UserRow) -> str:
 
 
 async def explore(url: str, world: World, caller: UserRow, options: str, folder: Path) -> None:
-    """Run Schemathesis on every operation."""
+    """Run Schemathesis on the operations that the options select."""
     config = folder / "schemathesis.toml"
     config.write_text(configuration(world, caller))
     done = await asyncio.to_thread(
@@ -60,9 +74,12 @@ async def explore(url: str, world: World, caller: UserRow, options: str, folder:
     ("role", "options"),
     [
         ("staff", f"--max-examples 2 {QUICK}"),
-        pytest.param("staff", "--max-examples 150", marks=pytest.mark.slow),
-        # Gets 401, 403 and 404 almost everywhere, whatever the values.
-        pytest.param("stranger", "--max-examples 150", marks=pytest.mark.slow),
+        # A stranger gets 401, 403 and 404 almost everywhere, whatever the values.
+        *(
+            pytest.param(role, options, marks=pytest.mark.slow, id=f"{role}-{part}")
+            for role in ("staff", "stranger")
+            for part, options in PARTS.items()
+        ),
     ],
 )
 @pytest.mark.timeout(1600)
