@@ -42,9 +42,10 @@ install: ## Create the virtual environment for development.
 	@tools/install $(VENV) requirements/dev.txt $(VENV_PYTHON)
 	@tools/install $(VENV) requirements/rules.txt
 
-# One process checks the types, beside the tests, which leave the processors idle at times.
+# The types are checked beside the tests, which leave the processors idle at times: by one process,
+# since those of mypy must start within three seconds.
 test: lint ## Check everything that a change must pass.
-	@$(MAKE) --no-print-directory --jobs=2 typecheck tests
+	@$(MAKE) --no-print-directory --jobs=2 MYPY_OPTIONS=--num-workers=0 typecheck tests
 
 quick: install ## Check style and types, and run the tests that need no server; ARGS=tests/billing for one folder.
 	$(BIN)/ruff check
@@ -87,7 +88,7 @@ format: install ## Format the code, and fix style where that is automatic.
 	$(BIN)/ruff format
 
 typecheck: install ## Check the types.
-	$(BIN)/mypy
+	$(BIN)/mypy $(MYPY_OPTIONS)
 
 lock: install ## Write the lock files and check them; ARGS=--upgrade takes newer versions.
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/lock $(ARGS)
