@@ -95,7 +95,7 @@ class PayableInvoice(Row):
 
 
 @cache
-def _insert_into(table: type[Base]) -> ReturningInsert[tuple[int]]:
+def _insert_into(table: type[Base]) -> ReturningInsert[int]:
     """Return the statement for rows of any columns, made once: tests insert thousands."""
     assert isinstance(table.__table__, Table)  # not the table of the ORM, which costs twice as much
     return insert(table.__table__).returning(table.__table__.c.id)
