@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from app.database.engine import Database, read_only_reason
-from app.database.errors import ConnectionLost, DatabaseUnavailable
+from app.database.engine import Database, ReadOnlyReason, read_only_reason
+from app.database.errors import ConnectionLost, DatabaseUnavailable, NoMatchingHost
 from app.database.revisions import is_current
 from app.redis import connection_pool, find_write_error
 from app.settings import Settings
@@ -30,8 +30,19 @@ class DatabaseState(StrEnum):
     BUSY = "busy"
     """The probe got no answer, but requests did."""
     READ_ONLY = "read-only"
+    """An operator has made the primary read-only."""
+    STANDBY = "standby"
+    """The connected server follows another one, so it refuses changes and may lag behind."""
+    NO_PRIMARY = "no primary"
+    """Of several hosts some answer, but none accepts changes."""
     NOT_MIGRATED = "not migrated"
     UNREACHABLE = "unreachable"
+
+
+_STATES: Final = {
+    ReadOnlyReason.STANDBY: DatabaseState.STANDBY,
+    ReadOnlyReason.SETTING: DatabaseState.READ_ONLY,
+}
 
 
 class Readiness:
@@ -49,9 +60,11 @@ class Readiness:
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT):
                 try:
-                    revisions, is_read_only = await self._query_state()
+                    revisions, reason = await self._query_state()
                 except ConnectionLost:  # the idle connection was closed: the second is new
-                    revisions, is_read_only = await self._query_state()
+                    revisions, reason = await self._query_state()
+        except NoMatchingHost:
+            return DatabaseState.NO_PRIMARY
         except (DatabaseUnavailable, TimeoutError):
             # All connections of a pooler or of the server may be in use by requests.
             busy = self.started and self._requests.succeeded_within(_RECENT_SECONDS)
@@ -61,13 +74,13 @@ class Readiness:
         if not is_current(revisions):
             return DatabaseState.NOT_MIGRATED
         self.started = True
-        return DatabaseState.READ_ONLY if is_read_only else DatabaseState.OK
+        return DatabaseState.OK if reason is None else _STATES[reason]
 
-    async def _query_state(self) -> tuple[set[str], bool]:
-        """Return the revisions of the database, and whether it is read-only."""
+    async def _query_state(self) -> tuple[set[str], ReadOnlyReason | None]:
+        """Return the revisions of the database, and why it is read-only, if it is."""
         async with self._own.reading() as connection:
             revisions = await connection.execute(text("SELECT version_num FROM alembic_version"))
-            return set(revisions.scalars()), bool(await read_only_reason(connection))
+            return set(revisions.scalars()), await read_only_reason(connection)
 
     async def redis(self) -> str:
         """Return the state of Redis: `ok`, `refuses writes` or `unreachable`."""

@@ -8,9 +8,11 @@ from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
 from app.logging import describe_error
+from app.server_urls import Host, SentinelUrl, sentinel_url
 from app.settings import Settings
 
 RETRY_AFTER: Final = 5.0
@@ -80,11 +82,65 @@ def _reraise_cancellation() -> Iterator[None]:
 def connection_pool(settings: Settings, *, timeout: float) -> ConnectionPool:
     """Return a pool whose connections open when they are first used, and again when needed.
 
-    A call on a connection raises an error if the server does not answer within `timeout` seconds.
+    If REDIS_URL names sentinels, they are asked for the master before a connection opens. A call on
+    a connection raises an error if the server does not answer within `timeout` seconds.
     """
-    return ConnectionPool.from_url(
-        settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout
-    )
+    url = sentinel_url(settings.redis_url)
+    if url is not None:
+        return _SentinelPool(url, timeout)
+    return ConnectionPool.from_url(settings.redis_url, **_timeouts(timeout))
+
+
+class _SentinelPool(SentinelConnectionPool):
+    """Connections to the master that sentinels name, and to the sentinels."""
+
+    def __init__(self, url: SentinelUrl, timeout: float) -> None:
+        # One that hangs must leave time for the next one, and for the master.
+        share = timeout / (len(url.sentinels) + 1)
+        self._sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis has no types here
+            [(host.name, host.port) for host in url.sentinels],
+            sentinel_kwargs=_sentinel_options(url, share),
+        )
+        super().__init__(  # type: ignore[no-untyped-call]  # nor here
+            url.service,
+            self._sentinels,
+            ssl=url.tls,
+            db=url.database,
+            username=url.username,
+            password=url.password,
+            **_timeouts(timeout),
+        )
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the connections; those to the sentinels, too, unless some remain in use."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self._sentinels.sentinels:
+                await sentinel.aclose()
+
+
+async def find_sentinel_problem(url: SentinelUrl, sentinel: Host, seconds: float) -> str:
+    """Return why a sentinel does not know the master; an empty string if it does.
+
+    It must answer within so many seconds.
+    """
+    client = Redis(host=sentinel.name, port=sentinel.port, **_sentinel_options(url, seconds))
+    try:
+        masters = await client.sentinel_masters()  # type: ignore[no-untyped-call]  # nor here
+    except (RedisError, OSError) as error:
+        return str(error)
+    finally:
+        await client.aclose()
+    return "" if url.service in masters else f"it does not monitor {url.service}"
+
+
+def _sentinel_options(url: SentinelUrl, timeout: float) -> dict[str, Any]:
+    login = {"username": url.sentinel_username, "password": url.sentinel_password}
+    return {**_timeouts(timeout), **login, "ssl": url.tls}
+
+
+def _timeouts(seconds: float) -> dict[str, float]:
+    return {"socket_timeout": seconds, "socket_connect_timeout": seconds}
 
 
 async def find_write_error(redis: Redis, queue_name: str) -> str:

@@ -14,7 +14,6 @@ from operator import attrgetter, not_
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from arq.connections import RedisSettings
 from babel import Locale, UnknownLocaleError
 from limits import RateLimitItem, parse, parse_many
 from pydantic import (
@@ -34,8 +33,6 @@ from pydantic import (
 )
 from pydantic_core import Url
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from app.billing.currencies import Currency, get_currency
 from app.billing.party_details import (
@@ -46,6 +43,7 @@ from app.billing.party_details import (
 )
 from app.mailbox import Mailbox
 from app.proof_settings import ProofStoreSettings
+from app.server_urls import check_redis_url, writable_postgresql_url
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
 
@@ -53,21 +51,6 @@ _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\[\]:-]+")
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """Characters that JSON may have and PostgreSQL does not store."""
-_URL_OPTIONS = frozenset(
-    {
-        "host",
-        "port",
-        "user",
-        "password",
-        "passfile",
-        "ssl",
-        "target_session_attrs",
-        "prepared_statement_cache_size",
-        "krbsrvname",
-        "gsslib",
-    }
-)
-"""Options of the driver that are text, so that the query of a database URL may set them."""
 
 
 def _split(value: object) -> object:
@@ -119,32 +102,6 @@ def _texts_of(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for element in value:
             yield from _texts_of(element)
-
-
-def postgresql_url(url: str) -> str:
-    """Return a database URL for the driver; raises ValueError if it is invalid."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # its message may contain a part of the password
-        raise ValueError("not a database URL") from error
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise ValueError("the scheme must be postgresql://")
-    # libpq's name, which hosters hand out, for what the driver calls otherwise.
-    if "sslmode" in parsed.query:
-        mode = parsed.query["sslmode"]
-        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    unknown = sorted(parsed.query.keys() - _URL_OPTIONS)
-    if unknown:
-        raise ValueError(f"its option {unknown[0]} is not known")
-    return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
-
-
-def _redis_url(url: str) -> str:
-    try:
-        RedisSettings.from_dsn(url)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError("the scheme must be redis://, rediss:// or unix://") from error
-    return url
 
 
 def _currency(value: object) -> object:
@@ -230,8 +187,9 @@ class DatabaseSettings(BaseSettings):
         env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: Annotated[str, AfterValidator(postgresql_url)] = Field(repr=False)
-    """The PostgreSQL database, as `postgresql://user:password@host:port/name`."""
+    database_url: Annotated[str, AfterValidator(writable_postgresql_url)] = Field(repr=False)
+    """The PostgreSQL database, as `postgresql://user:password@host:port/name`; a primary and its
+    standbys as `host:port,host:port`."""
     database_pool_size: PositiveInt = 16
     """The maximum number of connections of a process; further requests wait for one.
 
@@ -268,8 +226,9 @@ class ProofSettings(AuditSettings, ProofStoreSettings):
 class Settings(ProofSettings):
     """The settings of the API and the worker."""
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(repr=False)
-    """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`."""
+    redis_url: Annotated[str, AfterValidator(check_redis_url)] = Field(repr=False)
+    """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`, or its
+    sentinels, as `redis+sentinel://host:port,host:port/service/0`."""
     queue_name: str = Field(default="invoicing", min_length=1)
     """The name of the queue; deployments that share a Redis server need different names."""
     job_lease: PositiveInt = 30

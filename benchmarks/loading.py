@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from app.billing.periods import Period
+from app.server_urls import postgresql_url
 from benchmarks.builds import ROOT, THIS_BUILD, Build
 from benchmarks.console import Unusable, progress
 from benchmarks.data import INVOICES, ITEMS, TABLES, Generator, Month, Table
@@ -108,7 +109,7 @@ class Databases:
 
     def __init__(self, server_url: str, running: Period, *, own: bool) -> None:
         self._own = own
-        self._server = make_url(server_url).set(drivername="postgresql")
+        self._server = make_url(postgresql_url(server_url)).set(drivername="postgresql")
         self._running = running
         head = ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head()
         self._version = f"{GENERATOR}_{head}_{running.year}{running.month:02}"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.database import import_lock
+from app.database import hosts, import_lock
 from app.database.errors import unavailable_error
 from app.database.statements import NO_STATEMENT_CACHE
 from app.database.timeouts import set_timeouts_in_transactions
@@ -108,7 +108,7 @@ async def connect_and_run() -> None:
     """Migrate on own connections, without the service's pool and its timeouts."""
     url = context.config.get_main_option("sqlalchemy.url") or DatabaseSettings().database_url
     # Without named statements, so that it works behind a pooler, too.
-    engine = create_async_engine(url, connect_args=NO_STATEMENT_CACHE)
+    engine = create_async_engine(url, connect_args=NO_STATEMENT_CACHE | hosts.connect_args(url))
     set_timeouts_in_transactions(
         engine.sync_engine,
         {"lock_timeout": limits.LOCK_TIMEOUT, "statement_timeout": limits.STATEMENT_TIMEOUT},

@@ -14,6 +14,7 @@ from app.health import DatabaseState, Readiness
 from app.shutdown import DRAINING
 
 _USABLE: Final = (DatabaseState.OK, DatabaseState.BUSY, DatabaseState.READ_ONLY)
+_STARTED: Final = (*_USABLE, DatabaseState.STANDBY)
 
 
 async def _readiness(request: Request) -> Readiness:
@@ -35,7 +36,7 @@ async def startup(readiness: CurrentReadiness) -> Response:
     """Answer 200 once the database has been reachable and migrated, and from then on always."""
     if not readiness.started:
         state = await readiness.database()
-        if state not in _USABLE:
+        if state not in _STARTED:
             return json_response({"status": "starting", "database": state}, 503)
     return json_response({"status": "ok"})
 
@@ -44,8 +45,9 @@ async def startup(readiness: CurrentReadiness) -> Response:
 async def ready(request: Request, readiness: CurrentReadiness) -> Response:
     """Answer 200 while this process can serve requests: the database answers and is migrated.
 
-    A read-only database still serves reads. Redis is reported but not required: without it jobs
-    wait in the database and start a little later.
+    A database that an operator has made read-only still serves reads. A standby does not pass: its
+    reads may be old, and another process may have reached the primary. Redis is reported but not
+    required: without it jobs wait in the database and start a little later.
     """
     if getattr(request.state, DRAINING, False):
         return json_response({"status": "draining"}, 503)

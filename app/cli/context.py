@@ -11,6 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.cli.exit_codes import FAILED, MISUSED
+from app.database import hosts
+from app.database.errors import CONNECTION_ERRORS
 from app.database.statements import NO_STATEMENT_CACHE
 from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
 from app.settings import AuditSettings, DatabaseSettings, Settings, error_messages
@@ -62,9 +64,10 @@ def require_currency(settings: AuditSettings) -> None:
     """
 
     async def check() -> None:
+        url = settings.database_url
         timeout = {"timeout": settings.database_pool_timeout}
         engine = create_async_engine(
-            settings.database_url, connect_args=NO_STATEMENT_CACHE | timeout
+            url, connect_args=NO_STATEMENT_CACHE | hosts.connect_args(url) | timeout
         )
         try:
             async with engine.connect() as connection:
@@ -76,5 +79,5 @@ def require_currency(settings: AuditSettings) -> None:
         asyncio.run(check())
     except WrongCurrency as error:
         fail(str(error))
-    except (OSError, SQLAlchemyError):
+    except (*CONNECTION_ERRORS, SQLAlchemyError):
         return

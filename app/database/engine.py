@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from time import monotonic, perf_counter
 from typing import Any, Final, TypeAlias, cast
 
@@ -14,9 +15,16 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeEngine
 
+from app.database import hosts
 from app.database.deadline import current_deadline
-from app.database.errors import CONNECTION_ERRORS, ConnectionLost, unavailable_error
+from app.database.errors import (
+    CONNECTION_ERRORS,
+    ConnectionLost,
+    connection_error,
+    unavailable_error,
+)
 from app.database.fair_semaphore import FairSemaphore
+from app.database.keepalive import KeptAliveConnection
 from app.database.server_clock import ServerClock
 from app.database.statements import NO_STATEMENT_CACHE, AnySelect
 from app.database.timeouts import (
@@ -29,7 +37,7 @@ from app.settings import DatabaseSettings
 
 Connection: TypeAlias = AsyncConnection
 """A connection, for the type annotations of endpoints, which import nothing of SQLAlchemy."""
-REPLACE_AFTER: Final = 2.0
+REPLACE_AFTER: Final = 0.5
 """Seconds after its first use until a read-only session is replaced at its next use.
 
 This limits reconnecting while the database stays read-only: to one new connection per interval for
@@ -77,10 +85,12 @@ class Database:
             connect_args={
                 # The driver's default of a minute would keep requests waiting.
                 "timeout": settings.database_pool_timeout,
+                "connection_class": KeptAliveConnection,
                 "server_settings": session
                 if behind_pgbouncer
                 else session | session_timeouts(settings),
                 **(NO_STATEMENT_CACHE if behind_pgbouncer else {}),
+                **hosts.connect_args(settings.database_url),
                 **connect_args,
             },
         )
@@ -188,7 +198,7 @@ class Database:
                     async with asyncio.timeout_at(ends_at):
                         connection = await stack.enter_async_context(engine.connect())
             except CONNECTION_ERRORS as error:
-                raise ConnectionLost(error) from error
+                raise connection_error(error) from error
             finally:
                 CONNECTION_WAIT.observe(perf_counter() - start)
             CONNECTIONS_IN_USE.inc()
@@ -252,12 +262,19 @@ def _is_json(kind: TypeEngine[Any]) -> bool:
     return isinstance(kind.item_type if isinstance(kind, ARRAY) else kind, JSON)
 
 
-async def read_only_reason(connection: AsyncConnection) -> str:
-    """Return why the database is read-only, as text for a person; empty if it accepts writes."""
+class ReadOnlyReason(StrEnum):
+    """The reason why a database is read-only, as text for a person."""
+
+    STANDBY = "it is a standby"
+    SETTING = "default_transaction_read_only is on"
+
+
+async def read_only_reason(connection: AsyncConnection) -> ReadOnlyReason | None:
+    """Return why the database is read-only; None if it accepts writes."""
     read_only, is_standby = (await connection.execute(_read_only_state)).one()
     if is_standby:
-        return "it is a standby"
-    return "default_transaction_read_only is on" if read_only else ""
+        return ReadOnlyReason.STANDBY
+    return ReadOnlyReason.SETTING if read_only else None
 
 
 def _replace_read_only_sessions(engine: Engine) -> None:

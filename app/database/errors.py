@@ -36,11 +36,23 @@ class ConnectionLost(DatabaseUnavailable):
     """No connection could be made, or it was lost; other statements will fail, too."""
 
 
+class NoMatchingHost(ConnectionLost):
+    """Hosts of the database answered, but none has the required role: usually none is a primary."""
+
+
 class DatabaseReadOnly(DatabaseUnavailable):
     """The database is read-only: it is a standby, or an operator has made it so."""
 
     def __str__(self) -> str:
         return f"it is read-only ({super().__str__()})"
+
+
+def connection_error(error: BaseException) -> ConnectionLost:
+    """Return the error to raise instead of one of `CONNECTION_ERRORS`."""
+    cause = _driver_error(error) if isinstance(error, DBAPIError) else error
+    if isinstance(cause, asyncpg.TargetServerAttributeNotMatched):
+        return NoMatchingHost(error)
+    return ConnectionLost(error)
 
 
 def unavailable_error(error: DBAPIError) -> DatabaseUnavailable | None:
@@ -54,8 +66,7 @@ def unavailable_error(error: DBAPIError) -> DatabaseUnavailable | None:
 
 def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    # SQLAlchemy wraps the driver's error once more.
-    cause = error.orig and (error.orig.__cause__ or error.orig)
+    cause = _driver_error(error)
     if isinstance(cause, asyncpg.InvalidCachedStatementError):
         # The type of a column has changed. The next execution prepares the statement again.
         return True
@@ -63,3 +74,8 @@ def _is_temporary(error: DBAPIError) -> bool:
         # An error of the driver: the connection broke or was closed during the statement.
         return isinstance(cause, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError)
     return state.startswith(_TEMPORARY_CLASSES) or state in _TEMPORARY_STATES
+
+
+def _driver_error(error: DBAPIError) -> BaseException | None:
+    """Return the driver's own error, which SQLAlchemy wraps twice."""
+    return error.orig and (error.orig.__cause__ or error.orig)

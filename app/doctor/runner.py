@@ -8,7 +8,17 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database.engine import Database
-from app.doctor import configuration, issuer, privileges, proofs, schema, server, services, work
+from app.doctor import (
+    configuration,
+    hosts,
+    issuer,
+    privileges,
+    proofs,
+    schema,
+    server,
+    services,
+    work,
+)
 from app.doctor.check_result import CheckResult, warning, wrong
 from app.doctor.configuration import Configuration
 from app.logging import error_message
@@ -31,6 +41,7 @@ _SERVER_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "encoding": server.encoding,
     "time": server.time,
     "limits": server.timeouts,
+    "durability": hosts.durability,
     "revision": schema.revision,
 }
 _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
@@ -48,13 +59,15 @@ _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {
 }
 """Checks that need the tables of the service; skipped in an empty database."""
 _OTHER_CHECKS: Final[dict[str, Callable[[Settings], _Check]]] = {
+    "hosts": hosts.hosts,
     "redis": services.redis,
+    "sentinels": services.sentinels,
     "worker": services.worker,
     "mail": services.mail,
     "proof store": proofs.store,
     "issuer": issuer.issuer,
 }
-_REDIS_CHECKS: Final = ("redis", "worker")
+_REDIS_CHECKS: Final = ("redis", "sentinels", "worker")
 
 
 @dataclass(frozen=True)

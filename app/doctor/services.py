@@ -14,7 +14,8 @@ from app.notifications.smtp import (
     TemporaryDeliveryError,
     connect,
 )
-from app.redis import find_write_error
+from app.redis import connection_pool, find_sentinel_problem, find_write_error
+from app.server_urls import sentinel_url
 from app.settings import Settings
 from app.storage import write_problem
 
@@ -24,9 +25,7 @@ _SMTP_TIMEOUT: Final = 5.0
 
 async def redis(settings: Settings) -> AsyncIterator[CheckResult]:
     """Check that Redis answers, accepts writes and does not evict notifications."""
-    client = Redis.from_url(
-        settings.redis_url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT
-    )
+    client = Redis.from_pool(connection_pool(settings, timeout=_REDIS_TIMEOUT))
     try:
         info = await client.info()
         refusal = await find_write_error(client, settings.queue_name)
@@ -57,6 +56,24 @@ async def redis(settings: Settings) -> AsyncIterator[CheckResult]:
     else:
         persistence = "on disk" if info.get("aof_enabled") else "in memory only"
         yield well(f"{name} {version}, with its data {persistence}; the service needs neither")
+
+
+async def sentinels(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check that each sentinel that REDIS_URL names answers and knows the master."""
+    url = sentinel_url(settings.redis_url)
+    if url is None:
+        return
+    problems = await asyncio.gather(
+        *(find_sentinel_problem(url, each, _REDIS_TIMEOUT) for each in url.sentinels)
+    )
+    for sentinel, problem in zip(url.sentinels, problems, strict=True):
+        if problem:
+            yield warning(
+                f"the sentinel {sentinel} is of no use: {problem.rstrip('.')}",
+                "Start it, or correct REDIS_URL: a failover needs a majority of the sentinels.",
+            )
+    if not any(problems):
+        yield well(f"all {len(problems)} sentinels know the master of {url.service}")
 
 
 async def worker(settings: Settings) -> AsyncIterator[CheckResult]:

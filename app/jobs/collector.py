@@ -17,9 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import clock
 from app.billing.enums import DeliveryState
 from app.credit_notes.queries.credited import count_credit_notes
+from app.database import replication
 from app.database.engine import Database
 from app.deliveries import repository as deliveries
 from app.invoices.jobs import close_month
+from app.jobs.replication import replication_metrics
 from app.logging import describe_error, get_logger
 from app.metrics.jobs import OTHER
 from app.outbox import repository as outbox
@@ -45,6 +47,7 @@ class _Snapshot:
     finished_deliveries: dict[str, int]
     closed: close_month.CloseStatus
     credit_notes: int
+    server: replication.Server
 
 
 class DatabaseCollector:
@@ -81,13 +84,16 @@ class DatabaseCollector:
                     connection, MAX_OVERDUE_COUNT, self._grace
                 )
                 credit_notes = await count_credit_notes(connection)
+                server = await replication.find_server(connection)
                 if clock.monotonic() - self._finished_at >= FINISHED_MAX_AGE:
                     self._finished = await deliveries.count_by_state(connection, is_open=False)
                     self._finished_at = clock.monotonic()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _logger.warning("database metrics unavailable", error=describe_error(error))
             return None
-        return _Snapshot(open_entries, open_deliveries, self._finished, closed, credit_notes)
+        return _Snapshot(
+            open_entries, open_deliveries, self._finished, closed, credit_notes, server
+        )
 
     def _to_metrics(self, snapshot: _Snapshot) -> Iterable[Metric]:
         entries = GaugeMetricFamily(
@@ -130,6 +136,7 @@ class DatabaseCollector:
             "Credit notes, of requests, cancelations and imports.",
             value=snapshot.credit_notes,
         )
+        yield from replication_metrics(snapshot.server)
 
     def _by_job(self, open_entries: list[outbox.OpenEntries]) -> Iterable[tuple[str, int, int]]:
         sums = dict.fromkeys((*self._jobs, OTHER), (0, 0))

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from tests.doctor.results import collect
 from tests.support.clients import client_of
 from tests.support.databases import migrate
 from tests.support.factories import Factories
-from tests.support.standby import Standby, url_of_both
+from tests.support.standby import CopiedPostgresql, Standby, url_of_both
 from tests.support.worker import until
 
 pytestmark = pytest.mark.usefixtures("child_processes", "redis_server")
@@ -58,13 +57,22 @@ class Pair:
         await database.close()
 
 
-@pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    """Two servers of their own: the test ends one of them."""
-    with ExitStack() as servers:
-        primary = servers.enter_context(EmbeddedPostgresql(tmp_path / "primary", port=0))
-        await asyncio.to_thread(migrate, DatabaseSettings(database_url=primary.url).database_url)
-        database = Database(DatabaseSettings(database_url=primary.url))
+@dataclass(frozen=True)
+class Template:
+    """A stopped server whose data each test copies."""
+
+    server: EmbeddedPostgresql
+    headers: dict[str, str]
+    setting: str
+
+
+@pytest.fixture(scope="module")
+async def template(tmp_path_factory: pytest.TempPathFactory, child_processes: None) -> Template:
+    """A migrated database with an invoice."""
+    with EmbeddedPostgresql(tmp_path_factory.mktemp("template")) as server:
+        url = DatabaseSettings(database_url=server.url).database_url
+        await asyncio.to_thread(migrate, url)
+        database = Database(DatabaseSettings(database_url=url))
         async with database.reading() as connection:
             make = Factories(connection)
             staff = await make.staff()
@@ -72,14 +80,16 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
                 await make.customer(), Period(2026, 10), InvoiceState.CREATED
             )
         await database.close()
-        primary.stop()
-        standby = Standby(tmp_path / "standby", primary)
-        primary.start()
-        primary.stop()
-        servers.callback(standby.stop)
-        standby.start()
-        primary.start()
-        yield Pair(primary, standby, staff.headers, f"/api/invoices/{invoice.uuid}/set_backend_id/")
+    return Template(server, staff.headers, f"/api/invoices/{invoice.uuid}/set_backend_id/")
+
+
+@pytest.fixture
+def pair(template: Template, tmp_path: Path) -> Iterator[Pair]:
+    """Two servers of their own: the test ends one of them."""
+    primary = CopiedPostgresql(tmp_path / "primary", template.server)
+    standby = Standby(tmp_path / "standby", primary, template.server)
+    with primary, standby:
+        yield Pair(primary, standby, template.headers, template.setting)
 
 
 async def test_a_standby_serves_reads_and_after_promotion_writes(
@@ -88,7 +98,8 @@ async def test_a_standby_serves_reads_and_after_promotion_writes(
     app = create_app(pair.settings(pair.standby.url, tmp_path))
     async with app.router.lifespan_context(app), client_of(app) as client:
         ready = await client.get("/health/ready")
-        assert (ready.status_code, ready.json()["database"]) == (200, "read-only")
+        assert ready.status_code == 503
+        assert ready.json() == {"status": "unavailable", "database": "standby", "redis": "ok"}
         assert (await client.get("/health/startup")).status_code == 200
         listed = await client.get("/api/invoices/", headers=pair.headers)
         assert len(listed.json()) == 1

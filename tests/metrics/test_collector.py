@@ -94,6 +94,14 @@ async def test_waiting_and_settled_entries_are_counted(
         ("last_closed_month_timestamp_seconds",): datetime(2026, 10, 1, tzinfo=UTC).timestamp(),
         ("overdue_invoices",): 0,
         ("credit_notes_total",): 0,
+        ("database_is_standby",): 0,
+        ("database_standbys", "sync"): 0,
+        ("database_standbys", "quorum"): 0,
+        ("database_standbys", "potential"): 0,
+        ("database_standbys", "async"): 0,
+        ("database_standbys", "hidden"): 0,
+        ("database_replication_lag_bytes",): 0,
+        ("database_replication_lag_seconds",): 0,
     }
 
     await connection.execute(text("UPDATE notification_deliveries SET state = 'sent'"))
@@ -159,10 +167,10 @@ async def test_many_scrapes_ask_the_database_little(database: Database) -> None:
     with statements_of(database) as asked:
         for _ in range(10):
             await watch.metrics()
-        assert len(asked) == 5
+        assert len(asked) == 6
         clock.freeze(NOW + timedelta(seconds=MAX_AGE))
         await watch.metrics()
-        assert len(asked) == 9
+        assert len(asked) == 11
 
 
 async def test_a_database_that_is_away_is_shown_as_such(settings: Settings) -> None:

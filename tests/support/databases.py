@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from app.settings import postgresql_url
+from app.server_urls import postgresql_url
 from tests.support.paths import ROOT
 
 FOLLOWING = {

@@ -13,6 +13,8 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy import make_url
 
+from app.database.keepalive import KeptAliveConnection
+
 _RESET: Final = "SET SESSION AUTHORIZATION DEFAULT; DISCARD TEMP;"
 _RESET_SECONDS: Final = 2.0
 _idle: dict[str, list["WarmConnection"]] = defaultdict(list)
@@ -20,7 +22,7 @@ _database: str | None = None
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-class WarmConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+class WarmConnection(KeptAliveConnection):
     """A connection that waits for the next test once it is closed."""
 
     warm_key: str = ""
@@ -70,7 +72,7 @@ async def connect(**options: Any) -> asyncpg.Connection:
     while idle := _idle[key]:
         if not (connection := idle.pop()).is_closed():
             return connection
-    connection = await asyncpg.connect(**options, connection_class=WarmConnection)
+    connection = await asyncpg.connect(**{**options, "connection_class": WarmConnection})
     connection.warm_key = key
     return connection
 

@@ -18,7 +18,7 @@ from app.database import timeouts
 from app.database.engine import register_date_codecs
 from app.dataio.waldur.source_schema import JSON_COLUMNS, SOURCE_SCHEMA
 from app.logging import error_message
-from app.settings import postgresql_url
+from app.server_urls import postgresql_url
 
 _CONNECT_SECONDS: Final = 15
 _BATCH_ROWS: Final = 1000
