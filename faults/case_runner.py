@@ -58,6 +58,7 @@ async def run_on_stack(
                     outcome.backlog = monotonic() - load.fault_ended
         except TimeoutError:
             timeout_error = timeout_error or "not every mail was sent in time"
+        stack.age_objects()
         outcome.findings = await compare(
             database,
             stack.settings,

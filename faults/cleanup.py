@@ -3,7 +3,6 @@
 import asyncio
 import os
 from contextlib import suppress
-from datetime import timedelta
 from time import monotonic
 
 from sqlalchemy import func, select, text
@@ -16,7 +15,7 @@ from app.deliveries.schedule import DELIVER
 from app.outbox.models import OutboxEntry
 from app.payments.jobs.sweep_proofs import SAFE_AGE, sweep_proofs
 from app.payments.models import Payment
-from app.payments.proof_store.folder import FolderStore
+from app.payments.proof_store.opening import open_store
 from app.settings import Settings
 from faults.stack import Stack
 
@@ -28,17 +27,20 @@ _MAKE_DUE = (
 
 
 async def sweep_and_check_proofs(database: Database, settings: Settings) -> list[str]:
-    """Run the sweep on aged proofs; return missing proofs and remaining orphans."""
-    store = FolderStore(settings.proof_dir, settings.proof_max_bytes)
+    """Run the sweep on aged proofs; return missing proofs and remaining orphans.
+
+    Those of a bucket are aged by `Stack.age_objects`.
+    """
+    store = open_store(settings)
     aged = (clock.now() - 2 * SAFE_AGE).timestamp()
-    if settings.proof_dir.is_dir():
+    if settings.proof_store is None and settings.proof_dir.is_dir():
         for path in settings.proof_dir.iterdir():
             os.utime(path, (aged, aged))
     await sweep_proofs(database, settings)
     async with database.reading() as connection:
         keys = select(Payment.proof_key).where(Payment.proof_key.is_not(None))
         named = set((await connection.execute(keys)).scalars())
-    left = set(await store.older_than(timedelta()))
+    left = set(await store.list())
     return [
         *(f"the proof {key} is missing" for key in named - left),
         *(f"the file {name} belongs to no payment" for name in left - named),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,8 @@ from app.database.engine import Database
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 from app.payments.models import Payment
+from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import ProofStore
 from app.settings import Settings
 from faults.cleanup import sweep_and_check_proofs
 from faults.dataset import TOTAL
@@ -46,7 +47,7 @@ async def compare(
     findings = Findings()
     _compare_responses(load, findings, breaks_connections=breaks_connections)
     async with database.snapshot() as connection:
-        await _compare_payments(connection, settings.proof_dir, load, findings)
+        await _compare_payments(connection, open_store(settings), load, findings)
         await _compare_annotations(connection, load, findings)
         await _compare_notifications(connection, sink, load, findings)
         await _compare_sums(connection, findings)
@@ -124,7 +125,7 @@ async def _rows_by_invoice(
 
 
 async def _compare_payments(
-    connection: AsyncConnection, proofs: Path, load: LoadGenerator, findings: Findings
+    connection: AsyncConnection, proofs: ProofStore, load: LoadGenerator, findings: Findings
 ) -> None:
     rows = await connection.execute(select(Invoice.uuid, Invoice.state))
     states = {UUID(str(row.uuid)): row.state for row in rows}
@@ -159,16 +160,17 @@ async def _compare_payments(
         for payment in payments:
             if payment.sum != TOTAL:
                 findings.wrong.append(f"a payment of {payment.sum} for {subject.uuid}")
-            digest = _digest(proofs, payment.proof_key)
+            digest = await _digest(proofs, payment.proof_key)
             if payment.proof_sha256 != digest:
                 findings.wrong.append(f"wrong digest of the proof of {subject.uuid}")
             if f"{payment.date_of_payment} {digest}" not in requested:
                 findings.wrong.append(f"wrong date or proof of the payment of {subject.uuid}")
 
 
-def _digest(proofs: Path, key: str | None) -> str:
-    path = proofs / (key or "none")
-    return sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+async def _digest(proofs: ProofStore, key: str | None) -> str:
+    if key is None or await proofs.find(key) is None:
+        return "missing"
+    return sha256(b"".join([piece async for piece in proofs.read(key)])).hexdigest()
 
 
 async def _compare_annotations(

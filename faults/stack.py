@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -13,13 +13,15 @@ import httpx
 from sqlalchemy import text
 
 from app.database.engine import Database
+from app.payments.jobs.sweep_proofs import SAFE_AGE
 from app.settings import DatabaseSettings, Settings
 from faults.disk import small_disk
 from faults.program import SupervisedProgram
 from faults.servers import Postgresql, PostgresqlWithEnvironment, Valkey
 from tests.support.databases import migrate
 from tests.support.history import KEY
-from tests.support.proxy import Proxy, unix_proxy
+from tests.support.object_store import ObjectStore, run_object_store
+from tests.support.proxy import Proxy, http_proxy, unix_proxy
 from tests.support.server import free_port
 from tests.support.settings import settings_of
 from tests.support.smtp import MailServer, run_mail_server
@@ -42,6 +44,8 @@ class Layout:
     """The size in bytes of a separate file system for PostgreSQL; None for the machine's."""
     proof_disk: int | None = None
     """The size in bytes of a separate file system for proofs; None for the machine's."""
+    bucket: bool = False
+    """Whether proofs are in an object store, which is reached through a proxy."""
     standby: bool = False
     """Whether PostgreSQL has a synchronous standby. The service knows the addresses of both servers
     and connects to the one that accepts changes."""
@@ -61,6 +65,8 @@ class Stack:
         self.standby: Postgresql | None = None
         self.postgresql_proxy: Proxy | None = None
         self.valkey_proxy: Proxy | None = None
+        self.object_store: ObjectStore | None = None
+        self.object_store_proxy: Proxy | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -81,6 +87,13 @@ class Stack:
     def proofs(self) -> Path:
         """The directory of the proofs of payment."""
         return Path(self.environment["PROOF_DIR"])
+
+    def age_objects(self) -> None:
+        """Make the objects of the bucket, if there is one, old enough for the sweep."""
+        if self.object_store is not None:
+            objects = self.object_store.objects
+            for key, stored in list(objects.items()):
+                objects[key] = replace(stored, modified=stored.modified - 2 * SAFE_AGE)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
@@ -144,6 +157,8 @@ class Stack:
             "LOG_FORMAT": "json",
             **self.layout.settings,
         }
+        if self.layout.bucket:
+            await self._use_bucket(opening)
         for number in range(self.layout.apis):
             port = free_port()
             self.urls.append(f"http://127.0.0.1:{port}")
@@ -153,6 +168,13 @@ class Stack:
             self.workers.append(self._program(f"worker-{number}", "-m", "app", "worker"))
         for program in (*self.apis, *self.workers):
             opening.push_async_callback(program.stop)
+
+    async def _use_bucket(self, opening: AsyncExitStack) -> None:
+        self.object_store = opening.enter_context(run_object_store())
+        proxy = await opening.enter_async_context(http_proxy(self.object_store.url))
+        self.object_store_proxy = proxy
+        del self.environment["PROOF_DIR"]
+        self.environment |= self.object_store.environment() | {"AWS_ENDPOINT_URL_S3": proxy.url}
 
     async def _start_standby(self, opening: AsyncExitStack) -> str:
         """Start a synchronous standby; return the address of both servers."""

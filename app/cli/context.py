@@ -7,6 +7,7 @@ from unicodedata import category
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -15,10 +16,10 @@ from app.database import hosts
 from app.database.errors import CONNECTION_ERRORS
 from app.database.statements import NO_STATEMENT_CACHE
 from app.invoices.queries.stored_currency import WrongCurrency, stored_currency
-from app.settings import AuditSettings, DatabaseSettings, Settings, error_messages
+from app.settings import AuditSettings, Settings, error_messages
 from app.storage import write_problem
 
-_Settings = TypeVar("_Settings", bound=DatabaseSettings)
+_Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
 def fail(*lines: str, code: int = FAILED) -> NoReturn:

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "credit-note": ("credit_note", "Write or check the documents of credit notes."),
     "document": ("document", "Complete the documents of issued invoices."),
     "payment": ("payment", "List payments."),
-    "proof": ("proof", "Read proofs of payment."),
+    "proof": ("proof", "Read and copy proofs of payment."),
     "delivery": ("delivery", "List notifications and retry failed ones."),
     "job": ("job", "Run a job of the worker now."),
     "audit": ("audit", "Show the record of changes, verify it, or backfill it."),

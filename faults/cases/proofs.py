@@ -15,7 +15,7 @@ _DISK = 20_000_000
 
 
 @contextmanager
-def _refusing(load: LoadGenerator) -> Iterator[None]:
+def refusing(load: LoadGenerator) -> Iterator[None]:
     """Check that payments are refused during the context."""
     before = _refusals(load)
     yield
@@ -34,7 +34,7 @@ def _refusals(load: LoadGenerator) -> int:
 async def _full(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
         await load.wait_until_healthy()
-        with _refusing(load):
+        with refusing(load):
             filler = fill(stack.proofs)
             await asyncio.sleep(_SECONDS)
             filler.unlink()
@@ -44,7 +44,7 @@ async def _full(stack: Stack, load: LoadGenerator) -> None:
 async def _read_only(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
         await load.wait_until_healthy()
-        with _refusing(load), read_only(stack.proofs):
+        with refusing(load), read_only(stack.proofs):
             await asyncio.sleep(_SECONDS)
         await load.wait_for_recovery()
 
@@ -52,7 +52,7 @@ async def _read_only(stack: Stack, load: LoadGenerator) -> None:
 async def _gone(stack: Stack, load: LoadGenerator) -> None:
     async with load.running():
         await load.wait_until_healthy()
-        with _refusing(load):
+        with refusing(load):
             aside = stack.proofs.rename(stack.proofs.with_name("aside"))
             await asyncio.sleep(_SECONDS)
             aside.rename(stack.proofs)

@@ -39,6 +39,7 @@ LONG = {
     "invoice check": ["documents"],
     "invoice document --all --format html -o {folder}": ["documents"],
     "migrate": ["revisions"],
+    "proof copy {folder}": ["proofs"],
     "report": ["rows"],
 }
 """Each command that may take longer than two seconds, and the units of its parts."""
@@ -50,7 +51,7 @@ JOBS = {
     "purge_outbox": ["rows"],
     "reconcile_totals": ["invoices", "summaries"],
     "represent_issued": ["invoices", "former parts"],
-    "sweep_proofs": ["files"],
+    "sweep_proofs": ["proofs"],
 }
 """The same of each job that may run for hours."""
 SHORT = {

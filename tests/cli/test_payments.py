@@ -21,12 +21,13 @@ from app.payments.proof_store.incoming import IncomingProof
 from app.payments.proofs import Proof
 from app.settings import Settings
 from tests.support.factories import Factories, Row
+from tests.support.object_store import ObjectStore
 
 PDF = b"%PDF-1.7\n\0\xff"
 
 
-async def call(settings: Settings, *arguments: str) -> tuple[int, str, str]:
-    environment = {
+async def call(settings: Settings, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    environment |= {
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "PROOF_DIR": str(settings.proof_dir),
@@ -144,3 +145,38 @@ async def test_proof_get(
     code, _, output = await call(settings, "proof", "get", str(payment.uuid), "-o", "-")
     assert code == 1
     assert output.startswith("The proof cannot be read: ")
+
+
+async def test_proof_copy(
+    settings: Settings, make: Factories, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    await pay(make, await make.customer(), None, proof := await keep(settings, "receipt.pdf"))
+    folder = str(tmp_path / "copies")
+    copy = ("proof", "copy", str(settings.proof_dir))
+    assert await call(settings, *copy, folder) == (
+        0,
+        "1 copied, 0 present, 0 damaged, 0 missing.\n",
+        "",
+    )
+    assert (tmp_path / "copies" / proof.key).read_bytes() == PDF
+
+    environment = object_store.environment() | {"PROOF_STORE": ""}
+    bucket = "s3://bucket/prefix"
+    code, answer, _ = await call(settings, *copy, bucket, **environment)
+    assert (code, answer) == (0, "1 copied, 0 present, 0 damaged, 0 missing.\n")
+    code, answer, _ = await call(settings, *copy, bucket, **environment)
+    assert (code, answer) == (0, "0 copied, 1 present, 0 damaged, 0 missing.\n")
+    assert object_store.contents() == {f"prefix/{proof.key}": PDF}
+
+    (settings.proof_dir / proof.key).unlink()
+    code, answer, errors = await call(settings, *copy, str(tmp_path / "empty"))
+    assert (code, answer) == (1, "0 copied, 0 present, 0 damaged, 1 missing.\n")
+    assert errors == f"The proof {proof.key} is in neither store.\n"
+    assert (await call(settings, *copy))[0] == 2
+    code, _, errors = await call(settings, *copy, "ftp://host/folder")
+    assert (code, errors.partition(" is wrong: ")[0]) == (2, "ftp://host/folder")
+    code, _, errors = await call(settings, "proof", "copy", "s3://gone", folder, **environment)
+    assert (code, errors.splitlines()[0]) == (
+        1,
+        "The copy failed: the object store answered NoSuchBucket.",
+    )

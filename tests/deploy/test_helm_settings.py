@@ -20,7 +20,16 @@ from tests.support.chart import (
 pytestmark = pytest.mark.usefixtures("child_processes")
 
 SECRETS = {"DATABASE_URL", "REDIS_URL", "AUDIT_KEY", "AUDIT_KEYS_PREVIOUS", "SMTP_URL"}
-OF_THE_CHART = {"PROOF_DIR", "MAIL_DIR", "METRICS_HOST", "METRICS_PORT", "WORKER_METRICS_PORT"}
+OPTIONAL = {"SMTP_URL", "AUDIT_KEYS_PREVIOUS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+SECRETS |= OPTIONAL
+OF_THE_CHART = {
+    "PROOF_DIR",
+    "PROOF_STORE",
+    "MAIL_DIR",
+    "METRICS_HOST",
+    "METRICS_PORT",
+    "WORKER_METRICS_PORT",
+}
 
 
 class _SettingsSchema(GenerateJsonSchema):
@@ -80,6 +89,4 @@ def test_every_variable_is_a_setting_and_secrets_are_references(name: str) -> No
         assert variables.keys() <= known | ({"DUMP"} if owner.endswith("-restore") else set())
         for variable in SECRETS & variables.keys():
             reference = variables[variable]["valueFrom"]["secretKeyRef"]
-            assert reference.get("optional", False) == (
-                variable in ("SMTP_URL", "AUDIT_KEYS_PREVIOUS")
-            )
+            assert reference.get("optional", False) == (variable in OPTIONAL)

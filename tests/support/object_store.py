@@ -77,6 +77,16 @@ class ObjectStore:
         """Return the content of each of these objects."""
         return {key: each.content for key, each in self.objects.items()}
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a service that stores proofs here."""
+        return {
+            "PROOF_STORE": f"s3://{BUCKET}",
+            "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
     def settings(self, prefix: str = "") -> dict[str, Any]:
         """Return the settings of a service that stores proofs here."""
         return {

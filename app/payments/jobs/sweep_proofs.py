@@ -9,6 +9,7 @@ from app.database.engine import Database
 from app.outbox.outcome import JobSummary
 from app.payments.models import Payment
 from app.payments.proof_store.opening import open_store
+from app.payments.proof_store.store import older_than
 from app.progress import UNWATCHED, Progress
 from app.settings import Settings
 
@@ -23,7 +24,7 @@ async def sweep_proofs(
     """Remove what is in the store of proofs, is older than `SAFE_AGE` and belongs to no payment."""
     store = open_store(settings)
     summary = JobSummary()
-    names = await store.older_than(SAFE_AGE)
+    names = await older_than(store, SAFE_AGE)
     progress.begin("proofs", len(names))
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]

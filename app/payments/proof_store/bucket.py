@@ -109,21 +109,24 @@ class BucketStore:
         except ProofMissing:  # a store may answer so
             return
 
-    async def older_than(self, age: timedelta) -> list[str]:
-        """Return the keys of objects stored longer ago than `age`, by the clock of the store."""
-        latest = await self.probe() - age.total_seconds()
-        keys: list[str] = []
+    async def list(self) -> dict[str, float]:
+        """Return the keys of the objects, and when each was stored; raises `StorageUnavailable`."""
+        keys: dict[str, float] = {}
         pages = self.bucket.list(chunk_size=_PAGE)
         while True:
             async with self._answering():
                 page = await anext(pages, None)
             if page is None:
                 return keys
-            keys += (
-                each["path"]
+            keys |= {
+                each["path"]: each["last_modified"].timestamp()
                 for each in page
-                if is_key(each["path"]) and each["last_modified"].timestamp() < latest
-            )
+                if is_key(each["path"])
+            }
+
+    async def now(self) -> float:
+        """Return the time of an object that is stored now; raises `StorageUnavailable`."""
+        return await self.probe()
 
     async def probe(self) -> float:
         """Write, read and delete an object; return the time of the store, in seconds since 1970.

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final
@@ -93,29 +92,30 @@ class FolderStore:
         with translate_disk_errors():
             path.unlink(missing_ok=True)
 
-    async def older_than(self, age: timedelta) -> list[str]:
-        """Return the names of files last written longer ago than `age`, unfinished ones included.
+    async def list(self) -> dict[str, float]:
+        """Return the names of the files, unfinished ones included, and when each was written."""
+        return await asyncio.to_thread(self._list)
 
-        The time is that of a file that is written now.
-        """
-        return await asyncio.to_thread(self._older_than, age)
-
-    def _older_than(self, age: timedelta) -> list[str]:
+    def _list(self) -> dict[str, float]:
         if not self.directory.is_dir():
-            return []
+            return {}
+        with translate_disk_errors(), os.scandir(self.directory) as files:
+            return {
+                file.name: file.stat().st_mtime
+                for file in files
+                if is_key(file.name.removesuffix(UNFINISHED))
+            }
+
+    async def now(self) -> float:
+        """Return the time of a file that is written now."""
+        return await asyncio.to_thread(self._now)
+
+    def _now(self) -> float:
         with (
             translate_disk_errors(),
             NamedTemporaryFile(dir=self.directory, prefix=_PROBE) as probe,
         ):
-            own = Path(probe.name).name
-            with os.scandir(self.directory) as files:
-                written = {
-                    file.name: file.stat().st_mtime
-                    for file in files
-                    if file.name == own or is_key(file.name.removesuffix(UNFINISHED))
-                }
-        latest = written.pop(own) - age.total_seconds()
-        return [name for name, moment in written.items() if moment < latest]
+            return os.fstat(probe.fileno()).st_mtime
 
 
 class _FileUpload:

@@ -70,15 +70,17 @@ class ProofStore(Protocol):
         """Yield the content from an offset on; raises `ProofMissing` and `StorageUnavailable`."""
 
     async def delete(self, name: str) -> None:
-        """Delete a proof, or what `older_than` names, if it exists; raises `StorageUnavailable`."""
+        """Delete what has a name of `list`, if it exists; raises `StorageUnavailable`."""
 
-    async def older_than(self, age: timedelta) -> list[str]:
-        """Return the names of what was last written longer ago than `age`.
+    async def list(self) -> dict[str, float]:
+        """Return the names in the store, and when each was last written, in seconds since 1970.
 
-        A name is a key, or a key and `UNFINISHED`; anything else does not belong to the store. The
-        time is that of the store: with the host's clock a day ahead, new proofs would look old.
+        A name is a key, or a key and `UNFINISHED`; anything else does not belong to the store.
         Raises `StorageUnavailable`.
         """
+
+    async def now(self) -> float:
+        """Return the time that the store gives to what is written now; see `list`."""
 
 
 def is_key(name: str) -> bool:
@@ -91,6 +93,19 @@ def require_key(key: str) -> str:
     if not is_key(key):
         raise ValueError("not the key of a proof")
     return key
+
+
+async def older_than(store: ProofStore, age: timedelta) -> list[str]:
+    """Return the names of what was last written longer ago than `age`.
+
+    The time is that of the store: with the host's clock a day ahead, new proofs would look old.
+    Raises `StorageUnavailable`.
+    """
+    written = await store.list()
+    if not written:
+        return []
+    latest = await store.now() - age.total_seconds()
+    return [name for name, moment in written.items() if moment < latest]
 
 
 async def find_whole(store: ProofStore, proof: Proof) -> StoredProof:

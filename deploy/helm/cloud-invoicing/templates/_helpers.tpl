@@ -71,7 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     secretKeyRef:
       name: {{ $reference.name }}
       key: {{ $reference.key }}
-      {{- if has $variable (list "SMTP_URL" "AUDIT_KEYS_PREVIOUS") }}
+      {{- if has $variable (list "SMTP_URL" "AUDIT_KEYS_PREVIOUS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") }}
       optional: true
       {{- end }}
 {{- end -}}
@@ -88,6 +88,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{/* Where the proofs are, and the credentials of a bucket. */}}
+{{- define "invoicing.proofStore" -}}
+{{- if .Values.proofs.store }}
+- name: PROOF_STORE
+  value: {{ .Values.proofs.store | quote }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+{{ include "invoicing.secretVariable" (list $ . nil) }}
+{{- end }}
+{{- else }}
+- name: PROOF_DIR
+  value: /data/proofs
+{{- end }}
+{{- end -}}
+
+{{/* Whether pods of any node reach the proofs. */}}
+{{- define "invoicing.reachesProofs" -}}
+{{- if or .Values.proofs.store (eq .Values.proofs.accessMode "ReadWriteMany") }}true{{ end -}}
+{{- end -}}
+
+{{/* The volume of /data: of proofs and mail, or of mail alone. */}}
+{{- define "invoicing.dataVolume" -}}
+name: data
+{{- if .Values.proofs.store }}
+emptyDir:
+  sizeLimit: {{ .Values.temporarySize }}
+{{- else }}
+persistentVolumeClaim:
+  claimName: {{ include "invoicing.proofsClaim" . }}
+{{- end }}
+{{- end -}}
+
 {{/* All variables of API and worker. They stand in the pod itself, so that a change restarts it. */}}
 {{- define "invoicing.environment" -}}
 {{- range list "DATABASE_URL" "REDIS_URL" "AUDIT_KEY" "AUDIT_KEYS_PREVIOUS" "SMTP_URL" }}
@@ -96,8 +127,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- include "invoicing.settings" . }}
 - name: METRICS_HOST
   value: 0.0.0.0
-- name: PROOF_DIR
-  value: /data/proofs
+{{- include "invoicing.proofStore" . }}
 - name: MAIL_DIR
   value: /data/mail
 {{- end -}}
@@ -144,7 +174,7 @@ securityContext: {{ include "invoicing.containerSecurity" . | nindent 2 }}
 
 {{/* A ReadWriteOnce volume is on one node, and so are all pods that use it. */}}
 {{- define "invoicing.withProofs" -}}
-{{- if ne .Values.proofs.accessMode "ReadWriteMany" }}
+{{- if not (include "invoicing.reachesProofs" .) }}
 affinity:
   podAffinity:
     requiredDuringSchedulingIgnoredDuringExecution:
@@ -160,7 +190,7 @@ affinity:
 {{- define "invoicing.spread" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
-{{- if eq $root.Values.proofs.accessMode "ReadWriteMany" }}
+{{- if include "invoicing.reachesProofs" $root }}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
@@ -176,9 +206,7 @@ topologySpreadConstraints:
 {{- end -}}
 
 {{- define "invoicing.volumes" -}}
-- name: data
-  persistentVolumeClaim:
-    claimName: {{ include "invoicing.proofsClaim" . }}
+- {{ include "invoicing.dataVolume" . | nindent 2 | trim }}
 - name: temporary
   emptyDir:
     sizeLimit: {{ .Values.temporarySize }}
