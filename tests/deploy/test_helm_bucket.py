@@ -26,8 +26,9 @@ BUCKET = (
 
 
 def job(manifests: list[Manifest], name: str) -> Manifest:
-    spec: Manifest = one(manifests, "CronJob", name)["spec"]["jobTemplate"]["spec"]
-    return spec["template"]["spec"]
+    template = one(manifests, "CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]
+    spec: Manifest = template["spec"]
+    return spec
 
 
 def test_no_volume_is_shared_and_pods_stand_anywhere() -> None:
