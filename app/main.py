@@ -3,7 +3,7 @@
 import ctypes
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Final
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from app.api.middleware import cors
 from app.api.middleware.compression import CompressionMiddleware
 from app.api.middleware.limits import DeadlineMiddleware, LimitsMiddleware, body_max_bytes
 from app.api.middleware.rate_limit import RateLimitMiddleware, RateLimits
+from app.api.middleware.read_positions import ReadPositionsMiddleware
 from app.api.middleware.request_log import Operations, RequestLogMiddleware
 from app.credit_notes.api.credit import router as invoice_credit
 from app.credit_notes.api.credit_notes import router as credit_notes
@@ -27,6 +28,7 @@ from app.credits.api.project_credit_changes import router as project_credit_chan
 from app.credits.api.project_credits import router as project_credits
 from app.credits.api.transactions import router as credit_transactions
 from app.database.engine import Database
+from app.database.replicas.routing import ReadRouter
 from app.documents.pdf.maker import PdfMaker
 from app.health import Readiness
 from app.identity.failed_logins import FailedLogins
@@ -115,8 +117,10 @@ def create_app(settings: Settings) -> FastAPI:
             with suppress(StorageUnavailable):
                 proof_store.create()
         database = Database(settings)
+        router = ReadRouter(settings, database) if settings.database_read_url else None
         notifier = Notifier(settings)
         app.state.database = database
+        app.state.read_router = router
         app.state.notifier = notifier
         app.state.token_cache = new_token_cache()
         app.state.response_cache = ResponseCache(settings)
@@ -124,7 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.failed_logins = FailedLogins()
         app.state.pdf_maker = PdfMaker(default_locale=settings.locale)
         try:
-            async with rate_limits.shared():
+            async with rate_limits.shared(), router.running() if router else nullcontext():
                 yield
         finally:
             await readiness.aclose()
@@ -138,6 +142,8 @@ def create_app(settings: Settings) -> FastAPI:
     literal_paths.install(app)
     trailing_slash.install(app)
     # The middleware that is added last runs first.
+    if settings.database_read_url:
+        app.add_middleware(ReadPositionsMiddleware)
     app.add_middleware(DeadlineMiddleware, seconds=settings.database_request_timeout)
     app.add_middleware(CompressionMiddleware)
     app.add_middleware(RateLimitMiddleware, limits=rate_limits)

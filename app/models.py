@@ -6,6 +6,7 @@ import app.credit_notes.models
 import app.credits.models
 import app.customers.models
 import app.database.base
+import app.database.replicas.state
 import app.database.row_counts
 import app.deliveries.models
 import app.idempotency.models

@@ -43,7 +43,7 @@ from app.billing.party_details import (
 )
 from app.mailbox import Mailbox
 from app.proof_settings import ProofStoreSettings
-from app.server_urls import check_redis_url, writable_postgresql_url
+from app.server_urls import check_redis_url, postgresql_url, writable_postgresql_url
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
 
@@ -229,6 +229,14 @@ class Settings(ProofSettings):
     redis_url: Annotated[str, AfterValidator(check_redis_url)] = Field(repr=False)
     """The Redis-compatible queue, as `redis://host:port/0` or `unix:///path/to/socket`, or its
     sentinels, as `redis+sentinel://host:port,host:port/service/0`."""
+    database_read_url: Annotated[str, AfterValidator(postgresql_url)] | None = Field(
+        default=None, repr=False
+    )
+    """A standby of the database, or several, for reads of the API: those that it has replayed far
+    enough for. Without it, the server at DATABASE_URL is read."""
+    database_read_max_lag: PositiveInt = 10
+    """Seconds by which a standby may lag behind before no read goes to it."""
+
     queue_name: str = Field(default="invoicing", min_length=1)
     """The name of the queue; deployments that share a Redis server need different names."""
     job_lease: PositiveInt = 30

@@ -11,8 +11,9 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.middleware.proxy_headers import origin
+from app.api.middleware.read_positions import reads_of
 from app.api.serializers import Links, build_links
-from app.database.engine import Database
+from app.database.engine import Database, Reads
 from app.settings import Settings
 
 
@@ -24,10 +25,12 @@ async def _database(request: Request) -> Database:
     return cast(Database, request.app.state.database)
 
 
-async def _reading(
-    database: Annotated[Database, Depends(_database)],
-) -> AsyncIterator[AsyncConnection]:
-    async with database.reading() as connection:
+async def _reads(request: Request) -> Reads:
+    return reads_of(request)
+
+
+async def _reading(reads: Annotated[Reads, Depends(_reads)]) -> AsyncIterator[AsyncConnection]:
+    async with reads.reading() as connection:
         yield connection
 
 
@@ -37,6 +40,8 @@ async def _links(request: Request) -> Links:
 
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 CurrentDatabase = Annotated[Database, Depends(_database)]
+CurrentReads = Annotated[Reads, Depends(_reads)]
+"""The reads of a request that changes nothing."""
 Reading = Annotated[AsyncConnection, Depends(_reading, scope="function")]
 """A connection without a transaction, released before the response is sent."""
 RequestLinks = Annotated[Links, Depends(_links)]

@@ -50,7 +50,7 @@ class Deadline:
         self.ends_at = self.updated_at + self.seconds
         for connection, timer in list(self._timers.items()):
             timer.cancel()
-            self._timers[connection] = loop.call_at(self.ends_at, _terminate, connection)
+            self._timers[connection] = loop.call_at(self.ends_at, terminate, connection)
 
     @contextmanager
     def spending(self, connection: AsyncConnection | None = None) -> Iterator[float | None]:
@@ -65,7 +65,7 @@ class Deadline:
         if not self.counts_all_time:
             self.ends_at += loop.time() - self.updated_at
         if connection is not None:
-            self._timers[connection] = loop.call_at(self.ends_at, _terminate, connection)
+            self._timers[connection] = loop.call_at(self.ends_at, terminate, connection)
         try:
             yield self.ends_at
         finally:
@@ -98,7 +98,8 @@ async def restart_deadline_after_each(parts: AsyncIterable[_T]) -> AsyncGenerato
         yield part
 
 
-def _terminate(connection: AsyncConnection) -> None:
+def terminate(connection: AsyncConnection) -> None:
+    """Close a connection at once; a statement that runs on it fails."""
     try:
         pooled = connection.sync_connection and connection.sync_connection.connection
     except InvalidRequestError:  # it is closed or invalidated already

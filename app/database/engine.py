@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from time import monotonic, perf_counter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy import ARRAY, JSON, Engine, RowMapping, event, text
@@ -68,10 +68,35 @@ The arguments are the name of the type, and the days or microseconds since 2000.
 """
 
 
+class Reads(Protocol):
+    """The reads of one request, or of anything else that reads."""
+
+    @property
+    def streams(self) -> FairSemaphore:
+        """A slot for each connection that is held while a client reads a response."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection, as `Database.reading` does."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection, as `Database.snapshot` does."""
+
+    def streaming(self, holder: Hashable = None) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a connection, as `Database.streaming` does."""
+
+    def rendering(self, holder: Hashable) -> AbstractAsyncContextManager[None]:
+        """Wait for a slot, as `Database.rendering` does."""
+
+    def use_primary(self) -> bool:
+        """Read from the primary from now on; return whether anything was read elsewhere."""
+
+
 class Database:
     """The connection pool of one process."""
 
-    def __init__(self, settings: DatabaseSettings, **connect_args: Any) -> None:
+    def __init__(
+        self, settings: DatabaseSettings, *, is_replica: bool = False, **connect_args: Any
+    ) -> None:
         behind_pgbouncer = settings.database_pgbouncer
         session = {"application_name": "cloud-invoicing", "timezone": "UTC"}
         self.engine: AsyncEngine = create_async_engine(
@@ -101,17 +126,19 @@ class Database:
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             warn_if_timeouts_ignored(self.engine.sync_engine, settings)
-            _replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
+            if not is_replica:
+                _replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        CONNECTIONS_MAX.set(settings.database_pool_size)
+        if not is_replica:
+            CONNECTIONS_MAX.set(settings.database_pool_size)
         self._pool_timeout = settings.database_pool_timeout
         self._succeeded_at: float | None = None
         self.clock = ServerClock()
         half = max(1, settings.database_pool_size // 2)
         self._render_slots = FairSemaphore(half)
-        self.streams = FairSemaphore(half)
+        self.streams: Final = FairSemaphore(half)
         """A slot for each connection that is held while a client reads a response."""
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -152,8 +179,12 @@ class Database:
         other half free. Raises DatabaseUnavailable, also if no slot becomes free within
         DATABASE_POOL_TIMEOUT.
         """
-        async with self._slot(self.streams, holder, "streamed"), self.snapshot() as connection:
+        async with self.stream_slot(holder), self.snapshot() as connection:
             yield connection
+
+    def stream_slot(self, holder: Hashable) -> AbstractAsyncContextManager[None]:
+        """Wait for the slot of a stream, whatever its snapshot. Raises DatabaseUnavailable."""
+        return self._slot(self.streams, holder, "streamed")
 
     @asynccontextmanager
     async def rendering(self, holder: Hashable) -> AsyncIterator[None]:
@@ -179,6 +210,10 @@ class Database:
                 message = f"too many responses are being {action}"
                 raise ConnectionLost(TimeoutError(message)) from error
             yield
+
+    def use_primary(self) -> bool:
+        """Return False: all is read from the server at DATABASE_URL."""
+        return False
 
     def succeeded_within(self, seconds: float) -> bool:
         """Return whether a transaction or read has ended without error within these seconds."""

@@ -14,6 +14,7 @@ from app.doctor import (
     issuer,
     privileges,
     proofs,
+    replica,
     schema,
     server,
     services,
@@ -42,6 +43,7 @@ _SERVER_CHECKS: Final[dict[str, _DatabaseCheck]] = {
     "time": server.time,
     "limits": server.timeouts,
     "durability": hosts.durability,
+    "replica": replica.replica,
     "revision": schema.revision,
 }
 _TABLE_CHECKS: Final[dict[str, _DatabaseCheck]] = {

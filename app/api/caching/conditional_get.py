@@ -18,12 +18,14 @@ from app.api.caching import etags
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.json_response import MEDIA_TYPE, head_response
 from app.api.middleware.proxy_headers import origin
+from app.api.middleware.read_positions import reads_of
 from app.api.middleware.request_log import user_of
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links, build_links
 from app.api.streaming import JsonStream
 from app.database.deadline import current_deadline
-from app.database.engine import Database
+from app.database.engine import Reads
+from app.database.errors import DatabaseUnavailable
 from app.settings import Settings
 
 CACHE_CONTROL: Final = {"Cache-Control": "private, no-cache"}
@@ -91,7 +93,7 @@ class ConditionalGet:
     def __init__(self, request: Request) -> None:
         state = request.app.state
         self.request = request
-        self.database = cast(Database, state.database)
+        self.reads: Reads = reads_of(request)
         self.settings = cast(Settings, state.settings)
         self.cache = cast(ResponseCache, state.response_cache)
         self.links: Links = build_links(self.settings, origin(request).base)
@@ -112,8 +114,16 @@ class ConditionalGet:
 
     async def respond(self, resource: Resource[State]) -> Response:
         """Return the response; raises what `select`, `represent` and `render` raise."""
-        database = self.database
-        async with database.snapshot() if resource.in_snapshot else database.reading() as reader:
+        try:
+            return await self._respond(resource)
+        except DatabaseUnavailable:
+            if not self.reads.use_primary():
+                raise
+            return await self._respond(resource)
+
+    async def _respond(self, resource: Resource[State]) -> Response:
+        reads = self.reads
+        async with reads.snapshot() if resource.in_snapshot else reads.reading() as reader:
             shown = resource.represent(await resource.select(reader))
             headers = _headers(shown)
             if self._is_current(shown.etag):
@@ -168,18 +178,18 @@ class ConditionalGet:
         connection is released, and it starts over when a slot is free.
         """
         user = user_of(self.request)
-        async with self.database.rendering(user), AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.database.snapshot())
+        async with self.reads.rendering(user), AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self.reads.snapshot())
             start = await _start(resource, connection, stack)
             if start.rest is None:
                 return self._whole(start)
-            if self.database.streams.try_acquire(user):
+            if self.reads.streams.try_acquire(user):
                 held = AsyncExitStack()
-                held.callback(self.database.streams.release, user)
+                held.callback(self.reads.streams.release, user)
                 held.push_async_exit(stack.pop_all())
                 return _stream(start, held)
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(self.database.streaming(user))
+            connection = await stack.enter_async_context(self.reads.streaming(user))
             start = await _start(resource, connection, stack)
             if start.rest is None:
                 return self._whole(start)

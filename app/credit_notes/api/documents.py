@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.collections import RecordUuid
-from app.api.dependencies import CurrentDatabase
+from app.api.dependencies import CurrentReads
 from app.credit_notes.api.credit_notes import collection
 from app.credit_notes.queries.documents import find_document
 from app.documents.files import PDF_TYPE, XML_TYPE
@@ -24,9 +24,9 @@ router = APIRouter(prefix="/api/credit-notes", tags=["credit-notes"])
 
 
 async def _issued_document(
-    uuid: RecordUuid, caller: Authenticated, database: CurrentDatabase
+    uuid: RecordUuid, caller: Authenticated, reads: CurrentReads
 ) -> IssuedDocument:
-    async with database.reading() as connection:
+    async with reads.reading() as connection:
         row = await collection.find(connection, caller, uuid, fields=("uuid",))
         return await find_document(connection, row["uuid"])
 

@@ -13,7 +13,7 @@ from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.customers.countries import country_names
 from app.database import import_lock
-from app.database.engine import Database
+from app.database.engine import Database, Reads
 from app.database.large_statements import allow_parallel_processes
 from app.documents.document import Party
 from app.domain_errors import TemporarilyUnavailable
@@ -46,27 +46,33 @@ async def freeze(
     return await documents.freeze_invoices(connection, invoice_ids, issuer, is_late=is_late)
 
 
-async def find_or_freeze(database: Database, settings: Settings, invoice_id: int) -> IssuedDocument:
+async def find_or_freeze(
+    database: Database, settings: Settings, invoice_id: int, reads: Reads | None = None
+) -> IssuedDocument:
     """Return the document of an invoice; freeze one that was issued before there were documents.
+
+    A request passes its own reads.
 
     Raises NotIssued, and TemporarilyUnavailable if the invoice would have to be frozen while an
     import runs.
     """
-    found = await _find(database, invoice_id)
+    reads = reads or database
+    found = await _find(reads, invoice_id)
     if found is None:
         async with audited_transaction(database, settings.audit_key, FREEZER) as connection:
             if not await import_lock.try_lock_out_imports(connection):
                 raise _unavailable()
             locked = await documents.lock_unfrozen(connection, [invoice_id])
             await freeze(connection, locked, settings)
-        found = await _find(database, invoice_id)
+        reads.use_primary()
+        found = await _find(reads, invoice_id)
     if found is None:  # an import has replaced the invoice in between
         raise _unavailable()
     return found
 
 
-async def _find(database: Database, invoice_id: int) -> IssuedDocument | None:
-    async with database.reading() as connection:
+async def _find(reads: Reads, invoice_id: int) -> IssuedDocument | None:
+    async with reads.reading() as connection:
         return await find_document(connection, invoice_id)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, WithJsonSchema
 
 from app.api.caching.conditional_get import ConditionalGet, File, Representation, Resource
 from app.api.caching.etags import etag_of
-from app.api.dependencies import CurrentDatabase, CurrentSettings
+from app.api.dependencies import CurrentDatabase, CurrentReads, CurrentSettings
 from app.api.operation_docs import FILE_HEADERS, DocumentError, document_read
 from app.api.query_parameters import QueryParameters, QueryParser, choice
 from app.database.engine import Connection
@@ -61,13 +61,17 @@ CiiAsked = Annotated[CiiParameters, Depends(QueryParser(CiiParameters))]
 
 
 async def _issued_document(
-    uuid: InvoiceUuid, caller: Authenticated, database: CurrentDatabase, settings: CurrentSettings
+    uuid: InvoiceUuid,
+    caller: Authenticated,
+    reads: CurrentReads,
+    database: CurrentDatabase,
+    settings: CurrentSettings,
 ) -> IssuedDocument:
-    async with database.reading() as connection:
+    async with reads.reading() as connection:
         invoice = await find_visible_invoice(
             connection, caller=caller, uuid=uuid, filters=NO_FILTERS
         )
-    return await find_or_freeze(database, settings, invoice.id)
+    return await find_or_freeze(database, settings, invoice.id, reads)
 
 
 Issued = Annotated[IssuedDocument, Depends(_issued_document, scope="function")]
@@ -129,7 +133,7 @@ async def respond_with_pdf(request: Request, issued: IssuedDocument) -> Response
     return await get.respond_with_file(
         File(
             _etag(issued, PDF_TYPE, get.settings.locale),
-            partial(render_pdf, get.database, issued, maker),
+            partial(render_pdf, get.reads, issued, maker),
             PDF_TYPE,
             _headers(pdf_name(issued.document)),
         )

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.engine import Database
+from app.database.engine import Reads
 from app.documents.files import document_title
 from app.documents.html_page import make_html
 from app.documents.pdf.errors import PdfError
@@ -73,14 +73,14 @@ async def render_xml(
     yield writer.end()
 
 
-async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker) -> bytes:
+async def render_pdf(reads: Reads, issued: IssuedDocument, maker: PdfMaker) -> bytes:
     """Return a document as PDF, with the e-invoice inside where it can be made.
 
     Above the most lines of an e-invoice inside, lines are summed up while they are read. No
     connection is held while the PDF is made. Raises TemporarilyUnavailable if it took too long
     or its process was killed.
     """
-    async with database.snapshot() as connection:
+    async with reads.snapshot() as connection:
         if issued.document.items > MAX_ATTACHED_LINES:
             summary = maker.begin_summary(issued.document)
             async for lines in issued.read_lines(connection):
@@ -97,11 +97,11 @@ async def render_pdf(database: Database, issued: IssuedDocument, maker: PdfMaker
         raise TemporarilyUnavailable(f"{message} Try again.") from error
 
 
-async def render_html(database: Database, issued: IssuedDocument, default_locale: str) -> bytes:
+async def render_html(reads: Reads, issued: IssuedDocument, default_locale: str) -> bytes:
     """Return a document as HTML. Lines are summed up while they are read, if there are many."""
     document = issued.document
     texts = choose_texts(document.language, default_locale)
-    async with database.snapshot() as connection:
+    async with reads.snapshot() as connection:
         if is_summed_up(document):
             summary = LineSummary(document, texts)
             async for batch in issued.read_lines(connection):

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.dependencies import CurrentDatabase
+from app.api.dependencies import CurrentReads
 from app.api.errors import ApiError, NotFound
 from app.api.operation_docs import document_errors
 from app.api.streaming import CUT
@@ -153,14 +153,14 @@ async def download_proof(
         ),
     ],
     caller: Authenticated,
-    database: CurrentDatabase,
+    reads: CurrentReads,
     request: Request,
 ) -> FileResponse:
     """Download the proof of a payment. The media type is detected from the content."""
     payment = parse_uuid(uuid)
     proof = None
     if payment is not None:
-        async with database.reading() as connection:
+        async with reads.reading() as connection:
             proof = await find_visible_proof(connection, caller, payment)
     if proof is None:
         raise NotFound("No Payment with a proof matches the given query.")

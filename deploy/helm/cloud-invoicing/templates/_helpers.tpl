@@ -71,7 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
     secretKeyRef:
       name: {{ $reference.name }}
       key: {{ $reference.key }}
-      {{- if has $variable (list "SMTP_URL" "AUDIT_KEYS_PREVIOUS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") }}
+      {{- if has $variable (list "DATABASE_READ_URL" "SMTP_URL" "AUDIT_KEYS_PREVIOUS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") }}
       optional: true
       {{- end }}
 {{- end -}}
@@ -121,7 +121,7 @@ persistentVolumeClaim:
 
 {{/* All variables of API and worker. They stand in the pod itself, so that a change restarts it. */}}
 {{- define "invoicing.environment" -}}
-{{- range list "DATABASE_URL" "REDIS_URL" "AUDIT_KEY" "AUDIT_KEYS_PREVIOUS" "SMTP_URL" }}
+{{- range list "DATABASE_URL" "DATABASE_READ_URL" "REDIS_URL" "AUDIT_KEY" "AUDIT_KEYS_PREVIOUS" "SMTP_URL" }}
 {{ include "invoicing.secretVariable" (list $ . nil) }}
 {{- end }}
 {{- include "invoicing.settings" . }}
