@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -28,6 +29,8 @@ from app.database.keepalive import KeptAliveConnection
 from app.database.server_clock import ServerClock
 from app.database.statements import NO_STATEMENT_CACHE, AnySelect
 from app.database.timeouts import (
+    AUTOCOMMIT,
+    on_first_timeout,
     session_timeouts,
     set_timeouts_in_transactions,
     warn_if_timeouts_ignored,
@@ -120,11 +123,15 @@ class Database:
             },
         )
         register_date_codecs(self.engine.sync_engine)
+        self._autocommit = self.engine.execution_options(isolation_level=AUTOCOMMIT)
+        self._reading = self._changing = self.engine if behind_pgbouncer else self._autocommit
         if behind_pgbouncer:
-            self._reading = self.engine
             set_timeouts_in_transactions(self.engine.sync_engine, session_timeouts(settings))
+            on_first_timeout(
+                self.engine.sync_engine,
+                partial(self._note_timeout, settings.database_statement_timeout * 1000),
+            )
         else:
-            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             warn_if_timeouts_ignored(self.engine.sync_engine, settings)
             if not is_replica:
                 _replace_read_only_sessions(self.engine.sync_engine)  # a pooler replaces its own
@@ -144,8 +151,8 @@ class Database:
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open an autocommit connection for reads; it saves two round trips.
 
-        Behind PgBouncer, where another client's statements could run in between, it is a
-        transaction instead. Raises DatabaseUnavailable.
+        Behind PgBouncer it is a transaction instead, which sets the timeouts, unless the sessions
+        of the role have a statement timeout. Raises DatabaseUnavailable.
         """
         return self._transaction(self._reading)
 
@@ -153,9 +160,10 @@ class Database:
         """Open a connection for one statement that changes rows, as `reading` does.
 
         The statement is a transaction of its own, without the round trips to begin and to commit
-        it. If it raises DatabaseUnavailable, the outcome is unknown.
+        it. If it raises DatabaseUnavailable, the outcome is unknown. Behind PgBouncer it is a
+        transaction, which sets the timeouts.
         """
-        return self._transaction(self._reading)
+        return self._transaction(self._changing)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a connection in a transaction that commits at the end, or rolls back on error.
@@ -195,6 +203,11 @@ class Database:
         """
         async with self._slot(self._render_slots, holder, "rendered"):
             yield
+
+    def _note_timeout(self, longest: int, milliseconds: int) -> None:
+        """Read without transactions if the sessions of a pooler limit statements themselves."""
+        if 0 < milliseconds <= longest:
+            self._reading = self._autocommit
 
     @asynccontextmanager
     async def _slot(

@@ -1,6 +1,6 @@
 """PostgreSQL's timeouts for statements, locks and idle transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event, func, select
@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.logging import get_logger
 from app.settings import DatabaseSettings
 
+AUTOCOMMIT: Final = "AUTOCOMMIT"
+"""The isolation level of statements without a transaction."""
 IDLE_SECONDS: Final = 60
 """Seconds after which PostgreSQL ends an idle transaction and releases its locks.
 
@@ -49,7 +51,8 @@ def set_timeouts_in_transactions(engine: Engine, values: Mapping[str, str]) -> N
     statement = select(*(func.set_config(name, value, True) for name, value in values.items()))
 
     def begin(connection: Connection) -> None:
-        connection.execute(statement)
+        if connection.get_execution_options().get("isolation_level") != AUTOCOMMIT:
+            connection.execute(statement)
 
     event.listen(engine, "begin", begin)
 
@@ -58,18 +61,27 @@ def warn_if_timeouts_ignored(engine: Engine, settings: DatabaseSettings) -> None
     """Log a warning at the first connection if a pooler dropped the timeouts."""
     expected = settings.database_statement_timeout * 1000
 
-    def check(connection: Any, _record: object) -> None:
+    def check(milliseconds: int) -> None:
+        if milliseconds != expected:
+            _logger.warning(
+                "the database ignores DATABASE_STATEMENT_TIMEOUT;"
+                " behind a pooler, set DATABASE_PGBOUNCER=true",
+                expected=expected,
+                actual=milliseconds,
+            )
+
+    on_first_timeout(engine, check)
+
+
+def on_first_timeout(engine: Engine, handle: Callable[[int], None]) -> None:
+    """Pass on the statement timeout of the first session, in milliseconds; 0 is none."""
+
+    def read(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         cursor.execute(_READ_STATEMENT_TIMEOUT)
         [milliseconds] = cursor.fetchone()
         cursor.close()
         connection.rollback()
-        if int(milliseconds) != expected:
-            _logger.warning(
-                "the database ignores DATABASE_STATEMENT_TIMEOUT;"
-                " behind a pooler, set DATABASE_PGBOUNCER=true",
-                expected=expected,
-                actual=int(milliseconds),
-            )
+        handle(int(milliseconds))
 
-    event.listen(engine, "first_connect", check)
+    event.listen(engine, "first_connect", read)

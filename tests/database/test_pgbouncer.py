@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from structlog.testing import capture_logs
 
@@ -29,6 +29,7 @@ from app.outbox import repository as outbox
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.commands import run_command
+from tests.support.executed import noting_statements
 from tests.support.factories import Factories, Row
 from tests.support.pgbouncer import pgbouncer
 
@@ -205,6 +206,43 @@ async def test_timeouts_are_set_in_each_transaction_only(behind: Database, poole
         async with other.connect() as connection:
             assert (await shown(connection))[:3] == ["0", "0", "0"]
     await other.dispose()
+
+
+async def test_reads_need_no_transaction_if_the_role_has_a_statement_timeout(
+    pooled: Settings, database: Database, pooled_url: str, make: Factories
+) -> None:
+    """Two services read at the same time over two servers: no statement meets another's."""
+    headers = (await make.staff()).headers
+    name = make_url(pooled_url).database
+    async with database.autocommit() as connection:
+        change = f"ALTER DATABASE \"{name}\" SET statement_timeout = '2s'"
+        await connection.execute(text(change))
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            app = create_app(pooled.model_copy(update={"database_pool_size": 8}))
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            clients.append(await stack.enter_async_context(client_of(app, headers=headers)))
+            seen: list[str] = []
+            stack.enter_context(
+                noting_statements(app, lambda text, _, seen=seen: seen.append(text))
+            )
+        answers = await asyncio.gather(
+            *(
+                clients[number % 2].get("/api/invoices/" if number % 4 < 2 else "/api/payments/")
+                for number in range(40)
+            )
+        )
+        assert Counter(answer.status_code for answer in answers) == {200: 40}
+        seen: list[str] = []
+        noting = noting_statements(app, lambda statement, _: seen.append(statement))
+        stack.enter_context(noting)
+        assert (await clients[1].get("/api/payments/")).status_code == 200
+        assert seen
+        assert not [statement for statement in seen if "set_config" in statement]
+        with pytest.raises(DatabaseUnavailable, match="statement timeout"):
+            async with app.state.database.reading() as connection:
+                await connection.execute(text("SELECT pg_sleep(5)"))
 
 
 async def test_a_slow_statement_or_lock_is_cancelled(
