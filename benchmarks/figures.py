@@ -102,7 +102,7 @@ def figures(result: Result) -> list[Figure]:
     measured = {Phase(name) for name in result.options["phases"]}
     makers: tuple[Callable[[Result], Iterator[Figure]], ...] = (
         _references, _tails, _cold, _sizes, _processes, _imports, _memory, _streams, _disk,
-        _deliveries, _focus, _close, _baseline,
+        _deliveries, _focus, _close, _baseline, _replication,
     )  # fmt: skip
     found = [figure for maker in makers for figure in maker(result)]
     return [figure for figure in found if figure.phase in measured]
@@ -203,6 +203,44 @@ def _close(result: Result) -> Iterator[Figure]:
             ratios[0] if ratios else None,
             times if beside.startswith(_RENDERING_BUILD) else _BASELINE_TARGET,
         )
+
+
+def _replication(result: Result) -> Iterator[Figure]:
+    ratio, note = _worst_beside_primary(result, Phase.REPLICA)
+    yield Figure(
+        Phase.REPLICA,
+        "cost of a read with a standby, against none",
+        1 / ratio if ratio else None,
+        1.15,
+        at_most=True,
+        note=note,
+    )
+    loads = {one.subject: one.of_a_request for one in result.primary_loads}
+    yield Figure(
+        Phase.REPLICA,
+        "transactions that a standby takes off the primary",
+        100 * (1 - loads[Subject.SERVICE] / loads[Subject.PRIMARY]) if loads else None,
+        90,
+        unit=" %",
+    )
+    ratio, note = _worst_beside_primary(result, Phase.PGBOUNCER)
+    name = "reads through PgBouncer, against a direct connection"
+    yield Figure(Phase.PGBOUNCER, name, ratio, 0.9, note=note)
+
+
+def _worst_beside_primary(result: Result, phase: Phase) -> tuple[float | None, str]:
+    """Return the smallest ratio of the rates of a phase, and the title of its case."""
+    ratios = {
+        series.case: ratio
+        for series in result.samples
+        if series.phase is phase
+        and series.subject is Subject.SERVICE
+        and (ratio := result.ratio(series, replace(series, subject=Subject.PRIMARY)))
+    }
+    if not ratios:
+        return None, result.missing.get(phase, "")
+    worst = min(ratios, key=lambda case: ratios[case])
+    return ratios[worst], f"the worst case: {result.titles[worst]}"
 
 
 def _references(result: Result) -> Iterator[Figure]:

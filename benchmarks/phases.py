@@ -96,10 +96,7 @@ async def make(
     made = []
     for size in sizes:
         shape = Shape(size)
-        url = await databases.make(shape)
-        for job in ("freeze_issued", "represent_issued"):
-            await run_app("job", job, settings=environment.settings(url))
-        await finish(environment, url)
+        url = await prepare(databases, environment, shape)
         connection = await asyncpg.connect(url)
         try:
             result.footprints[size] = await footprint(connection)
@@ -107,6 +104,15 @@ async def make(
             await connection.close()
         made.append(Made(shape, url, await find_subjects(url, shape)))
     return made
+
+
+async def prepare(databases: Databases, environment: Environment, shape: Shape) -> str:
+    """Return the URL of a database, made if it is missing, whose jobs have run."""
+    url = await databases.make(shape)
+    for job in ("freeze_issued", "represent_issued"):
+        await run_app("job", job, settings=environment.settings(url))
+    await finish(environment, url)
+    return url
 
 
 async def finish(environment: Environment, url: str, build: Build = THIS_BUILD) -> None:

@@ -13,7 +13,7 @@ from app import clock
 from app.billing.periods import Period
 from app.local.embedded.postgresql import EmbeddedPostgresql
 from app.local.embedded.valkey import EmbeddedValkey
-from benchmarks import baseline, cold
+from benchmarks import baseline, cold, replication
 from benchmarks.builds import check_out
 from benchmarks.loading import Databases
 from benchmarks.machine import machine
@@ -22,7 +22,13 @@ from benchmarks.phases import PHASES, Bench, make
 from benchmarks.results import Phase, Result
 from benchmarks.servers import Environment
 
-_PHASES: Final = {**PHASES, Phase.COLD: cold.measure, Phase.BASELINE: baseline.measure}
+_PHASES: Final = {
+    **PHASES,
+    Phase.COLD: cold.measure,
+    Phase.BASELINE: baseline.measure,
+    Phase.REPLICA: replication.measure_replica,
+    Phase.PGBOUNCER: replication.measure_pgbouncer,
+}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ class Subject(StrEnum):
     CEILING = "ceiling"
     ONE_QUERY = "one-query"
     PLAIN = "plain"
+    PRIMARY = "primary"
+    """The service with a direct connection to the primary, and nothing else."""
     BASELINE = "baseline"
     """The service as another commit builds it."""
 
@@ -43,6 +45,10 @@ class Phase(StrEnum):
     """The central cases beside the build of another commit."""
     COLD = "cold"
     """Reads of issued invoices with nothing kept in memory."""
+    REPLICA = "replica"
+    """Reads from a standby beside reads from the primary."""
+    PGBOUNCER = "pgbouncer"
+    """Reads through PgBouncer beside reads from a direct connection."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,20 @@ class FocusRound:
 
 
 @dataclass(frozen=True)
+class PrimaryLoad:
+    """The transactions of the primary while a service read."""
+
+    subject: Subject
+    requests: int
+    transactions: int
+
+    @property
+    def of_a_request(self) -> float:
+        """Transactions for each request."""
+        return self.transactions / self.requests
+
+
+@dataclass(frozen=True)
 class Memory:
     """The peak of one serving process, in bytes."""
 
@@ -167,6 +187,7 @@ class Result:
     imports: list[ImportRound] = field(default_factory=list)
     deliveries: list[DeliveryRound] = field(default_factory=list)
     focus: list[FocusRound] = field(default_factory=list)
+    primary_loads: list[PrimaryLoad] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     footprints: dict[int, Footprint] = field(default_factory=dict)
 
@@ -212,6 +233,7 @@ class Result:
             "imports": [asdict(one) for one in self.imports],
             "deliveries": [asdict(one) for one in self.deliveries],
             "focus": [asdict(one) for one in self.focus],
+            "primary_loads": [asdict(one) for one in self.primary_loads],
             "memory": [asdict(one) for one in self.memory],
             "footprints": {size: asdict(one) for size, one in self.footprints.items()},
         }
@@ -243,6 +265,10 @@ class Result:
             focus=[
                 FocusRound(**one | {"subject": Subject(one["subject"])})
                 for one in value.get("focus", [])
+            ],
+            primary_loads=[
+                PrimaryLoad(**one | {"subject": Subject(one["subject"])})
+                for one in value.get("primary_loads", [])
             ],
             memory=[Memory(**one) for one in value["memory"]],
             footprints={int(k): Footprint(**one) for k, one in value["footprints"].items()},

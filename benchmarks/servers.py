@@ -140,7 +140,7 @@ class Environment:
         settings: Mapping[str, str],
         build: Build = THIS_BUILD,
     ) -> AsyncIterator[Server]:
-        port = _free_port()
+        port = free_port()
         arguments = [*command, "--port", str(port)]
         async with self.process(name, arguments, settings, build) as process:
             server = Server(f"http://127.0.0.1:{port}", process, self.place / f"{name}.log")
@@ -170,7 +170,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

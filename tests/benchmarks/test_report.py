@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.figures import Figure, figures
 from benchmarks.report import BEGIN, END, markdown, replaced
-from benchmarks.results import Phase, Result, Sample, Series, Subject
+from benchmarks.results import Phase, PrimaryLoad, Result, Sample, Series, Subject
 
 _MACHINE = {
     "day": "2026-11-24",
@@ -74,6 +74,22 @@ def test_a_build_is_compared_round_by_round_with_that_of_another_commit() -> Non
         result.add({series: samples})
     (figure,) = figures(result)
     assert (figure.name, figure.value, figure.met()) == ("the list, against abc", 0.9, True)
+
+
+def test_a_standby_has_a_cost_and_takes_load_off_the_primary() -> None:
+    result = Result(
+        _MACHINE, {"phases": ["replica", "pgbouncer"]}, [10_000], titles={"list": "the list"}
+    )
+    for phase in (Phase.REPLICA, Phase.PGBOUNCER):
+        for subject, rate in ((Subject.SERVICE, 80.0), (Subject.PRIMARY, 100.0)):
+            series = Series(phase, "list", subject, 10_000, 16)
+            result.add({series: [Sample(0, 1, 1.0, rate, 2.0, 10.0)]})
+    result.primary_loads = [
+        PrimaryLoad(Subject.SERVICE, 200, 10),
+        PrimaryLoad(Subject.PRIMARY, 100, 100),
+    ]
+    found = [(figure.value, figure.verdict) for figure in figures(result)]
+    assert found == [(1.25, "not met"), (95, "met"), (0.8, "not met")]
 
 
 @pytest.mark.parametrize(("case", "target"), [("export", 2.0), ("import", 1.5), ("list", 0.9)])
