@@ -27,12 +27,14 @@ from app.settings import Settings
 LEASE: Final = 1.0
 """Seconds for which a process relies on the state that it read."""
 POLL_INTERVAL: Final = 0.3
-SUSPENSION: Final = 6.0
+READ_TIMEOUT: Final = 2.0
+"""Seconds that reading the state may take."""
+SUSPENSION: Final = 8.0
 """Seconds for which a process suspends reads from replicas; it renews that while it must.
 
-The process itself counts on `LEASE` less, which a process that reads the time left may take for it.
+The process itself counts on `READ_TIMEOUT` less: another one may know the end that much earlier.
 """
-_RENEWED_AT: Final = 2.0
+_RENEWED_AT: Final = 2.5
 _HEXADECIMAL: Final = 16
 
 _read_state: Final = text(f"""
@@ -126,7 +128,7 @@ class PrimaryWatch:
         return self._state if self._state is not None and self._state.is_current else None
 
     async def current_state(self) -> PrimaryState:
-        """Return the state, read again if it is too old. Raises DatabaseUnavailable."""
+        """Return the state, read again if it is too old to rely on. Raises DatabaseUnavailable."""
         return self.state or await self._refresh(None)
 
     @property
@@ -164,7 +166,7 @@ class PrimaryWatch:
             await self._refresh(None)
             if left <= 0:
                 await asyncio.sleep(LEASE)
-            self._suspended_until = started + SUSPENSION - LEASE
+            self._suspended_until = started + SUSPENSION - READ_TIMEOUT
 
     async def close(self) -> None:
         """Close the connection."""
@@ -183,7 +185,7 @@ class PrimaryWatch:
     async def _read(self) -> PrimaryState:
         read_at = monotonic()
         try:
-            async with asyncio.timeout(LEASE), self._database.reading() as connection:
+            async with asyncio.timeout(READ_TIMEOUT), self._database.reading() as connection:
                 row = (await connection.execute(_read_state)).one()
         except TimeoutError as error:
             raise ConnectionLost(error) from error
