@@ -223,10 +223,6 @@ async def test_reads_need_no_transaction_if_the_role_has_a_statement_timeout(
             app = create_app(pooled.model_copy(update={"database_pool_size": 8}))
             await stack.enter_async_context(app.router.lifespan_context(app))
             clients.append(await stack.enter_async_context(client_of(app, headers=headers)))
-            seen: list[str] = []
-            stack.enter_context(
-                noting_statements(app, lambda text, _, seen=seen: seen.append(text))
-            )
         answers = await asyncio.gather(
             *(
                 clients[number % 2].get("/api/invoices/" if number % 4 < 2 else "/api/payments/")
