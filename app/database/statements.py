@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, func, literal, literal_column
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 AnySelect = Select[*tuple[Any, ...]]
 """A select of any columns."""
@@ -28,5 +28,13 @@ def constant(value: str) -> ColumnElement[str]:
 
 def json_object(values: Mapping[str, Any]) -> ColumnElement[Any]:
     """Return a JSON object of columns by the names of its members."""
-    pairs = [part for name, value in values.items() for part in (constant(name), value)]
-    return func.jsonb_build_object(*pairs, type_=JSONB)
+    return func.jsonb_build_object(*_members(values), type_=JSONB)
+
+
+def json_text_object(values: Mapping[str, Any]) -> ColumnElement[Any]:
+    """Return an object as `json_object` does, but as text, for a larger object to be parsed."""
+    return func.json_build_object(*_members(values), type_=JSON)
+
+
+def _members(values: Mapping[str, Any]) -> list[ColumnElement[Any]]:
+    return [part for name, value in values.items() for part in (constant(name), value)]

@@ -16,9 +16,9 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
-from app.database.statements import UTC, constant, json_object
+from app.database.statements import UTC, constant, json_text_object
 from app.invoices.models import UNFROZEN, Invoice, InvoiceDocument
 from app.invoices.repository.item_sources import LIVE, is_provider_tax, is_shown_in, item_order
 
@@ -81,13 +81,14 @@ def select_batches(given: FromClause, is_given: IsGiven) -> Select[Any]:
         .subquery("line")
     )
     line, shown = numbered.c, is_shown_in(numbered)
-    content = func.jsonb_object_agg(cast(line.id, Text), _line(numbered))
+    # PostgreSQL parses one text in less time than it joins many parsed objects.
+    content = func.json_object_agg(cast(line.id, Text), _line(numbered))
     batches = (
         select(
             line.given_id.label("invoice_id"),
             line.version,
             func.min(line.id).label("first_item_id"),
-            content.filter(line.id.is_not(None)).label("content"),
+            cast(content.filter(line.id.is_not(None)), JSONB).label("content"),
             func.count().filter(shown).label("items"),
             func.count().filter(~shown).label("hidden_items"),
             func.sum(line.unit_price * line.quantity).filter(~shown).label("hidden_cost"),
@@ -129,7 +130,7 @@ def _line(item: FromClause) -> ColumnElement[Any]:
     for name in ("start", "end"):
         time = func.timezone(UTC, columns[name])
         values[name] = func.to_char(time, constant('YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    return json_object(
+    return json_text_object(
         values
         | {
             "position": columns.position,
