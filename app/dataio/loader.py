@@ -9,8 +9,7 @@ memory use does not grow with the import. Rows are created in the order of their
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,9 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
-from app.billing import money
-from app.billing.currencies import Currency
-from app.billing.enums import DeliveryState
 from app.credit_notes.repository import find_exceeded
 from app.database import import_lock, timeouts
 from app.database.engine import Database
@@ -37,9 +33,8 @@ from app.dataio.import_report import (
     RejectedRecord,
 )
 from app.dataio.imported_proofs import ImportedProofs, InvalidProof
+from app.dataio.prepared_records import PreparedRecord, Row, has_wide_tax, prepare, row_of
 from app.dataio.records.audit import AuditRecord
-from app.dataio.records.customers import CustomerRecord
-from app.dataio.records.deliveries import DeliveryRecord
 from app.dataio.records.documents import DocumentRecord
 from app.dataio.records.invoices import InvoiceItemRecord, InvoiceRecord
 from app.dataio.records.payments import PaymentRecord
@@ -72,8 +67,6 @@ _ANALYZED_COLUMNS: Final = (
 )
 """The columns by which the loader freezes invoices and seals its changes."""
 _STAGING_TABLES: Final = {kind: StagingTable(kind) for kind in RECORD_KINDS}
-_WIDE_TAX: Final = 100
-NOT_SENT_ERROR: Final = "Was not sent yet when it was exported."
 
 
 @asynccontextmanager
@@ -109,10 +102,6 @@ async def import_transaction(
         raise
 
 
-_Row = Sequence[Any]
-"""The values of a record in the order of its staging table: the UUID first, the line last."""
-
-
 class Loader:
     """Queues records and writes them in batches over one connection."""
 
@@ -133,7 +122,7 @@ class Loader:
         self._documents = DocumentImport(connection, self.report)
         self._keep_good = keep_good
         self._created_tables: set[RecordKind] = set()
-        self._queues: dict[RecordKind, list[_Row]] = {kind: [] for kind in RECORD_KINDS}
+        self._queues: dict[RecordKind, list[Row]] = {kind: [] for kind in RECORD_KINDS}
         self._proof_keys: dict[int, str] = {}
         """The stored proofs of queued payments, by line."""
         self._queued_bytes = 0
@@ -146,7 +135,12 @@ class Loader:
         Line numbers must ascend. `size` is the length of the line in bytes: long lines make
         smaller batches.
         """
-        self._line = self._line + 1 if line is None else line
+        number = self._line + 1 if line is None else line
+        await self.add_prepared(prepare(record, number, size, self.currency))
+
+    async def add_prepared(self, prepared: PreparedRecord) -> None:
+        """Queue a prepared record. Line numbers must ascend."""
+        record, self._line, size, row, reason = prepared
         if isinstance(record, AuditRecord):
             self._reject_all(await self._audit.add(record, self._line))
             return
@@ -154,30 +148,28 @@ class Loader:
             await self._documents.add(record, self._line)
             await self._count_bytes(size)
             return
-        if not self._has_wide_taxes and _is_wide_tax(record):
+        if not self._has_wide_taxes and has_wide_tax(record):
             await imports.widen_taxes(self.connection)
             self._has_wide_taxes = True
         kind = RECORD_KIND_BY_MODEL[type(record)]
-        if reason := _amount_error(record, self.currency):
-            self.reject(RejectedRecord(self._line, reason, kind.name, record.uuid))
-            return
-        proof: tuple[object, ...] = ()
-        if isinstance(record, PaymentRecord) and record.proof is not None:
+        if reason is None and row is None and isinstance(record, PaymentRecord):
             try:
                 proof = await self.proofs.store(record)
             except InvalidProof as error:
-                self.reject(RejectedRecord(self._line, str(error), kind.name, record.uuid))
-                return
-            self._proof_keys[self._line] = str(proof[0])
-            size = 0
-        elif isinstance(record, DeliveryRecord):
-            record = _closed_delivery(record)
-        self._queues[kind].append(_row(kind, record, proof, self._line))
+                reason = str(error)
+            else:
+                self._proof_keys[self._line] = str(proof[0])
+                row = row_of(record, self._line, proof)
+                size = 0  # the proof is in a file
+        if row is None:
+            self.reject(RejectedRecord(self._line, str(reason), kind.name, record.uuid))
+            return
+        self._queues[kind].append(row)
         await self._count_bytes(size)
         if len(self._queues[kind]) >= BATCH_RECORDS:
             await self.flush(kind)
 
-    async def write_rows(self, model: type[Record], rows: Sequence[_Row]) -> None:
+    async def write_rows(self, model: type[Record], rows: Sequence[Row]) -> None:
         """Write records of one kind, after all that are queued.
 
         `rows` have the values of `RecordKind.values`, which their source has checked as the model
@@ -266,7 +258,7 @@ class Loader:
         for record in records:
             self.reject(record)
 
-    async def _reject_row(self, kind: RecordKind, row: _Row, reason: str) -> None:
+    async def _reject_row(self, kind: RecordKind, row: Row, reason: str) -> None:
         line = row[-1]
         if key := self._proof_keys.get(line):
             await self.proofs.remove(key)
@@ -279,7 +271,7 @@ class Loader:
         return _STAGING_TABLES[kind]
 
     async def _write(
-        self, kind: RecordKind, batch: Sequence[_Row], *, are_distinct: bool = False
+        self, kind: RecordKind, batch: Sequence[Row], *, are_distinct: bool = False
     ) -> None:
         rejected = await self._try_to_write(kind, batch, are_distinct=are_distinct)
         # A row may have conflicted with one that a later record of the batch has changed since.
@@ -294,8 +286,8 @@ class Loader:
             await self._reject_row(kind, row, reason)
 
     async def _try_to_write(
-        self, kind: RecordKind, batch: Sequence[_Row], *, are_distinct: bool = False
-    ) -> list[tuple[_Row, str]]:
+        self, kind: RecordKind, batch: Sequence[Row], *, are_distinct: bool = False
+    ) -> list[tuple[Row, str]]:
         """Write a batch; return the rows that the database rejected, with the reasons.
 
         Halves a batch that fails until it finds the rows that the database rejects. `are_distinct`
@@ -325,53 +317,3 @@ class Loader:
             if reason := result.rejected.get(row[-1]):
                 await self._reject_row(kind, row, reason)
         return []
-
-
-def _row(kind: RecordKind, record: Record, proof: Sequence[object], line: int) -> _Row:
-    row = kind.values(record, proof)
-    if isinstance(record, InvoiceRecord):
-        row.append(record.unchanged_since_import)
-    row.append(line)
-    return row
-
-
-def _is_wide_tax(record: Record) -> bool:
-    """Return whether an invoice has a tax of 100 % or more, or a customer's next one will."""
-    match record:
-        case CustomerRecord():
-            return record.default_tax_percent >= _WIDE_TAX
-        case InvoiceRecord():
-            return record.tax_percent >= _WIDE_TAX
-        case _:
-            return False
-
-
-def _amount_error(record: Record, currency: Currency) -> str | None:
-    """Return why an amount of a record is invalid in the currency; None if it is valid."""
-    match record:
-        case PaymentRecord():
-            name, amount = "sum", record.sum
-        case InvoiceItemRecord(price=Decimal() as price):
-            name, amount = "price", price
-        case _:
-            return None
-    if not money.fits_smallest_unit(amount, currency):
-        return f"{name}: more than the {currency.decimals} decimals of {currency.code}"
-    if isinstance(record, InvoiceItemRecord) and not money.is_near_product(
-        amount, record.unit_price, record.quantity, currency
-    ):
-        return f"price: more than {currency.smallest_unit} from unit_price times quantity"
-    return None
-
-
-def _closed_delivery(delivery: DeliveryRecord) -> DeliveryRecord:
-    """Return a delivery that is not to be sent: an open one becomes a failed one."""
-    if delivery.state not in (DeliveryState.PENDING, DeliveryState.SENDING):
-        return delivery
-    return delivery.model_copy(
-        update={
-            "state": DeliveryState.FAILED,
-            "next_attempt_at": None,
-            "last_error": NOT_SENT_ERROR,
-        }
-    )

@@ -11,7 +11,8 @@ from app.billing.enums import CreditTransactionType, DeliveryState, InvoiceState
 from app.credits.models import CreditTransaction
 from app.database.engine import Database
 from app.dataio.import_report import ImportRunning, RecordsRejected
-from app.dataio.loader import NOT_SENT_ERROR, import_transaction
+from app.dataio.loader import import_transaction
+from app.dataio.prepared_records import NOT_SENT_ERROR
 from app.dataio.records.catalogue import CategoryRecord
 from app.dataio.records.credits import CreditTransactionRecord, CustomerCreditRecord
 from app.dataio.records.customers import ProjectRecord

@@ -1,12 +1,14 @@
 """Imports a JSON Lines file in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from app.billing.currencies import Currency
 from app.database.engine import Database
 from app.dataio.import_report import ImportReport, RejectedRecord
 from app.dataio.jsonl.prefetch import prefetch
-from app.dataio.jsonl.reader import MAX_LINE_BYTES, open_input, read_lines
+from app.dataio.jsonl.reader import MAX_LINE_BYTES, Line, open_input, read_lines
 from app.dataio.loader import import_transaction
+from app.dataio.prepared_records import PreparedRecord, prepare
 from app.settings import Settings
 
 
@@ -28,13 +30,23 @@ async def import_file(
     with open_input(name) as (stream, position):
         async with (
             import_transaction(database, settings, keep_good=keep_good) as loader,
-            prefetch(read_lines(stream, max_line_bytes)) as lines,
+            prefetch(_prepare(read_lines(stream, max_line_bytes), settings.currency)) as lines,
         ):
             async for line in lines:
-                if isinstance(line.content, RejectedRecord):
-                    loader.reject(line.content)
-                else:
-                    await loader.add(line.content, line.number, size=line.size)
+                match line:
+                    case PreparedRecord():
+                        await loader.add_prepared(line)
+                    case Line(content=RejectedRecord() as rejected):
+                        loader.reject(rejected)
                 if progress is not None:
                     progress(position())
     return loader.report
+
+
+def _prepare(lines: Iterator[Line], currency: Currency) -> Iterator[PreparedRecord | Line]:
+    """Prepare the records; yield the other lines as they are."""
+    for line in lines:
+        if isinstance(line.content, RejectedRecord):
+            yield line
+        else:
+            yield prepare(line.content, line.number, line.size, currency)
