@@ -8,6 +8,7 @@ import app.customers.models
 import app.database.base
 import app.database.replicas.state
 import app.database.row_counts
+import app.dataio.focus.models
 import app.deliveries.models
 import app.idempotency.models
 import app.identity.models

@@ -23,6 +23,18 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
+class InvoiceSums:
+    """The sums of one invoice."""
+
+    billed: Decimal
+    """The exact sum of the costs."""
+    charged: Decimal
+    """The sum of the unit prices."""
+    price: Decimal
+    """The sum of the prices."""
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceAmounts:
     """The amounts of one invoice."""
 

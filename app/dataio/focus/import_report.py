@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from uuid import UUID
 
-from app.dataio.focus.amounts import InvoiceAmounts
+from app.dataio.focus.amounts import InvoiceAmounts, InvoiceSums
 from app.dataio.focus.charge_groups import EXACT_ARITHMETIC, Bill
 
 _MIN_DECIMALS = 2
@@ -33,7 +33,7 @@ class InvoiceResult:
     month: int
     number: int | None
     outcome: InvoiceOutcome
-    amounts: InvoiceAmounts
+    amounts: InvoiceAmounts | InvoiceSums
     note: str = ""
 
 

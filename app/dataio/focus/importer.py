@@ -4,6 +4,7 @@ Everything is stored in one transaction. Then the invoices that are to be issued
 batches, each in its own.
 """
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,15 @@ from app.dataio.focus.bill_reader import read_bill
 from app.dataio.focus.bill_writer import BillWriter
 from app.dataio.focus.errors import FocusImportError
 from app.dataio.focus.import_report import FocusImportReport
+from app.dataio.focus.imported_bills import (
+    BillFiles,
+    digest_bill,
+    examine_files,
+    find_unchanged_bill,
+    has_bill_of_size,
+    is_whole,
+    record_bill,
+)
 from app.dataio.focus.mapping import BillMapper
 from app.dataio.focus.options import DEFAULT_OPTIONS, FocusImportOptions
 from app.dataio.focus.stored_customers import match_stored_customers
@@ -48,11 +58,48 @@ async def import_focus_files(
     """Import files that are one bill; return the report.
 
     Reading is the first half of the progress, writing the second; the issue of invoices follows.
-    Raises FocusImportError, with nothing stored.
+    Files that were imported, and whose invoices have not changed since, are not read again. Raises
+    FocusImportError, with nothing stored.
     """
     progress.begin("", 1)
+    files = examine_files(paths)
+    report = await _find_unchanged(database, settings, files, options)
+    if report is None:
+        report = await _import(database, settings, files, options, progress)
+    if options.issue:
+        await _issue_past_months(database, settings, report, progress, notify=options.notify)
+    return report
+
+
+async def _find_unchanged(
+    database: Database, settings: Settings, files: BillFiles, options: FocusImportOptions
+) -> FocusImportReport | None:
+    """Return the report of files of which nothing is to be stored; None if they must be read."""
+    async with database.reading() as connection:
+        if not files.states or not await has_bill_of_size(connection, files.size):
+            return None
+    digest = await asyncio.to_thread(digest_bill, files, options, settings.currency)
+    if digest is None:
+        return None
+    async with database.reading() as connection:
+        found = await find_unchanged_bill(connection, digest, settings.currency)
+    if found is None:
+        return None
+    bill, invoices = found
+    warnings = check_currency(bill, settings.currency.code, options.currency)
+    currency = options.currency or settings.currency.code
+    return FocusImportReport(currency, bill, invoices, options.drop_tax_rows, warnings)
+
+
+async def _import(
+    database: Database,
+    settings: Settings,
+    files: BillFiles,
+    options: FocusImportOptions,
+    progress: Progress,
+) -> FocusImportReport:
     bill = read_bill(
-        paths,
+        files.paths,
         options.currency,
         lambda part: progress.reach(part / 2),
         drop_tax=options.drop_tax_rows,
@@ -69,17 +116,18 @@ async def import_focus_files(
             writer = BillWriter(
                 loader, mapper, options, lambda part: progress.reach(0.5 + part / 2)
             )
-            invoices = await writer.write(paths, settings)
+            invoices = await writer.write(files.paths, settings)
+            if is_whole(invoices):
+                digest = await asyncio.to_thread(digest_bill, files, options, settings.currency)
+                if digest is not None:
+                    await record_bill(loader.connection, digest, files.size, bill, invoices)
     except ImportRunning as error:
         raise FocusImportError(str(error)) from error
     except RecordsRejected as error:
         raise FocusImportError(*(each.reason for each in error.report.rejected)) from error
-    report = FocusImportReport(
+    return FocusImportReport(
         currency, bill, invoices, options.drop_tax_rows, warnings + customer_warnings
     )
-    if options.issue:
-        await _issue_past_months(database, settings, report, progress, notify=options.notify)
-    return report
 
 
 async def _issue_past_months(
