@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from app.settings import Settings
 from app.shutdown import SHUTDOWN_SECONDS
+from app.urls import BucketUrl
 from tests.support.commands import parse_command
 
 ROOT = Path(__file__).parents[1]
@@ -62,9 +63,36 @@ def test_compose_sets_settings_that_exist(name: str, monkeypatch: pytest.MonkeyP
     for setting, value in OURS[name]["environment"].items():
         monkeypatch.setenv(setting, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
     assert Settings().smtp_url is not None
+    assert Settings().proof_store is None
     # The image's own settings lie in the volume that all share.
     assert OURS[name]["volumes"] == ["data:/data"]
     assert "ln --symbolic /data /srv/var" in DOCKERFILE
+
+
+def test_compose_can_have_a_standby_and_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (ROOT / "deploy" / "compose" / "scale.env").read_text().splitlines()
+    chosen = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    in_use = set()
+    for setting, value in OURS["api"]["environment"].items():
+        for name, default in re.findall(r"\$\{(\w+):-(.*?)\}", value):
+            in_use.add(name)
+            value = value.replace(f"${{{name}:-{default}}}", chosen.get(name, default))  # noqa: PLW2901
+        monkeypatch.setenv(setting, value)
+    assert chosen.keys() <= in_use
+    settings = Settings()
+    assert settings.proof_store == BucketUrl("proofs")
+    hosts = re.findall(r"([a-z-]+):\d+", " ".join(chosen.values()))
+    for host in hosts:
+        assert host == "postgresql" or SERVICES[host]["profiles"] == ["scale"]
+    keys = json.loads((ROOT / "deploy" / "compose" / "object-store.json").read_text())
+    (identity,) = keys["identities"]
+    assert identity["credentials"] == [
+        {
+            "accessKey": chosen["AWS_ACCESS_KEY_ID"],
+            "secretKey": chosen["AWS_SECRET_ACCESS_KEY"],
+        }
+    ]
+    assert "-name proofs" in SERVICES["bucket"]["entrypoint"][-1]
 
 
 def test_compose_lets_requests_and_jobs_end() -> None:
