@@ -10,12 +10,18 @@ from sqlalchemy import make_url, text
 
 from app.database import hosts
 from app.database.engine import Database
-from app.database.errors import ConnectionLost, DatabaseUnavailable, NoMatchingHost
+from app.database.errors import (
+    ConnectionLost,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    NoMatchingHost,
+)
 from app.main import create_app
 from app.server_urls import writable_postgresql_url
 from app.settings import Settings
 from tests.support.clients import client_of
 from tests.support.commands import run_command
+from tests.support.pgbouncer import pgbouncer
 from tests.support.read_only import made_read_only
 from tests.support.server import free_port
 
@@ -113,6 +119,21 @@ async def test_without_a_primary_the_service_is_not_ready(
         assert (listed.status_code, listed.headers["Retry-After"]) == (503, "5")
         await reset()
         assert (await client.get("/health/ready")).json()["database"] == "ok"
+
+
+async def test_hosts_may_be_poolers(settings: Settings) -> None:
+    closed = f"127.0.0.1:{free_port()}"
+    async with pgbouncer(settings.database_url, connections=2) as url:
+        pooled = settings.model_copy(update={"database_url": url, "database_pgbouncer": True})
+        database = Database(with_hosts(pooled, closed))
+        assert await answer(database) == 1
+        await database.close()
+        async with made_read_only(settings.database_url):
+            database = Database(with_hosts(pooled, closed))
+            with pytest.raises(DatabaseReadOnly):
+                async with database.transaction() as connection:
+                    await connection.execute(text("CREATE TABLE refused ()"))
+            await database.close()
 
 
 async def test_the_refusal_of_a_server_is_reported(settings: Settings) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
 import pytest
 from sqlalchemy import text
 
 from app.database import replication
-from app.database.engine import Database
+from app.database.engine import Connection, Database
 from app.doctor import hosts
 from app.doctor.check_result import CheckResult, Level
 from app.jobs.replication import replication_metrics
@@ -212,6 +212,60 @@ async def test_hosts_without_a_primary_or_with_two_are_wrong(
     assert levels(results) == [Level.WELL, Level.WELL, Level.WRONG, Level.WARNING]
     assert "are all primaries" in results[2].message
     assert "target_session_attrs=any" in results[3].message
+
+
+async def test_a_standby_that_is_far_behind_is_a_warning(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "_LARGE_LAG_BYTES", 0)
+    standby = Database(pair.with_url(pair.standby.url))
+    async with pair.as_role() as database:
+        await execute(standby, "SELECT pg_wal_replay_pause()")
+        await execute(database, "CREATE TABLE filler AS SELECT 1", "DROP TABLE filler")
+        result, _ = await collect(hosts.hosts(pair.settings))
+        await execute(standby, "SELECT pg_wal_replay_resume()")
+    await standby.close()
+    assert result.level is Level.WARNING
+    assert " bytes and " in result.message
+    assert ", 0 bytes" not in result.message
+
+
+async def test_a_standby_of_another_cluster_is_wrong(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_server = replication.find_server
+
+    async def elsewhere(connection: Connection) -> replication.Server:
+        server = await find_server(connection)
+        return replace(server, system=server.system + server.is_standby)
+
+    monkeypatch.setattr(replication, "find_server", elsewhere)
+    result, _ = await collect(hosts.hosts(pair.settings))
+    assert result.level is Level.WRONG
+    assert " is a standby of another cluster, " in result.message
+
+
+@pytest.mark.slow  # PostgreSQL waits before it connects again
+async def test_a_standby_that_lost_its_primary_is_a_warning(pair: Pair) -> None:
+    rules = pair.primary.data / "pg_hba.conf"
+    original = rules.read_text()
+    async with pair.as_role() as database:
+        rules.write_text("host postgres all 127.0.0.1/32 trust\n")  # none for replication
+        await execute(
+            database,
+            "SELECT pg_reload_conf()",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_replication",
+        )
+
+        async def is_lost() -> bool:
+            result, _ = await collect(hosts.hosts(pair.settings))
+            return result.level is Level.WARNING
+
+        await until(is_lost)
+        result, _ = await collect(hosts.hosts(pair.settings))
+        rules.write_text(original)
+        await execute(database, "SELECT pg_reload_conf()")
+    assert result.message.endswith(" s behind, and not connected to the primary")
 
 
 async def test_libpq_takes_the_same_url(pair: Pair) -> None:
