@@ -1,15 +1,16 @@
 """The replica at DATABASE_READ_URL: its connections, positions and health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.coalescer import Coalescer
 from app.database.deadline import terminate
 from app.database.engine import Database
 from app.database.errors import CONNECTION_ERRORS, ConnectionLost, DatabaseUnavailable
@@ -56,18 +57,57 @@ class _Known(NamedTuple):
     lsn: int
 
 
-@dataclass(eq=False, slots=True)
-class _Use:
-    """The use of a connection by a request."""
+class ReplicaUse:
+    """The use of a connection to a replica by a request: open it, then enter it as a context."""
 
-    connection: AsyncConnection | None = None
-    is_terminated: bool = False
+    def __init__(
+        self, replica: "Replica", context: AbstractAsyncContextManager[AsyncConnection]
+    ) -> None:
+        self._replica = replica
+        self._context = context
+        self._connection: AsyncConnection | None = None
+        self._is_terminated = False
+
+    async def open(self) -> AsyncConnection:
+        """Connect; raises DatabaseUnavailable."""
+        try:
+            self._connection = await self._context.__aenter__()
+        except DatabaseUnavailable as error:
+            self._replica.note_failure(error)
+            raise
+        self._replica.in_use.add(self)
+        return self._connection
 
     def terminate(self) -> None:
-        """End the connection, if it is open."""
-        if self.connection is not None:
-            self.is_terminated = True
-            terminate(self.connection)
+        """End the connection amid its statement."""
+        self._is_terminated = True
+        assert self._connection is not None  # noqa: S101 - for the type checker
+        terminate(self._connection)
+
+    async def __aenter__(self) -> AsyncConnection:
+        """Return the connection, which is open."""
+        assert self._connection is not None  # noqa: S101 - for the type checker
+        return self._connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release the connection; a lost one leaves the replica out."""
+        self._replica.in_use.discard(self)
+        try:
+            await self._context.__aexit__(kind, error, traceback)
+        except DatabaseUnavailable as lost:
+            self._replica.note_failure(lost)
+            raise
+        except Exception as raised:
+            if self._is_terminated:  # amid a statement, the driver raises any error
+                raise ConnectionLost(raised) from raised
+            raise
+        if self._is_terminated and isinstance(error, Exception):
+            raise ConnectionLost(error) from error
 
 
 class Replica:
@@ -81,11 +121,15 @@ class Replica:
             }
         )
         self._database = Database(own, is_replica=True, timeout=CONNECT_TIMEOUT)
-        event.listen(self._database.engine.sync_engine, "connect", _identify)
         single = own.model_copy(update={"database_pool_size": 1})
         self._probing = Database(single, is_replica=True, timeout=PROBE_TIMEOUT)
+        for database in (self._database, self._probing):
+            event.listen(database.engine.sync_engine, "connect", _identify)
         self._known: dict[ServerId, _Known] = {}
-        self._in_use: set[_Use] = set()
+        self.in_use: Final[set[ReplicaUse]] = set()
+        self._monitor: AsyncConnection | None = None
+        """A connection that stays open, to read positions for many requests at once."""
+        self._position = Coalescer(self._read_for_all)
         self._is_up = False
         self._reason = ""
         self._up = REPLICA_UP.labels("DATABASE_READ_URL")
@@ -95,17 +139,18 @@ class Replica:
         """Whether the last probe and all reads since succeeded."""
         return self._is_up
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection as `Database.reading`; a connection that is lost takes it down."""
-        async with self._watched(self._database.reading()) as connection:
-            yield connection
+    def reading(self) -> ReplicaUse:
+        """Return the use of a connection as `Database.reading` opens it."""
+        return ReplicaUse(self, self._database.reading())
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection as `Database.snapshot`; a connection that is lost takes it down."""
-        async with self._watched(self._database.snapshot()) as connection:
-            yield connection
+    def snapshot(self) -> ReplicaUse:
+        """Return the use of a connection as `Database.snapshot` opens it."""
+        return ReplicaUse(self, self._database.snapshot())
+
+    def note_failure(self, error: DatabaseUnavailable) -> None:
+        """Leave the replica out if a connection was lost, until the next probe succeeds."""
+        if isinstance(error, ConnectionLost) and not isinstance(error.orig, PoolTimeout):
+            self._leave_out(error)
 
     async def has_replayed(
         self, connection: AsyncConnection, required: Position, system: int
@@ -133,7 +178,10 @@ class Replica:
         Raises DatabaseUnavailable, also if the server is no standby any more.
         """
         server = _server_of(connection)
-        lsn, is_replaying = await self._read_position(connection)
+        if self._monitor is not None and _server_of(self._monitor) == server:
+            lsn, is_replaying = await self._position(None)
+        else:
+            lsn, is_replaying = await self._read_position(connection)
         known = self._note(server, 0, lsn)
         return Position(known.timeline, lsn, server.name if is_replaying else "")
 
@@ -141,15 +189,17 @@ class Replica:
         """Try the replica again and again, until cancelled: leave it out, and take it back."""
         while True:
             try:
-                async with self._probing.reading() as connection:
-                    await self._read_position(connection, PROBE_TIMEOUT)
+                async with self._probing.reading() as self._monitor:
+                    while True:
+                        await self._position(None)
+                        await self._take_back()
+                        await asyncio.sleep(PROBE_INTERVAL)
             except DatabaseUnavailable as error:
+                self._monitor = None
                 self._leave_out(error)
                 # Its statements may never end; requests try again with the primary.
-                for use in self._in_use:
+                for use in tuple(self.in_use):
                     use.terminate()
-            else:
-                await self._take_back()
             await asyncio.sleep(PROBE_INTERVAL)
 
     async def close(self) -> None:
@@ -175,25 +225,10 @@ class Replica:
             self._reason = reason
             _logger.warning("replica left out", error=reason)
 
-    @asynccontextmanager
-    async def _watched(
-        self, opened: AbstractAsyncContextManager[AsyncConnection]
-    ) -> AsyncIterator[AsyncConnection]:
-        use = _Use()
-        self._in_use.add(use)
-        try:
-            async with opened as use.connection:
-                yield use.connection
-        except ConnectionLost as error:
-            if not isinstance(error.orig, PoolTimeout):
-                self._leave_out(error)
-            raise
-        except Exception as error:
-            if use.is_terminated:  # amid a statement, the driver raises any error
-                raise ConnectionLost(error) from error
-            raise
-        finally:
-            self._in_use.discard(use)
+    async def _read_for_all(self, callers: Sequence[None]) -> list[tuple[int, bool]]:
+        if self._monitor is None:
+            raise ConnectionLost(NotAStandby("it was lost"))
+        return [await self._read_position(self._monitor, PROBE_TIMEOUT)] * len(callers)
 
     def _note(self, server: ServerId, timeline: int, lsn: int) -> _Known:
         """Return the progress of a server, with that which was read now."""

@@ -6,7 +6,7 @@ position could be stored for is sent only after reads from replicas are suspende
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 from sqlalchemy import text
@@ -19,7 +19,7 @@ from app.database.engine import Database
 from app.database.errors import DatabaseUnavailable
 from app.database.fair_semaphore import FairSemaphore
 from app.database.replicas.position import PRIMARY_POSITION, Position
-from app.database.replicas.replica import Replica
+from app.database.replicas.replica import Replica, ReplicaUse
 from app.database.replicas.state import SUSPENSION, PrimaryState, PrimaryWatch
 from app.database.replicas.token_positions import TokenPositions
 from app.metrics.reads import READS
@@ -29,8 +29,6 @@ from app.settings import Settings
 _HEXADECIMAL: Final = 16
 _primary_position: Final = text(PRIMARY_POSITION)
 _take_snapshot: Final = text("SELECT 1")
-
-Opener = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
 
 class PrimaryRequired(Exception):
@@ -174,11 +172,12 @@ class RequestReads:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection, as `Database.reading` does."""
-        async with AsyncExitStack() as stack:
-            connection = await self._open_replica(stack, self._router.replica.reading)
-            if connection is None:
-                yield await stack.enter_async_context(self._primary.reading())
-                return
+        use = await self._open_replica(self._router.replica.reading)
+        if use is None:
+            async with self._primary.reading() as connection:
+                yield connection
+            return
+        async with use as connection:
             try:
                 yield connection
             except (DatabaseUnavailable, DBAPIError):
@@ -191,11 +190,12 @@ class RequestReads:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Open a connection, as `Database.snapshot` does."""
-        async with AsyncExitStack() as stack:
-            connection = await self._open_replica(stack, self._router.replica.snapshot)
-            if connection is None:
-                yield await stack.enter_async_context(self._primary.snapshot())
-                return
+        use = await self._open_replica(self._router.replica.snapshot)
+        if use is None:
+            async with self._primary.snapshot() as connection:
+                yield connection
+            return
+        async with use as connection:
             await connection.execute(_take_snapshot)
             # Now, since the response may begin before the snapshot ends.
             await self._note_shown(connection)
@@ -231,30 +231,34 @@ class RequestReads:
             if known.joined(self._shown) != known:
                 await self._router.store(self._token, self._shown)
 
-    async def _open_replica(self, stack: AsyncExitStack, opener: Opener) -> AsyncConnection | None:
-        """Return a connection to a replica that may be read; None if the primary must be."""
+    async def _open_replica(self, start: Callable[[], ReplicaUse]) -> ReplicaUse | None:
+        """Return an open connection to a replica that may be read; None if the primary must be."""
         if not self._is_decided:
             await self._decide()
         if self._reads_primary or self._required is None:
             return None
         state, required = self._required
-        watch = self._router.watch
         if self._shown is not None:
             required = required.joined(self._shown)
-        required = required.joined(watch.oldest_position)
-        reason = "behind"
+        required = required.joined(self._router.watch.oldest_position)
+        use = start()
         try:
-            async with AsyncExitStack() as opened:
-                connection = await opened.enter_async_context(opener())
+            connection = await use.open()
+            try:
                 replica = self._router.replica
-                if await replica.has_replayed(connection, required, state.system):
-                    stack.push_async_exit(opened.pop_all())
-                    READS.labels("replica", "replayed").inc()
-                    return connection
+                has_replayed = await replica.has_replayed(connection, required, state.system)
+            except BaseException as error:
+                await use.__aexit__(type(error), error, error.__traceback__)
+                raise
         except DatabaseUnavailable:
-            reason = "replica_failed"
-        self._turn_to_primary(reason)
-        return None
+            self._turn_to_primary("replica_failed")
+            return None
+        if not has_replayed:
+            await use.__aexit__(None, None, None)
+            self._turn_to_primary("behind")
+            return None
+        READS.labels("replica", "replayed").inc()
+        return use
 
     async def _note_shown(self, connection: AsyncConnection) -> None:
         shown = await self._router.replica.shown_position(connection)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.database.coalescer import Coalescer
@@ -84,9 +83,7 @@ class TokenPositions:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._redis: Redis = Redis.from_pool(connection_pool(settings, timeout=TIMEOUT))
-        # The client's own parser of INFO takes longer than the exchange.
-        self._redis.response_callbacks.pop("INFO", None)
+        self._pool = connection_pool(settings, timeout=TIMEOUT)
         self._prefix = f"{settings.queue_name}:replica-reads"
         self._breaker = CircuitBreaker(
             _logger,
@@ -121,7 +118,7 @@ class TokenPositions:
     async def aclose(self) -> None:
         """Close the connections."""
         with suppress(RedisError, OSError, TimeoutError):
-            await self._redis.aclose(close_connection_pool=True)
+            await self._pool.disconnect()
 
     async def _find_all(self, items: Sequence[tuple[int, str]]) -> list[Found]:
         keys = [
@@ -145,11 +142,17 @@ class TokenPositions:
         """Execute commands on one connection; return the server's run and their results."""
 
         async def execute() -> list[Any]:
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.execute_command("INFO", "server")
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute()
+            # As a pipeline of the client, which takes several times as long.
+            connection = await self._pool.get_connection()
+            try:
+                packed = connection.pack_commands([("INFO", "server"), *commands])
+                await connection.send_packed_command(packed)
+                return [await connection.read_response() for _ in range(len(commands) + 1)]
+            except BaseException:
+                await connection.disconnect()
+                raise
+            finally:
+                await self._pool.release(connection)
 
         info, *results = await self._breaker.call(execute, TIMEOUT)
         return _run_of(info), results
