@@ -1,9 +1,11 @@
 """The service runs without `app.local`, as in the container image."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,36 +28,65 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(image: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of `python -m app` without settings."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+WORKING = (
+    "--help",
+    "serve --help",
+    "worker --help",
+    "migrate --help",
+    "openapi",
+)
+WITHOUT_SETTINGS = ("serve", "worker", "doctor")
+ABSENT = ("run", "demo")
+RUN_EACH = """
+import json, sys
+from typer.testing import CliRunner
+from app.cli.main import cli
+
+ended = {words: CliRunner().invoke(cli, words.split()) for words in sys.argv[1:]}
+json.dump({words: (each.exit_code, each.stdout, each.stderr) for words, each in ended.items()},
+          sys.stdout)
+"""
+"""A program that runs the commands one after the other: a process each would import all again."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def ended(image: Path) -> dict[str, Ended]:
+    """Every command of these tests, run without settings."""
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_EACH, *WORKING, *WITHOUT_SETTINGS, *ABSENT],
         cwd=image,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert ran.returncode == 0, ran.stderr
+    return {words: Ended(*each) for words, each in json.loads(ran.stdout).items()}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("--help",), ("serve", "--help"), ("worker", "--help"), ("migrate", "--help"), ("openapi",)],
-)
-def test_other_commands_work(image: Path, arguments: tuple[str, ...]) -> None:
-    ended = run(image, *arguments)
-    assert (ended.returncode, ended.stderr) == (0, "")
+@pytest.mark.parametrize("words", WORKING)
+def test_other_commands_work(ended: dict[str, Ended], words: str) -> None:
+    assert (ended[words].code, ended[words].errors) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["serve", "worker", "doctor"])
-def test_servers_and_the_doctor_report_missing_settings(image: Path, name: str) -> None:
-    ended = run(image, name)
-    assert ended.returncode != 0
-    assert "DATABASE_URL is not set." in ended.stdout + ended.stderr
+@pytest.mark.parametrize("name", WITHOUT_SETTINGS)
+def test_servers_and_the_doctor_report_missing_settings(ended: dict[str, Ended], name: str) -> None:
+    assert ended[name].code != 0
+    assert "DATABASE_URL is not set." in ended[name].output + ended[name].errors
 
 
-@pytest.mark.parametrize("name", ["run", "demo"])
-def test_commands_for_development_machines_say_that_they_are_absent(image: Path, name: str) -> None:
-    ended = run(image, name)
-    assert ended.returncode == 1
-    assert ended.stderr == f"`{name}` is not available here: app.local is not installed.\n"
+@pytest.mark.parametrize("name", ABSENT)
+def test_commands_for_development_machines_say_that_they_are_absent(
+    ended: dict[str, Ended], name: str
+) -> None:
+    assert ended[name].code == 1
+    assert ended[name].errors == (f"`{name}` is not available here: app.local is not installed.\n")
