@@ -68,7 +68,6 @@ _MALLOC_OPTIONS = {-1: 16 * _MIB, -3: 4 * _MIB}
 of its heap, and the size from which a block is mapped by itself."""
 
 _ROUTERS: Final = (
-    health.router,
     invoices,
     invoice_actions,
     invoice_credit,
@@ -98,6 +97,7 @@ _ROUTERS: Final = (
     financial_reports,
     billing_total_cost,
     report_mail,
+    health.router,
 )
 _ROUTES: Final = tuple(route for router in _ROUTERS for route in router.routes)
 """The routes of every application. They depend on no setting. `include_router` would analyse each

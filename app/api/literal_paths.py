@@ -1,11 +1,13 @@
 """Literal paths go before the paths of records, for every method: `costs` is not a UUID."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, compile_path
+from starlette.routing import BaseRoute, Match, Route, compile_path
+from starlette.types import Receive, Scope, Send
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -17,22 +19,28 @@ def install(app: FastAPI) -> None:
         if isinstance(route, Route):
             methods[route.path].update(route.methods or ())
     of_records = [compile_path(path)[0] for path in methods if "{" in path]
-    refusals = [
-        _Refusal(Route(path, _refuse, methods=sorted(others)))
-        for path in sorted(path for path in methods if "{" not in path)
-        if any(pattern.match(path) for pattern in of_records)
-        if (others := _METHODS.difference(methods[path]))
-    ]
-    app.router.routes[:0] = refusals
+    refused = {
+        path: _METHODS - served
+        for path, served in methods.items()
+        if "{" not in path and any(pattern.match(path) for pattern in of_records)
+    }
+    app.router.routes.insert(0, _Refusal(refused))
 
 
 class _Refusal(BaseRoute):
-    """A route that is no operation, so that neither documents nor checks of operations list it."""
+    """A route that is no operation, so that neither documents nor checks of operations list it.
 
-    def __init__(self, route: Route) -> None:
-        # Starlette's own functions match a path, since every request passes here.
-        self.__dict__.update(matches=route.matches, handle=route.handle)
+    Every request passes here, so it looks its path up and matches no patterns.
+    """
 
+    def __init__(self, refused: Mapping[str, Collection[str]]) -> None:
+        self._refused = refused
 
-async def _refuse(request: Request) -> Response:
-    raise HTTPException(405)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the refused methods of literal paths."""
+        is_refused = scope.get("method") in self._refused.get(scope["path"], ())
+        return Match.FULL if is_refused else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request."""
+        raise HTTPException(405)
