@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -20,6 +20,7 @@ from app.invoices.actions.expire_credits import ExpireCredits, expire_credits
 from app.invoices.jobs import close_month as module
 from app.invoices.jobs.close_month import close_month
 from app.settings import Settings
+from tests.support.executed import executed_statements
 from tests.support.factories import Factories, Row
 
 ACTOR: Final = Actor("test")
@@ -51,19 +52,10 @@ async def balances(connection: AsyncConnection) -> list[Decimal]:
 
 
 async def number_of_statements(database: Database, settings: Settings, customers: list[Row]) -> int:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    command = ExpireCredits([each.id for each in customers])
+    with executed_statements(database) as seen:
         async with audited_transaction(database, settings.audit_key, ACTOR) as connection:
-            command = ExpireCredits([each.id for each in customers])
             expired = await expire_credits(connection, command)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
     assert expired.count == 2 * len(customers)
     return len(seen)
 

@@ -1,8 +1,8 @@
 """Many invoices that are issued by one transaction."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import clock
@@ -41,6 +41,7 @@ from app.invoices.repository.closing import OverdueInvoice
 from app.invoices.repository.compensations import LockedInvoice
 from app.progress import Part, Progress
 from app.settings import Settings
+from tests.support.executed import executed_statements
 from tests.support.factories import Factories, Row
 
 ACTOR: Final = Actor("test")
@@ -57,25 +58,10 @@ def complete(settings: Settings) -> Settings:
     return settings.model_copy(update={"notify_on_issue": True, "customer_affiliates": True})
 
 
-@contextmanager
-def noting_statements(database: Database) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-
 async def statements_of(
     database: Database, settings: Settings, invoice_ids: list[int]
 ) -> list[str]:
-    with noting_statements(database) as seen:
+    with executed_statements(database) as seen:
         async with audited_transaction(database, settings.audit_key, ACTOR) as connection:
             issued = await issue_all(connection, IssueInvoices(invoice_ids), settings)
     assert [each.invoice_id for each in issued] == invoice_ids

@@ -15,9 +15,10 @@ from app.billing.enums import InvoiceState
 from app.database.engine import Database
 from app.invoices.jobs.represent_issued import represent_issued
 from app.invoices.rendering import invoices as invoice_rendering
-from app.invoices.rendering import stored_documents
+from app.invoices.rendering import represented_documents
 from app.invoices.repository.reads import read_stored
 from app.settings import Settings
+from tests.support.executed import executed_statements
 from tests.support.factories import Factories, Row, UserRow
 
 
@@ -70,7 +71,7 @@ async def test_stored_documents_are_what_the_schemas_render(
     style: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored_documents, "PART_BYTES", 1)
+    monkeypatch.setattr(represented_documents, "PART_BYTES", 1)
     settings = app.state.settings.model_copy(update={"wire_uuid_style": style})
     app.state.settings = settings
     paths = ["/api/invoices/", *(f"/api/invoices/{each.uuid}/" for each in invoices)]
@@ -82,6 +83,19 @@ async def test_stored_documents_are_what_the_schemas_render(
         parts = await connection.scalar(text("SELECT count(*) FROM lines_representations"))
     assert parts == 3 + 1 + 1
     assert [await read(app, client, path, staff) for path in paths] == rendered
+
+
+async def test_documents_of_many_invoices_are_stored_by_as_many_statements_as_that_of_one(
+    make: Factories, database: Database, settings: Settings
+) -> None:
+    counts = []
+    for number in (1, 12):
+        created = [await make.payable_invoice("1.5", "2") for _ in range(number)]
+        await make.freeze(settings, *created)
+        with executed_statements(database) as seen:
+            assert (await represent_issued(database, settings)).counts == {"stored": number}
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
 
 
 async def test_a_page_of_stored_documents_takes_two_statements(

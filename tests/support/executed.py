@@ -1,4 +1,4 @@
-"""The SQL statements that the API executes."""
+"""The SQL statements that are executed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy import event
+
+from app.database.engine import Database
 
 _QUERIES = ("SELECT", "WITH")
 
@@ -39,3 +41,19 @@ def noting_statements(
         event.remove(engine, "checkout", watch)
         for driver in drivers:
             driver.remove_query_logger(note_direct)
+
+
+@contextmanager
+def executed_statements(database: Database) -> Iterator[list[str]]:
+    """Yield the statements that SQLAlchemy executes on a database within the context, as a list."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)

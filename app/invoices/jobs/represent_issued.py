@@ -11,7 +11,8 @@ from app.api.serializers import build_links
 from app.database import timeouts
 from app.database.engine import Database
 from app.invoices.jobs.failures import invoice_name, work_in_halves
-from app.invoices.rendering.stored_documents import form_of, store_document
+from app.invoices.rendering.represented_documents import store_documents
+from app.invoices.rendering.stored_documents import form_of
 from app.invoices.repository.representations import (
     UnrepresentedInvoice,
     count_unrepresented,
@@ -24,7 +25,8 @@ from app.settings import Settings
 
 REPRESENT_ISSUED: Final = "represent_issued"
 """The name of the job."""
-_BATCH: Final = 200
+_BATCH: Final = 50
+"""Invoices that a transaction stores. PostgreSQL sorts all of their items."""
 _DELETED: Final = 5000
 
 
@@ -42,8 +44,7 @@ async def represent_issued(
     async def store_batch(batch: Sequence[UnrepresentedInvoice]) -> None:
         async with database.transaction() as connection:
             await timeouts.disable_timeouts(connection)
-            for invoice in batch:
-                await store_document(connection, invoice, settings)
+            await store_documents(connection, batch, settings)
         summary.counts["stored"] += len(batch)
 
     if progress.is_watched:

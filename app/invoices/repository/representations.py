@@ -1,5 +1,6 @@
 """The statements on the stored representations of frozen documents."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple, Self
 
@@ -63,6 +64,17 @@ class UnrepresentedInvoice(NamedTuple):
     tax_percent: Decimal
 
 
+class NewPart(NamedTuple):
+    """A part that is to be stored."""
+
+    invoice: UnrepresentedInvoice
+    number: int
+    head: bytes | None
+    """As in `StoredPart`."""
+    body: bytes
+    is_last: bool
+
+
 async def find_first_part(
     connection: AsyncConnection, invoice_id: int, form: str
 ) -> StoredPart | None:
@@ -96,27 +108,22 @@ async def count_unrepresented(connection: AsyncConnection, form: str) -> int:
     return rows.scalar_one()
 
 
-async def store_part(
-    connection: AsyncConnection,
-    invoice: UnrepresentedInvoice,
-    form: str,
-    number: int,
-    part: StoredPart,
-) -> None:
-    """Store a part, unless another process did so."""
-    await connection.execute(
-        insert(LinesRepresentation)
-        .values(
-            invoice_id=invoice.id,
-            lines_version=invoice.lines_version,
-            form=form,
-            part=number,
-            is_last=part.is_last,
-            head=part.head,
-            body=part.body,
-        )
-        .on_conflict_do_nothing()
-    )
+async def store_parts(connection: AsyncConnection, form: str, parts: Sequence[NewPart]) -> None:
+    """Store parts, except those that another process stored."""
+    rows = [
+        {
+            "invoice_id": part.invoice.id,
+            "lines_version": part.invoice.lines_version,
+            "form": form,
+            "part": part.number,
+            "is_last": part.is_last,
+            "head": part.head,
+            "body": part.body,
+        }
+        for part in parts
+    ]
+    if rows:
+        await connection.execute(_STORE, rows)
 
 
 async def delete_other_forms(connection: AsyncConnection, form: str, limit: int) -> int:
@@ -147,3 +154,4 @@ _FIND: Final = (
     .limit(bindparam("limit"))
 )
 _COUNT: Final = _UNREPRESENTED.with_only_columns(func.count(), maintain_column_froms=True)
+_STORE: Final = insert(LinesRepresentation).on_conflict_do_nothing()
