@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
+import asyncpg  # type: ignore[import-untyped]  # it has no types
 from fastapi import FastAPI
 from sqlalchemy import event
 
 from app.database.engine import Database
-
-_QUERIES = ("SELECT", "WITH")
 
 
 @contextmanager
@@ -22,25 +22,27 @@ def noting_statements(
     def note_execution(_connection: Any, _cursor: Any, text: str, values: Any, *_: Any) -> None:
         note(text, tuple(values))
 
-    def note_direct(query: Any) -> None:
-        # The driver executes the beginnings and ends of transactions, too, and looks up types.
-        if query.query.startswith(_QUERIES) and "typeinfo_tree" not in query.query:
-            note(query.query, query.args)
-
     def watch(connection: Any, _record: Any, _proxy: Any) -> None:
-        connection.driver_connection.add_query_logger(note_direct)
         drivers.add(connection.driver_connection)
+
+    fetch = asyncpg.Connection.fetch
+
+    async def noted_fetch(self: Any, query: str, *values: Any, **options: Any) -> Any:
+        # Of `DirectSelect`; SQLAlchemy prepares its statements. The driver's own loggers are called
+        # later, perhaps after the response.
+        if self in drivers:
+            note(query, values)
+        return await fetch(self, query, *values, **options)
 
     engine = app.state.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note_execution)
     event.listen(engine, "checkout", watch)
     try:
-        yield
+        with patch.object(asyncpg.Connection, "fetch", noted_fetch):
+            yield
     finally:
         event.remove(engine, "before_cursor_execute", note_execution)
         event.remove(engine, "checkout", watch)
-        for driver in drivers:
-            driver.remove_query_logger(note_direct)
 
 
 @contextmanager
