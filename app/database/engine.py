@@ -1,7 +1,7 @@
 """Connections to PostgreSQL for reads, transactions, snapshots and streams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -12,14 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias
 
-import asyncpg  # type: ignore[import-untyped]  # it has no types
-from sqlalchemy import ARRAY, JSON, Engine, RowMapping, event, text
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.types import TypeEngine
 
 from app.database import hosts
 from app.database.deadline import current_deadline
@@ -32,7 +29,7 @@ from app.database.errors import (
 from app.database.fair_semaphore import FairSemaphore
 from app.database.keepalive import KeptAliveConnection
 from app.database.server_clock import ServerClock
-from app.database.statements import NO_STATEMENT_CACHE, AnySelect
+from app.database.statements import NO_STATEMENT_CACHE
 from app.database.timeouts import (
     AUTOCOMMIT,
     on_first_timeout,
@@ -55,13 +52,6 @@ _REPORTED_SETTINGS: Final = ("default_transaction_read_only", "in_hot_standby")
 _USED_SINCE: Final = "used_since"
 _read_only_state: Final = text(
     "SELECT current_setting('transaction_read_only')::boolean, pg_is_in_recovery()"
-)
-_DIALECT: Final = dialect()  # type: ignore[no-untyped-call]
-_DRIVER_ERRORS: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InternalClientError,
-    asyncpg.InterfaceError,
-    OSError,
 )
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
@@ -293,54 +283,6 @@ def _unavailability() -> Iterator[None]:
         if unavailable := unavailable_error(error):
             raise unavailable from error
         raise
-
-
-class DirectSelect:
-    """A select that the driver executes by itself, for the reads that most requests make.
-
-    SQLAlchemy takes about 0.15 ms of CPU time for each execution, whatever the statement: as long
-    as the rest of such a read. The parameters have types that the driver writes by itself.
-    SQLAlchemy executes it within a transaction, and if it has columns of JSON, which the driver
-    does not read, or parameters that each execution writes into the statement.
-    """
-
-    def __init__(self, statement: AnySelect) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
-        self.statement: Final = statement
-        self._is_fixed = not (
-            compiled.literal_execute_params
-            or compiled.post_compile_params
-            or any(_is_json(column.type) for column in statement.selected_columns)
-        )
-        self._text = str(compiled)
-        self._constants = compiled.params
-        self._names: Sequence[str] = compiled.positiontup or ()
-
-    async def fetch(
-        self, connection: AsyncConnection, values: Mapping[str, Any]
-    ) -> Sequence[RowMapping]:
-        """Return the rows, of which columns are read by name; raises the errors of `execute`."""
-        pooled = connection.sync_connection and connection.sync_connection.connection
-        adapted: Any = pooled and pooled.dbapi_connection
-        if not (self._is_fixed and adapted and adapted.autocommit):
-            return (await connection.execute(self.statement, dict(values))).mappings().all()
-        driver = adapted.driver_connection
-        arguments = [
-            values[name] if name in values else self._constants[name] for name in self._names
-        ]
-        try:
-            rows = await driver.fetch(self._text, *arguments)
-        except _DRIVER_ERRORS as error:
-            if driver.is_closed():
-                # SQLAlchemy fails in the same way, and replaces the pool's older connections: after
-                # a failover each of them would fail once, by its deadline if no reply comes.
-                return (await connection.execute(self.statement, dict(values))).mappings().all()
-            raise DBAPIError(self._text, None, error, hide_parameters=True) from error
-        return cast(Sequence[RowMapping], rows)
-
-
-def _is_json(kind: TypeEngine[Any]) -> bool:
-    return isinstance(kind.item_type if isinstance(kind, ARRAY) else kind, JSON)
 
 
 class ReadOnlyReason(StrEnum):
