@@ -63,7 +63,7 @@ async def read(store: BucketStore, proof: Proof) -> bytes:
         return b"".join([piece async for piece in pieces])
 
 
-@pytest.mark.parametrize("size", [1000, 12_000_000])
+@pytest.mark.parametrize("size", [1000, 6_000_000])
 async def test_a_proof_is_stored_under_a_random_key_below_the_prefix(
     object_store: ObjectStore, store: BucketStore, size: int
 ) -> None:
@@ -81,9 +81,9 @@ async def test_a_large_proof_is_uploaded_in_parts(
     object_store: ObjectStore, store: BucketStore
 ) -> None:
     object_store.requests.clear()
-    await keep(store, PDF + b"x" * 12_000_000)
+    await keep(store, PDF + b"x" * 6_000_000)
     uploads = [each for each in object_store.requests if each.startswith("PUT")]
-    assert len(uploads) == 3
+    assert len(uploads) == 2
     assert all("partNumber=" in each for each in uploads)
     assert object_store.uploads == {}
 
@@ -179,15 +179,15 @@ async def test_no_server_is_unavailable(object_store: ObjectStore) -> None:
 
 
 async def test_a_store_that_does_not_answer_is_unavailable(object_store: ObjectStore) -> None:
-    store = bucket_of(object_store, proof_store_timeout=1)
+    store = replace(bucket_of(object_store), timeout=0.2)
     object_store.answers.clear()
     begun = asyncio.get_running_loop().time()
-    with pytest.raises(StorageUnavailable, match="no answer of the object store in 1 s"):
+    with pytest.raises(StorageUnavailable, match="no answer of the object store"):
         await store.find("0" * 32)
-    assert asyncio.get_running_loop().time() - begun < 2
+    assert asyncio.get_running_loop().time() - begun < 1
 
 
-@pytest.mark.parametrize("size", [1000, 12_000_000])
+@pytest.mark.parametrize("size", [1000, 6_000_000])
 async def test_an_upload_that_is_cut_leaves_no_proof_and_succeeds_again(
     object_store: ObjectStore, store: BucketStore, size: int
 ) -> None:

@@ -1,14 +1,26 @@
 """Payments with proofs in a bucket: 503 while the store fails, and nothing is recorded."""
 
+from base64 import b64encode
 from dataclasses import replace
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.engine import Database
+from app.dataio.jsonl.exporter import ProofUnreadable, export_lines
+from app.payments.jobs.sweep_proofs import SAFE_AGE, sweep_proofs
 from app.payments.models import Payment
 from app.settings import Settings
+from tests.dataio.record_factories import (
+    PDF,
+    build_customer,
+    build_payment,
+    build_profile,
+    import_records,
+)
 from tests.payments.payment_case import PROOF, UNAVAILABLE, PaymentCase
 from tests.support.factories import Factories
 from tests.support.object_store import ObjectStore
@@ -16,7 +28,7 @@ from tests.support.object_store import ObjectStore
 
 @pytest.fixture
 def settings(settings: Settings, object_store: ObjectStore) -> Settings:
-    return settings.model_copy(update={**object_store.settings("p"), "proof_store_timeout": 1})
+    return settings.model_copy(update=object_store.settings("p"))
 
 
 @pytest.fixture
@@ -54,7 +66,10 @@ async def test_a_connection_that_is_cut_during_the_upload(
     await is_taken(case, object_store)
 
 
-async def test_a_store_that_does_not_answer(case: PaymentCase, object_store: ObjectStore) -> None:
+async def test_a_store_that_does_not_answer(
+    case: PaymentCase, object_store: ObjectStore, app: FastAPI
+) -> None:
+    app.state.proof_store = replace(app.state.proof_store, timeout=0.2)
     object_store.answers.clear()
     await case.is_refused()
     object_store.answers.set()
@@ -104,3 +119,44 @@ async def test_a_missing_or_truncated_object_is_unavailable(
             answer = await case.client.request(method, path)
             assert answer.status_code == 503
             assert method == "HEAD" or answer.json() == UNAVAILABLE
+
+
+async def test_a_damaged_proof_is_not_downloaded_to_its_end(
+    case: PaymentCase, object_store: ObjectStore, api_url: str
+) -> None:
+    await is_taken(case, object_store)
+    ((name, stored),) = object_store.objects.items()
+    object_store.objects[name] = replace(stored, content=PROOF[:-1] + b"!")
+    async with httpx.AsyncClient(base_url=api_url, headers=case.client.headers) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(await proof_path(case))
+        assert (await client.head(await proof_path(case))).status_code == 200
+
+
+async def test_the_sweep_removes_old_objects_without_a_payment(
+    case: PaymentCase, object_store: ObjectStore, database: Database, settings: Settings
+) -> None:
+    await is_taken(case, object_store)
+    ((named, stored),) = object_store.objects.items()
+    old = replace(stored, modified=stored.modified - 2 * SAFE_AGE)
+    object_store.objects.update({named: old, f"p/{'0' * 32}": old, f"p/{'1' * 32}": stored})
+    summary = await sweep_proofs(database, settings)
+    assert summary.counts == {"removed": 1}
+    assert object_store.objects.keys() == {named, f"p/{'1' * 32}"}
+
+
+async def test_proofs_are_imported_and_exported(
+    database: Database, settings: Settings, object_store: ObjectStore
+) -> None:
+    customer = build_customer()
+    profile = build_profile(customer)
+    payment = build_payment(profile)
+    for _ in range(2):  # the second import leaves the proof as it is
+        await import_records(database, settings, [customer, profile, payment])
+        assert list(object_store.contents().values()) == [PDF]
+    lines = b"".join([piece async for piece in export_lines(database, settings)])
+    assert b64encode(PDF) in lines
+    object_store.objects.clear()
+    with pytest.raises(ProofUnreadable, match="is missing"):
+        async for _ in export_lines(database, settings):
+            pass

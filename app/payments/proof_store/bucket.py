@@ -62,14 +62,17 @@ class BucketStore:
 
         A name is used once, so nothing depends on whether the store refuses one that exists.
         """
-        async with self._answering(max(1, ceil(size / _PART_BYTES))):
-            await obstore.put_async(
-                self.bucket,
-                name,
-                content,
-                chunk_size=_PART_BYTES,
-                max_concurrency=_PARTS_AT_ONCE,
-            )
+        try:
+            async with self._answering(max(1, ceil(size / _PART_BYTES))):
+                await obstore.put_async(
+                    self.bucket,
+                    name,
+                    content,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+        except ProofMissing as error:  # it is the bucket that is missing
+            raise StorageUnavailable(str(error)) from error
         stored = await self._head(name)
         if stored is None or stored.size != size:
             raise StorageUnavailable("the object store has not stored the whole object")
