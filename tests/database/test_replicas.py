@@ -314,7 +314,7 @@ async def _load(
     return ledger
 
 
-@pytest.mark.parametrize(("delay", "reads"), [(0.1, 400), pytest.param(2.0, 10_000, marks=_SLOW)])
+@pytest.mark.parametrize(("delay", "reads"), [(0.05, 200), pytest.param(2.0, 10_000, marks=_SLOW)])
 async def test_no_answer_is_older_than_one_that_the_token_has_had(
     cluster: Cluster, settings: Settings, delay: float, reads: int
 ) -> None:
