@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.customers.models import Customer
+from app.database.large_statements import raise_work_memory
 from app.database.statements import UTC, constant, json_object
 from app.documents.document import DocumentKind
 from app.invoices.models import UNFROZEN, DocumentLines, Invoice, InvoiceDocument
@@ -55,6 +56,8 @@ _ADDRESS: Final = (
     "vat_code",
 )
 """The keys of `customer_details` in the API, besides the name of the country."""
+_MANY: Final = 100
+"""Invoices whose lines may be more than PostgreSQL sorts in memory by default."""
 _NO_BYTES: Final[ColumnElement[bytes]] = literal_column("''::bytea")
 
 
@@ -91,6 +94,8 @@ async def freeze_invoices(
     `is_late` says that they were issued earlier: a tax category of today that does not belong to
     the tax that was charged is left out.
     """
+    if len(invoice_ids) >= _MANY:
+        await raise_work_memory(connection)
     values = _values(issuer, is_late=is_late) | {"invoices": list(invoice_ids)}
     return len((await connection.execute(_freeze(), values)).all())
 
