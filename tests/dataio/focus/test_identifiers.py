@@ -22,7 +22,9 @@ KEY = ChargeGroupKey(
 
 
 def test_an_item_has_the_uuid_of_releases_without_separate_corrections() -> None:
-    assert identifiers.item_uuid(KEY) == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
+    item = identifiers.item_uuid(KEY)
+    assert item == UUID("45d3b0fe-b9af-504d-accb-6de812694ac1")
+    assert (item.version, str(item)) == (5, "45d3b0fe-b9af-504d-accb-6de812694ac1")
 
 
 def test_corrections_of_each_month_have_uuids_of_their_own() -> None:
