@@ -71,7 +71,7 @@ def run(
             Phase.BASELINE, Phase.COLD, Phase.DELIVERIES, Phase.FOCUS, Phase.CLOSE
         ]  # fmt: skip
     elif quick:
-        everything = [Phase.REFERENCES, Phase.FOCUS, Phase.REPLICA, Phase.PGBOUNCER]
+        everything = [Phase.REFERENCES, Phase.FOCUS, Phase.REPLICA]
     else:
         everything = [phase for phase in Phase if phase is not Phase.BASELINE]
     wanted = (sizes or ("10000" if quick else _SIZES)).split(",")
