@@ -33,5 +33,7 @@ class Case:
     needs: Callable[[], str] = no_requirements
     """Returns the requirement that this machine lacks; empty if none."""
     layout: Layout = field(default_factory=Layout)
+    credits_invoices: bool = False
+    """Whether the load credits invoices, too, and the service sends mails of the credit notes."""
     breaks_connections: bool = False
     """Whether clients may lose connections, because a process of the API dies."""

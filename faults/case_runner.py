@@ -25,7 +25,9 @@ async def prepared_stack(
 ) -> AsyncIterator[tuple[Stack, LoadGenerator]]:
     """Yield a started stack and a load generator for a new dataset."""
     async with Stack(case.layout) as stack:
-        dataset = create_dataset(customers)
+        dataset = create_dataset(customers, with_credits=case.credits_invoices)
+        if case.credits_invoices:
+            stack.environment["NOTIFY_ON_ISSUE"] = "true"
         async with stack.database() as database:
             report = await import_file(database, stack.settings, str(dataset.write(stack.place)))
             assert report.rejected_count == 0

@@ -88,13 +88,13 @@ class Client:
         kind: Kind,
         invoice: UUID,
         value: str = "",
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> ClientResponse:
         """Send a change with a new key, and retry it until there is a response."""
         return await self.finish(self.request_log.open(kind, invoice, value, new_key()), body)
 
     async def finish(
-        self, operation: Operation, body: Upload | Mapping[str, str] | None = None
+        self, operation: Operation, body: Upload | Mapping[str, Any] | None = None
     ) -> ClientResponse:
         """Send the request of an operation until there is a response or retries have ended."""
         path, options = build_request(operation, body)
@@ -146,7 +146,7 @@ def to_attempt(begun: float, response: httpx.Response) -> Attempt:
 
 
 def build_request(
-    operation: Operation, body: Upload | Mapping[str, str] | None
+    operation: Operation, body: Upload | Mapping[str, Any] | None
 ) -> tuple[str, dict[str, Any]]:
     """Return the path and the httpx options of a request for a change."""
     path = f"/api/invoices/{operation.invoice}/{operation.kind}/"

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.verify import VerificationResult, verify
 from app.billing.enums import DeliveryState, InvoiceState
+from app.credit_notes.models import CreditNote
 from app.database.engine import Database
+from app.database.statements import AnySelect
 from app.deliveries.models import Delivery
 from app.invoices.models import Invoice
 from app.payments.models import Payment
@@ -18,13 +20,16 @@ from app.payments.proof_store.opening import open_store
 from app.payments.proof_store.store import ProofStore
 from app.settings import Settings
 from faults.cleanup import sweep_and_check_proofs
-from faults.dataset import TOTAL
+from faults.dataset import CREDITED_GROSS, CREDITED_NET, TOTAL
 from faults.findings import Findings
 from faults.load import LoadGenerator
 from faults.request_log import ABORTED, ANNOTATIONS, MAX_SECONDS, Attempt, Kind, Operation
 from tests.support import summaries
 from tests.support.smtp import MailServer
 
+_Mails: TypeAlias = Counter[tuple[str, str]]
+"""How often each mail arrived, by its Message-ID and recipient."""
+_MAIL = (Delivery.recipient, Delivery.state, Delivery.message_id)
 _WRONG_TOTALS = text("""
 SELECT i.uuid FROM invoices AS i LEFT JOIN invoice_items AS t ON t.invoice_id = i.id
 GROUP BY i.id HAVING i.total_price <> coalesce(sum(t.price), 0)
@@ -49,6 +54,7 @@ async def compare(
     async with database.snapshot() as connection:
         await _compare_payments(connection, open_store(settings), load, findings)
         await _compare_annotations(connection, load, findings)
+        await _compare_credit_notes(connection, load, findings)
         await _compare_notifications(connection, sink, load, findings)
         await _compare_sums(connection, findings)
     async for finding in verify(database, settings, VerificationResult()):
@@ -66,7 +72,7 @@ def _compare_responses(
         for attempt in operation.attempts:
             findings.requests += 1
             findings.longest = max(findings.longest, attempt.seconds)
-            if attempt.status == 200:
+            if attempt.succeeded:
                 complaint = _too_long(attempt)
             else:
                 name = _name(attempt)
@@ -74,7 +80,7 @@ def _compare_responses(
                 complaint = _error(attempt, breaks_connections) or _too_long(attempt)
             if complaint:
                 findings.wrong.append(f"{_describe(operation)}: {complaint}")
-        answers = {one.sha256 for one in operation.attempts if one.status == 200}
+        answers = {one.sha256 for one in operation.attempts if one.succeeded}
         if len(answers) > 1:
             findings.wrong.append(f"{_describe(operation)} had two different responses")
         if operation.key and not operation.acknowledged and not _given_up(operation):
@@ -197,17 +203,61 @@ async def _compare_annotations(
             )
 
 
+async def _compare_credit_notes(
+    connection: AsyncConnection, load: LoadGenerator, findings: Findings
+) -> None:
+    made = await _rows_by_invoice(
+        connection, CreditNote.reason, CreditNote.net, CreditNote.gross, of=CreditNote
+    )
+    requested: dict[UUID, list[Operation]] = {}
+    for operation in load.request_log.of(Kind.CREDIT):
+        if operation.invoice is not None:
+            requested.setdefault(operation.invoice, []).append(operation)
+    for subject in load.dataset.all:
+        operations = requested.get(subject.uuid, [])
+        notes = made.get(subject.uuid, [])
+        counts = Counter(note.reason for note in notes)
+        for operation in operations:
+            number = counts.pop(operation.value, 0)
+            if operation.acknowledged and not number:
+                findings.lost.append(f"the credit note: {operation.value}")
+            elif number and not operation.acknowledged and not operation.uncertain:
+                findings.wrong.append(f"a credit note that was not requested: {operation.value}")
+            if number > 1:
+                findings.doubled.append(f"{number} credit notes: {operation.value}")
+        findings.wrong += [f"a credit note that was not requested: {r}" for r in counts]
+        for note in notes:
+            if (note.net, note.gross) != (CREDITED_NET, CREDITED_GROSS):
+                findings.wrong.append(f"a credit note of {note.gross}: {note.reason}")
+    numbers = await connection.execute(select(func.count(), func.max(CreditNote.number)))
+    number, last = numbers.one()
+    if number != (last or 0):
+        findings.wrong.append(f"{number} credit notes, of which the last has the number {last}")
+
+
 async def _compare_notifications(
     connection: AsyncConnection, sink: MailServer, load: LoadGenerator, findings: Findings
 ) -> None:
-    made = await _rows_by_invoice(
-        connection, Delivery.recipient, Delivery.state, Delivery.message_id, of=Delivery
-    )
     arrived = Counter(
         (mail.message["Message-ID"], recipient)
         for mail in sink.mailbox
         for recipient in mail.recipients
     )
+    await _compare_invoice_mails(connection, arrived, sink, load, findings)
+    await _compare_credit_note_mails(connection, arrived, sink, load, findings)
+    findings.wrong += [
+        f"a mail {message} to {address} without a delivery" for message, address in arrived
+    ]
+
+
+async def _compare_invoice_mails(
+    connection: AsyncConnection,
+    arrived: _Mails,
+    sink: MailServer,
+    load: LoadGenerator,
+    findings: Findings,
+) -> None:
+    made = await _rows_by_invoice(connection, *_MAIL, of=Delivery)
     acknowledged: set[UUID | None] = set(load.request_log.expected_notifications)
     uncertain = set()
     for operation in load.request_log.of(Kind.NOTIFY):
@@ -225,16 +275,41 @@ async def _compare_notifications(
             findings.wrong.append(f"a notification of {subject.uuid} that was not requested")
         findings.doubled += [f"the notification of {r}" for r in (counts - expected).elements()]
         for delivery in deliveries:
-            times = arrived.pop((delivery.message_id, delivery.recipient), 0)
-            _compare_mail(delivery, times, sink, load, findings)
-    findings.wrong += [
-        f"a mail {message} to {address} without a delivery" for message, address in arrived
-    ]
+            _compare_mail(delivery, arrived, sink, load, findings)
+
+
+async def _compare_credit_note_mails(
+    connection: AsyncConnection,
+    arrived: _Mails,
+    sink: MailServer,
+    load: LoadGenerator,
+    findings: Findings,
+) -> None:
+    """Compare the mails of all credit notes, which the service sends by itself."""
+    recipients = {subject.uuid: subject.recipients for subject in load.dataset.to_credit}
+    statement: AnySelect = (
+        select(CreditNote.id, CreditNote.reason, Invoice.uuid, *_MAIL)
+        .join(Invoice, Invoice.id == CreditNote.invoice_id)
+        .outerjoin(Delivery, Delivery.credit_note_id == CreditNote.id)
+    )
+    made: dict[int, list[Row[Any]]] = {}
+    for row in await connection.execute(statement):
+        made.setdefault(row.id, []).append(row)
+    for rows in made.values():
+        counts = Counter(row.recipient for row in rows if row.recipient is not None)
+        expected = Counter(recipients.get(UUID(str(rows[0].uuid)), ()))
+        mail = f"the mail of the credit note {rows[0].reason}"
+        findings.lost += [f"{mail} to {r}" for r in (expected - counts).elements()]
+        findings.doubled += [f"{mail} to {r}" for r in (counts - expected).elements()]
+        for row in rows:
+            if row.recipient is not None:
+                _compare_mail(row, arrived, sink, load, findings)
 
 
 def _compare_mail(
-    delivery: Row[Any], arrived: int, sink: MailServer, load: LoadGenerator, findings: Findings
+    delivery: Row[Any], mails: _Mails, sink: MailServer, load: LoadGenerator, findings: Findings
 ) -> None:
+    arrived = mails.pop((delivery.message_id, delivery.recipient), 0)
     mail = f"the mail {delivery.message_id} to {delivery.recipient}"
     if arrived > 1 and delivery.message_id in load.unacknowledged_mails | sink.unacknowledged:
         findings.repeated_mails += arrived - 1

@@ -20,11 +20,14 @@ CUSTOMERS = 60
 _MONTHS_TO_PAY = 8
 _MONTHS_TO_NOTIFY = 4
 _MONTHS_TO_ANNOTATE = 1
+_MONTHS_TO_CREDIT = 4
 _ITEMS = ("10.15", "3.3333", "0.004")
 PRICES = (Decimal("0.01"), Decimal("3.34"), Decimal("10.15"))
 """The prices of the items of each invoice, rounded away from zero to cents."""
 TOTAL = Decimal("16.20")
 """The total of each invoice, with 20 % of tax."""
+CREDITED_NET, CREDITED_GROSS = Decimal("0.05"), Decimal("0.06")
+"""The sums of each credit note, without and with tax: a small part of an item."""
 _EARLY = "2024-01-01T00:00:00Z"
 
 
@@ -34,6 +37,8 @@ class SampleInvoice:
 
     uuid: UUID
     recipients: tuple[str, ...]
+    items: tuple[UUID, ...] = ()
+    """The most expensive one first."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Dataset:
     to_pay: tuple[SampleInvoice, ...]
     to_notify: tuple[SampleInvoice, ...]
     to_annotate: tuple[SampleInvoice, ...]
+    to_credit: tuple[SampleInvoice, ...]
+    """None unless the load credits invoices."""
     untouched: tuple[SampleInvoice, ...]
     untouched_period: Period
     """The month of the untouched invoices, which has no others."""
@@ -53,7 +60,7 @@ class Dataset:
     @property
     def all(self) -> tuple[SampleInvoice, ...]:
         """All invoices."""
-        return self.to_pay + self.to_notify + self.to_annotate + self.untouched
+        return self.to_pay + self.to_notify + self.to_annotate + self.to_credit + self.untouched
 
     def write(self, place: Path) -> Path:
         """Write the import file to the folder and return its path."""
@@ -92,7 +99,8 @@ class _Records:
             )
         return customer
 
-    def invoice(self, customer: UUID, period: Period) -> UUID:
+    def invoice(self, customer: UUID, period: Period) -> tuple[UUID, tuple[UUID, ...]]:
+        """Add an invoice and its items; return their UUIDs."""
         issued = period.shifted(1).first_day
         invoice = self.add(
             "invoice",
@@ -105,7 +113,7 @@ class _Records:
             invoice_date=issued.isoformat(),
             due_date=due_date(issued, 30).isoformat(),
         )
-        for price in _ITEMS:
+        items = tuple(
             self.add(
                 "invoice_item",
                 invoice=invoice,
@@ -116,12 +124,18 @@ class _Records:
                 start=period.start.isoformat(),
                 end=period.end.isoformat(),
             )
-        return invoice
+            for price in _ITEMS
+        )
+        return invoice, items
 
 
-def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
-    """Create customers, each with an invoice for each of the last months."""
-    months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, 1)
+def create_dataset(number_of_customers: int = CUSTOMERS, *, with_credits: bool = False) -> Dataset:
+    """Create customers, each with an invoice for each of the last months.
+
+    With `with_credits`, some of the invoices are to be credited.
+    """
+    to_be_credited = _MONTHS_TO_CREDIT if with_credits else 0
+    months = (_MONTHS_TO_PAY, _MONTHS_TO_NOTIFY, _MONTHS_TO_ANNOTATE, to_be_credited, 1)
     uses = [use for use, number in enumerate(months) for _ in range(number)]
     last = Period.containing(clock.today()).shifted(-1)
     key = uuid4().hex
@@ -133,14 +147,15 @@ def create_dataset(number_of_customers: int = CUSTOMERS) -> Dataset:
         emails = tuple(f"owner-{number}-{i}@example.com" for i in range(1 + number % 2))
         customer = records.customer(f"Customer {number:03}", emails)
         for back, use in enumerate(uses):
-            invoice = records.invoice(customer, last.shifted(-back))
-            subjects[use].append(SampleInvoice(invoice, emails))
-    to_pay, to_notify, to_annotate, untouched = map(_shuffled, subjects)
+            invoice, items = records.invoice(customer, last.shifted(-back))
+            subjects[use].append(SampleInvoice(invoice, emails, items))
+    to_pay, to_notify, to_annotate, to_credit, untouched = map(_shuffled, subjects)
     return Dataset(
         {"Authorization": f"Token {key}"},
         to_pay,
         to_notify,
         to_annotate,
+        to_credit,
         untouched,
         last.shifted(1 - len(uses)),
         tuple(records.records),

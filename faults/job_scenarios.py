@@ -70,9 +70,11 @@ def _with_commits(job: str, *pause_points: PausePoint) -> tuple[PausePoint, ...]
     is_entry = f"NEW.job = '{job}' AND "
     claimed = PausePoint("outbox", "UPDATE", is_entry + "NEW.attempts > OLD.attempts")
     done = PausePoint("outbox", "UPDATE", is_entry + "NEW.done_at IS NOT NULL")
-    return tuple(
-        point for each in (claimed, *pause_points, done) for point in (each, each.committed)
-    )
+    return _each_with_commit(claimed, *pause_points, done)
+
+
+def _each_with_commit(*pause_points: PausePoint) -> tuple[PausePoint, ...]:
+    return tuple(point for each in pause_points for point in (each, each.committed))
 
 
 async def _nothing_to_check(connection: AsyncConnection) -> list[str]:
@@ -242,3 +244,10 @@ SENDING_PAUSE_POINTS: Final = _with_commits(
     PausePoint("notification_deliveries", "UPDATE", "NEW.state = 'sent'"),
 )
 """The pause points of `deliver`; its SMTP session is between them."""
+
+_OF_CREDIT_NOTE: Final = "NEW.credit_note_id IS NOT NULL AND "
+CREDIT_NOTE_PAUSE_POINTS: Final = _each_with_commit(
+    PausePoint("notification_deliveries", "UPDATE", _OF_CREDIT_NOTE + "NEW.state = 'sending'"),
+    PausePoint("notification_deliveries", "UPDATE", _OF_CREDIT_NOTE + "NEW.state = 'sent'"),
+)
+"""The pause points of `deliver` at the mail of a credit note."""

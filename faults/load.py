@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import cycle
+from itertools import count, cycle
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from app import clock
 from faults.client import Client, ClientResponse, ObservedStates, Upload, new_key
-from faults.dataset import PRICES, Dataset, SampleInvoice
+from faults.dataset import CREDITED_NET, PRICES, Dataset, SampleInvoice
 from faults.request_log import ANNOTATIONS, GROUPS, Kind, RequestLog
 
-_READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS = 2, 2, 2, 1
-_READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE = 0.04, 0.4, 0.15, 0.4
+_READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS, _CREDITORS = 2, 2, 2, 1, 2
+_READ_PAUSE, _PAY_PAUSE, _ANNOTATE_PAUSE, _NOTIFY_PAUSE, _CREDIT_PAUSE = 0.04, 0.4, 0.15, 0.4, 0.4
 """Seconds between two requests of each client."""
 _PAGE = 20
 _SECOND = 1.0
@@ -29,7 +29,8 @@ _PROOF_BYTES = (2_000, 60_000)
 class LoadGenerator:
     """Clients that read, pay, annotate and notify, and log every response in `request_log`.
 
-    They call the APIs at `urls` in turn; the list may change.
+    They credit invoices, too, if the dataset has some for that. They call the APIs at `urls` in
+    turn; the list may change.
     """
 
     def __init__(self, urls: Sequence[str], dataset: Dataset) -> None:
@@ -75,6 +76,9 @@ class LoadGenerator:
             tasks.create_task(self._annotate(mine))
         for _ in range(_NOTIFIERS):
             tasks.create_task(self._notify())
+        if self.dataset.to_credit:
+            for number in range(_CREDITORS):
+                tasks.create_task(self._credit(self.dataset.to_credit[number::_CREDITORS]))
 
     async def wait_until_healthy(self) -> None:
         """Wait until all requests succeed, before a fault."""
@@ -103,12 +107,12 @@ class LoadGenerator:
         for operation in reversed(self.request_log.operations):
             for attempt in operation.attempts:
                 if attempt.end >= start:
-                    if attempt.status != 200:
+                    if not attempt.succeeded:
                         return False
                     succeeded.add(operation.kind.group)
             if operation.attempts and operation.attempts[-1].end < start - _RECOVERY_SECONDS:
                 break
-        return succeeded == GROUPS
+        return succeeded >= GROUPS | ({Kind.CREDIT.group} if self.dataset.to_credit else set())
 
     async def _pause(self, seconds: float) -> None:
         """Pause, or return early when the load ends."""
@@ -148,7 +152,7 @@ class LoadGenerator:
         self, kind: Kind, path: str, uuid: UUID | None = None, *, check: Callable[[Any], bool]
     ) -> None:
         answer = await self._client.read(kind, path, uuid)
-        if answer.attempt.status == 200 and not _satisfies(answer, check):
+        if answer.attempt.succeeded and not _satisfies(answer, check):
             self.request_log.violations.append(f"{kind} of {uuid or 'all'} returned wrong data")
 
     async def _list(self) -> None:
@@ -156,7 +160,7 @@ class LoadGenerator:
         known = dict(self._observed.ranks)
         path = f"/api/invoices/?page_size={_PAGE}&page={page}"
         answer = await self._client.read(Kind.LIST, path)
-        if answer.attempt.status == 200:
+        if answer.attempt.succeeded:
             if not _satisfies(
                 answer, lambda listed: all(map(_adds_up, listed)) and len(listed) == _PAGE
             ):
@@ -168,7 +172,7 @@ class LoadGenerator:
     async def _retrieve(self, uuid: UUID, **expected: str) -> None:
         known = self._observed.rank(uuid)
         answer = await self._client.read(Kind.RETRIEVE, f"/api/invoices/{uuid}/", uuid)
-        if answer.attempt.status != 200:
+        if not answer.attempt.succeeded:
             return
         if not _satisfies(answer, _adds_up):
             self.request_log.violations.append(f"invoice {uuid} does not add up")
@@ -194,7 +198,7 @@ class LoadGenerator:
         operation = self.request_log.open(Kind.PAID, subject.uuid, upload.value, new_key())
         answer = await self._client.finish(operation, upload)
         self.check_paid(subject.uuid, answer)
-        if answer.attempt.status == 200:
+        if answer.attempt.succeeded:
             await self._retrieve(subject.uuid, state="paid")
         return True
 
@@ -204,7 +208,7 @@ class LoadGenerator:
 
     def check_paid(self, uuid: UUID, answer: ClientResponse) -> None:
         """Check the response to a payment; from now on the invoice must be read as paid."""
-        if answer.attempt.status == 200:
+        if answer.attempt.succeeded:
             if not _satisfies(answer, lambda paid: _adds_up(paid) and paid["state"] == "paid"):
                 self.request_log.violations.append(f"the answer to paid {uuid} is wrong")
             self._observed.ranks[uuid] = 2
@@ -224,7 +228,7 @@ class LoadGenerator:
             number += 1
             value = f"https://pay.example/{subject.uuid.hex}/{number}"
             answer = await self._client.change(kind, subject.uuid, value, {field: value})
-            if answer.attempt.status == 200 and number % 3 == 0:
+            if answer.attempt.succeeded and number % 3 == 0:
                 await self._retrieve(subject.uuid, **{field: value})
             await self._pause(_ANNOTATE_PAUSE)
 
@@ -234,6 +238,25 @@ class LoadGenerator:
             await self._pause(_NOTIFY_PAUSE)
             if self._stopping.is_set():
                 return
+
+    async def _credit(self, subjects: tuple[SampleInvoice, ...]) -> None:
+        """Give back a part of one invoice after the other, several times each."""
+        for number in count(1):
+            for subject in subjects:
+                reason = f"Correction {number} of {subject.uuid}"
+                part = {"uuid": str(subject.items[0]), "price": str(CREDITED_NET)}
+                body = {"reason": reason, "items": [part]}
+                answer = await self._client.change(Kind.CREDIT, subject.uuid, reason, body)
+                self._check_credited(reason, answer)
+                await self._pause(_CREDIT_PAUSE)
+                if self._stopping.is_set():
+                    return
+
+    def _check_credited(self, reason: str, answer: ClientResponse) -> None:
+        if answer.attempt.succeeded and not _satisfies(
+            answer, lambda note: bool(note["reason"] == reason)
+        ):
+            self.request_log.violations.append(f"the answer to {reason} is wrong")
 
 
 def _satisfies(answer: ClientResponse, check: Callable[[Any], bool]) -> bool:

@@ -26,11 +26,12 @@ class Kind(StrEnum):
     PAYMENT_URL = "set_payment_url"
     REFERENCE_NUMBER = "set_reference_number"
     NOTIFY = "send_notification"
+    CREDIT = "credit"
 
     @property
     def group(self) -> str:
         """The group of the load; a recovered service answers all groups."""
-        if self is Kind.PAID or self is Kind.NOTIFY:
+        if self in (Kind.PAID, Kind.NOTIFY, Kind.CREDIT):
             return self.value
         return "set" if self in ANNOTATIONS else "read"
 
@@ -41,7 +42,8 @@ ANNOTATIONS = {
     Kind.REFERENCE_NUMBER: "reference_number",
 }
 """The requests that set a field of an invoice, and the field."""
-GROUPS = frozenset(kind.group for kind in Kind)
+GROUPS = frozenset(kind.group for kind in Kind if kind is not Kind.CREDIT)
+"""The groups of every load; some cases credit invoices, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Attempt:
         return self.at + self.seconds
 
     @property
+    def succeeded(self) -> bool:
+        """Whether the request was answered with success."""
+        return self.status in (200, 201)
+
+    @property
     def unknown(self) -> bool:
         """Whether the effect of the request is unknown."""
         return self.status is None or self.status >= 500
@@ -85,7 +92,8 @@ class Operation:
     kind: Kind
     invoice: UUID | None = None
     value: str = ""
-    """The value to set; for a payment its date and the digest of its proof."""
+    """The value to set; for a payment its date and the digest of its proof, for a credit note its
+    reason."""
     key: str = ""
     """The Idempotency-Key of all its attempts."""
     attempts: list[Attempt] = field(default_factory=list)
@@ -93,7 +101,7 @@ class Operation:
     @property
     def acknowledged(self) -> bool:
         """Whether a response confirmed it."""
-        return any(attempt.status == 200 for attempt in self.attempts)
+        return any(attempt.succeeded for attempt in self.attempts)
 
     @property
     def uncertain(self) -> bool:

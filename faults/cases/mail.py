@@ -47,6 +47,19 @@ async def _down(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_for_recovery()
 
 
+async def _killed(stack: Stack, load: LoadGenerator) -> None:
+    """Take the server away, and then let it die at each stage, also after it has accepted."""
+    async with load.running():
+        await load.wait_until_healthy()
+        stack.smtp.close()
+        await asyncio.sleep(_SECONDS)
+        await stack.smtp.open()
+        for stage in (*BEFORE_ACCEPTANCE, Stage.ACCEPTED):
+            async with _fault(stack.smtp, stage, cuts=True):
+                await asyncio.sleep(_SECONDS / len(Stage))
+        await load.wait_for_recovery()
+
+
 async def _refusing(stack: Stack, load: LoadGenerator) -> None:
     """Refuse one recipient permanently, and another during the fault."""
     refused, deferred = [s.recipients[0] for s in load.dataset.to_notify if len(s.recipients) > 1][
@@ -83,5 +96,12 @@ CASES = (
         "SMTP accepting, then dying before its answer",
         _at(Stage.ACCEPTED, cuts=True),
         quick=True,
+    ),
+    Case(
+        "smtp-killed-credit-notes",
+        "SMTP down, then dying at each stage, with mails of credit notes",
+        _killed,
+        seconds=180,
+        credits_invoices=True,
     ),
 )

@@ -5,7 +5,12 @@ from typing import Final
 
 from app.jobs.registry import SWEEP_PROOFS
 from faults.case import Case
-from faults.job_scenarios import JOB_SCENARIOS, SENDING_PAUSE_POINTS, JobScenario
+from faults.job_scenarios import (
+    CREDIT_NOTE_PAUSE_POINTS,
+    JOB_SCENARIOS,
+    SENDING_PAUSE_POINTS,
+    JobScenario,
+)
 from faults.load import LoadGenerator
 from faults.stack import Layout, Stack
 from faults.worker_kills import (
@@ -44,6 +49,16 @@ async def _killed_sending(stack: Stack, load: LoadGenerator) -> None:
         await load.wait_for_recovery()
 
 
+async def _killed_sending_credit_notes(stack: Stack, load: LoadGenerator) -> None:
+    async with load.running(), stack.database() as database:
+        await load.wait_until_healthy()
+        for point in CREDIT_NOTE_PAUSE_POINTS:
+            await kill_while_sending(stack, load, database, point)
+        for stage in (Stage.DATA, Stage.CONTENT, Stage.ACCEPTED):
+            await kill_in_smtp_session(stack, load, database, stage)
+        await load.wait_for_recovery()
+
+
 CASES = (
     Case(
         "worker-killed-deliver",
@@ -51,6 +66,14 @@ CASES = (
         _killed_sending,
         seconds=_SECONDS,
         layout=_LAYOUT,
+    ),
+    Case(
+        "worker-killed-credit-notes",
+        "A worker killed while it sends mails of credit notes",
+        _killed_sending_credit_notes,
+        seconds=_SECONDS,
+        layout=_LAYOUT,
+        credits_invoices=True,
     ),
     *(
         Case(

@@ -30,6 +30,12 @@ TAMPERING = (
     "DELETE FROM notification_deliveries WHERE id = (SELECT min(id) FROM notification_deliveries)",
     "UPDATE notification_deliveries SET state = 'pending', sent_at = NULL, next_attempt_at = now()"
     " WHERE id = (SELECT max(id) FROM notification_deliveries)",
+    "DELETE FROM notification_deliveries WHERE id = (SELECT max(id) FROM notification_deliveries"
+    " WHERE credit_note_id IS NOT NULL)",
+    "UPDATE credit_notes SET reason = 'Another' WHERE id = (SELECT min(id) FROM credit_notes)",
+    "INSERT INTO credit_notes (uuid, number, invoice_id, issue_date, reason, net, gross, content,"
+    " digest) SELECT gen_random_uuid(), number + 2, invoice_id, issue_date, reason, net, gross,"
+    " content, digest FROM credit_notes WHERE id = (SELECT max(id) FROM credit_notes)",
     "UPDATE invoice_tallies SET invoices = invoices + 1 WHERE id = (SELECT min(id)"
     " FROM invoice_tallies)",
 )
@@ -52,7 +58,8 @@ class FinishedCase:
 
 @pytest.fixture(scope="module")
 async def finished() -> AsyncIterator[FinishedCase]:
-    (case,) = (each for each in all_cases() if each.name == CASE)
+    (known,) = (each for each in all_cases() if each.name == CASE)
+    case = replace(known, credits_invoices=True)
     async with prepared_stack(case, CUSTOMERS) as (stack, load):
         yield FinishedCase(stack, load, await run_on_stack(case, stack, load, patient=False))
 
@@ -74,8 +81,10 @@ async def test_lost_wrong_and_doubled_changes_are_found(finished: FinishedCase) 
         "payment_url of .* is 'https://elsewhere.example'",
         "the notification of owner-",
         "the mail .*: it is pending",
+        "the credit note: Correction",
+        "the mail of the credit note Correction .* to owner-",
     )
-    assert_told(found.doubled, "2 payments of", "the mail .* 2 times")
+    assert_told(found.doubled, "2 payments of", "the mail .* 2 times", "2 credit notes: Correction")
     assert_told(
         found.wrong,
         "is paid, but has",
@@ -83,6 +92,8 @@ async def test_lost_wrong_and_doubled_changes_are_found(finished: FinishedCase) 
         "wrong digest of the proof of",
         "a mail .* to somebody@else.example without a delivery",
         "a mail .* to owner-.* without a delivery",
+        "a credit note that was not requested: Another",
+        "credit notes, of which the last has the number",
         "the summaries differ",
         "audit: .* payment",
         "the file .* belongs to no payment|the proof .* is missing",
