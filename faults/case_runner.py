@@ -49,7 +49,7 @@ async def run_on_stack(
             await case.run(stack, load)
     except TimeoutError:
         timeout_error = "the service did not recover in time"
-    outcome.recovery = load.recovery
+    outcome.recovery, outcome.failover = load.recovery, load.failover
     async with stack.database() as database:
         try:
             if not patient:

@@ -14,6 +14,7 @@ from uuid import UUID
 from app import clock
 from faults.client import Client, ClientResponse, ObservedStates, Upload, new_key
 from faults.dataset import CREDITED_NET, PRICES, Dataset, SampleInvoice
+from faults.failover import FailoverTimes
 from faults.request_log import ANNOTATIONS, GROUPS, Kind, RequestLog
 
 _READERS, _PAYERS, _ANNOTATORS, _NOTIFIERS, _CREDITORS = 2, 2, 2, 1, 2
@@ -41,6 +42,8 @@ class LoadGenerator:
         self.recovery: float | None = None
         """Seconds from the end of the fault until all requests succeeded again."""
         self.fault_ended: float | None = None
+        self.failover: FailoverTimes | None = None
+        """The times of the failover, if the case caused one."""
         self._client = Client(urls, dataset.headers, self.request_log)
         self._observed = ObservedStates(self.request_log)
         self._stopping = asyncio.Event()

@@ -55,14 +55,17 @@ def _row(outcome: CaseResult) -> tuple[str, ...]:
         return (outcome.title, *("",) * 4, f"not run: {outcome.missing}", "", "", "")
     findings = outcome.findings
     errors = ", ".join(f"{what}: {count:,}" for what, count in sorted(findings.errors.items()))
+    remarks = [errors] if errors else []
     if findings.repeated_mails:
-        repeated = f"{findings.repeated_mails} mails sent twice after a lost reply"
-        errors = f"{errors}; {repeated}" if errors else repeated
+        remarks.append(f"{findings.repeated_mails} mails sent twice after a lost reply")
+    if outcome.failover is not None:
+        times = outcome.failover
+        remarks.append(f"failover {times.seconds:.1f}, errors until {times.unavailable:.1f}")
     return (
         outcome.title,
         *(f"{len(found):,}" for found in (findings.lost, findings.wrong, findings.doubled)),
         f"{findings.requests:,}",
-        errors or "none",
+        "; ".join(remarks) or "none",
         f"{findings.longest:.1f}",
         _seconds(outcome.recovery),
         _seconds(outcome.backlog),

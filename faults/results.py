@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from faults.failover import FailoverTimes
 from faults.findings import Findings
 
 
@@ -20,6 +21,7 @@ class CaseResult:
     """Seconds from the end of the fault until all requests succeeded again."""
     backlog: float | None = None
     """Seconds from the end of the fault until every mail was sent; None with `--quick`."""
+    failover: FailoverTimes | None = None
     missing: str = ""
     """The requirement that this machine lacks."""
 
@@ -47,7 +49,13 @@ class SuiteResult:
         """Read a file written by `save`."""
         value = json.loads(path.read_text())
         outcomes = [
-            CaseResult(**one | {"findings": Findings(**one["findings"])})
+            CaseResult(
+                **one
+                | {
+                    "findings": Findings(**one["findings"]),
+                    "failover": (times := one.get("failover")) and FailoverTimes(**times),
+                }
+            )
             for one in value["outcomes"]
         ]
         return cls(value["machine"], outcomes)

@@ -46,7 +46,7 @@ class _FaultableServer:
 
     def _signal(self, number: signal.Signals) -> None:
         main = self.server.pid
-        children = _children(main)
+        children = children_of(main)
         os.kill(main, number)
         for pid in children:
             with suppress(ProcessLookupError):
@@ -113,7 +113,8 @@ class Valkey(_FaultableServer):
             await client.flushall()
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the child processes of a process; none if it has ended."""
     found: list[int] = []
     with suppress(FileNotFoundError):
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -1,7 +1,7 @@
 """The whole service on this machine, with its own servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import Self
 from urllib.parse import quote
 
 import httpx
-from sqlalchemy import text
 
 from app.database.engine import Database
 from app.payments.jobs.sweep_proofs import SAFE_AGE
 from app.settings import DatabaseSettings, Settings
+from faults.cluster import DatabaseCluster
 from faults.disk import small_disk
 from faults.program import SupervisedProgram
 from faults.servers import Postgresql, PostgresqlWithEnvironment, Valkey
@@ -25,7 +25,6 @@ from tests.support.proxy import Proxy, http_proxy, unix_proxy
 from tests.support.server import free_port
 from tests.support.settings import settings_of
 from tests.support.smtp import MailServer, run_mail_server
-from tests.support.standby import STANDBY_NAME, Standby, url_of_both
 
 _START_SECONDS = 60.0
 
@@ -46,9 +45,8 @@ class Layout:
     """The size in bytes of a separate file system for proofs; None for the machine's."""
     bucket: bool = False
     """Whether proofs are in an object store, which is reached through a proxy."""
-    standby: bool = False
-    """Whether PostgreSQL has a synchronous standby. The service knows the addresses of both servers
-    and connects to the one that accepts changes."""
+    cluster: Callable[[Path], DatabaseCluster] | None = None
+    """Servers in place of the one PostgreSQL, for a folder of theirs."""
 
 
 class Stack:
@@ -62,7 +60,7 @@ class Stack:
         self.urls: list[str] = []
         """The URLs of the APIs, in order."""
         self.workers: list[SupervisedProgram] = []
-        self.standby: Postgresql | None = None
+        self.cluster: DatabaseCluster | None = None
         self.postgresql_proxy: Proxy | None = None
         self.valkey_proxy: Proxy | None = None
         self.object_store: ObjectStore | None = None
@@ -81,7 +79,8 @@ class Stack:
     @property
     def settings(self) -> Settings:
         """The settings of the programs, with a direct connection to the database."""
-        return settings_of(self.environment | {"DATABASE_URL": self.postgresql.url})
+        direct = {"DATABASE_URL": self._direct_url, "DATABASE_PGBOUNCER": ""}
+        return settings_of(self.environment | direct)
 
     @property
     def proofs(self) -> Path:
@@ -98,7 +97,7 @@ class Stack:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
         """Yield direct connections to PostgreSQL for the suite itself."""
-        database = Database(DatabaseSettings(database_url=self.postgresql.url))
+        database = Database(DatabaseSettings(database_url=self._direct_url))
         try:
             yield database
         finally:
@@ -118,19 +117,20 @@ class Stack:
             opening.enter_context(small_disk(home, self.layout.disk))
         if self.layout.proof_disk is not None:
             opening.enter_context(small_disk(self.place / "proofs", self.layout.proof_disk))
-        port = 0 if self.layout.standby else None
-        self.own_postgresql = PostgresqlWithEnvironment(home, port=port)
+        self.own_postgresql = PostgresqlWithEnvironment(home)
         self.postgresql = Postgresql(self.own_postgresql)
         self.valkey = Valkey(self.place / "valkey")
-        for server in (self.postgresql, self.valkey):
-            opening.push_async_callback(server.stop)
-            await server.start()
-        url = DatabaseSettings(database_url=self.postgresql.url).database_url
+        if self.layout.cluster is None:
+            await self._start(self.postgresql, opening)
+            database_url = self.postgresql.url
+        else:
+            self.cluster = await opening.enter_async_context(self.layout.cluster(self.place))
+            database_url = self.cluster.service_url
+        await self._start(self.valkey, opening)
+        redis_url = self.valkey.url
+        url = DatabaseSettings(database_url=self._direct_url).database_url
         await asyncio.to_thread(migrate, url)
         self.smtp: MailServer = await opening.enter_async_context(run_mail_server())
-        database_url, redis_url = self.postgresql.url, self.valkey.url
-        if self.layout.standby:
-            database_url = await self._start_standby(opening)
         if self.layout.proxied:
             folder = self.place / "proxies"
             database_url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='/')}"
@@ -162,10 +162,9 @@ class Stack:
         for number in range(self.layout.apis):
             port = free_port()
             self.urls.append(f"http://127.0.0.1:{port}")
-            arguments = ("-m", "app", "serve", "--port", str(port))
-            self.apis.append(self._program(f"api-{number}", *arguments))
+            self.apis.append(self.program(f"api-{number}", "serve", "--port", str(port)))
         for number in range(self.layout.workers):
-            self.workers.append(self._program(f"worker-{number}", "-m", "app", "worker"))
+            self.workers.append(self.program(f"worker-{number}", "worker"))
         for program in (*self.apis, *self.workers):
             opening.push_async_callback(program.stop)
 
@@ -176,23 +175,18 @@ class Stack:
         del self.environment["PROOF_DIR"]
         self.environment |= self.object_store.environment() | {"AWS_ENDPOINT_URL_S3": proxy.url}
 
-    async def _start_standby(self, opening: AsyncExitStack) -> str:
-        """Start a synchronous standby; return the address of both servers."""
-        primary = self.postgresql.own
-        standby = Standby(self.place / "standby", primary)
-        self.standby = Postgresql(standby)
-        opening.push_async_callback(self.standby.stop)
-        await self.postgresql.stop()
-        await self.standby.start()
-        await self.postgresql.start()
-        async with self.database() as database, database.reading() as connection:
-            statement = f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY_NAME}'"
-            await connection.execute(text(statement))
-            await connection.execute(text("SELECT pg_reload_conf()"))
-        return url_of_both(primary, standby, "read-write")
+    def program(self, name: str, *arguments: str) -> SupervisedProgram:
+        """Return a program of the service that is not started."""
+        log = self.place / f"{name}.log"
+        return SupervisedProgram(name, ("-m", "app", *arguments), self.environment, log)
 
-    def _program(self, name: str, *arguments: str) -> SupervisedProgram:
-        return SupervisedProgram(name, arguments, self.environment, self.place / f"{name}.log")
+    @property
+    def _direct_url(self) -> str:
+        return self.postgresql.url if self.cluster is None else self.cluster.primary_url
+
+    async def _start(self, server: Postgresql | Valkey, opening: AsyncExitStack) -> None:
+        opening.push_async_callback(server.stop)
+        await server.start()
 
 
 async def wait_until_live(url: str) -> None:

@@ -118,22 +118,6 @@ def _check_logged_once(stack: Stack, load: LoadGenerator) -> None:
             load.request_log.violations.append(f"{worker.name} logged the outage {times} times")
 
 
-async def _promoted(stack: Stack, load: LoadGenerator) -> None:
-    assert stack.standby is not None
-    async with load.running():
-        await load.wait_until_healthy()
-        stack.postgresql.kill()
-        await asyncio.sleep(_AWAY_SECONDS)
-        # The comparison reads from the new primary.
-        stack.postgresql = stack.standby
-        async with stack.database() as database, database.reading() as connection:
-            await connection.execute(text("SELECT pg_promote()"))
-            # There is no other standby for which commits could wait.
-            await connection.execute(text("ALTER SYSTEM RESET synchronous_standby_names"))
-            await connection.execute(text("SELECT pg_reload_conf()"))
-        await load.wait_for_recovery()
-
-
 CASES = (
     Case("postgresql-killed", "PostgreSQL killed and restarted", _killed, quick=True),
     Case("postgresql-terminated", "PostgreSQL: connections ended by the server", _terminated),
@@ -155,12 +139,6 @@ CASES = (
         "postgresql-read-only",
         "PostgreSQL: read-only for ten seconds, sessions ended",
         _read_only,
-    ),
-    Case(
-        "postgresql-promoted",
-        "PostgreSQL killed for good, its standby promoted",
-        _promoted,
-        layout=Layout(standby=True),
     ),
     Case("postgresql-still", "PostgreSQL hangs for 20 seconds", _still, seconds=120),
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.report import BEGIN, END
 from faults.cases import all_cases
+from faults.failover import FailoverTimes
 from faults.findings import Findings
 from faults.report import markdown, write_table
 from faults.results import CaseResult, SuiteResult
@@ -26,7 +27,9 @@ FOUND = Findings(
 RESULT = SuiteResult(
     MACHINE,
     [
-        CaseResult("one", "The first", FOUND, recovery=0.25, backlog=12),
+        CaseResult(
+            "one", "The first", FOUND, recovery=0.25, backlog=12, failover=FailoverTimes(3.04, 3.5)
+        ),
         CaseResult("two", "The second", missing="there is no disk"),
     ],
 )
@@ -59,7 +62,8 @@ def test_results_are_a_markdown_table(tmp_path: Path) -> None:
     assert markdown(RESULT) in text
     assert (
         "| The first | 1 | 0 | 0 | 1,200 | 503: 20, ReadError: 1;"
-        " 2 mails sent twice after a lost reply | 8.0 | 0.2 | 12.0 |"
+        " 2 mails sent twice after a lost reply; failover 3.0, errors until 3.5"
+        " | 8.0 | 0.2 | 12.0 |"
     ) in text
     assert "| The second |  |  |  |  | not run: there is no disk |  |  |  |" in text
 

@@ -43,6 +43,10 @@ class Proxy:
         self.forwards_replies = asyncio.Event()
         """While this is cleared, the server seems to hang."""
         self.forwards_replies.set()
+        self.is_connected = asyncio.Event()
+        """While this is cleared, nothing passes either way, as if a cable was cut: connections stay
+        open, and new ones get no reply."""
+        self.is_connected.set()
         self.commits_to_cut = 0
         """The number of connections to cut before their next COMMIT reaches the server."""
         self.commit_replies_to_cut = 0
@@ -70,9 +74,11 @@ class Proxy:
             finally:
                 for connection in self._connections:
                     connection.cut()
+                self.is_connected.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection until either side closes it or it is cut."""
+        await self.is_connected.wait()
         try:
             server_reader, server_writer = await self._connect()
         except OSError:
@@ -99,6 +105,7 @@ class Proxy:
         self, connection: _Connection, reader: asyncio.StreamReader, limit: int | None
     ) -> None:
         while data := await _read(reader):
+            await self.is_connected.wait()
             if _COMMIT in data and self.commits_to_cut:
                 self.commits_to_cut -= 1
                 self._cut(connection)
@@ -115,6 +122,7 @@ class Proxy:
     ) -> None:
         while data := await _read(reader):
             await self.forwards_replies.wait()
+            await self.is_connected.wait()
             await asyncio.sleep(self.delay)
             if connection.is_committing:
                 self._cut(connection)
@@ -166,6 +174,15 @@ async def http_proxy(url: str) -> AsyncIterator[Proxy]:
     proxy = Proxy(lambda: asyncio.open_connection(target.host, target.port))
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with proxy.serving(server):
+        yield proxy
+
+
+@asynccontextmanager
+async def tcp_proxy(port: int, server_port: int) -> AsyncIterator[Proxy]:
+    """Run a proxy on one port of the loopback address that forwards to another."""
+    proxy = Proxy(lambda: asyncio.open_connection("127.0.0.1", server_port))
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", port)
     async with proxy.serving(server):
         yield proxy
 
