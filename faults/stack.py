@@ -79,7 +79,7 @@ class Stack:
     @property
     def settings(self) -> Settings:
         """The settings of the programs, with a direct connection to the database."""
-        direct = {"DATABASE_URL": self._direct_url, "DATABASE_PGBOUNCER": ""}
+        direct = {"DATABASE_URL": self._direct_url, "DATABASE_PGBOUNCER": "false"}
         return settings_of(self.environment | direct)
 
     @property

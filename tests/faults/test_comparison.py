@@ -30,7 +30,7 @@ TAMPERING = (
     "DELETE FROM notification_deliveries WHERE id = (SELECT min(id) FROM notification_deliveries)",
     "UPDATE notification_deliveries SET state = 'pending', sent_at = NULL, next_attempt_at = now()"
     " WHERE id = (SELECT max(id) FROM notification_deliveries)",
-    "DELETE FROM notification_deliveries WHERE id = (SELECT max(id) FROM notification_deliveries"
+    "DELETE FROM notification_deliveries WHERE id = (SELECT min(id) FROM notification_deliveries"
     " WHERE credit_note_id IS NOT NULL)",
     "UPDATE credit_notes SET reason = 'Another' WHERE id = (SELECT min(id) FROM credit_notes)",
     "INSERT INTO credit_notes (uuid, number, invoice_id, issue_date, reason, net, gross, content,"
