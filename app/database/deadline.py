@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.database.errors import ConnectionLost
+
 _T = TypeVar("_T")
 
 
@@ -50,13 +52,14 @@ class Deadline:
         self.ends_at = self.updated_at + self.seconds
         for connection, timer in list(self._timers.items()):
             timer.cancel()
-            self._timers[connection] = loop.call_at(self.ends_at, terminate, connection)
+            self._timers[connection] = loop.call_at(self.ends_at, self._terminate, connection)
 
     @contextmanager
     def spending(self, connection: AsyncConnection | None = None) -> Iterator[float | None]:
         """Yield when the time runs out, and count the time spent within the context.
 
-        A connection is closed if the time runs out within the context.
+        A connection is closed if the time runs out within the context. Raises ConnectionLost if
+        the driver fails by that.
         """
         if self.ends_at is None:
             yield None
@@ -65,13 +68,23 @@ class Deadline:
         if not self.counts_all_time:
             self.ends_at += loop.time() - self.updated_at
         if connection is not None:
-            self._timers[connection] = loop.call_at(self.ends_at, terminate, connection)
+            self._timers[connection] = loop.call_at(self.ends_at, self._terminate, connection)
         try:
             yield self.ends_at
+        except AttributeError as error:
+            # The driver (asyncpg 0.32) uses a protocol that it no longer has, if its connection is
+            # closed between the steps of a statement.
+            if connection is None or self.ends_at is None or connection in self._timers:
+                raise
+            raise ConnectionLost(error) from error
         finally:
             self.updated_at = loop.time()
             if connection is not None and (timer := self._timers.pop(connection, None)):
                 timer.cancel()
+
+    def _terminate(self, connection: AsyncConnection) -> None:
+        del self._timers[connection]
+        terminate(connection)
 
 
 _UNLIMITED: Final = Deadline(0.0, counts_all_time=True, updated_at=0.0, ends_at=None)
