@@ -45,7 +45,7 @@ from app.invoices.api.payment_links import router as payment_links
 from app.invoices.api.provider_items import router as provider_invoice_items
 from app.invoices.api.router import router as invoices
 from app.logging import configure_logging
-from app.metrics.process import set_build_info
+from app.metrics.process import CONNECTIONS_MAX, set_build_info
 from app.outbox.notifier import Notifier
 from app.payments.api.payment_changes import router as payment_changes
 from app.payments.api.payments import router as payments
@@ -117,6 +117,7 @@ def create_app(settings: Settings) -> FastAPI:
             with suppress(StorageUnavailable):
                 proof_store.create()
         database = Database(settings)
+        CONNECTIONS_MAX.set(settings.database_pool_size)
         router = ReadRouter(settings, database) if settings.database_read_url else None
         notifier = Notifier(settings)
         app.state.database = database

@@ -37,7 +37,7 @@ from app.database.timeouts import (
     set_timeouts_in_transactions,
     warn_if_timeouts_ignored,
 )
-from app.metrics.process import CONNECTION_WAIT, CONNECTIONS_IN_USE, CONNECTIONS_MAX
+from app.metrics.process import CONNECTION_WAIT, CONNECTIONS_IN_USE
 from app.settings import DatabaseSettings
 
 Connection: TypeAlias = AsyncConnection
@@ -133,8 +133,6 @@ class Database:
         self._snapshots = self.engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        if not is_replica:
-            CONNECTIONS_MAX.set(settings.database_pool_size)
         self._pool_timeout = settings.database_pool_timeout
         self._succeeded_at: float | None = None
         self.clock = ServerClock()

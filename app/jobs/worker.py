@@ -22,7 +22,7 @@ from app.jobs.runner import JobRunner
 from app.jobs.schedule import Scheduler
 from app.logging import describe_error, get_logger
 from app.metrics.exporter import metrics_server
-from app.metrics.process import set_build_info
+from app.metrics.process import CONNECTIONS_MAX, set_build_info
 from app.outbox.notifier import create_redis_client
 from app.redis import find_write_error
 from app.settings import Settings
@@ -45,6 +45,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings)
+        CONNECTIONS_MAX.set(settings.database_pool_size)
         jobs = build_registry(settings)
         self._runner = JobRunner(self._database, settings, jobs)
         self._collector = DatabaseCollector(self._database, jobs, settings.finalization_grace)

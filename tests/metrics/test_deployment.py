@@ -95,6 +95,7 @@ async def test_processes_serve_every_metric_of_dashboard_and_alerts(
     ports = free_port(), free_port()
     environment = {"DATABASE_URL": settings.database_url.replace("+asyncpg", "")}
     environment |= {"METRICS_PORT": str(ports[0]), "QUEUE_NAME": settings.queue_name}
+    environment |= {"DATABASE_POOL_SIZE": "5"}
     asked = 0
 
     async def ask(client: httpx.AsyncClient, times: int) -> None:
@@ -125,7 +126,7 @@ async def test_processes_serve_every_metric_of_dashboard_and_alerts(
 
         now = await scrape(ports[0])
         assert counted(now) == asked
-        assert len(now.all("invoicing_database_connections_max")) == 2
+        assert now.all("invoicing_database_connections_max") == [5, 5]
         assert now.one("invoicing_http_requests_total", operation="none", status="404") == 3
         assert now.one("invoicing_http_requests_total", operation="none", method="DELETE") == 1
         assert now.one("invoicing_http_requests_total", operation="invoices_retrieve") == 1
