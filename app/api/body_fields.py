@@ -222,7 +222,10 @@ class Uuid(BodyField):
 
 @dataclass(frozen=True, slots=True)
 class JsonObject(BodyField):
-    """A JSON object with any keys. `documented` is a TypedDict of those that are known."""
+    """A JSON object with any keys. `documented` is a TypedDict of texts, under the known keys.
+
+    A number counts as its text, and null as a missing one; both are stored unchanged.
+    """
 
     documented: type
 
@@ -232,6 +235,9 @@ class JsonObject(BodyField):
             kind = type(value).__name__
             raise FieldError(f'Expected a dictionary of items but got type "{kind}".')
         _raise_errors(_content_errors(value))
+        for key in self.documented.__annotations__.keys() & value:
+            if value[key] is not None:
+                _text(value[key], f'"{key}": {_NOT_A_STRING}')
         return value
 
     def schema(self) -> dict[str, Any] | type:

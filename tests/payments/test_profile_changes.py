@@ -72,6 +72,30 @@ async def test_a_created_profile_is_shown_as_it_is_retrieved(case: Case) -> None
     assert (await case.send("GET", f"{profile['uuid']}/")).json() == profile
 
 
+@pytest.mark.parametrize("key", ["end_date", "agreement_number", "contract_sum"])
+@pytest.mark.parametrize("value", [True, [], {"a": "b"}], ids=repr)
+async def test_a_documented_attribute_is_a_text(case: Case, key: str, value: object) -> None:
+    answer = await case.send("POST", json=case.body(attributes={key: value}))
+    assert answer.status_code == 400
+    assert answer.json() == {"attributes": [f'"{key}": Not a valid string.']}
+
+
+async def test_a_number_counts_as_the_text_of_an_attribute_and_null_as_none(case: Case) -> None:
+    attributes = {"contract_sum": 100, "end_date": None, "agreement_number": 7, "other": None}
+    answer = await case.send("POST", json=case.body(attributes=attributes))
+    assert answer.status_code == 201, answer.text
+    shown = {"contract_sum": "100", "agreement_number": "7", "other": None}
+    assert answer.json()["attributes"] == shown
+
+
+async def test_a_stored_attribute_of_another_type_is_shown_as_text(
+    case: Case, make: Factories
+) -> None:
+    profile = await make.profile(case.customer, attributes={"end_date": ["2027-01-31"]})
+    answer = await case.send("GET", f"{profile.uuid}/")
+    assert answer.json()["attributes"] == {"end_date": '["2027-01-31"]'}
+
+
 @pytest.mark.parametrize("is_active", [True, "omitted"])
 async def test_an_active_profile_makes_the_others_inactive(
     case: Case, make: Factories, is_active: Any

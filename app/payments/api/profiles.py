@@ -1,5 +1,6 @@
 """Reads of payment profiles: list, count, retrieve."""
 
+from json import dumps
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
@@ -21,7 +22,7 @@ from app.billing.enums import PaymentType
 from app.database.lists import Row
 from app.identity.api.authentication import require_user
 from app.payments.queries.profiles import PROFILES
-from app.payments.schemas import PaymentProfile, PaymentTypeEnum
+from app.payments.schemas import PaymentProfile, PaymentProfileAttributes, PaymentTypeEnum
 
 router = APIRouter(prefix="/api/payment-profiles", tags=["payment-profiles"])
 
@@ -62,15 +63,24 @@ class PaymentProfileParameters(Paging):
     """Profiles of any of these types."""
 
 
+def _documented_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes whose documented ones are texts; null is left out.
+
+    Older releases of Waldur have a number as `contract_sum`, and check none of them.
+    """
+    known = PaymentProfileAttributes.__annotations__
+    return {
+        key: value if key not in known or isinstance(value, str) else dumps(value)
+        for key, value in attributes.items()
+        if key not in known or value is not None
+    }
+
+
 def profile_record(values: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a profile, from the values of its fields."""
-    attributes = values["attributes"]
-    # The documented API has a text, older releases of Waldur a number.
-    if isinstance(attributes.get("contract_sum"), int | float):
-        attributes = attributes | {"contract_sum": str(attributes["contract_sum"])}
     payment_type = PaymentTypeEnum(values["payment_type"])
     return values | {
-        "attributes": attributes,
+        "attributes": _documented_attributes(values["attributes"]),
         "payment_type": payment_type,
         "payment_type_display": _DISPLAYED[payment_type],
     }
