@@ -9,8 +9,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from app.database.engine import Database, ReadOnlyReason, read_only_reason
+from app.database.engine import Database
 from app.database.errors import ConnectionLost, DatabaseUnavailable, NoMatchingHost
+from app.database.replication import ReadOnlyReason, read_only_reason
 from app.database.revisions import is_current
 from app.redis import connection_pool, find_write_error
 from app.settings import Settings

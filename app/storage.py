@@ -1,7 +1,5 @@
 """Errors of the storage of files, and a check that a directory is writable."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -14,17 +12,6 @@ class StorageUnavailable(OSError):
 
     def __str__(self) -> str:
         return self.strerror or ""
-
-
-@contextmanager
-def translate_disk_errors() -> Iterator[None]:
-    """Raise an OSError in the context as `StorageUnavailable`."""
-    try:
-        yield
-    except StorageUnavailable:
-        raise
-    except OSError as error:
-        raise StorageUnavailable(error.strerror or str(error)) from error
 
 
 def write_problem(directory: Path) -> str:

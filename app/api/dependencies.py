@@ -11,9 +11,10 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.middleware.proxy_headers import origin
-from app.api.middleware.read_positions import reads_of
+from app.api.middleware.read_positions import READS
 from app.api.serializers import Links, build_links
-from app.database.engine import Database, Reads
+from app.database.engine import Database
+from app.database.reads import Reads
 from app.settings import Settings
 
 
@@ -26,7 +27,8 @@ async def _database(request: Request) -> Database:
 
 
 async def _reads(request: Request) -> Reads:
-    return reads_of(request)
+    reads: Reads = request.scope.get(READS, request.app.state.database)
+    return reads
 
 
 async def _reading(reads: Annotated[Reads, Depends(_reads)]) -> AsyncIterator[AsyncConnection]:

@@ -1,13 +1,13 @@
 """Literal paths go before the paths of records, for every method: `costs` is not a UUID."""
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route, compile_path
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route, compile_path
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -19,28 +19,25 @@ def install(app: FastAPI) -> None:
         if isinstance(route, Route):
             methods[route.path].update(route.methods or ())
     of_records = [compile_path(path)[0] for path in methods if "{" in path]
-    refused = {
-        path: _METHODS - served
-        for path, served in methods.items()
-        if "{" not in path and any(pattern.match(path) for pattern in of_records)
-    }
-    app.router.routes.insert(0, _Refusal(refused))
+    refused: defaultdict[frozenset[str], list[str]] = defaultdict(list)
+    for path, served in methods.items():
+        if "{" not in path and any(pattern.match(path) for pattern in of_records):
+            refused[_METHODS - served].append(path)
+    app.router.routes[:0] = [_Refusal(each, paths) for each, paths in refused.items() if each]
 
 
 class _Refusal(BaseRoute):
     """A route that is no operation, so that neither documents nor checks of operations list it.
 
-    Every request passes here, so it looks its path up and matches no patterns.
+    It has all paths that refuse the same methods, and one pattern for them. Starlette's own
+    functions match it, since every request passes here.
     """
 
-    def __init__(self, refused: Mapping[str, Collection[str]]) -> None:
-        self._refused = refused
+    def __init__(self, methods: Iterable[str], paths: Iterable[str]) -> None:
+        route = Route("/", _refuse, methods=sorted(methods))
+        route.path_regex = re.compile(f"^(?:{'|'.join(map(re.escape, sorted(paths)))})$")
+        self.__dict__.update(matches=route.matches, handle=route.handle)
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the refused methods of literal paths."""
-        is_refused = scope.get("method") in self._refused.get(scope["path"], ())
-        return Match.FULL if is_refused else Match.NONE, {}
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request."""
-        raise HTTPException(405)
+async def _refuse(_request: Request) -> Response:
+    raise HTTPException(405)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.direct_select import DirectSelect
+from app.database.engine import DirectSelect
 from app.database.filter_set import NO_FILTERS, NOTHING, FilterSet, conditions_of
 from app.database.statements import AnySelect
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import ARRAY, text
@@ -12,6 +13,9 @@ SYNCHRONOUS: Final = ("sync", "quorum")
 """The values of `sync_state` of standbys for which a commit waits."""
 SYNC_STATES: Final = (*SYNCHRONOUS, "potential", "async")
 
+_read_only_state: Final = text(
+    "SELECT current_setting('transaction_read_only')::boolean, pg_is_in_recovery()"
+)
 _SERVER: Final = text("""
 SELECT pg_is_in_recovery() AS is_standby,
        current_setting('server_version') AS version,
@@ -122,3 +126,18 @@ def _lag(distance: Decimal | float | None, seconds: Decimal | float | None) -> L
     """Return a lag; a standby that has replayed everything is not behind by time either."""
     behind = max(int(distance or 0), 0)
     return Lag(behind, max(float(seconds or 0), 0.0) if behind else 0.0)
+
+
+class ReadOnlyReason(StrEnum):
+    """The reason why a database is read-only, as text for a person."""
+
+    STANDBY = "it is a standby"
+    SETTING = "default_transaction_read_only is on"
+
+
+async def read_only_reason(connection: AsyncConnection) -> ReadOnlyReason | None:
+    """Return why the database is read-only; None if it accepts writes."""
+    read_only, is_standby = (await connection.execute(_read_only_state)).one()
+    if is_standby:
+        return ReadOnlyReason.STANDBY
+    return ReadOnlyReason.SETTING if read_only else None

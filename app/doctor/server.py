@@ -6,7 +6,8 @@ from typing import Final
 
 from sqlalchemy import make_url, text
 
-from app.database.engine import Database, read_only_reason
+from app.database.engine import Database
+from app.database.replication import read_only_reason
 from app.database.timeouts import session_timeouts
 from app.doctor.check_result import CheckResult, warning, well, wrong
 from app.settings import Settings

@@ -1,4 +1,4 @@
-"""Proofs of payment: their media types, names and digests."""
+"""Proofs of payment: their keys, media types, names and digests."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from unicodedata import category
 
 from app.domain_errors import LimitExceeded
 
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
 _NAME_MAX: Final = 200
 _SUFFIX_MAX: Final = 20
 
@@ -56,6 +57,18 @@ class Proof:
     size: int
     """In bytes."""
     sha256: str
+
+
+def is_key(name: str) -> bool:
+    """Return whether a name is the key of a proof."""
+    return _KEY.fullmatch(name) is not None
+
+
+def require_key(key: str) -> str:
+    """Return the key; raises `ValueError` if it is invalid."""
+    if not is_key(key):
+        raise ValueError("not the key of a proof")
+    return key
 
 
 def media_type(head: bytes) -> str | None:

@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.catalogue.models import Category
 from app.database.deadline import request_deadline
-from app.database.direct_select import DirectSelect
-from app.database.engine import Database
+from app.database.engine import Database, DirectSelect
 from app.database.errors import ConnectionLost, DatabaseUnavailable
 from app.settings import Settings
 from tests.support.factories import Factories

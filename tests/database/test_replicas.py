@@ -168,6 +168,7 @@ async def test_a_token_reads_the_replica_once_it_has_a_position(
     assert _reads("primary", "no_position") == unknown + 1
 
 
+@pytest.mark.slow
 async def test_a_changed_value_is_read_at_once_though_one_process_lacks_redis(
     cluster: Cluster, settings: Settings
 ) -> None:
@@ -191,6 +192,7 @@ async def test_a_changed_value_is_read_at_once_though_one_process_lacks_redis(
             await cluster.set_delay(0)
 
 
+@pytest.mark.slow
 async def test_a_replica_that_ends_is_left_out_and_comes_back(
     cluster: Cluster, service: tuple[FastAPI, httpx.AsyncClient]
 ) -> None:

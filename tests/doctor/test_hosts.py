@@ -23,6 +23,8 @@ from tests.support.server import free_port
 from tests.support.standby import STANDBY_NAME, Standby, url_of_both
 from tests.support.worker import until
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Pair:

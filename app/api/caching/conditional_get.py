@@ -18,14 +18,14 @@ from app.api.caching import etags
 from app.api.caching.response_cache import CachedResponse, ResponseCache
 from app.api.json_response import MEDIA_TYPE, head_response
 from app.api.middleware.proxy_headers import origin
-from app.api.middleware.read_positions import reads_of
+from app.api.middleware.read_positions import READS
 from app.api.middleware.request_log import user_of
 from app.api.response_format import ResponseFormat
 from app.api.serializers import Links, build_links
 from app.api.streaming import JsonStream
 from app.database.deadline import current_deadline
-from app.database.engine import Reads
 from app.database.errors import DatabaseUnavailable
+from app.database.reads import Reads
 from app.settings import Settings
 
 CACHE_CONTROL: Final = {"Cache-Control": "private, no-cache"}
@@ -93,7 +93,7 @@ class ConditionalGet:
     def __init__(self, request: Request) -> None:
         state = request.app.state
         self.request = request
-        self.reads: Reads = reads_of(request)
+        self.reads: Reads = request.scope.get(READS, state.database)
         self.settings = cast(Settings, state.settings)
         self.cache = cast(ResponseCache, state.response_cache)
         self.links: Links = build_links(self.settings, origin(request).base)

@@ -2,16 +2,17 @@
 
 from typing import Final, cast
 
-from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import api_error_of, error_response
-from app.database.engine import Database, Reads
 from app.database.errors import DatabaseUnavailable
 from app.database.replicas.routing import ReadRouter, RequestReads
 
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
-_KEY: Final = "app.positions"
+POSITIONS: Final = "app.positions"
+"""The key of the scope that has a request's `RequestPositions`."""
+READS: Final = "app.reads"
+"""The key of the scope that has the reads of a request that changes nothing."""
 
 
 class RequestPositions:
@@ -56,7 +57,9 @@ class ReadPositionsMiddleware:
             await self._app(scope, receive, send)
             return
         router = cast(ReadRouter, scope["app"].state.read_router)
-        positions = scope[_KEY] = RequestPositions(router, scope["method"])
+        positions = scope[POSITIONS] = RequestPositions(router, scope["method"])
+        if positions.reads is not None:
+            scope[READS] = positions.reads
         is_replaced = False
 
         async def settle_and_send(message: Message) -> None:
@@ -71,16 +74,3 @@ class ReadPositionsMiddleware:
                 await send(message)
 
         await self._app(scope, receive, settle_and_send)
-
-
-def positions_of(request: Request) -> RequestPositions | None:
-    """Return the positions of a request; None without DATABASE_READ_URL."""
-    return cast(RequestPositions | None, request.scope.get(_KEY))
-
-
-def reads_of(request: Request) -> Reads:
-    """Return the reads of a request that changes nothing."""
-    positions = positions_of(request)
-    if positions is not None and positions.reads is not None:
-        return positions.reads
-    return cast(Database, request.app.state.database)

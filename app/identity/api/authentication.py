@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from app.api.errors import ApiError, NotAuthenticated, NotFound, PermissionDenied
 from app.api.middleware.proxy_headers import origin
 from app.api.middleware.rate_limit import RequestLimiter
-from app.api.middleware.read_positions import positions_of
+from app.api.middleware.read_positions import POSITIONS
 from app.api.middleware.request_log import safe_path, set_impersonator, set_user
 from app.api.permissions import IMPERSONATED_USER, Access
 from app.formats import parse_uuid
@@ -110,7 +110,7 @@ class Require:
             raise
         # Half of the digest identifies the token and is useless for anything else.
         await limiter.count_on_token(digest[:32])
-        if (positions := positions_of(request)) is not None:
+        if (positions := request.scope.get(POSITIONS)) is not None:
             await positions.set_token(digest[:32])
         set_user(request, user.user_uuid)
         caller = replace(user, address=address)

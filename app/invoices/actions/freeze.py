@@ -13,8 +13,9 @@ from app.audit.actor import Actor
 from app.audit.writer import audited_transaction
 from app.customers.countries import country_names
 from app.database import import_lock
-from app.database.engine import Database, Reads
+from app.database.engine import Database
 from app.database.large_statements import allow_parallel_processes
+from app.database.reads import Reads
 from app.documents.document import Party
 from app.domain_errors import TemporarilyUnavailable
 from app.invoices.queries.documents import IssuedDocument, find_document

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.engine import Reads
+from app.database.reads import Reads
 from app.documents.files import document_title
 from app.documents.html_page import make_html
 from app.documents.pdf.errors import PdfError

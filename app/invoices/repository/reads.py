@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.billing.enums import InvoiceState
 from app.customers.models import Customer
-from app.database.direct_select import DirectSelect
+from app.database.engine import DirectSelect
 from app.database.filter_set import FilterSet
 from app.database.lists import ROW_UUID, Join, RowList, select_one, select_rows
 from app.database.statements import AnySelect

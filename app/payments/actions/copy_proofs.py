@@ -15,7 +15,8 @@ from sqlalchemy import select
 
 from app.database.engine import Database
 from app.payments.models import Payment
-from app.payments.proof_store.store import UNFINISHED, ProofMissing, ProofStore, is_key
+from app.payments.proof_store.store import UNFINISHED, ProofMissing, ProofStore
+from app.payments.proofs import is_key
 from app.progress import UNWATCHED, Progress
 
 _BATCH: Final = 1000

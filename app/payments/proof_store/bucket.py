@@ -21,9 +21,11 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from app.payments.proof_store.store import ProofMissing, StoredProof, is_key, require_key
+from app.payments.proof_store.folder import translate_disk_errors
+from app.payments.proof_store.store import ProofMissing, StoredProof
+from app.payments.proofs import is_key, require_key
 from app.proof_settings import ProofStoreSettings
-from app.storage import StorageUnavailable, translate_disk_errors
+from app.storage import StorageUnavailable
 from app.urls import BucketUrl
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,10 +14,9 @@ from app.payments.proof_store.store import (
     UNFINISHED,
     ProofMissing,
     StoredProof,
-    is_key,
-    require_key,
 )
-from app.storage import translate_disk_errors
+from app.payments.proofs import is_key, require_key
+from app.storage import StorageUnavailable
 
 _PROBE: Final = ".now-"
 _READ_AT_ONCE: Final = 256 * 1024
@@ -180,3 +179,14 @@ class _FileUpload:
 def _read_piece(file: BinaryIO) -> bytes:
     with translate_disk_errors():
         return file.read(_READ_AT_ONCE)
+
+
+@contextmanager
+def translate_disk_errors() -> Iterator[None]:
+    """Raise an OSError in the context as `StorageUnavailable`."""
+    try:
+        yield
+    except StorageUnavailable:
+        raise
+    except OSError as error:
+        raise StorageUnavailable(error.strerror or str(error)) from error

@@ -1,6 +1,5 @@
 """The interface of stores of proofs, and the functions that serve each of them."""
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
@@ -13,8 +12,6 @@ from app.storage import StorageUnavailable
 
 UNFINISHED: Final = ".part"
 """The suffix of a file that is still arriving in a folder."""
-
-_KEY: Final = re.compile(r"[0-9a-f]{32}")
 
 _logger = get_logger(__name__)
 
@@ -81,18 +78,6 @@ class ProofStore(Protocol):
 
     async def now(self) -> float:
         """Return the time that the store gives to what is written now; see `list`."""
-
-
-def is_key(name: str) -> bool:
-    """Return whether a name is the key of a proof."""
-    return _KEY.fullmatch(name) is not None
-
-
-def require_key(key: str) -> str:
-    """Return the key; raises `ValueError` if it is invalid."""
-    if not is_key(key):
-        raise ValueError("not the key of a proof")
-    return key
 
 
 async def older_than(store: ProofStore, age: timedelta) -> list[str]:
