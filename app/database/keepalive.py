@@ -1,7 +1,7 @@
 """Connections that end if the machine of the database is gone.
 
-Without these options TCP gives up a statement that nobody acknowledges after a quarter of an hour,
-and waits for a reply for ever. Requests have deadlines; jobs and commands have none.
+Without these options TCP repeats an unacknowledged statement for a quarter of an hour, and waits
+for a reply for ever. Requests have deadlines; jobs and commands have none.
 """
 
 import socket

@@ -143,8 +143,8 @@ class WorkerProcess:
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks until they end, within `_CLOSE_TIMEOUT`; ignore their errors.
 
-    A call of Redis may hide a cancellation, see `app.redis`. Its task would go on to poll, and open
-    connections that nobody closes.
+    A call of Redis may hide a cancellation, see `app.redis`. Its task would go on to poll, and
+    leave connections open.
     """
     for _ in range(_CANCELLATIONS):
         for task in tasks:
@@ -154,7 +154,7 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
             break
     for task in tasks:
         if task.done() and not task.cancelled():
-            task.exception()  # else asyncio would log that nobody has asked for it
+            task.exception()  # asyncio logs an error that was not read
 
 
 async def run_worker(settings: Settings) -> None:

@@ -126,6 +126,7 @@ async def _show_only(page: Page, operations: Collection[str]) -> None:
     await page.route("**/api/schema.json", shorten)
 
 
+@pytest.mark.slow
 async def test_operations_of_each_kind_can_be_tried_out(
     api_url: str, browser: Browser, make: Factories, connection: AsyncConnection
 ) -> None:

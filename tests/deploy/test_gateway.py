@@ -65,6 +65,7 @@ class Stack:
         return (await self.connection.execute(statement)).scalar_one()
 
 
+@pytest.mark.slow
 async def test_two_apis_and_two_workers_behind_nginx(
     settings: Settings,
     connection: AsyncConnection,

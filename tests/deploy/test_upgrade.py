@@ -77,7 +77,8 @@ def contains_all_of(older: list[dict[str, Any]], newer: list[dict[str, Any]]) ->
 
 
 @pytest.mark.usefixtures("own_logs")
-@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, 2])
 async def test_a_new_version_takes_over_under_load(
     steps: int, empty_database_url: str, tmp_path: Path
 ) -> None:

@@ -64,12 +64,14 @@ async def finished() -> AsyncIterator[FinishedCase]:
         yield FinishedCase(stack, load, await run_on_stack(case, stack, load, patient=False))
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_wrong_or_doubled(finished: FinishedCase) -> None:
     assert not finished.outcome.findings.lines()
     assert finished.outcome.findings.requests > 0
     assert finished.outcome.recovery is not None
 
 
+@pytest.mark.slow
 async def test_lost_wrong_and_doubled_changes_are_found(finished: FinishedCase) -> None:
     stack, load = finished.stack, finished.load
     await tamper(stack, load)

@@ -146,6 +146,7 @@ async def test_a_worker_starts_without_redis(
         await until(all_is_done)
 
 
+@pytest.mark.slow  # it waits for the next minute
 async def test_a_worker_waits_for_the_migration_of_its_database(
     empty_database_url: str, settings: Settings
 ) -> None:
